@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# How C is compiled here. `nsp_strict` holds what all of the project's own sources get; generated code gets nothing of it.
+
+set(CMAKE_C_STANDARD 11)
+set(CMAKE_C_STANDARD_REQUIRED ON)
+set(CMAKE_C_EXTENSIONS ON)
+
+add_library(nsp_strict INTERFACE)
+target_compile_definitions(nsp_strict INTERFACE _GNU_SOURCE)
+target_compile_options(nsp_strict INTERFACE
+    -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wcast-align
+    -Wundef -Wwrite-strings -Wvla -Wformat=2 -fno-common)
+if(CMAKE_C_COMPILER_ID MATCHES "Clang")
+    # gcc accepts these GNU extensions under -Wpedantic when they come from __extension__ or a system header.
+    target_compile_options(nsp_strict INTERFACE
+        -Wno-gnu-statement-expression -Wno-gnu-zero-variadic-macro-arguments -Wno-language-extension-token)
+endif()
+if(NSP_WERROR)
+    target_compile_options(nsp_strict INTERFACE -Werror)
+endif()
+
+if(NSP_SANITIZE)
+    if(NOT NSP_SANITIZE MATCHES "^(address|undefined|address,undefined|undefined,address|thread)$")
+        message(FATAL_ERROR "NSP_SANITIZE is '${NSP_SANITIZE}'; it takes address, undefined, address,undefined or thread")
+    endif()
+    # Not only for our sources: every object of one program must agree.
+    add_compile_options(-fsanitize=${NSP_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+    add_link_options(-fsanitize=${NSP_SANITIZE})
+    if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+        # gcc's warnings about truncated text are not to be relied on in instrumented code. -Wtsan: fences are used here
+        # between atomic accesses only, which the thread sanitizer need not order.
+        target_compile_options(nsp_strict INTERFACE -Wno-format-truncation -Wno-stringop-truncation -Wno-tsan)
+    endif()
+endif()

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# What is linked, all of it from the distribution, found by pkg-config. `nsp_dependencies` is what the library itself needs.
+
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+pkg_check_modules(URCU_QSBR REQUIRED IMPORTED_TARGET liburcu-qsbr)
+pkg_check_modules(URCU_CDS REQUIRED IMPORTED_TARGET liburcu-cds)
+pkg_check_modules(CK REQUIRED IMPORTED_TARGET ck)
+pkg_check_modules(PROTOBUF_C REQUIRED IMPORTED_TARGET libprotobuf-c)
+pkg_check_modules(CURL REQUIRED IMPORTED_TARGET libcurl)
+pkg_check_modules(DEFLATE REQUIRED IMPORTED_TARGET libdeflate)
+
+set(nsp_dependencies PkgConfig::URCU_QSBR PkgConfig::URCU_CDS PkgConfig::CK PkgConfig::PROTOBUF_C PkgConfig::CURL
+    PkgConfig::DEFLATE Threads::Threads m)
+
+if(NSP_BUILD_TOOLS OR NSP_BUILD_TESTS)
+    pkg_check_modules(MICROHTTPD REQUIRED IMPORTED_TARGET libmicrohttpd)
+endif()
+if(NSP_BUILD_TOOLS OR NSP_BUILD_TESTS OR NSP_BUILD_BENCH)
+    pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
+endif()
+if(NSP_BUILD_TESTS)
+    pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
+    pkg_check_modules(SECCOMP REQUIRED IMPORTED_TARGET libseccomp)
+endif()
+
+find_program(PROTOC_C protoc-c)
+if(NOT PROTOC_C)
+    message(FATAL_ERROR "protoc-c is missing (Debian: protobuf-c-compiler); ./run install-deps installs it")
+endif()

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# The library: core and exporters, compiled once for the shared and the static form, and once more for the tests.
+
+file(GLOB core_sources CONFIGURE_DEPENDS core/base/*.c core/store/*.c core/trace/*.c core/drain/*.c core/lifecycle/*.c)
+# Records are copied word by word: a load that spans two of the stores that wrote it would have to wait for both.
+set_source_files_properties(core/trace/span.c core/trace/stack.c PROPERTIES COMPILE_OPTIONS -fno-tree-slp-vectorize)
+file(GLOB_RECURSE exporter_sources CONFIGURE_DEPENDS exporters/*.c)
+file(GLOB proto_files CONFIGURE_DEPENDS exporters/proto/*.proto)
+file(GLOB public_headers CONFIGURE_DEPENDS core/include/nanospan/*.h exporters/include/nanospan/*.h)
+file(GLOB abi_headers CONFIGURE_DEPENDS core/include/nanospan/abi/*.h)
+
+# Messages: NAME.proto becomes NAME.pb-c.h and NAME.pb-c.c in the build folder.
+set(proto_dir ${PROJECT_BINARY_DIR}/proto)
+set(proto_sources)
+foreach(proto IN LISTS proto_files)
+    cmake_path(GET proto STEM stem)
+    add_custom_command(
+        OUTPUT ${proto_dir}/${stem}.pb-c.c ${proto_dir}/${stem}.pb-c.h
+        COMMAND ${CMAKE_COMMAND} -E make_directory ${proto_dir}
+        COMMAND ${PROTOC_C} --proto_path=${PROJECT_SOURCE_DIR}/exporters/proto --c_out=${proto_dir} ${proto}
+        DEPENDS ${proto} VERBATIM)
+    list(APPEND proto_sources ${proto_dir}/${stem}.pb-c.c)
+endforeach()
+file(MAKE_DIRECTORY ${proto_dir})
+add_custom_target(nsp_proto_generated DEPENDS ${proto_sources})
+
+# What every object of the library is compiled with. Thread-locals are initial-exec: one load, no call.
+add_library(nsp_object_flags INTERFACE)
+target_compile_options(nsp_object_flags INTERFACE -ftls-model=initial-exec)
+target_link_libraries(nsp_object_flags INTERFACE ${nsp_dependencies})
+
+# nsp_add_objects(NAME VISIBILITY [DEFINITION...]) compiles all sources into object libraries and lists the objects in
+# NAME_objects. The include paths draw the line between the parts: core does not see exporters at all.
+function(nsp_add_objects name visibility)
+    set(parts)
+    if(core_sources)
+        add_library(${name}_core OBJECT ${core_sources})
+        target_include_directories(${name}_core PRIVATE ${PROJECT_SOURCE_DIR}/core ${PROJECT_SOURCE_DIR}/core/include)
+        target_link_libraries(${name}_core PRIVATE nsp_strict)
+        list(APPEND parts ${name}_core)
+    endif()
+    if(exporter_sources)
+        add_library(${name}_exporters OBJECT ${exporter_sources})
+        add_dependencies(${name}_exporters nsp_proto_generated)
+        target_include_directories(${name}_exporters PRIVATE ${PROJECT_SOURCE_DIR}/exporters
+            ${PROJECT_SOURCE_DIR}/exporters/include ${PROJECT_SOURCE_DIR}/core/include)
+        target_include_directories(${name}_exporters SYSTEM PRIVATE ${proto_dir})
+        target_link_libraries(${name}_exporters PRIVATE nsp_strict)
+        list(APPEND parts ${name}_exporters)
+    endif()
+    if(proto_sources)
+        add_library(${name}_proto OBJECT ${proto_sources})
+        target_include_directories(${name}_proto SYSTEM PRIVATE ${proto_dir})
+        list(APPEND parts ${name}_proto)
+    endif()
+    set(objects)
+    foreach(part IN LISTS parts)
+        target_link_libraries(${part} PRIVATE nsp_object_flags)
+        target_compile_definitions(${part} PRIVATE ${ARGN})
+        set_target_properties(${part} PROPERTIES POSITION_INDEPENDENT_CODE ON C_VISIBILITY_PRESET ${visibility})
+        list(APPEND objects $<TARGET_OBJECTS:${part}>)
+    endforeach()
+    set(${name}_objects ${objects} PARENT_SCOPE)
+endfunction()
+
+set(public_include_dirs
+    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/core/include>
+    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/exporters/include>
+    $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+if(NOT (core_sources OR exporter_sources))
+    message(STATUS "nanospan: no library sources, no library")
+    return()
+endif()
+nsp_add_objects(nsp hidden)
+
+if(NSP_BUILD_SHARED)
+    add_library(nanospan SHARED ${nsp_objects})
+    target_include_directories(nanospan INTERFACE ${public_include_dirs})
+    target_link_libraries(nanospan PRIVATE ${nsp_dependencies})
+    # nodelete: mappings and threads outlive a dlclose. now: no lazy binding on a trading thread.
+    target_link_options(nanospan PRIVATE -Wl,-z,nodelete -Wl,-z,now)
+    set_target_properties(nanospan PROPERTIES LINKER_LANGUAGE C SOVERSION ${NSP_ABI_VERSION}
+        VERSION ${NSP_ABI_VERSION}.${PROJECT_VERSION})
+    if(NOT NSP_SANITIZE)
+        target_link_options(nanospan PRIVATE -Wl,-z,defs)
+    endif()
+    add_library(nanospan::nanospan ALIAS nanospan)
+endif()
+
+if(NSP_BUILD_STATIC)
+    # One object in the archive, its hidden symbols made local: a program gets all of the library or nothing, and what
+    # is internal cannot clash with its own names.
+    set(whole ${PROJECT_BINARY_DIR}/nanospan_whole.o)
+    add_custom_command(OUTPUT ${whole}
+        COMMAND ${CMAKE_LINKER} -r -o ${whole} ${nsp_objects}
+        COMMAND ${CMAKE_OBJCOPY} --localize-hidden ${whole}
+        DEPENDS ${nsp_objects} COMMAND_EXPAND_LISTS VERBATIM)
+    add_library(nanospan_static STATIC ${whole})
+    target_include_directories(nanospan_static INTERFACE ${public_include_dirs})
+    target_link_libraries(nanospan_static PRIVATE ${nsp_dependencies})
+    set_target_properties(nanospan_static PROPERTIES OUTPUT_NAME nanospan LINKER_LANGUAGE C)
+    add_library(nanospan::nanospan_static ALIAS nanospan_static)
+    if(NOT NSP_BUILD_SHARED)
+        add_library(nanospan::nanospan ALIAS nanospan_static)
+    endif()
+endif()
+
+# For programs of this repository that look inside: an archive with all names visible, and the internal headers in reach.
+# A program gets those objects that it uses.
+function(nsp_add_internal name objects)
+    add_library(${name}_archive STATIC ${objects})
+    set_target_properties(${name}_archive PROPERTIES LINKER_LANGUAGE C)
+    add_library(${name} INTERFACE)
+    target_include_directories(${name} INTERFACE ${PROJECT_SOURCE_DIR}/core ${PROJECT_SOURCE_DIR}/core/include
+        ${PROJECT_SOURCE_DIR}/exporters ${PROJECT_SOURCE_DIR}/exporters/include)
+    target_include_directories(${name} SYSTEM INTERFACE ${proto_dir})
+    target_compile_definitions(${name} INTERFACE ${ARGN})
+    target_link_libraries(${name} INTERFACE ${name}_archive ${nsp_dependencies})
+endfunction()
+
+# The bench measures the objects as they ship.
+if(NSP_BUILD_BENCH)
+    nsp_add_internal(nanospan_shipped "${nsp_objects}")
+endif()
+
+# The tests have a copy of their own: with testpoints, and with internals visible to plug-ins that a test loads.
+if(NSP_BUILD_TESTS)
+    set(test_definitions $<$<BOOL:${NSP_TESTPOINTS}>:NSP_TESTPOINTS=1>)
+    nsp_add_objects(nsp_test default ${test_definitions})
+    nsp_add_internal(nanospan_internal "${nsp_test_objects}" ${test_definitions})
+endif()

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# What people run. The command and the examples see the public headers only.
+
+if(NOT (core_sources OR exporter_sources))
+    return()
+endif()
+
+# nsp_add_program(NAME "FOLDER [SHARED_FOLDER...]" LIBRARY...) builds FOLDER/*.c, and what it shares with others, into
+# bin/NAME. A program without sources is passed over. Its headers are named from FOLDER or from the folder above.
+function(nsp_add_program name folders)
+    separate_arguments(folders)
+    list(POP_FRONT folders folder)
+    file(GLOB sources CONFIGURE_DEPENDS ${folder}/*.c)
+    if(NOT sources)
+        message(STATUS "nanospan: no sources in ${folder}")
+        return()
+    endif()
+    foreach(shared IN LISTS folders)
+        file(GLOB shared_sources CONFIGURE_DEPENDS ${shared}/*.c)
+        list(APPEND sources ${shared_sources})
+    endforeach()
+    add_executable(${name} ${sources})
+    set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
+    target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/${folder} ${PROJECT_SOURCE_DIR}/${folder}/..)
+    target_link_libraries(${name} PRIVATE nsp_strict ${ARGN} Threads::Threads m)
+endfunction()
+
+if(NSP_BUILD_TOOLS)
+    nsp_add_program(nanospan-command tools/nanospan nanospan::nanospan PkgConfig::MICROHTTPD PkgConfig::JANSSON
+        PkgConfig::DEFLATE PkgConfig::PROTOBUF_C)
+    if(TARGET nanospan-command)
+        set_target_properties(nanospan-command PROPERTIES OUTPUT_NAME nanospan)
+        if(proto_sources)
+            target_link_libraries(nanospan-command PRIVATE $<TARGET_OBJECTS:nsp_proto>)
+            target_include_directories(nanospan-command SYSTEM PRIVATE ${proto_dir})
+            add_dependencies(nanospan-command nsp_proto_generated)
+        endif()
+        if(NSP_INSTALL)
+            set_target_properties(nanospan-command PROPERTIES
+                INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")
+            install(TARGETS nanospan-command RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+        endif()
+    endif()
+endif()
+
+if(NSP_BUILD_EXAMPLES)
+    set(shared "examples/common examples/protocol")
+    nsp_add_program(engine "examples/engine ${shared}" nanospan::nanospan)
+    nsp_add_program(feed "examples/feed ${shared}" nanospan::nanospan)
+endif()
+
+if(NSP_BUILD_BENCH)
+    nsp_add_program(nanospan-bench bench nanospan_shipped PkgConfig::JANSSON)
+endif()
