@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Every function as nothing, for NSP_DISABLE. Arguments are evaluated, spans are NULL, contexts invalid. Included by
+// <nanospan/nanospan.h>; not for direct inclusion.
+#ifndef NANOSPAN_NANOSPAN_H
+#error "include <nanospan/nanospan.h>"
+#endif
+#ifndef NANOSPAN_ABI_DISABLED_H
+#define NANOSPAN_ABI_DISABLED_H
+
+#define NSP__OFF static inline __attribute__((unused, always_inline))
+#define NSP__OFF1(a) (void)(a)
+#define NSP__OFF2(a, b) ((void)(a), (void)(b))
+#define NSP__OFF3(a, b, c) ((void)(a), (void)(b), (void)(c))
+#define NSP__OFF4(a, b, c, d) ((void)(a), (void)(b), (void)(c), (void)(d))
+
+NSP__OFF const char *nsp_status_str(nsp_status status)
+{
+    NSP__OFF1(status);
+    return "";
+}
+NSP__OFF const char *nsp_error_detail(void)
+{
+    return "";
+}
+
+NSP__OFF void nsp_config_init(nsp_config *config)
+{
+    __builtin_memset(config, 0, sizeof *config);
+    config->size = sizeof *config;
+}
+NSP__OFF nsp_status nsp_init(const nsp_config *config)
+{
+    NSP__OFF1(config);
+    return NSP_OK;
+}
+NSP__OFF nsp_status nsp_flush(uint64_t timeout_ns)
+{
+    NSP__OFF1(timeout_ns);
+    return NSP_OK;
+}
+NSP__OFF nsp_status nsp_shutdown(uint64_t timeout_ns)
+{
+    NSP__OFF1(timeout_ns);
+    return NSP_OK;
+}
+NSP__OFF nsp_status nsp_thread_attach(const nsp_thread_options *options)
+{
+    NSP__OFF1(options);
+    return NSP_OK;
+}
+NSP__OFF void nsp_thread_reset(void) {}
+NSP__OFF size_t nsp_do_work(size_t max_spans)
+{
+    NSP__OFF1(max_spans);
+    return 0;
+}
+NSP__OFF nsp_status nsp_stats_get(nsp_stats *out)
+{
+    size_t size = out->size;
+    if (size >= sizeof *out)
+        __builtin_memset(out, 0, sizeof *out);
+    out->size = size;
+    return NSP_OK;
+}
+
+NSP__OFF nsp_name nsp_intern(const char *text, size_t length)
+{
+    NSP__OFF2(text, length);
+    return 0;
+}
+NSP__OFF const char *nsp_name_text(nsp_name name, size_t *length)
+{
+    NSP__OFF1(name);
+    if (length)
+        *length = 0;
+    return "";
+}
+
+NSP__OFF nsp_ticks nsp_now(void)
+{
+    return 1;
+}
+NSP__OFF uint64_t nsp_ticks_to_unix_ns(nsp_ticks ticks)
+{
+    NSP__OFF1(ticks);
+    return 0;
+}
+NSP__OFF nsp_ticks nsp_ticks_from_unix_ns(uint64_t unix_ns)
+{
+    NSP__OFF1(unix_ns);
+    return 1;
+}
+
+NSP__OFF nsp_span *nsp_span_begin(nsp_name name)
+{
+    NSP__OFF1(name);
+    return NULL;
+}
+NSP__OFF nsp_span *nsp_span_begin_at(nsp_name name, nsp_ticks start)
+{
+    NSP__OFF2(name, start);
+    return NULL;
+}
+NSP__OFF nsp_span *nsp_span_begin_with(nsp_name name, const nsp_span_options *options)
+{
+    NSP__OFF2(name, options);
+    return NULL;
+}
+NSP__OFF nsp_span *nsp_span_begin_detached(nsp_name name, const nsp_span_options *options)
+{
+    NSP__OFF2(name, options);
+    return NULL;
+}
+NSP__OFF void nsp_span_end(nsp_span *span)
+{
+    NSP__OFF1(span);
+}
+NSP__OFF void nsp_span_end_at(nsp_span *span, nsp_ticks end)
+{
+    NSP__OFF2(span, end);
+}
+NSP__OFF nsp_span *nsp_span_next(nsp_span *span, nsp_name name)
+{
+    NSP__OFF2(span, name);
+    return NULL;
+}
+NSP__OFF nsp_span *nsp_span_next_at(nsp_span *span, nsp_name name, nsp_ticks at)
+{
+    NSP__OFF3(span, name, at);
+    return NULL;
+}
+NSP__OFF void nsp_span_enter(nsp_span *span)
+{
+    NSP__OFF1(span);
+}
+NSP__OFF void nsp_span_leave(nsp_span *span)
+{
+    NSP__OFF1(span);
+}
+NSP__OFF nsp_span *nsp_span_current(void)
+{
+    return NULL;
+}
+NSP__OFF bool nsp_span_recording(const nsp_span *span)
+{
+    NSP__OFF1(span);
+    return false;
+}
+
+NSP__OFF void nsp_span_set_str(nsp_span *s, nsp_name key, const char *value)
+{
+    NSP__OFF3(s, key, value);
+}
+NSP__OFF void nsp_span_set_strn(nsp_span *s, nsp_name key, const char *value, size_t n)
+{
+    NSP__OFF4(s, key, value, n);
+}
+NSP__OFF void nsp_span_set_i64(nsp_span *s, nsp_name key, int64_t value)
+{
+    NSP__OFF3(s, key, value);
+}
+NSP__OFF void nsp_span_set_f64(nsp_span *s, nsp_name key, double value)
+{
+    NSP__OFF3(s, key, value);
+}
+NSP__OFF void nsp_span_set_bool(nsp_span *s, nsp_name key, bool value)
+{
+    NSP__OFF3(s, key, value);
+}
+NSP__OFF void nsp_span_set_bytes(nsp_span *s, nsp_name key, const void *value, size_t n)
+{
+    NSP__OFF4(s, key, value, n);
+}
+NSP__OFF void nsp_span_set_strs(nsp_span *s, nsp_name key, const char *const *values, size_t n)
+{
+    NSP__OFF4(s, key, values, n);
+}
+NSP__OFF void nsp_span_set_i64s(nsp_span *s, nsp_name key, const int64_t *values, size_t n)
+{
+    NSP__OFF4(s, key, values, n);
+}
+NSP__OFF void nsp_span_set_f64s(nsp_span *s, nsp_name key, const double *values, size_t n)
+{
+    NSP__OFF4(s, key, values, n);
+}
+NSP__OFF void nsp_span_set_bools(nsp_span *s, nsp_name key, const bool *values, size_t n)
+{
+    NSP__OFF4(s, key, values, n);
+}
+
+NSP__OFF void nsp_span_add_event(nsp_span *span, nsp_name name)
+{
+    NSP__OFF2(span, name);
+}
+NSP__OFF void nsp_span_add_event_at(nsp_span *span, nsp_name name, nsp_ticks at)
+{
+    NSP__OFF3(span, name, at);
+}
+NSP__OFF void nsp_span_add_event_with(nsp_span *span, nsp_name name, nsp_ticks at, const nsp_attr *attributes,
+                                      size_t count)
+{
+    NSP__OFF4(span, name, at, attributes);
+    NSP__OFF1(count);
+}
+NSP__OFF void nsp_span_add_link(nsp_span *span, const nsp_context *context)
+{
+    NSP__OFF2(span, context);
+}
+NSP__OFF void nsp_span_add_link_with(nsp_span *span, const nsp_context *context, const nsp_attr *attributes,
+                                     size_t count)
+{
+    NSP__OFF4(span, context, attributes, count);
+}
+NSP__OFF void nsp_span_set_status(nsp_span *span, nsp_span_status status, const char *message)
+{
+    NSP__OFF3(span, status, message);
+}
+NSP__OFF void nsp_span_context(const nsp_span *span, nsp_context *out)
+{
+    NSP__OFF1(span);
+    __builtin_memset(out, 0, sizeof *out);
+}
+
+#define NSP_SPAN(variable, literal)                                                                          \
+    nsp_span *variable __attribute__((unused)) = nsp_span_begin(NSP_NAME(literal))
+
+NSP__OFF bool nsp_context_valid(const nsp_context *context)
+{
+    NSP__OFF1(context);
+    return false;
+}
+NSP__OFF nsp_status nsp_context_parsen(nsp_context *out, const char *traceparent, size_t traceparent_length,
+                                       const char *tracestate, size_t tracestate_length)
+{
+    NSP__OFF4(traceparent, traceparent_length, tracestate, tracestate_length);
+    __builtin_memset(out, 0, sizeof *out);
+    return NSP_ERR_DISABLED;
+}
+NSP__OFF nsp_status nsp_context_parse(nsp_context *out, const char *traceparent, const char *tracestate)
+{
+    return nsp_context_parsen(out, traceparent, 0, tracestate, 0);
+}
+NSP__OFF void nsp_context_format(const nsp_context *context, char traceparent[NSP_TRACEPARENT_SIZE])
+{
+    NSP__OFF1(context);
+    traceparent[0] = 0;
+}
+NSP__OFF size_t nsp_context_format_state(const nsp_context *context, char *tracestate, size_t size)
+{
+    NSP__OFF1(context);
+    if (size != 0)
+        tracestate[0] = 0;
+    return 0;
+}
+NSP__OFF void nsp_context_pack(const nsp_context *context, uint8_t out[NSP_CONTEXT_PACKED_SIZE])
+{
+    NSP__OFF1(context);
+    __builtin_memset(out, 0, NSP_CONTEXT_PACKED_SIZE);
+}
+NSP__OFF size_t nsp_context_packed_size(const nsp_context *context)
+{
+    NSP__OFF1(context);
+    return 0;
+}
+NSP__OFF nsp_status nsp_context_unpack(nsp_context *out, const uint8_t *bytes, size_t length)
+{
+    NSP__OFF2(bytes, length);
+    __builtin_memset(out, 0, sizeof *out);
+    return NSP_ERR_DISABLED;
+}
+
+NSP__OFF nsp_status nsp_sampler_set_rate(double rate)
+{
+    NSP__OFF1(rate);
+    return NSP_OK;
+}
+NSP__OFF nsp_status nsp_sampler_set_rule(const char *pattern, double rate)
+{
+    NSP__OFF2(pattern, rate);
+    return NSP_OK;
+}
+NSP__OFF nsp_status nsp_sampler_remove_rule(const char *pattern)
+{
+    NSP__OFF1(pattern);
+    return NSP_OK;
+}
+NSP__OFF nsp_status nsp_sampler_set_parent_policy(nsp_parent_policy policy)
+{
+    NSP__OFF1(policy);
+    return NSP_OK;
+}
+NSP__OFF double nsp_sampler_rate(void)
+{
+    return 0.0;
+}
+
+#undef NSP__OFF
+#undef NSP__OFF1
+#undef NSP__OFF2
+#undef NSP__OFF3
+#undef NSP__OFF4
+#endif

@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The inline hot path: what an unsampled span costs, and the setters. Recorded begins and ends are one call into the
+// library: their stores hide in the shadow of the clock reads, so a call is free there, and call sites stay small.
+// Not for direct inclusion.
+#ifndef NANOSPAN_SPAN_H
+#error "include <nanospan/nanospan.h>"
+#endif
+#ifndef NANOSPAN_ABI_SPAN_H
+#define NANOSPAN_ABI_SPAN_H
+
+#include <nanospan/abi/layout.h>
+
+NSP_BEGIN_DECLS
+
+// start, end, at: 0 stands for now.
+NSP_API nsp_span *nsp__begin_root(nsp__thread *thread, nsp_name name, nsp_ticks start, uint32_t name_class);
+NSP_API nsp_span *nsp__begin_child(nsp__thread *thread, nsp_name name, nsp_ticks start);
+NSP_API nsp_span *nsp__begin_special(nsp__thread *thread, nsp_name name, nsp_ticks start);
+NSP_API nsp_span *nsp__begin_unattached(nsp_name name, nsp_ticks start);
+NSP_API void nsp__end(nsp_span *span, nsp_ticks end);
+NSP_API void nsp__end_inert(nsp_span *span);
+NSP_API nsp_span *nsp__next(nsp_span *span, nsp_name name, nsp_ticks at);
+NSP_API nsp_span *nsp__next_inert(nsp_span *span, nsp_name name, nsp_ticks at);
+NSP_API void nsp__attr_dropped(nsp_span *span);
+NSP_API void nsp__attr_set_text(nsp_span *span, nsp_name key, const char *value, size_t length);
+NSP_API void nsp__attr_set_slow(nsp_span *span, nsp_name key, nsp_type type, const void *value,
+                                size_t length);
+NSP_API void nsp__attr_set_array(nsp_span *span, nsp_name key, nsp_type type, const void *values,
+                                 size_t count);
+NSP_API void nsp__event_add(nsp_span *span, nsp_name name, nsp_ticks at, const nsp_attr *attributes,
+                            size_t count);
+NSP_API void nsp__link_add(nsp_span *span, const nsp_context *context, const nsp_attr *attributes,
+                           size_t count);
+NSP_API void nsp__status_set(nsp_span *span, nsp_span_status status, const char *message);
+
+// ---- begin ----
+
+NSP_INLINE nsp_span *nsp_span_begin_at(nsp_name name, nsp_ticks start)
+{
+    nsp__thread *thread = nsp__thread_v1;
+    if (NSP__UNLIKELY(thread == NULL)) {
+        if (NSP__LIKELY(!__atomic_load_n(&nsp__active, __ATOMIC_RELAXED)))
+            return NULL;
+        return nsp__begin_unattached(name, start);
+    }
+    nsp__entry *top = thread->top;
+    uintptr_t current = top->current;
+    if (current == 0) {
+        // A root. Left out: one load to see that the policy is the same, one decrement.
+        if (NSP__UNLIKELY(thread->generation !=
+                          __atomic_load_n(thread->generation_now, __ATOMIC_RELAXED))) // N1
+            return nsp__begin_special(thread, name, start);
+        uint32_t name_class = __atomic_load_n(&thread->classes[name & (NSP_NAME_MAX - 1)], __ATOMIC_RELAXED);
+        uint64_t *skip = &thread->skips->left[name_class];
+        uint64_t left = __atomic_load_n(skip, __ATOMIC_RELAXED);
+        if (left == 0)
+            return nsp__begin_root(thread, name, start, name_class);
+        __atomic_store_n(skip, left - 1, __ATOMIC_RELAXED);
+        thread->muted_class = name_class;
+        top->current = NSP__MUTED_ROOT;
+        return (nsp_span *)NSP__MUTED_ROOT;
+    }
+    if (current & NSP__RECORDING)
+        return nsp__begin_child(thread, name, start);
+    if (NSP__LIKELY(current == NSP__MUTED_ROOT))
+        return (nsp_span *)NSP__MUTED_CHILD;
+    return nsp__begin_special(thread, name, start);
+}
+
+NSP_INLINE nsp_span *nsp_span_begin(nsp_name name)
+{
+    return nsp_span_begin_at(name, 0);
+}
+
+// ---- end ----
+
+NSP_INLINE void nsp_span_end_at(nsp_span *span, nsp_ticks end)
+{
+    uintptr_t handle = (uintptr_t)span;
+    if (handle & NSP__RECORDING) {
+        nsp__end(span, end);
+        return;
+    }
+    if (NSP__LIKELY(handle == NSP__MUTED_ROOT)) {
+        nsp__thread *thread = nsp__thread_v1;
+        if (NSP__LIKELY(thread != NULL && thread->top->current == NSP__MUTED_ROOT)) {
+            thread->top->current = 0;
+            return;
+        }
+    } else if (handle == 0 || handle == NSP__MUTED_CHILD) {
+        return;
+    }
+    nsp__end_inert(span);
+}
+
+NSP_INLINE void nsp_span_end(nsp_span *span)
+{
+    nsp_span_end_at(span, 0);
+}
+
+NSP_INLINE nsp_span *nsp_span_next_at(nsp_span *span, nsp_name name, nsp_ticks at)
+{
+    uintptr_t handle = (uintptr_t)span;
+    if (handle & NSP__RECORDING)
+        return nsp__next(span, name, at);
+    if (handle == 0 || handle == NSP__MUTED_CHILD)
+        return span;
+    return nsp__next_inert(span, name, at);
+}
+
+NSP_INLINE nsp_span *nsp_span_next(nsp_span *span, nsp_name name)
+{
+    return nsp_span_next_at(span, name, 0);
+}
+
+static inline __attribute__((unused)) void nsp__span_cleanup(nsp_span **span)
+{
+    nsp_span_end(*span);
+}
+
+NSP_INLINE nsp_span *nsp_span_current(void)
+{
+    nsp__thread *thread = nsp__thread_v1;
+    if (thread == NULL)
+        return NULL;
+    uintptr_t current = thread->top->current;
+    if (NSP__UNLIKELY(current >= NSP__ENTERED_INERT && current <= NSP__BUSY))
+        return (nsp_span *)NSP__MUTED_CHILD;
+    return (nsp_span *)current;
+}
+
+NSP_INLINE bool nsp_span_recording(const nsp_span *span)
+{
+    return ((uintptr_t)span & NSP__RECORDING) != 0;
+}
+
+// ---- items ----
+
+static inline __attribute__((unused, always_inline)) uint64_t nsp__item_tag(nsp_name key, uint32_t type,
+                                                                            uint32_t small, size_t length)
+{
+    return key | (uint64_t)length << 32 | (uint64_t)type << 48 | (uint64_t)small << 56;
+}
+
+// Takes room for one attribute; NULL if there is none (the caller goes the slow way). The pen moves before anything is
+// written, so that a signal handler that sets an attribute on this span in between writes behind.
+static inline __attribute__((unused, always_inline)) uint64_t *nsp__attr_claim(nsp_span *span, uint32_t bytes)
+{
+    nsp__frame *frame = nsp__frame_of(span);
+    uint64_t pen = frame->pen;
+    uint64_t left = pen - NSP__PEN(1, bytes);
+    if (NSP__UNLIKELY((left & NSP__PEN_UNDERFLOW) != 0 || frame->tag != ((uintptr_t)span & NSP__TAG_MASK)))
+        return NULL;
+    frame->pen = left;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    return nsp__frame_place(frame, pen);
+}
+
+static inline __attribute__((unused, always_inline)) void nsp__attr_set_word(nsp_span *span, nsp_name key,
+                                                                             uint32_t type, uint64_t value)
+{
+    if (!((uintptr_t)span & NSP__RECORDING))
+        return;
+    uint64_t *item = nsp__attr_claim(span, 16);
+    if (NSP__UNLIKELY(item == NULL)) {
+        nsp__attr_dropped(span);
+        return;
+    }
+    nsp__pair both = {nsp__item_tag(key, type, 0, 8), value};
+    *(nsp__pair *)(void *)item = both;
+}
+
+NSP_INLINE void nsp_span_set_i64(nsp_span *span, nsp_name key, int64_t value)
+{
+    nsp__attr_set_word(span, key, NSP_TYPE_I64, (uint64_t)value);
+}
+
+NSP_INLINE void nsp_span_set_f64(nsp_span *span, nsp_name key, double value)
+{
+    uint64_t bits;
+    __builtin_memcpy(&bits, &value, sizeof bits);
+    nsp__attr_set_word(span, key, NSP_TYPE_F64, bits);
+}
+
+NSP_INLINE void nsp_span_set_bool(nsp_span *span, nsp_name key, bool value)
+{
+    if (!((uintptr_t)span & NSP__RECORDING))
+        return;
+    uint64_t *item = nsp__attr_claim(span, 8);
+    if (NSP__UNLIKELY(item == NULL)) {
+        nsp__attr_dropped(span);
+        return;
+    }
+    item[0] = nsp__item_tag(key, NSP_TYPE_BOOL, value ? 1 : 0, 0);
+}
+
+// Stores a text of at most 16 bytes as whole words, padded with zeros: the copy into the ring loads words, and a load is
+// served at once only by a store that covers all of it.
+static inline __attribute__((unused, always_inline)) void nsp__store_short(uint64_t *to, const char *from,
+                                                                           size_t length)
+{
+    if (length >= 8) {
+        uint64_t first, last;
+        __builtin_memcpy(&first, from, 8);
+        to[0] = first;
+        if (length > 8) {
+            __builtin_memcpy(&last, from + length - 8, 8);
+            to[1] = last >> (8 * (16 - length)); // the bytes that `first` has already go
+        }
+    } else if (length >= 4) {
+        uint32_t first, last;
+        __builtin_memcpy(&first, from, 4);
+        __builtin_memcpy(&last, from + length - 4, 4);
+        to[0] = first | (uint64_t)last << (8 * (length - 4));
+    } else if (length != 0) {
+        size_t middle = length / 2;
+        to[0] = (uint64_t)(uint8_t)from[0] | (uint64_t)(uint8_t)from[middle] << (8 * middle) |
+                (uint64_t)(uint8_t)from[length - 1] << (8 * (length - 1));
+    }
+}
+
+// False if there is no room, or the value is to be cut.
+static inline __attribute__((unused, always_inline)) bool nsp__attr_set_short(nsp_span *span, nsp_name key,
+                                                                              const char *value,
+                                                                              size_t length)
+{
+    if (NSP__UNLIKELY(length > nsp__frame_of(span)->value_limit))
+        return false;
+    uint64_t *item = nsp__attr_claim(span, 8 + (((uint32_t)length + 7u) & ~7u));
+    if (NSP__UNLIKELY(item == NULL))
+        return false;
+    item[0] = nsp__item_tag(key, NSP_TYPE_STR, 0, length);
+    nsp__store_short(&item[1], value, length);
+    return true;
+}
+
+// A literal's length is known here, and a short one is stored in place; any other text is a call.
+NSP_INLINE_ALWAYS void nsp_span_set_strn(nsp_span *span, nsp_name key, const char *value, size_t length)
+{
+    if (!((uintptr_t)span & NSP__RECORDING))
+        return;
+    if (__builtin_constant_p(length) && length <= 16 &&
+        NSP__LIKELY(nsp__attr_set_short(span, key, value, length)))
+        return;
+    nsp__attr_set_text(span, key, value, length);
+}
+
+NSP_INLINE void nsp_span_set_str(nsp_span *span, nsp_name key, const char *value)
+{
+    if (!((uintptr_t)span & NSP__RECORDING))
+        return;
+    nsp_span_set_strn(span, key, value, value != NULL ? __builtin_strlen(value) : 0);
+}
+
+NSP_INLINE void nsp_span_set_bytes(nsp_span *span, nsp_name key, const void *value, size_t length)
+{
+    if ((uintptr_t)span & NSP__RECORDING)
+        nsp__attr_set_slow(span, key, NSP_TYPE_BYTES, value, length);
+}
+
+NSP_INLINE void nsp_span_set_strs(nsp_span *span, nsp_name key, const char *const *values, size_t count)
+{
+    if ((uintptr_t)span & NSP__RECORDING)
+        nsp__attr_set_array(span, key, NSP_TYPE_STRS, values, count);
+}
+
+NSP_INLINE void nsp_span_set_i64s(nsp_span *span, nsp_name key, const int64_t *values, size_t count)
+{
+    if ((uintptr_t)span & NSP__RECORDING)
+        nsp__attr_set_array(span, key, NSP_TYPE_I64S, values, count);
+}
+
+NSP_INLINE void nsp_span_set_f64s(nsp_span *span, nsp_name key, const double *values, size_t count)
+{
+    if ((uintptr_t)span & NSP__RECORDING)
+        nsp__attr_set_array(span, key, NSP_TYPE_F64S, values, count);
+}
+
+NSP_INLINE void nsp_span_set_bools(nsp_span *span, nsp_name key, const bool *values, size_t count)
+{
+    if ((uintptr_t)span & NSP__RECORDING)
+        nsp__attr_set_array(span, key, NSP_TYPE_BOOLS, values, count);
+}
+
+NSP_INLINE void nsp_span_add_event_with(nsp_span *span, nsp_name name, nsp_ticks at,
+                                        const nsp_attr *attributes, size_t count)
+{
+    if ((uintptr_t)span & NSP__RECORDING)
+        nsp__event_add(span, name, at, attributes, count);
+}
+
+NSP_INLINE void nsp_span_add_event_at(nsp_span *span, nsp_name name, nsp_ticks at)
+{
+    nsp_span_add_event_with(span, name, at, NULL, 0);
+}
+
+NSP_INLINE void nsp_span_add_event(nsp_span *span, nsp_name name)
+{
+    nsp_span_add_event_with(span, name, 0, NULL, 0);
+}
+
+NSP_INLINE void nsp_span_add_link_with(nsp_span *span, const nsp_context *context, const nsp_attr *attributes,
+                                       size_t count)
+{
+    if ((uintptr_t)span & NSP__RECORDING)
+        nsp__link_add(span, context, attributes, count);
+}
+
+NSP_INLINE void nsp_span_add_link(nsp_span *span, const nsp_context *context)
+{
+    nsp_span_add_link_with(span, context, NULL, 0);
+}
+
+NSP_INLINE void nsp_span_set_status(nsp_span *span, nsp_span_status status, const char *message)
+{
+    if ((uintptr_t)span & NSP__RECORDING)
+        nsp__status_set(span, status, message);
+}
+
+NSP_END_DECLS
+#endif

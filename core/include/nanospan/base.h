@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What every public header stands on: visibility, inlining, status codes.
+// Nothing here allocates, locks or blocks.
+#ifndef NANOSPAN_BASE_H
+#define NANOSPAN_BASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+#define NSP_BEGIN_DECLS extern "C" {
+#define NSP_END_DECLS }
+#else
+#define NSP_BEGIN_DECLS
+#define NSP_END_DECLS
+#endif
+
+#define NSP_API __attribute__((visibility("default")))
+
+// The hot path is inline in the caller; one source of the library (core/trace/bindings.c) defines NSP_INLINE as
+// NSP_API before it includes the headers, so that each of these functions is exported as well, for bindings.
+#ifndef NSP_INLINE
+#define NSP_INLINE static inline __attribute__((unused))
+// For what folds to next to nothing where an argument is a literal, which the compiler cannot know before it has inlined.
+#define NSP_INLINE_ALWAYS static inline __attribute__((unused, always_inline))
+#endif
+
+#define NSP__LIKELY(x) __builtin_expect(!!(x), 1)
+#define NSP__UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+// One list makes the codes and their texts. All errors are negative.
+#define NSP_STATUS_LIST(X)                                                                                   \
+    X(OK, 0, "success")                                                                                      \
+    X(ERR_INVALID, -1, "invalid argument")                                                                   \
+    X(ERR_ALREADY, -2, "already initialised")                                                                \
+    X(ERR_NOT_INITIALISED, -3, "not initialised")                                                            \
+    X(ERR_TIMEOUT, -4, "deadline passed before the work was done")                                           \
+    X(ERR_NO_MEMORY, -5, "out of memory, or of space in shared memory")                                      \
+    X(ERR_SYSTEM, -6, "a system call failed")                                                                \
+    X(ERR_FULL, -7, "a bounded table is full")                                                               \
+    X(ERR_NOT_FOUND, -8, "not found")                                                                        \
+    X(ERR_UNSUPPORTED, -9, "not supported by this build or platform")                                        \
+    X(ERR_CONFIG, -10, "bad configuration value")                                                            \
+    X(ERR_DISABLED, -11, "tracing is disabled")
+
+typedef enum nsp_status {
+#define NSP__STATUS_ENUM(name, code, text) NSP_##name = code,
+    NSP_STATUS_LIST(NSP__STATUS_ENUM)
+#undef NSP__STATUS_ENUM
+} nsp_status;
+
+NSP_BEGIN_DECLS
+#ifndef NSP_DISABLE
+
+// The text of a status code, static storage; "unknown status" for a number that is none. Thread and signal safe.
+NSP_API const char *nsp_status_str(nsp_status status);
+
+// What the last failing cold call of this thread had to say beyond its code: one line without a newline, "" where
+// there is nothing. Valid until the thread's next failing call. Thread safe; not signal safe.
+NSP_API const char *nsp_error_detail(void);
+
+#endif
+NSP_END_DECLS
+#endif

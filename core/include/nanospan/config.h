@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Everything that can be configured, in code or by the environment.
+#ifndef NANOSPAN_CONFIG_H
+#define NANOSPAN_CONFIG_H
+
+#include <nanospan/base.h>
+#include <nanospan/log.h>
+#include <nanospan/sampler.h>
+
+typedef enum nsp_collector_mode {
+    NSP_COLLECTOR_THREAD = 0,  // a thread of ours polls the rings
+    NSP_COLLECTOR_INVOKER = 1, // the application calls nsp_do_work
+    NSP_COLLECTOR_EXTERNAL = 2 // another process drains the session; NSP_ERR_UNSUPPORTED in this version
+} nsp_collector_mode;
+
+typedef enum nsp_clock_mode {
+    NSP_CLOCK_AUTO = 0,     // the counter where it is invariant, else CLOCK_MONOTONIC
+    NSP_CLOCK_COUNTER = 1,  // the counter, whatever the processor says of it
+    NSP_CLOCK_MONOTONIC = 2 // CLOCK_MONOTONIC
+} nsp_clock_mode;
+
+struct nsp_exporter; // <nanospan/exporter.h>
+
+// Filled by nsp_config_init: the defaults, then the environment (docs/configuration.md has the table). Change members
+// after that, then hand it to nsp_init, which copies what it points to. Texts are UTF-8; NULL and "" mean "not set": the
+// default. Comments name the environment variables of a member, strongest first, its default, and its range where it
+// has one. A member out of range is NSP_ERR_CONFIG; a variable out of range is logged and passed over.
+typedef struct nsp_config {
+    size_t size;  // of the caller's struct; set by nsp_config_init
+    bool enabled; // OTEL_SDK_DISABLED (inverted), ENABLE_TRACING; true
+
+    // Resource. resource_attributes is k=v,k=v with percent escapes, and beats the other three only where those have
+    // their defaults.
+    const char *service_name;        // OTEL_SERVICE_NAME, SERVICE_NAME; "unknown-service"
+    const char *service_version;     // SERVICE_VERSION; "1.0.0"
+    const char *environment;         // ENVIRONMENT; "development"
+    const char *resource_attributes; // OTEL_RESOURCE_ATTRIBUTES
+
+    // Sampler
+    double sample_rate;              // OTEL_TRACES_SAMPLER (with _ARG), TRACE_SAMPLE_RATE; 1.0; 0 to 1
+    nsp_parent_policy parent_policy; // OTEL_TRACES_SAMPLER; NSP_PARENT_FOLLOW
+
+    // Exporter: otlp, console, file, none; NULL: otlp if an endpoint is set, else none
+    const char *exporter; // OTEL_TRACES_EXPORTER
+    // One of the application's own, used instead; copied shallowly
+    const struct nsp_exporter *custom_exporter;
+
+    // OTLP. "..." stands for OTEL_EXPORTER_OTLP_TRACES and, weaker, OTEL_EXPORTER_OTLP.
+    const char *endpoint;           // ..._ENDPOINT, OTLP_ENDPOINT
+    bool endpoint_exact;            // use the endpoint's path as it is; else "v1/traces" is appended for HTTP
+    const char *protocol;           // ..._PROTOCOL: http/protobuf, grpc; NULL: by the port
+    bool insecure;                  // ..._INSECURE, OTLP_INSECURE; true. For an endpoint without a scheme
+    const char *headers;            // ..._HEADERS: k=v,k=v with percent escapes
+    const char *compression;        // ..._COMPRESSION: none, gzip; "none"
+    const char *certificate;        // ..._CERTIFICATE: PEM file of trusted authorities
+    const char *client_key;         // ..._CLIENT_KEY
+    const char *client_certificate; // ..._CLIENT_CERTIFICATE
+    uint64_t export_timeout_ns;     // ..._TIMEOUT, OTEL_BSP_EXPORT_TIMEOUT; of a request; 10 s; 1 ms to 1 h
+
+    // File exporter: its path
+    const char *file; // NSP_FILE; "nanospan.jsonl"
+
+    // Limits of one span. The length is in bytes; UINT32_MAX: the record's size is the limit. Where an attribute's
+    // variable begins OTEL_SPAN_ATTRIBUTE, the same without SPAN_ is its weaker twin.
+    uint32_t attribute_count_limit;        // OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT; 128
+    uint32_t attribute_value_length_limit; // OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT; UINT32_MAX
+    uint32_t event_count_limit;            // OTEL_SPAN_EVENT_COUNT_LIMIT; 128
+    uint32_t link_count_limit;             // OTEL_SPAN_LINK_COUNT_LIMIT; 128
+    uint32_t event_attribute_count_limit;  // OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT; 128
+    uint32_t link_attribute_count_limit;   // OTEL_LINK_ATTRIBUTE_COUNT_LIMIT; 128
+
+    // Threads and memory. ring_bytes is rounded up to a power of two, record_bytes to a multiple of 8.
+    size_t ring_bytes;       // NSP_RING_BYTES, of each thread; 1 MiB; 64 KiB to 1 GiB
+    uint32_t record_bytes;   // NSP_RECORD_BYTES, of the largest span; 4096; 512 to 65528
+    uint32_t open_spans;     // NSP_OPEN_SPANS, depth of a thread's stack; 32; 1 to 1024
+    uint32_t detached_spans; // NSP_DETACHED_SPANS, open at once in the process; 1024; 0 to 1048576
+    uint32_t threads;        // NSP_THREADS, recording at once; 1024; 1 to 4096
+    double watermark;        // NSP_WATERMARK, ring fill above which new traces are refused; 0.75; 0.1 to 1
+    const char *shm_dir;     // NSP_SHM_DIR, where sessions live; "/dev/shm"; "none": private memory
+    uint32_t keep_sessions;  // NSP_KEEP_SESSIONS, dead ones that init leaves behind; 8; 0 to 65536
+    uint64_t keep_bytes;     // NSP_KEEP_BYTES, of dead sessions; 1 GiB; 0 to 1 PiB
+
+    // Collector. collector_cpus, of our threads: "1" or "0,2-3"; NULL: all that the process may use. poll_max_ns is
+    // raised to poll_min_ns where it is less.
+    nsp_collector_mode collector; // NSP_COLLECTOR: thread, invoker, external; thread
+    const char *collector_cpus;   // NSP_COLLECTOR_CPUS
+    uint64_t poll_min_ns;         // NSP_POLL_MIN_US; 100 us; 1 us to 1 s
+    uint64_t poll_max_ns;         // NSP_POLL_MAX_US; 5 ms; 1 us to 10 s
+    nsp_clock_mode clock;         // NSP_CLOCK: auto, counter, monotonic; auto
+
+    // Batches. schedule_delay_ns is the most that a span waits for its batch to fill; exit_timeout_ns the most that the
+    // flush of a process that exits without nsp_shutdown takes; batches is rounded up to a power of two.
+    uint32_t batch_spans;       // OTEL_BSP_MAX_EXPORT_BATCH_SIZE; 8192; 1 to 1048576
+    size_t batch_bytes;         // NSP_BATCH_BYTES; 1 MiB; 64 KiB to 16 MiB
+    uint32_t batches;           // NSP_BATCHES, in the pool; 8; 2 to 1024
+    uint64_t schedule_delay_ns; // OTEL_BSP_SCHEDULE_DELAY; 5 s; up to 1 h
+    uint64_t exit_timeout_ns;   // NSP_EXIT_TIMEOUT_MS; 1 s; up to 1 h
+
+    // Log
+    nsp_log_level log_level; // OTEL_LOG_LEVEL: none, error, warn, info, debug; info
+    nsp_log_fn log;          // NULL: standard error
+    void *log_context;
+} nsp_config;
+
+NSP_BEGIN_DECLS
+#ifndef NSP_DISABLE
+
+// Writes at most size bytes of *config. Bad values in the environment are remembered, and logged by nsp_init.
+NSP_API void nsp__config_init(nsp_config *config, size_t size);
+
+// Fills in the defaults, then the environment. The texts belong to the environment: valid until it is changed.
+// Not safe while another thread changes the environment.
+static inline __attribute__((unused)) void nsp_config_init(nsp_config *config)
+{
+    nsp__config_init(config, sizeof *config);
+}
+
+#endif
+NSP_END_DECLS
+#endif

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Start, flush, stop.
+#ifndef NANOSPAN_LIFECYCLE_H
+#define NANOSPAN_LIFECYCLE_H
+
+#include <nanospan/base.h>
+#include <nanospan/config.h>
+
+NSP_BEGIN_DECLS
+#ifndef NSP_DISABLE
+
+// Starts tracing: makes the session, calibrates the clock (about 10 ms), starts our threads. NULL: from the environment
+// alone. A second call: NSP_ERR_ALREADY. Tracing turned off by configuration is NSP_OK: all calls are inert. A value
+// out of range or of no meaning: NSP_ERR_CONFIG with nsp_error_detail, and nothing is started. Shared memory or a
+// backend that cannot be had is no error: one log line, and the engine runs on. Thread safe.
+NSP_API nsp_status nsp_init(const nsp_config *config);
+
+// Collects what was ended before the call and sends it. NSP_ERR_TIMEOUT if the backend has not taken all of it when
+// the timeout (nanoseconds) is over; nothing is lost by that. In invoker mode it also does the invoker's work. Thread safe.
+NSP_API nsp_status nsp_flush(uint64_t timeout_ns);
+
+// Flushes, stops our threads and ends the session, within the timeout plus at most 250 ms, whatever the backend does.
+// What could not be sent is counted (nsp_stats_get still answers). May race with any span call: spans are inert
+// afterwards. nsp_init may follow. NSP_ERR_TIMEOUT: stopped, but not all could be sent. Thread safe.
+NSP_API nsp_status nsp_shutdown(uint64_t timeout_ns);
+
+// Invoker mode: one pass of the collector on the calling thread; drains and encodes at most max_spans spans (rounded
+// to whole steps), never touches the network, never blocks. Returns the number of spans. One thread at a time (a second
+// one returns 0). 0 in the other modes.
+NSP_API size_t nsp_do_work(size_t max_spans);
+
+#endif
+NSP_END_DECLS
+#endif

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What nanospan has to say about itself. Never called on the hot path, nor from a thread that records spans
+// (nsp_init and other cold calls excepted).
+#ifndef NANOSPAN_LOG_H
+#define NANOSPAN_LOG_H
+
+#include <nanospan/base.h>
+
+typedef enum nsp_log_level {
+    NSP_LOG_NONE = 0,
+    NSP_LOG_ERROR = 1,
+    NSP_LOG_WARN = 2,
+    NSP_LOG_INFO = 3,
+    NSP_LOG_DEBUG = 4
+} nsp_log_level;
+
+// Receives one line, zero terminated, without a newline, valid during the call. Called by one thread at a time. Must
+// not call nanospan. Lines are rate limited by subject; what was held back is counted in the next line let through.
+typedef void (*nsp_log_fn)(void *context, nsp_log_level level, const char *line);
+
+#endif
