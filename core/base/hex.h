@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Lower-case hexadecimal, eight digits at a time in one 64-bit word (SWAR), without tables and branches. Words go by
+// value, because bytes stored one by one and loaded as a word at once stall the processor.
+#ifndef NSP_BASE_HEX_H
+#define NSP_BASE_HEX_H
+
+#include <nanospan/base.h>
+#include <string.h>
+
+#define NSP__HEX_EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+// Decodes eight digits, the first in the lowest byte, to four bytes in the same order. Returns false, with rubbish in
+// *bytes, if any of them is not in 0-9a-f.
+static inline bool nsp__hex_decode_word(uint64_t digits, uint32_t *bytes)
+{
+    // Adding 0x80 - c raises a byte's top bit if the byte is at least c; no carry leaves a byte that is under 0x80.
+    uint64_t low = digits & NSP__HEX_EACH(0x7f);
+    uint64_t decimal = (low + NSP__HEX_EACH(0x80 - '0')) & ~(low + NSP__HEX_EACH(0x80 - ('9' + 1)));
+    uint64_t letter = (low + NSP__HEX_EACH(0x80 - 'a')) & ~(low + NSP__HEX_EACH(0x80 - ('f' + 1)));
+    // 'a' is 0x61: its low nibble is 9 short of ten, and bit 6 tells letters from decimal digits.
+    uint64_t nibbles = (digits & NSP__HEX_EACH(0x0f)) + ((digits >> 6) & NSP__HEX_EACH(1)) * 9;
+    uint64_t pairs = ((nibbles << 4) | (nibbles >> 8)) & UINT64_C(0x00ff00ff00ff00ff);
+    pairs = (pairs | (pairs >> 8)) & UINT64_C(0x0000ffff0000ffff);
+    *bytes = (uint32_t)(pairs | (pairs >> 16));
+    return ((decimal | letter) & ~digits & NSP__HEX_EACH(0x80)) == NSP__HEX_EACH(0x80);
+}
+
+// The other way round.
+static inline uint64_t nsp__hex_encode_word(uint32_t bytes)
+{
+    uint64_t spread = (bytes | (uint64_t)bytes << 16) & UINT64_C(0x0000ffff0000ffff);
+    spread = (spread | spread << 8) & UINT64_C(0x00ff00ff00ff00ff);
+    uint64_t nibbles = ((spread >> 4) | (spread << 8)) & NSP__HEX_EACH(0x0f);
+    uint64_t over_nine = ((nibbles + NSP__HEX_EACH(6)) >> 4) & NSP__HEX_EACH(1);
+    return nibbles + NSP__HEX_EACH('0') + over_nine * ('a' - '0' - 10);
+}
+
+// The same from text at `digits` to 4 bytes at `out`; *any gathers the bits, to tell whether all is zero.
+static inline bool nsp__hex_decode8(uint8_t *out, const char *digits, uint32_t *any)
+{
+    uint64_t text;
+    memcpy(&text, digits, sizeof text);
+    uint32_t bytes;
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    bool valid = nsp__hex_decode_word(__builtin_bswap64(text), &bytes);
+    bytes = __builtin_bswap32(bytes);
+#else
+    bool valid = nsp__hex_decode_word(text, &bytes);
+#endif
+    memcpy(out, &bytes, sizeof bytes);
+    *any |= bytes;
+    return valid;
+}
+
+// 4 bytes to 8 digits, without a terminating zero.
+static inline void nsp__hex_encode4(char *digits, const uint8_t *bytes)
+{
+    uint32_t word;
+    memcpy(&word, bytes, sizeof word);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    uint64_t text = __builtin_bswap64(nsp__hex_encode_word(__builtin_bswap32(word)));
+#else
+    uint64_t text = nsp__hex_encode_word(word);
+#endif
+    memcpy(digits, &text, sizeof text);
+}
+
+// The value of one digit, -1 for what is none.
+static inline int nsp__hex_digit(char character)
+{
+    if (character >= '0' && character <= '9')
+        return character - '0';
+    if (character >= 'a' && character <= 'f')
+        return character - 'a' + 10;
+    return -1;
+}
+
+#endif

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Log lines through the configured callback, rate limited by subject; and the error detail of cold calls.
+#ifndef NSP_BASE_LOG_H
+#define NSP_BASE_LOG_H
+
+#include <nanospan/base.h>
+#include <nanospan/log.h>
+
+// Sets where lines go; fn NULL: standard error, as "nanospan: warn: text".
+void nsp__log_configure(nsp_log_level level, nsp_log_fn fn, void *context);
+
+// Writes one line, never from the hot path. subject: a short literal, the unit of rate limiting ("" for none: every
+// line). At most 1 line a subject in 10 seconds after a burst of 5; what was held back is counted in the next one
+// ("(12 more)"). Thread safe; not signal safe. Never blocks on anything but the callback.
+void nsp__log(nsp_log_level level, const char *subject, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+// Remembers the detail of a failing cold call for nsp_error_detail and returns the status: `return nsp__fail(...)`.
+nsp_status nsp__fail(nsp_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+// Around fork: no thread holds the log's lock while the process is copied.
+void nsp__log_fork_prepare(void);
+void nsp__log_fork_done(void);
+
+#endif

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How many lines a subject may write: a token bucket for each subject, in a table of fixed size. Pure bookkeeping: the
+// caller supplies the time and the lock.
+#ifndef NSP_BASE_LOG_LIMIT_H
+#define NSP_BASE_LOG_LIMIT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    NSP__LOG_LIMIT_SUBJECTS = 64, // remembered at once; beyond, the one that was silent longest is forgotten
+    NSP__LOG_LIMIT_BURST = 5      // lines at once
+};
+
+#define NSP__LOG_LIMIT_REFILL_NS UINT64_C(10000000000) // one more line after each 10 s
+
+typedef struct nsp__log_limit_entry {
+    uint64_t subject;   // hash of its text; 0: free
+    uint64_t filled_ns; // when the bucket last gained a token
+    uint64_t used_ns;   // when the subject last asked
+    uint64_t held_back; // lines refused since the last one let through
+    uint32_t tokens;
+} nsp__log_limit_entry;
+
+// Zeroed memory is an empty table.
+typedef struct nsp__log_limit {
+    nsp__log_limit_entry entries[NSP__LOG_LIMIT_SUBJECTS];
+} nsp__log_limit;
+
+// May this subject write a line at now_ns (any monotonic clock)? If so, *held_back is how many it was refused since its
+// last line. The subject "" always may.
+bool nsp__log_limit_admit(nsp__log_limit *limit, const char *subject, uint64_t now_ns, uint64_t *held_back);
+
+#endif

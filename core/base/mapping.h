@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Memory that the hot path writes to. Such memory is never unmapped: a thread may still hold a pointer into it after
+// shutdown, or in the child of a fork. Instead its pages are replaced by private zero pages at the same address, in
+// which late writes are harmless and every span reads as closed.
+#ifndef NSP_BASE_MAPPING_H
+#define NSP_BASE_MAPPING_H
+
+#include <nanospan/base.h>
+
+// Maps bytes of an open file, all pages in place (MAP_SHARED, populated), kept out of forked children. The file's space
+// must have been allocated. NULL on failure (errno says why). No malloc.
+void *nsp__map_file(int fd, uint64_t offset, size_t bytes);
+
+// The same without a file, zeroed.
+void *nsp__map_private(size_t bytes);
+
+// Replaces the pages of every mapping made so far and forgets it. For the child of a fork (async-signal-safe there).
+void nsp__mappings_replace_after_fork(void);
+
+// Replaces one mapping's pages (shutdown); it stays readable and writable for ever.
+void nsp__mapping_retire(void *address);
+
+// Leaves one mapping as it is for ever, children of later forks included.
+void nsp__mapping_leave(void *address);
+
+#endif

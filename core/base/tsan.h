@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What ThreadSanitizer has to be told about synchronisation that it cannot see, such as inline assembly. Nothing in
+// other builds: these macros order no memory, they only describe an order that exists.
+#ifndef NSP_BASE_TSAN_H
+#define NSP_BASE_TSAN_H
+
+#if defined(__SANITIZE_THREAD__)
+#define NSP__TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define NSP__TSAN 1
+#endif
+#endif
+
+#ifdef NSP__TSAN
+void __tsan_acquire(void *address);
+void __tsan_release(void *address);
+// What this thread did so far happened before whatever follows an acquire of the same address.
+#define NSP__TSAN_RELEASE(address) __tsan_release((void *)(address))
+#define NSP__TSAN_ACQUIRE(address) __tsan_acquire((void *)(address))
+#else
+#define NSP__TSAN_RELEASE(address) ((void)(address))
+#define NSP__TSAN_ACQUIRE(address) ((void)(address))
+#endif
+
+#endif
