@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Reading the map. Writing it: clock_keeper.c.
+#include "store/clock.h"
+
+#include <sys/mman.h>
+
+#define FIRST(published) ((uint32_t)((published) >> 32))
+#define END(published) ((uint32_t)(published))
+
+static uint64_t read_published(const nsp__clock *clock)
+{
+    return __atomic_load_n(&clock->published, __ATOMIC_ACQUIRE); // R0: with W2, the knots that it announces
+}
+
+static const nsp__clock_knot *slot_of(const nsp__clock *clock, uint32_t number)
+{
+    return &clock->knots[number % NSP__CLOCK_KNOTS];
+}
+
+// R1: each field is acquired, so that R2 below is not read before it; with W1 and W0: who sees a field of the slot's next
+// use sees there that the slot was withdrawn.
+static uint64_t read_field(const uint64_t *field)
+{
+    return __atomic_load_n(field, __ATOMIC_ACQUIRE);
+}
+
+static nsp__clock_knot read_knot(const nsp__clock *clock, uint32_t number)
+{
+    const nsp__clock_knot *slot = slot_of(clock, number);
+    return (nsp__clock_knot){
+        .tick = read_field(&slot->tick),
+        .ns = read_field(&slot->ns),
+        .rate = read_field(&slot->rate),
+        .led_rate = read_field(&slot->led_rate),
+        .bend = read_field(&slot->bend),
+        .offset = read_field(&slot->offset),
+    };
+}
+
+// R2: what was read from the knots since R0 is whole if the lowest of them has not been withdrawn by now.
+static bool still_published(const nsp__clock *clock, uint32_t number)
+{
+    return (int32_t)(number - FIRST(__atomic_load_n(&clock->published, __ATOMIC_ACQUIRE))) >= 0;
+}
+
+// How many knots there are. What lies in shared memory is not trusted to be sane.
+static uint32_t knot_count(uint64_t published)
+{
+    uint32_t count = END(published) - FIRST(published);
+    return count < NSP__CLOCK_KNOTS ? count : NSP__CLOCK_KNOTS;
+}
+
+// The number of the knot that governs a tick: the last one not after it, or else the oldest. Most questions are about now.
+static uint32_t find_knot(const nsp__clock *clock, uint64_t published, nsp_ticks ticks)
+{
+    uint32_t low = FIRST(published), high = low + knot_count(published) - 1;
+    for (int recent = 0; recent < 2; recent++, high--)
+        if (high == low || ticks >= read_field(&slot_of(clock, high)->tick))
+            return high;
+    // The answer is in [low, high].
+    while (low != high) {
+        uint32_t middle = low + (high - low + 1) / 2;
+        if (ticks >= read_field(&slot_of(clock, middle)->tick))
+            low = middle;
+        else
+            high = middle - 1;
+    }
+    return low;
+}
+
+// The piece of a knot's line before or after its bend.
+static void piece_of(const nsp__clock *clock, const nsp__clock_knot *knot, bool bent, bool oldest,
+                     uint64_t until, struct nsp__clock_segment *out)
+{
+    uint64_t lead_end = knot->bend < until ? knot->bend : until;
+    out->clock = clock;
+    out->offset = knot->offset;
+    out->ns = knot->ns + knot->offset;
+    if (!bent) {
+        out->tick = knot->tick;
+        out->rate = knot->led_rate;
+        out->from = oldest ? 0 : knot->tick; // ticks older than the map: its oldest line, extended backwards
+        out->length = lead_end - out->from;
+    } else {
+        out->tick = lead_end;
+        out->ns += nsp__clock_scale(lead_end - knot->tick, knot->led_rate);
+        out->rate = knot->rate;
+        out->from = oldest && knot->bend == knot->tick ? 0 : lead_end;
+        out->length = until - out->from;
+    }
+}
+
+void nsp__clock_segment_at(const nsp__clock *clock, nsp_ticks end, struct nsp__clock_segment *out)
+{
+    for (;;) {
+        uint64_t published = read_published(clock);
+        if (knot_count(published) == 0) {
+            *out = (struct nsp__clock_segment){.length = UINT64_MAX, .clock = clock};
+            return;
+        }
+        uint32_t number = find_knot(clock, published, end);
+        nsp__clock_knot knot = read_knot(clock, number);
+        bool oldest = number == FIRST(published), newest = number + 1 == END(published);
+        uint64_t until = newest ? UINT64_MAX : read_field(&slot_of(clock, number + 1)->tick);
+        if (!still_published(clock, number))
+            continue;
+        piece_of(clock, &knot, end >= knot.bend || knot.bend == knot.tick, oldest, until, out);
+        return;
+    }
+}
+
+uint64_t nsp__clock_convert_beyond(const struct nsp__clock_segment *segment, nsp_ticks ticks)
+{
+    struct nsp__clock_segment own;
+    nsp__clock_segment_at(segment->clock, ticks, &own);
+    // Along the continuous map, and from there into the wall clock of the segment asked for.
+    return own.ns + nsp__clock_scale(ticks - own.tick, own.rate) - own.offset + segment->offset;
+}
+
+// The tick of a unix time on one piece: the first that is not earlier. Stays within the piece, but for times before the map.
+static nsp_ticks tick_on(const struct nsp__clock_segment *piece, uint64_t unix_ns)
+{
+    if (piece->rate == 0)
+        return 0;
+    nsp__int128 scaled =
+        (nsp__int128)(int64_t)(unix_ns - piece->ns) * ((nsp__int128)1 << NSP__CLOCK_RATE_BITS);
+    nsp__int128 ticks = scaled / (nsp__int128)piece->rate;
+    if (ticks * (nsp__int128)piece->rate < scaled)
+        ticks++; // division rounds towards zero
+    nsp_ticks result = piece->tick + (uint64_t)ticks;
+    if (ticks > 0 && result - piece->from >= piece->length)
+        return piece->from + piece->length; // the first tick after a step forward: these times never were
+    return result;
+}
+
+// Where the wall clock showed a time twice, the later one is meant: so look from the newest piece backwards.
+static nsp_ticks ticks_from_unix(const nsp__clock *clock, uint64_t unix_ns)
+{
+retry:;
+    uint64_t published = read_published(clock), until = UINT64_MAX;
+    uint32_t first = FIRST(published), number = first + knot_count(published);
+    while (number-- != first) {
+        nsp__clock_knot knot = read_knot(clock, number);
+        if (!still_published(clock, number))
+            goto retry;
+        for (int bent = 1; bent >= 0; bent--) {
+            if (bent ? until <= knot.bend : knot.bend == knot.tick)
+                continue; // no such piece
+            struct nsp__clock_segment piece;
+            piece_of(clock, &knot, bent, number == first, until, &piece);
+            bool last_chance = number == first && (!bent || knot.bend == knot.tick);
+            if (last_chance || (int64_t)(unix_ns - piece.ns) >= 0)
+                return tick_on(&piece, unix_ns);
+        }
+        until = knot.tick;
+    }
+    return 0;
+}
+
+static const nsp__clock *active_clock;
+
+// The process's own clock, for conversions before there is a session. Racing first callers each make one and all use the
+// one that is there first: nobody waits, and no fork in between can leave a half-made one behind. NULL: no memory.
+static const nsp__clock *own_clock(void)
+{
+    static nsp__clock *own;
+    nsp__clock *found = __atomic_load_n(&own, __ATOMIC_ACQUIRE); // O1: with O0
+    if (found)
+        return found;
+    nsp__clock *made = mmap(NULL, sizeof *made, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+                            0); // only what is used costs
+    if (made == MAP_FAILED)
+        return NULL;
+    nsp__clock_calibrate(made);
+    // O0: with O1, who sees the clock sees it calibrated.
+    if (__atomic_compare_exchange_n(&own, &found, made, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        return made;
+    munmap(made, sizeof *made);
+    return found;
+}
+
+void nsp__clock_set_active(const nsp__clock *clock)
+{
+    __atomic_store_n(&active_clock, clock,
+                     __ATOMIC_RELEASE); // A0: with A1, who sees the clock sees it calibrated
+}
+
+static const nsp__clock *current_clock(void)
+{
+    const nsp__clock *clock = __atomic_load_n(&active_clock, __ATOMIC_ACQUIRE); // A1: with A0
+    return NSP__LIKELY(clock != NULL) ? clock : own_clock();
+}
+
+uint64_t nsp_ticks_to_unix_ns(nsp_ticks ticks)
+{
+    const nsp__clock *clock = current_clock();
+    if (!clock)
+        return 0;
+    struct nsp__clock_segment segment;
+    nsp__clock_segment_at(clock, ticks, &segment);
+    return nsp__clock_convert(&segment, ticks);
+}
+
+nsp_ticks nsp_ticks_from_unix_ns(uint64_t unix_ns)
+{
+    const nsp__clock *clock = current_clock();
+    return clock ? ticks_from_unix(clock, unix_ns) : 0;
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The ring: bytes, one producer (a thread), one consumer (whoever drains), wait-free on both sides.
+//
+// Positions are bytes since the beginning and only grow; a record lies at position & (capacity - 1) and never wraps,
+// for the mapping goes on for one maximum record behind the capacity. The producer keeps its own copy of the
+// consumer's position and looks at the shared one only when the ring seems full (an idea of P. P. C. Lee's MCRingBuffer,
+// 2010, and of Aeron's and rigtorp's queues), so in steady state no cache line is read that the other side writes.
+#ifndef NSP_STORE_RING_H
+#define NSP_STORE_RING_H
+
+#include "base/tsan.h"
+#include "store/slot.h"
+
+// The producer's half, process-local.
+typedef struct nsp__ring {
+    uint8_t *bytes;
+    nsp__slot *slot;
+    uint64_t limit; // up to where it may be filled: the last known slot->consumed, plus the capacity
+    uint64_t capacity;
+} nsp__ring;
+
+// The producer's own position. It wrote it itself, so a plain look at the shared word is enough.
+static inline uint64_t nsp__ring_tail(const nsp__ring *ring)
+{
+    return __atomic_load_n(&ring->slot->published, __ATOMIC_RELAXED);
+}
+
+// True if size bytes fit; looks at the consumer's position if need be.
+static inline bool nsp__ring_reserve(nsp__ring *ring, uint32_t size)
+{
+    uint64_t tail = nsp__ring_tail(ring);
+    NSP__TSAN_ACQUIRE(ring->slot); // of a session that has ended: fresh pages, whoever read the old ones
+    if (NSP__LIKELY(tail + size <= ring->limit))
+        return true;
+    // R4: acquires R3: the consumer is done reading what it released.
+    ring->limit = __atomic_load_n(&ring->slot->consumed, __ATOMIC_ACQUIRE) + ring->capacity;
+    return tail + size <= ring->limit;
+}
+
+// Where the next record goes. Valid after a successful reserve, until publish.
+static inline uint64_t *nsp__ring_place(const nsp__ring *ring)
+{
+    return (uint64_t *)(void *)(ring->bytes + (nsp__ring_tail(ring) & (ring->capacity - 1)));
+}
+
+// Hands everything before this position to the drainer.
+static inline void nsp__ring_publish(nsp__ring *ring, uint64_t tail)
+{
+    // R1: releases the record's bytes to the drainer's R2.
+    __atomic_store_n(&ring->slot->published, tail, __ATOMIC_RELEASE);
+}
+
+// Bytes in use, as the producer knows it after a fresh look.
+static inline uint64_t nsp__ring_fill(nsp__ring *ring)
+{
+    uint64_t consumed = __atomic_load_n(&ring->slot->consumed, __ATOMIC_ACQUIRE); // R4
+    ring->limit = consumed + ring->capacity;
+    return nsp__ring_tail(ring) - consumed;
+}
+
+#endif
