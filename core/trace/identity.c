@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "trace/identity.h"
+
+#include <string.h>
+
+#include "store/context.h"
+#include "store/threshold.h"
+#include "store/tracestate.h"
+#include "trace/commit.h"
+#include "trace/stack.h"
+#include <nanospan/exporter.h>
+
+// ---- the tracestate item: always the first of a record that has one ----
+
+static void tracestate_put(nsp__frame *frame, const char *text, size_t length)
+{
+    uint32_t padded = ((uint32_t)length + 7u) & ~7u;
+    if (length == 0 || 8 + padded > (uint32_t)frame->pen)
+        return; // the identity is whole without it
+    uint64_t *item = nsp__frame_place(frame, frame->pen);
+    item[0] = nsp__item_tag(0, NSP_ITEM_TRACESTATE, 0, length);
+    memcpy(&item[1], text, length);
+    frame->pen -= 8 + padded;
+    frame->record.flags |= NSP__RECORD_TRACESTATE;
+}
+
+static size_t tracestate_of(const nsp__frame *frame, const char **text)
+{
+    if ((frame->record.flags & NSP__RECORD_TRACESTATE) == 0)
+        return 0;
+    const uint64_t *item = (const uint64_t *)(const void *)(&frame->record + 1);
+    *text = (const char *)&item[1];
+    return (size_t)(item[0] >> 32 & 0xffff);
+}
+
+void nsp__tracestate_inherit(nsp__frame *frame, const nsp__frame *parent)
+{
+    const char *text = NULL;
+    size_t length = tracestate_of(parent, &text);
+    frame->record.flags &= (uint8_t)~NSP__RECORD_TRACESTATE;
+    tracestate_put(frame, text, length);
+}
+
+// A list that is nothing but the threshold is carried as the record's code.
+static bool only_threshold(const char *text, size_t length, uint64_t threshold)
+{
+    char plain[6 + NSP__THRESHOLD_TEXT_SIZE] = "ot=th:";
+    size_t plain_length = 6 + nsp__threshold_format(threshold, plain + 6);
+    return length == plain_length && memcmp(text, plain, length) == 0;
+}
+
+static void state_write(nsp__frame *frame, const nsp_context *context)
+{
+    char text[NSP_TRACESTATE_MAX];
+    size_t length = nsp__tracestate_write(context, text, sizeof text);
+    uint64_t threshold = context->threshold;
+    frame->record.threshold =
+        threshold < NSP__THRESHOLD_NEVER ? nsp__threshold_encode(threshold) : NSP__THRESHOLD_CODE_NONE;
+    if (frame->record.threshold != NSP__THRESHOLD_CODE_NONE && only_threshold(text, length, threshold))
+        return;
+    tracestate_put(frame, text, length);
+}
+
+// ---- identities ----
+
+static void identity_clear(nsp__record *record)
+{
+    record->flags = 0;
+    record->kind = NSP_KIND_INTERNAL;
+    record->status = NSP_SPAN_STATUS_UNSET;
+    record->reserved = 0;
+    record->threshold = NSP__THRESHOLD_CODE_NONE;
+}
+
+static bool decide_root(nsp__producer *producer, nsp__frame *frame, nsp_name name)
+{
+    uint32_t name_class = nsp__sampler_class(producer, name);
+    uint64_t *left = &producer->slot->skips.left[name_class];
+    uint64_t skips = __atomic_load_n(left, __ATOMIC_RELAXED);
+    bool sampled = skips == 0;
+    if (!sampled)
+        __atomic_store_n(left, skips - 1, __ATOMIC_RELAXED);
+    else if (producer->thresholds[name_class] != 0)
+        nsp__sampler_draw(producer, name_class);
+    if (sampled && nsp__ring_fill(&producer->ring) > producer->watermark) {
+        nsp__count(&producer->slot->counters.roots_refused);
+        sampled = false;
+    }
+    if (sampled) {
+        nsp__sampler_trace_id(producer, producer->thresholds[name_class], true, frame->record.trace_id);
+        nsp__record_root(producer, &frame->record, name_class);
+        return true;
+    }
+    nsp__record *record = &frame->record;
+    identity_clear(record);
+    nsp__sampler_trace_id(producer, producer->thresholds[name_class], false, record->trace_id);
+    record->parent_id = 0;
+    record->span_id = nsp__span_id_draw(producer);
+    record->local_root_id = record->span_id;
+    record->flags = NSP__RECORD_RANDOM;
+    return false;
+}
+
+static uint64_t randomness_of(const nsp_context *context)
+{
+    if (context->randomness != NSP_CONTEXT_UNKNOWN)
+        return context->randomness;
+    uint64_t right;
+    memcpy(&right, context->trace_id + 8, sizeof right);
+    return __builtin_bswap64(right) & (NSP__THRESHOLD_NEVER - 1);
+}
+
+// A span of a remote trace: the sender's flag decides, or this process's threshold; in both cases what is sent on is
+// consistent with it.
+static bool decide_remote(nsp__producer *producer, nsp_name name, nsp_context *context)
+{
+    bool sampled = (context->flags & NSP_TRACE_FLAG_SAMPLED) != 0;
+    uint64_t threshold = context->threshold;
+    if (producer->parent_policy == NSP_PARENT_DECIDE) {
+        threshold = producer->thresholds[nsp__sampler_class(producer, name)];
+        sampled = randomness_of(context) >= threshold;
+    } else if (threshold != NSP_CONTEXT_UNKNOWN && (randomness_of(context) >= threshold) != sampled) {
+        threshold = NSP_CONTEXT_UNKNOWN; // contradicts the flag, which counts
+    }
+    if (sampled && nsp__ring_fill(&producer->ring) > producer->watermark) {
+        nsp__count(&producer->slot->counters.roots_refused);
+        sampled = false;
+    }
+    context->threshold = sampled ? threshold : NSP_CONTEXT_UNKNOWN;
+    context->flags =
+        (uint8_t)((context->flags & ~NSP_TRACE_FLAG_SAMPLED) | (sampled ? NSP_TRACE_FLAG_SAMPLED : 0));
+    return sampled;
+}
+
+void nsp__identity_from_context(nsp__producer *producer, nsp__frame *frame, const nsp_context *context)
+{
+    nsp__record *record = &frame->record;
+    identity_clear(record);
+    memcpy(record->trace_id, context->trace_id, sizeof record->trace_id);
+    memcpy(&record->parent_id, context->span_id, sizeof record->parent_id);
+    record->span_id = nsp__span_id_draw(producer);
+    if (context->remote)
+        record->local_root_id = record->span_id;
+    else
+        record->local_root_id = context->local_root != 0 ? context->local_root : record->parent_id;
+    record->flags = (uint8_t)((context->flags & (NSP__RECORD_SAMPLED | NSP__RECORD_RANDOM)) |
+                              (context->remote ? NSP__RECORD_PARENT_REMOTE : 0));
+    state_write(frame, context);
+}
+
+bool nsp__identity_decide(nsp__producer *producer, nsp__frame *frame, nsp_name name,
+                          const nsp_context *context)
+{
+    if (context == NULL)
+        return decide_root(producer, frame, name);
+    nsp_context given = *context;
+    bool sampled = (given.flags & NSP_TRACE_FLAG_SAMPLED) != 0;
+    if (given.remote)
+        sampled = decide_remote(producer, name, &given);
+    nsp__identity_from_context(producer, frame, &given);
+    if (sampled)
+        frame->record.flags |= NSP__RECORD_KEPT;
+    return sampled;
+}
+
+// ---- contexts ----
+
+void nsp__identity_context(const nsp__frame *frame, nsp_context *out)
+{
+    const nsp__record *record = &frame->record;
+    nsp__context_invalid(out);
+    out->threshold = out->randomness = NSP_CONTEXT_UNKNOWN; // unless the tracestate says more
+    const char *text = NULL;
+    size_t length = tracestate_of(frame, &text);
+    char plain[6 + NSP__THRESHOLD_TEXT_SIZE] = "ot=th:";
+    if (length == 0 && record->threshold != NSP__THRESHOLD_CODE_NONE) {
+        length = 6 + nsp__threshold_format(nsp__threshold_decode(record->threshold), plain + 6);
+        text = plain;
+    }
+    if (length != 0)
+        nsp__tracestate_read(out, text, length);
+    memcpy(out->trace_id, record->trace_id, sizeof out->trace_id);
+    memcpy(out->span_id, &record->span_id, sizeof out->span_id);
+    out->flags = record->flags & (NSP_TRACE_FLAG_SAMPLED | NSP_TRACE_FLAG_RANDOM);
+    out->local_root = record->local_root_id;
+    out->remote = false;
+}
+
+// The unsampled root without frame has no identity until somebody asks.
+static void muted_context(nsp__producer *producer, nsp_context *out)
+{
+    uint32_t name_class = producer->hot.muted_class;
+    if ((name_class & NSP__MUTED_DRAWN) == 0) {
+        uint64_t threshold = producer->thresholds[name_class & (NSP__CLASSES - 1)];
+        nsp__sampler_trace_id(producer, threshold, false, producer->muted.trace_id);
+        producer->muted.span_id = nsp__span_id_draw(producer);
+        producer->hot.muted_class = name_class | NSP__MUTED_DRAWN;
+    }
+    out->threshold = out->randomness = NSP_CONTEXT_UNKNOWN;
+    memcpy(out->trace_id, producer->muted.trace_id, sizeof out->trace_id);
+    memcpy(out->span_id, &producer->muted.span_id, sizeof out->span_id);
+    out->flags = NSP_TRACE_FLAG_RANDOM;
+    out->local_root = producer->muted.span_id;
+}
+
+// What an inert handle stands for: the innermost entry that has an identity.
+static void current_context(nsp__producer *producer, nsp_context *out)
+{
+    for (nsp__entry *entry = producer->hot.top; entry >= &producer->stack[0]; entry--) {
+        if (entry->current == NSP__MUTED_ROOT) {
+            muted_context(producer, out);
+            return;
+        }
+        if (nsp__has_frame((nsp_span *)entry->current)) {
+            nsp__identity_context(nsp__frame_of((nsp_span *)entry->current), out);
+            return;
+        }
+    }
+}
+
+void nsp_span_context(const nsp_span *span, nsp_context *out)
+{
+    nsp__context_invalid(out);
+    if (nsp__has_frame(span)) {
+        if (nsp__span_open(span))
+            nsp__identity_context(nsp__frame_of(span), out);
+        else
+            nsp__misused();
+        return;
+    }
+    nsp__producer *producer = nsp__producer_self();
+    if (producer == NULL || producer->hot.top == &producer->busy)
+        return;
+    if ((uintptr_t)span == NSP__MUTED_ROOT && producer->stack[0].current == NSP__MUTED_ROOT)
+        muted_context(producer, out); // whatever is above it
+    else
+        current_context(producer, out);
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A thread that records: its process-local state behind the inline part, and the table of all of them.
+#ifndef NSP_TRACE_PRODUCER_H
+#define NSP_TRACE_PRODUCER_H
+
+#include <nanospan/span.h>
+#include <nanospan/thread.h>
+#include <urcu/wfstack.h>
+
+#include "base/random.h"
+#include "store/control.h"
+#include "store/ring.h"
+#include "store/session.h"
+
+// A detached span's place in the pool, process-local (the shared half is its frame). It belongs for good to the
+// thread slot that first took it from the pool, and comes home over that thread's wait-free stack when its span ends.
+typedef struct nsp__detached_node {
+    struct cds_wfs_node link;
+    uint32_t index;
+    struct nsp__producer *owner;
+} nsp__detached_node;
+
+// The pool of a session's detached spans.
+typedef struct nsp__detached_pool {
+    uint8_t *frames; // in the session
+    nsp__detached_node *nodes;
+    uint32_t count;
+    uint32_t stride; // bytes from frame to frame
+    uint32_t *taken; // how many were ever taken, from the front
+} nsp__detached_pool;
+
+// Process-local state of one thread slot. Written by the thread only, except `home`. Lives as long as the process;
+// the next thread in the slot takes it over.
+typedef struct nsp__producer {
+    nsp__thread hot; // first: nsp__thread_v1 points here
+    nsp__ring ring;
+    nsp__slot *slot;
+    const nsp__control *control;
+    uint64_t random;                            // state of the generator
+    uint64_t watermark;                         // bytes in the ring above which new traces are refused
+    uint64_t headroom;                          // the ring's other bytes
+    uint32_t event_attributes, link_attributes; // limits
+    uint32_t parent_policy;
+    nsp__entry busy; // what `top` points to while nanospan is at work
+
+    // The sampler, copied from the policy of hot.generation.
+    uint64_t thresholds[NSP__CLASSES];
+    uint32_t threshold_codes[NSP__CLASSES]; // as records carry them
+    double inverse_logs[NSP__CLASSES];
+
+    // The context of the unsampled root that is current, drawn when first asked for.
+    struct {
+        uint64_t trace_id[2];
+        uint64_t span_id;
+    } muted;
+
+    uint64_t unrecorded;      // spans begun that have a frame but do not record
+    uint32_t enters_too_deep; // entered spans that found no room on the stack, so that their leaves pair up
+
+    nsp__detached_pool pool;     // the one of the session that the thread is attached to
+    struct __cds_wfs_stack home; // free detached places: pushed by any thread, popped by this one
+
+    nsp__entry stack[]; // [0] the bottom, then one for each frame, then one without frame
+} nsp__producer;
+
+// Marks an unsampled context as drawn, in hot.muted_class.
+#define NSP__MUTED_DRAWN 0x80000000u
+
+// What the trace layer works on; set by lifecycle before nsp__active, kept (retired) after shutdown.
+typedef struct nsp__trace {
+    nsp__session *session;
+    nsp__control *control;
+    nsp__detached_pool pool;
+    uint64_t watermark_permille; // of a ring's bytes
+    uint64_t ring_bytes;
+    uint32_t record_bytes, open_spans, threads;
+    uint32_t value_limit;
+    uint32_t attributes, events, links; // limits of a span
+    uint32_t event_attributes, link_attributes;
+    // What attaching threads met; they do not log, whoever drains does.
+    struct {
+        uint32_t private_rings, no_slot, no_memory;
+    } trouble;
+    uint32_t attaching;                         // threads that are just being attached
+    bool disabled;                              // tracing was turned off by configuration; set by lifecycle
+    uint32_t epoch;                             // number of this session within the process
+    nsp__producer *producers[NSP__THREADS_MAX]; // by slot index (release T1, acquire T2)
+} nsp__trace;
+
+extern nsp__trace nsp__trace_state;
+
+static inline nsp__producer *nsp__producer_at(uint32_t index)
+{
+    return __atomic_load_n(&nsp__trace_state.producers[index], __ATOMIC_ACQUIRE); // T2
+}
+
+static inline nsp__producer *nsp__producer_self(void)
+{
+    return (nsp__producer *)nsp__thread_v1;
+}
+
+static inline nsp__frame *nsp__frame_at(nsp__slot *slot, uint32_t depth)
+{
+    return (nsp__frame *)(void *)((char *)slot + slot->frames_offset + (uint64_t)depth * slot->frame_stride);
+}
+
+static inline nsp__frame *nsp__detached_frame(const nsp__detached_pool *pool, uint32_t index)
+{
+    return (nsp__frame *)(void *)(pool->frames + (uint64_t)index * pool->stride);
+}
+
+// ---- thread.c ----
+
+// Starts on a session: no producers yet. Called with tracing inactive.
+void nsp__trace_begin(nsp__session *session, const nsp_config *config);
+// Tracing was made inactive: waits for the threads that are attaching at this moment (milliseconds at most).
+void nsp__trace_quiesce(void);
+// Ends it: retires all slots. Threads notice at their next root.
+void nsp__trace_end(void);
+// In the child of a fork: forgets everything of the parent's.
+void nsp__trace_abandon(void);
+
+// Attaches the calling thread, or returns its state. NULL with *status if that cannot be.
+nsp__producer *nsp__producer_attach(const nsp_thread_options *options, nsp_status *status);
+
+// Called when a thread without state begins a span while tracing is active but this process has no session yet (the
+// child of a fork). Set by lifecycle; returns true if there is a session now.
+extern bool (*nsp__session_wanted)(void);
+
+// A span id; never 0.
+static inline uint64_t nsp__span_id_draw(nsp__producer *producer)
+{
+    uint64_t id = nsp__random_next(&producer->random);
+    return NSP__LIKELY(id != 0) ? id : 1;
+}
+
+#endif

@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Head sampling, decision first: each thread draws how many roots to leave out until the next hit (geometric, from the
+// class's threshold), so an unsampled root is a decrement. On a hit the trace id is drawn from the ids that the
+// threshold samples. The joint law is that of drawing an id and comparing it, without drawing ids to throw away.
+#include "trace/sampler.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "store/name.h"
+#include "store/threshold.h"
+
+// ---- the thread's side ----
+
+void nsp__sampler_draw(nsp__producer *producer, uint32_t name_class)
+{
+    uint64_t skip = nsp__random_skip(&producer->random, producer->inverse_logs[name_class]);
+    __atomic_store_n(&producer->slot->skips.left[name_class], skip, __ATOMIC_RELAXED);
+    // Modulo 2^64, so "never" (the largest number) is fine: what counts is the sum less what is left.
+    uint64_t *skipped = &producer->slot->counters.roots_skipped;
+    __atomic_store_n(skipped, *skipped + skip, __ATOMIC_RELAXED);
+}
+
+bool nsp__sampler_refresh(nsp__producer *producer)
+{
+    const nsp__control *control = producer->control;
+    uint32_t generation, rules;
+    // A policy's slot is rewritten only two generations later: if the generation is still the same afterwards, what
+    // was copied was whole.
+    do {
+        generation = __atomic_load_n(&control->policy_generation, __ATOMIC_ACQUIRE); // N1: acquires N2
+        if (generation == 0)
+            return false;
+        const nsp__policy *policy = &control->policies[generation & 1];
+        rules = __atomic_load_n(&policy->rules, __ATOMIC_RELAXED) & (NSP__CLASSES - 1);
+        for (uint32_t i = 0; i <= rules; i++)
+            producer->thresholds[i] = __atomic_load_n(&policy->thresholds[i], __ATOMIC_RELAXED);
+        producer->parent_policy = __atomic_load_n(&policy->parent_policy, __ATOMIC_RELAXED);
+        producer->hot.classes = policy->classes;
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    } while (__atomic_load_n(&control->policy_generation, __ATOMIC_RELAXED) != generation);
+
+    uint64_t *skipped = &producer->slot->counters.roots_skipped;
+    for (uint32_t i = 0; i < NSP__CLASSES; i++) {
+        __atomic_store_n(skipped, *skipped - producer->slot->skips.left[i], __ATOMIC_RELAXED);
+        __atomic_store_n(&producer->slot->skips.left[i], 0, __ATOMIC_RELAXED);
+        if (i > rules)
+            producer->thresholds[i] = producer->thresholds[0];
+        producer->threshold_codes[i] = nsp__threshold_encode(producer->thresholds[i]);
+        producer->inverse_logs[i] = nsp__random_inverse_log(producer->thresholds[i]);
+        nsp__sampler_draw(producer, i);
+    }
+    producer->hot.generation = generation;
+    return true;
+}
+
+void nsp__sampler_trace_id(nsp__producer *producer, uint64_t threshold, bool sampled, uint64_t trace_id[2])
+{
+    const uint64_t whole = (uint64_t)1 << 56;
+    uint64_t low = 0, width = whole;
+    if (sampled && threshold < whole) {
+        low = threshold;
+        width = whole - threshold;
+    } else if (!sampled && threshold != 0 && threshold <= whole) {
+        width = threshold;
+    }
+    uint64_t high = nsp__random_next(&producer->random);
+    uint64_t top = nsp__random_next(&producer->random);
+    uint64_t randomness =
+        width == whole ? top & (whole - 1) : nsp__random_below_range(&producer->random, low, width);
+    uint64_t right = (top & ~(whole - 1)) | randomness;
+    if (NSP__UNLIKELY((high | right) == 0))
+        high = 1; // the all-zero id is invalid
+    trace_id[0] = __builtin_bswap64(high);
+    trace_id[1] = __builtin_bswap64(right);
+}
+
+// ---- the policy's side ----
+
+static pthread_mutex_t policy_mutex = PTHREAD_MUTEX_INITIALIZER;
+
+// By words: one side is in shared memory, where a policy that has had its time may be overwritten while a thread reads it
+// (which that thread finds out afterwards). The last byte is always zero.
+static void pattern_copy(char to[NSP_SAMPLER_PATTERN_MAX + 1], const char from[NSP_SAMPLER_PATTERN_MAX + 1])
+{
+    for (size_t i = 0; i < (NSP_SAMPLER_PATTERN_MAX + 1) / 8; i++)
+        __atomic_store_n((uint64_t *)(void *)to + i,
+                         __atomic_load_n((const uint64_t *)(const void *)from + i, __ATOMIC_RELAXED),
+                         __ATOMIC_RELAXED);
+}
+
+static uint8_t class_of(const nsp__policy *policy, uint32_t rules, const char *text, size_t length)
+{
+    for (uint32_t i = 1; i <= rules; i++) {
+        _Alignas(8) char pattern[NSP_SAMPLER_PATTERN_MAX + 1];
+        pattern_copy(pattern, policy->patterns[i]);
+        if (nsp__pattern_match(pattern, text, length))
+            return (uint8_t)i;
+    }
+    return 0;
+}
+
+static void classify_from(nsp__policy *policy, nsp_name first)
+{
+    uint32_t count = nsp__name_count();
+    for (nsp_name name = first; name < count; name++) {
+        size_t length;
+        const char *text = nsp__name_ready(name) ? nsp_name_text(name, &length) : NULL;
+        if (text != NULL)
+            __atomic_store_n(&policy->classes[name], class_of(policy, policy->rules, text, length),
+                             __ATOMIC_RELAXED);
+    }
+}
+
+// Between the making of a policy and its publication, names may be added. Either this function, whose first act is to
+// look for the generation, sees the new policy; or the policy's writer, who looks for names after publishing, sees the
+// name (the fences make it one or the other, or both).
+void nsp__sampler_classify(nsp_name name, const char *text, size_t length)
+{
+    nsp__control *control = __atomic_load_n(&nsp__trace_state.control, __ATOMIC_ACQUIRE);
+    if (control == NULL)
+        return;
+    for (int tries = 0; tries < 3; tries++) {
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+        uint32_t generation = __atomic_load_n(&control->policy_generation, __ATOMIC_ACQUIRE);
+        if (generation == 0)
+            return;
+        nsp__policy *policy = &control->policies[generation & 1];
+        uint32_t rules = __atomic_load_n(&policy->rules, __ATOMIC_RELAXED) & (NSP__CLASSES - 1);
+        __atomic_store_n(&policy->classes[name], class_of(policy, rules, text, length), __ATOMIC_RELAXED);
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+        if (__atomic_load_n(&control->policy_generation, __ATOMIC_RELAXED) == generation)
+            return;
+    }
+}
+
+static uint64_t checksum(const nsp__policy *policy)
+{
+    // FNV-1a, 64 bits (Fowler, Noll, Vo): enough to tell a policy torn by a dying writer from a whole one.
+    uint64_t hash = 0xcbf29ce484222325u;
+    const uint8_t *parts[] = {(const uint8_t *)policy->thresholds, (const uint8_t *)&policy->rules,
+                              (const uint8_t *)policy->patterns};
+    const size_t sizes[] = {sizeof policy->thresholds, sizeof policy->rules + sizeof policy->parent_policy,
+                            sizeof policy->patterns};
+    for (size_t part = 0; part < 3; part++)
+        for (size_t i = 0; i < sizes[part]; i++)
+            hash = (hash ^ parts[part][i]) * 0x100000001b3u;
+    return hash;
+}
+
+// The policy in force is copied to here and changed; the other slot of control takes it over in publish.
+static nsp__policy draft;
+
+static void publish(nsp__control *control)
+{
+    uint32_t generation = control->policy_generation + 1;
+    if (generation == 0)
+        generation = 2; // 0 means "no session"; keeps the low bit's alternation
+    nsp__policy *policy = &control->policies[generation & 1];
+    uint32_t known = nsp__name_count();
+    draft.checksum = checksum(&draft);
+    memset(draft.classes, 0, sizeof draft.classes);
+    classify_from(&draft, 1);
+    for (uint32_t i = 0; i < NSP__CLASSES; i++)
+        __atomic_store_n(&policy->thresholds[i], draft.thresholds[i], __ATOMIC_RELAXED);
+    __atomic_store_n(&policy->rules, draft.rules, __ATOMIC_RELAXED);
+    __atomic_store_n(&policy->parent_policy, draft.parent_policy, __ATOMIC_RELAXED);
+    for (uint32_t i = 0; i < NSP__CLASSES; i++)
+        pattern_copy(policy->patterns[i], draft.patterns[i]);
+    for (uint32_t i = 0; i < NSP_NAME_MAX; i++)
+        __atomic_store_n(&policy->classes[i], draft.classes[i], __ATOMIC_RELAXED);
+    policy->checksum = draft.checksum;
+    // N2: releases the policy to the threads' N1.
+    __atomic_store_n(&control->policy_generation, generation, __ATOMIC_RELEASE);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    classify_from(policy, known);
+}
+
+void nsp__sampler_begin(nsp__control *control, double rate, nsp_parent_policy parent_policy)
+{
+    pthread_mutex_lock(&policy_mutex);
+    memset(&draft, 0, sizeof draft);
+    for (uint32_t i = 0; i < NSP__CLASSES; i++)
+        draft.thresholds[i] = nsp__threshold_from_rate(rate);
+    draft.parent_policy = (uint32_t)parent_policy;
+    publish(control);
+    pthread_mutex_unlock(&policy_mutex);
+}
+
+// Writers of other processes keep out over a lock on the control file.
+static void lock_file(short type)
+{
+    int fd = nsp__trace_state.session->control_fd;
+    struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_len = 1};
+    while (fd >= 0 && fcntl(fd, F_SETLKW, &lock) != 0 && errno == EINTR)
+        ;
+}
+
+static nsp_status change_begin(void)
+{
+    bool session = __atomic_load_n(&nsp__active, __ATOMIC_ACQUIRE) &&
+                   (nsp__session_wanted == NULL || nsp__session_wanted());
+    pthread_mutex_lock(&policy_mutex);
+    nsp__control *control = __atomic_load_n(&nsp__trace_state.control, __ATOMIC_ACQUIRE);
+    if (!session || control == NULL || control->policy_generation == 0) {
+        pthread_mutex_unlock(&policy_mutex);
+        return nsp__fail(NSP_ERR_NOT_INITIALISED, "tracing is not running: nsp_init first");
+    }
+    lock_file(F_WRLCK);
+    // Without the classes, which are made anew, and which other threads may be writing.
+    memcpy(&draft, &control->policies[control->policy_generation & 1], offsetof(nsp__policy, classes));
+    return NSP_OK;
+}
+
+static void change_end(bool changed)
+{
+    if (changed)
+        publish(nsp__trace_state.control);
+    lock_file(F_UNLCK);
+    pthread_mutex_unlock(&policy_mutex);
+}
+
+static nsp_status rate_check(double rate)
+{
+    if (rate >= 0.0 && rate <= 1.0) // false for NaN
+        return NSP_OK;
+    return nsp__fail(NSP_ERR_INVALID, "sample rate %g: accepted are 0 to 1", rate);
+}
+
+static uint32_t rule_find(const char *pattern)
+{
+    for (uint32_t i = 1; i <= draft.rules; i++)
+        if (strcmp(draft.patterns[i], pattern) == 0)
+            return i;
+    return 0;
+}
+
+nsp_status nsp_sampler_set_rate(double rate)
+{
+    nsp_status status = rate_check(rate);
+    if (status == NSP_OK)
+        status = change_begin();
+    if (status != NSP_OK)
+        return status;
+    draft.thresholds[0] = nsp__threshold_from_rate(rate);
+    change_end(true);
+    return NSP_OK;
+}
+
+nsp_status nsp_sampler_set_rule(const char *pattern, double rate)
+{
+    size_t length = pattern != NULL ? strlen(pattern) : 0;
+    if (length == 0 || length > NSP_SAMPLER_PATTERN_MAX)
+        return nsp__fail(NSP_ERR_INVALID, "a pattern has 1 to %d bytes, this one %zu",
+                         NSP_SAMPLER_PATTERN_MAX, length);
+    nsp_status status = rate_check(rate);
+    if (status == NSP_OK)
+        status = change_begin();
+    if (status != NSP_OK)
+        return status;
+    uint32_t rule = rule_find(pattern);
+    if (rule == 0 && draft.rules < NSP_SAMPLER_RULES_MAX) {
+        rule = ++draft.rules;
+        memset(draft.patterns[rule], 0, sizeof draft.patterns[rule]);
+        memcpy(draft.patterns[rule], pattern, length);
+    }
+    if (rule != 0)
+        draft.thresholds[rule] = nsp__threshold_from_rate(rate);
+    change_end(rule != 0);
+    return rule != 0 ? NSP_OK : nsp__fail(NSP_ERR_FULL, "there are %d rules already", NSP_SAMPLER_RULES_MAX);
+}
+
+nsp_status nsp_sampler_remove_rule(const char *pattern)
+{
+    nsp_status status = pattern == NULL ? nsp__fail(NSP_ERR_INVALID, "no pattern") : change_begin();
+    if (status != NSP_OK)
+        return status;
+    uint32_t rule = rule_find(pattern);
+    if (rule != 0) {
+        memmove(&draft.patterns[rule], &draft.patterns[rule + 1],
+                (draft.rules - rule) * sizeof draft.patterns[0]);
+        memmove(&draft.thresholds[rule], &draft.thresholds[rule + 1],
+                (draft.rules - rule) * sizeof draft.thresholds[0]);
+        memset(draft.patterns[draft.rules], 0, sizeof draft.patterns[0]);
+        draft.rules--;
+    }
+    change_end(rule != 0);
+    return rule != 0 ? NSP_OK : nsp__fail(NSP_ERR_NOT_FOUND, "no rule has the pattern \"%s\"", pattern);
+}
+
+nsp_status nsp_sampler_set_parent_policy(nsp_parent_policy policy)
+{
+    if (policy != NSP_PARENT_FOLLOW && policy != NSP_PARENT_DECIDE)
+        return nsp__fail(NSP_ERR_INVALID, "parent policy %d: accepted are NSP_PARENT_FOLLOW and _DECIDE",
+                         (int)policy);
+    nsp_status status = change_begin();
+    if (status != NSP_OK)
+        return status;
+    draft.parent_policy = (uint32_t)policy;
+    change_end(true);
+    return NSP_OK;
+}
+
+void nsp__sampler_lock(void)
+{
+    pthread_mutex_lock(&policy_mutex);
+}
+
+void nsp__sampler_unlock(void)
+{
+    pthread_mutex_unlock(&policy_mutex);
+}
+
+double nsp_sampler_rate(void)
+{
+    pthread_mutex_lock(&policy_mutex);
+    double rate = 0.0;
+    const nsp__control *control = __atomic_load_n(&nsp__trace_state.control, __ATOMIC_ACQUIRE);
+    if (__atomic_load_n(&nsp__active, __ATOMIC_ACQUIRE) && control != NULL && control->policy_generation != 0)
+        rate = nsp__threshold_rate(control->policies[control->policy_generation & 1].thresholds[0]);
+    pthread_mutex_unlock(&policy_mutex);
+    return rate;
+}

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The uncommon ways of the thread's stack of spans: everything that begin, end and next of span.c do not handle.
+#ifndef NSP_TRACE_STACK_H
+#define NSP_TRACE_STACK_H
+
+#include "trace/producer.h"
+
+// Ends a recording span that is not the caller's innermost: detached, out of order, or misuse.
+void nsp__end_elsewhere(nsp_span *span, nsp_ticks end);
+
+// Goes on to a sibling where that is more than renaming the frame: a root, a remote parent, a tracestate, a detached
+// span, or misuse.
+nsp_span *nsp__next_elsewhere(nsp_span *span, nsp_name name, nsp_ticks at);
+
+// Counts one misuse, for the calling thread if it is attached.
+void nsp__misused(void);
+
+// True if the handle is one of a frame (recording or not) rather than NULL or a sentinel.
+static inline bool nsp__has_frame(const nsp_span *span)
+{
+    return (uintptr_t)span >= NSP__FRAME_ALIGN;
+}
+
+// True if the frame is open as this very span.
+static inline bool nsp__span_open(const nsp_span *span)
+{
+    return __atomic_load_n(&nsp__frame_of(span)->tag, __ATOMIC_RELAXED) == ((uintptr_t)span & NSP__TAG_MASK);
+}
+
+#endif
