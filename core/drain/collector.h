@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The collector: drains the rings in one pass each straight into the exporter's batch, and hands full batches to the sender.
+//
+// It polls and is never woken by a trading thread: a consumer that runs right behind a producer doubles the cost of a span by
+// moving cache lines under its pen. Who drains holds the drain lock: the collector's thread, an invoker, a flush.
+#ifndef NSP_DRAIN_COLLECTOR_H
+#define NSP_DRAIN_COLLECTOR_H
+
+#include <pthread.h>
+
+#include "drain/batch_pool.h"
+#include "drain/sender.h"
+
+typedef struct nsp__collector {
+    const nsp_config *config;
+    nsp__session *session;
+    const nsp_exporter *exporter; // NULL: records are discarded and counted
+    void *exporter_state;
+    nsp__sender *sender; // NULL with the exporter
+
+    pthread_mutex_t drain; // held by whoever drains
+    // Below: guarded by drain.
+    nsp__batch *current; // being filled, or NULL
+    uint64_t sequence;   // of the last batch closed
+    uint64_t *snapshot;  // published positions, one a thread slot
+    bool *damaged;       // by thread slot: a record was damaged, so what was drained is counted anew
+    uint32_t reported_generation;
+    uint32_t reported_trouble[3];
+    double fill; // of the fullest ring, at the last pass
+
+    pthread_mutex_t sleep;
+    pthread_cond_t wake, passed;
+    // Below: guarded by sleep.
+    uint64_t passes_wanted, passes_done;
+    bool stop;
+    bool has_thread;
+    pthread_t thread;
+} nsp__collector;
+
+// Prepares; starts the thread if the mode is NSP_COLLECTOR_THREAD. The arguments stay owned by the caller.
+nsp_status nsp__collector_start(nsp__collector *collector, const nsp_config *config, nsp__session *session,
+                                const nsp_exporter *exporter, void *exporter_state, nsp__sender *sender);
+
+// One pass on the calling thread: at most max_spans. Returns their number; 0 if somebody else drains at this moment.
+size_t nsp__collector_work(nsp__collector *collector, size_t max_spans);
+
+// Collects and encodes what was published before the call, and waits until it has been answered for. *stopping: gives
+// up early when it becomes true. True if all is settled.
+bool nsp__collector_flush(nsp__collector *collector, uint64_t deadline_ns, const bool *stopping);
+
+// Ends the thread. Afterwards only the caller drains.
+void nsp__collector_stop(nsp__collector *collector);
+
+// After stop, and after the sender's: what is left in the rings and in the unfinished batch is counted as discarded.
+// Returns how many spans that were.
+uint64_t nsp__collector_discard_rest(nsp__collector *collector);
+
+uint64_t nsp__monotonic_ns(void);
+
+#endif

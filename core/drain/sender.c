@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "drain/sender.h"
+
+#include <stdlib.h>
+#include <sys/random.h>
+
+#include "base/log.h"
+#include "base/thread_start.h"
+#include "drain/sender_state.h"
+
+static const uint64_t backoff_min_default = 1 * NSP__SECOND;
+static const uint64_t backoff_max_default = 30 * NSP__SECOND;
+// After the deadline of stop: how long a cancelled send may take to return before its thread is left behind.
+static const uint64_t cancel_grace = 150 * NSP__MILLISECOND;
+
+// Senders whose memory must stay: their thread was left behind, or lives in the parent of a fork. Reachable from here,
+// so that leak checkers see intent.
+static nsp__sender *kept;
+
+static void keep(nsp__sender *sender)
+{
+    sender->next_kept = __atomic_load_n(&kept, __ATOMIC_RELAXED);
+    while (!__atomic_compare_exchange_n(&kept, &sender->next_kept, sender, true, __ATOMIC_RELEASE,
+                                        __ATOMIC_RELAXED))
+        ;
+}
+
+// For batches and spare ones alike: the queues and the drainer's pile hold the whole pool.
+static nsp_status make_queues(nsp__sender *sender)
+{
+    const nsp__sender_options *options = &sender->options;
+    sender->unused = calloc(options->count, sizeof *sender->unused);
+    if (!sender->unused || nsp__batch_queue_init(&sender->closed, options->count) ||
+        nsp__batch_queue_init(&sender->empty, options->count))
+        return nsp__fail(NSP_ERR_NO_MEMORY, "sender: out of memory");
+    for (uint32_t i = 0; i < options->count; ++i)
+        nsp__batch_queue_put(&sender->empty, &options->batches[i]);
+    return NSP_OK;
+}
+
+static void destroy(nsp__sender *sender)
+{
+    nsp__batch_queue_destroy(&sender->empty);
+    nsp__batch_queue_destroy(&sender->closed);
+    free(sender->unused);
+    free(sender);
+}
+
+nsp_status nsp__sender_start(nsp__sender **out, const nsp__sender_options *options)
+{
+    *out = NULL;
+    nsp__sender *sender = calloc(1, sizeof *sender);
+    if (!sender)
+        return nsp__fail(NSP_ERR_NO_MEMORY, "sender: out of memory");
+    sender->options = *options;
+    if (!sender->options.backoff_min_ns)
+        sender->options.backoff_min_ns = backoff_min_default;
+    if (!sender->options.backoff_max_ns)
+        sender->options.backoff_max_ns = backoff_max_default;
+    nsp__event_init(&sender->work);
+    nsp__event_init(&sender->progress);
+    if (getrandom(&sender->random, sizeof sender->random, GRND_NONBLOCK) < 0)
+        sender->random = nsp__sender_now();
+    sender->random |= 1; // xorshift never leaves zero
+
+    __atomic_store_n(options->cancel, 0, __ATOMIC_RELAXED);
+    if (options->left_behind)
+        *options->left_behind = false;
+    nsp_status status = make_queues(sender);
+    if (status == NSP_OK)
+        status = nsp__thread_start(&sender->thread, "nsp-sender", options->cpus, nsp__sender_run, sender);
+    if (status != NSP_OK) {
+        destroy(sender);
+        return status;
+    }
+    *out = sender;
+    return NSP_OK;
+}
+
+nsp__batch *nsp__sender_take_empty(nsp__sender *sender)
+{
+    if (sender->unused_count)
+        return sender->unused[--sender->unused_count];
+    return nsp__batch_queue_take(&sender->empty);
+}
+
+void nsp__sender_put_unused(nsp__sender *sender, nsp__batch *batch)
+{
+    sender->unused[sender->unused_count++] = batch;
+}
+
+void nsp__sender_put_closed(nsp__sender *sender, nsp__batch *batch)
+{
+    nsp__books_add(&sender->waiting_spans, batch->exported.spans);
+    nsp__batch_queue_put(&sender->closed, batch);
+    nsp__event_signal(&sender->work);
+}
+
+static bool is_settled(nsp__sender *sender, uint64_t sequence)
+{
+    return __atomic_load_n(&sender->settled, __ATOMIC_ACQUIRE) >= sequence;
+}
+
+static bool is_over(nsp__sender *sender)
+{
+    uint32_t whereabouts = __atomic_load_n(&sender->whereabouts, __ATOMIC_ACQUIRE);
+    return whereabouts == NSP__SENDER_DONE || whereabouts == NSP__SENDER_LEFT;
+}
+
+bool nsp__sender_wait(nsp__sender *sender, uint64_t sequence, uint64_t deadline_ns)
+{
+    if (is_settled(sender, sequence))
+        return true;
+    __atomic_fetch_add(&sender->waiters, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&sender->hurries, 1, __ATOMIC_RELEASE);
+    nsp__event_signal(&sender->work);
+    bool settled;
+    for (;;) {
+        uint32_t value = nsp__event_value(&sender->progress);
+        bool over = is_over(sender);
+        settled = is_settled(sender, sequence);
+        if (settled || over || nsp__sender_now() >= deadline_ns)
+            break;
+        nsp__event_wait(&sender->progress, value, deadline_ns);
+    }
+    // The last touch: stop frees the sender when nobody is here any more.
+    __atomic_fetch_sub(&sender->waiters, 1, __ATOMIC_RELEASE);
+    return settled;
+}
+
+// True if the thread is done.
+static bool wait_until_done(nsp__sender *sender, uint64_t deadline_ns)
+{
+    for (;;) {
+        uint32_t value = nsp__event_value(&sender->progress);
+        if (__atomic_load_n(&sender->whereabouts, __ATOMIC_ACQUIRE) == NSP__SENDER_DONE)
+            return true;
+        if (nsp__sender_now() >= deadline_ns)
+            return false;
+        nsp__event_wait(&sender->progress, value, deadline_ns);
+    }
+}
+
+// Takes over from a thread that is away and does not come back. Its current batch may still be read by the exporter:
+// it is counted, but neither changed nor reused.
+static bool leave_behind(nsp__sender *sender)
+{
+    uint32_t expected = NSP__SENDER_AWAY;
+    if (!__atomic_compare_exchange_n(&sender->whereabouts, &expected, NSP__SENDER_LEFT, false,
+                                     __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        return false;
+    uint64_t sequence = __atomic_load_n(&sender->settled, __ATOMIC_RELAXED);
+    if (sender->current) {
+        nsp__sender_count_as_given_up(sender, sender->current);
+        nsp__sender_close_account(sender, sender->current);
+        sequence = sender->current->header->sequence;
+    }
+    nsp__sender_announce(sender, sequence);
+    for (nsp__batch *batch; (batch = nsp__batch_queue_take(&sender->closed)) != NULL;)
+        nsp__sender_give_up(sender, batch);
+    pthread_detach(sender->thread);
+    if (sender->options.left_behind)
+        *sender->options.left_behind = true;
+    return true;
+}
+
+// Ends the thread in one way or the other; false: it was left behind.
+static bool end_thread(nsp__sender *sender, uint64_t deadline_ns)
+{
+    bool done = wait_until_done(sender, deadline_ns);
+    if (!done) {
+        __atomic_store_n(sender->options.cancel, 1, __ATOMIC_RELEASE);
+        nsp__event_signal(&sender->work);
+        done = wait_until_done(sender, nsp__after(deadline_ns, cancel_grace));
+    }
+    // A thread that is at home has a bounded way to its end: look again after each millisecond.
+    while (!done) {
+        if (leave_behind(sender))
+            return false;
+        done = wait_until_done(sender, nsp__after(nsp__sender_now(), NSP__MILLISECOND));
+    }
+    pthread_join(sender->thread, NULL);
+    return true;
+}
+
+bool nsp__sender_stop(nsp__sender *sender, uint64_t deadline_ns)
+{
+    __atomic_store_n(&sender->stop_deadline, deadline_ns, __ATOMIC_RELAXED);
+    __atomic_store_n(&sender->stopping, 1, __ATOMIC_RELEASE);
+    __atomic_fetch_add(&sender->hurries, 1, __ATOMIC_RELEASE);
+    nsp__event_signal(&sender->work);
+
+    // A deadline long past gives a running send its grace from now on.
+    uint64_t now = nsp__sender_now();
+    bool joined = end_thread(sender, deadline_ns > now ? deadline_ns : now);
+    nsp__event_signal(&sender->progress);
+    while (__atomic_load_n(&sender->waiters, __ATOMIC_ACQUIRE) != 0)
+        nanosleep(&(struct timespec){.tv_nsec = (long)NSP__MILLISECOND / 10}, NULL);
+
+    bool all_sent = !sender->gave_up;
+    // Not if the thread hangs in the log callback: this line would wait for it.
+    if (!all_sent && !sender->saying)
+        nsp__log(NSP_LOG_WARN, "stopped", "stopped before %llu spans could be sent",
+                 (unsigned long long)sender->given_up_spans);
+    if (joined)
+        destroy(sender);
+    else
+        keep(sender);
+    return all_sent;
+}
+
+void nsp__sender_abandon(nsp__sender *sender)
+{
+    keep(sender);
+}

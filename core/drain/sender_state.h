@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The inside of the sender, shared by its two halves: sender.c (what others call) and sender_thread.c (the thread).
+#ifndef NSP_DRAIN_SENDER_STATE_H
+#define NSP_DRAIN_SENDER_STATE_H
+
+#include <pthread.h>
+#include <time.h>
+
+#include "drain/batch_queue.h"
+#include "drain/sender.h"
+
+#define NSP__MILLISECOND 1000000ull
+#define NSP__SECOND 1000000000ull
+
+// Where the sender thread is. AWAY: in code that may block for as long as it likes (the exporter's send, the log
+// callback). HOME -> AWAY and AWAY -> HOME by the thread; AWAY -> LEFT by stop, which from then on owns everything
+// that the thread owned; HOME -> DONE by the thread, which touches nothing afterwards.
+enum { NSP__SENDER_HOME, NSP__SENDER_AWAY, NSP__SENDER_LEFT, NSP__SENDER_DONE };
+
+struct nsp__sender {
+    // Written before the thread starts.
+    nsp__sender_options options;
+    nsp__batch **unused; // the drainer's alone: batches that it handed back
+    uint32_t unused_count;
+    nsp__sender *next_kept;
+    pthread_t thread;
+
+    nsp__batch_queue closed; // drainer -> sender thread
+    nsp__batch_queue empty;  // sender thread -> drainer
+    nsp__event work;         // signalled by put_closed, wait, stop; the thread sleeps on it
+    nsp__event progress;     // signalled by the thread; wait and stop sleep on it
+
+    // Shared, by __atomic builtins. A release store of settled, stopping or whereabouts pairs with its acquire loads.
+    uint64_t settled;       // by the thread: sequence of the last settled batch
+    uint64_t waiting_spans; // in closed batches; added by the drainer, subtracted by the thread
+    uint64_t stop_deadline; // by stop, before stopping
+    uint32_t stopping;      // by stop
+    uint32_t waiters;       // threads inside wait
+    uint32_t hurries;       // by wait and stop: own backoff shall end now
+    uint32_t whereabouts;   // HOME, AWAY, LEFT, DONE
+
+    // The sender thread's alone.
+    nsp__batch *current; // being sent
+    uint64_t random;
+    uint64_t hurried_at;     // when a pause last ended for a hurry
+    uint64_t given_up_spans; // these are read by stop too, when the thread is done or left
+    bool gave_up;
+    bool hopeless; // while stopping: no attempt more would come before the deadline
+    bool saying;   // inside a log line
+    bool failing;  // the last attempt was RETRY or UNKNOWN
+};
+
+static inline uint64_t nsp__sender_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * NSP__SECOND + (uint64_t)now.tv_nsec;
+}
+
+static inline uint64_t nsp__earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+// Saturates, so that "no deadline" stays one.
+static inline uint64_t nsp__after(uint64_t start, uint64_t duration)
+{
+    return start > UINT64_MAX - duration ? UINT64_MAX : start + duration;
+}
+
+static inline bool nsp__sender_stopping(const nsp__sender *sender)
+{
+    return __atomic_load_n(&sender->stopping, __ATOMIC_ACQUIRE);
+}
+
+// UINT64_MAX while nobody stops.
+static inline uint64_t nsp__sender_stop_deadline(const nsp__sender *sender)
+{
+    return nsp__sender_stopping(sender) ? __atomic_load_n(&sender->stop_deadline, __ATOMIC_RELAXED)
+                                        : UINT64_MAX;
+}
+
+// Run by the thread.
+void *nsp__sender_run(void *sender);
+
+// For whoever owns the thread's part, the thread itself or the stop that left it behind.
+// Books: unconfirmed if in doubt, else discarded. The caller settles.
+void nsp__sender_count_as_given_up(nsp__sender *sender, const nsp__batch *batch);
+// Counts, then settles.
+void nsp__sender_give_up(nsp__sender *sender, nsp__batch *batch);
+// The batch's spans are in the books now, and no longer in the batch: in this order, so that a reader after a crash
+// finds them in one of the two, for a moment in both, but never in neither.
+void nsp__sender_close_account(nsp__sender *sender, nsp__batch *batch);
+// All batches up to this sequence are settled.
+void nsp__sender_announce(nsp__sender *sender, uint64_t sequence);
+
+#endif

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <string.h>
+
+#include "base/log.h"
+#include "drain/sender_state.h"
+
+// The longest Retry-After that is honoured.
+static const uint64_t retry_after_max = 60 * NSP__SECOND;
+// While stopping: with less time than this left, another attempt is not worth the wait.
+static const uint64_t last_pause = 100 * NSP__MILLISECOND;
+
+static void go_away(nsp__sender *sender)
+{
+    __atomic_store_n(&sender->whereabouts, NSP__SENDER_AWAY, __ATOMIC_RELEASE);
+}
+
+// False: the thread was left behind meanwhile, and owns nothing any more.
+static bool come_home(nsp__sender *sender)
+{
+    uint32_t expected = NSP__SENDER_AWAY;
+    return __atomic_compare_exchange_n(&sender->whereabouts, &expected, NSP__SENDER_HOME, false,
+                                       __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+
+void nsp__sender_close_account(nsp__sender *sender, nsp__batch *batch)
+{
+    __atomic_fetch_sub(&sender->waiting_spans, batch->exported.spans, __ATOMIC_RELAXED);
+    __atomic_store_n(&batch->header->state, NSP__BATCH_EMPTY, __ATOMIC_RELEASE);
+}
+
+void nsp__sender_announce(nsp__sender *sender, uint64_t sequence)
+{
+    __atomic_store_n(&sender->settled, sequence, __ATOMIC_RELEASE);
+    nsp__event_signal(&sender->progress);
+}
+
+// After the books: the batch becomes empty and goes home.
+static void settle(nsp__sender *sender, nsp__batch *batch)
+{
+    nsp__batch_header *header = batch->header;
+    uint64_t sequence = header->sequence;
+    nsp__sender_close_account(sender, batch);
+    __atomic_store_n(&header->spans, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&header->attempts, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&header->in_doubt, 0, __ATOMIC_RELAXED);
+    batch->exported.head = batch->exported.length = 0;
+    batch->exported.spans = batch->exported.attempt = 0;
+    batch->exported.first_ns = 0;
+    sender->current = NULL;
+    nsp__batch_queue_put(&sender->empty, batch);
+    nsp__sender_announce(sender, sequence);
+}
+
+// Only ever while stopping.
+void nsp__sender_count_as_given_up(nsp__sender *sender, const nsp__batch *batch)
+{
+    nsp__books *books = sender->options.books;
+    bool in_doubt = __atomic_load_n(&batch->header->in_doubt, __ATOMIC_RELAXED);
+    nsp__books_add(in_doubt ? &books->unconfirmed : &books->discarded, batch->exported.spans);
+    sender->given_up_spans += batch->exported.spans;
+    sender->gave_up = true;
+}
+
+void nsp__sender_give_up(nsp__sender *sender, nsp__batch *batch)
+{
+    nsp__sender_count_as_given_up(sender, batch);
+    settle(sender, batch);
+}
+
+// xorshift64: backoff needs to differ between processes, no more.
+static uint64_t draw(nsp__sender *sender)
+{
+    uint64_t x = sender->random;
+    x ^= x << 13;
+    x ^= x >> 7;
+    x ^= x << 17;
+    return sender->random = x;
+}
+
+// Doubles from min to max by attempt, times a jitter drawn uniformly from 0.5 to 1.5. While somebody waits it stays at
+// the minimum: a flush should notice soon that the backend is back.
+static uint64_t backoff(nsp__sender *sender, uint32_t attempt)
+{
+    uint64_t base = sender->options.backoff_min_ns;
+    if (!nsp__sender_stopping(sender) && __atomic_load_n(&sender->waiters, __ATOMIC_RELAXED) == 0)
+        for (uint32_t i = 1; i < attempt && base < sender->options.backoff_max_ns; ++i)
+            base *= 2;
+    base = nsp__earlier(base, sender->options.backoff_max_ns);
+    return base / 2 + (uint64_t)((double)base * ((double)(draw(sender) >> 11) * 0x1p-53));
+}
+
+// When somebody's wish for an immediate retry may be granted: a flush that waits in short slices wishes at each.
+static uint64_t next_hurry(const nsp__sender *sender, uint32_t hurries_before)
+{
+    if (__atomic_load_n(&sender->hurries, __ATOMIC_ACQUIRE) == hurries_before)
+        return UINT64_MAX;
+    return nsp__after(sender->hurried_at, sender->options.backoff_min_ns);
+}
+
+// Sleeps between two attempts. `asked`: the receiver named the delay, so a wait or stop does not cut it short. False: the
+// deadline of a stop leaves no room for another attempt.
+static bool pause_before_retry(nsp__sender *sender, uint64_t delay, bool asked, uint32_t hurries_before)
+{
+    uint64_t until = nsp__after(nsp__sender_now(), delay);
+    for (;;) {
+        uint32_t value = nsp__event_value(&sender->work);
+        uint64_t now = nsp__sender_now(), limit = nsp__sender_stop_deadline(sender);
+        uint64_t hurry = asked ? UINT64_MAX : next_hurry(sender, hurries_before);
+        if (now >= hurry) {
+            sender->hurried_at = now;
+            return true;
+        }
+        if (limit != UINT64_MAX && until > limit) {
+            // Own backoff steps towards the deadline by halves instead, so a backend that returns late is still met.
+            if (asked || now >= limit || limit - now < last_pause)
+                return false;
+            until = now + (limit - now) / 2;
+        }
+        if (now >= until)
+            return true;
+        nsp__event_wait(&sender->work, value, nsp__earlier(nsp__earlier(until, hurry), limit));
+    }
+}
+
+// What one attempt has to say. The text is made before the thread goes away; the callback may block.
+static bool say(nsp__sender *sender, nsp_log_level level, const char *subject, const char *what,
+                const nsp_send_report *report, uint64_t spans, const char *spans_are)
+{
+    sender->saying = true;
+    go_away(sender);
+    nsp__log(level, subject, "%s%s%s%llu spans %s", what, report->detail, report->detail[0] ? "; " : "",
+             (unsigned long long)spans, spans_are);
+    if (!come_home(sender))
+        return false;
+    sender->saying = false;
+    return true;
+}
+
+// Writes the outcome of an attempt into the books. False: the batch is to be sent again.
+static bool enter_into_books(nsp__sender *sender, nsp__batch *batch, nsp_send_result result,
+                             const nsp_send_report *report)
+{
+    nsp__books *books = sender->options.books;
+    uint64_t spans = batch->exported.spans;
+    nsp__books_add(&books->bytes_sent, report->bytes);
+    if (report->answered)
+        nsp__books_add(&books->batches_sent, 1);
+    if (result != NSP_SEND_EXPORTED)
+        nsp__books_add(&books->batches_failed, 1);
+    if (result == NSP_SEND_EXPORTED) {
+        uint64_t rejected = nsp__earlier(report->rejected, spans);
+        nsp__books_add(&books->exported, spans - rejected);
+        nsp__books_add(&books->rejected, rejected);
+    } else if (result == NSP_SEND_REJECTED) {
+        nsp__books_add(&books->rejected, spans);
+    } else {
+        return false;
+    }
+    settle(sender, batch);
+    return true;
+}
+
+// Logs the turning points and what was refused. False: left behind.
+static bool report_outcome(nsp__sender *sender, nsp_send_result result, const nsp_send_report *report,
+                           uint64_t spans)
+{
+    bool was_failing = sender->failing;
+    sender->failing = result == NSP_SEND_RETRY || result == NSP_SEND_UNKNOWN;
+    uint64_t waiting = __atomic_load_n(&sender->waiting_spans, __ATOMIC_RELAXED);
+    switch (result) {
+    case NSP_SEND_EXPORTED:
+        if (report->rejected)
+            return say(sender, NSP_LOG_WARN, "rejected", "", report, nsp__earlier(report->rejected, spans),
+                       "rejected by the receiver");
+        if (report->detail[0])
+            return say(sender, NSP_LOG_WARN, "receiver", "", report, spans, "accepted all the same");
+        if (was_failing)
+            return say(sender, NSP_LOG_INFO, "sending again", "sending works again; ", report, waiting,
+                       "still waiting");
+        return true;
+    case NSP_SEND_REJECTED:
+        return say(sender, NSP_LOG_WARN, "rejected", "", report, spans, "rejected for good");
+    default:
+        if (!was_failing)
+            return say(sender, NSP_LOG_WARN, "sending", "", report, waiting, "waiting; retrying");
+        return true;
+    }
+}
+
+// One attempt; false: left behind. While it runs the batch is in doubt, for a reader after a crash.
+static bool attempt(nsp__sender *sender, nsp__batch *batch, nsp_send_result *result, nsp_send_report *report)
+{
+    nsp__batch_header *header = batch->header;
+    uint32_t in_doubt = header->in_doubt;
+    uint64_t deadline = nsp__earlier(nsp__after(nsp__sender_now(), sender->options.export_timeout_ns),
+                                     nsp__sender_stop_deadline(sender));
+    batch->exported.attempt = header->attempts;
+    __atomic_store_n(&header->attempts, header->attempts + 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&header->in_doubt, 1, __ATOMIC_RELAXED);
+    memset(report, 0, sizeof *report);
+
+    go_away(sender);
+    *result =
+        sender->options.exporter->send(sender->options.exporter_state, &batch->exported, deadline, report);
+    if (!come_home(sender))
+        return false;
+    report->detail[sizeof report->detail - 1] = 0;
+    if (!in_doubt && *result != NSP_SEND_UNKNOWN)
+        __atomic_store_n(&header->in_doubt, 0, __ATOMIC_RELAXED);
+    return true;
+}
+
+// Sends one batch until it is settled. False: left behind.
+static bool deliver(nsp__sender *sender, nsp__batch *batch)
+{
+    sender->current = batch;
+    __atomic_store_n(&batch->header->state, NSP__BATCH_SENDING, __ATOMIC_RELEASE);
+    for (;;) {
+        if (sender->hopeless || nsp__sender_stop_deadline(sender) <= nsp__sender_now()) {
+            nsp__sender_give_up(sender, batch);
+            return true;
+        }
+        uint32_t hurries = __atomic_load_n(&sender->hurries, __ATOMIC_ACQUIRE);
+        uint64_t spans = batch->exported.spans;
+        nsp_send_report report;
+        nsp_send_result result;
+        if (!attempt(sender, batch, &result, &report))
+            return false;
+        bool settled = enter_into_books(sender, batch, result, &report);
+        if (!report_outcome(sender, result, &report, spans))
+            return false;
+        if (settled)
+            return true;
+        bool asked = report.retry_after_ns != 0;
+        uint64_t delay = asked ? nsp__earlier(report.retry_after_ns, retry_after_max)
+                               : backoff(sender, batch->header->attempts);
+        sender->hopeless = !pause_before_retry(sender, delay, asked, hurries);
+    }
+}
+
+void *nsp__sender_run(void *argument)
+{
+    nsp__sender *sender = argument;
+    for (;;) {
+        uint32_t value = nsp__event_value(&sender->work);
+        bool last = nsp__sender_stopping(sender);
+        nsp__batch *batch = nsp__batch_queue_take(&sender->closed);
+        if (batch) {
+            if (!deliver(sender, batch))
+                return NULL;
+        } else if (last) {
+            break;
+        } else {
+            nsp__event_wait(&sender->work, value, UINT64_MAX);
+        }
+    }
+    __atomic_store_n(&sender->whereabouts, NSP__SENDER_DONE, __ATOMIC_RELEASE);
+    nsp__event_signal(&sender->progress);
+    return NULL;
+}

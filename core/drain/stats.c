@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "drain/stats.h"
+
+#include <string.h>
+
+#include "store/clock.h"
+#include "store/name.h"
+#include "trace/producer.h"
+
+static uint64_t get(const uint64_t *counter)
+{
+    return __atomic_load_n(counter, __ATOMIC_ACQUIRE);
+}
+
+// A frame is closed a moment after its record was published, and by then the record may be drained and even exported:
+// such a span is not open any more.
+static bool open_recording(const nsp__frame *frame)
+{
+    if ((__atomic_load_n(&frame->tag, __ATOMIC_ACQUIRE) & NSP__RECORDING) == 0)
+        return false;
+    const nsp__producer *producer = nsp__producer_at(__atomic_load_n(&frame->ring, __ATOMIC_RELAXED));
+    uint64_t position = __atomic_load_n(&frame->position, __ATOMIC_ACQUIRE);
+    return position == 0 || producer == NULL || position > get(&producer->slot->published);
+}
+
+// What the receivers' side has settled, read first.
+static uint64_t settled(nsp_stats *out, const nsp__books *books)
+{
+    out->exported = get(&books->exported);
+    out->rejected = get(&books->rejected);
+    out->unconfirmed = get(&books->unconfirmed);
+    out->spooled = get(&books->spooled);
+    out->discarded = get(&books->discarded);
+    out->dropped_invalid = get(&books->dropped_invalid);
+    out->batches_sent = get(&books->batches_sent);
+    out->batches_failed = get(&books->batches_failed);
+    out->bytes_sent = get(&books->bytes_sent);
+    out->bytes_encoded = get(&books->bytes_encoded);
+    return out->exported + out->rejected + out->unconfirmed + out->spooled + out->discarded +
+           out->dropped_invalid;
+}
+
+// How spans end without being committed. Read before the open ones, so that no span counts as both.
+static void add_ended(nsp_stats *out, const nsp__slot_counters *counters)
+{
+    out->dropped_ring_full += get(&counters->dropped_ring_full);
+    out->dropped_in_signal += get(&counters->dropped_end_in_signal);
+}
+
+// The thread may be drawing skips at this moment, which changes two numbers: looked at again then.
+static uint64_t roots_unsampled(const nsp__slot *slot)
+{
+    uint64_t skipped, roots;
+    for (int tries = 0; tries < 8; tries++) {
+        roots = skipped = get(&slot->counters.roots_skipped);
+        for (uint32_t i = 0; i < NSP__CLASSES; i++)
+            roots -= get(&slot->skips.left[i]);
+        if (roots <= INT64_MAX && get(&slot->counters.roots_skipped) == skipped)
+            return roots;
+    }
+    return roots <= INT64_MAX ? roots : 0;
+}
+
+static void add_slot(nsp_stats *out, nsp__slot *slot, const nsp__slot_place *place)
+{
+    const nsp__slot_counters *counters = &slot->counters;
+    for (uint32_t depth = 0; depth < slot->frame_count; depth++)
+        out->open += open_recording(nsp__frame_at(slot, depth));
+    out->dropped_too_deep += get(&counters->dropped_too_deep);
+    out->dropped_detached_full += get(&counters->dropped_detached_full);
+    uint64_t begun_in_signal = get(&counters->dropped_in_signal);
+    out->dropped_in_signal += begun_in_signal;
+    out->attempted += begun_in_signal;
+    out->leaked += get(&counters->leaked);
+    out->misused += get(&counters->misused);
+    out->roots_refused += get(&counters->roots_refused);
+    out->roots_unsampled += roots_unsampled(slot);
+    uint32_t state = __atomic_load_n(&slot->state, __ATOMIC_RELAXED);
+    out->threads += state == NSP__SLOT_ACTIVE;
+    out->threads_private += state == NSP__SLOT_ACTIVE && place->is_private;
+}
+
+void nsp__stats_read(nsp_stats *out, const nsp__session *session)
+{
+    const nsp__control *control = session->control;
+    memset(out, 0, sizeof *out);
+    out->size = sizeof *out;
+    uint64_t done = settled(out, &control->books);
+    uint32_t count = __atomic_load_n(&control->slot_count, __ATOMIC_ACQUIRE);
+    uint64_t drained = 0, committed = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const nsp__producer *producer = nsp__producer_at(i);
+        drained += producer != NULL ? get(&producer->slot->drained) : 0;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const nsp__producer *producer = nsp__producer_at(i);
+        committed += producer != NULL ? get(&producer->slot->counters.committed) : 0;
+    }
+    out->in_batches = drained > done ? drained - done : 0;
+    out->in_rings = committed > drained ? committed - drained : 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const nsp__producer *producer = nsp__producer_at(i);
+        if (producer != NULL)
+            add_ended(out, &producer->slot->counters);
+    }
+    out->dropped_no_thread = get(&control->unattached_dropped);
+    const nsp__detached_pool *pool = &nsp__trace_state.pool;
+    for (uint32_t i = 0; i < pool->count; i++)
+        out->open += open_recording(nsp__detached_frame(pool, i));
+    for (uint32_t i = 0; i < count; i++) {
+        nsp__producer *producer = nsp__producer_at(i);
+        if (producer != NULL)
+            add_slot(out, producer->slot, &control->places[i]);
+    }
+    // Attempts last, those of threads that have come since too: their detached spans count as open already.
+    count = __atomic_load_n(&control->slot_count, __ATOMIC_ACQUIRE); // S4
+    uint64_t unattached = get(&control->unattached_attempted);
+    out->dropped_no_thread += unattached;
+    out->attempted += unattached;
+    for (uint32_t i = 0; i < count; i++) {
+        const nsp__producer *producer = nsp__producer_at(i);
+        out->attempted += producer != NULL ? get(&producer->slot->counters.attempted) : 0;
+    }
+    out->dropped = out->dropped_ring_full + out->dropped_too_deep + out->dropped_detached_full +
+                   out->dropped_in_signal + out->dropped_no_thread + out->dropped_invalid;
+    out->misused += get(&control->unattached_misused);
+    out->names_overflowed = nsp__name_overflowed();
+    out->threads_peak = count;
+    out->clock_error_ns = nsp__clock_error_bound(&control->clock);
+    out->clock_steps = nsp__clock_steps(&control->clock);
+}
