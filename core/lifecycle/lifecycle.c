@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// nsp_init, nsp_flush, nsp_shutdown, nsp_do_work; process exit and fork.
+//
+//   NONE --init--> RUNNING --shutdown--> STOPPING --> NONE      (init again: a new session)
+//   NONE --init, tracing turned off--> DISABLED --shutdown--> NONE
+//   RUNNING --fork, in the child--> FORKED --first span--> RUNNING (a session of the child's own)
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include <nanospan/nanospan.h>
+
+#include "base/log.h"
+#include "base/mapping.h"
+#include "drain/stats.h"
+#include "lifecycle/config.h"
+#include "lifecycle/environment.h"
+#include "lifecycle/runtime.h"
+#include "trace/producer.h"
+#include "trace/sampler.h"
+
+typedef enum state { NONE, RUNNING, STOPPING, DISABLED, FORKED } state;
+
+// Guards everything below; never held while something is waited for, but for a new session's start.
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t users_gone = PTHREAD_COND_INITIALIZER;
+static state current;
+static nsp__runtime *runtime; // in all states but NONE; a new one for each session
+static unsigned users;        // calls of flush and do_work under way
+static bool stopping;         // makes them return
+static nsp_stats last_books;  // of the last session that was shut down
+static bool hooks_made;
+
+// With the mutex held.
+static void runtime_drop(void)
+{
+    // A sender that was left behind (a blocked name server) still uses its session's parts: they are never freed.
+    if (runtime != NULL && !runtime->sender_left_behind) {
+        nsp__config_free(&runtime->config);
+        free(runtime);
+    }
+    runtime = NULL;
+}
+
+static uint64_t deadline_in(uint64_t timeout_ns)
+{
+    uint64_t now = nsp__monotonic_ns();
+    return timeout_ns > UINT64_MAX / 2 - now ? UINT64_MAX / 2 : now + timeout_ns;
+}
+
+// ---- start ----
+
+// With the mutex held.
+static nsp_status start(void)
+{
+    nsp_status status = nsp__runtime_start(runtime);
+    if (status != NSP_OK)
+        return status;
+    stopping = false;
+    __atomic_store_n(&current, RUNNING, __ATOMIC_RELEASE);
+    // A1: releases all of the session to the threads' A2.
+    __atomic_store_n(&nsp__active, true, __ATOMIC_RELEASE);
+    return NSP_OK;
+}
+
+static bool session_wanted(void)
+{
+    // Only the child of a fork has to take the lock, which no signal handler should.
+    if (__atomic_load_n(&current, __ATOMIC_ACQUIRE) != FORKED)
+        return true;
+    pthread_mutex_lock(&mutex);
+    bool running = current == RUNNING || (current == FORKED && start() == NSP_OK);
+    if (current == FORKED) {
+        // This child could not make a session; it will not try at each span.
+        __atomic_store_n(&nsp__active, false, __ATOMIC_RELEASE);
+        __atomic_store_n(&current, NONE, __ATOMIC_RELEASE);
+        runtime_drop();
+    }
+    pthread_mutex_unlock(&mutex);
+    return running;
+}
+
+// ---- exit and fork ----
+
+static void at_exit(void)
+{
+    // Not for ever: exit may have been called from within a call of ours, a log callback say, by the thread that holds it.
+    struct timespec limit;
+    clock_gettime(CLOCK_REALTIME, &limit);
+    limit.tv_sec += 1;
+    if (pthread_mutex_timedlock(&mutex, &limit) != 0)
+        return;
+    bool running = current == RUNNING;
+    uint64_t timeout_ns = running ? runtime->config.exit_timeout_ns : 0;
+    pthread_mutex_unlock(&mutex);
+    if (running)
+        nsp_shutdown(timeout_ns);
+}
+
+static void fork_prepare(void)
+{
+    pthread_mutex_lock(&mutex);
+    nsp__sampler_lock();
+    nsp__log_fork_prepare();
+}
+
+static void fork_parent(void)
+{
+    nsp__log_fork_done();
+    nsp__sampler_unlock();
+    pthread_mutex_unlock(&mutex);
+}
+
+static void fork_child(void)
+{
+    nsp__log_fork_done();
+    nsp__sampler_unlock();
+    // First of all, so that no handle of the parent's leads to an unmapped page.
+    nsp__mappings_replace_after_fork();
+    if (current == RUNNING || current == STOPPING) {
+        nsp__runtime_abandon(runtime);
+        users = 0;
+        stopping = false;
+        if (current == STOPPING)
+            runtime_drop();
+        current = current == RUNNING ? FORKED : NONE;
+    }
+    pthread_mutex_unlock(&mutex);
+}
+
+static void make_hooks(void)
+{
+    if (hooks_made)
+        return;
+    hooks_made = true;
+    pthread_atfork(fork_prepare, fork_parent, fork_child);
+    // Registered after the exporter's libraries have registered theirs, so it runs before them.
+    atexit(at_exit);
+    nsp__session_wanted = session_wanted;
+}
+
+// ---- public ----
+
+nsp_status nsp_init(const nsp_config *config)
+{
+    pthread_mutex_lock(&mutex);
+    if (current != NONE) {
+        pthread_mutex_unlock(&mutex);
+        return nsp__fail(NSP_ERR_ALREADY, "nsp_init was called before; nsp_shutdown first");
+    }
+    nsp_status status = NSP_OK;
+    runtime = calloc(1, sizeof *runtime);
+    if (runtime == NULL)
+        status = nsp__fail(NSP_ERR_NO_MEMORY, "no memory");
+    else
+        status = nsp__config_resolve(&runtime->config, config);
+    if (status == NSP_OK) {
+        const nsp_config *resolved = &runtime->config;
+        nsp__log_configure(resolved->log_level, resolved->log, resolved->log_context);
+        nsp__environment_report();
+        if (resolved->enabled && resolved->collector == NSP_COLLECTOR_EXTERNAL) {
+            status = nsp__fail(NSP_ERR_UNSUPPORTED,
+                               "collector external needs a process that drains from outside, which "
+                               "this version does not have: use thread or invoker");
+        } else if (!resolved->enabled) {
+            __atomic_store_n(&current, DISABLED, __ATOMIC_RELEASE);
+            memset(&last_books, 0, sizeof last_books);
+            last_books.size = sizeof last_books;
+            nsp__log(NSP_LOG_INFO, "",
+                     "tracing is turned off by configuration (ENABLE_TRACING, OTEL_SDK_DISABLED or "
+                     "nsp_config.enabled)");
+        } else {
+            status = start();
+        }
+    }
+    if (status != NSP_OK)
+        runtime_drop();
+    if (status == NSP_OK)
+        make_hooks();
+    __atomic_store_n(&nsp__trace_state.disabled, current == DISABLED, __ATOMIC_RELAXED);
+    pthread_mutex_unlock(&mutex);
+    return status;
+}
+
+// A call that works on the running session; end with leave. False if there is none.
+static bool use(void)
+{
+    pthread_mutex_lock(&mutex);
+    bool running = current == RUNNING;
+    users += running;
+    pthread_mutex_unlock(&mutex);
+    return running;
+}
+
+static void leave(void)
+{
+    pthread_mutex_lock(&mutex);
+    if (--users == 0)
+        pthread_cond_broadcast(&users_gone);
+    pthread_mutex_unlock(&mutex);
+}
+
+static nsp_status not_running(void)
+{
+    pthread_mutex_lock(&mutex);
+    bool fine = current == DISABLED || current == FORKED; // nothing to do
+    pthread_mutex_unlock(&mutex);
+    return fine ? NSP_OK : nsp__fail(NSP_ERR_NOT_INITIALISED, "tracing is not running: nsp_init first");
+}
+
+nsp_status nsp_flush(uint64_t timeout_ns)
+{
+    if (!use())
+        return not_running();
+    bool settled = nsp__collector_flush(&runtime->collector, deadline_in(timeout_ns), &stopping);
+    leave();
+    return settled ? NSP_OK
+                   : nsp__fail(NSP_ERR_TIMEOUT, "not everything was answered for within %llu ms",
+                               (unsigned long long)(timeout_ns / 1000000));
+}
+
+size_t nsp_do_work(size_t max_spans)
+{
+    if (!use())
+        return 0;
+    size_t spans = 0;
+    if (runtime->config.collector == NSP_COLLECTOR_INVOKER)
+        spans = nsp__collector_work(&runtime->collector, max_spans);
+    leave();
+    return spans;
+}
+
+nsp_status nsp_shutdown(uint64_t timeout_ns)
+{
+    uint64_t deadline_ns = deadline_in(timeout_ns);
+    pthread_mutex_lock(&mutex);
+    if (current != RUNNING) {
+        bool fine = current == DISABLED || current == FORKED;
+        if (fine) {
+            __atomic_store_n(&current, NONE, __ATOMIC_RELEASE);
+            __atomic_store_n(&nsp__active, false, __ATOMIC_RELEASE);
+            __atomic_store_n(&nsp__trace_state.disabled, false, __ATOMIC_RELAXED);
+            runtime_drop();
+        }
+        pthread_mutex_unlock(&mutex);
+        return fine ? NSP_OK : nsp__fail(NSP_ERR_NOT_INITIALISED, "tracing is not running");
+    }
+    __atomic_store_n(&current, STOPPING, __ATOMIC_RELEASE);
+    __atomic_store_n(&nsp__active, false, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&stopping, true, __ATOMIC_RELAXED);
+    while (users != 0)
+        pthread_cond_wait(&users_gone, &mutex);
+    pthread_mutex_unlock(&mutex);
+
+    bool sent = nsp__runtime_stop(runtime, deadline_ns);
+
+    pthread_mutex_lock(&mutex);
+    nsp__runtime_end(runtime, &last_books);
+    uint64_t given_up = last_books.discarded + last_books.unconfirmed;
+    runtime_drop();
+    __atomic_store_n(&current, NONE, __ATOMIC_RELEASE);
+    pthread_mutex_unlock(&mutex);
+    return sent ? NSP_OK
+                : nsp__fail(NSP_ERR_TIMEOUT, "%llu spans could not be sent in time",
+                            (unsigned long long)given_up);
+}
+
+nsp_status nsp_stats_get(nsp_stats *out)
+{
+    if (out == NULL || out->size < sizeof out->size)
+        return nsp__fail(NSP_ERR_INVALID, "nsp_stats.size is not set: use NSP_STATS_INIT");
+    nsp_stats books;
+    memset(&books, 0, sizeof books);
+    pthread_mutex_lock(&mutex);
+    bool known = true;
+    if (current == RUNNING || current == STOPPING)
+        nsp__stats_read(&books, &runtime->session);
+    else if (last_books.size != 0)
+        books = last_books;
+    else if (current != FORKED) // a forked child's books are empty until its first span
+        known = false;
+    pthread_mutex_unlock(&mutex);
+    if (!known)
+        return nsp__fail(NSP_ERR_NOT_INITIALISED, "nsp_init was not called yet");
+    size_t size = out->size;
+    memcpy(out, &books, size < sizeof books ? size : sizeof books);
+    out->size = size;
+    if (size > sizeof books)
+        memset((char *)out + sizeof books, 0, size - sizeof books);
+    return NSP_OK;
+}

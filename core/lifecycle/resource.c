@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lifecycle/resource.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <nanospan/version.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/random.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "lifecycle/environment.h"
+#include "lifecycle/pairs.h"
+
+enum { UUID_SIZE = 37, OWN_ATTRIBUTES = 12 };
+
+#if defined(__x86_64__)
+static const char host_arch[] = "amd64";
+#elif defined(__aarch64__)
+static const char host_arch[] = "arm64";
+#elif defined(__i386__)
+static const char host_arch[] = "x86";
+#elif defined(__arm__)
+static const char host_arch[] = "arm32";
+#elif defined(__powerpc64__)
+static const char host_arch[] = "ppc64";
+#elif defined(__s390x__)
+static const char host_arch[] = "s390x";
+#else
+static const char host_arch[] = "";
+#endif
+
+static void random_bytes(unsigned char out[16])
+{
+    // Without blocking: a process that starts at boot must not wait for entropy.
+    if (getrandom(out, 16, GRND_NONBLOCK) == 16)
+        return;
+    // The kernel's bytes for this program, which a fork shares; so the time and the process are mixed in.
+    const unsigned char *kernel = (const unsigned char *)getauxval(AT_RANDOM);
+    struct timespec time;
+    clock_gettime(CLOCK_REALTIME, &time);
+    uint64_t mixed[2] = {(uint64_t)time.tv_sec, (uint64_t)time.tv_nsec ^ (uint64_t)getpid() << 32};
+    uint64_t seed[2] = {0, 0};
+    if (kernel)
+        memcpy(seed, kernel, sizeof seed);
+    for (int i = 0; i < 2; i++) {
+        // The finisher of SplitMix64.
+        uint64_t z = seed[i] ^ (mixed[i] * UINT64_C(0x9e3779b97f4a7c15));
+        z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+        z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+        mixed[i] = z ^ z >> 31;
+    }
+    memcpy(out, mixed, 16);
+}
+
+// A random UUID, version 4, drawn once a process.
+static const char *instance_id(void)
+{
+    static char text[UUID_SIZE];
+    static pid_t drawn_by;
+    if (drawn_by == getpid())
+        return text;
+    unsigned char bytes[16];
+    random_bytes(bytes);
+    bytes[6] = (unsigned char)((bytes[6] & 0x0f) | 0x40);
+    bytes[8] = (unsigned char)((bytes[8] & 0x3f) | 0x80);
+    char *to = text;
+    for (int i = 0; i < 16; i++)
+        to += sprintf(to, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", bytes[i]);
+    drawn_by = getpid();
+    return text;
+}
+
+static const char *executable_name(char *path, size_t size)
+{
+    static const char deleted[] = " (deleted)";
+    ssize_t length = readlink("/proc/self/exe", path, size - 1);
+    if (length <= 0)
+        return program_invocation_short_name;
+    path[length] = 0;
+    // So says the kernel of a program that was replaced while it ran.
+    size_t end = (size_t)length;
+    if (end > sizeof deleted && !strcmp(path + end - (sizeof deleted - 1), deleted))
+        path[end - (sizeof deleted - 1)] = 0;
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+static const char *default_of(const char *member)
+{
+    for (size_t i = 0; i < nsp__variable_count; i++) {
+        if (!strcmp(nsp__variables[i].member, member))
+            return nsp__variables[i].fallback;
+    }
+    return "";
+}
+
+// One attribute to be, and whether resource_attributes may say otherwise.
+typedef struct attribute {
+    const char *key, *value;
+    bool yields;
+} attribute;
+
+static void put(nsp__resource *resource, const char *key, const char *value)
+{
+    resource->keys[resource->count] = key;
+    resource->values[resource->count] = value;
+    resource->count++;
+}
+
+static size_t find(const nsp__resource *resource, const char *key)
+{
+    size_t i = 0;
+    while (i < resource->count && strcmp(resource->keys[i], key) != 0)
+        i++;
+    return i;
+}
+
+static void merge(nsp__resource *resource, const attribute *own, size_t count, const char *further, char *to)
+{
+    for (size_t i = 0; i < count; i++) {
+        size_t size = strlen(own[i].value) + 1;
+        put(resource, own[i].key, memcpy(to, own[i].value, size));
+        to += size;
+    }
+    nsp__pair pair;
+    while (nsp__pairs_next(&further, &pair)) {
+        const char *key = to;
+        to += nsp__percent_decode(to, pair.key, pair.key_length) + 1;
+        const char *value = to;
+        to += nsp__percent_decode(to, pair.value, pair.value_length) + 1;
+        size_t place = find(resource, key);
+        if (place == resource->count)
+            put(resource, key, value);
+        else if (place >= count || own[place].yields)
+            resource->values[place] = value;
+    }
+}
+
+nsp_status nsp__resource_build(nsp__resource *out, const nsp_config *config)
+{
+    char pid[16], path[PATH_MAX];
+    struct utsname system;
+    if (uname(&system) != 0)
+        system.nodename[0] = 0;
+    snprintf(pid, sizeof pid, "%d", (int)getpid());
+#define YIELDS(member) (!strcmp(config->member, default_of(#member)))
+    const attribute candidates[OWN_ATTRIBUTES] = {
+        {"service.name", config->service_name, YIELDS(service_name)},
+        {"service.version", config->service_version, YIELDS(service_version)},
+        {"service.instance.id", instance_id(), true},
+        {"deployment.environment.name", config->environment, YIELDS(environment)},
+        {"telemetry.sdk.name", "nanospan", false},
+        {"telemetry.sdk.language", "c", false},
+        {"telemetry.sdk.version", NSP_VERSION, false},
+        {"process.pid", pid, true},
+        {"process.executable.name", executable_name(path, sizeof path), true},
+        {"host.name", system.nodename, true},
+        {"host.arch", host_arch, true},
+        {"os.type", "linux", true},
+    };
+#undef YIELDS
+    attribute own[OWN_ATTRIBUTES];
+    const char *further = config->resource_attributes ? config->resource_attributes : "";
+    // Decoded texts are never longer than their escapes; "=" and one byte a pair make room for the terminating zeros.
+    size_t count = 0, bytes = strlen(further) + 1, room = 1;
+    for (size_t i = 0; i < OWN_ATTRIBUTES; i++) {
+        if (!*candidates[i].value)
+            continue;
+        own[count++] = candidates[i];
+        bytes += strlen(candidates[i].value) + 1;
+    }
+    for (const char *c = further; *c; c++)
+        room += *c == ',';
+    room += count;
+    bytes += room;
+
+    nsp__resource resource = {.keys = malloc(room * 2 * sizeof(char *) + bytes)};
+    if (!resource.keys)
+        return nsp__fail(NSP_ERR_NO_MEMORY, "no memory for the resource");
+    resource.values = resource.keys + room;
+    merge(&resource, own, count, further, (char *)(resource.values + room));
+    *out = resource;
+    return NSP_OK;
+}
+
+void nsp__resource_free(nsp__resource *resource)
+{
+    free(resource->keys);
+    *resource = (nsp__resource){0};
+}

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The resource: what is said once about this process, beside its spans.
+#ifndef NSP_LIFECYCLE_RESOURCE_H
+#define NSP_LIFECYCLE_RESOURCE_H
+
+#include <nanospan/config.h>
+
+// Key and value texts by place, no key twice, in the order in which they are sent: our own first, then the others of
+// resource_attributes. Zeroed memory is an empty one.
+typedef struct nsp__resource {
+    const char **keys;
+    const char **values;
+    size_t count;
+} nsp__resource;
+
+// Builds the resource of this process from a resolved configuration, which it does not keep pointers to. What
+// resource_attributes says wins over what we find out ourselves (host.name, say) and over service.name, service.version
+// and deployment.environment.name where those are at their defaults, not over telemetry.sdk. Of a key given twice the
+// last value counts. service.instance.id is random and the same for each resource of this process; a forked child has
+// another. Calls one at a time. NSP_ERR_NO_MEMORY.
+nsp_status nsp__resource_build(nsp__resource *out, const nsp_config *config);
+
+void nsp__resource_free(nsp__resource *resource);
+
+#endif

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lifecycle/runtime.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mapping.h"
+#include "drain/stats.h"
+#include "lifecycle/exporters.h"
+#include "store/name.h"
+#include "trace/sampler.h"
+
+// ---- exporter ----
+
+static const nsp_exporter *exporter_named(const char *name)
+{
+    for (const nsp_exporter *const *exporter = nsp__builtin_exporters; *exporter != NULL; exporter++)
+        if (strcmp((*exporter)->name, name) == 0)
+            return *exporter;
+    return NULL;
+}
+
+static const nsp_exporter *exporter_chosen(const nsp_config *config)
+{
+    if (config->custom_exporter != NULL)
+        return config->custom_exporter;
+    if (config->exporter != NULL)
+        return exporter_named(config->exporter); // "none" is not in the list
+    return config->endpoint != NULL ? exporter_named("otlp") : NULL;
+}
+
+// A backend that cannot be had is the user's trouble, not the engine's: it runs on, and spans are discarded and counted.
+static void exporter_create(nsp__runtime *runtime)
+{
+    const nsp_config *config = &runtime->config;
+    const nsp_exporter *exporter = exporter_chosen(config);
+    runtime->exporter = NULL;
+    runtime->cancel = 0;
+    if (exporter == NULL) {
+        if (config->exporter == NULL)
+            nsp__log(
+                NSP_LOG_WARN, "",
+                "tracing is on, but no endpoint is set (OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_ENDPOINT) and "
+                "no OTEL_TRACES_EXPORTER: spans are discarded");
+        else
+            nsp__log(NSP_LOG_INFO, "", "tracing is on, exporter none: spans are discarded");
+        return;
+    }
+    runtime->exporter_context = (nsp_exporter_context){
+        .config = config,
+        .resource_keys = runtime->resource.keys,
+        .resource_values = runtime->resource.values,
+        .resource_count = runtime->resource.count,
+        .cancel = &runtime->cancel,
+        .log = nsp__log,
+    };
+    runtime->exporter_state = NULL;
+    nsp_status status = exporter->create != NULL
+                            ? exporter->create(&runtime->exporter_state, &runtime->exporter_context)
+                            : NSP_OK;
+    if (status == NSP_OK)
+        runtime->exporter = exporter;
+    else
+        nsp__log(NSP_LOG_ERROR, "", "no spans are exported: exporter %s: %s: %s; they are discarded",
+                 exporter->name, nsp_status_str(status), nsp_error_detail());
+}
+
+static nsp_status sender_start(nsp__runtime *runtime)
+{
+    runtime->sender = NULL;
+    runtime->batches = NULL;
+    runtime->sender_left_behind = false;
+    if (runtime->exporter == NULL)
+        return NSP_OK;
+    runtime->batches = calloc(runtime->config.batches, sizeof *runtime->batches);
+    if (runtime->batches == NULL)
+        return nsp__fail(NSP_ERR_NO_MEMORY, "no memory for %u batches", runtime->config.batches);
+    nsp__batch_pool_make(runtime->batches, &runtime->session, &runtime->config);
+    const nsp__sender_options options = {
+        .exporter = runtime->exporter,
+        .exporter_state = runtime->exporter_state,
+        .batches = runtime->batches,
+        .count = runtime->config.batches,
+        .books = &runtime->session.control->books,
+        .cancel = &runtime->cancel,
+        .export_timeout_ns = runtime->config.export_timeout_ns,
+        .cpus = runtime->config.collector_cpus,
+        .left_behind = &runtime->sender_left_behind,
+    };
+    return nsp__sender_start(&runtime->sender, &options);
+}
+
+// ---- session ----
+
+// For readers from outside: who recorded this.
+static void resource_share(const nsp__runtime *runtime)
+{
+    nsp__control *control = runtime->session.control;
+    size_t used = 0;
+    for (size_t i = 0; i < runtime->resource.count; i++) {
+        size_t key = strlen(runtime->resource.keys[i]) + 1, value = strlen(runtime->resource.values[i]) + 1;
+        if (used + key + value > sizeof control->resource)
+            break;
+        memcpy(control->resource + used, runtime->resource.keys[i], key);
+        memcpy(control->resource + used + key, runtime->resource.values[i], value);
+        used += key + value;
+    }
+    __atomic_store_n(&control->resource_bytes, (uint32_t)used, __ATOMIC_RELEASE);
+}
+
+// Every name goes into the session's table, and gets its class. May run for one name on several threads at once; the
+// first to claim the entry writes it.
+static void name_added(nsp_name name, const char *text, size_t length)
+{
+    nsp__control *control = __atomic_load_n(&nsp__trace_state.control, __ATOMIC_ACQUIRE);
+    uint32_t unclaimed = 0;
+    if (control != NULL && length != 0 &&
+        __atomic_compare_exchange_n(&control->names[name].length, &unclaimed, NSP__NAME_CLAIMED, false,
+                                    __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+        uint32_t offset = __atomic_fetch_add(&control->name_text_bytes, (uint32_t)length, __ATOMIC_RELAXED);
+        if (offset + length <= sizeof control->name_text) {
+            memcpy(control->name_text + offset, text, length);
+            control->names[name].offset = offset;
+            __atomic_store_n(&control->names[name].length, (uint32_t)length, __ATOMIC_RELEASE); // M1
+        }
+    }
+    nsp__sampler_classify(name, text, length);
+}
+
+static void session_end(nsp__runtime *runtime)
+{
+    nsp__clock_set_active(NULL);
+    nsp__trace_end();
+    nsp__session_destroy(&runtime->session);
+    __atomic_store_n(&nsp__trace_state.control, NULL, __ATOMIC_RELEASE);
+}
+
+static void parts_free(nsp__runtime *runtime)
+{
+    if (runtime->exporter != NULL && runtime->exporter->destroy != NULL && !runtime->sender_left_behind)
+        runtime->exporter->destroy(runtime->exporter_state);
+    if (!runtime->sender_left_behind)
+        free(runtime->batches);
+    runtime->batches = NULL;
+    runtime->exporter = NULL;
+    runtime->sender = NULL;
+    if (!runtime->sender_left_behind)
+        nsp__resource_free(&runtime->resource);
+    memset(&runtime->resource, 0, sizeof runtime->resource);
+}
+
+nsp_status nsp__runtime_start(nsp__runtime *runtime)
+{
+    const nsp_config *config = &runtime->config;
+    nsp_status status = nsp__resource_build(&runtime->resource, config);
+    if (status != NSP_OK)
+        return status;
+    nsp__clock_select(config->clock);
+    status = nsp__session_create(&runtime->session, config, nsp__batch_pool_bytes(config));
+    if (status != NSP_OK) {
+        nsp__resource_free(&runtime->resource);
+        return status;
+    }
+    nsp__control *control = runtime->session.control;
+    resource_share(runtime);
+    nsp__clock_calibrate(&control->clock);
+    nsp__clock_set_active(&control->clock);
+    nsp__trace_begin(&runtime->session, config);
+    __atomic_store_n(&nsp__name_added, name_added, __ATOMIC_RELEASE);
+    nsp__name_replay();
+    nsp__sampler_begin(control, config->sample_rate, config->parent_policy);
+    exporter_create(runtime);
+    status = sender_start(runtime);
+    if (status == NSP_OK)
+        status = nsp__collector_start(&runtime->collector, config, &runtime->session, runtime->exporter,
+                                      runtime->exporter_state, runtime->sender);
+    if (status != NSP_OK) {
+        if (runtime->sender != NULL)
+            nsp__sender_stop(runtime->sender, 0);
+        parts_free(runtime);
+        session_end(runtime);
+    }
+    return status;
+}
+
+// ---- the end ----
+
+bool nsp__runtime_stop(nsp__runtime *runtime, uint64_t deadline_ns)
+{
+    static const bool never = false;
+    // Threads stop beginning roots: the policy's generation becomes "no session".
+    nsp__sampler_lock();
+    __atomic_store_n(&runtime->session.control->policy_generation, 0, __ATOMIC_RELEASE);
+    nsp__sampler_unlock();
+    nsp__trace_quiesce();
+    nsp__collector_flush(&runtime->collector, deadline_ns, &never);
+    nsp__collector_stop(&runtime->collector);
+    nsp__sender *sender = runtime->sender;
+    runtime->sender = NULL; // a child forked from here on finds none
+    bool sent = sender == NULL || nsp__sender_stop(sender, deadline_ns);
+    uint64_t discarded = nsp__collector_discard_rest(&runtime->collector);
+    bool wanted = runtime->exporter != NULL;
+    parts_free(runtime);
+    return sent && !(wanted && discarded != 0);
+}
+
+// Threads that go on tracing during a shutdown may commit records that nobody drains any more, and be in the middle of
+// beginning or ending spans: those will never be sent either.
+static void close_books(nsp_stats *books)
+{
+    books->discarded += books->in_rings;
+    books->in_rings = 0;
+    books->open = books->attempted - books->dropped - books->discarded - books->in_batches -
+                  books->unconfirmed - books->rejected - books->exported - books->spooled;
+}
+
+void nsp__runtime_end(nsp__runtime *runtime, nsp_stats *final_books)
+{
+    nsp__stats_read(final_books, &runtime->session);
+    close_books(final_books);
+    nsp__sampler_lock();
+    session_end(runtime);
+    nsp__sampler_unlock();
+}
+
+void nsp__runtime_abandon(nsp__runtime *runtime)
+{
+    // The parent's threads, locks and connections are not here; what they were working on is left alone, and leaks once
+    // in each forked child that traces.
+    if (runtime->sender != NULL)
+        nsp__sender_abandon(runtime->sender);
+    nsp__clock_set_active(NULL);
+    nsp__trace_abandon();
+    nsp__session_abandon(&runtime->session);
+    nsp_config config = runtime->config;
+    memset(runtime, 0, sizeof *runtime);
+    runtime->config = config;
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One session's worth of everything, put together and taken apart. No locks here: lifecycle.c sees to it that calls
+// come one at a time.
+#ifndef NSP_LIFECYCLE_RUNTIME_H
+#define NSP_LIFECYCLE_RUNTIME_H
+
+#include <nanospan/stats.h>
+
+#include "drain/collector.h"
+#include "lifecycle/resource.h"
+#include "store/session.h"
+
+typedef struct nsp__runtime {
+    nsp_config config; // resolved
+    nsp__session session;
+    nsp__resource resource;
+    nsp_exporter_context exporter_context;
+    const nsp_exporter *exporter; // NULL: none
+    void *exporter_state;
+    nsp__batch *batches;
+    nsp__sender *sender;
+    nsp__collector collector;
+    int cancel; // stops a running send
+    bool sender_left_behind;
+} nsp__runtime;
+
+// Builds a session from runtime->config and starts it. On failure everything is undone but the configuration.
+nsp_status nsp__runtime_start(nsp__runtime *runtime);
+
+// Sends what there is until the deadline (CLOCK_MONOTONIC ns) and stops everything but the session, whose books can
+// still be read. True if nothing was given up.
+bool nsp__runtime_stop(nsp__runtime *runtime, uint64_t deadline_ns);
+
+// After stop: writes the final books and ends the session.
+void nsp__runtime_end(nsp__runtime *runtime, nsp_stats *final_books);
+
+// In the child of a fork: forgets the parent's session; the configuration stays.
+void nsp__runtime_abandon(nsp__runtime *runtime);
+
+#endif
