@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The exporters that the library brings, as core finds them.
+#ifndef NSP_EXPORTERS_BUILTIN_H
+#define NSP_EXPORTERS_BUILTIN_H
+
+#include <nanospan/exporter.h>
+
+extern const nsp_exporter nsp__exporter_otlp;    // otlp/otlp_http.c
+extern const nsp_exporter nsp__exporter_file;    // text/file.c
+extern const nsp_exporter nsp__exporter_console; // text/console.c
+
+// Ends with NULL. Core, which includes nothing of this folder, declares it for itself.
+extern const nsp_exporter *const nsp__builtin_exporters[];
+
+#endif

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "encode/text.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "encode/utf8.h"
+
+void nsp__text_digits(nsp__text *text, uint64_t value, unsigned digits)
+{
+    char buffer[20];
+    char *at = buffer + sizeof buffer;
+    unsigned written = 0;
+    for (; (value || written < digits) && written < sizeof buffer; written++, value /= 10)
+        *--at = (char)('0' + value % 10);
+    nsp__text_bytes(text, at, written);
+}
+
+void nsp__text_u64(nsp__text *text, uint64_t value)
+{
+    nsp__text_digits(text, value, 1);
+}
+
+void nsp__text_i64(nsp__text *text, int64_t value)
+{
+    if (value < 0)
+        nsp__text_put(text, "-");
+    nsp__text_digits(text, value < 0 ? 0 - (uint64_t)value : (uint64_t)value, 1);
+}
+
+// Prices, quantities, ratios: numbers that are an integer below 2^53 over a small power of ten. Both are exact as double,
+// division is correctly rounded, so integer and power read back as the same number if the quotient is that number.
+static bool put_short_decimal(nsp__text *text, double value)
+{
+    const double exact = 9007199254740992.0; // 2^53
+    double power = 1;
+    for (unsigned places = 0; places <= 9; places++, power *= 10) {
+        double scaled = nearbyint(value * power);
+        if (scaled >= exact)
+            return false;
+        if (scaled / power != value)
+            continue;
+        uint64_t digits = (uint64_t)scaled, unit = (uint64_t)power;
+        nsp__text_u64(text, digits / unit);
+        if (places) {
+            nsp__text_put(text, ".");
+            nsp__text_digits(text, digits % unit, places);
+        }
+        return true;
+    }
+    return false;
+}
+
+void nsp__text_f64(nsp__text *text, double value)
+{
+    if (isnan(value)) {
+        nsp__text_put(text, "NaN");
+        return;
+    }
+    if (signbit(value))
+        nsp__text_put(text, "-");
+    double size = fabs(value);
+    if (isinf(size)) {
+        nsp__text_put(text, "Infinity");
+        return;
+    }
+    if (size == 0) {
+        // A reader that takes "-0" for an integer loses the sign.
+        nsp__text_put(text, signbit(value) ? "0.0" : "0");
+        return;
+    }
+    if (put_short_decimal(text, size))
+        return;
+    char buffer[40];
+    for (int precision = 15; precision <= 17; precision++) {
+        snprintf(buffer, sizeof buffer, "%.*g", precision, size);
+        if (strtod(buffer, NULL) == size)
+            break;
+    }
+    // printf and strtod follow the locale, whose decimal separator may be any characters; the digits are always these.
+    const char *digits = "0123456789e+-";
+    size_t whole = strspn(buffer, digits);
+    nsp__text_bytes(text, buffer, whole);
+    if (buffer[whole]) {
+        nsp__text_put(text, ".");
+        nsp__text_put(text, buffer + whole + strcspn(buffer + whole, digits));
+    }
+}
+
+void nsp__text_hex(nsp__text *text, const uint8_t *bytes, size_t length)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < length; i++) {
+        char pair[2] = {digits[bytes[i] >> 4], digits[bytes[i] & 15]};
+        nsp__text_bytes(text, pair, sizeof pair);
+    }
+}
+
+void nsp__text_base64(nsp__text *text, const uint8_t *bytes, size_t length)
+{
+    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (size_t i = 0; i < length; i += 3) {
+        size_t left = length - i;
+        uint32_t three = (uint32_t)bytes[i] << 16 | (left > 1 ? (uint32_t)bytes[i + 1] << 8 : 0u) |
+                         (left > 2 ? (uint32_t)bytes[i + 2] : 0u);
+        char four[4] = {alphabet[three >> 18], alphabet[three >> 12 & 63],
+                        left > 1 ? alphabet[three >> 6 & 63] : '=', left > 2 ? alphabet[three & 63] : '='};
+        nsp__text_bytes(text, four, sizeof four);
+    }
+}
+
+static bool plain(uint8_t byte)
+{
+    return byte >= 0x20 && byte < 0x7F && byte != '"' && byte != '\\';
+}
+
+// A character that cannot stand for itself; code < 0x100.
+static void put_escape(nsp__text *text, uint8_t code)
+{
+    static const char short_codes[] = "\"\\\b\f\n\r\t", short_forms[] = "\"\\bfnrt";
+    char escape[6] = {'\\', 'u', '0', '0', 0, 0};
+    const char *found = code ? strchr(short_codes, code) : NULL;
+    if (found) {
+        escape[1] = short_forms[found - short_codes];
+        nsp__text_bytes(text, escape, 2);
+        return;
+    }
+    escape[4] = "0123456789abcdef"[code >> 4];
+    escape[5] = "0123456789abcdef"[code & 15];
+    nsp__text_bytes(text, escape, sizeof escape);
+}
+
+void nsp__text_quoted(nsp__text *text, const uint8_t *bytes, size_t length)
+{
+    const uint8_t *at = bytes, *end = bytes + length;
+    nsp__text_put(text, "\"");
+    while (at < end) {
+        size_t run = 0;
+        while (at + run < end && plain(at[run]))
+            run++;
+        nsp__text_bytes(text, at, run);
+        at += run;
+        if (at == end)
+            break;
+        bool valid;
+        size_t step = nsp__utf8_next(at, end, &valid);
+        if (!valid)
+            nsp__text_put(text, "\xEF\xBF\xBD"); // U+FFFD
+        else if (step == 1)
+            put_escape(text, *at);
+        else if (at[0] == 0xC2 && at[1] < 0xA0) // the second set of control characters
+            put_escape(text, at[1]);
+        else
+            nsp__text_bytes(text, at, step);
+        at += step;
+    }
+    nsp__text_put(text, "\"");
+}
+
+uint8_t *nsp__quoted_form(uint8_t *out, const uint8_t *bytes, size_t length)
+{
+    nsp__text text = {out, out + NSP__QUOTED_GROWTH * length + 2, false};
+    nsp__text_quoted(&text, bytes, length);
+    return text.at;
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "encode/utf8.h"
+
+#include <string.h>
+
+static const uint8_t replacement[3] = {0xEF, 0xBF, 0xBD}; // U+FFFD
+
+// Bytes of ASCII at the front, in steps of eight and at most seven short of the truth: what follows goes one by one.
+static size_t ascii_run(const uint8_t *text, size_t length)
+{
+    size_t run = 0;
+    for (uint64_t word; run + sizeof word <= length; run += sizeof word) {
+        memcpy(&word, text + run, sizeof word);
+        if (word & 0x8080808080808080u)
+            break;
+    }
+    return run;
+}
+
+size_t nsp__utf8_next(const uint8_t *at, const uint8_t *end, bool *valid)
+{
+    uint8_t lead = at[0];
+    *valid = true;
+    if (lead < 0x80)
+        return 1;
+
+    // How many bytes follow, and the range of the first of them: it is what rules out overlong forms, surrogates and
+    // what lies beyond U+10FFFF.
+    size_t follow;
+    uint8_t low = 0x80, high = 0xBF;
+    if (lead >= 0xC2 && lead <= 0xDF) {
+        follow = 1;
+    } else if (lead >= 0xE0 && lead <= 0xEF) {
+        follow = 2;
+        if (lead == 0xE0)
+            low = 0xA0;
+        else if (lead == 0xED)
+            high = 0x9F;
+    } else if (lead >= 0xF0 && lead <= 0xF4) {
+        follow = 3;
+        if (lead == 0xF0)
+            low = 0x90;
+        else if (lead == 0xF4)
+            high = 0x8F;
+    } else {
+        *valid = false;
+        return 1;
+    }
+
+    size_t size = 1;
+    for (; size <= follow; size++) {
+        if (at + size == end || at[size] < low || at[size] > high) {
+            *valid = false;
+            return size;
+        }
+        low = 0x80;
+        high = 0xBF;
+    }
+    return size;
+}
+
+bool nsp__utf8_valid(const uint8_t *text, size_t length)
+{
+    const uint8_t *at = text, *end = text + length;
+    bool valid = true;
+    while (valid && at < end) {
+        at += ascii_run(at, (size_t)(end - at));
+        if (at < end)
+            at += nsp__utf8_next(at, end, &valid);
+    }
+    return valid;
+}
+
+size_t nsp__utf8_repaired_size(const uint8_t *text, size_t length)
+{
+    const uint8_t *at = text, *end = text + length;
+    size_t size = 0;
+    while (at < end) {
+        size_t run = ascii_run(at, (size_t)(end - at));
+        at += run;
+        size += run;
+        if (at < end) {
+            bool valid;
+            size_t step = nsp__utf8_next(at, end, &valid);
+            at += step;
+            size += valid ? step : sizeof replacement;
+        }
+    }
+    return size;
+}
+
+uint8_t *nsp__utf8_repair(uint8_t *out, const uint8_t *text, size_t length)
+{
+    const uint8_t *at = text, *end = text + length;
+    while (at < end) {
+        bool valid;
+        size_t step = nsp__utf8_next(at, end, &valid);
+        const uint8_t *from = valid ? at : replacement;
+        size_t size = valid ? step : sizeof replacement;
+        memcpy(out, from, size);
+        out += size;
+        at += step;
+    }
+    return out;
+}
+
+size_t nsp__utf8_cut(const uint8_t *text, size_t length, size_t max)
+{
+    if (length <= max)
+        return length;
+    size_t cut = max;
+    while (cut > 0 && (text[cut] & 0xC0) == 0x80)
+        cut--;
+    return cut;
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Valid UTF-8 from any bytes. Receivers refuse a whole request for one bad text, so every text is checked on its way
+// out, and each ill-formed part becomes U+FFFD: one for every longest run of bytes that could begin a character, as the
+// Unicode standard recommends. All functions are pure; thread and signal safe.
+#ifndef NSP_ENCODE_UTF8_H
+#define NSP_ENCODE_UTF8_H
+
+#include <nanospan/base.h>
+
+enum { NSP__UTF8_GROWTH = 3 }; // a repaired text is at most this many times as long
+
+// Takes one character, or one ill-formed part, at `at`; at < end. Returns its bytes, 1 to 4; *valid says which it is.
+size_t nsp__utf8_next(const uint8_t *at, const uint8_t *end, bool *valid);
+
+// Bytes of the text after repair; equal to length exactly if it is valid, or if what is ill-formed is three bytes
+// long each time: use nsp__utf8_valid to decide.
+size_t nsp__utf8_repaired_size(const uint8_t *text, size_t length);
+
+bool nsp__utf8_valid(const uint8_t *text, size_t length);
+
+// Writes the repaired text, nsp__utf8_repaired_size bytes of it, to out; returns the end.
+uint8_t *nsp__utf8_repair(uint8_t *out, const uint8_t *text, size_t length);
+
+// The most bytes, up to max, of a valid text of this length that end with a whole character.
+size_t nsp__utf8_cut(const uint8_t *text, size_t length, size_t max);
+
+#endif

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Sends batches into a file descriptor: a file, a pipe, a terminal. The sender thread's alone.
+#ifndef NSP_TEXT_OUTPUT_H
+#define NSP_TEXT_OUTPUT_H
+
+#include <nanospan/exporter.h>
+
+typedef struct nsp__output {
+    int fd;
+    const int *cancel; // of the context; NULL: never
+    const char *label; // of the destination, for reports
+    // How far the batch that was interrupted last has come, and which one that is: it is continued when it is sent
+    // again, and its torn line is ended if it never is.
+    size_t done;
+    const uint8_t *data;
+    uint64_t first_ns;
+} nsp__output;
+
+// As nsp_exporter.send. RETRY where writing failed or the deadline came first; REJECTED where the reader of a pipe is gone
+// (SIGPIPE must be blocked or ignored).
+nsp_send_result nsp__output_send(nsp__output *output, const nsp_batch *batch, uint64_t deadline_ns,
+                                 nsp_send_report *report);
+
+#endif
