@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "complain.h"
+
+#include "command.h"
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+void complain(const char *format, ...)
+{
+    char message[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    fprintf(stderr, "%s: %s\n", program_invocation_name, message);
+}
+
+static void *insist(void *memory, size_t size)
+{
+    if (!memory && size) {
+        complain("out of memory (%zu bytes more were needed)", size);
+        exit(EXIT_PROBLEM);
+    }
+    return memory;
+}
+
+void *need_memory(size_t size)
+{
+    return insist(malloc(size), size);
+}
+
+void *need_more(void *memory, size_t size)
+{
+    return insist(realloc(memory, size), size);
+}
+
+void *need_zeroes(size_t count, size_t size)
+{
+    return insist(calloc(count, size), count * size);
+}
+
+void *need_room(void *array, size_t count, size_t *capacity, size_t element)
+{
+    if (count < *capacity)
+        return array;
+    *capacity = *capacity ? *capacity * 2 : 16;
+    return insist(reallocarray(array, *capacity, element), *capacity * element);
+}

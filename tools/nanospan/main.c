@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The command `nanospan`: finds the subcommand and hands over. A new subcommand is a source file, a line in command.h
+// and a line in the table.
+#include "command.h"
+#include "complain.h"
+#include <argp.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef struct subcommand {
+    const char *name;
+    const char *title; // what usage messages and complaints begin with
+    const char *purpose;
+    int (*run)(int argc, char **argv);
+} subcommand;
+
+static const subcommand SUBCOMMANDS[] = {
+    {"sink", "nanospan sink", "receive spans over OTLP/HTTP, count them, write them to a file", command_sink},
+    {"view", "nanospan view", "show the traces of a file as trees, slowest first", command_view},
+    {"version", "nanospan version", "print the version", command_version},
+};
+#define SUBCOMMAND_COUNT (sizeof SUBCOMMANDS / sizeof SUBCOMMANDS[0])
+
+static void help(FILE *to)
+{
+    fprintf(to, "usage: nanospan COMMAND [OPTIONS]\n\n");
+    for (size_t i = 0; i < SUBCOMMAND_COUNT; i++)
+        fprintf(to, "  %-10s %s\n", SUBCOMMANDS[i].name, SUBCOMMANDS[i].purpose);
+    fprintf(to, "\n'nanospan COMMAND --help' tells of a command's options. Exit codes: 0 done, 1 a problem "
+                "that stderr\n"
+                "tells of, 2 a wrong command line.\n");
+}
+
+static int run(const subcommand *chosen, int argc, char **argv)
+{
+    char title[64];
+    snprintf(title, sizeof title, "%s", chosen->title);
+    argv[0] = title;
+    program_invocation_name = program_invocation_short_name = title;
+    argp_err_exit_status = EXIT_USAGE;
+    return chosen->run(argc, argv);
+}
+
+static const subcommand *find(const char *name)
+{
+    for (size_t i = 0; i < SUBCOMMAND_COUNT; i++)
+        if (strcmp(SUBCOMMANDS[i].name, name) == 0)
+            return &SUBCOMMANDS[i];
+    return NULL;
+}
+
+int main(int argc, char **argv)
+{
+    char program[] = "nanospan";
+    program_invocation_name = program_invocation_short_name = program;
+    if (argc < 2) {
+        help(stderr);
+        return EXIT_USAGE;
+    }
+    const char *name = argv[1];
+    if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0)
+        name = "version";
+    bool asks_help = strcmp(name, "help") == 0 || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0;
+    if (asks_help && argc == 2) {
+        help(stdout);
+        return fflush(stdout) ? EXIT_PROBLEM : EXIT_GOOD;
+    }
+    if (asks_help)
+        name = argv[2];
+    const subcommand *chosen = find(name);
+    if (!chosen) {
+        complain("there is no command '%s'; 'nanospan --help' lists them", name);
+        return EXIT_USAGE;
+    }
+    if (asks_help) {
+        char option[] = "--help";
+        char *help_argv[] = {NULL, option, NULL};
+        return run(chosen, 2, help_argv);
+    }
+    return run(chosen, argc - 1, argv + 1);
+}

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "options.h"
+
+#include "complain.h"
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+// Largest value that a double holds and a uint64_t takes after conversion.
+#define LARGEST 1.8e19
+
+typedef struct unit {
+    const char *name;
+    double factor;
+} unit;
+
+static const unit BYTES[] = {{"", 1},
+                             {"B", 1},
+                             {"k", 1e3},
+                             {"kB", 1e3},
+                             {"M", 1e6},
+                             {"MB", 1e6},
+                             {"G", 1e9},
+                             {"GB", 1e9},
+                             {"KiB", 1024},
+                             {"MiB", 1024.0 * 1024},
+                             {"GiB", 1024.0 * 1024 * 1024},
+                             {NULL, 0}};
+static const unit TIMES[] = {{"ns", 1},   {"us", 1e3}, {"\u00b5s", 1e3}, {"\u03bcs", 1e3},
+                             {"ms", 1e6}, {"s", 1e9},  {"m", 60e9},      {NULL, 0}};
+
+// A finite number, zero or more, at the start of the text; the rest is its unit.
+static bool number(const char *given, double *value, const char **rest)
+{
+    char *end = NULL;
+    // strtod also knows signs, hexadecimal and "nan".
+    if (!isdigit((unsigned char)given[0]) || given[1] == 'x' || given[1] == 'X')
+        return false;
+    *value = strtod(given, &end);
+    while (*end == ' ')
+        end++;
+    *rest = end;
+    return isfinite(*value);
+}
+
+static bool with_unit(const char *given, const unit *units, double *value)
+{
+    const char *rest = NULL;
+    if (!number(given, value, &rest))
+        return false;
+    if (*value == 0 && !*rest)
+        return true;
+    for (; units->name; units++)
+        if (strcmp(units->name, rest) == 0) {
+            *value *= units->factor;
+            return *value < LARGEST;
+        }
+    return false;
+}
+
+bool option_count(const char *option, const char *given, uint64_t lowest, uint64_t highest, uint64_t *out)
+{
+    char *end = NULL;
+    errno = 0;
+    unsigned long long value = strtoull(given, &end, 10);
+    if (!isdigit((unsigned char)given[0]) || *end || errno || value < lowest || value > highest) {
+        if (highest == UINT64_MAX)
+            complain("--%s takes a whole number from %" PRIu64 ", not '%s'", option, lowest, given);
+        else
+            complain("--%s takes a whole number from %" PRIu64 " to %" PRIu64 ", not '%s'", option, lowest,
+                     highest, given);
+        return false;
+    }
+    *out = value;
+    return true;
+}
+
+bool option_bytes(const char *option, const char *given, uint64_t *out)
+{
+    double value = 0;
+    if (!with_unit(given, BYTES, &value) || value < 1) {
+        complain("--%s takes a size such as 65536, 500k or 64MiB, not '%s'", option, given);
+        return false;
+    }
+    *out = (uint64_t)value;
+    return true;
+}
+
+bool option_duration(const char *option, const char *given, uint64_t *out)
+{
+    double value = 0;
+    if (!with_unit(given, TIMES, &value)) {
+        complain("--%s takes a time with its unit, such as 750ns, 5us, 1.5ms or 2s, not '%s'", option, given);
+        return false;
+    }
+    *out = (uint64_t)(value + 0.5);
+    return true;
+}
+
+bool option_share(const char *option, const char *given, double *out)
+{
+    const char *rest = NULL;
+    double value = 0;
+    bool sound = number(given, &value, &rest);
+    if (sound && strcmp(rest, "%") == 0)
+        value /= 100;
+    else if (sound && *rest)
+        sound = false;
+    if (!sound || value > 1) {
+        complain("--%s takes a share from 0 to 1, such as 0.05 or 5%%, not '%s'", option, given);
+        return false;
+    }
+    *out = value;
+    return true;
+}

@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "trace_file.h"
+
+#include "json_read.h"
+#include "trace_notes.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { BUFFER = 1 << 20, MOST_COMPLAINTS = 10, PROGRESS_LINES = 16 };
+
+// One line being read: into rows, or, where `wanted` is set, for the notes of some of its spans.
+typedef struct line_reader {
+    trace_file *file;
+    trace_store *store;
+    json_reader json;
+    uint32_t line;
+    uint32_t ordinal;
+    span_notes *wanted, *wanted_end;
+} line_reader;
+
+static FILE *copy_of_stdin(void)
+{
+    FILE *copy = tmpfile();
+    char *buffer = need_memory(BUFFER);
+    size_t length = 0;
+    bool sound = copy != NULL;
+    while (sound && (length = fread(buffer, 1, BUFFER, stdin)) > 0)
+        sound = fwrite(buffer, 1, length, copy) == length;
+    free(buffer);
+    if (sound && !ferror(stdin) && fflush(copy) == 0) {
+        rewind(copy);
+        return copy;
+    }
+    if (copy)
+        fclose(copy);
+    return NULL;
+}
+
+bool trace_file_open(trace_file *file, const char *name)
+{
+    bool is_stdin = strcmp(name, "-") == 0;
+    *file = (trace_file){.name = is_stdin ? "standard input" : name};
+    file->stream = is_stdin ? copy_of_stdin() : fopen(name, "re");
+    struct stat about;
+    if (file->stream && fstat(fileno(file->stream), &about) == 0) {
+        file->size = S_ISREG(about.st_mode) ? (uint64_t)about.st_size : 0;
+        if (S_ISREG(about.st_mode)) {
+            setvbuf(file->stream, NULL, _IOFBF, BUFFER);
+            return true;
+        }
+        errno = S_ISDIR(about.st_mode) ? EISDIR : ESPIPE;
+        fclose(file->stream);
+    }
+    complain("cannot read %s: %s%s", file->name, strerror(errno),
+             errno == ENOENT   ? "; name a file that 'nanospan sink --output' or a file exporter wrote"
+             : errno == ESPIPE ? "; pipe it in and name the file '-'"
+                               : "");
+    return false;
+}
+
+void trace_file_close(trace_file *file)
+{
+    fclose(file->stream);
+    free(file->line);
+}
+
+// The hexadecimal digits of up to 8 bytes; anything else gives 0, which no id is.
+static uint64_t read_hex(const char *digits, size_t length)
+{
+    uint64_t value = 0;
+    for (size_t i = 0; i < length; i++) {
+        char c = digits[i];
+        unsigned digit = c >= '0' && c <= '9'                 ? (unsigned)(c - '0')
+                         : (c | 32) >= 'a' && (c | 32) <= 'f' ? (unsigned)((c | 32) - 'a' + 10)
+                                                              : 16;
+        if (digit == 16)
+            return 0;
+        value = value << 4 | digit;
+    }
+    return value;
+}
+
+static uint8_t read_status(json_reader *json)
+{
+    slice name;
+    uint64_t code = 0;
+    json_enter(json, '{');
+    while (json_key(json, &name))
+        if (slice_is(name, "code"))
+            code = json_number(json);
+        else
+            json_skip(json);
+    return (uint8_t)code;
+}
+
+static void read_span(line_reader *in)
+{
+    json_reader *json = &in->json;
+    span_row row = {.line = in->line, .ordinal = in->ordinal++};
+    slice name, value, label = {"", 0};
+    uint64_t trace_id[2] = {0}, end = 0;
+    json_enter(json, '{');
+    while (json_key(json, &name)) {
+        if (slice_is(name, "traceId")) {
+            if (json_scalar(json, &value) && value.length == 32) {
+                trace_id[0] = read_hex(value.data, 16);
+                trace_id[1] = read_hex(value.data + 16, 16);
+            }
+        } else if (slice_is(name, "spanId")) {
+            if (json_scalar(json, &value) && value.length == 16)
+                row.id = read_hex(value.data, 16);
+        } else if (slice_is(name, "parentSpanId")) {
+            if (json_scalar(json, &value) && value.length == 16)
+                row.parent = read_hex(value.data, 16);
+        } else if (slice_is(name, "name")) {
+            json_scalar(json, &label);
+        } else if (slice_is(name, "kind")) {
+            row.kind = (uint8_t)json_number(json);
+        } else if (slice_is(name, "startTimeUnixNano")) {
+            row.start = json_number(json);
+        } else if (slice_is(name, "endTimeUnixNano")) {
+            end = json_number(json);
+        } else if (slice_is(name, "status")) {
+            row.status = read_status(json);
+        } else {
+            json_skip(json);
+        }
+    }
+    if (json->wrong)
+        return;
+    if (!row.id || (!trace_id[0] && !trace_id[1])) {
+        in->file->bad_spans++;
+        return;
+    }
+    row.duration = end > row.start ? end - row.start : 0;
+    row.trace = trace_store_trace(in->store, trace_id[0], trace_id[1]);
+    row.name = trace_store_string(in->store, label);
+    *trace_store_row(in->store) = row;
+}
+
+static void read_spans(line_reader *in)
+{
+    json_enter(&in->json, '[');
+    while (json_element(&in->json)) {
+        if (!in->wanted) {
+            read_span(in);
+        } else if (in->wanted < in->wanted_end && in->wanted->row->line == in->line &&
+                   in->wanted->row->ordinal == in->ordinal) {
+            trace_notes_read(&in->json, in->wanted++);
+            in->ordinal++;
+        } else {
+            json_skip(&in->json);
+            in->ordinal++;
+        }
+    }
+}
+
+static uint32_t read_service(line_reader *in, uint32_t service)
+{
+    json_reader *json = &in->json;
+    slice name, label, value;
+    json_enter(json, '{');
+    while (json_key(json, &name)) {
+        if (!slice_is(name, "attributes")) {
+            json_skip(json);
+            continue;
+        }
+        json_enter(json, '[');
+        while (json_element(json)) {
+            trace_notes_string_attribute(json, &label, &value);
+            if (slice_is(label, "service.name"))
+                service = trace_store_string(in->store, value);
+        }
+    }
+    return service;
+}
+
+static void read_scopes(line_reader *in)
+{
+    slice name;
+    json_enter(&in->json, '[');
+    while (json_element(&in->json)) {
+        json_enter(&in->json, '{');
+        while (json_key(&in->json, &name))
+            if (slice_is(name, "spans"))
+                read_spans(in);
+            else
+                json_skip(&in->json);
+    }
+}
+
+static void read_resource(line_reader *in)
+{
+    slice name;
+    uint32_t service = 0;
+    size_t first = in->store->row_count;
+    json_enter(&in->json, '{');
+    while (json_key(&in->json, &name))
+        if (slice_is(name, "resource") && !in->wanted)
+            service = read_service(in, service);
+        else if (slice_is(name, "scopeSpans"))
+            read_scopes(in);
+        else
+            json_skip(&in->json);
+    // The resource may come behind its spans.
+    for (size_t i = first; i < in->store->row_count && !in->wanted; i++)
+        in->store->rows[i].service = service;
+}
+
+// NULL, or what is wrong with the line.
+static const char *read_line(line_reader *in, char *data, size_t length)
+{
+    slice name;
+    json_begin(&in->json, data, length);
+    in->ordinal = 0;
+    json_enter(&in->json, '{');
+    while (json_key(&in->json, &name)) {
+        if (!slice_is(name, "resourceSpans")) {
+            json_skip(&in->json);
+            continue;
+        }
+        json_enter(&in->json, '[');
+        while (json_element(&in->json))
+            read_resource(in);
+    }
+    json_finish(&in->json);
+    return in->json.wrong;
+}
+
+static bool blank(const char *data, size_t length)
+{
+    while (length && strchr(" \t\r\n", data[length - 1]))
+        length--;
+    return length == 0;
+}
+
+static void complain_of_line(trace_file *file, size_t number_of_line, const char *why)
+{
+    if (++file->bad_lines <= MOST_COMPLAINTS)
+        complain("%s:%zu: %s; the line is skipped", file->name, number_of_line, why);
+    else if (file->bad_lines == MOST_COMPLAINTS + 1)
+        complain("%s: more malformed lines follow", file->name);
+}
+
+static void show_progress(const trace_file *file, const trace_store *store, uint64_t position)
+{
+    if (file->show_progress && file->size && store->line_count % PROGRESS_LINES == 0)
+        fprintf(stderr, "\r\033[Kreading %s: %" PRIu64 " %%, %zu spans", file->name,
+                position * 100 / file->size, store->row_count);
+}
+
+bool trace_file_read(trace_file *file, trace_store *store)
+{
+    line_reader in = {.file = file, .store = store};
+    uint64_t position = 0;
+    ssize_t length = 0;
+    while ((length = getline(&file->line, &file->line_capacity, file->stream)) > 0) {
+        store->lines =
+            need_room(store->lines, store->line_count, &store->line_capacity, sizeof *store->lines);
+        store->lines[store->line_count] = position;
+        in.line = (uint32_t)store->line_count++;
+        position += (uint64_t)length;
+        show_progress(file, store, position);
+        size_t rows_before = store->row_count;
+        const char *wrong =
+            blank(file->line, (size_t)length) ? NULL : read_line(&in, file->line, (size_t)length);
+        if (wrong) {
+            store->row_count = rows_before;
+            complain_of_line(file, store->line_count, wrong);
+        }
+    }
+    if (file->show_progress)
+        fputs("\r\033[K", stderr);
+    if (ferror(file->stream)) {
+        complain("cannot read %s: %s", file->name, strerror(errno));
+        return false;
+    }
+    return true;
+}
+
+bool trace_file_notes(trace_file *file, const trace_store *store, span_notes *wanted, size_t count)
+{
+    line_reader in = {.file = file,
+                      .store = (trace_store *)(uintptr_t)store,
+                      .wanted = wanted,
+                      .wanted_end = wanted + count};
+    while (in.wanted < in.wanted_end) {
+        in.line = in.wanted->row->line;
+        const span_notes *before = in.wanted;
+        ssize_t length = -1;
+        if (fseeko(file->stream, (off_t)store->lines[in.line], SEEK_SET) == 0)
+            length = getline(&file->line, &file->line_capacity, file->stream);
+        if (length <= 0 || read_line(&in, file->line, (size_t)length) || in.wanted == before) {
+            complain("%s changed while it was read; try again", file->name);
+            return false;
+        }
+    }
+    return true;
+}

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "trace_notes.h"
+
+#include "json_text.h"
+#include <inttypes.h>
+#include <stdlib.h>
+
+void trace_notes_plain(text *out, slice value)
+{
+    for (size_t i = 0; i < value.length; i++) {
+        unsigned char byte = (unsigned char)value.data[i];
+        // U+0080 to U+009F are control characters too.
+        bool c1 = byte == 0xc2 && i + 1 < value.length && ((unsigned char)value.data[i + 1] & 0xe0) == 0x80;
+        if (byte == '\n')
+            text_put(out, "\\n");
+        else if (byte == '\t')
+            text_put(out, "\\t");
+        else if (byte < 0x20 || byte == 0x7f)
+            text_format(out, "\\x%02x", byte);
+        else if (c1)
+            text_format(out, "\\x%02x", (unsigned char)value.data[++i]);
+        else
+            text_char(out, (char)byte);
+    }
+}
+
+void trace_notes_string_attribute(json_reader *json, slice *key, slice *value)
+{
+    slice name;
+    *key = *value = (slice){"", 0};
+    json_enter(json, '{');
+    while (json_key(json, &name)) {
+        if (slice_is(name, "key")) {
+            json_scalar(json, key);
+            continue;
+        }
+        if (!slice_is(name, "value")) {
+            json_skip(json);
+            continue;
+        }
+        json_enter(json, '{');
+        while (json_key(json, &name))
+            if (slice_is(name, "stringValue"))
+                json_scalar(json, value);
+            else
+                json_skip(json);
+    }
+}
+
+// A string in quotes only where it would be misread without.
+static void add_string(text *out, slice value)
+{
+    bool quotes = value.length == 0;
+    for (size_t i = 0; i < value.length; i++)
+        quotes = quotes || strchr(" \"=,[]{}", value.data[i]);
+    if (quotes)
+        text_char(out, '"');
+    trace_notes_plain(out, value);
+    if (quotes)
+        text_char(out, '"');
+}
+
+// Numbers as short as they may be: some writers spell 0.1 with seventeen digits.
+static void add_double(text *out, slice digits)
+{
+    char copy[64];
+    if (digits.length >= sizeof copy) {
+        trace_notes_plain(out, digits);
+        return;
+    }
+    memcpy(copy, digits.data, digits.length);
+    copy[digits.length] = '\0';
+    char *end = NULL;
+    double value = strtod(copy, &end);
+    size_t before = out->length;
+    if (*end)
+        trace_notes_plain(out, digits);
+    else
+        json_double(out, value);
+    if (out->data[before] == '"') {
+        // NaN and the infinities come in quotes, for JSON's sake.
+        memmove(out->data + before, out->data + before + 1, out->length - before - 2);
+        out->length -= 2;
+    }
+}
+
+static void add_attributes(json_reader *json, text *out, const char *between);
+
+static void add_value(json_reader *json, text *out);
+
+// An ArrayValue or a KeyValueList: both hold `values`.
+static void add_values(json_reader *json, text *out, bool is_array)
+{
+    slice name;
+    text_char(out, is_array ? '[' : '{');
+    json_enter(json, '{');
+    while (json_key(json, &name)) {
+        if (!slice_is(name, "values")) {
+            json_skip(json);
+            continue;
+        }
+        if (!is_array) {
+            add_attributes(json, out, ", ");
+            continue;
+        }
+        size_t before = out->length;
+        json_enter(json, '[');
+        while (json_element(json)) {
+            if (out->length > before)
+                text_put(out, ", ");
+            add_value(json, out);
+        }
+    }
+    text_char(out, is_array ? ']' : '}');
+}
+
+static void add_scalar(json_reader *json, text *out, slice form)
+{
+    slice value;
+    if (!json_scalar(json, &value) || !value.data)
+        return;
+    if (slice_is(form, "stringValue"))
+        add_string(out, value);
+    else if (slice_is(form, "doubleValue"))
+        add_double(out, value);
+    else if (slice_is(form, "bytesValue"))
+        text_put(out, "base64:");
+    if (!slice_is(form, "stringValue") && !slice_is(form, "doubleValue"))
+        trace_notes_plain(out, value);
+}
+
+static void add_value(json_reader *json, text *out)
+{
+    slice name;
+    json_enter(json, '{');
+    while (json_key(json, &name))
+        if (slice_is(name, "arrayValue") || slice_is(name, "kvlistValue"))
+            add_values(json, out, name.data[0] == 'a');
+        else if (name.length > 5 && memcmp(name.data + name.length - 5, "Value", 5) == 0)
+            add_scalar(json, out, name);
+        else
+            json_skip(json);
+}
+
+static void add_key_value(json_reader *json, text *out)
+{
+    // The value may come before its key.
+    text value = {0}, key = {0};
+    slice name, label;
+    json_enter(json, '{');
+    while (json_key(json, &name))
+        if (slice_is(name, "key") && json_scalar(json, &label))
+            trace_notes_plain(&key, label);
+        else if (slice_is(name, "value"))
+            add_value(json, &value);
+        else
+            json_skip(json);
+    text_add(out, key.data, key.length);
+    text_char(out, '=');
+    text_add(out, value.data, value.length);
+    text_free(&key);
+    text_free(&value);
+}
+
+static void add_attributes(json_reader *json, text *out, const char *between)
+{
+    size_t before = out->length;
+    json_enter(json, '[');
+    while (json_element(json)) {
+        if (out->length > before)
+            text_slice(out, slice_of(between));
+        add_key_value(json, out);
+    }
+}
+
+static note *add_note(span_notes *out, note_type type)
+{
+    out->notes = need_room(out->notes, out->count, &out->capacity, sizeof *out->notes);
+    note *added = &out->notes[out->count++];
+    *added = (note){.type = type};
+    return added;
+}
+
+// An event or a link: they differ in their first members.
+static void read_note(json_reader *json, note *out)
+{
+    text attributes = {0}, trace_id = {0}, label = {0};
+    slice name, value;
+    json_enter(json, '{');
+    while (json_key(json, &name))
+        if (slice_is(name, "attributes"))
+            add_attributes(json, &attributes, " ");
+        else if (slice_is(name, "timeUnixNano"))
+            out->time = json_number(json);
+        else if (slice_is(name, "traceId") && json_scalar(json, &value))
+            trace_notes_plain(&trace_id, value);
+        else if ((slice_is(name, "name") || slice_is(name, "spanId")) && json_scalar(json, &value))
+            trace_notes_plain(&label, value);
+        else
+            json_skip(json);
+    if (out->type == NOTE_LINK) {
+        text_put(&out->text, "trace ");
+        text_add(&out->text, trace_id.data, trace_id.length);
+        text_put(&out->text, " span ");
+    }
+    text_add(&out->text, label.data, label.length);
+    if (attributes.length)
+        text_char(&out->text, ' ');
+    text_add(&out->text, attributes.data, attributes.length);
+    text_free(&attributes);
+    text_free(&trace_id);
+    text_free(&label);
+}
+
+static void read_notes(json_reader *json, span_notes *out, note_type type)
+{
+    json_enter(json, '[');
+    while (json_element(json)) {
+        note *added = add_note(out, type);
+        if (type == NOTE_ATTRIBUTE)
+            add_key_value(json, &added->text);
+        else
+            read_note(json, added);
+    }
+}
+
+static void read_status(json_reader *json, span_notes *out)
+{
+    slice name, value;
+    json_enter(json, '{');
+    while (json_key(json, &name))
+        if (slice_is(name, "message") && json_scalar(json, &value))
+            trace_notes_plain(&add_note(out, NOTE_STATUS)->text, value);
+        else
+            json_skip(json);
+}
+
+static void read_dropped(json_reader *json, span_notes *out, const char *what)
+{
+    uint64_t count = json_number(json);
+    if (count)
+        text_format(&add_note(out, NOTE_DROPPED)->text, "%" PRIu64 " %s dropped", count, what);
+}
+
+void trace_notes_read(json_reader *json, span_notes *out)
+{
+    slice name;
+    json_enter(json, '{');
+    while (json_key(json, &name))
+        if (slice_is(name, "attributes"))
+            read_notes(json, out, NOTE_ATTRIBUTE);
+        else if (slice_is(name, "events"))
+            read_notes(json, out, NOTE_EVENT);
+        else if (slice_is(name, "links"))
+            read_notes(json, out, NOTE_LINK);
+        else if (slice_is(name, "status"))
+            read_status(json, out);
+        else if (slice_is(name, "droppedAttributesCount"))
+            read_dropped(json, out, "attributes");
+        else if (slice_is(name, "droppedEventsCount"))
+            read_dropped(json, out, "events");
+        else if (slice_is(name, "droppedLinksCount"))
+            read_dropped(json, out, "links");
+        else
+            json_skip(json);
+}
