@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Numbers on the command line, checked.
+#ifndef EXAMPLES_ARGUMENTS_H
+#define EXAMPLES_ARGUMENTS_H
+
+#include <stdint.h>
+
+// The whole text as a number within the bounds; else the program ends with exit code 2 and says which option it was.
+uint64_t argument_count(const char *program, const char *option, const char *text, uint64_t least,
+                        uint64_t most);
+double argument_real(const char *program, const char *option, const char *text, double least, double most);
+
+#endif

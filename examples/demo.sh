@@ -1,0 +1,161 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Receiver, engine and feed together: sends orders, changes the sample rate on the way, stops everything, shows what the
+# traces tell and whether all books agree. Needs nothing but the build folder; `./run demo` builds it first.
+set -euo pipefail
+
+usage() {
+    cat <<'TEXT'
+usage: demo.sh BUILD_DIR [--orders N] [--rate R] [--keep DIR]
+
+  --orders N   order messages to send (default 100000)
+  --rate R     orders a second (default 10000; 0: as fast as answers come)
+  --keep DIR   put the files there (default: a new folder under ${TMPDIR:-/tmp})
+
+The first half of the orders is sampled at 100 %, the rest at 10 %. Exit code 0 if everything agrees.
+TEXT
+}
+
+fail() { printf 'demo: %s\n' "$*" >&2; exit 1; }
+heading() { printf '\n== %s\n\n' "$*"; }
+
+build='' orders=100000 rate=10000 folder=''
+while [ $# -gt 0 ]; do
+    case $1 in
+    --orders | --rate | --keep)
+        [ $# -ge 2 ] || fail "$1 needs a value; see --help"
+        case $1 in
+        --orders) orders=$2 ;;
+        --rate) rate=$2 ;;
+        --keep) folder=$2 ;;
+        esac
+        shift 2
+        ;;
+    --help | -h) usage; exit 0 ;;
+    -*) fail "there is no option '$1'; see --help" ;;
+    *)
+        [ -z "$build" ] || fail "takes one build folder; see --help"
+        build=$1
+        shift
+        ;;
+    esac
+done
+[ -n "$build" ] || { usage >&2; exit 2; }
+[[ $orders =~ ^[1-9][0-9]{0,8}$ ]] || fail "--orders takes a number from 1 to 999999999"
+[[ $rate =~ ^[0-9]{1,9}$ ]] || fail "--rate takes a number of orders a second"
+examples=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+for program in nanospan engine feed; do
+    [ -x "$build/bin/$program" ] || fail "$build/bin/$program is not there; ./run build makes it"
+done
+build=$(cd "$build" && pwd)
+if [ -n "$folder" ]; then
+    mkdir -p "$folder"
+else
+    folder=$(mktemp -d "${TMPDIR:-/tmp}/nanospan-demo.XXXXXX")
+fi
+folder=$(cd "$folder" && pwd)
+rm -f "$folder"/{port,address,traces.jsonl,sink.json,engine.json,feed.json,drop_copy.bin}
+
+# Whatever happens, nothing that was started here stays behind.
+sink_pid='' engine_pid=''
+cleanup() {
+    local pid
+    for pid in $engine_pid $sink_pid; do
+        kill -KILL "$pid" 2>/dev/null || true
+    done
+}
+trap cleanup EXIT
+
+# wait_for FILE PID WHAT LOG: until the program has written the file.
+wait_for() {
+    local tries
+    for ((tries = 0; tries < 500; tries++)); do
+        [ -s "$1" ] && return 0
+        kill -0 "$2" 2>/dev/null || break
+        sleep 0.02
+    done
+    cat "$4" >&2
+    fail "the $3 did not start"
+}
+
+# stop PID WHAT: asks it to end, gives it 30 seconds, and returns its exit code.
+stop() {
+    local tries
+    kill -TERM "$1" 2>/dev/null || true
+    for ((tries = 0; tries < 1500; tries++)); do
+        kill -0 "$1" 2>/dev/null || break
+        sleep 0.02
+    done
+    if kill -0 "$1" 2>/dev/null; then
+        printf 'demo: the %s does not stop\n' "$2" >&2
+        return 1
+    fi
+    wait "$1"
+}
+
+# The demo's tracing is configured here and nowhere else.
+for name in $(compgen -e); do
+    case $name in
+    OTEL_* | OTLP_* | SERVICE_NAME | SERVICE_VERSION | ENVIRONMENT | ENABLE_TRACING | TRACE_SAMPLE_RATE) unset "$name" ;;
+    esac
+done
+
+heading "Receiver and engine"
+"$build/bin/nanospan" sink --listen 127.0.0.1:0 --port-file "$folder/port" --output "$folder/traces.jsonl" \
+    --summary "$folder/sink.json" >"$folder/sink.log" 2>&1 &
+sink_pid=$!
+wait_for "$folder/port" "$sink_pid" receiver "$folder/sink.log"
+port=$(tr -d '[:space:]' <"$folder/port")
+export OTLP_ENDPOINT=http://127.0.0.1:${port##*:} TRACE_SAMPLE_RATE=1.0 OTEL_BSP_SCHEDULE_DELAY=500
+echo "receiver: listening on $OTLP_ENDPOINT, process $sink_pid"
+
+# Room for half a second in which a busy machine lets nobody collect, and for a receiver that falls behind. With less,
+# traces would be refused at their root, and counted.
+NSP_RING_BYTES=$((8 << 20)) NSP_BATCHES=32 "$build/bin/engine" --listen 127.0.0.1:0 --address-file "$folder/address" --drop-copy "$folder/drop_copy.bin" \
+    --stats-json "$folder/engine.json" --progress >"$folder/engine.log" 2>&1 &
+engine_pid=$!
+wait_for "$folder/address" "$engine_pid" engine "$folder/engine.log"
+grep '^engine: listening' "$folder/engine.log"
+
+heading "Feed: $orders orders at $rate a second, sampled at 100 %, from the middle on at 10 %"
+good=yes
+limit=60
+[ "$rate" -eq 0 ] || limit=$((orders / rate + 60))
+timeout "$limit" "$build/bin/feed" --file "$examples/orders/orders.csv" --connect "$(cat "$folder/address")" \
+    --orders "$orders" --rate "$rate" --sample-rate-at "$((orders / 2)):0.1" --stats-json "$folder/feed.json" \
+    2>"$folder/feed.log" || good=no
+cat "$folder/feed.log" >&2
+
+heading "Engine"
+stop "$engine_pid" engine || good=no
+engine_pid=''
+cat "$folder/engine.log"
+stop "$sink_pid" receiver || good=no
+sink_pid=''
+
+view() { "$build/bin/nanospan" view "$folder/traces.jsonl" "$@" || good=no; }
+heading "The slowest round trip: a trace that begins in the feed and goes on in the engine"
+view --root send_order --sort slowest --limit 1
+heading "The two slowest traces that begin in the engine"
+view --root order --sort slowest --limit 2
+heading "The longest life of an order, from acceptance to its end, linked to the trace that brought it"
+view --root order_life --sort slowest --limit 1
+
+heading "All traces"
+view --summary
+
+heading "Receiver"
+cat "$folder/sink.log"
+if [ -s "$folder/sink.json" ]; then
+    cat "$folder/sink.json"
+fi
+
+heading "Do the traces tell the truth?"
+python3 "$examples/check_traces.py" "$folder" --slowest 10 || good=no
+
+heading "Files"
+(cd "$folder" && du -h --apparent-size -- *)
+echo "in $folder"
+[ "$good" = yes ] || fail "something above is wrong"
+echo "demo: all is well"

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/gateway.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "common/address.h"
+#include "engine/process.h"
+
+static bool stopped(const struct gateway *gateway)
+{
+    return __atomic_load_n(&gateway->stop, __ATOMIC_RELAXED) || gateway->engine->failed;
+}
+
+static void pin(int cpu)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET((size_t)cpu, &set);
+    int error = pthread_setaffinity_np(pthread_self(), sizeof set, &set);
+    if (error)
+        fprintf(stderr, "engine: cannot pin the trading thread to processor %d: %s\n", cpu, strerror(error));
+}
+
+// A control message is cold, unlike an order: the stream waits for it, so that all orders behind it are decided at the new
+// rate. nsp_sampler_set_rate takes a lock.
+static void set_sample_rate(struct engine *engine, const uint8_t *bytes)
+{
+    struct message_set_sample_rate message;
+    memcpy(&message, bytes, sizeof message);
+    nsp_status status = nsp_sampler_set_rate(message.rate);
+    struct message_sample_rate answer = {
+        .header = {sizeof answer, PROTOCOL_VERSION, MESSAGE_SAMPLE_RATE},
+        .status = status,
+        .rate = nsp_sampler_rate(),
+    };
+    memcpy(stream_put(&engine->stream, sizeof answer), &answer, sizeof answer);
+}
+
+// Processes what has been read, as long as there is room for the answers. Returns false if it was no message.
+static bool work_off(struct gateway *gateway, nsp_ticks received)
+{
+    struct engine *engine = gateway->engine;
+    struct stream *stream = &engine->stream;
+    nsp_ticks turn = received;
+    bool broken = false;
+    while (!engine->failed && stream_room(stream) >= engine_answer_max(engine)) {
+        size_t length;
+        const uint8_t *message = stream_next(stream, &length, &broken);
+        if (!message)
+            return !broken;
+        struct message_header header;
+        memcpy(&header, message, sizeof header);
+        if (header.type == MESSAGE_NEW_ORDER || header.type == MESSAGE_CANCEL) {
+            turn = process_order(engine, message, length, received, turn);
+            engine->last_order = turn;
+        } else if (header.type == MESSAGE_SET_SAMPLE_RATE &&
+                   length == sizeof(struct message_set_sample_rate)) {
+            set_sample_rate(engine, message);
+            turn = nsp_now();
+        } else {
+            return false;
+        }
+    }
+    return true;
+}
+
+// Talks with one feed until it goes away, or we do.
+static void serve(struct gateway *gateway)
+{
+    struct engine *engine = gateway->engine;
+    struct stream *stream = &engine->stream;
+    enum stream_event event = STREAM_IDLE;
+    while (!stopped(gateway) && event != STREAM_CLOSED) {
+        event = stream_receive(stream);
+        if (event == STREAM_DATA || stream->in_begin < stream->in_end) {
+            nsp_ticks received = nsp_now();
+            if (!engine->first_order)
+                engine->first_order = received;
+            if (!work_off(gateway, received)) {
+                fprintf(stderr, "engine: the feed sent what is no message; its connection is closed\n");
+                count(&engine->counters.broken, 1);
+                event = STREAM_CLOSED;
+            }
+        } else if (gateway->give_way) {
+            sched_yield();
+        }
+        if (stream_pending(stream) && !stream_flush(stream))
+            event = STREAM_CLOSED;
+    }
+    stream_close(stream);
+    engine_withdraw_all(engine);
+}
+
+void *gateway_run(void *argument)
+{
+    struct gateway *gateway = argument;
+    struct engine *engine = gateway->engine;
+    pthread_setname_np(pthread_self(), "trading");
+    if (gateway->cpu >= 0)
+        pin(gateway->cpu);
+    nsp_thread_options options = NSP_THREAD_OPTIONS_INIT;
+    options.name = "trading";
+    nsp_thread_attach(&options); // now, so that the first order does not pay for it
+    while (!stopped(gateway)) {
+        int fd = accept(gateway->listener, NULL, NULL);
+        if (fd < 0) {
+            nanosleep(&(struct timespec){.tv_nsec = 1000 * 1000}, NULL);
+            continue;
+        }
+        address_no_delay(fd);
+        stream_open(&engine->stream, fd);
+        count(&engine->counters.connections, 1);
+        serve(gateway);
+        if (gateway->once)
+            break;
+    }
+    __atomic_store_n(&gateway->done, true, __ATOMIC_RELEASE);
+    return NULL;
+}

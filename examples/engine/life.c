@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/life.h"
+
+#include "engine/instrument.h"
+
+void life_sample_all(void)
+{
+    nsp_sampler_set_rule("order_life", 1.0);
+}
+
+void life_begin(struct order *order, const nsp_span *message, nsp_ticks accepted)
+{
+    nsp_link link = {.attribute_count = 0};
+    nsp_span_context(message, &link.context);
+    nsp_span_options options = NSP_SPAN_OPTIONS_INIT;
+    options.new_root = true;
+    options.start = accepted;
+    options.links = &link;
+    options.link_count = 1;
+    order->life = nsp_span_begin_detached(NSP_NAME("order_life"), &options);
+    nsp_span_set_i64(order->life, NSP_KEY("order.id"), (int64_t)order->id);
+    nsp_span_set_i64(order->life, NSP_KEY("user.id"), order->account);
+    nsp_span_set_str(order->life, NSP_KEY("trade.symbol"), instruments[order->instrument].symbol);
+    nsp_span_set_str(order->life, NSP_KEY("trade.side"), side_text(order->side));
+    nsp_span_set_i64(order->life, NSP_KEY("trade.size"), order->quantity);
+    nsp_span_set_i64(order->life, NSP_KEY("trade.price"), order->price);
+}
+
+void life_fill(struct order *order, uint32_t quantity, uint32_t price, nsp_ticks at)
+{
+    if (!nsp_span_recording(order->life))
+        return;
+    nsp_attr attributes[] = {
+        nsp_attr_i64(NSP_KEY("trade.size"), quantity),
+        nsp_attr_i64(NSP_KEY("trade.price"), price),
+    };
+    nsp_span_add_event_with(order->life, NSP_NAME("fill"), at, attributes, 2);
+}
+
+void life_end(struct order *order, const char *result, nsp_ticks at)
+{
+    nsp_span_set_i64(order->life, NSP_KEY("trade.filled"), order->quantity - order->leaves);
+    nsp_span_set_i64(order->life, NSP_KEY("match.fills"), order->fills);
+    nsp_span_set_str(order->life, NSP_KEY("order.result"), result);
+    nsp_span_end_at(order->life, at);
+    order->life = NULL;
+}

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The spans of one order message:
+//
+//     order                            SERVER; child of the sender's span if the message carries a trace context
+//       decode                         each stage ends on the clock reading with which the next one begins:
+//       check_balance                  seven spans, six readings, and no gap or overlap between them
+//       calculate_size
+//       match                          of a cancel: decode, match, submit_to_exchange, report
+//       submit_to_exchange             of a rejected message: the stages up to the one that refused, then report
+//       report
+#include "engine/process.h"
+
+#include <string.h>
+
+#include "engine/life.h"
+#include "engine/stages.h"
+
+struct order_trace {
+    nsp_span *root;
+    nsp_span *stage;
+    nsp_ticks at; // when the stage began
+};
+
+// The sampler decides here, once for the order: by the sender's context if there is one, else by itself.
+static void trace_begin(struct order_trace *trace, struct engine *engine, const uint8_t *message,
+                        size_t length, nsp_ticks start)
+{
+    struct message_header header;
+    nsp_span_options options = NSP_SPAN_OPTIONS_INIT;
+    nsp_context sender;
+    memcpy(&header, message, sizeof header);
+    size_t fixed =
+        header.type == MESSAGE_CANCEL ? sizeof(struct message_cancel) : sizeof(struct message_new_order);
+    options.kind = NSP_KIND_SERVER;
+    options.start = start;
+    if (length > fixed && nsp_context_unpack(&sender, message + fixed, length - fixed) == NSP_OK) {
+        options.parent = &sender;
+        count(&engine->counters.with_context, 1);
+    }
+    trace->root = nsp_span_begin_with(NSP_NAME("order"), &options);
+    trace->stage = nsp_span_begin_at(NSP_NAME("decode"), start);
+    trace->at = start;
+}
+
+// Ends the stage and begins the next one, with one clock reading that both share.
+static inline void trace_next(struct order_trace *trace, nsp_name stage)
+{
+    trace->at = nsp_now();
+    trace->stage = nsp_span_next_at(trace->stage, stage, trace->at);
+}
+
+// What the order was and what became of it. Only for orders that are recorded: a question once instead of ten times.
+static void describe(nsp_span *root, const struct request *request, const struct outcome *outcome)
+{
+    nsp_span_set_i64(root, NSP_KEY("order.id"), (int64_t)request->id);
+    nsp_span_set_i64(root, NSP_KEY("user.id"), request->account);
+    nsp_span_set_str(root, NSP_KEY("order.result"), result_text(outcome->result));
+    if (request->cancel) {
+        nsp_span_set_str(root, NSP_KEY("order.type"), "cancel");
+        nsp_span_set_i64(root, NSP_KEY("order.target_id"), (int64_t)request->target_id);
+    } else {
+        nsp_span_set_str(root, NSP_KEY("order.type"),
+                         request->time_in_force == TIF_IMMEDIATE ? "immediate" : "limit");
+        nsp_span_set_str(root, NSP_KEY("trade.symbol"), request->symbol);
+        nsp_span_set_str(root, NSP_KEY("trade.side"), side_text(request->side));
+        nsp_span_set_i64(root, NSP_KEY("trade.size"), request->quantity);
+        nsp_span_set_i64(root, NSP_KEY("trade.price"), request->price);
+        nsp_span_set_i64(root, NSP_KEY("trade.filled"), outcome->filled);
+        nsp_span_set_i64(root, NSP_KEY("match.fills"), outcome->fills);
+    }
+    if (outcome->result == RESULT_REJECTED)
+        nsp_span_set_status(root, NSP_SPAN_STATUS_ERROR, reason_text(outcome->reason));
+}
+
+// Writes the trades into the lives of the orders concerned. After submit_to_exchange, with the readings taken before:
+// the times are right, and the way to the exchange is not made longer.
+static void tell_lives(struct engine *engine, const struct request *request, const struct outcome *outcome,
+                       nsp_span *root, nsp_ticks accepted, nsp_ticks matched)
+{
+    struct order *order = outcome->order;
+    if (!request->cancel && nsp_span_recording(root)) {
+        life_begin(order, root, accepted);
+        count(&engine->counters.lives_traced,
+              nsp_span_recording(order->life)); // not if refused under pressure
+    }
+    for (uint32_t i = 0; i < outcome->fills; i++) {
+        struct fill *fill = &engine->fills[i];
+        life_fill(order, fill->quantity, fill->price, matched);
+        life_fill(fill->maker, fill->quantity, fill->price, matched);
+        if (fill->maker_leaves == 0)
+            life_end(fill->maker, "filled", matched);
+    }
+    if (outcome->order_done)
+        life_end(order, result_text(outcome->result), matched);
+}
+
+static void keep_count(struct engine *engine, const struct request *request, const struct outcome *outcome)
+{
+    struct counters *counters = &engine->counters;
+    count(&counters->orders, 1);
+    count(&counters->cancels, request->cancel);
+    count(outcome->result == RESULT_REJECTED ? &counters->rejected : &counters->accepted, 1);
+    count(&counters->fills, outcome->fills);
+    count(&counters->filled_units, outcome->filled);
+    __atomic_store_n(&counters->resting, engine->pool.used, __ATOMIC_RELAXED);
+}
+
+nsp_ticks process_order(struct engine *engine, const uint8_t *message, size_t length, nsp_ticks received,
+                        nsp_ticks start)
+{
+    struct order_trace trace;
+    struct request request = {0};
+    struct outcome outcome = {.result = RESULT_REJECTED};
+
+    trace_begin(&trace, engine, message, length, start);
+    outcome.reason = stage_decode(engine, message, length, &request);
+    if (outcome.reason == REASON_NONE && !request.cancel) {
+        trace_next(&trace, NSP_NAME("check_balance"));
+        outcome.reason = stage_check_balance(engine, &request);
+        if (outcome.reason == REASON_NONE) {
+            trace_next(&trace, NSP_NAME("calculate_size"));
+            outcome.reason = stage_calculate_size(engine, &request);
+        }
+    }
+    nsp_ticks accepted = 0, matched = 0;
+    if (outcome.reason == REASON_NONE) {
+        trace_next(&trace, NSP_NAME("match"));
+        accepted = trace.at;
+        if (request.cancel)
+            outcome.reason = stage_cancel(engine, &request, &outcome);
+        else
+            stage_match(engine, &request, &outcome);
+    }
+    bool taken = outcome.reason == REASON_NONE;
+    if (taken) {
+        trace_next(&trace, NSP_NAME("submit_to_exchange"));
+        matched = trace.at;
+        if (!stage_submit(engine, &request, &outcome)) {
+            nsp_span_set_status(trace.stage, NSP_SPAN_STATUS_ERROR, "the drop copy cannot be written");
+            engine->failed = true;
+        }
+    } else {
+        nsp_span_set_status(trace.stage, NSP_SPAN_STATUS_ERROR, reason_text(outcome.reason));
+    }
+
+    trace_next(&trace, NSP_NAME("report"));
+    stage_report(engine, &request, &outcome);
+    if (taken) {
+        histogram_record(&engine->tick_to_trade, trace.at - received);
+        tell_lives(engine, &request, &outcome, trace.root, accepted, matched);
+    }
+    if (nsp_span_recording(trace.root)) {
+        describe(trace.root, &request, &outcome);
+        count(&engine->counters.orders_traced, 1);
+    }
+    stage_retire(engine, &outcome);
+    keep_count(engine, &request, &outcome);
+
+    nsp_ticks end = nsp_now();
+    nsp_span_end_at(trace.stage, end);
+    nsp_span_end_at(trace.root, end);
+    return end;
+}

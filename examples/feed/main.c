@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Replays an order file into the engine and checks what comes back: options and summary.
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <nanospan/nanospan.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+#include "common/address.h"
+#include "common/arguments.h"
+#include "common/span_books.h"
+#include "common/tracing.h"
+#include "feed/replay.h"
+
+struct options {
+    const char *connect, *orders_file, *stats_json;
+    uint64_t orders;
+};
+
+static const char usage[] =
+    "usage: feed --file FILE [OPTION...]\n"
+    "\n"
+    "Replays an order file into the engine, every second order with a trace context, and checks the "
+    "answers.\n"
+    "\n"
+    "  --file FILE            the order file (examples/orders/orders.csv)\n"
+    "  --connect ADDRESS      of the engine: HOST:PORT, PORT or unix:PATH (default 127.0.0.1:7700)\n"
+    "  --orders N             order messages to send; the file is replayed in a loop (default: the file "
+    "once)\n"
+    "  --rate R               orders a second, due at fixed moments (default 0: as fast as answers come)\n"
+    "  --window N             unanswered orders at most (default 256; with --rate: 1024)\n"
+    "  --sample-rate-at N:R   after N orders, set the sample rate R in engine and feed; may be repeated\n"
+    "  --patience SECONDS     give up after so long without an answer (default 10)\n"
+    "  --stats-json FILE      write the final numbers there\n"
+    "  --help\n"
+    "\n"
+    "Tracing is configured by the environment: OTLP_ENDPOINT=http://127.0.0.1:4318 TRACE_SAMPLE_RATE=0.1 "
+    "feed ...\n"
+    "Exit codes: 0 all is well, 1 the engine's answers or the books are wrong, 2 wrong usage.\n";
+
+static void add_change(struct replay *replay, const char *text)
+{
+    const char *colon = strchr(text, ':');
+    char number[32];
+    if (!colon || (size_t)(colon - text) >= sizeof number || replay->change_count == RATE_CHANGES_MAX) {
+        fprintf(stderr, "feed: --sample-rate-at takes ORDERS:RATE, at most %d times, not '%s'\n",
+                RATE_CHANGES_MAX, text);
+        exit(2);
+    }
+    memcpy(number, text, (size_t)(colon - text));
+    number[colon - text] = 0;
+    struct rate_change change = {argument_count("feed", "--sample-rate-at", number, 0, UINT64_MAX),
+                                 argument_real("feed", "--sample-rate-at", colon + 1, 0, 1)};
+    if (replay->change_count && replay->changes[replay->change_count - 1].after >= change.after) {
+        fprintf(stderr, "feed: --sample-rate-at must be given in ascending order\n");
+        exit(2);
+    }
+    replay->changes[replay->change_count++] = change;
+}
+
+static struct options parse(int argc, char **argv, struct replay *replay)
+{
+    enum { FILE_ = 256, CONNECT, ORDERS, RATE, WINDOW, SAMPLE_RATE_AT, PATIENCE, STATS_JSON, HELP };
+    static const struct option known[] = {
+        {"file", required_argument, NULL, FILE_},
+        {"connect", required_argument, NULL, CONNECT},
+        {"orders", required_argument, NULL, ORDERS},
+        {"rate", required_argument, NULL, RATE},
+        {"window", required_argument, NULL, WINDOW},
+        {"sample-rate-at", required_argument, NULL, SAMPLE_RATE_AT},
+        {"patience", required_argument, NULL, PATIENCE},
+        {"stats-json", required_argument, NULL, STATS_JSON},
+        {"help", no_argument, NULL, HELP},
+        {NULL, 0, NULL, 0},
+    };
+    struct options options = {.connect = "127.0.0.1:7700"};
+    int option;
+    replay->patience_ns = 10ull * 1000 * 1000 * 1000;
+    while ((option = getopt_long(argc, argv, "h", known, NULL)) != -1) {
+        switch (option) {
+        case FILE_: options.orders_file = optarg; break;
+        case CONNECT: options.connect = optarg; break;
+        case ORDERS: options.orders = argument_count("feed", "--orders", optarg, 1, 100 * 1000 * 1000); break;
+        case RATE: replay->orders_per_second = argument_real("feed", "--rate", optarg, 0, 1e8); break;
+        case WINDOW: replay->window = (uint32_t)argument_count("feed", "--window", optarg, 1, 1 << 20); break;
+        case SAMPLE_RATE_AT: add_change(replay, optarg); break;
+        case PATIENCE:
+            replay->patience_ns = argument_count("feed", "--patience", optarg, 1, 3600) * 1000 * 1000 * 1000;
+            break;
+        case STATS_JSON: options.stats_json = optarg; break;
+        case 'h':
+        case HELP: fputs(usage, stdout); exit(0);
+        default: fputs("feed: see feed --help\n", stderr); exit(2);
+        }
+    }
+    if (optind < argc || !options.orders_file) {
+        fputs("feed: needs --file FILE and takes no other argument; see feed --help\n", stderr);
+        exit(2);
+    }
+    if (!replay->window)
+        replay->window = replay->orders_per_second > 0 ? 1024 : 256;
+    return options;
+}
+
+static double microseconds(const struct replay *replay, double fraction)
+{
+    return (double)histogram_quantile(&replay->round_trip, fraction) / 1000;
+}
+
+static void print(const struct replay *replay, bool agreed)
+{
+    const struct ledger *ledger = &replay->ledger;
+    double seconds = (double)(replay->ended_ns - replay->started_ns) / 1e9;
+    printf("feed\n");
+    printf("  %-24s %12" PRIu64 "  %.0f orders/s, at most %" PRIu64 " unanswered\n", "orders sent",
+           ledger->sent, seconds > 0 ? (double)ledger->sent / seconds : 0, replay->most_in_flight);
+    printf("  %-24s %12" PRIu64 "\n", "answered", ledger->answered);
+    for (unsigned i = RESULT_RESTING; i <= RESULT_REJECTED; i++)
+        printf("    %-22s %12" PRIu64 "\n", result_text(i), ledger->results[i]);
+    for (unsigned i = REASON_MALFORMED; i <= REASON_NOT_OWNER; i++)
+        if (ledger->reasons[i])
+            printf("      %-32s %" PRIu64 "\n", reason_text(i), ledger->reasons[i]);
+    printf("  %-24s %12" PRIu64 "  %" PRIu64 " units, worth %" PRIu64 "\n", "trades", ledger->taker_fills,
+           ledger->taker_units, ledger->taker_value);
+    printf("  %-24s %12s  each answered once, both sides of all trades alike\n", "orders and trades",
+           agreed ? "OK" : "NOT BALANCED");
+    printf("  %-24s %12" PRIu64 "  %" PRIu64 " of them sampled\n", "sent with a context",
+           replay->with_context, replay->spans_traced);
+    printf("  round trip, us  p50 %.1f  p90 %.1f  p99 %.1f  p99.9 %.1f  max %.1f\n",
+           microseconds(replay, 0.5), microseconds(replay, 0.9), microseconds(replay, 0.99),
+           microseconds(replay, 0.999), microseconds(replay, 1));
+}
+
+static bool write_json(const struct replay *replay, bool agreed, const char *path)
+{
+    const struct ledger *ledger = &replay->ledger;
+    FILE *file = fopen(path, "w");
+    if (!file) {
+        fprintf(stderr, "feed: cannot write '%s': %s\n", path, strerror(errno));
+        return false;
+    }
+    fprintf(file, "{\"orders\": %" PRIu64 ", \"answered\": %" PRIu64 ", \"agreed\": %s, \"results\": {",
+            ledger->sent, ledger->answered, agreed ? "true" : "false");
+    for (unsigned i = RESULT_RESTING; i <= RESULT_REJECTED; i++)
+        fprintf(file, "%s\"%s\": %" PRIu64, i > RESULT_RESTING ? ", " : "", result_text(i),
+                ledger->results[i]);
+    fprintf(file, "}, \"fills\": %" PRIu64 ", \"filled_units\": %" PRIu64 ", \"value\": %" PRIu64,
+            ledger->taker_fills, ledger->taker_units, ledger->taker_value);
+    fprintf(file, ", \"with_context\": %" PRIu64 ", \"spans_traced\": %" PRIu64, replay->with_context,
+            replay->spans_traced);
+    fprintf(file,
+            ", \"first_change_after\": %" PRIu64 ", \"fills_before_change\": %" PRIu64
+            ", \"units_before_change\": %" PRIu64,
+            replay->change_count ? replay->changes[0].after : ledger->count, replay->fills_before_change,
+            replay->units_before_change);
+    fprintf(file, ", \"sample_rates\": [[0, %.17g]", replay->rate_at_start);
+    for (unsigned i = 0; i < replay->changes_made; i++)
+        fprintf(file, ", [%" PRIu64 ", %.17g]", replay->changes[i].after, replay->changes[i].rate);
+    fprintf(file, "], \"round_trip_us\": {\"p50\": %.3f, \"p99\": %.3f, \"max\": %.3f}, \"spans\": ",
+            microseconds(replay, 0.5), microseconds(replay, 0.99), microseconds(replay, 1));
+    span_books_json(file);
+    fprintf(file, "}\n");
+    return fclose(file) == 0;
+}
+
+int main(int argc, char **argv)
+{
+    static struct replay replay;
+    struct order_file file;
+    struct options options = parse(argc, argv, &replay);
+    signal(SIGPIPE, SIG_IGN);
+    prctl(PR_SET_TIMERSLACK, 1UL); // orders are due to the microsecond
+    if (!order_file_read(&file, options.orders_file))
+        return 1;
+    replay.file = &file;
+    if (!ledger_init(&replay.ledger, options.orders ? options.orders : file.count) ||
+        !stream_alloc(&replay.stream, 256 * 1024, 1024 * 1024)) {
+        fprintf(stderr, "feed: out of memory\n");
+        return 1;
+    }
+    if (!tracing_start("feed", replay.window))
+        return 1;
+    int fd = address_connect(options.connect, 2000);
+    bool good = fd >= 0;
+    if (good) {
+        address_no_delay(fd);
+        stream_open(&replay.stream, fd);
+        good = replay_run(&replay);
+    }
+    tracing_stop();
+    if (fd >= 0) {
+        bool agreed = ledger_check(&replay.ledger);
+        print(&replay, agreed);
+        good = span_books_print(stdout, "the feed") && agreed && good;
+        good = replay.changes_confirmed == replay.changes_made && good;
+        if (options.stats_json)
+            good = write_json(&replay, agreed, options.stats_json) && good;
+    }
+    stream_free(&replay.stream);
+    ledger_free(&replay.ledger);
+    order_file_free(&file);
+    return good ? 0 : 1;
+}
