@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Uses every public name, so that each is known to compile and to link: as C11 and as C++17 (every_name.cpp), with the
+// library, and without it where NSP_DISABLE makes everything nothing. What the functions do is tested elsewhere; here
+// only that they are what they say, and nothing at all when disabled.
+#include <stdio.h>
+#include <string.h>
+
+#include <nanospan/nanospan.h>
+
+#ifdef NSP_DISABLE
+enum { DISABLED = 1 };
+#else
+enum { DISABLED = 0 };
+#endif
+
+static int failures;
+
+static void check(bool fine, const char *what, int line)
+{
+    if (!fine) {
+        fprintf(stderr, "%s:%d: %s\n", __FILE__, line, what);
+        failures++;
+    }
+}
+
+#define CHECK(condition) check((condition), #condition, __LINE__)
+
+static void keep_quiet(void *context, nsp_log_level level, const char *line)
+{
+    (void)context;
+    (void)level;
+    (void)line;
+}
+
+static nsp_status start(void)
+{
+    nsp_config config;
+    nsp_config_init(&config);
+    CHECK(config.size == sizeof config);
+    config.exporter = "none";
+    config.shm_dir = "none";
+    config.collector = NSP_COLLECTOR_INVOKER;
+    config.clock = NSP_CLOCK_AUTO;
+    config.parent_policy = NSP_PARENT_FOLLOW;
+    config.sample_rate = 1.0;
+    config.log_level = NSP_LOG_ERROR;
+    config.log = keep_quiet;
+    return nsp_init(&config);
+}
+
+static int evaluated;
+
+static nsp_span *counted(nsp_span *span)
+{
+    evaluated++;
+    return span;
+}
+
+static void set_all(nsp_span *span)
+{
+    static const char *const texts[] = {"a", "b"};
+    static const int64_t integers[] = {1, 2};
+    static const double reals[] = {1.0, 2.0};
+    static const bool truths[] = {true, false};
+    nsp_span_set_str(span, NSP_KEY("str"), "text");
+    nsp_span_set_strn(span, NSP_KEY("strn"), "text", 2);
+    nsp_span_set_i64(span, NSP_KEY("i64"), -1);
+    nsp_span_set_f64(span, NSP_KEY("f64"), 0.5);
+    nsp_span_set_bool(span, NSP_KEY("bool"), true);
+    nsp_span_set_bytes(span, NSP_KEY("bytes"), "\1\2", 2);
+    nsp_span_set_strs(span, NSP_KEY("strs"), texts, 2);
+    nsp_span_set_i64s(span, NSP_KEY("i64s"), integers, 2);
+    nsp_span_set_f64s(span, NSP_KEY("f64s"), reals, 2);
+    nsp_span_set_bools(span, NSP_KEY("bools"), truths, 2);
+
+    const nsp_attr attributes[] = {
+        nsp_attr_str(NSP_KEY("str"), "text"),        nsp_attr_strn(NSP_KEY("strn"), "text", 2),
+        nsp_attr_bool(NSP_KEY("bool"), true),        nsp_attr_i64(NSP_KEY("i64"), 1),
+        nsp_attr_f64(NSP_KEY("f64"), 1.0),           nsp_attr_bytes(NSP_KEY("bytes"), "\1", 1),
+        nsp_attr_strs(NSP_KEY("strs"), texts, 2),    nsp_attr_bools(NSP_KEY("bools"), truths, 2),
+        nsp_attr_i64s(NSP_KEY("i64s"), integers, 2), nsp_attr_f64s(NSP_KEY("f64s"), reals, 2),
+    };
+    const nsp_type types[] = {NSP_TYPE_STR,   NSP_TYPE_STR,  NSP_TYPE_BOOL,  NSP_TYPE_I64,  NSP_TYPE_F64,
+                              NSP_TYPE_BYTES, NSP_TYPE_STRS, NSP_TYPE_BOOLS, NSP_TYPE_I64S, NSP_TYPE_F64S};
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+        CHECK(attributes[i].type == types[i]);
+    nsp_context context;
+    nsp_span_context(span, &context);
+    nsp_span_add_event(span, NSP_NAME("event"));
+    nsp_span_add_event_at(span, NSP_NAME("event"), nsp_now());
+    nsp_span_add_event_with(span, NSP_NAME("event"), 0, attributes, 10);
+    nsp_span_add_link(span, &context);
+    nsp_span_add_link_with(span, &context, attributes, 2);
+    nsp_span_set_status(span, NSP_SPAN_STATUS_UNSET, NULL);
+    nsp_span_set_status(span, NSP_SPAN_STATUS_ERROR, "message");
+    nsp_span_set_status(span, NSP_SPAN_STATUS_OK, NULL);
+}
+
+static void use_spans(void)
+{
+    nsp_span *root = nsp_span_begin(NSP_NAME("root"));
+    CHECK(nsp_span_recording(root) == !DISABLED);
+    CHECK((root == NULL) == DISABLED);
+    CHECK(nsp_span_current() == root);
+    set_all(root);
+    nsp_span *child = nsp_span_begin_at(NSP_NAME("child"), nsp_now());
+    child = nsp_span_next(child, NSP_NAME("child 2"));
+    child = nsp_span_next_at(child, NSP_NAME("child 3"), nsp_now());
+    nsp_span_end_at(child, nsp_now());
+
+    nsp_context context;
+    nsp_span_context(root, &context);
+    CHECK(nsp_context_valid(&context) == !DISABLED);
+    nsp_link link;
+    memset(&link, 0, sizeof link);
+    link.context = context;
+    nsp_span_options options = NSP_SPAN_OPTIONS_INIT;
+    CHECK(options.size == sizeof options && options.kind == NSP_KIND_INTERNAL);
+    static const nsp_kind kinds[] = {NSP_KIND_SERVER, NSP_KIND_CLIENT, NSP_KIND_PRODUCER, NSP_KIND_CONSUMER};
+    options.kind = kinds[1];
+    options.parent = &context;
+    options.links = &link;
+    options.link_count = 1;
+    options.start = nsp_now();
+    nsp_span_end(nsp_span_begin_with(NSP_NAME("with"), &options));
+    nsp_span *detached = nsp_span_begin_detached(NSP_NAME("detached"), NULL);
+    nsp_span_enter(detached);
+    CHECK(nsp_span_current() == detached);
+    nsp_span_leave(detached);
+    nsp_span_end(detached);
+    {
+        NSP_SPAN(scope, "scope");
+        CHECK(nsp_span_recording(scope) == !DISABLED);
+    }
+    CHECK(nsp_span_current() == root);
+    // Arguments are evaluated, whether or not anything is done with them.
+    nsp_span_set_i64(counted(root), NSP_KEY("k"), 1);
+    nsp_span_end(counted(root));
+    CHECK(evaluated == 2);
+    nsp_span_begin(NSP_NAME("left open"));
+    nsp_thread_reset();
+    CHECK(nsp_span_current() == NULL);
+}
+
+static void use_contexts(void)
+{
+    nsp_context context, copy;
+    char traceparent[NSP_TRACEPARENT_SIZE], tracestate[NSP_TRACESTATE_MAX + 1];
+    uint8_t packed[NSP_CONTEXT_PACKED_SIZE];
+    const char *text = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    nsp_status expected = DISABLED ? NSP_ERR_DISABLED : NSP_OK;
+    CHECK(nsp_context_parse(&context, text, "vendor=x") == expected);
+    CHECK(nsp_context_parsen(&context, text, strlen(text), "vendor=x", 8) == expected);
+    CHECK(nsp_context_valid(&context) == !DISABLED);
+    CHECK(((context.flags & NSP_TRACE_FLAG_SAMPLED) != 0) == !DISABLED);
+    CHECK((context.flags & NSP_TRACE_FLAG_RANDOM) == 0);
+    CHECK((context.threshold == NSP_CONTEXT_UNKNOWN) == !DISABLED);
+    CHECK(sizeof context.trace_id == NSP_TRACE_ID_SIZE && sizeof context.span_id == NSP_SPAN_ID_SIZE);
+    nsp_context_format(&context, traceparent);
+    CHECK(strcmp(traceparent, DISABLED ? "" : text) == 0);
+    CHECK(nsp_context_format_state(&context, tracestate, sizeof tracestate) == (DISABLED ? 0 : 8));
+    nsp_context_pack(&context, packed);
+    CHECK(nsp_context_packed_size(&context) == (DISABLED ? 0 : NSP_CONTEXT_PACKED_MIN + 2 + 8));
+    CHECK(nsp_context_unpack(&copy, packed, sizeof packed) == expected);
+    CHECK(nsp_context_valid(&copy) == !DISABLED);
+}
+
+static void use_the_rest(void)
+{
+    size_t length = 1;
+    nsp_name name = nsp_intern("name", 4);
+    CHECK((name != 0) == !DISABLED);
+    CHECK(strcmp(nsp_name_text(name, &length), DISABLED ? "" : "name") == 0);
+    CHECK(length == (DISABLED ? 0 : 4));
+    CHECK(NSP_NAME_OVERFLOW < NSP_NAME_MAX && NSP_NAME_LENGTH_MAX < NSP_NAME_TEXT_MAX);
+    CHECK(nsp_now() != 0); // 0 would mean "now" where it is handed on
+    CHECK(nsp_ticks_from_unix_ns(nsp_ticks_to_unix_ns(nsp_now())) != 0);
+
+    CHECK(nsp_sampler_set_rate(0.5) == NSP_OK);
+    CHECK(nsp_sampler_rate() == (DISABLED ? 0.0 : 0.5));
+    CHECK(nsp_sampler_set_rule("rule.*", 0.25) == NSP_OK);
+    CHECK(nsp_sampler_remove_rule("rule.*") == NSP_OK);
+    CHECK(nsp_sampler_set_parent_policy(NSP_PARENT_DECIDE) == NSP_OK);
+    CHECK(NSP_SAMPLER_RULES_MAX == 63 && NSP_SAMPLER_PATTERN_MAX == 95);
+
+    nsp_stats stats = NSP_STATS_INIT;
+    CHECK(nsp_stats_get(&stats) == NSP_OK);
+    CHECK(stats.size == sizeof stats);
+    CHECK((stats.attempted != 0) == !DISABLED);
+    CHECK(nsp_status_str(NSP_ERR_INVALID) != NULL && nsp_error_detail() != NULL);
+#define USE_STATUS(name, code, text) CHECK((int)NSP_##name == (code) && (text)[0] != 0);
+    NSP_STATUS_LIST(USE_STATUS)
+    CHECK(NSP_VERSION_MAJOR >= 0 && NSP_VERSION_MINOR >= 0 && NSP_VERSION_PATCH >= 0 && NSP_ABI_VERSION > 0);
+    CHECK(strlen(NSP_VERSION) >= 5);
+}
+
+int main(void)
+{
+    CHECK(start() == NSP_OK);
+    nsp_thread_options options = NSP_THREAD_OPTIONS_INIT;
+    options.name = "main";
+    CHECK(nsp_thread_attach(&options) == NSP_OK);
+    use_spans();
+    use_contexts();
+    use_the_rest();
+    CHECK(nsp_do_work(1000) <= 1000);
+    CHECK(nsp_flush(10000000000u) == NSP_OK);
+    CHECK(nsp_shutdown(10000000000u) == NSP_OK);
+    return failures == 0 ? 0 : 1;
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Forked children in tests: they check for themselves (cmocka knows only the process that it runs in) and tell by their exit
+// status.
+#ifndef NSP_TESTS_CHILD_H
+#define NSP_TESTS_CHILD_H
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+// In a child: ends it with a line if the condition is false.
+#define CHILD_CHECK(condition)                                                                               \
+    do {                                                                                                     \
+        if (!(condition)) {                                                                                  \
+            fprintf(stderr, "%s:%d: in a child: %s\n", __FILE__, __LINE__, #condition);                      \
+            _exit(99);                                                                                       \
+        }                                                                                                    \
+    } while (0)
+
+// Waits for a child, at most so many seconds, then kills it. Its status as of waitpid; -1 where it had to be killed.
+static inline __attribute__((unused)) int child_wait(pid_t child, int seconds)
+{
+    int status;
+    for (int tries = 0; tries < seconds * 200; tries++) {
+        pid_t ended = waitpid(child, &status, WNOHANG);
+        if (ended == child)
+            return status;
+        if (ended < 0 && errno != EINTR)
+            return -1;
+        nanosleep(&(struct timespec){0, 5000000}, NULL);
+    }
+    kill(child, SIGKILL);
+    waitpid(child, &status, 0);
+    return -1;
+}
+
+// Forks; the child runs `body` and exits with 0. Its status.
+static inline __attribute__((unused)) int child_run(void (*body)(void *), void *argument, int seconds)
+{
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        body(argument);
+        _exit(0);
+    }
+    return child_wait(child, seconds);
+}
+
+#endif

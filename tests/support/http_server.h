@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A receiver for tests: HTTP on a loopback port of its own, that answers by plan and remembers what it was sent.
+#ifndef NSP_TESTS_HTTP_SERVER_H
+#define NSP_TESTS_HTTP_SERVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum http_manner {
+    HTTP_WHOLE,         // answers
+    HTTP_STALL,         // reads the request, never answers
+    HTTP_HANG_UP,       // reads the request, closes the connection without an answer
+    HTTP_HANG_UP_MIDWAY // closes it in the middle of the answer's body
+} http_manner;
+
+typedef struct http_reply {
+    unsigned status;
+    const char *header, *value; // one more header of the answer, or NULL
+    const void *body;           // NULL: `length` bytes of 'x'
+    size_t length;
+    http_manner manner;
+    unsigned delay_ms; // before the answer
+} http_reply;
+
+// What one request was. Texts are cut at their arrays' ends.
+typedef struct http_request {
+    char method[8], path[128], content_type[64], content_encoding[32], user_agent[64], extra[128];
+    size_t length; // as sent
+    uint8_t *body; // after gunzip
+    size_t body_length;
+} http_request;
+
+typedef struct http_server http_server;
+
+// Listens at once. extra: the request header that http_request.extra remembers, or NULL. NULL: failed.
+http_server *http_server_start(const char *extra);
+// Ends stalled requests too.
+void http_server_stop(http_server *server);
+unsigned http_server_port(const http_server *server);
+
+// Appends to the plan: the nth request gets the nth reply, later ones the last. Without a plan: 200 with an empty body.
+void http_server_plan(http_server *server, const http_reply *reply);
+
+unsigned http_server_requests(http_server *server);
+unsigned http_server_connections(http_server *server);
+// The last request that was read whole; valid until the next. Call it when none is on its way.
+const http_request *http_server_last(http_server *server);
+
+#endif

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Which sanitizer a test is built with: some things cannot be observed under one, and are skipped there.
+#ifndef NSP_TESTS_SANITIZER_H
+#define NSP_TESTS_SANITIZER_H
+
+#if defined(__SANITIZE_ADDRESS__)
+#define TEST_UNDER_ASAN 1
+#elif defined(__SANITIZE_THREAD__)
+#define TEST_UNDER_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define TEST_UNDER_ASAN 1
+#elif __has_feature(thread_sanitizer)
+#define TEST_UNDER_TSAN 1
+#endif
+#endif
+
+#ifndef TEST_UNDER_ASAN
+#define TEST_UNDER_ASAN 0
+#endif
+#ifndef TEST_UNDER_TSAN
+#define TEST_UNDER_TSAN 0
+#endif
+
+// Says why, then leaves the test as skipped. Needs <cmocka.h> and <stdio.h>.
+#define SKIP_BECAUSE(reason)                                                                                 \
+    do {                                                                                                     \
+        printf("[  REASON  ] %s\n", reason);                                                                 \
+        skip();                                                                                              \
+    } while (0)
+
+#endif

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// kill -9 in the middle of the work: what lies in the session afterwards is whole, and no span is both finished and open.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include "base/testpoint.h"
+#include "support/capture.h"
+#include "support/child.h"
+#include "support/session_dir.h"
+#include "support/session_reader.h"
+
+static char directory[SESSION_PATH_MAX];
+
+static int make_directory(void **state)
+{
+    (void)state;
+    session_dir_make(directory);
+    return 0;
+}
+
+static int remove_directory(void **state)
+{
+    (void)state;
+    session_dir_remove(directory);
+    return 0;
+}
+
+static void start_engine(nsp_collector_mode mode)
+{
+    nsp_config config;
+    capture_config(&config);
+    config.shm_dir = directory;
+    config.collector = mode;
+    CHILD_CHECK(nsp_init(&config) == NSP_OK);
+}
+
+static void run_phase(int64_t number)
+{
+    nsp_span *phase = nsp_span_begin(NSP_NAME("phase"));
+    nsp_span_set_i64(phase, NSP_KEY("number"), number);
+    nsp_span_set_str(phase, NSP_KEY("text"), "a text of more than sixteen bytes");
+    nsp_span_end(phase);
+}
+
+// ---- at testpoints ----
+
+typedef struct crash {
+    const char *point; // dies when it comes by here
+    int visit;         // for the nth time
+    size_t finished, open, committed;
+} crash;
+
+static const crash *planned;
+static int visits;
+
+static void die_as_planned(const char *point)
+{
+    if (strcmp(point, planned->point) == 0 && ++visits == planned->visit)
+        raise(SIGKILL);
+}
+
+// A detached span and a root are open while ten phases end; then the detached span ends, then the root.
+static void engine(void *argument)
+{
+    planned = argument;
+    start_engine(NSP_COLLECTOR_INVOKER); // all records stay in the ring
+    nsp__testpoint_hook = die_as_planned;
+    nsp_span *life = nsp_span_begin_detached(NSP_NAME("life"), NULL);
+    nsp_span *root = nsp_span_begin(NSP_NAME("root"));
+    for (int i = 0; i < 10; i++)
+        run_phase(i);
+    nsp_span_end(life);
+    nsp_span_end(root);
+}
+
+// Kills the engine there and reads what it left.
+static session_reading crash_and_read(void (*body)(void *), void *argument)
+{
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        body(argument);
+        _exit(0);
+    }
+    int status = child_wait(child, 60);
+    assert_true(status >= 0 && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    char session[SESSION_PATH_MAX];
+    session_reading reading;
+    assert_true(session_dir_of(directory, child, session));
+    if (!session_read(session, &reading))
+        fail_msg("%s", reading.trouble);
+    return reading;
+}
+
+static void at_testpoints(void **state)
+{
+    (void)state;
+#ifdef NSP_TESTPOINTS
+    crash crashes[] = {
+        // The position is noted, the record not published: that span is open.
+        {"commit: position noted", 1, 0, 3, 0},
+        {"commit: position noted", 7, 6, 3, 0},
+        {"commit: position noted", 11, 10, 2, 0}, // the detached one
+        {"commit: position noted", 12, 11, 1, 0}, // the root
+        // Published, the frame not closed: that span is finished.
+        {"commit: published", 1, 1, 2, 1},
+        {"commit: published", 7, 7, 2, 1},
+        {"commit: published", 11, 11, 1, 1},
+        {"commit: published", 12, 12, 0, 1},
+        // Claimed by its end, nothing written yet.
+        {"detached: claimed for its end", 1, 10, 2, 0},
+        {"attach: before visible", 1, 0, 0, 0},
+    };
+    for (size_t i = 0; i < sizeof crashes / sizeof crashes[0]; i++) {
+        session_reading reading = crash_and_read(engine, &crashes[i]);
+        if (reading.finished != crashes[i].finished || reading.open != crashes[i].open ||
+            reading.committed != crashes[i].committed)
+            fail_msg("%s, visit %d: %zu finished, %zu open, %zu committed; expected were %zu, %zu, %zu",
+                     crashes[i].point, crashes[i].visit, reading.finished, reading.open, reading.committed,
+                     crashes[i].finished, crashes[i].open, crashes[i].committed);
+        assert_int_equal(reading.slots, 1);
+    }
+#else
+    skip();
+#endif
+}
+
+// ---- at any moment ----
+
+// A kill from outside, while rings wrap and the collector drains.
+static void busy_engine(void *argument)
+{
+    (void)argument;
+    start_engine(NSP_COLLECTOR_THREAD);
+    for (int64_t i = 0;; i++) {
+        nsp_span *root = nsp_span_begin(NSP_NAME("root"));
+        nsp_span *life = nsp_span_begin_detached(NSP_NAME("life"), NULL);
+        run_phase(i);
+        run_phase(i);
+        nsp_span_end(life);
+        nsp_span_end(root);
+    }
+}
+
+static void at_any_moment(void **state)
+{
+    (void)state;
+    size_t finished = 0, opened = 0;
+    for (int i = 0; i < 40; i++) {
+        fflush(NULL);
+        pid_t child = fork();
+        if (child == 0) {
+            busy_engine(NULL);
+            _exit(0);
+        }
+        char session[SESSION_PATH_MAX];
+        for (int tries = 0; !session_dir_of(directory, child, session) && tries < 2000; tries++)
+            nanosleep(&(struct timespec){0, 5000000}, NULL);
+        nanosleep(&(struct timespec){0, 30000000 + i * 377000}, NULL);
+        kill(child, SIGKILL);
+        int status = child_wait(child, 60);
+        assert_true(status >= 0 && WIFSIGNALED(status));
+        session_reading reading;
+        // Killed before its header was written, it is no session yet.
+        if (!session_read(session, &reading) && strstr(reading.trouble, "no session") == NULL)
+            fail_msg("%s", reading.trouble);
+        finished += reading.finished;
+        opened += reading.open;
+        session_dir_remove(session);
+    }
+    assert_true(finished > 0);
+    assert_true(opened > 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(at_testpoints, make_directory, remove_directory),
+        cmocka_unit_test_setup_teardown(at_any_moment, make_directory, remove_directory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

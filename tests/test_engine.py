@@ -1,0 +1,343 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# ctest: TIMEOUT 300 RUN_SERIAL TRUE
+"""The example engine as its neighbours see it: bytes in, bytes out; the feed; the demo and its proof."""
+import os
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+from pathlib import Path
+
+SOURCE = Path(os.environ.get("NSP_SOURCE_DIR", Path(__file__).parents[1]))
+BIN = Path(os.environ.get("NSP_BUILD_DIR", SOURCE / "build")) / "bin"
+EXAMPLES = SOURCE / "examples"
+ORDERS = EXAMPLES / "orders" / "orders.csv"
+
+BUY, SELL, DAY, IMMEDIATE = 1, 2, 1, 2
+RESTING, PARTLY, FILLED, EXPIRED, CANCELLED, REJECTED = range(1, 7)
+UNKNOWN_SYMBOL, PRICE_BAND, BAD_QUANTITY, UNKNOWN_ACCOUNT, NO_CASH, NO_POSITION, BELOW_LOT, DUPLICATE = range(2, 10)
+UNKNOWN_ORDER, NOT_OWNER = 11, 12
+
+
+def untraced():
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "OTLP_"))}
+    environment["ENABLE_TRACING"] = "false"
+    return environment
+
+
+class Engine:
+    """A running engine, not traced, and its folder."""
+
+    def __init__(self, *options):
+        self.folder = Path(tempfile.mkdtemp())
+        address = self.folder / "address"
+        self.log = open(self.folder / "log", "w+", encoding="utf-8")
+        self.process = subprocess.Popen(
+            [BIN / "engine", "--listen", "127.0.0.1:0", "--no-pin", "--address-file", address, "--drop-copy",
+             self.folder / "drop_copy", *options], env=untraced(), stdout=self.log, stderr=self.log)
+        for _ in range(500):
+            if address.exists() or self.process.poll() is not None:
+                break
+            time.sleep(0.02)
+        self.address = address.read_text().strip()
+
+    def stop(self):
+        """Ends it as an operator would; its exit code and what it said."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            code = self.process.wait(30)
+        finally:
+            self.process.kill()
+        self.log.seek(0)
+        said = self.log.read()
+        self.log.close()
+        shutil.rmtree(self.folder)
+        return code, said
+
+
+class Client:
+    """Speaks the protocol as README.md describes it; shares no code with the programs."""
+
+    def __init__(self, engine):
+        host, port = engine.address.rsplit(":", 1)
+        self.socket = socket.create_connection((host, int(port)), timeout=10)
+        self.buffer = b""
+
+    def order(self, number, side, price, quantity, symbol="BTCUSDT", account=1, kind=DAY, context=b""):
+        body = struct.pack("<IQII8sBB6x", account, number, price, quantity, symbol.encode(), side, kind) + context
+        return struct.pack("<HBB", 4 + len(body), 1, 1) + body
+
+    def cancel(self, number, target, account=1):
+        return struct.pack("<HBBIQQ", 24, 1, 2, account, number, target)
+
+    def send(self, *messages):
+        self.socket.sendall(b"".join(messages))
+
+    def receive(self):
+        """The next message: (type, the rest of its fields)."""
+        while len(self.buffer) < 4 or len(self.buffer) < struct.unpack_from("<H", self.buffer)[0]:
+            more = self.socket.recv(65536)
+            if not more:
+                raise EOFError
+            self.buffer += more
+        length, version, kind = struct.unpack_from("<HBB", self.buffer)
+        assert version == 1
+        message, self.buffer = self.buffer[:length], self.buffer[length:]
+        return kind, struct.unpack_from({16: "<IQQIIIBB", 17: "<IQQIII", 18: "<id"}[kind], message, 4)
+
+    def ask(self, message):
+        """(result, reason, filled, leaves, fills, value) of a message that nobody else hears of."""
+        self.send(message)
+        kind, (_, _, value, filled, leaves, fills, result, reason) = self.receive()
+        assert kind == 16
+        return result, reason, filled, leaves, fills, value
+
+    def close(self):
+        self.socket.close()
+
+
+class Protocol(unittest.TestCase):
+    def setUp(self):
+        self.engine = Engine()
+        self.client = Client(self.engine)
+
+    def tearDown(self):
+        self.client.close()
+        code, said = self.engine.stop()
+        self.assertEqual(code, 0, said)
+        self.assertNotIn("NOT BALANCED", said)
+
+    def test_trade(self):
+        client = self.client
+        self.assertEqual(client.ask(client.order(1, SELL, 60010, 5)), (RESTING, 0, 0, 5, 0, 0))
+        self.assertEqual(client.ask(client.order(2, SELL, 60000, 5, account=2)), (RESTING, 0, 0, 5, 0, 0))
+        client.send(client.order(3, BUY, 60010, 12, account=3))
+        self.assertEqual(client.receive(), (17, (2, 2, 3, 5, 60000, 0)))
+        self.assertEqual(client.receive(), (17, (1, 1, 3, 5, 60010, 0)))
+        self.assertEqual(client.receive(), (16, (3, 3, 5 * 60000 + 5 * 60010, 10, 2, 2, PARTLY, 0)))
+        self.assertEqual(client.ask(client.cancel(4, 3, account=2))[:2], (REJECTED, NOT_OWNER))
+        self.assertEqual(client.ask(client.cancel(5, 3, account=3))[:4], (CANCELLED, 0, 0, 2))
+        self.assertEqual(client.ask(client.cancel(6, 3, account=3))[:2], (REJECTED, UNKNOWN_ORDER))
+
+    def test_immediate(self):
+        client = self.client
+        client.ask(client.order(1, BUY, 60000, 3))
+        client.send(client.order(2, SELL, 59990, 5, account=2, kind=IMMEDIATE))
+        self.assertEqual(client.receive()[0], 17)
+        self.assertEqual(client.receive(), (16, (2, 2, 3 * 60000, 3, 2, 1, EXPIRED, 0)))
+        self.assertEqual(client.ask(client.order(3, BUY, 60100, 1))[0], RESTING)
+
+    def test_rejections(self):
+        client = self.client
+        self.assertEqual(client.ask(client.order(1, BUY, 60000, 1, symbol="NOSUCH"))[:2], (REJECTED, UNKNOWN_SYMBOL))
+        self.assertEqual(client.ask(client.order(2, BUY, 1, 1))[:2], (REJECTED, PRICE_BAND))
+        self.assertEqual(client.ask(client.order(3, BUY, 60000, 0))[:2], (REJECTED, BAD_QUANTITY))
+        self.assertEqual(client.ask(client.order(4, BUY, 60000, 1, account=65))[:2], (REJECTED, UNKNOWN_ACCOUNT))
+        self.assertEqual(client.ask(client.order(5, BUY, 60000, 4000000000))[:2], (REJECTED, NO_CASH))
+        self.assertEqual(client.ask(client.order(6, SELL, 60000, 4000000000))[:2], (REJECTED, NO_POSITION))
+        self.assertEqual(client.ask(client.order(7, BUY, 2500, 499, symbol="DOGEUSDT"))[:2], (REJECTED, BELOW_LOT))
+        self.assertEqual(client.ask(client.order(8, BUY, 60000, 1))[0], RESTING)
+        self.assertEqual(client.ask(client.order(8, BUY, 60000, 1))[:2], (REJECTED, DUPLICATE))
+        # Sizes: whole lots of 500, and at most 400 units of the first instrument at its middle price.
+        self.assertEqual(client.ask(client.order(9, BUY, 2500, 1200, symbol="DOGEUSDT"))[3], 1000)
+        self.assertEqual(client.ask(client.order(10, BUY, 60000, 1000))[3], 400)
+
+    def test_any_slicing(self):
+        """Messages arrive in single bytes, or all at once; with and without a trace context."""
+        client = self.client
+        context = bytes([0]) + bytes(range(1, 25)) + bytes([1])
+        stream = b"".join(client.order(i, BUY, 59000 + i, 1, context=context if i % 2 else b"") for i in range(1, 61))
+        for byte in stream[:1500]:
+            self.client.send(bytes([byte]))
+        client.send(stream[1500:])
+        for number in range(1, 61):
+            kind, fields = client.receive()
+            self.assertEqual((kind, fields[1], fields[6]), (16, number, RESTING))
+
+    def test_nonsense_ends_the_connection(self):
+        for nonsense in (b"\x02\x00\x01\x01", b"\xff\xff\x01\x01", b"\x28\x00\x09\x01", b"\x04\x00\x01\x63"):
+            client = Client(self.engine) if nonsense[0] != 2 else self.client
+            client.send(nonsense)
+            with self.assertRaises((EOFError, ConnectionError)):
+                client.receive()
+            client.close()
+        self.client = Client(self.engine)  # and the engine serves the next one
+        self.assertEqual(self.client.ask(self.client.order(1, BUY, 60000, 1))[0], RESTING)
+
+    def test_short_order_is_malformed(self):
+        self.client.send(struct.pack("<HBBI", 8, 1, 1, 7))
+        self.assertEqual(self.client.receive()[1][6:], (REJECTED, 1))
+
+
+class Feed(unittest.TestCase):
+    def feed(self, *options):
+        engine = Engine("--once")
+        done = subprocess.run([BIN / "feed", "--file", ORDERS, "--connect", engine.address, *options], env=untraced(),
+                              capture_output=True, text=True, timeout=120, check=False)
+        code, said = engine.stop()
+        self.assertEqual((done.returncode, code), (0, 0), done.stdout + done.stderr + said)
+        self.assertNotIn("NOT BALANCED", done.stdout + said)
+        return done.stdout
+
+    def test_replay(self):
+        self.feed("--orders", "50000")
+
+    def test_open_loop(self):
+        self.feed("--orders", "2000", "--rate", "4000", "--window", "64")
+
+    def test_order_file_is_the_generators(self):
+        made = subprocess.run([sys.executable, EXAMPLES / "orders" / "make_orders.py"], capture_output=True, check=True)
+        self.assertEqual(made.stdout, ORDERS.read_bytes())
+
+    def test_wrong_usage(self):
+        for arguments in (["--file"], ["--file", ORDERS, "--rate", "fast"], ["--nothing"], ["--orders", "5"]):
+            done = subprocess.run([BIN / "feed", *arguments], capture_output=True, check=False)
+            self.assertEqual(done.returncode, 2)
+        self.assertEqual(subprocess.run([BIN / "engine", "x"], capture_output=True, check=False).returncode, 2)
+
+
+class Liar(threading.Thread):
+    """An engine that answers each order with the messages that `answer` makes of its number and size."""
+
+    def __init__(self, answer):
+        super().__init__()
+        self.answer = answer
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self.listener.getsockname()[1]}"
+        self.start()
+
+    def run(self):
+        connection, _ = self.listener.accept()
+        buffer = b""
+        with connection, self.listener:
+            while more := connection.recv(65536):
+                buffer += more
+                while len(buffer) >= 4 and len(buffer) >= struct.unpack_from("<H", buffer)[0]:
+                    length = struct.unpack_from("<H", buffer)[0]
+                    number, quantity = struct.unpack_from("<Q4xI", buffer, 8) if length >= 40 else (0, 0)
+                    buffer = buffer[length:]
+                    connection.sendall(b"".join(self.answer(number, quantity)))
+
+
+def report(number, filled, leaves, result, reason=0):
+    return struct.pack("<HBBIQQIIIBBxx", 40, 1, 16, 1, number, filled, filled, leaves, int(filled > 0), result, reason)
+
+
+class FeedNotices(unittest.TestCase):
+    """The feed tells when the engine's answers cannot be right. The file's first orders are no cancels."""
+
+    def feed(self, answer):
+        liar = Liar(answer)
+        done = subprocess.run([BIN / "feed", "--file", ORDERS, "--connect", liar.address, "--orders", "3", "--window",
+                               "1", "--patience", "1"], env=untraced(), capture_output=True, text=True, timeout=60,
+                              check=False)
+        liar.join(10)
+        return done.returncode, done.stderr
+
+    def test_truth(self):
+        self.assertEqual(self.feed(lambda number, quantity: [report(number, 0, 0, REJECTED, NO_CASH)])[0], 0)
+
+    def test_lies(self):
+        lies = {
+            "twice": lambda number, quantity: [report(number, 0, 0, REJECTED, NO_CASH)] * 2,
+            "no answer": lambda number, quantity: [],
+            "never sent": lambda number, quantity: [report(number + 99, 0, 0, REJECTED, NO_CASH)],
+            "more than": lambda number, quantity: [report(number, 0, quantity + 1, RESTING)],
+            "both sides": lambda number, quantity: [report(number, quantity, 0, FILLED)],
+            "not open": lambda number, quantity: [struct.pack("<HBBIQQIIII", 40, 1, 17, 1, 3, number, 1, 1, 0, 0),
+                                                  report(number, 1, quantity - 1, PARTLY)],
+            "no message": lambda number, quantity: [b"\0\0\0\0"],
+        }
+        for complaint, answer in lies.items():
+            code, said = self.feed(answer)
+            self.assertEqual(code, 1, complaint)
+            self.assertIn(complaint, said)
+
+
+class Endings(unittest.TestCase):
+    def test_drop_copy_that_cannot_be_written_stops_trading(self):
+        engine = Engine("--drop-copy", "/dev/full")
+        client = Client(engine)
+        client.send(client.order(1, BUY, 60000, 1))
+        self.assertEqual(engine.process.wait(30), 1)
+        client.close()
+        self.assertIn("/dev/full", engine.stop()[1])
+
+    def test_orders_are_withdrawn_when_their_feed_leaves(self):
+        engine = Engine("--once")
+        client = Client(engine)
+        self.assertEqual(client.ask(client.order(1, BUY, 60000, 1))[0], RESTING)
+        client.close()
+        self.assertEqual(engine.process.wait(30), 0)
+        self.assertRegex(engine.stop()[1], r"withdrawn +1 ")
+
+    def test_stop_while_a_feed_is_connected(self):
+        engine = Engine()
+        client = Client(engine)
+        client.ask(client.order(1, BUY, 60000, 1))
+        engine.process.send_signal(signal.SIGUSR1)
+        code, said = engine.stop()
+        client.close()
+        self.assertEqual(code, 0, said)
+        self.assertRegex(said, r"withdrawn +1 ")
+
+    def test_unix_socket(self):
+        with tempfile.TemporaryDirectory() as folder:
+            engine = Engine("--once", "--listen", f"unix:{folder}/orders")
+            done = subprocess.run([BIN / "feed", "--file", ORDERS, "--connect", engine.address, "--orders", "500"],
+                                  env=untraced(), capture_output=True, timeout=60, check=False)
+            self.assertEqual((done.returncode, engine.stop()[0]), (0, 0))
+
+
+class Demo(unittest.TestCase):
+    """The demo in small, and that its proof notices when the traces lie."""
+
+    @classmethod
+    def setUpClass(cls):
+        if not (BIN / "nanospan").exists():
+            raise unittest.SkipTest("the command nanospan is not built")
+        cls.folder = Path(tempfile.mkdtemp())
+        cls.done = subprocess.run(["bash", EXAMPLES / "demo.sh", BIN.parent, "--orders", "4000", "--rate", "2000",
+                                   "--keep", cls.folder], capture_output=True, text=True, timeout=200, check=False)
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.folder)
+
+    def test_all_is_well(self):
+        self.assertEqual(self.done.returncode, 0, self.done.stdout + self.done.stderr)
+        self.assertIn("all of it agrees", self.done.stdout)
+
+    def check(self, change):
+        """The exit code of the proof over a changed copy of the traces."""
+        with tempfile.TemporaryDirectory() as copy:
+            shutil.copytree(self.folder, copy, dirs_exist_ok=True)
+            traces = Path(copy) / "traces.jsonl"
+            text = traces.read_text(encoding="utf-8")
+            changed = change(text)
+            self.assertNotEqual(text, changed)
+            traces.write_text(changed, encoding="utf-8")
+            return subprocess.run([sys.executable, EXAMPLES / "check_traces.py", copy], capture_output=True,
+                                  check=False).returncode
+
+    def test_a_lie_is_found(self):
+        self.assertEqual(self.check(lambda text: text + "nonsense\n"), 1)  # not even JSON
+        self.assertEqual(self.check(lambda text: text[:text.rindex("\n", 0, -1) + 1]), 1)  # a request is missing
+        for before, after in (('"match"', '"mash"'), ('"submit_to_exchange"', '"match"'), ('"send_order"', '"order"'),
+                              ('"filled"', '"resting"'), ('"kind":2', '"kind":3')):
+            self.assertEqual(self.check(lambda text: text.replace(before, after, 1)), 1, before)
+
+
+if __name__ == "__main__":
+    if not (BIN / "engine").exists() or not (BIN / "feed").exists():
+        print("engine and feed are not built")
+        sys.exit(77)
+    unittest.main()

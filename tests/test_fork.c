@@ -1,0 +1,392 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Forks: what the child inherits is inert, what it records reaches a receiver through a session of its own, and the parent
+// goes on as if nothing had been.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "support/capture.h"
+#include "support/child.h"
+#include "support/sanitizer.h"
+#include "support/session_dir.h"
+#include "trace/producer.h"
+
+#define MINUTE 60000000000u
+
+#if TEST_UNDER_TSAN
+// A child of a process with threads starts threads of its own here; the sanitizer's default is to end it.
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
+{
+    return "die_after_fork=0";
+}
+#endif
+
+static void record(const char *name, int64_t number)
+{
+    nsp_span *span = nsp_span_begin(nsp_intern(name, strlen(name)));
+    nsp_span_set_i64(span, NSP_KEY("number"), number);
+    nsp_span_end(span);
+}
+
+// In a child: records a tree, flushes, and sees it arrive, and nothing else.
+static void record_in_child(void)
+{
+    CHILD_CHECK(nsp_span_current() == NULL);
+    nsp_span *root = nsp_span_begin(NSP_NAME("child's root"));
+    CHILD_CHECK(nsp_span_recording(root));
+    CHILD_CHECK(nsp_span_current() == root);
+    record("child's inner", 1);
+    nsp_span *detached = nsp_span_begin_detached(NSP_NAME("child's detached"), NULL);
+    nsp_span_end(root);
+    nsp_span_end(detached);
+    CHILD_CHECK(nsp_flush(MINUTE) == NSP_OK);
+    CHILD_CHECK(capture_count() == 3);
+    CHILD_CHECK(capture_count_named("child's root") == 1);
+    CHILD_CHECK(captured_child_of(capture_named("child's inner"), capture_named("child's root")));
+    CHILD_CHECK(captured_child_of(capture_named("child's detached"), capture_named("child's root")));
+    nsp_stats stats = NSP_STATS_INIT;
+    CHILD_CHECK(nsp_stats_get(&stats) == NSP_OK);
+    CHILD_CHECK(stats.attempted == 3 && stats.exported == 3 && stats.open == 0 && stats.dropped == 0);
+}
+
+typedef struct inherited {
+    nsp_span *root, *child, *detached, *unsampled;
+} inherited;
+
+// Every call on what belongs to the parent does nothing.
+static void use_inherited(const inherited *spans)
+{
+    nsp_span *all[] = {spans->child, spans->root, spans->detached, spans->unsampled};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        nsp_context context;
+        const char *texts[] = {"one", "two"};
+        nsp_span_set_str(all[i], NSP_KEY("from the child"), "short");
+        nsp_span_set_str(all[i], NSP_KEY("from the child"), "a text that takes the longer way to the record");
+        nsp_span_set_strs(all[i], NSP_KEY("from the child"), texts, 2);
+        nsp_span_add_event(all[i], NSP_NAME("from the child"));
+        nsp_span_set_status(all[i], NSP_SPAN_STATUS_ERROR, "from the child");
+        nsp_span_context(all[i], &context);
+        nsp_span_enter(all[i]);
+        nsp_span_leave(all[i]);
+        // An unsampled root has no frame, so no parent either: next would begin a root of the child's own.
+        nsp_span *next = i < 3 ? nsp_span_next(all[i], NSP_NAME("from the child")) : NULL;
+        nsp_span_end(next);
+        nsp_span_end(all[i]);
+    }
+}
+
+static void child_with_inherited(void *argument)
+{
+    CHILD_CHECK(nsp_span_current() == NULL);
+    use_inherited(argument);
+    record_in_child();
+    use_inherited(argument); // with a session of its own
+    CHILD_CHECK(capture_count_named("from the child") == 0);
+    nsp_thread_reset();
+    CHILD_CHECK(nsp_shutdown(MINUTE) == NSP_OK);
+    CHILD_CHECK(capture_count() == 3);
+}
+
+static void fork_with_spans_open(void **state)
+{
+    (void)state;
+    capture_begin(1);
+    record("before", 1);
+    inherited spans = {.root = nsp_span_begin(NSP_NAME("parent's root"))};
+    spans.child = nsp_span_begin(NSP_NAME("parent's inner"));
+    spans.detached = nsp_span_begin_detached(NSP_NAME("parent's detached"), NULL);
+    assert_int_equal(child_run(child_with_inherited, &spans, 60), 0);
+    // Here all is as it was.
+    assert_ptr_equal(nsp_span_current(), spans.child);
+    nsp_span_set_str(spans.child, NSP_KEY("after"), "fork");
+    nsp_span_end(spans.child);
+    nsp_span_end(spans.root);
+    nsp_span_end(spans.detached);
+    record("after", 2);
+    capture_settle();
+    nsp_stats stats = capture_balance();
+    assert_int_equal(stats.misused, 0);
+    assert_int_equal(stats.exported, 5);
+    assert_int_equal(capture_count(), 5);
+    assert_string_equal(captured_text(capture_named("parent's inner"), "after"), "fork");
+    assert_int_equal(capture_named("parent's root")->attribute_count, 0);
+    assert_int_equal(capture_named("parent's detached")->event_count, 0);
+    capture_end();
+}
+
+static void child_under_unsampled(void *argument)
+{
+    use_inherited(argument);
+    CHILD_CHECK(nsp_span_current() == NULL);
+    // The sampler of the child's session is that of the configuration; the parent's live change was the parent's.
+    record_in_child();
+}
+
+static void fork_under_an_unsampled_root(void **state)
+{
+    (void)state;
+    capture_begin(1);
+    assert_int_equal(nsp_sampler_set_rate(0), NSP_OK);
+    inherited spans = {.unsampled = nsp_span_begin(NSP_NAME("unsampled"))};
+    assert_false(nsp_span_recording(spans.unsampled));
+    assert_int_equal(child_run(child_under_unsampled, &spans, 60), 0);
+    nsp_span_end(spans.unsampled);
+    assert_int_equal(nsp_sampler_set_rate(1), NSP_OK);
+    record("after", 1);
+    capture_settle();
+    assert_int_equal(capture_count(), 1);
+    capture_end();
+}
+
+// ---- before init, after shutdown, without tracing ----
+
+static void child_inits(void *argument)
+{
+    (void)argument;
+    record("too early", 1);
+    CHILD_CHECK(nsp_span_current() == NULL);
+    nsp_config config;
+    capture_config(&config);
+    CHILD_CHECK(nsp_init(&config) == NSP_OK);
+    record_in_child();
+    CHILD_CHECK(nsp_shutdown(MINUTE) == NSP_OK);
+}
+
+static void fork_before_init(void **state)
+{
+    (void)state;
+    assert_int_equal(child_run(child_inits, NULL, 60), 0);
+    capture_begin(1);
+    record("parent", 1);
+    capture_end();
+    assert_int_equal(child_run(child_inits, NULL, 60), 0); // after shutdown
+}
+
+static void child_does_not_trace(void *argument)
+{
+    (void)argument;
+    CHILD_CHECK(nsp_flush(MINUTE) == NSP_OK);
+    CHILD_CHECK(nsp_do_work(1) == 0);
+    CHILD_CHECK(nsp_shutdown(MINUTE) == NSP_OK);
+    CHILD_CHECK(nsp_shutdown(MINUTE) == NSP_ERR_NOT_INITIALISED);
+}
+
+static void child_exits(void *argument)
+{
+    (void)argument;
+    exit(0); // with the exit handlers
+}
+
+static void child_execs(void *argument)
+{
+    (void)argument;
+    // Descriptors of the session must not reach the new program.
+    execl("/bin/sh", "sh", "-c",
+          "for fd in /proc/self/fd/*; do case $(readlink $fd) in *nanospan*) exit 1;; esac; done",
+          (char *)NULL);
+    _exit(98);
+}
+
+static void children_that_do_not_trace(void **state)
+{
+    (void)state;
+    char directory[SESSION_PATH_MAX];
+    session_dir_make(directory);
+    nsp_config config;
+    capture_config(&config);
+    config.shm_dir = directory;
+    capture_start(&config);
+    nsp_span *open = nsp_span_begin(NSP_NAME("open"));
+    assert_int_equal(session_dir_count(directory), 1);
+    assert_int_equal(child_run(child_does_not_trace, NULL, 60), 0);
+    assert_int_equal(child_run(child_execs, NULL, 60), 0);
+    if (!TEST_UNDER_ASAN) // the leak check would stop the parent's world
+        assert_int_equal(child_run(child_exits, NULL, 60), 0);
+    // Nobody made or removed a session.
+    assert_int_equal(session_dir_count(directory), 1);
+    nsp_span_end(open);
+    capture_settle();
+    assert_int_equal(capture_count(), 1);
+    capture_end();
+    assert_int_equal(session_dir_count(directory), 0);
+    session_dir_remove(directory);
+}
+
+// ---- sessions and grandchildren ----
+
+static void grandchild(void *argument)
+{
+    use_inherited(argument);
+    record_in_child();
+}
+
+static void child_that_forks(void *argument)
+{
+    inherited *spans = argument;
+    record_in_child();
+    nsp_span *own = nsp_span_begin(NSP_NAME("child's own"));
+    spans->unsampled = own; // the grandchild inherits from both
+    CHILD_CHECK(child_run(grandchild, spans, 60) == 0);
+    nsp_span_set_i64(own, NSP_KEY("after"), 1);
+    nsp_span_end(own);
+    CHILD_CHECK(nsp_flush(MINUTE) == NSP_OK);
+    CHILD_CHECK(capture_count() == 4);
+    CHILD_CHECK(captured_text(capture_named("child's own"), "after") != NULL);
+    CHILD_CHECK(nsp_shutdown(MINUTE) == NSP_OK);
+}
+
+static void grandchildren(void **state)
+{
+    (void)state;
+    capture_begin(1);
+    inherited spans = {.root = nsp_span_begin(NSP_NAME("parent's root"))};
+    assert_int_equal(child_run(child_that_forks, &spans, 120), 0);
+    nsp_span_end(spans.root);
+    capture_settle();
+    assert_int_equal(capture_count(), 1);
+    capture_end();
+}
+
+static void child_with_session(void *argument)
+{
+    const char *directory = argument;
+    char session[SESSION_PATH_MAX];
+    CHILD_CHECK(!session_dir_of(directory, getpid(), session));
+    record_in_child();
+    CHILD_CHECK(session_dir_of(directory, getpid(), session));
+    CHILD_CHECK(session_dir_of(directory, getppid(), session)); // not pruned: its engine lives
+    CHILD_CHECK(session_dir_count(directory) == 2);
+    CHILD_CHECK(nsp_shutdown(MINUTE) == NSP_OK);
+    CHILD_CHECK(session_dir_count(directory) == 1);
+}
+
+static void child_has_a_session_of_its_own(void **state)
+{
+    (void)state;
+    char directory[SESSION_PATH_MAX];
+    session_dir_make(directory);
+    nsp_config config;
+    capture_config(&config);
+    config.shm_dir = directory;
+    config.keep_sessions = 0;
+    capture_start(&config);
+    record("parent", 1);
+    assert_int_equal(child_run(child_with_session, directory, 60), 0);
+    record("parent", 2);
+    capture_settle();
+    assert_int_equal(capture_count(), 2);
+    capture_end();
+    session_dir_remove(directory);
+}
+
+// ---- under load ----
+
+static int stop;
+
+static void *record_all_the_time(void *argument)
+{
+    uint64_t *recorded = argument;
+    while (!__atomic_load_n(&stop, __ATOMIC_ACQUIRE)) {
+        char text[24];
+        snprintf(text, sizeof text, "name %llu", (unsigned long long)(*recorded % 500));
+        nsp_span *span = nsp_span_begin(nsp_intern(text, strlen(text)));
+        nsp_span *detached = nsp_span_begin_detached(NSP_NAME("detached"), NULL);
+        nsp_span_set_str(span, NSP_KEY("text"), "a text of more than sixteen bytes");
+        nsp_span_end(detached);
+        nsp_span_end(span);
+        *recorded += 2;
+        if (*recorded % 64 == 0)
+            nanosleep(&(struct timespec){0, 20000}, NULL);
+    }
+    return NULL;
+}
+
+// Short-lived threads, so that forks meet some that attach, and some that exit.
+static void *record_once(void *argument)
+{
+    uint64_t *recorded = argument;
+    record("short", 1);
+    *recorded += 1;
+    return NULL;
+}
+
+static void *attach_all_the_time(void *argument)
+{
+    while (!__atomic_load_n(&stop, __ATOMIC_ACQUIRE)) {
+        pthread_t thread;
+        if (pthread_create(&thread, NULL, record_once, argument) == 0)
+            pthread_join(thread, NULL);
+        nanosleep(&(struct timespec){0, 200000}, NULL);
+    }
+    return NULL;
+}
+
+static void child_traces(void *argument)
+{
+    (void)argument;
+    record_in_child();
+    // What the others' names were at when the process was copied does no harm.
+    for (int i = 0; i < 600; i++) {
+        char text[24];
+        snprintf(text, sizeof text, "name %d", i);
+        nsp_name name = nsp_intern(text, strlen(text));
+        size_t length;
+        CHILD_CHECK(name == NSP_NAME_OVERFLOW || strcmp(nsp_name_text(name, &length), text) == 0);
+    }
+}
+
+static void forks_under_load(void **state)
+{
+    (void)state;
+    enum { THREADS = 3, FORKS = 100 };
+    capture_begin(1);
+    capture_keep(false);
+    uint64_t recorded[THREADS] = {0};
+    pthread_t threads[THREADS];
+    __atomic_store_n(&stop, 0, __ATOMIC_RELEASE);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, i == 0 ? attach_all_the_time : record_all_the_time,
+                                        &recorded[i]),
+                         0);
+    for (int i = 0; i < FORKS; i++) {
+        // Most children only exit: what is tested are the handlers of fork. Each fifth one traces.
+        int status = i % 5 == 0 ? child_run(child_traces, NULL, 120) : child_run(child_execs, NULL, 120);
+        assert_int_equal(status, 0);
+    }
+    __atomic_store_n(&stop, 1, __ATOMIC_RELEASE);
+    uint64_t all = 0;
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+        all += recorded[i];
+    }
+    capture_settle();
+    nsp_stats stats = capture_balance();
+    assert_int_equal(stats.misused, 0);
+    assert_int_equal(stats.open, 0);
+    assert_true(stats.attempted <= all); // less what was refused at its root
+    assert_true(stats.attempted >= all - 2 * stats.roots_refused);
+    assert_int_equal(stats.exported + stats.dropped, stats.attempted);
+    assert_int_equal(capture_received(), stats.exported);
+    capture_end();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(fork_before_init, capture_teardown),
+        cmocka_unit_test_teardown(fork_with_spans_open, capture_teardown),
+        cmocka_unit_test_teardown(fork_under_an_unsampled_root, capture_teardown),
+        cmocka_unit_test_teardown(children_that_do_not_trace, capture_teardown),
+        cmocka_unit_test_teardown(grandchildren, capture_teardown),
+        cmocka_unit_test_teardown(child_has_a_session_of_its_own, capture_teardown),
+        cmocka_unit_test_teardown(forks_under_load, capture_teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

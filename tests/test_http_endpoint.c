@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "http/endpoint.h"
+#include "http/headers.h"
+
+typedef struct endpoint_case {
+    const char *endpoint;
+    bool exact, insecure;
+    const char *protocol;
+    nsp_status status;
+    const char *url;   // or a part of the detail, where the status is an error
+    const char *shown; // NULL: as url
+    bool loopback;
+} endpoint_case;
+
+static const endpoint_case cases[] = {
+    {NULL, false, true, NULL, NSP_OK, "http://localhost:4318/v1/traces", NULL, true},
+    {"", false, false, "", NSP_OK, "http://localhost:4318/v1/traces", NULL, true},
+    {"http://collector:4318", false, false, NULL, NSP_OK, "http://collector:4318/v1/traces", NULL, false},
+    {"http://collector", false, false, NULL, NSP_OK, "http://collector/v1/traces", NULL, false},
+    {"https://collector/", false, true, NULL, NSP_OK, "https://collector/v1/traces", NULL, false},
+    {"https://c:443/prefix", false, true, NULL, NSP_OK, "https://c:443/prefix/v1/traces", NULL, false},
+    {"https://c/prefix/", false, true, NULL, NSP_OK, "https://c/prefix/v1/traces", NULL, false},
+    {"http://c:4318/v1/traces", false, true, NULL, NSP_OK, "http://c:4318/v1/traces", NULL, false},
+    {"http://c:4318/v1/traces/", false, true, NULL, NSP_OK, "http://c:4318/v1/traces/", NULL, false},
+    {"http://c:4318/other", true, true, NULL, NSP_OK, "http://c:4318/other", NULL, false},
+    {"http://c:4318", true, true, NULL, NSP_OK, "http://c:4318/", NULL, false},
+    {"collector:4318", false, true, NULL, NSP_OK, "http://collector:4318/v1/traces", NULL, false},
+    {"collector:4318", false, false, NULL, NSP_OK, "https://collector:4318/v1/traces", NULL, false},
+    {"collector", false, true, NULL, NSP_OK, "http://collector:4318/v1/traces", NULL, false},
+    {"collector/in", false, true, NULL, NSP_OK, "http://collector:4318/in/v1/traces", NULL, false},
+    {"127.0.0.1:9", false, true, NULL, NSP_OK, "http://127.0.0.1:9/v1/traces", NULL, true},
+    {"[::1]:9", false, true, NULL, NSP_OK, "http://[::1]:9/v1/traces", NULL, true},
+    {"http://[::1]", false, true, NULL, NSP_OK, "http://[::1]/v1/traces", NULL, true},
+    {"http://LOCALHOST:1", false, true, NULL, NSP_OK, "http://LOCALHOST:1/v1/traces", NULL, true},
+    {"http://127.evil.example:1", false, true, NULL, NSP_OK, "http://127.evil.example:1/v1/traces", NULL,
+     false},
+    {"http://u:p@c:1/x?k=v", false, true, NULL, NSP_OK, "http://u:p@c:1/x/v1/traces?k=v",
+     "http://c:1/x/v1/traces", false},
+    {"http://c:4317", false, true, "http/protobuf", NSP_OK, "http://c:4317/v1/traces", NULL, false},
+    {"http://c:4317/v1/traces", false, true, NULL, NSP_OK, "http://c:4317/v1/traces", NULL, false},
+    {"http://c:4317", false, true, NULL, NSP_ERR_UNSUPPORTED, "gRPC is not available in this version", NULL,
+     false},
+    {"c:4317", false, true, NULL, NSP_ERR_UNSUPPORTED, "port 4318", NULL, false},
+    {"grpc://c:1", false, true, NULL, NSP_ERR_UNSUPPORTED, "gRPC is not available in this version", NULL,
+     false},
+    {"http://c:4318", false, true, "grpc", NSP_ERR_UNSUPPORTED, "gRPC is not available in this version", NULL,
+     false},
+    {"http://c:4318", false, true, "http/json", NSP_ERR_UNSUPPORTED, "http/json", NULL, false},
+    {"http://c:4318", false, true, "carrier pigeon", NSP_ERR_CONFIG, "carrier pigeon", NULL, false},
+    {"ftp://c", false, true, NULL, NSP_ERR_CONFIG, "only http and https", NULL, false},
+    {"file:///etc/passwd", false, true, NULL, NSP_ERR_CONFIG, "only http and https", NULL, false},
+    {"http://c:port", false, true, NULL, NSP_ERR_CONFIG, "no URL", NULL, false},
+    {"http://", false, true, NULL, NSP_ERR_CONFIG, "no URL", NULL, false},
+    {"http://a b", false, true, NULL, NSP_ERR_CONFIG, "no URL", NULL, false},
+};
+
+static void resolves_each_form(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
+        const endpoint_case *c = &cases[i];
+        nsp_config config = {.endpoint = c->endpoint,
+                             .endpoint_exact = c->exact,
+                             .insecure = c->insecure,
+                             .protocol = c->protocol};
+        nsp__http_endpoint endpoint;
+        char detail[256] = "";
+        nsp_status status = nsp__http_endpoint_resolve(&endpoint, &config, detail, sizeof detail);
+        if (status != c->status)
+            print_error("%s: %s\n", c->endpoint, detail);
+        assert_int_equal(status, c->status);
+        if (status == NSP_OK) {
+            assert_string_equal(endpoint.url, c->url);
+            assert_string_equal(endpoint.shown, c->shown ? c->shown : c->url);
+            assert_int_equal(endpoint.loopback, c->loopback);
+            assert_string_equal(detail, "");
+        } else {
+            assert_non_null(strstr(detail, c->url));
+            assert_null(endpoint.url);
+        }
+        nsp__http_endpoint_free(&endpoint);
+    }
+}
+
+static void a_complaint_does_not_tell_the_password(void **state)
+{
+    (void)state;
+    nsp_config config = {.endpoint = "ftp://user:secret@host/"};
+    nsp__http_endpoint endpoint;
+    char detail[256] = "";
+    assert_int_equal(nsp__http_endpoint_resolve(&endpoint, &config, detail, sizeof detail), NSP_ERR_CONFIG);
+    assert_null(strstr(detail, "secret"));
+}
+
+typedef struct header_case {
+    const char *text;
+    nsp_status status;
+    const char *lines[4]; // or a part of the detail
+} header_case;
+
+static const header_case headers[] = {
+    {NULL, NSP_OK, {NULL}},
+    {"", NSP_OK, {NULL}},
+    {"a=b", NSP_OK, {"a: b"}},
+    {"a=b,c=d", NSP_OK, {"a: b", "c: d"}},
+    {" a = b , c = d ,", NSP_OK, {"a: b", "c: d"}},
+    {"a=b=c", NSP_OK, {"a: b=c"}},
+    {"a=x%20y%2Cz", NSP_OK, {"a: x y,z"}},
+    {"a=100%", NSP_OK, {"a: 100%"}},
+    {"a=%zz%4", NSP_OK, {"a: %zz%4"}},
+    {"a=", NSP_OK, {"a;"}},
+    {"Authorization=Basic%20eA==", NSP_OK, {"Authorization: Basic eA=="}},
+    {"nonsense", NSP_ERR_CONFIG, {"nonsense"}},
+    {"=b", NSP_ERR_CONFIG, {"name"}},
+    {"a b=c", NSP_ERR_CONFIG, {"name"}},
+    {"a%0Ab=c", NSP_ERR_CONFIG, {"name"}},
+    {"a%00b=c", NSP_ERR_CONFIG, {"name"}},
+    {"key=x%0d%0ay", NSP_ERR_CONFIG, {"key"}},
+    {"key=x\ny", NSP_ERR_CONFIG, {"key"}},
+    {"key=x%00y", NSP_ERR_CONFIG, {"key"}},
+    {"Content-Length=1", NSP_ERR_CONFIG, {"Content-Length"}},
+};
+
+static void reads_headers(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof headers / sizeof *headers; ++i) {
+        const header_case *c = &headers[i];
+        struct curl_slist *list = NULL, *at;
+        char detail[256] = "";
+        assert_int_equal(nsp__http_headers_append(&list, c->text, detail, sizeof detail), c->status);
+        if (c->status == NSP_OK) {
+            at = list;
+            for (int n = 0; c->lines[n]; ++n, at = at->next) {
+                assert_non_null(at);
+                assert_string_equal(at->data, c->lines[n]);
+            }
+            assert_null(at);
+        } else {
+            assert_non_null(strstr(detail, c->lines[0]));
+        }
+        curl_slist_free_all(list);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(resolves_each_form),
+        cmocka_unit_test(a_complaint_does_not_tell_the_password),
+        cmocka_unit_test(reads_headers),
+    };
+    return cmocka_run_group_tests_name("http_endpoint", tests, NULL, NULL);
+}

@@ -1,0 +1,579 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Init, flush, shutdown: in every order, in a row, from several threads, and with all that configuration can get wrong.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "support/receiver.h"
+#include "support/sanitizer.h"
+#include "support/scripted.h"
+
+#define SECOND 1000000000ull
+#define MILLISECOND 1000000ull
+
+static void start(const nsp_config *config)
+{
+    nsp_status status = nsp_init(config);
+    if (status != NSP_OK)
+        fail_msg("nsp_init: %s: %s", nsp_status_str(status), nsp_error_detail());
+}
+
+static void begin_scripted(void)
+{
+    nsp_config config;
+    script_config(&config);
+    start(&config);
+}
+
+static void record(unsigned spans)
+{
+    for (unsigned i = 0; i < spans; i++)
+        nsp_span_end(nsp_span_begin(NSP_NAME("span")));
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    script_reset();
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    __atomic_store_n(&script.stalled, false, __ATOMIC_RELEASE);
+    nsp_shutdown(SECOND);
+    script_reset();
+    unsetenv("ENABLE_TRACING");
+    return 0;
+}
+
+// ---- order of calls ----
+
+// The first of all tests: nothing was initialised in this process yet.
+static void before_init(void **state)
+{
+    (void)state;
+    nsp_stats stats = NSP_STATS_INIT;
+    assert_int_equal(nsp_stats_get(&stats), NSP_ERR_NOT_INITIALISED);
+    assert_int_equal(nsp_flush(0), NSP_ERR_NOT_INITIALISED);
+    assert_int_equal(nsp_shutdown(0), NSP_ERR_NOT_INITIALISED);
+    assert_int_equal(nsp_thread_attach(NULL), NSP_ERR_NOT_INITIALISED);
+    assert_int_equal(nsp_do_work(1), 0);
+    assert_null(nsp_span_begin(NSP_NAME("span")));
+    assert_null(nsp_span_begin_detached(NSP_NAME("span"), NULL));
+}
+
+static void init_twice(void **state)
+{
+    (void)state;
+    begin_scripted();
+    assert_int_equal(nsp_init(NULL), NSP_ERR_ALREADY);
+    assert_string_not_equal(nsp_error_detail(), "");
+    record(3); // the first one goes on
+    assert_int_equal(nsp_shutdown(10 * SECOND), NSP_OK);
+    assert_int_equal(tally_distinct(script.tally), 3);
+    assert_int_equal(nsp_shutdown(0), NSP_ERR_NOT_INITIALISED);
+    assert_int_equal(nsp_flush(0), NSP_ERR_NOT_INITIALISED);
+}
+
+static void final_books_after_shutdown(void **state)
+{
+    (void)state;
+    begin_scripted();
+    record(5);
+    nsp_span *open = nsp_span_begin(NSP_NAME("never ended"));
+    nsp_span *detached = nsp_span_begin_detached(NSP_NAME("never ended either"), NULL);
+    assert_int_equal(nsp_shutdown(10 * SECOND), NSP_OK);
+    for (int again = 0; again < 2; again++) {
+        nsp_stats stats = script_balance();
+        assert_int_equal(stats.attempted, 7);
+        assert_int_equal(stats.exported, 5);
+        assert_int_equal(stats.open, 2);
+        // Inert now, and no matter.
+        nsp_span_set_i64(open, NSP_KEY("key"), 1);
+        nsp_span_end(detached);
+        nsp_span_end(open);
+        record(1);
+    }
+    begin_scripted();
+    nsp_span_end(open); // of the session before
+    nsp_span_end(detached);
+    assert_int_equal(script_balance().attempted, 0);
+    record(1);
+    assert_int_equal(nsp_shutdown(10 * SECOND), NSP_OK);
+    nsp_stats stats = script_balance();
+    assert_int_equal(stats.attempted, 1);
+    assert_int_equal(stats.exported, 1);
+}
+
+static void nothing_to_send_is_no_failure(void **state)
+{
+    (void)state;
+    begin_scripted();
+    assert_int_equal(nsp_flush(0), NSP_OK);
+    record(10);
+    assert_int_equal(nsp_flush(10 * SECOND), NSP_OK);
+    assert_int_equal(nsp_flush(0), NSP_OK);
+    assert_int_equal(nsp_shutdown(0), NSP_OK);
+}
+
+static void books_with_an_old_struct(void **state)
+{
+    (void)state;
+    begin_scripted();
+    record(2);
+    struct {
+        nsp_stats stats;
+        uint64_t more;
+    } newer = {.stats = NSP_STATS_INIT, .more = 7};
+    newer.stats.size = sizeof newer;
+    assert_int_equal(nsp_stats_get(&newer.stats), NSP_OK);
+    assert_int_equal(newer.stats.attempted, 2);
+    assert_int_equal(newer.more, 0);
+    nsp_stats older = NSP_STATS_INIT;
+    older.size = offsetof(nsp_stats, open);
+    older.open = 77;
+    assert_int_equal(nsp_stats_get(&older), NSP_OK);
+    assert_int_equal(older.attempted, 2);
+    assert_int_equal(older.open, 77);
+    assert_int_equal(nsp_stats_get(NULL), NSP_ERR_INVALID);
+    older.size = 0;
+    assert_int_equal(nsp_stats_get(&older), NSP_ERR_INVALID);
+}
+
+// ---- rounds, with threads that never stop ----
+
+static bool over; // atomic
+
+static void *trace_for_ever(void *argument)
+{
+    uint64_t round = (uintptr_t)argument;
+    nsp_span *detached = NULL;
+    while (!__atomic_load_n(&over, __ATOMIC_ACQUIRE)) {
+        NSP_SPAN(root, "root");
+        nsp_span_set_i64(root, NSP_KEY("round"), (int64_t)round);
+        nsp_span *child = nsp_span_begin(NSP_NAME("child"));
+        nsp_span_set_str(child, NSP_KEY("text"), "some text that is not short");
+        nsp_span_add_event(child, NSP_NAME("event"));
+        child = nsp_span_next(child, NSP_NAME("sibling"));
+        nsp_span_set_status(child, NSP_SPAN_STATUS_ERROR, "message");
+        nsp_context context;
+        nsp_span_context(child, &context);
+        nsp_span_add_link(root, &context);
+        nsp_span_options options = NSP_SPAN_OPTIONS_INIT;
+        options.parent = &context;
+        nsp_span *apart = nsp_span_begin_with(NSP_NAME("apart"), &options);
+        nsp_span_end(apart);
+        nsp_span_end(child);
+        if (round % 8 == 0) {
+            nsp_span_end(detached);
+            detached = nsp_span_begin_detached(NSP_NAME("detached"), NULL);
+        } else if (round % 8 == 4) {
+            detached = nsp_span_next(detached, NSP_NAME("detached sibling"));
+        }
+        nsp_span_enter(detached);
+        nsp_span_end(nsp_span_begin(NSP_NAME("inside")));
+        nsp_span_leave(detached);
+        if (round % 64 == 0)
+            nsp_thread_reset();
+        if (round % 1024 == 0)
+            nsp_thread_attach(NULL);
+        round++;
+    }
+    nsp_span_end(detached);
+    return NULL;
+}
+
+static void *ask_for_ever(void *argument)
+{
+    (void)argument;
+    while (!__atomic_load_n(&over, __ATOMIC_ACQUIRE)) {
+        nsp_stats stats = NSP_STATS_INIT;
+        if (nsp_stats_get(&stats) == NSP_OK && stats.attempted < books_sum(&stats)) {
+            books_print(&stats);
+            abort();
+        }
+        nsp_sampler_set_rate(0.9);
+        nsp_sampler_set_rule("a*", 0.5);
+        nsp_flush(MILLISECOND);
+        nsp_do_work(10);
+        (void)nsp_sampler_rate();
+        test_sleep_ms(1);
+    }
+    return NULL;
+}
+
+// Threads that end and begin while sessions do.
+static void *short_life(void *argument)
+{
+    (void)argument;
+    record(20);
+    nsp_span_begin(NSP_NAME("leaked"));
+    return NULL;
+}
+
+static void *short_lives(void *argument)
+{
+    (void)argument;
+    while (!__atomic_load_n(&over, __ATOMIC_ACQUIRE)) {
+        pthread_t thread;
+        if (pthread_create(&thread, NULL, short_life, NULL) != 0)
+            abort();
+        pthread_join(thread, NULL);
+    }
+    return NULL;
+}
+
+static uint64_t counted; // atomic
+
+// Quick, so that the sender is not kept from its deadline by what the test does with so many spans.
+static scripted_verdict count_only(void *context, const nsp_batch *batch)
+{
+    (void)context;
+    __atomic_fetch_add(&counted, batch->spans, __ATOMIC_RELAXED);
+    return (scripted_verdict){NSP_SEND_EXPORTED, false, 0};
+}
+
+static void a_hundred_rounds_under_fire(void **state)
+{
+    (void)state;
+    script.answer = count_only;
+    enum { TRACERS = 4, ROUNDS = 100 };
+    pthread_t tracers[TRACERS], asker, mayflies;
+    __atomic_store_n(&over, false, __ATOMIC_RELEASE);
+    for (uintptr_t i = 0; i < TRACERS; i++)
+        assert_int_equal(pthread_create(&tracers[i], NULL, trace_for_ever, (void *)(i + 1)), 0);
+    assert_int_equal(pthread_create(&asker, NULL, ask_for_ever, NULL), 0);
+    assert_int_equal(pthread_create(&mayflies, NULL, short_lives, NULL), 0);
+    uint64_t exported = 0, attempted = 0, unconfirmed = 0;
+    for (int round = 0; round < ROUNDS; round++) {
+        nsp_config config;
+        script_config(&config);
+        config.ring_bytes = 64 * 1024;
+        config.detached_spans = 64;
+        config.collector = round % 4 == 3 ? NSP_COLLECTOR_INVOKER : NSP_COLLECTOR_THREAD;
+        config.shm_dir = round % 5 == 4 ? "none" : NULL;
+        config.batches = 2;
+        config.batch_bytes = 64 * 1024;
+        start(&config);
+        test_sleep_ms(round % 10 == 0 ? 20 : 2);
+        // OK or TIMEOUT: with threads that go on, there is always something left.
+        nsp_shutdown(round % 3 == 0 ? 0 : SECOND);
+        nsp_stats stats = script_balance();
+        exported += stats.exported;
+        attempted += stats.attempted;
+        unconfirmed += stats.unconfirmed;
+        assert_true(stats.in_rings == 0 && stats.in_batches == 0);
+    }
+    __atomic_store_n(&over, true, __ATOMIC_RELEASE);
+    for (int i = 0; i < TRACERS; i++)
+        pthread_join(tracers[i], NULL);
+    pthread_join(asker, NULL);
+    pthread_join(mayflies, NULL);
+    uint64_t came = __atomic_load_n(&counted, __ATOMIC_RELAXED);
+    print_message("attempted %llu, exported %llu, unconfirmed %llu, came %llu\n",
+                  (unsigned long long)attempted, (unsigned long long)exported,
+                  (unsigned long long)unconfirmed, (unsigned long long)came);
+    assert_true(exported > 0);
+    assert_true(exported <= came && came <= exported + unconfirmed);
+    assert_int_equal(script.creates, ROUNDS);
+    assert_int_equal(script.destroys, ROUNDS);
+}
+
+// ---- configuration ----
+
+static void expect_inert(void)
+{
+    nsp_span *span = nsp_span_begin(NSP_NAME("span"));
+    assert_false(nsp_span_recording(span));
+    nsp_span_set_i64(span, NSP_KEY("key"), 1);
+    nsp_span_end(span);
+    nsp_span *detached = nsp_span_begin_detached(NSP_NAME("span"), NULL);
+    assert_false(nsp_span_recording(detached));
+    nsp_span_enter(detached);
+    nsp_span_leave(detached);
+    nsp_span_end(detached);
+    assert_int_equal(nsp_thread_attach(NULL), NSP_ERR_DISABLED);
+    assert_int_equal(nsp_flush(SECOND), NSP_OK);
+    assert_int_equal(nsp_do_work(100), 0);
+    nsp_stats stats = NSP_STATS_INIT;
+    assert_int_equal(nsp_stats_get(&stats), NSP_OK);
+    assert_int_equal(stats.attempted, 0);
+    assert_int_equal(nsp_init(NULL), NSP_ERR_ALREADY);
+    assert_int_equal(nsp_shutdown(SECOND), NSP_OK);
+    assert_int_equal(nsp_shutdown(SECOND), NSP_ERR_NOT_INITIALISED);
+}
+
+static void disabled_in_code(void **state)
+{
+    (void)state;
+    nsp_config config;
+    script_config(&config);
+    config.enabled = false;
+    start(&config);
+    expect_inert();
+    assert_int_equal(script_lines_with("turned off"), 1);
+    assert_int_equal(script_lines_with(""), 1);
+    assert_int_equal(script.creates, 0);
+}
+
+static void disabled_by_the_environment(void **state)
+{
+    (void)state;
+    setenv("ENABLE_TRACING", "false", 1);
+    nsp_config config;
+    script_config(&config);
+    start(&config);
+    expect_inert();
+    assert_int_equal(script_lines_with("turned off"), 1);
+    unsetenv("ENABLE_TRACING");
+    begin_scripted(); // and on again
+    record(1);
+    assert_int_equal(nsp_shutdown(10 * SECOND), NSP_OK);
+    assert_int_equal(tally_distinct(script.tally), 1);
+}
+
+static void no_endpoint(void **state)
+{
+    (void)state;
+    nsp_config config;
+    script_config(&config);
+    config.custom_exporter = NULL;
+    start(&config);
+    record(100);
+    assert_int_equal(nsp_flush(10 * SECOND), NSP_OK);
+    nsp_stats stats = script_balance();
+    assert_int_equal(stats.attempted, 100);
+    assert_int_equal(stats.discarded, 100);
+    assert_int_equal(nsp_shutdown(10 * SECOND), NSP_OK);
+    assert_int_equal(script_balance().discarded, 100);
+    assert_int_equal(script_lines_with("endpoint"), 1);
+    assert_int_equal(script_lines_with("discarded"), 1);
+}
+
+static void an_endpoint_that_needs_grpc(void **state)
+{
+    (void)state;
+    nsp_config config;
+    script_config(&config);
+    config.custom_exporter = NULL;
+    config.endpoint = "http://127.0.0.1:4317";
+    start(&config);
+    record(10);
+    assert_int_equal(nsp_flush(10 * SECOND), NSP_OK);
+    assert_int_equal(script_balance().discarded, 10);
+    assert_true(script_lines_with("gRPC") + script_lines_with("grpc") >= 1);
+    assert_int_equal(nsp_shutdown(10 * SECOND), NSP_OK);
+}
+
+static void bad_configuration(void **state)
+{
+    (void)state;
+    nsp_config config;
+    script_config(&config);
+    config.sample_rate = 2;
+    assert_int_equal(nsp_init(&config), NSP_ERR_CONFIG);
+    assert_non_null(strstr(nsp_error_detail(), "sample_rate"));
+    script_config(&config);
+    config.batches = 0;
+    assert_int_equal(nsp_init(&config), NSP_ERR_CONFIG);
+    assert_non_null(strstr(nsp_error_detail(), "batches"));
+    script_config(&config);
+    config.size = 0;
+    assert_int_equal(nsp_init(&config), NSP_ERR_CONFIG);
+    // Nothing was started.
+    assert_null(nsp_span_begin(NSP_NAME("span")));
+    assert_int_equal(nsp_flush(0), NSP_ERR_NOT_INITIALISED);
+    assert_int_equal(nsp_shutdown(0), NSP_ERR_NOT_INITIALISED);
+    assert_int_equal(script.creates, 0);
+    begin_scripted();
+    record(1);
+    assert_int_equal(nsp_shutdown(10 * SECOND), NSP_OK);
+    assert_int_equal(tally_distinct(script.tally), 1);
+}
+
+static void an_exporter_that_cannot_be_made(void **state)
+{
+    (void)state;
+    nsp_config config;
+    script_config(&config);
+    script.created = NSP_ERR_SYSTEM;
+    start(&config);
+    record(10);
+    assert_int_equal(nsp_flush(10 * SECOND), NSP_OK);
+    assert_int_equal(script_balance().discarded, 10);
+    assert_int_equal(script_lines_with("no spans are exported"), 1);
+    assert_int_equal(nsp_shutdown(10 * SECOND), NSP_OK);
+    assert_int_equal(script.destroys, 0);
+    assert_int_equal(script.sends, 0);
+}
+
+// ---- flush ----
+
+static void flush_means_that_the_receiver_has_it(void **state)
+{
+    (void)state;
+    receiver *end = receiver_start(NULL, 0);
+    nsp_config config;
+    script_config(&config);
+    config.custom_exporter = NULL;
+    config.endpoint = receiver_endpoint(end);
+    config.poll_min_ns = config.poll_max_ns = 100 * MILLISECOND; // longer than the flush takes
+    start(&config);
+    for (unsigned round = 1; round <= 20; round++) {
+        record(50);
+        assert_int_equal(nsp_flush(20 * SECOND), NSP_OK);
+        assert_int_equal(tally_distinct(receiver_tally(end)), 50 * round);
+    }
+    assert_int_equal(nsp_shutdown(10 * SECOND), NSP_OK);
+    receiver_stop(end);
+}
+
+static void flush_without_time_loses_nothing(void **state)
+{
+    (void)state;
+    nsp_config config;
+    script_config(&config);
+    __atomic_store_n(&script.stalled, true, __ATOMIC_RELEASE);
+    start(&config);
+    record(10);
+    uint64_t before = test_now_ns();
+    assert_int_equal(nsp_flush(0), NSP_ERR_TIMEOUT);
+    assert_int_equal(nsp_flush(50 * MILLISECOND), NSP_ERR_TIMEOUT);
+    assert_true(test_now_ns() - before >= 50 * MILLISECOND);
+    assert_string_not_equal(nsp_error_detail(), "");
+    assert_int_equal(script_balance().discarded, 0);
+    __atomic_store_n(&script.stalled, false, __ATOMIC_RELEASE);
+    assert_int_equal(nsp_flush(10 * SECOND), NSP_OK);
+    assert_int_equal(tally_distinct(script.tally), 10);
+}
+
+static void *flush_own(void *argument)
+{
+    uintptr_t *failures = argument;
+    for (int i = 0; i < 20; i++) {
+        nsp_span *span = nsp_span_begin(NSP_NAME("span"));
+        nsp_context context;
+        nsp_span_context(span, &context);
+        nsp_span_end(span);
+        uint64_t id;
+        memcpy(&id, context.span_id, sizeof id);
+        if (nsp_flush(20 * SECOND) != NSP_OK || !tally_has(script.tally, id))
+            __atomic_fetch_add(failures, 1, __ATOMIC_RELAXED);
+    }
+    return NULL;
+}
+
+// Each flush has its own spans at the receiver, though the pool is used up all the time.
+static void concurrent_flushes(void **state)
+{
+    (void)state;
+    enum { FLUSHERS = 6 };
+    for (int mode = 0; mode < 2; mode++) {
+        pthread_t threads[FLUSHERS];
+        uintptr_t failures = 0;
+        nsp_config config;
+        script_config(&config);
+        config.collector = mode == 0 ? NSP_COLLECTOR_THREAD : NSP_COLLECTOR_INVOKER;
+        config.batch_spans = 1;
+        config.batches = 2;
+        start(&config);
+        for (int i = 0; i < FLUSHERS; i++)
+            assert_int_equal(pthread_create(&threads[i], NULL, flush_own, &failures), 0);
+        for (int i = 0; i < FLUSHERS; i++)
+            pthread_join(threads[i], NULL);
+        assert_int_equal(failures, 0);
+        assert_int_equal(nsp_shutdown(10 * SECOND), NSP_OK);
+    }
+}
+
+static void *flush_for_long(void *argument)
+{
+    nsp_status *status = argument;
+    *status = nsp_flush(60 * SECOND);
+    return NULL;
+}
+
+static void shutdown_ends_a_flush(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    nsp_status status = NSP_OK;
+    nsp_config config;
+    script_config(&config);
+    __atomic_store_n(&script.stalled, true, __ATOMIC_RELEASE);
+    start(&config);
+    record(10);
+    assert_int_equal(pthread_create(&thread, NULL, flush_for_long, &status), 0);
+    test_sleep_ms(50);
+    uint64_t before = test_now_ns();
+    assert_int_equal(nsp_shutdown(100 * MILLISECOND), NSP_ERR_TIMEOUT);
+    pthread_join(thread, NULL);
+    assert_true(test_now_ns() - before < 5 * SECOND);
+    assert_int_equal(status, NSP_ERR_TIMEOUT);
+    nsp_stats stats = script_balance();
+    assert_int_equal(stats.discarded + stats.unconfirmed, 10);
+}
+
+static void *shut_down(void *argument)
+{
+    unsigned *succeeded = argument;
+    if (nsp_shutdown(10 * SECOND) == NSP_OK)
+        __atomic_fetch_add(succeeded, 1, __ATOMIC_RELAXED);
+    return NULL;
+}
+
+static void one_of_many_shutdowns_does_it(void **state)
+{
+    (void)state;
+    enum { THREADS = 4 };
+    pthread_t threads[THREADS];
+    unsigned succeeded = 0;
+    begin_scripted();
+    record(10);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, shut_down, &succeeded), 0);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(succeeded, 1);
+    assert_int_equal(tally_distinct(script.tally), 10);
+}
+
+int main(void)
+{
+    static const char *const variables[] = {"OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT",
+                                            "OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+                                            "ENABLE_TRACING"};
+    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
+        unsetenv(variables[i]);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(before_init),
+        cmocka_unit_test_setup_teardown(init_twice, setup, teardown),
+        cmocka_unit_test_setup_teardown(final_books_after_shutdown, setup, teardown),
+        cmocka_unit_test_setup_teardown(nothing_to_send_is_no_failure, setup, teardown),
+        cmocka_unit_test_setup_teardown(books_with_an_old_struct, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_hundred_rounds_under_fire, setup, teardown),
+        cmocka_unit_test_setup_teardown(disabled_in_code, setup, teardown),
+        cmocka_unit_test_setup_teardown(disabled_by_the_environment, setup, teardown),
+        cmocka_unit_test_setup_teardown(no_endpoint, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_endpoint_that_needs_grpc, setup, teardown),
+        cmocka_unit_test_setup_teardown(bad_configuration, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_exporter_that_cannot_be_made, setup, teardown),
+        cmocka_unit_test_setup_teardown(flush_means_that_the_receiver_has_it, setup, teardown),
+        cmocka_unit_test_setup_teardown(flush_without_time_loses_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(concurrent_flushes, setup, teardown),
+        cmocka_unit_test_setup_teardown(shutdown_ends_a_flush, setup, teardown),
+        cmocka_unit_test_setup_teardown(one_of_many_shutdowns_does_it, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

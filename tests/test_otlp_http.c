@@ -1,0 +1,590 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The sending half of the exporter `otlp`, against a receiver that answers in every way.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <dlfcn.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <nanospan/exporter.h>
+#include <nanospan/version.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "builtin.h"
+#include "drain/sender.h"
+#include "support/http_server.h"
+
+#define MS 1000000ull
+
+// SLACK_MS: how late a loaded machine may be.
+enum { BODY = 200 * 1024, SLACK_MS = 400 };
+
+typedef struct fixture {
+    http_server *server;
+    nsp_config config;
+    nsp_exporter_context context;
+    char endpoint[128];
+    void *exporter;
+    int cancel;
+    uint8_t body[BODY];
+    nsp_send_report report;
+} fixture;
+
+static char last_line[512];
+static int lines;
+
+__attribute__((format(printf, 3, 4))) static void keep_line(nsp_log_level level, const char *subject,
+                                                            const char *format, ...)
+{
+    (void)level;
+    (void)subject;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(last_line, sizeof last_line, format, arguments);
+    va_end(arguments);
+    ++lines;
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 * MS + (uint64_t)now.tv_nsec;
+}
+
+// A name server that does not answer: curl's look-ups come by here, since the program's own symbol comes first.
+static unsigned hanging_lookups;
+
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **out)
+{
+    if (node && strcmp(node, "hanging.invalid") == 0) {
+        __atomic_fetch_add(&hanging_lookups, 1, __ATOMIC_RELEASE);
+        sleep(2);
+        return EAI_AGAIN;
+    }
+    int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+    *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+    return real(node, service, hints, out);
+}
+
+static fixture *prepare(void)
+{
+    static const char *const keys[] = {"service.name"}, *const values[] = {"test"};
+    fixture *f = calloc(1, sizeof *f);
+    f->server = http_server_start("X-Api-Key");
+    assert_non_null(f->server);
+    snprintf(f->endpoint, sizeof f->endpoint, "http://127.0.0.1:%u", http_server_port(f->server));
+    f->config.endpoint = f->endpoint;
+    f->config.export_timeout_ns = 10000 * MS;
+    f->config.batch_bytes = 1 << 20;
+    f->context = (nsp_exporter_context){.config = &f->config,
+                                        .resource_keys = keys,
+                                        .resource_values = values,
+                                        .resource_count = 1,
+                                        .cancel = &f->cancel,
+                                        .log = keep_line};
+    uint64_t random = 1;
+    for (size_t i = 0; i < BODY; ++i) { // compressible, but not a run of one byte
+        random = random * 6364136223846793005ull + 1442695040888963407ull;
+        f->body[i] = (uint8_t)("abcdefgh"[random >> 61]);
+    }
+    lines = 0;
+    last_line[0] = 0;
+    return f;
+}
+
+static void create(fixture *f)
+{
+    assert_int_equal(nsp__exporter_otlp.create(&f->exporter, &f->context), NSP_OK);
+}
+
+static void finish(fixture *f)
+{
+    nsp__exporter_otlp.destroy(f->exporter);
+    http_server_stop(f->server);
+    free(f);
+}
+
+static void plan(fixture *f, http_reply reply)
+{
+    http_server_plan(f->server, &reply);
+}
+
+// The first 16 bytes of a batch are free room, as an encoder leaves it.
+static nsp_send_result send_bytes(fixture *f, size_t length, unsigned timeout_ms)
+{
+    nsp_batch batch = {.data = f->body, .capacity = BODY, .head = 16, .length = 16 + length, .spans = 10};
+    memset(&f->report, 0, sizeof f->report);
+    return nsp__exporter_otlp.send(f->exporter, &batch, now_ns() + timeout_ms * MS, &f->report);
+}
+
+static void sends_what_the_protocol_asks_for(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    f->config.headers = "x-api-key=a%20b%3D%2C%25";
+    create(f);
+    assert_int_equal(send_bytes(f, 5000, 5000), NSP_SEND_EXPORTED);
+    const http_request *request = http_server_last(f->server);
+    assert_string_equal(request->method, "POST");
+    assert_string_equal(request->path, "/v1/traces");
+    assert_string_equal(request->content_type, "application/x-protobuf");
+    assert_string_equal(request->content_encoding, "");
+    assert_string_equal(request->user_agent, "nanospan/" NSP_VERSION);
+    assert_string_equal(request->extra, "a b=,%");
+    assert_int_equal(request->body_length, 5000);
+    assert_memory_equal(request->body, f->body + 16, 5000);
+    assert_true(f->report.answered);
+    assert_int_equal(f->report.bytes, 5000);
+    assert_int_equal(f->report.rejected, 0);
+    assert_string_equal(f->report.detail, "");
+    finish(f);
+}
+
+static void keeps_one_connection(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    plan(f, (http_reply){.status = 200});
+    plan(f, (http_reply){.status = 503, .length = 100});
+    plan(f, (http_reply){.status = 200});
+    create(f);
+    for (int i = 0; i < 20; ++i)
+        send_bytes(f, 100, 5000);
+    assert_int_equal(http_server_requests(f->server), 20);
+    assert_int_equal(http_server_connections(f->server), 1);
+    finish(f);
+}
+
+static void compresses_what_is_worth_it(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    f->config.compression = "gzip";
+    create(f);
+    assert_int_equal(send_bytes(f, BODY - 16, 5000), NSP_SEND_EXPORTED);
+    const http_request *request = http_server_last(f->server);
+    assert_string_equal(request->content_encoding, "gzip");
+    assert_in_range(request->length, 1, BODY / 2);
+    assert_int_equal(f->report.bytes, request->length);
+    assert_int_equal(request->body_length, BODY - 16);
+    assert_memory_equal(request->body, f->body + 16, BODY - 16);
+    assert_int_equal(send_bytes(f, 1000, 5000), NSP_SEND_EXPORTED);
+    request = http_server_last(f->server);
+    assert_string_equal(request->content_encoding, "");
+    assert_int_equal(request->body_length, 1000);
+    finish(f);
+}
+
+static void reads_partial_success(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    plan(f, (http_reply){.status = 200, .body = "\x0a\x0b\x08\x03\x12\x07no room", .length = 13});
+    plan(f, (http_reply){.status = 200, .body = "\x0a\x09\x12\x07no room", .length = 11});
+    plan(f, (http_reply){.status = 200, .body = "<html>", .length = 6});
+    plan(f, (http_reply){.status = 202, .body = "<html>", .length = 6});
+    create(f);
+    assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_EXPORTED);
+    assert_int_equal(f->report.rejected, 3);
+    assert_string_equal(f->report.detail, "no room");
+    assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_EXPORTED);
+    assert_int_equal(f->report.rejected, 0);
+    assert_string_equal(f->report.detail, "no room");
+    assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_EXPORTED);
+    assert_int_equal(f->report.rejected, 0);
+    assert_non_null(strstr(f->report.detail, "not OTLP"));
+    assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_EXPORTED);
+    assert_string_equal(f->report.detail, "");
+    finish(f);
+}
+
+static void retries_what_the_specification_names(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned status;
+        nsp_send_result result;
+    } cases[] = {
+        {429, NSP_SEND_RETRY},    {502, NSP_SEND_RETRY},    {503, NSP_SEND_RETRY},
+        {504, NSP_SEND_RETRY},    {400, NSP_SEND_REJECTED}, {401, NSP_SEND_REJECTED},
+        {404, NSP_SEND_REJECTED}, {413, NSP_SEND_REJECTED}, {500, NSP_SEND_REJECTED},
+        {501, NSP_SEND_REJECTED}, {505, NSP_SEND_REJECTED}, {301, NSP_SEND_REJECTED},
+        {307, NSP_SEND_REJECTED}, {304, NSP_SEND_REJECTED},
+    };
+    enum { CASES = sizeof cases / sizeof *cases };
+    fixture *f = prepare();
+    for (int i = 0; i < CASES; ++i)
+        plan(f, (http_reply){.status = cases[i].status, .header = "Location", .value = f->endpoint});
+    create(f);
+    for (int i = 0; i < CASES; ++i) {
+        assert_int_equal(send_bytes(f, 100, 5000), cases[i].result);
+        assert_true(f->report.answered);
+        assert_int_equal(f->report.retry_after_ns, 0);
+        char expected[192];
+        snprintf(expected, sizeof expected, "%s/v1/traces answered %u", f->endpoint, cases[i].status);
+        assert_string_equal(f->report.detail, expected);
+    }
+    assert_int_equal(http_server_requests(f->server), CASES); // a redirect is not followed
+    finish(f);
+}
+
+static void passes_on_what_the_receiver_says(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    plan(f, (http_reply){.status = 400,
+                         .body = "\x08\x03\x12\x0f"
+                                 "bad\nspan\x1b[0m id!",
+                         .length = 20});
+    plan(f, (http_reply){.status = 400, .length = 100000});
+    create(f);
+    assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_REJECTED);
+    assert_non_null(strstr(f->report.detail, "answered 400: bad span [0m id!"));
+    assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_REJECTED);
+    assert_in_range(strlen(f->report.detail), 100, 159);
+    finish(f);
+}
+
+static void reads_retry_after_in_both_forms(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    char date[64], past[64];
+    time_t later = time(NULL) + 20, earlier = time(NULL) - 1000;
+    struct tm parts;
+    strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&later, &parts));
+    strftime(past, sizeof past, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&earlier, &parts));
+    plan(f, (http_reply){.status = 503, .header = "Retry-After", .value = "7"});
+    plan(f, (http_reply){.status = 429, .header = "Retry-After", .value = date});
+    plan(f, (http_reply){.status = 429, .header = "Retry-After", .value = past});
+    plan(f, (http_reply){.status = 503, .header = "Retry-After", .value = "soon"});
+    plan(f, (http_reply){.status = 503, .header = "Retry-After", .value = "99999999999999999999"});
+    create(f);
+    assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_RETRY);
+    assert_int_equal(f->report.retry_after_ns, 7000 * MS);
+    assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_RETRY);
+    assert_in_range(f->report.retry_after_ns, 15000 * MS, 20000 * MS);
+    for (int i = 0; i < 2; ++i) {
+        assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_RETRY);
+        assert_int_equal(f->report.retry_after_ns, 0);
+    }
+    assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_RETRY);
+    assert_in_range(f->report.retry_after_ns, 0, 86400000 * MS);
+    finish(f);
+}
+
+static void a_lost_answer_is_unknown(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    plan(f, (http_reply){.status = 200, .manner = HTTP_HANG_UP});
+    plan(f, (http_reply){.status = 200, .manner = HTTP_HANG_UP_MIDWAY, .length = 1000});
+    plan(f, (http_reply){.status = 400, .manner = HTTP_HANG_UP_MIDWAY, .length = 1000});
+    plan(f, (http_reply){.status = 200, .manner = HTTP_STALL});
+    create(f);
+    assert_int_equal(send_bytes(f, 50000, 5000), NSP_SEND_UNKNOWN);
+    assert_false(f->report.answered);
+    assert_non_null(strstr(f->report.detail, "no answer from http://127.0.0.1:"));
+    assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_UNKNOWN);
+    assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_REJECTED);
+    uint64_t begin = now_ns();
+    assert_int_equal(send_bytes(f, 100, 200), NSP_SEND_UNKNOWN);
+    assert_in_range(now_ns() - begin, 200 * MS, (200 + SLACK_MS) * MS);
+    assert_non_null(strstr(f->report.detail, "timed out"));
+    finish(f);
+}
+
+static void a_slow_answer_within_the_deadline_counts(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    plan(f, (http_reply){.status = 200, .delay_ms = 300});
+    create(f);
+    assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_EXPORTED);
+    finish(f);
+}
+
+static void the_configured_timeout_limits_one_request(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    f->config.export_timeout_ns = 150 * MS;
+    plan(f, (http_reply){.status = 200, .manner = HTTP_STALL});
+    create(f);
+    uint64_t begin = now_ns();
+    assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_UNKNOWN);
+    assert_in_range(now_ns() - begin, 150 * MS, (150 + SLACK_MS) * MS);
+    finish(f);
+}
+
+static void *cancel_soon(void *argument)
+{
+    fixture *f = argument;
+    nanosleep(&(struct timespec){.tv_nsec = 150 * MS}, NULL);
+    __atomic_store_n(&f->cancel, 1, __ATOMIC_RELEASE);
+    return NULL;
+}
+
+// Sends with a far deadline, cancelled after 150 ms.
+static nsp_send_result send_cancelled(fixture *f)
+{
+    pthread_t thread;
+    uint64_t begin = now_ns();
+    pthread_create(&thread, NULL, cancel_soon, f);
+    nsp_send_result result = send_bytes(f, 100, 20000);
+    assert_in_range(now_ns() - begin, 150 * MS, (150 + 50 + SLACK_MS) * MS);
+    pthread_join(thread, NULL);
+    return result;
+}
+
+static void cancel_ends_a_stalled_send(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    plan(f, (http_reply){.status = 200, .manner = HTTP_STALL});
+    create(f);
+    assert_int_equal(send_cancelled(f), NSP_SEND_UNKNOWN);
+    finish(f);
+}
+
+static void cancel_does_not_wait_for_a_name_server(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    f->config.endpoint = "http://hanging.invalid:4318";
+    create(f);
+    assert_int_equal(send_cancelled(f), NSP_SEND_RETRY);
+    assert_int_equal(__atomic_load_n(&hanging_lookups, __ATOMIC_ACQUIRE), 1);
+    assert_int_equal(f->report.bytes, 0);
+    uint64_t begin = now_ns();
+    finish(f); // nor does destroying it
+    assert_in_range(now_ns() - begin, 0, SLACK_MS * MS);
+    sleep(3); // the look-up ends by itself
+}
+
+static void a_huge_answer_is_refused(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    plan(f, (http_reply){.status = 200, .length = (4 << 20) + 1});
+    create(f);
+    assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_REJECTED);
+    assert_non_null(strstr(f->report.detail, "longer than 4 MiB"));
+    finish(f);
+}
+
+static void a_dead_port_is_retried(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    // Bound, but not listening: nobody else takes this port meanwhile.
+    int sock = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof address;
+    assert_int_equal(bind(sock, (struct sockaddr *)&address, length), 0);
+    assert_int_equal(getsockname(sock, (struct sockaddr *)&address, &length), 0);
+    snprintf(f->endpoint, sizeof f->endpoint, "http://user:secret@127.0.0.1:%u/x?key=secret",
+             ntohs(address.sin_port));
+    create(f);
+    assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_RETRY);
+    assert_false(f->report.answered);
+    char expected[160];
+    snprintf(expected, sizeof expected, "cannot reach http://127.0.0.1:%u/x/v1/traces: Connection refused",
+             ntohs(address.sin_port));
+    assert_string_equal(f->report.detail, expected);
+    close(sock);
+    finish(f);
+}
+
+static void no_proxy_stands_before_loopback(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    setenv("http_proxy", "http://127.0.0.1:1", 1);
+    create(f);
+    assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_EXPORTED);
+    unsetenv("http_proxy");
+    finish(f);
+}
+
+static void a_request_that_the_receiver_reads_no_further_is_surely_not_taken(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    // Accepts into its backlog, never reads: the buffers of both ends hold less than the body.
+    int sock = socket(AF_INET, SOCK_STREAM, 0), small = 4096;
+    setsockopt(sock, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof address;
+    assert_int_equal(bind(sock, (struct sockaddr *)&address, length), 0);
+    assert_int_equal(listen(sock, 1), 0);
+    assert_int_equal(getsockname(sock, (struct sockaddr *)&address, &length), 0);
+    snprintf(f->endpoint, sizeof f->endpoint, "127.0.0.1:%u", ntohs(address.sin_port));
+    f->config.insecure = true;
+    create(f);
+    enum { LARGE = 32 << 20 };
+    nsp_batch batch = {.data = calloc(1, LARGE), .capacity = LARGE, .length = LARGE};
+    assert_int_equal(nsp__exporter_otlp.send(f->exporter, &batch, now_ns() + 500 * MS, &f->report),
+                     NSP_SEND_RETRY);
+    assert_in_range(f->report.bytes, 1, LARGE - 1);
+    free(batch.data);
+    close(sock);
+    finish(f);
+}
+
+static void expect_refusal(nsp_status status, const char *text, void (*change)(nsp_config *))
+{
+    fixture *f = prepare();
+    change(&f->config);
+    assert_int_equal(nsp__exporter_otlp.create(&f->exporter, &f->context), status);
+    assert_null(f->exporter);
+    assert_int_equal(lines, 1);
+    assert_non_null(strstr(last_line, text));
+    finish(f);
+}
+
+static void set_grpc(nsp_config *config)
+{
+    config->protocol = "grpc";
+}
+
+static void set_grpc_port(nsp_config *config)
+{
+    config->endpoint = "http://jaeger:4317";
+}
+
+static void set_compression(nsp_config *config)
+{
+    config->compression = "zstd";
+}
+
+static void set_headers(nsp_config *config)
+{
+    config->headers = "x-key=a%0d%0aHost: other";
+}
+
+static void a_bad_configuration_is_said_once(void **state)
+{
+    (void)state;
+    expect_refusal(NSP_ERR_UNSUPPORTED, "gRPC is not available in this version", set_grpc);
+    expect_refusal(NSP_ERR_UNSUPPORTED, "gRPC is not available in this version", set_grpc_port);
+    expect_refusal(NSP_ERR_CONFIG, "compression \"zstd\"", set_compression);
+    expect_refusal(NSP_ERR_CONFIG, "x-key", set_headers);
+}
+
+// The exporter under the sender: three batches of ten spans, and a stop after 300 ms.
+static void stop_sender(fixture *f, nsp__books *books, bool all_sent)
+{
+    enum { COUNT = 4 };
+    nsp__batch batches[COUNT] = {0};
+    nsp__batch_header headers[COUNT] = {0};
+    bool left_behind = true;
+    memset(books, 0, sizeof *books);
+    for (int i = 0; i < COUNT; ++i)
+        batches[i] = (nsp__batch){.exported = {.data = f->body, .capacity = BODY}, .header = &headers[i]};
+    create(f);
+    nsp__sender_options options = {.exporter = &nsp__exporter_otlp,
+                                   .exporter_state = f->exporter,
+                                   .batches = batches,
+                                   .count = COUNT,
+                                   .books = books,
+                                   .cancel = &f->cancel,
+                                   .export_timeout_ns = f->config.export_timeout_ns,
+                                   .left_behind = &left_behind};
+    nsp__sender *sender;
+    assert_int_equal(nsp__sender_start(&sender, &options), NSP_OK);
+    for (uint32_t i = 1; i <= 3; ++i) {
+        nsp__batch *batch = nsp__sender_take_empty(sender);
+        assert_non_null(batch);
+        batch->header->sequence = i;
+        batch->header->state = NSP__BATCH_CLOSED;
+        batch->header->spans = batch->exported.spans = 10;
+        batch->exported.length = 50000;
+        nsp__sender_put_closed(sender, batch);
+    }
+    nanosleep(&(struct timespec){.tv_nsec = 50 * MS}, NULL);
+    uint64_t begin = now_ns();
+    assert_int_equal(nsp__sender_stop(sender, begin + 300 * MS), all_sent);
+    assert_in_range(now_ns() - begin, 0, (300 + 200 + SLACK_MS) * MS);
+    assert_false(left_behind);
+    begin = now_ns();
+    finish(f);
+    assert_in_range(now_ns() - begin, 0, SLACK_MS * MS);
+}
+
+static void the_sender_stops_in_time_whatever_the_backend_does(void **state)
+{
+    (void)state;
+    nsp__books books;
+    fixture *f = prepare();
+    stop_sender(f, &books, true);
+    assert_int_equal(books.exported, 30);
+    assert_int_equal(books.bytes_sent, 150000);
+
+    f = prepare(); // stalled: the first batch may have been taken
+    plan(f, (http_reply){.status = 200, .manner = HTTP_STALL});
+    stop_sender(f, &books, false);
+    assert_int_equal(books.unconfirmed, 10);
+    assert_int_equal(books.discarded, 20);
+
+    f = prepare(); // slow: the first batch gets through (on a loaded machine maybe not), the next is on its way
+    plan(f, (http_reply){.status = 200, .delay_ms = 200});
+    stop_sender(f, &books, false);
+    assert_in_range(books.exported, 0, 10);
+    assert_int_equal(books.unconfirmed, 10);
+    assert_int_equal(books.exported + books.unconfirmed + books.discarded, 30);
+
+    f = prepare(); // busy, and asks for patience
+    plan(f, (http_reply){.status = 503, .header = "Retry-After", .value = "20"});
+    stop_sender(f, &books, false);
+    assert_int_equal(books.discarded, 30);
+    assert_int_equal(books.batches_sent, 1);
+
+    f = prepare(); // nobody there
+    f->config.endpoint = "http://127.0.0.1:1";
+    stop_sender(f, &books, false);
+    assert_int_equal(books.discarded, 30);
+    assert_int_equal(books.batches_sent, 0);
+
+    f = prepare(); // the name server hangs
+    f->config.endpoint = "http://hanging.invalid:4318";
+    stop_sender(f, &books, false);
+    assert_int_equal(books.discarded, 30);
+    sleep(3);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sends_what_the_protocol_asks_for),
+        cmocka_unit_test(keeps_one_connection),
+        cmocka_unit_test(compresses_what_is_worth_it),
+        cmocka_unit_test(reads_partial_success),
+        cmocka_unit_test(retries_what_the_specification_names),
+        cmocka_unit_test(passes_on_what_the_receiver_says),
+        cmocka_unit_test(reads_retry_after_in_both_forms),
+        cmocka_unit_test(a_lost_answer_is_unknown),
+        cmocka_unit_test(a_slow_answer_within_the_deadline_counts),
+        cmocka_unit_test(the_configured_timeout_limits_one_request),
+        cmocka_unit_test(cancel_ends_a_stalled_send),
+        cmocka_unit_test(cancel_does_not_wait_for_a_name_server),
+        cmocka_unit_test(a_huge_answer_is_refused),
+        cmocka_unit_test(a_dead_port_is_retried),
+        cmocka_unit_test(no_proxy_stands_before_loopback),
+        cmocka_unit_test(a_request_that_the_receiver_reads_no_further_is_surely_not_taken),
+        cmocka_unit_test(a_bad_configuration_is_said_once),
+        cmocka_unit_test(the_sender_stops_in_time_whatever_the_backend_does),
+    };
+    return cmocka_run_group_tests_name("otlp_http", tests, NULL, NULL);
+}

@@ -1,0 +1,693 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The sender with exporters made up for the purpose: every outcome, every way to stop.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "drain/sender.h"
+
+#define MS 1000000ull
+
+// SLACK_MS: how late a loaded machine may be.
+enum { POOL = 8, PLAN = 64, LINES = 32, SLACK_MS = 400 };
+
+typedef struct answer {
+    nsp_send_result result;
+    nsp_send_report report;
+} answer;
+
+// A receiver by plan: the nth attempt gets the nth answer; after the last one that is repeated.
+typedef struct receiver {
+    answer plan[PLAN];
+    uint32_t planned;
+    uint32_t attempts;      // atomic
+    uint64_t at[PLAN];      // when the nth attempt came
+    uint32_t attempt[PLAN]; // nsp_batch.attempt of it
+    uint64_t stall_ns;      // before each answer; ends early when cancelled, unless deaf
+    bool deaf;
+    const int *cancel;
+} receiver;
+
+typedef struct fixture {
+    nsp__batch batches[POOL];
+    nsp__batch_header headers[POOL];
+    nsp__books books;
+    int cancel;
+    bool left_behind;
+    receiver receiver;
+    nsp__sender *sender;
+    nsp__sender_options options;
+    uint64_t sequence;
+} fixture;
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 * MS + (uint64_t)now.tv_nsec;
+}
+
+static void sleep_ms(unsigned ms)
+{
+    nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000 * MS)}, NULL);
+}
+
+static char lines[LINES][256];
+static uint32_t line_count;
+
+static void keep_line(void *context, nsp_log_level level, const char *line)
+{
+    (void)context;
+    (void)level;
+    uint32_t n = __atomic_load_n(&line_count, __ATOMIC_RELAXED);
+    if (n == LINES)
+        return;
+    strncpy(lines[n], line, sizeof lines[n] - 1);
+    __atomic_store_n(&line_count, n + 1, __ATOMIC_RELEASE);
+}
+
+static int lines_with(const char *text)
+{
+    int found = 0;
+    for (uint32_t i = 0; i < __atomic_load_n(&line_count, __ATOMIC_ACQUIRE); ++i)
+        found += strstr(lines[i], text) != NULL;
+    return found;
+}
+
+static nsp_send_result receive(void *state, const nsp_batch *batch, uint64_t deadline_ns,
+                               nsp_send_report *report)
+{
+    receiver *me = state;
+    uint32_t n = __atomic_load_n(&me->attempts, __ATOMIC_RELAXED);
+    if (n < PLAN) {
+        me->at[n] = now_ns();
+        me->attempt[n] = batch->attempt;
+    }
+    __atomic_store_n(&me->attempts, n + 1, __ATOMIC_RELEASE);
+    uint64_t until = now_ns() + me->stall_ns;
+    while (now_ns() < until) {
+        if (!me->deaf && (__atomic_load_n(me->cancel, __ATOMIC_ACQUIRE) || now_ns() >= deadline_ns))
+            return NSP_SEND_UNKNOWN;
+        sleep_ms(5);
+    }
+    const answer *given = &me->plan[n < me->planned ? n : me->planned - 1];
+    *report = given->report;
+    return given->result;
+}
+
+static const nsp_exporter receiver_exporter = {
+    .size = sizeof(nsp_exporter), .name = "receiver", .send = receive};
+
+static uint32_t attempts(fixture *f)
+{
+    return __atomic_load_n(&f->receiver.attempts, __ATOMIC_ACQUIRE);
+}
+
+static fixture *prepare(void)
+{
+    fixture *f = calloc(1, sizeof *f);
+    for (uint32_t i = 0; i < POOL; ++i) {
+        f->batches[i].header = &f->headers[i];
+        f->batches[i].index = i;
+    }
+    f->receiver.cancel = &f->cancel;
+    f->options = (nsp__sender_options){
+        .exporter = &receiver_exporter,
+        .exporter_state = &f->receiver,
+        .batches = f->batches,
+        .count = POOL,
+        .books = &f->books,
+        .cancel = &f->cancel,
+        .export_timeout_ns = 10000 * MS,
+        .backoff_min_ns = 1 * MS,
+        .backoff_max_ns = 4 * MS,
+        .left_behind = &f->left_behind,
+    };
+    __atomic_store_n(&line_count, 0, __ATOMIC_RELAXED);
+    nsp__log_configure(NSP_LOG_INFO, keep_line, NULL);
+    return f;
+}
+
+static void plan(fixture *f, nsp_send_result result, const char *detail)
+{
+    answer *next = &f->receiver.plan[f->receiver.planned++];
+    next->result = result;
+    next->report.bytes = 10;
+    next->report.answered = result == NSP_SEND_EXPORTED || result == NSP_SEND_REJECTED;
+    strncpy(next->report.detail, detail, sizeof next->report.detail - 1);
+}
+
+static void start(fixture *f)
+{
+    assert_int_equal(nsp__sender_start(&f->sender, &f->options), NSP_OK);
+}
+
+// What the drainer does. Returns the sequence.
+static uint64_t put_batch(fixture *f, uint32_t spans)
+{
+    nsp__batch *batch = nsp__sender_take_empty(f->sender);
+    assert_non_null(batch);
+    assert_int_equal(batch->header->state, NSP__BATCH_EMPTY);
+    batch->header->state = NSP__BATCH_CLOSED;
+    batch->header->sequence = ++f->sequence;
+    batch->header->spans = batch->exported.spans = spans;
+    batch->exported.length = spans * 100;
+    nsp__sender_put_closed(f->sender, batch);
+    return f->sequence;
+}
+
+static bool wait_ms(fixture *f, uint64_t sequence, unsigned ms)
+{
+    return nsp__sender_wait(f->sender, sequence, now_ns() + ms * MS);
+}
+
+// Stops and checks that it took no longer than it may.
+static bool stop_ms(fixture *f, unsigned ms)
+{
+    uint64_t begin = now_ns();
+    bool all = nsp__sender_stop(f->sender, begin + ms * MS);
+    assert_in_range(now_ns() - begin, 0, (ms + 200 + SLACK_MS) * MS);
+    return all;
+}
+
+static void assert_books(const fixture *f, uint64_t exported, uint64_t rejected, uint64_t unconfirmed,
+                         uint64_t discarded)
+{
+    assert_int_equal(f->books.exported, exported);
+    assert_int_equal(f->books.rejected, rejected);
+    assert_int_equal(f->books.unconfirmed, unconfirmed);
+    assert_int_equal(f->books.discarded, discarded);
+}
+
+static void counts_what_was_answered(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    plan(f, NSP_SEND_EXPORTED, "");
+    plan(f, NSP_SEND_EXPORTED, "no room");
+    f->receiver.plan[1].report.rejected = 3;
+    plan(f, NSP_SEND_REJECTED, "400 Bad Request");
+    plan(f, NSP_SEND_EXPORTED, "");
+    f->receiver.plan[3].report.rejected = 1000; // more than were sent
+    start(f);
+    put_batch(f, 7);
+    put_batch(f, 11);
+    put_batch(f, 13);
+    assert_true(wait_ms(f, put_batch(f, 5), 5000));
+    assert_true(stop_ms(f, 1000));
+    assert_books(f, 7 + 8, 3 + 13 + 5, 0, 0);
+    assert_int_equal(f->books.batches_sent, 4);
+    assert_int_equal(f->books.batches_failed, 1);
+    assert_int_equal(f->books.bytes_sent, 40);
+    for (int i = 0; i < POOL; ++i) {
+        assert_int_equal(f->headers[i].state, NSP__BATCH_EMPTY);
+        assert_int_equal(f->headers[i].spans, 0);
+        assert_int_equal(f->batches[i].exported.length, 0);
+    }
+    assert_int_equal(lines_with("no room; 3 spans rejected"), 1);
+    assert_int_equal(lines_with("400 Bad Request; 13 spans rejected"), 1);
+    free(f);
+}
+
+static void lends_each_batch_once(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    plan(f, NSP_SEND_EXPORTED, "");
+    start(f);
+    nsp__batch *taken[POOL];
+    for (int i = 0; i < POOL; ++i) {
+        taken[i] = nsp__sender_take_empty(f->sender);
+        assert_non_null(taken[i]);
+        for (int j = 0; j < i; ++j)
+            assert_ptr_not_equal(taken[i], taken[j]);
+    }
+    assert_null(nsp__sender_take_empty(f->sender));
+    for (int i = 0; i < POOL; ++i)
+        nsp__sender_put_unused(f->sender, taken[i]);
+    for (int i = 0; i < POOL; ++i)
+        assert_non_null(nsp__sender_take_empty(f->sender));
+    assert_null(nsp__sender_take_empty(f->sender));
+    assert_true(stop_ms(f, 1000));
+    assert_int_equal(attempts(f), 0);
+    free(f);
+}
+
+static void retries_until_it_is_taken_and_says_so_twice(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    for (int i = 0; i < 3; ++i)
+        plan(f, NSP_SEND_RETRY, "cannot reach it: Connection refused");
+    plan(f, NSP_SEND_UNKNOWN, "");
+    plan(f, NSP_SEND_EXPORTED, "");
+    start(f);
+    assert_true(wait_ms(f, put_batch(f, 9), 5000));
+    assert_true(stop_ms(f, 1000));
+    assert_books(f, 9, 0, 0, 0);
+    assert_int_equal(attempts(f), 5);
+    for (uint32_t i = 0; i < 5; ++i)
+        assert_int_equal(f->receiver.attempt[i], i);
+    assert_int_equal(f->books.batches_sent, 1);
+    assert_int_equal(f->books.batches_failed, 4);
+    assert_int_equal(lines_with("Connection refused; 9 spans waiting; retrying"), 1);
+    assert_int_equal(lines_with("sending works again"), 1);
+    assert_int_equal(line_count, 2);
+    free(f);
+}
+
+// Runs the plan of RETRY answers with nobody waiting; pauses[i] is the time between attempts i and i + 1.
+static void observe_pauses(uint64_t min_ns, uint64_t max_ns, uint32_t count, uint64_t *pauses)
+{
+    fixture *f = prepare();
+    f->options.backoff_min_ns = min_ns;
+    f->options.backoff_max_ns = max_ns;
+    for (uint32_t i = 0; i < count; ++i)
+        plan(f, NSP_SEND_RETRY, "");
+    plan(f, NSP_SEND_EXPORTED, "");
+    start(f);
+    put_batch(f, 1);
+    for (int i = 0; i < 1000 && attempts(f) < count + 1; ++i)
+        sleep_ms(10);
+    assert_int_equal(attempts(f), count + 1);
+    for (uint32_t i = 0; i < count; ++i)
+        pauses[i] = f->receiver.at[i + 1] - f->receiver.at[i];
+    assert_true(stop_ms(f, 1000));
+    free(f);
+}
+
+// Doubles, and no further than the maximum: twelve doublings would take 20 s.
+static void backs_off_exponentially(void **state)
+{
+    (void)state;
+    uint64_t pauses[12], begin = now_ns();
+    observe_pauses(10 * MS, 40 * MS, 12, pauses);
+    assert_in_range(now_ns() - begin, 0, 8000 * MS);
+    assert_true(pauses[0] >= 5 * MS);
+    assert_true(pauses[1] >= 10 * MS);
+    for (int i = 2; i < 12; ++i)
+        assert_true(pauses[i] >= 20 * MS);
+}
+
+// Ten draws from an interval of 40 ms that all lie within 6 ms: less than one in a million.
+static void backs_off_with_jitter(void **state)
+{
+    (void)state;
+    uint64_t pauses[10], least = UINT64_MAX, most = 0;
+    observe_pauses(40 * MS, 40 * MS, 10, pauses);
+    for (int i = 0; i < 10; ++i) {
+        least = pauses[i] < least ? pauses[i] : least;
+        most = pauses[i] > most ? pauses[i] : most;
+    }
+    assert_true(most - least > 6 * MS);
+}
+
+static void a_wait_ends_the_backoff(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    f->options.backoff_min_ns = f->options.backoff_max_ns = 60000 * MS;
+    plan(f, NSP_SEND_RETRY, "");
+    plan(f, NSP_SEND_EXPORTED, "");
+    start(f);
+    put_batch(f, 4);
+    while (attempts(f) < 1)
+        sleep_ms(1);
+    sleep_ms(50);
+    assert_int_equal(attempts(f), 1);
+    assert_true(wait_ms(f, f->sequence, 2000));
+    assert_int_equal(attempts(f), 2);
+    assert_true(wait_ms(f, f->sequence, 0));
+    assert_true(stop_ms(f, 1000));
+    free(f);
+}
+
+static void waiting_in_slices_does_not_pester_the_receiver(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    f->options.backoff_min_ns = 100 * MS;
+    f->options.backoff_max_ns = 60000 * MS;
+    plan(f, NSP_SEND_RETRY, "");
+    start(f);
+    put_batch(f, 4);
+    uint64_t until = now_ns() + 500 * MS;
+    while (now_ns() < until)
+        assert_false(wait_ms(f, f->sequence, 5));
+    assert_in_range(attempts(f), 2, 12);
+    assert_false(stop_ms(f, 0));
+    free(f);
+}
+
+static void a_wait_ends_at_its_deadline(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    plan(f, NSP_SEND_RETRY, "");
+    start(f);
+    put_batch(f, 4);
+    uint64_t begin = now_ns();
+    assert_false(wait_ms(f, f->sequence, 100));
+    assert_in_range(now_ns() - begin, 100 * MS, (100 + SLACK_MS) * MS);
+    assert_false(stop_ms(f, 0));
+    assert_books(f, 0, 0, 0, 4);
+    free(f);
+}
+
+static void honours_retry_after(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    plan(f, NSP_SEND_RETRY, "503");
+    f->receiver.plan[0].report.retry_after_ns = 300 * MS;
+    plan(f, NSP_SEND_EXPORTED, "");
+    start(f);
+    assert_true(wait_ms(f, put_batch(f, 4), 5000)); // the wait does not cut it short
+    assert_in_range(f->receiver.at[1] - f->receiver.at[0], 300 * MS, (300 + SLACK_MS) * MS);
+    assert_true(stop_ms(f, 1000));
+    assert_books(f, 4, 0, 0, 0);
+    free(f);
+}
+
+static void stop_does_not_sit_out_a_retry_after_in_vain(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    plan(f, NSP_SEND_RETRY, "503");
+    f->receiver.plan[0].report.retry_after_ns = 30000 * MS;
+    start(f);
+    put_batch(f, 4);
+    put_batch(f, 5);
+    while (attempts(f) < 1)
+        sleep_ms(1);
+    uint64_t begin = now_ns();
+    assert_false(stop_ms(f, 5000));
+    assert_in_range(now_ns() - begin, 0, SLACK_MS * MS);
+    assert_books(f, 0, 0, 0, 9);
+    assert_int_equal(attempts(f), 1); // nor is the receiver pestered for the second batch
+    assert_int_equal(lines_with("9 spans could not"), 0);
+    assert_int_equal(lines_with("before 9 spans"), 1);
+    free(f);
+}
+
+static void stop_sends_what_is_queued(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    plan(f, NSP_SEND_RETRY, "");
+    plan(f, NSP_SEND_EXPORTED, "");
+    f->options.backoff_min_ns = f->options.backoff_max_ns = 60000 * MS;
+    start(f);
+    for (uint32_t i = 0; i < POOL; ++i)
+        put_batch(f, 10);
+    assert_true(stop_ms(f, 3000));
+    assert_books(f, 10 * POOL, 0, 0, 0);
+    free(f);
+}
+
+static void stop_gives_up_on_a_dead_backend(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    plan(f, NSP_SEND_RETRY, "");
+    start(f);
+    for (uint32_t i = 0; i < 3; ++i)
+        put_batch(f, 10);
+    assert_false(stop_ms(f, 300));
+    assert_books(f, 0, 0, 0, 30);
+    assert_false(f->left_behind);
+    free(f);
+}
+
+static void what_may_have_been_taken_is_unconfirmed(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    plan(f, NSP_SEND_UNKNOWN, "");
+    plan(f, NSP_SEND_RETRY, ""); // a later refusal does not lift the doubt
+    start(f);
+    put_batch(f, 10);
+    while (attempts(f) < 3)
+        sleep_ms(1);
+    put_batch(f, 20);
+    assert_false(stop_ms(f, 0));
+    assert_books(f, 0, 0, 10, 20);
+    free(f);
+}
+
+static void stop_cancels_a_stalled_send(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    plan(f, NSP_SEND_EXPORTED, "");
+    f->receiver.stall_ns = 60000 * MS;
+    start(f);
+    put_batch(f, 10);
+    while (attempts(f) < 1)
+        sleep_ms(1);
+    put_batch(f, 20);
+    assert_false(stop_ms(f, 100));
+    assert_false(f->left_behind);
+    assert_books(f, 0, 0, 10, 20);
+    free(f);
+}
+
+static void stop_with_a_deadline_long_past_joins_all_the_same(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    plan(f, NSP_SEND_EXPORTED, "");
+    f->receiver.stall_ns = 60000 * MS;
+    start(f);
+    put_batch(f, 10);
+    while (attempts(f) < 1)
+        sleep_ms(1);
+    assert_false(nsp__sender_stop(f->sender, 0));
+    assert_false(f->left_behind);
+    assert_books(f, 0, 0, 10, 0);
+    free(f);
+}
+
+static void stop_leaves_a_deaf_send_behind(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    plan(f, NSP_SEND_EXPORTED, "");
+    f->receiver.stall_ns = 700 * MS;
+    f->receiver.deaf = true;
+    start(f);
+    put_batch(f, 10);
+    while (attempts(f) < 1)
+        sleep_ms(1);
+    put_batch(f, 20);
+    assert_false(stop_ms(f, 100));
+    assert_true(f->left_behind);
+    assert_books(f, 0, 0, 10, 20);
+    nsp__books before = f->books;
+    sleep_ms(1000); // it comes back, finds that it was left behind, and touches nothing
+    assert_memory_equal(&before, &f->books, sizeof before);
+    assert_int_equal(f->receiver.attempts, 1);
+    free(f);
+}
+
+static uint32_t log_hangs;
+
+static void hang_in_log(void *context, nsp_log_level level, const char *line)
+{
+    (void)context;
+    (void)level;
+    (void)line;
+    __atomic_store_n(&log_hangs, 1, __ATOMIC_RELEASE);
+    sleep_ms(800);
+}
+
+static void stop_leaves_a_hanging_log_callback_behind(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    nsp__log_configure(NSP_LOG_INFO, hang_in_log, NULL);
+    plan(f, NSP_SEND_REJECTED, "400");
+    start(f);
+    put_batch(f, 10);
+    put_batch(f, 20);
+    while (!__atomic_load_n(&log_hangs, __ATOMIC_ACQUIRE))
+        sleep_ms(1);
+    assert_false(stop_ms(f, 50));
+    assert_true(f->left_behind);
+    assert_books(f, 0, 10, 0, 20);
+    sleep_ms(1000);
+    assert_books(f, 0, 10, 0, 20);
+    free(f);
+}
+
+static void *wait_in_thread(void *argument)
+{
+    fixture *f = argument;
+    return wait_ms(f, f->sequence, 20000) ? f : NULL;
+}
+
+static void stop_releases_those_who_wait(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    plan(f, NSP_SEND_RETRY, "");
+    start(f);
+    put_batch(f, 10);
+    pthread_t waiters[3];
+    for (int i = 0; i < 3; ++i)
+        pthread_create(&waiters[i], NULL, wait_in_thread, f);
+    sleep_ms(50);
+    assert_false(stop_ms(f, 50));
+    for (int i = 0; i < 3; ++i)
+        pthread_join(waiters[i], NULL);
+    free(f);
+}
+
+static void a_forked_child_forgets_the_sender(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    plan(f, NSP_SEND_EXPORTED, "");
+    start(f);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        nsp__sender_abandon(f->sender);
+        _exit(0);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_true(wait_ms(f, put_batch(f, 3), 5000));
+    assert_true(stop_ms(f, 1000));
+    assert_books(f, 3, 0, 0, 0);
+    free(f);
+}
+
+// Outcomes drawn from a fixed seed; the receiver keeps books of its own.
+typedef struct gambler {
+    uint64_t random;
+    uint64_t exported, rejected, batches_sent, batches_failed, bytes;
+} gambler;
+
+static uint64_t draw(uint64_t *state)
+{
+    *state = *state * 6364136223846793005ull + 1442695040888963407ull;
+    return *state >> 33;
+}
+
+static nsp_send_result gamble(void *state, const nsp_batch *batch, uint64_t deadline_ns,
+                              nsp_send_report *report)
+{
+    (void)deadline_ns;
+    gambler *me = state;
+    uint64_t sum = 0;
+    for (size_t i = 0; i < batch->length; ++i)
+        sum += batch->data[i];
+    if (sum != batch->length * (batch->spans & 0xff))
+        abort(); // not the bytes that were written for this batch
+    report->bytes = batch->length;
+    report->answered = draw(&me->random) % 2;
+    me->bytes += batch->length;
+    me->batches_sent += report->answered;
+    nsp_send_result result = (nsp_send_result)(draw(&me->random) % 4);
+    me->batches_failed += result != NSP_SEND_EXPORTED;
+    if (result == NSP_SEND_EXPORTED) {
+        report->rejected = draw(&me->random) % 4 ? 0 : draw(&me->random) % (batch->spans + 1);
+        me->exported += batch->spans - report->rejected;
+        me->rejected += report->rejected;
+    } else if (result == NSP_SEND_REJECTED) {
+        me->rejected += batch->spans;
+    } else if (draw(&me->random) % 8 == 0) {
+        report->retry_after_ns = 1000;
+    }
+    return result;
+}
+
+static const nsp_exporter gambling_exporter = {
+    .size = sizeof(nsp_exporter), .name = "gambler", .send = gamble};
+
+static void fifty_thousand_batches_are_all_counted(void **state)
+{
+    (void)state;
+    enum { BATCHES = 50000, BYTES = 64 };
+    fixture *f = prepare();
+    nsp__log_configure(NSP_LOG_NONE, NULL, NULL);
+    gambler other = {.random = 20240817};
+    uint8_t data[POOL][BYTES];
+    f->options.exporter = &gambling_exporter;
+    f->options.exporter_state = &other;
+    f->options.backoff_min_ns = 1;
+    f->options.backoff_max_ns = 1000;
+    start(f);
+    uint64_t random = 7, put = 0, give_up = now_ns() + 100000 * MS;
+    for (int i = 0; i < BATCHES;) {
+        nsp__batch *batch = nsp__sender_take_empty(f->sender);
+        if (!batch) {
+            assert_true(now_ns() < give_up);
+            sched_yield();
+            continue;
+        }
+        if (draw(&random) % 16 == 0) {
+            nsp__sender_put_unused(f->sender, batch);
+            continue;
+        }
+        uint32_t spans = (uint32_t)(draw(&random) % 8192);
+        put += spans;
+        batch->exported.data = data[batch->index];
+        batch->exported.spans = batch->header->spans = spans;
+        batch->exported.length = draw(&random) % BYTES;
+        memset(batch->exported.data, (int)(spans & 0xff), BYTES);
+        batch->header->sequence = ++f->sequence;
+        batch->header->state = NSP__BATCH_CLOSED;
+        nsp__sender_put_closed(f->sender, batch);
+        ++i;
+    }
+    assert_true(wait_ms(f, f->sequence, 20000));
+    assert_true(stop_ms(f, 5000));
+    assert_books(f, other.exported, other.rejected, 0, 0);
+    assert_int_equal(other.exported + other.rejected, put);
+    assert_int_equal(f->books.batches_sent, other.batches_sent);
+    assert_int_equal(f->books.batches_failed, other.batches_failed);
+    assert_int_equal(f->books.bytes_sent, other.bytes);
+    free(f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(counts_what_was_answered),
+        cmocka_unit_test(lends_each_batch_once),
+        cmocka_unit_test(retries_until_it_is_taken_and_says_so_twice),
+        cmocka_unit_test(backs_off_exponentially),
+        cmocka_unit_test(backs_off_with_jitter),
+        cmocka_unit_test(a_wait_ends_the_backoff),
+        cmocka_unit_test(waiting_in_slices_does_not_pester_the_receiver),
+        cmocka_unit_test(a_wait_ends_at_its_deadline),
+        cmocka_unit_test(honours_retry_after),
+        cmocka_unit_test(stop_does_not_sit_out_a_retry_after_in_vain),
+        cmocka_unit_test(stop_sends_what_is_queued),
+        cmocka_unit_test(stop_gives_up_on_a_dead_backend),
+        cmocka_unit_test(what_may_have_been_taken_is_unconfirmed),
+        cmocka_unit_test(stop_cancels_a_stalled_send),
+        cmocka_unit_test(stop_with_a_deadline_long_past_joins_all_the_same),
+        cmocka_unit_test(stop_leaves_a_deaf_send_behind),
+        cmocka_unit_test(stop_leaves_a_hanging_log_callback_behind),
+        cmocka_unit_test(stop_releases_those_who_wait),
+        cmocka_unit_test(a_forked_child_forgets_the_sender),
+        cmocka_unit_test(fifty_thousand_batches_are_all_counted),
+    };
+    return cmocka_run_group_tests_name("sender", tests, NULL, NULL);
+}

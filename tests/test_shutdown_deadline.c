@@ -1,0 +1,388 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// ctest: TIMEOUT 240 RUN_SERIAL TRUE
+// Flush and shutdown end in time whatever the backend does, and so does the exit of a process that forgot them.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "support/child.h"
+#include "support/receiver.h"
+#include "support/sanitizer.h"
+#include "support/scripted.h"
+
+#define SECOND 1000000000ull
+#define MILLISECOND 1000000ull
+
+// What the documentation allows after the deadline; instrumented code on a busy machine gets more.
+#define GRACE (TEST_UNDER_TSAN || TEST_UNDER_ASAN ? 1500 * MILLISECOND : 250 * MILLISECOND)
+
+enum { SPANS = 1000 };
+
+// ---- a name server that hangs ----
+
+static bool resolver_hangs; // atomic
+static unsigned resolving;  // atomic: calls that hang at this moment
+
+// libcurl resolves names in this process: this definition stands before the C library's.
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **result)
+{
+    (void)node;
+    (void)service;
+    (void)hints;
+    (void)result;
+    __atomic_fetch_add(&resolving, 1, __ATOMIC_RELAXED);
+    while (__atomic_load_n(&resolver_hangs, __ATOMIC_ACQUIRE))
+        test_sleep_ms(5);
+    __atomic_fetch_sub(&resolving, 1, __ATOMIC_RELAXED);
+    return EAI_AGAIN;
+}
+
+// ---- backends ----
+
+typedef struct backend {
+    int listener;
+    char endpoint[64];
+    pthread_t thread;
+    enum { DEAD, SILENT, HALF_CLOSED, SLOW } manner;
+    bool over; // atomic
+} backend;
+
+// Accepts, and then is of no use.
+static void *serve(void *argument)
+{
+    backend *me = argument;
+    int connections[256];
+    unsigned count = 0;
+    while (!__atomic_load_n(&me->over, __ATOMIC_ACQUIRE)) {
+        int connection = accept4(me->listener, NULL, NULL, SOCK_CLOEXEC);
+        if (connection < 0)
+            break;
+        if (me->manner == HALF_CLOSED)
+            shutdown(connection, SHUT_WR);
+        if (count < sizeof connections / sizeof *connections)
+            connections[count++] = connection;
+        else
+            close(connection);
+        if (me->manner == SLOW &&
+            write(connection, "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", 43) < 0)
+            break;
+    }
+    for (unsigned i = 0; i < count; i++)
+        close(connections[i]);
+    return NULL;
+}
+
+static void backend_start(backend *me)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    me->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(me->listener >= 0);
+    assert_int_equal(bind(me->listener, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(getsockname(me->listener, (struct sockaddr *)&address, &size), 0);
+    snprintf(me->endpoint, sizeof me->endpoint, "http://127.0.0.1:%u", ntohs(address.sin_port));
+    if (me->manner == DEAD)
+        return; // bound, but nobody listens: connections are refused, and nobody else gets the port
+    assert_int_equal(listen(me->listener, 16), 0);
+    assert_int_equal(pthread_create(&me->thread, NULL, serve, me), 0);
+}
+
+static void backend_stop(backend *me)
+{
+    __atomic_store_n(&me->over, true, __ATOMIC_RELEASE);
+    shutdown(me->listener, SHUT_RDWR);
+    if (me->manner != DEAD)
+        pthread_join(me->thread, NULL);
+    close(me->listener);
+}
+
+// ---- measuring ----
+
+static void record(unsigned spans)
+{
+    for (unsigned i = 0; i < spans; i++)
+        nsp_span_end(nsp_span_begin(NSP_NAME("span")));
+}
+
+static void start(const nsp_config *config)
+{
+    nsp_status status = nsp_init(config);
+    if (status != NSP_OK)
+        fail_msg("nsp_init: %s: %s", nsp_status_str(status), nsp_error_detail());
+}
+
+static void otlp_config(nsp_config *config, const char *endpoint)
+{
+    script_config(config);
+    config->custom_exporter = NULL;
+    config->endpoint = endpoint;
+}
+
+// Ends by its deadline and grace, with all spans accounted for.
+static nsp_stats expect_in_time(uint64_t flush_ns, uint64_t shutdown_ns)
+{
+    record(SPANS);
+    uint64_t before = test_now_ns();
+    assert_int_equal(nsp_flush(flush_ns), NSP_ERR_TIMEOUT);
+    uint64_t flushed = test_now_ns();
+    assert_int_equal(nsp_shutdown(shutdown_ns), NSP_ERR_TIMEOUT);
+    uint64_t ended = test_now_ns();
+    print_message("flush: %.3f of %.3f s, shutdown: %.3f of %.3f s\n", (double)(flushed - before) / 1e9,
+                  (double)flush_ns / 1e9, (double)(ended - flushed) / 1e9, (double)shutdown_ns / 1e9);
+    assert_true(flushed - before <= flush_ns + GRACE);
+    assert_true(ended - flushed <= shutdown_ns + GRACE);
+    nsp_stats stats = script_balance();
+    assert_int_equal(stats.attempted, SPANS);
+    assert_int_equal(stats.in_rings + stats.in_batches + stats.open, 0);
+    assert_int_equal(stats.discarded + stats.unconfirmed, SPANS);
+    return stats;
+}
+
+static nsp_stats expect_in_time_of(int manner, uint64_t flush_ns, uint64_t shutdown_ns)
+{
+    backend end = {.manner = manner};
+    backend_start(&end);
+    nsp_config config;
+    otlp_config(&config, end.endpoint);
+    config.batch_spans = 300;
+    start(&config);
+    nsp_stats stats = expect_in_time(flush_ns, shutdown_ns);
+    backend_stop(&end);
+    return stats;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    script_reset();
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    __atomic_store_n(&resolver_hangs, false, __ATOMIC_RELEASE);
+    __atomic_store_n(&script.stalled, false, __ATOMIC_RELEASE);
+    nsp_shutdown(SECOND);
+    return 0;
+}
+
+static void a_dead_backend(void **state)
+{
+    (void)state;
+    nsp_stats stats = expect_in_time_of(DEAD, 300 * MILLISECOND, 500 * MILLISECOND);
+    assert_int_equal(stats.discarded, SPANS); // refused connections leave no doubt
+}
+
+static void a_silent_backend(void **state)
+{
+    (void)state;
+    nsp_stats stats = expect_in_time_of(SILENT, 300 * MILLISECOND, 500 * MILLISECOND);
+    assert_true(stats.unconfirmed > 0);
+}
+
+static void a_backend_that_half_closes(void **state)
+{
+    (void)state;
+    expect_in_time_of(HALF_CLOSED, 300 * MILLISECOND, 500 * MILLISECOND);
+}
+
+static void a_backend_that_begins_to_answer(void **state)
+{
+    (void)state;
+    nsp_stats stats = expect_in_time_of(SLOW, 300 * MILLISECOND, 500 * MILLISECOND);
+    assert_int_equal(stats.exported, 0);
+}
+
+static void no_time_at_all(void **state)
+{
+    (void)state;
+    for (int manner = DEAD; manner <= SLOW; manner++) {
+        expect_in_time_of(manner, 0, 0);
+        expect_in_time_of(manner, MILLISECOND, MILLISECOND);
+    }
+}
+
+static void a_name_server_that_hangs(void **state)
+{
+    (void)state;
+    nsp_config config;
+    __atomic_store_n(&resolver_hangs, true, __ATOMIC_RELEASE);
+    otlp_config(&config, "http://collector.example.invalid:4318");
+    start(&config);
+    nsp_stats stats = expect_in_time(500 * MILLISECOND, 500 * MILLISECOND);
+    assert_true(__atomic_load_n(&resolving, __ATOMIC_RELAXED) > 0); // else this tested nothing
+    assert_int_equal(stats.discarded, SPANS);
+    // And the next session works beside what was left behind.
+    receiver *end = receiver_start(NULL, 0);
+    otlp_config(&config, receiver_endpoint(end));
+    start(&config);
+    record(10);
+    assert_int_equal(nsp_shutdown(10 * SECOND), NSP_OK);
+    assert_int_equal(tally_distinct(receiver_tally(end)), 10);
+    receiver_stop(end);
+    __atomic_store_n(&resolver_hangs, false, __ATOMIC_RELEASE);
+}
+
+// Its thread is left behind, and what it holds with it.
+static void an_exporter_that_blocks_for_ever(void **state)
+{
+    (void)state;
+    nsp_config config;
+    script_config(&config);
+    __atomic_store_n(&script.deaf, true, __ATOMIC_RELEASE);
+    __atomic_store_n(&script.stalled, true, __ATOMIC_RELEASE);
+    start(&config);
+    nsp_stats stats = expect_in_time(200 * MILLISECOND, 200 * MILLISECOND);
+    assert_int_equal(stats.unconfirmed + stats.discarded, SPANS);
+    assert_int_equal(script.destroys, 0);
+    nsp_config other;
+    receiver *end = receiver_start(NULL, 0);
+    otlp_config(&other, receiver_endpoint(end));
+    start(&other);
+    record(10);
+    assert_int_equal(nsp_shutdown(10 * SECOND), NSP_OK);
+    assert_int_equal(tally_distinct(receiver_tally(end)), 10);
+    receiver_stop(end);
+    __atomic_store_n(&script.stalled, false, __ATOMIC_RELEASE);
+    test_sleep_ms(50); // the one left behind comes back, and touches nothing
+}
+
+// ---- exit without shutdown ----
+
+typedef enum exit_way { EXIT_CALLED, EXIT_FROM_A_THREAD, EXIT_WHILE_TRACING } exit_way;
+
+typedef struct departure {
+    exit_way way;
+    const char *endpoint;
+    bool gone_soon;
+} departure;
+
+static void *trace_on(void *argument)
+{
+    (void)argument;
+    for (;;) {
+        NSP_SPAN(root, "root");
+        nsp_span_end(nsp_span_begin(NSP_NAME("child")));
+    }
+    return NULL;
+}
+
+static void *exit_here(void *argument)
+{
+    (void)argument;
+    record(10);
+    exit(7);
+}
+
+static void live_and_exit(const departure *how)
+{
+    pthread_t threads[3];
+    nsp_config config;
+    otlp_config(&config, how->endpoint);
+    config.ring_bytes = 64 * 1024;
+    config.log_level = NSP_LOG_NONE;
+    CHILD_CHECK(nsp_init(&config) == NSP_OK);
+    record(100);
+    for (int i = 0; how->way == EXIT_WHILE_TRACING && i < 3; i++)
+        CHILD_CHECK(pthread_create(&threads[i], NULL, trace_on, NULL) == 0);
+    if (how->way == EXIT_FROM_A_THREAD) {
+        CHILD_CHECK(pthread_create(&threads[0], NULL, exit_here, NULL) == 0);
+        pthread_join(threads[0], NULL);
+    }
+    if (how->way == EXIT_WHILE_TRACING)
+        test_sleep_ms(20);
+    exit(7);
+}
+
+// The child exits as it was told to, in a second and its grace.
+static void expect_departure(exit_way way, const char *endpoint)
+{
+    const departure how = {.way = way, .endpoint = endpoint};
+    fflush(NULL);
+    uint64_t before = test_now_ns();
+    pid_t child = fork();
+    if (child == 0)
+        live_and_exit(&how);
+    int status = child_wait(child, 60);
+    uint64_t took = test_now_ns() - before;
+    assert_int_not_equal(status, -1);
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 7)
+        fail_msg("the child ended with status %x", (unsigned)status);
+    print_message("gone after %.3f s\n", (double)took / 1e9);
+    // Start-up of the child included: the clock's calibration, threads, and what a busy machine adds.
+    assert_true(took <= SECOND + GRACE + 750 * MILLISECOND);
+}
+
+static void exit_delivers_to_a_live_receiver(void **state)
+{
+    (void)state;
+    if (TEST_UNDER_TSAN)
+        SKIP_BECAUSE("ThreadSanitizer does not let the child of a threaded process start threads");
+    static const unsigned spans[] = {100, 110};
+    for (int way = EXIT_CALLED; way <= EXIT_FROM_A_THREAD; way++) {
+        receiver *end = receiver_start(NULL, 0);
+        expect_departure((exit_way)way, receiver_endpoint(end));
+        assert_int_equal(tally_distinct(receiver_tally(end)), spans[way]);
+        receiver_stop(end);
+    }
+    receiver *end = receiver_start(NULL, 0);
+    expect_departure(EXIT_WHILE_TRACING, receiver_endpoint(end));
+    assert_true(tally_distinct(receiver_tally(end)) >= 100);
+    receiver_stop(end);
+}
+
+static void exit_does_not_hang_on_a_useless_backend(void **state)
+{
+    (void)state;
+    if (TEST_UNDER_TSAN)
+        SKIP_BECAUSE("ThreadSanitizer does not let the child of a threaded process start threads");
+    for (int manner = DEAD; manner <= SILENT; manner++) {
+        backend end = {.manner = manner};
+        backend_start(&end);
+        for (int way = EXIT_CALLED; way <= EXIT_WHILE_TRACING; way++)
+            expect_departure((exit_way)way, end.endpoint);
+        backend_stop(&end);
+    }
+}
+
+static void exit_does_not_hang_on_a_name_server(void **state)
+{
+    (void)state;
+    if (TEST_UNDER_TSAN)
+        SKIP_BECAUSE("ThreadSanitizer does not let the child of a threaded process start threads");
+    __atomic_store_n(&resolver_hangs, true, __ATOMIC_RELEASE);
+    expect_departure(EXIT_CALLED, "http://collector.example.invalid:4318");
+    __atomic_store_n(&resolver_hangs, false, __ATOMIC_RELEASE);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        // First, while this process has no other threads: children are forked from it.
+        cmocka_unit_test_setup_teardown(exit_delivers_to_a_live_receiver, setup, teardown),
+        cmocka_unit_test_setup_teardown(exit_does_not_hang_on_a_useless_backend, setup, teardown),
+        cmocka_unit_test_setup_teardown(exit_does_not_hang_on_a_name_server, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_dead_backend, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_silent_backend, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_backend_that_half_closes, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_backend_that_begins_to_answer, setup, teardown),
+        cmocka_unit_test_setup_teardown(no_time_at_all, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_name_server_that_hangs, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_exporter_that_blocks_for_ever, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`nanospan view`: the trees that it draws, its filters and orders, and what it says of bad files."""
+import json
+import os
+import pty
+import re
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+from sink_process import command
+
+START = 1_700_000_000_000_000_000
+
+
+def span(trace, number, name, start=0, end=1000, parent=None, **more):
+    made = {"traceId": f"{trace:032x}", "spanId": f"{number:016x}", "name": name, "kind": 1,
+            "startTimeUnixNano": str(START + start), "endTimeUnixNano": str(START + end)}
+    if parent:
+        made["parentSpanId"] = f"{parent:016x}"
+    return {**made, **more}
+
+
+def line(*spans, service="engine"):
+    return json.dumps({"resourceSpans": [{
+        "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": service}}]},
+        "scopeSpans": [{"spans": list(spans)}]}]})
+
+
+FAILED = {"status": {"code": 2, "message": "no balance"}}
+
+
+class View(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.file = Path(self.folder.name, "spans.jsonl")
+
+    def tearDown(self):
+        self.folder.cleanup()
+
+    def view(self, *arguments, lines=None, file=None, **options):
+        if lines is not None:
+            self.file.write_text("".join(text + "\n" for text in lines), encoding="utf-8")
+        environment = {**os.environ, "COLUMNS": "100", **options.pop("environment", {})}
+        done = subprocess.run([command(), "view", *arguments, str(file or self.file)], capture_output=True, timeout=60,
+                              check=False, env=environment, **options)
+        self.code, self.err = done.returncode, done.stderr.decode()
+        return done.stdout.decode()
+
+    def roots(self, out):
+        return re.findall(r"^● (.+?)  ", out, re.M)
+
+    def test_tree(self):
+        out = self.view(lines=[
+            line(span(1, 1, "order", 0, 8000, kind=2, attributes=[{"key": "id", "value": {"intValue": "7"}}]),
+                 span(1, 3, "match", 4000, 8000, 1), span(1, 4, "fill", 5000, 6000, 3)),
+            line(span(1, 2, "decode", 0, 4000, 1, **FAILED), service="gateway"),
+            line(span(1, 5, "lost", 1000, 2000, 99))])
+        self.assertEqual(self.code, 0, self.err)
+        lines = out.splitlines()
+        self.assertEqual(lines[0], "● order  8.000 µs  engine  5 spans  1 failed")
+        self.assertEqual(lines[1], f"  trace {1:032x}  2023-11-14 22:13:20.000000000 UTC")
+        cells = [re.split(r"  +", text.strip()) for text in lines[3:]]
+        bar = 100 - len(re.match(r".*?µs +\S+(?: ns| µs)?  ", lines[3])[0])
+        self.assertEqual(cells[0][:3], ["order server", "8.000 µs", "0 ns"])
+        self.assertEqual(lines[4], "│ id=7")
+        self.assertEqual(cells[2][:3], ["├─ decode ✗ @gateway", "4.000 µs", "·"])
+        self.assertEqual(lines[6], "│    no balance")
+        self.assertEqual(cells[4][:3], ["└─ match", "4.000 µs", "3.000 µs"])
+        self.assertEqual(cells[5][:3], ["   └─ fill".strip(), "1.000 µs", "·"])
+        self.assertTrue(lines[8].startswith("   └─ fill"))
+        self.assertEqual(lines[9], "(parent not seen)")
+        self.assertEqual(cells[7][:2], ["└─ lost", "1.000 µs"])
+        # The time line: the root fills it, decode is its first half, match the second.
+        self.assertEqual(lines[3].count("█") in (bar, bar - 1), True, lines[3])
+        column = lines[3].index("█")
+        self.assertEqual(lines[5].index("█"), column)
+        self.assertAlmostEqual(lines[5].count("█"), lines[3].count("█") / 2, delta=1)
+        self.assertAlmostEqual(re.search("[█▐]", lines[7]).start(), column + lines[3].count("█") / 2, delta=1)
+        self.assertTrue(all(len(text) <= 100 for text in lines), out)
+
+    def test_values_and_notes(self):
+        values = [("s", {"stringValue": "plain"}), ("q", {"stringValue": "two words"}), ("e", {"stringValue": ""}),
+                  ("d", {"doubleValue": 48.79}), ("n", {"doubleValue": "NaN"}), ("i", {"intValue": 5}), ("b", {"boolValue": False}),
+                  ("y", {"bytesValue": "AP8="}), ("a", {"arrayValue": {"values": [{"intValue": "1"}, {"stringValue": "x"}]}}),
+                  ("m", {"kvlistValue": {"values": [{"key": "k", "value": {"boolValue": True}}]}}), ("z", {}),
+                  ("evil", {"stringValue": "\x1b[2J\u009b\r\n\u0007é"})]
+        out = self.view("--no-attributes", lines=[line(span(
+            1, 1, "ro\x1bot", attributes=[{"value": value, "key": key} for key, value in values], droppedEventsCount=2,
+            events=[{"timeUnixNano": str(START + 250), "name": "fill", "attributes": [{"key": "n", "value": {"intValue": "3"}}]}],
+            links=[{"traceId": "ab" * 16, "spanId": "cd" * 8}]))])
+        self.assertNotIn("plain", out)
+        out = self.view()
+        shown = re.sub(r"\n +", "  ", out)
+        self.assertIn('s=plain  q="two words"  e=""  d=48.79  n=NaN  i=5  b=false  y=base64:AP8=  a=[1, x]  m={k=true}  z=  '
+                      'evil=\\x1b"[2J'.replace('\\x1b"[2J', '"\\x1b[2J\\x9b\\x0d\\n\\x07é"'), shown)
+        self.assertIn("◆ +250 ns fill n=3", out)
+        self.assertIn(f"→ trace {'ab' * 16} span {'cd' * 8}", out)
+        self.assertIn("2 events dropped", out)
+        self.assertNotRegex(out, "[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+
+    def traces(self):
+        return [line(span(1, 1, "order.new", 0, 5000), span(1, 2, "decode", 0, 10, 1)),
+                line(span(2, 1, "order.cancel", 7000, 9000, **FAILED)),
+                line(span(3, 1, "tick", 3000, 12000), span(3, 2, "work", 3000, 4000, 1), service="feed"),
+                line(span(3, 3, "match", 3000, 4000, 2)),
+                line(span(4, 2, "stray", 1000, 4000, 1))]
+
+    def test_orders(self):
+        out = self.view(lines=self.traces())
+        self.assertEqual(self.roots(out), ["tick", "order.new", "(root not seen)", "order.cancel"])
+        self.assertEqual(self.roots(self.view("--sort", "start")), ["order.new", "(root not seen)", "tick", "order.cancel"])
+        self.assertEqual(self.roots(self.view("--limit", "1")), ["tick"])
+        self.assertEqual(len(self.roots(self.view("--limit=0"))), 4)
+
+    def test_filters(self):
+        self.file.write_text("\n".join(self.traces()), encoding="utf-8")
+        self.assertEqual(self.roots(self.view("--service", "feed")), ["tick"])
+        self.assertEqual(self.roots(self.view("--service", "engine")), ["tick", "order.new", "(root not seen)", "order.cancel"])
+        self.assertEqual(self.roots(self.view("--root", "order.*")), ["order.new", "order.cancel"])
+        self.assertEqual(self.roots(self.view("--root", "order")), [])
+        self.assertEqual(self.roots(self.view("--min-duration", "5us")), ["tick", "order.new"])
+        self.assertEqual(self.roots(self.view("--min-duration", "5.001us")), ["tick"])
+        self.assertEqual(self.roots(self.view("--errors")), ["order.cancel"])
+        self.assertEqual(self.roots(self.view("--trace", f"{3:032x}")), ["tick"])
+        self.assertEqual(self.roots(self.view("--trace", "0" * 20)), ["tick", "order.new", "(root not seen)", "order.cancel"])
+        out = self.view("--errors", "--root", "tick")
+        self.assertEqual((self.code, out), (0, f"0 traces that match, of 4 traces, 7 spans in {self.file}\n"))
+
+    def test_summary(self):
+        lines = [line(span(i, 1, "a", 0, i * 1000, **(FAILED if i == 9 else {}))) for i in range(1, 101)]
+        out = self.view("--summary", lines=lines + [line(span(500, 1, "b", 0, 7))])
+        rows = [re.split(r"  +", text.strip()) for text in out.splitlines()]
+        self.assertEqual(rows[0][:7], ["root", "traces", "failed", "p50", "p90", "p99", "max"])
+        self.assertEqual(rows[1][:7], ["a", "100", "1", "50.00 µs", "90.00 µs", "99.00 µs", "100.0 µs"])
+        self.assertEqual(rows[2][:7], ["b", "1", "·", "7 ns", "7 ns", "7 ns", "7 ns"])
+        self.assertTrue(all(len(text) <= 100 for text in out.splitlines()))
+        self.assertEqual(self.view("--summary", lines=[]), f"0 traces, 0 spans in {self.file}\n")
+
+    def test_bad_lines(self):
+        good = line(span(1, 1, "good"))
+        bad = ["nonsense", "[]", '{"resourceSpans": 5}', good[:-1], good + "x", '{"a": "\\q"}', '{"a": "\\u12"}', '{"a" 1}',
+               '{"a": }', '{"a": 1 "b": 2}', '{"a": tru}', "[" * 5000, '{"a":' * 5000]
+        out = self.view(lines=[good, *bad, "", "  ", line(span(2, 1, "last"))])
+        self.assertEqual(self.code, 1)
+        self.assertCountEqual(self.roots(out), ["good", "last"])
+        for number in range(2, 12):
+            self.assertIn(f":{number}: ", self.err)
+        self.assertIn(f"{len(bad)} malformed lines were skipped", self.err)
+        # A line that breaks off adds none of its spans.
+        whole = line(*(span(1, i, "many") for i in range(1, 50)))
+        out = self.view(lines=[whole[:-30], line(span(2, 1, "last"))])
+        self.assertIn("1 trace, 1 span in", out)
+
+    def test_every_truncation(self):
+        whole = line(span(1, 1, "cut \u00e9 \ud83d\ude00 \\ \"", attributes=[{"key": "k", "value": {"doubleValue": 1.5e-3}}]))
+        out = self.view(lines=[whole[:length] for length in range(1, len(whole))])
+        self.assertIn(f"{len(whole) - 1} malformed lines were skipped", self.err)
+        self.assertIn("0 traces", out)
+        self.assertIn("cut é 😀 \\ \"", self.view(lines=[whole]))
+
+    def test_what_other_writers_do(self):
+        # Members in another order, upper-case ids, numbers unquoted, nulls, unknown members, other signals' lines.
+        text = json.dumps({"future": [1, {"x": None}], "resourceSpans": [{
+            "scopeSpans": [{"spans": [{"endTimeUnixNano": START + 3000, "startTimeUnixNano": START, "parentSpanId": "", "name": "first",
+                                       "spanId": "00000000000000AB", "traceId": "AB" * 16, "attributes": None, "events": [],
+                                       "status": {}, "links": None, "kind": 3}], "scope": None}, {"spans": None}],
+            "resource": {"attributes": [{"value": {"stringValue": "late"}, "key": "service.name"}]}}]})
+        out = self.view(lines=[text, '{"resourceMetrics": []}', "{}", '{"resourceSpans": null}'])
+        self.assertEqual((self.code, self.err), (0, ""))
+        self.assertIn("● first  3.000 µs  late  1 span\n", out)
+        self.assertIn("trace " + "ab" * 16, out)
+
+    def test_repeated_spans(self):
+        out = self.view(lines=[line(span(1, 1, "once")), line(span(1, 1, "once"), span(1, 2, "child", 0, 5, 1))])
+        self.assertIn("● once  1.000 µs  engine  2 spans\n", out)
+        self.assertIn("1 trace, 2 spans; 1 came more than once in", out)
+        out = self.view(lines=[line(span(1, 0, "none"), span(0, 1, "none"), span(1, 1, "some"))])
+        self.assertIn("1 trace, 1 span; 2 without an id left out in", out)
+
+    def test_circles_and_depth(self):
+        out = self.view(lines=[line(span(1, 1, "a", 0, 10, 2), span(1, 2, "b", 1, 9, 1), span(1, 3, "me", 2, 3, 3))])
+        self.assertEqual(self.code, 0)
+        self.assertEqual([len(re.findall(rf"─ {name} ", out)) for name in ("a", "b", "me")], [1, 1, 1])
+        deep = line(*(span(1, i, f"level{i}", i, 100_000 - i, i - 1) for i in range(1, 20_001)))
+        out = self.view("--spans", "0", lines=[deep])
+        self.assertEqual((self.code, len(re.findall(r"level\d+", out))), (0, 20_001))
+        self.assertIn("… 19,900 more spans; --spans 0 shows all", self.view())
+
+    def test_self_time(self):
+        # Children that overlap are counted once, and only as far as the parent goes.
+        out = self.view(lines=[line(span(1, 1, "root", 1000, 2000), span(1, 2, "x", 1100, 1500, 1), span(1, 3, "y", 1300, 1600, 1),
+                                    span(1, 4, "z", 1900, 5000, 1), span(1, 5, "w", 500, 1050, 1))])
+        self.assertRegex(out, r"\nroot +1\.000 µs +350 ns")
+
+    def test_many(self):
+        lines = [line(*(span(1 + i, 1 + k, f"s{k}", k, 100 + i, k) for k in range(5))) for i in range(20_000)]
+        out = self.view("--limit", "2", lines=lines)
+        self.assertIn("2 of the 20,000 traces, 100,000 spans", out)
+        self.assertIn(f"trace {20_000:032x}", out)
+
+    def test_files(self):
+        self.assertEqual(self.view(file="/nowhere/spans.jsonl"), "")
+        self.assertEqual(self.code, 1)
+        self.assertIn("nanospan sink --output", self.err)
+        self.assertEqual(self.view(file=self.folder.name), "")
+        self.assertEqual(self.code, 1)
+        self.assertIn("1 trace, 1 span in standard input", self.view(file="-", input=line(span(1, 1, "x")).encode()))
+        self.assertIn("● x ", self.view(file="-", input=line(span(1, 1, "x")).encode()))
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            self.file.write_text(line(span(1, 1, "x")), encoding="utf-8")
+            done = subprocess.run([command(), "view", str(self.file)], stdout=full, stderr=subprocess.PIPE, check=False)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(b"cannot write", done.stderr)
+
+    def test_colours(self):
+        self.file.write_text(line(span(1, 1, "x", **FAILED)), encoding="utf-8")
+        self.assertNotIn("\x1b", self.view())
+        coloured = self.view("--color", "always")
+        self.assertIn("\x1b[1;31m", coloured)
+        self.assertEqual(re.sub("\x1b\\[[0-9;]*m", "", coloured), self.view())
+        for extra, expected in (({}, True), ({"NO_COLOR": "1"}, False)):
+            ours, theirs = pty.openpty()
+            with subprocess.Popen([command(), "view", str(self.file)], stdout=theirs, env={**os.environ, **extra}) as process:
+                os.close(theirs)
+                shown = b""
+                try:
+                    while chunk := os.read(ours, 4096):
+                        shown += chunk
+                except OSError:
+                    pass
+                os.close(ours)
+                self.assertEqual(process.wait(), 0)
+            self.assertEqual(b"\x1b[" in shown, expected)
+
+    def test_widths(self):
+        self.file.write_text(line(span(1, 1, "a name that is much too long for a narrow terminal, by any measure", kind=2),
+                                  span(1, 2, "child", 0, 500, 1, attributes=[{"key": f"key{i}", "value": {"intValue": str(i)}}
+                                                                             for i in range(40)])), encoding="utf-8")
+        for columns in (60, 80, 200):
+            out = self.view(environment={"COLUMNS": str(columns)})
+            too_long = [text for text in out.splitlines()[2:-1] if len(text) > columns]
+            self.assertEqual(too_long, [], columns)
+            self.assertIn("key39=39", out)
+
+
+if __name__ == "__main__":
+    command()
+    unittest.main()
