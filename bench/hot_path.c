@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a span costs the thread that records it: bursts of an operation between bursts of two clock reads, A B B A, drained in
+// between by the collector on another CPU.
+#include <string.h>
+
+#include "noise.h"
+#include "operations.h"
+#include "session.h"
+#include "ticks.h"
+
+enum { TRIES_MAX = 4096 };
+
+// Nanoseconds, by span, and by span's part of an empty loop.
+typedef struct bench_round {
+    bench_noise noise; // the base as well
+    double subject, empty;
+    bool disturbed; // preempted, or something was lost
+} bench_round;
+
+// About 20 us of the operation, and no more than a quarter of the ring: a round runs two of these.
+static size_t burst_size(const bench_operation *operation)
+{
+    enum { TRIAL = 64, LEAST = 32, MOST = 65536 };
+    const double wanted_ns = 20000;
+    uint64_t from = operation->state == SAMPLED ? session_published() : 0;
+    double ns = noise_time(operation->run, TRIAL);
+    double size = wanted_ns / (ns > 0.1 ? ns : 0.1);
+    if (operation->state == SAMPLED) {
+        double bytes = (double)(session_published() - from) / TRIAL;
+        double most = bytes > 0 ? (double)session_ring_bytes() / 4 / bytes : size;
+        size = size < most ? size : most;
+    }
+    return size < LEAST ? LEAST : size > MOST ? MOST : (size_t)size;
+}
+
+static bench_round measure_round(const bench_operation *operation, size_t burst)
+{
+    bool session = operation->state != DISABLED;
+    // Caches and branch predictors may be another program's by now.
+    ticks_spin(20000);
+    noise_time(run_two_reads, 100);
+    operation->run(32);
+
+    uint64_t losses = session ? session_losses() : 0;
+    long switches = noise_switches();
+    bench_noise noise = noise_look();
+    double subject = noise_time(operation->run, burst);
+    double empty = noise_time(run_empty, burst);
+    empty += noise_time(run_empty, burst);
+    subject += noise_time(operation->run, burst);
+    noise = noise_mean(noise, noise_look());
+    bool disturbed = noise_switches() != switches || (session && session_losses() != losses);
+    return (bench_round){noise, subject / 2 / operation->spans, empty / 2 / operation->spans, disturbed};
+}
+
+static bool accepted(const bench_round *round)
+{
+    return !round->disturbed && noise_accepts(round->noise);
+}
+
+static size_t count_accepted(const bench_round *rounds, size_t count)
+{
+    size_t valid = 0;
+    for (size_t i = 0; i < count; i++)
+        valid += accepted(&rounds[i]);
+    return valid;
+}
+
+static size_t measure_rounds(const bench_operation *operation, const bench_setup *setup, bench_round *rounds,
+                             bench_result *out)
+{
+    size_t burst = burst_size(operation), count = 0, valid = 0;
+    unsigned streak = 0; // of invalid rounds
+    while (valid < setup->rounds && count < setup->tries && count < TRIES_MAX) {
+        noise_pause(streak);
+        if (operation->state == SAMPLED && !session_drained()) {
+            result_fail(out, "the ring was not drained");
+            break;
+        }
+        rounds[count++] = measure_round(operation, burst);
+        streak = accepted(&rounds[count - 1]) ? 0 : streak + 1;
+        valid = count_accepted(rounds, count); // all of them: the best may have become better
+        progress(out, (unsigned)valid, setup->rounds);
+    }
+    return count;
+}
+
+static void report(const bench_operation *operation, const bench_round *rounds, size_t count,
+                   bench_result *out)
+{
+    static double ratio[TRIES_MAX], ns[TRIES_MAX], base[TRIES_MAX], over[TRIES_MAX];
+    size_t valid = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!accepted(&rounds[i]))
+            continue;
+        double subject = rounds[i].subject - (operation->state == DISABLED ? rounds[i].empty : 0);
+        ns[valid] = subject;
+        base[valid] = rounds[i].noise.two_reads;
+        over[valid] = subject - rounds[i].noise.two_reads;
+        ratio[valid++] = subject / rounds[i].noise.two_reads;
+    }
+    out->rounds = (unsigned)valid;
+    out->invalid = (unsigned)(count - valid);
+    if (valid < ROUNDS_LEAST)
+        result_fail(out, "too noisy: %zu of %zu rounds are valid, %d are needed", valid, count, ROUNDS_LEAST);
+    result_add_estimate(out, "ratio", estimate_median(ratio, valid));
+    result_add_estimate(out, "span_ns", estimate_median(ns, valid));
+    result_add(out, "least_ns", smallest(ns, valid));
+    result_add(out, "2T_ns", estimate_median(base, valid).value);
+    result_add_estimate(out, "over_2T_ns", estimate_median(over, valid));
+}
+
+static void measure(size_t index, const bench_setup *setup, bench_result *out)
+{
+    static bench_round rounds[TRIES_MAX];
+    const bench_operation *operation = &operations[index];
+    bool session = operation->state != DISABLED;
+    if (session && !session_start(setup, NSP_COLLECTOR_THREAD, NULL, out))
+        return;
+    if (!operation_prepare(operation)) {
+        result_fail(out, "cannot set the sample rate");
+    } else {
+        size_t count = measure_rounds(operation, setup, rounds, out);
+        report(operation, rounds, count, out);
+    }
+    if (session)
+        session_end(out);
+}
+
+static bool describe(size_t index, bench_result *out)
+{
+    if (index >= operation_count)
+        return false;
+    out->name = operations[index].name;
+    out->what = operations[index].what;
+    return true;
+}
+
+const bench_group group_hot_path = {
+    .name = "hot path",
+    .method = "means of bursts, by the span; ratio to two clock reads (2T) timed in the same round, A B B A; "
+              "medians "
+              "with 95 % intervals",
+    .describe = describe,
+    .measure = measure,
+};

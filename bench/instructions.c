@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The difference of two counts, by the operation, is what one operation executes: what comes before and after drops out.
+// Each operation has a session of its own and an invoker that never works, so nothing depends on the time or on another
+// thread.
+#include "instructions.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "operations.h"
+#include "select.h"
+#include "session.h"
+
+__attribute__((noinline)) void counted_run(void (*run)(size_t), size_t count)
+{
+    run(count);
+    __asm__ __volatile__("" : : : "memory"); // no tail call: the counter waits for the return from here
+}
+
+static bool count_one(const bench_setup *setup, const bench_operation *operation, size_t count)
+{
+    bench_result out = {.name = operation->name};
+    bool session = operation->state != DISABLED;
+    if (session && !session_start(setup, NSP_COLLECTOR_INVOKER, NULL, &out)) {
+        fprintf(stderr, "nanospan-bench: %s: %s\n", operation->name, out.problem);
+        return false;
+    }
+    operation_prepare(operation);
+    for (size_t times = 1; times <= 2; times++) {
+        counted_run(operation->run, times * count);
+        printf("%s %u %zu\n", operation->name, operation->spans, times * count);
+    }
+    if (session)
+        session_end(&out);
+    if (out.books.dropped != 0 || out.books.roots_refused != 0)
+        result_fail(&out, "spans were lost: a smaller --count");
+    if (out.problem[0] != '\0')
+        fprintf(stderr, "nanospan-bench: %s: %s\n", operation->name, out.problem);
+    return out.problem[0] == '\0';
+}
+
+bool instructions_run(const bench_setup *setup, const char *list, size_t count)
+{
+    bool fine = true, any = false;
+    for (size_t i = 0; i < operation_count && fine; i++) {
+        if (strcmp(list, "all") != 0 && !selected(list, operations[i].name))
+            continue;
+        any = true;
+        fine = count_one(setup, &operations[i], count);
+    }
+    if (!any)
+        fprintf(stderr, "nanospan-bench: no operation is called %s\n", list);
+    return fine && any;
+}

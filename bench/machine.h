@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a figure was measured on: without it a figure says nothing.
+#ifndef NSP_BENCH_MACHINE_H
+#define NSP_BENCH_MACHINE_H
+
+#include "setup.h"
+
+typedef struct bench_fact {
+    const char *key;
+    char text[160];
+} bench_fact;
+
+enum { FACTS_MAX = 24 };
+
+typedef struct bench_machine {
+    bench_fact facts[FACTS_MAX];
+    size_t count;
+} bench_machine;
+
+// At the start of a run.
+void machine_describe(bench_machine *out, const bench_setup *setup);
+
+// At its end: how noisy it was meanwhile.
+void machine_describe_noise(bench_machine *out);
+
+#endif

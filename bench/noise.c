@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "noise.h"
+
+#include <sys/resource.h>
+#include <time.h>
+
+#include "operations.h"
+#include "ticks.h"
+
+enum { TWO_READS = 1000, ADDITIONS = 12000 }; // some 20 us and 10 us
+
+static bench_noise best = {1e9, 1e9};
+
+// As many instructions a cycle as the core can do.
+static void run_additions(size_t count)
+{
+    size_t a = 0, b = 0, c = 0, d = 0, e = 0;
+    for (size_t i = 0; i < count; i++) {
+        for (int turn = 0; turn < 2; turn++) {
+            a++, b++, c++, d++, e++;
+            __asm__ __volatile__("" : "+r"(a), "+r"(b), "+r"(c), "+r"(d), "+r"(e));
+        }
+    }
+}
+
+long noise_switches(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_THREAD, &usage);
+    return usage.ru_nivcsw;
+}
+
+double noise_time(void (*run)(size_t), size_t count)
+{
+    uint64_t start = ticks_fenced();
+    run(count);
+    uint64_t ticks = ticks_fenced() - start;
+    return (double)ticks * ticks_ns() / (double)count;
+}
+
+static double less(double a, double b)
+{
+    return a < b ? a : b;
+}
+
+bench_noise noise_look(void)
+{
+    bench_noise now = {noise_time(run_two_reads, TWO_READS), noise_time(run_additions, ADDITIONS)};
+    best = (bench_noise){less(now.two_reads, best.two_reads), less(now.additions, best.additions)};
+    return now;
+}
+
+bench_noise noise_mean(bench_noise a, bench_noise b)
+{
+    return (bench_noise){(a.two_reads + b.two_reads) / 2, (a.additions + b.additions) / 2};
+}
+
+bench_noise noise_best_seen(void)
+{
+    return best;
+}
+
+void noise_pause(unsigned streak)
+{
+    long us = streak < 8 ? 200 : streak < 32 ? 2000 : 20000;
+    struct timespec pause = {.tv_nsec = us * 1000};
+    nanosleep(&pause, NULL);
+}
+
+void noise_learn(double seconds)
+{
+    const double pause_ns = 2000000;
+    struct timespec pause = {.tv_nsec = (long)pause_ns};
+    for (double waited = 0; waited < seconds * 1e9; waited += pause_ns) {
+        for (int i = 0; i < 4; i++)
+            noise_look();
+        nanosleep(&pause, NULL); // so that the looks are spread over the neighbours' moods
+    }
+}
+
+bool noise_accepts(bench_noise noise)
+{
+    return noise.two_reads <= best.two_reads * 1.1 && noise.additions <= best.additions * 1.1;
+}

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Written as an application would write them. None is inlined into a harness.
+#include "operations.h"
+
+#include <string.h>
+
+#include <nanospan/nanospan.h>
+
+#include "ticks.h"
+
+#define OPERATION static __attribute__((noinline)) void
+
+__attribute__((noinline)) void run_two_reads(size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        keep(nsp__counter_read());
+        keep(nsp__counter_read());
+    }
+}
+
+__attribute__((noinline)) void run_empty(size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        keep(i);
+}
+
+OPERATION run_span0(size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        nsp_span *span = nsp_span_begin(NSP_NAME("span0"));
+        nsp_span_end(span);
+    }
+}
+
+OPERATION run_span3(size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        nsp_span *span = nsp_span_begin(NSP_NAME("span3"));
+        nsp_span_set_str(span, NSP_KEY("symbol"), "BTCUSDT");
+        nsp_span_set_f64(span, NSP_KEY("price"), 101.25);
+        nsp_span_set_i64(span, NSP_KEY("quantity"), (int64_t)i);
+        nsp_span_end(span);
+    }
+}
+
+OPERATION run_span8(size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        nsp_span *span = nsp_span_begin(NSP_NAME("span8"));
+        nsp_span_set_str(span, NSP_KEY("symbol"), "BTCUSDT");
+        nsp_span_set_f64(span, NSP_KEY("price"), 101.25);
+        nsp_span_set_i64(span, NSP_KEY("quantity"), (int64_t)i);
+        nsp_span_set_bool(span, NSP_KEY("buy"), true);
+        nsp_span_set_i64(span, NSP_KEY("order"), (int64_t)i);
+        nsp_span_set_i64(span, NSP_KEY("account"), 42);
+        nsp_span_set_f64(span, NSP_KEY("limit"), 102.5);
+        nsp_span_set_str(span, NSP_KEY("venue"), "XETR");
+        nsp_span_end(span);
+    }
+}
+
+// Lengths that the compiler does not know: one short, one of two words, one that goes the long way.
+static const char *volatile texts[3] = {"BTCUSDT", "limit-order-gtc",
+                                        "account 0042, desk 7, strategy mean-reversion"};
+
+OPERATION run_strings(size_t count)
+{
+    const char *symbol = texts[0], *type = texts[1], *note = texts[2];
+    for (size_t i = 0; i < count; i++) {
+        nsp_span *span = nsp_span_begin(NSP_NAME("strings"));
+        nsp_span_set_str(span, NSP_KEY("symbol"), symbol);
+        nsp_span_set_str(span, NSP_KEY("type"), type);
+        nsp_span_set_str(span, NSP_KEY("note"), note);
+        nsp_span_end(span);
+    }
+}
+
+OPERATION run_event(size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        nsp_span *span = nsp_span_begin(NSP_NAME("event"));
+        nsp_attr level = nsp_attr_i64(NSP_KEY("level"), (int64_t)i);
+        nsp_span_add_event_with(span, NSP_NAME("matched"), 0, &level, 1);
+        nsp_span_end(span);
+    }
+}
+
+// A context as it comes from outside.
+static nsp_context foreign_context(bool sampled)
+{
+    nsp_context context;
+    nsp_context_parse(&context,
+                      sampled ? "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-03"
+                              : "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-02",
+                      NULL);
+    return context;
+}
+
+OPERATION run_link(size_t count)
+{
+    nsp_context context = foreign_context(true);
+    for (size_t i = 0; i < count; i++) {
+        nsp_span *span = nsp_span_begin(NSP_NAME("link"));
+        nsp_span_add_link(span, &context);
+        nsp_span_end(span);
+    }
+}
+
+static void with_parent(size_t count, const nsp_context *parent)
+{
+    for (size_t i = 0; i < count; i++) {
+        nsp_span_options options = NSP_SPAN_OPTIONS_INIT;
+        options.kind = NSP_KIND_SERVER;
+        options.parent = parent;
+        nsp_span *span = nsp_span_begin_with(NSP_NAME("remote"), &options);
+        nsp_span_set_i64(span, NSP_KEY("order"), (int64_t)i);
+        nsp_span_end(span);
+    }
+}
+
+OPERATION run_remote_sampled(size_t count)
+{
+    nsp_context context = foreign_context(true);
+    with_parent(count, &context);
+}
+
+OPERATION run_remote_unsampled(size_t count)
+{
+    nsp_context context = foreign_context(false);
+    with_parent(count, &context);
+}
+
+OPERATION run_detached(size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        nsp_span *span = nsp_span_begin_detached(NSP_NAME("detached"), NULL);
+        nsp_span_set_i64(span, NSP_KEY("order"), (int64_t)i);
+        nsp_span_end(span);
+    }
+}
+
+OPERATION run_nested(size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        nsp_span *root = nsp_span_begin(NSP_NAME("outer"));
+        nsp_span *span = nsp_span_begin(NSP_NAME("inner"));
+        nsp_span_set_i64(span, NSP_KEY("order"), (int64_t)i);
+        nsp_span_end(span);
+        nsp_span_end(root);
+    }
+}
+
+OPERATION run_supplied_ticks(size_t count)
+{
+    nsp_ticks now = nsp_now();
+    for (size_t i = 0; i < count; i++) {
+        nsp_span *span = nsp_span_begin_at(NSP_NAME("supplied"), now);
+        nsp_span_set_str(span, NSP_KEY("symbol"), "BTCUSDT");
+        nsp_span_set_f64(span, NSP_KEY("price"), 101.25);
+        nsp_span_set_i64(span, NSP_KEY("quantity"), (int64_t)i);
+        nsp_span_end_at(span, ++now);
+    }
+}
+
+// A root and five phases, an attribute each: six readings, shared by the spans that touch.
+OPERATION run_trace6_at(size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        nsp_ticks now = nsp_now();
+        nsp_span *root = nsp_span_begin_at(NSP_NAME("order"), now);
+        nsp_span_set_i64(root, NSP_KEY("order"), (int64_t)i);
+        nsp_span *phase = nsp_span_begin_at(NSP_NAME("decode"), now);
+        nsp_span_set_i64(phase, NSP_KEY("a"), (int64_t)i);
+        phase = nsp_span_next(phase, NSP_NAME("check_balance"));
+        nsp_span_set_i64(phase, NSP_KEY("b"), (int64_t)i);
+        phase = nsp_span_next(phase, NSP_NAME("calculate_size"));
+        nsp_span_set_i64(phase, NSP_KEY("c"), (int64_t)i);
+        phase = nsp_span_next(phase, NSP_NAME("match"));
+        nsp_span_set_i64(phase, NSP_KEY("d"), (int64_t)i);
+        phase = nsp_span_next(phase, NSP_NAME("report"));
+        nsp_span_set_i64(phase, NSP_KEY("e"), (int64_t)i);
+        now = nsp_now();
+        nsp_span_end_at(phase, now);
+        nsp_span_end_at(root, now);
+    }
+}
+
+// The same without supplied ticks: eight readings.
+OPERATION run_trace6(size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        nsp_span *root = nsp_span_begin(NSP_NAME("order"));
+        nsp_span_set_i64(root, NSP_KEY("order"), (int64_t)i);
+        nsp_span *phase = nsp_span_begin(NSP_NAME("decode"));
+        nsp_span_set_i64(phase, NSP_KEY("a"), (int64_t)i);
+        phase = nsp_span_next(phase, NSP_NAME("check_balance"));
+        nsp_span_set_i64(phase, NSP_KEY("b"), (int64_t)i);
+        phase = nsp_span_next(phase, NSP_NAME("calculate_size"));
+        nsp_span_set_i64(phase, NSP_KEY("c"), (int64_t)i);
+        phase = nsp_span_next(phase, NSP_NAME("match"));
+        nsp_span_set_i64(phase, NSP_KEY("d"), (int64_t)i);
+        phase = nsp_span_next(phase, NSP_NAME("report"));
+        nsp_span_set_i64(phase, NSP_KEY("e"), (int64_t)i);
+        nsp_span_end(phase);
+        nsp_span_end(root);
+    }
+}
+
+// The same with begin and end alone: twelve readings. Also what an unsampled tree is.
+#define PHASE(name, key)                                                                                     \
+    do {                                                                                                     \
+        nsp_span *phase = nsp_span_begin(NSP_NAME(name));                                                    \
+        nsp_span_set_i64(phase, NSP_KEY(key), (int64_t)i);                                                   \
+        nsp_span_end(phase);                                                                                 \
+    } while (0)
+
+OPERATION run_tree6(size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        nsp_span *root = nsp_span_begin(NSP_NAME("order"));
+        nsp_span_set_i64(root, NSP_KEY("order"), (int64_t)i);
+        PHASE("decode", "a");
+        PHASE("check_balance", "b");
+        PHASE("calculate_size", "c");
+        PHASE("match", "d");
+        PHASE("report", "e");
+        nsp_span_end(root);
+    }
+}
+
+const bench_operation operations[] = {
+    {"span0", "a span without attributes", SAMPLED, 1, run_span0},
+    {"span3", "with 3 attributes: string, double, integer", SAMPLED, 1, run_span3},
+    {"span8", "with 8 attributes", SAMPLED, 1, run_span8},
+    {"strings", "with 3 strings of 7, 15 and 44 bytes, lengths unknown", SAMPLED, 1, run_strings},
+    {"event", "with an event that has an attribute", SAMPLED, 1, run_event},
+    {"link", "with a link", SAMPLED, 1, run_link},
+    {"nested", "a child in a root; by the span", SAMPLED, 2, run_nested},
+    {"supplied_ticks", "with 3 attributes, no clock read", SAMPLED, 1, run_supplied_ticks},
+    {"remote_sampled", "with a remote parent that is sampled, an attribute", SAMPLED, 1, run_remote_sampled},
+    {"detached", "detached, an attribute", SAMPLED, 1, run_detached},
+    {"trace6_at", "root and 5 phases, 6 clock reads (begin_at, next, end_at); by the span", SAMPLED, 6,
+     run_trace6_at},
+    {"trace6", "the same, 8 clock reads (begin, next, end)", SAMPLED, 6, run_trace6},
+    {"tree6", "the same, 12 clock reads (begin, end)", SAMPLED, 6, run_tree6},
+    {"unsampled3", "an unsampled root, 3 setters called", UNSAMPLED, 1, run_span3},
+    {"unsampled6", "an unsampled tree of 6, a setter each; by the span", UNSAMPLED, 6, run_tree6},
+    {"remote_unsampled", "with a remote parent that is not sampled, a setter", SAMPLED, 1,
+     run_remote_unsampled},
+    {"disabled", "tracing disabled, 3 setters called", DISABLED, 1, run_span3},
+};
+const size_t operation_count = sizeof operations / sizeof operations[0];
+
+const bench_operation *operation_find(const char *name)
+{
+    for (size_t i = 0; i < operation_count; i++)
+        if (strcmp(operations[i].name, name) == 0)
+            return &operations[i];
+    return NULL;
+}
+
+bool operation_prepare(const bench_operation *operation)
+{
+    bool ready = operation->state == DISABLED ||
+                 nsp_sampler_set_rate(operation->state == UNSAMPLED ? 0.0 : 1.0) == NSP_OK;
+    operation->run(16); // names are interned, the thread has seen the policy
+    return ready;
+}

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What it costs to take spans out of a ring and make OTLP of them, on one core. In invoker mode, so that the pass can be
+// timed; the ring is filled by a thread on the other CPU, whose cache the records come from.
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <nanospan/nanospan.h>
+
+#include "noise.h"
+#include "operations.h"
+#include "otlp/otlp.h"
+#include "session.h"
+#include "ticks.h"
+
+enum { TRIES_MAX = 4096 };
+
+typedef struct drain_pass {
+    double spans_per_us;
+    bench_noise noise;
+    bool disturbed;
+} drain_pass;
+
+static bool accepted(const drain_pass *pass)
+{
+    return !pass->disturbed && noise_accepts(pass->noise);
+}
+
+// Keeps the figures of the passes that count.
+static void report(const drain_pass *passes, size_t count, bench_result *out)
+{
+    static double rate[TRIES_MAX], ns[TRIES_MAX], ratio[TRIES_MAX];
+    size_t valid = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!accepted(&passes[i]))
+            continue;
+        rate[valid] = passes[i].spans_per_us;
+        ns[valid] = 1000 / passes[i].spans_per_us;
+        ratio[valid] = ns[valid] / passes[i].noise.two_reads;
+        valid++;
+    }
+    out->rounds = (unsigned)valid;
+    out->invalid = (unsigned)(count - valid);
+    if (valid < ROUNDS_LEAST)
+        result_fail(out, "too noisy: %zu of %zu passes are valid, %d are needed", valid, count, ROUNDS_LEAST);
+    result_add_estimate(out, "spans_per_s_millions", estimate_median(rate, valid));
+    result_add(out, "span_ns", estimate_median(ns, valid).value);
+    result_add(out, "least_ns", smallest(ns, valid));
+    result_add_estimate(out, "ratio", estimate_median(ratio, valid));
+}
+
+// After each pass: have there been enough? Rests after those that do not count.
+static bool enough(const drain_pass *passes, size_t count, const bench_setup *setup, bench_result *out)
+{
+    size_t valid = 0;
+    unsigned streak = 0;
+    for (size_t i = 0; i < count; i++) {
+        streak = accepted(&passes[i]) ? 0 : streak + 1;
+        valid += accepted(&passes[i]);
+    }
+    progress(out, (unsigned)valid, setup->rounds);
+    if (valid >= setup->rounds || count >= setup->tries || count >= TRIES_MAX)
+        return true;
+    if (streak != 0)
+        noise_pause(streak);
+    return false;
+}
+
+// ---- drain and encode ----
+
+typedef struct ring_filler {
+    const bench_operation *operation;
+    int cpu;
+    pthread_barrier_t barrier;
+    bool stop;
+} ring_filler;
+
+// Two thirds of the ring: below the watermark, where roots would be refused.
+static void *filler_run(void *argument)
+{
+    ring_filler *me = argument;
+    if (me->cpu >= 0)
+        pin_to(me->cpu);
+    nsp_thread_attach(NULL);
+    uint64_t from = session_published();
+    me->operation->run(64);
+    double bytes = (double)(session_published() - from) / 64;
+    size_t burst = (size_t)((double)session_ring_bytes() / 1.5 / bytes);
+    for (;;) {
+        pthread_barrier_wait(&me->barrier);
+        if (me->stop)
+            return NULL;
+        me->operation->run(burst);
+        pthread_barrier_wait(&me->barrier);
+    }
+}
+
+static void measure_drain(const bench_operation *operation, const bench_setup *setup, bench_result *out)
+{
+    static drain_pass passes[TRIES_MAX];
+    if (!session_start(setup, NSP_COLLECTOR_INVOKER, NULL, out))
+        return;
+    ring_filler filler = {.operation = operation, .cpu = setup->collector_cpu};
+    pthread_t thread;
+    pthread_barrier_init(&filler.barrier, NULL, 2);
+    if (pthread_create(&thread, NULL, filler_run, &filler) != 0) {
+        result_fail(out, "no thread");
+        session_end(out);
+        return;
+    }
+    size_t count = 0;
+    do {
+        pthread_barrier_wait(&filler.barrier);
+        pthread_barrier_wait(&filler.barrier);
+        long switches = noise_switches();
+        bench_noise noise = noise_look();
+        uint64_t start = ticks_fenced();
+        size_t spans = nsp_do_work(SIZE_MAX);
+        uint64_t ticks = ticks_fenced() - start;
+        noise = noise_mean(noise, noise_look());
+        double ns = (double)ticks * ticks_ns();
+        passes[count++] =
+            (drain_pass){(double)spans * 1000 / ns, noise, noise_switches() != switches || spans < 100};
+    } while (!enough(passes, count, setup, out));
+    filler.stop = true;
+    pthread_barrier_wait(&filler.barrier);
+    pthread_join(thread, NULL);
+    pthread_barrier_destroy(&filler.barrier);
+    report(passes, count, out);
+    session_end(out);
+    if (out->books.dropped != 0 || out->books.roots_refused != 0)
+        result_fail(out, "spans were lost");
+}
+
+// ---- the encoder alone ----
+
+enum { VIEWS = 1024, VIEW_BYTES = 512 };
+
+// What the collector hands to an exporter, copied, so that it can be encoded again and again.
+static struct {
+    nsp_span_view views[VIEWS];
+    uint8_t bytes[VIEWS][VIEW_BYTES];
+    size_t count;
+    nsp__otlp_encoder *encoder;
+    nsp_batch batch;
+} kept;
+
+static nsp_status keep_create(void **state, const nsp_exporter_context *context)
+{
+    *state = NULL;
+    return nsp__otlp_encoder_create(&kept.encoder, context);
+}
+
+static void keep_destroy(void *state)
+{
+    (void)state;
+}
+
+static const uint8_t *keep_bytes(uint8_t **at, const uint8_t *from, size_t size)
+{
+    uint8_t *copy = *at;
+    memcpy(copy, from, size);
+    *at += (size + 7) & ~(size_t)7;
+    return copy;
+}
+
+static bool keep_append(void *state, nsp_batch *batch, const nsp_span_view *view)
+{
+    (void)state;
+    batch->length = 1;
+    if (kept.count == VIEWS || view->items_bytes > VIEW_BYTES - 64)
+        return true;
+    uint8_t *at = kept.bytes[kept.count];
+    nsp_span_view *copy = &kept.views[kept.count++];
+    *copy = *view;
+    copy->trace_id = keep_bytes(&at, view->trace_id, NSP_TRACE_ID_SIZE);
+    copy->span_id = keep_bytes(&at, view->span_id, NSP_SPAN_ID_SIZE);
+    copy->parent_id = keep_bytes(&at, view->parent_id, NSP_SPAN_ID_SIZE);
+    copy->local_root_id = keep_bytes(&at, view->local_root_id, NSP_SPAN_ID_SIZE);
+    copy->items = keep_bytes(&at, view->items, view->items_bytes);
+    return true;
+}
+
+static nsp_send_result keep_send(void *state, const nsp_batch *batch, uint64_t deadline_ns,
+                                 nsp_send_report *report)
+{
+    (void)state, (void)batch, (void)deadline_ns;
+    report->answered = true;
+    return NSP_SEND_EXPORTED;
+}
+
+static const nsp_exporter exporter_keep = {
+    .size = sizeof(nsp_exporter),
+    .name = "keep",
+    .create = keep_create,
+    .destroy = keep_destroy,
+    .append = keep_append,
+    .send = keep_send,
+};
+
+// Whole batches of what was kept, count spans or a little less.
+static void run_encode(size_t count)
+{
+    for (size_t batch = 0; batch < count / VIEWS; batch++) {
+        nsp__otlp_encoder_open(kept.encoder, &kept.batch);
+        for (size_t i = 0; i < VIEWS; i++)
+            nsp__otlp_encoder_append(kept.encoder, &kept.batch, &kept.views[i]);
+        nsp__otlp_encoder_close(kept.encoder, &kept.batch);
+    }
+}
+
+static void measure_encode(const bench_operation *operation, const bench_setup *setup, bench_result *out)
+{
+    enum { BATCHES = 4, BATCH_BYTES = 1 << 20 };
+    static drain_pass passes[TRIES_MAX];
+    kept.count = 0;
+    kept.batch = (nsp_batch){.data = malloc(BATCH_BYTES), .capacity = BATCH_BYTES};
+    if (kept.batch.data == NULL || !session_start(setup, NSP_COLLECTOR_INVOKER, &exporter_keep, out)) {
+        free(kept.batch.data);
+        return;
+    }
+    memset(kept.batch.data, 0, BATCH_BYTES);
+    operation->run(VIEWS);
+    nsp_do_work(SIZE_MAX);
+    size_t count = 0;
+    if (kept.count == VIEWS) {
+        run_encode(VIEWS * BATCHES);
+        do {
+            long switches = noise_switches();
+            bench_noise noise = noise_look();
+            double ns = noise_time(run_encode, VIEWS * BATCHES);
+            noise = noise_mean(noise, noise_look());
+            passes[count++] = (drain_pass){1000 / ns, noise, noise_switches() != switches};
+        } while (!enough(passes, count, setup, out));
+        report(passes, count, out);
+        result_add(out, "bytes", (double)(kept.batch.length - kept.batch.head) / VIEWS);
+    } else {
+        result_fail(out, "only %zu spans came through", kept.count);
+    }
+    session_end(out);
+    nsp__otlp_encoder_destroy(kept.encoder);
+    free(kept.batch.data);
+}
+
+// ---- the group ----
+
+static const struct {
+    const char *name, *what, *operation;
+    void (*measure)(const bench_operation *operation, const bench_setup *setup, bench_result *out);
+} subjects[] = {
+    {"drain_0", "drain and encode, spans without attributes", "span0", measure_drain},
+    {"drain_3", "drain and encode, 3 attributes", "span3", measure_drain},
+    {"drain_8", "drain and encode, 8 attributes", "span8", measure_drain},
+    {"encode_3", "the encoder alone, 3 attributes", "span3", measure_encode},
+    {"encode_8", "the encoder alone, 8 attributes", "span8", measure_encode},
+};
+
+static void measure(size_t index, const bench_setup *setup, bench_result *out)
+{
+    subjects[index].measure(operation_find(subjects[index].operation), setup, out);
+}
+
+static bool describe(size_t index, bench_result *out)
+{
+    if (index >= sizeof subjects / sizeof subjects[0])
+        return false;
+    out->name = subjects[index].name;
+    out->what = subjects[index].what;
+    return true;
+}
+
+const bench_group group_pipeline = {
+    .name = "pipeline",
+    .method = "on one core; each pass drains a ring that another CPU filled; ratio: a span's time to two "
+              "clock reads (2T)",
+    .describe = describe,
+    .measure = measure,
+};

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Our ring of bytes beside ck_ring with fixed slots, with the same record and the same consumer on the other CPU.
+#include <ck_ring.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "noise.h"
+#include "session.h"
+#include "store/ring.h"
+#include "ticks.h"
+
+enum { RECORD_BYTES = 120, RING_BYTES = 1 << 20, SLOTS = 8192, BURST = 1000, TRIES_MAX = 4096 };
+
+typedef struct slot_record {
+    uint64_t words[RECORD_BYTES / 8];
+} slot_record;
+
+CK_RING_PROTOTYPE(slot_record, slot_record)
+
+static slot_record record; // what is put in
+
+// ---- ours ----
+
+static nsp__slot *slot;
+static nsp__ring ring;
+
+static void run_ours(size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        record.words[1] = i;
+        keep(i);
+        if (!nsp__ring_reserve(&ring, RECORD_BYTES))
+            abort(); // a burst fits, and the ring was empty
+        uint64_t *to = nsp__ring_place(&ring);
+        for (size_t word = 0; word < RECORD_BYTES / 8; word++)
+            to[word] = record.words[word];
+        nsp__ring_publish(&ring, nsp__ring_tail(&ring) + RECORD_BYTES);
+    }
+}
+
+static uint64_t take_ours(void)
+{
+    uint64_t sum = 0, at = slot->consumed;
+    uint64_t end = __atomic_load_n(&slot->published, __ATOMIC_ACQUIRE); // R2
+    uint64_t released = at;
+    while (at != end) {
+        const uint64_t *from = (const uint64_t *)(const void *)(ring.bytes + (at & (RING_BYTES - 1)));
+        for (size_t word = 0; word < RECORD_BYTES / 8; word++)
+            sum += from[word];
+        at += RECORD_BYTES;
+        if (at - released >= RING_BYTES / 8) {
+            __atomic_store_n(&slot->consumed, at, __ATOMIC_RELEASE); // R3
+            released = at;
+        }
+    }
+    __atomic_store_n(&slot->consumed, at, __ATOMIC_RELEASE); // R3
+    return sum;
+}
+
+// ---- ck_ring ----
+
+static ck_ring_t ck_ring;
+static slot_record *ck_slots;
+
+static void run_ck(size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        record.words[1] = i;
+        keep(i);
+        if (!CK_RING_ENQUEUE_SPSC(slot_record, &ck_ring, ck_slots, &record))
+            abort();
+    }
+}
+
+static uint64_t take_ck(void)
+{
+    uint64_t sum = 0;
+    slot_record taken;
+    while (CK_RING_DEQUEUE_SPSC(slot_record, &ck_ring, ck_slots, &taken))
+        for (size_t word = 0; word < RECORD_BYTES / 8; word++)
+            sum += taken.words[word];
+    return sum;
+}
+
+// ---- the consumer ----
+
+typedef struct ring_consumer {
+    int cpu;
+    bool behind; // spins right behind the producer instead of polling
+    bool stop;
+} ring_consumer;
+
+static void *consumer_run(void *argument)
+{
+    ring_consumer *me = argument;
+    if (me->cpu >= 0)
+        pin_to(me->cpu);
+    struct timespec pause = {.tv_nsec = 200 * 1000};
+    while (!__atomic_load_n(&me->stop, __ATOMIC_RELAXED)) {
+        keep(take_ours());
+        keep(take_ck());
+        if (!me->behind)
+            nanosleep(&pause, NULL);
+    }
+    return NULL;
+}
+
+static void wait_empty(void)
+{
+    while (__atomic_load_n(&slot->consumed, __ATOMIC_ACQUIRE) != nsp__ring_tail(&ring) ||
+           ck_ring_size(&ck_ring) != 0) {
+        struct timespec pause = {.tv_nsec = 100 * 1000};
+        nanosleep(&pause, NULL);
+    }
+}
+
+static bool make_rings(void)
+{
+    if (slot != NULL)
+        return true;
+    uint8_t *bytes = aligned_alloc(4096, RING_BYTES + 4096);
+    slot = aligned_alloc(128, sizeof *slot);
+    ck_slots = aligned_alloc(4096, SLOTS * sizeof *ck_slots);
+    if (bytes == NULL || slot == NULL || ck_slots == NULL)
+        return false;
+    memset(bytes, 0, RING_BYTES + 4096);
+    memset(slot, 0, sizeof *slot);
+    memset(ck_slots, 0, SLOTS * sizeof *ck_slots);
+    ring = (nsp__ring){.bytes = bytes, .slot = slot, .capacity = RING_BYTES};
+    ck_ring_init(&ck_ring, SLOTS);
+    return true;
+}
+
+// ---- the group ----
+
+static const struct {
+    const char *name, *what;
+    bool behind;
+} subjects[] = {
+    {"ring_polled", "a record of 120 bytes, consumer polls every 200 us", false},
+    {"ring_behind", "the same, consumer spins right behind", true},
+};
+
+static void measure(size_t index, const bench_setup *setup, bench_result *out)
+{
+    static double ours[TRIES_MAX], ck[TRIES_MAX], ratio[TRIES_MAX];
+    ring_consumer consumer = {.cpu = setup->collector_cpu, .behind = subjects[index].behind};
+    pthread_t thread;
+    if (!make_rings() || pthread_create(&thread, NULL, consumer_run, &consumer) != 0) {
+        result_fail(out, "no memory or no thread");
+        return;
+    }
+    size_t valid = 0, tries = 0;
+    unsigned streak = 0;
+    while (valid < setup->rounds && tries < setup->tries && tries < TRIES_MAX) {
+        noise_pause(streak++);
+        wait_empty();
+        ticks_spin(20000);
+        long switches = noise_switches();
+        bench_noise noise = noise_look();
+        double theirs = noise_time(run_ck, BURST);
+        double own = noise_time(run_ours, BURST);
+        own += noise_time(run_ours, BURST);
+        theirs += noise_time(run_ck, BURST);
+        noise = noise_mean(noise, noise_look());
+        tries++;
+        if (noise_switches() != switches || !noise_accepts(noise))
+            continue;
+        streak = 0;
+        ours[valid] = own / 2;
+        ck[valid] = theirs / 2;
+        ratio[valid++] = own / theirs;
+        progress(out, (unsigned)valid, setup->rounds);
+    }
+    __atomic_store_n(&consumer.stop, true, __ATOMIC_RELAXED);
+    pthread_join(thread, NULL);
+    out->rounds = (unsigned)valid;
+    out->invalid = (unsigned)(tries - valid);
+    if (valid < ROUNDS_LEAST)
+        result_fail(out, "too noisy: %zu of %zu rounds are valid, %d are needed", valid, tries, ROUNDS_LEAST);
+    result_add_estimate(out, "ratio", estimate_median(ratio, valid));
+    result_add_estimate(out, "ours_ns", estimate_median(ours, valid));
+    result_add_estimate(out, "ck_ns", estimate_median(ck, valid));
+}
+
+static bool describe(size_t index, bench_result *out)
+{
+    if (index >= sizeof subjects / sizeof subjects[0])
+        return false;
+    out->name = subjects[index].name;
+    out->what = subjects[index].what;
+    return true;
+}
+
+const bench_group group_ring = {
+    .name = "ring",
+    .method = "one record put in; ratio: our ring's time to ck_ring's (SPSC, fixed slots), A B B A",
+    .describe = describe,
+    .measure = measure,
+};

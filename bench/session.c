@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "session.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <time.h>
+
+#include <nanospan/nanospan.h>
+
+#include "otlp/otlp.h"
+#include "trace/producer.h"
+
+// ---- the exporter ----
+
+static nsp_status nowhere_create(void **state, const nsp_exporter_context *context)
+{
+    nsp__otlp_encoder *encoder = NULL;
+    nsp_status status = nsp__otlp_encoder_create(&encoder, context);
+    *state = encoder;
+    return status;
+}
+
+static void nowhere_destroy(void *state)
+{
+    nsp__otlp_encoder_destroy(state);
+}
+
+static nsp_send_result nowhere_send(void *state, const nsp_batch *batch, uint64_t deadline_ns,
+                                    nsp_send_report *report)
+{
+    (void)state, (void)deadline_ns;
+    report->bytes = batch->length - batch->head;
+    report->answered = true;
+    return NSP_SEND_EXPORTED;
+}
+
+const nsp_exporter exporter_nowhere = {
+    .size = sizeof(nsp_exporter),
+    .name = "nowhere",
+    .create = nowhere_create,
+    .destroy = nowhere_destroy,
+    .open = nsp__otlp_encoder_open,
+    .append = nsp__otlp_encoder_append,
+    .close = nsp__otlp_encoder_close,
+    .send = nowhere_send,
+};
+
+// ---- the session ----
+
+bool pin_to(int cpu)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET((size_t)cpu, &set);
+    return sched_setaffinity(0, sizeof set, &set) == 0;
+}
+
+bool session_start(const bench_setup *setup, nsp_collector_mode mode, const nsp_exporter *exporter,
+                   bench_result *out)
+{
+    char cpus[16];
+    snprintf(cpus, sizeof cpus, "%d", setup->collector_cpu);
+    nsp_config config;
+    nsp_config_init(&config);
+    config.enabled = true;
+    config.sample_rate = 1.0;
+    config.custom_exporter = exporter != NULL ? exporter : &exporter_nowhere;
+    config.collector = mode;
+    config.collector_cpus = setup->collector_cpu >= 0 ? cpus : NULL;
+    config.log_level = NSP_LOG_WARN;
+    nsp_status status = nsp_init(&config);
+    if (status == NSP_OK)
+        status = nsp_thread_attach(NULL);
+    if (status != NSP_OK)
+        result_fail(out, "cannot start: %s: %.80s", nsp_status_str(status), nsp_error_detail());
+    return status == NSP_OK;
+}
+
+void session_end(bench_result *out)
+{
+    nsp_status status = nsp_shutdown(UINT64_C(10) * 1000 * 1000 * 1000);
+    if (status != NSP_OK)
+        result_fail(out, "shutdown: %s", nsp_status_str(status));
+    nsp_stats books = NSP_STATS_INIT;
+    nsp_stats_get(&books);
+    out->books = books;
+    uint64_t settled = books.open + books.dropped + books.discarded + books.in_rings + books.in_batches +
+                       books.unconfirmed + books.rejected + books.exported + books.spooled;
+    if (books.attempted != settled)
+        result_fail(out, "the books do not balance: %llu attempted, %llu accounted for",
+                    (unsigned long long)books.attempted, (unsigned long long)settled);
+}
+
+uint64_t session_published(void)
+{
+    return nsp__ring_tail(&nsp__producer_self()->ring);
+}
+
+uint64_t session_ring_bytes(void)
+{
+    return nsp__producer_self()->ring.capacity;
+}
+
+uint64_t session_losses(void)
+{
+    const nsp__slot_counters *counters = &nsp__producer_self()->slot->counters;
+    return counters->dropped_ring_full + counters->dropped_too_deep + counters->dropped_detached_full +
+           counters->dropped_in_signal + counters->roots_refused + counters->leaked + counters->misused;
+}
+
+bool session_drained(void)
+{
+    // Asleep, so that a busy machine has no reason to preempt us while we measure; one look at one line each time.
+    const nsp__producer *producer = nsp__producer_self();
+    for (int i = 0; i < 20000; i++) {
+        if (__atomic_load_n(&producer->slot->consumed, __ATOMIC_ACQUIRE) == nsp__ring_tail(&producer->ring))
+            return true;
+        struct timespec pause = {.tv_nsec = 500 * 1000};
+        nanosleep(&pause, NULL);
+    }
+    return false;
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ticks.h"
+
+#include <time.h>
+
+static uint64_t raw_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_RAW, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+// A pair of readings of the same moment: the narrowest of some sandwiches.
+static void reading(uint64_t *ticks, uint64_t *ns)
+{
+    uint64_t narrowest = UINT64_MAX;
+    for (int i = 0; i < 16; i++) {
+        uint64_t before = ticks_fenced();
+        uint64_t now = raw_ns();
+        uint64_t width = ticks_fenced() - before;
+        if (width < narrowest) {
+            narrowest = width;
+            *ticks = before + width / 2;
+            *ns = now;
+        }
+    }
+}
+
+double ticks_ns(void)
+{
+    static double ns_per_tick;
+    if (ns_per_tick != 0)
+        return ns_per_tick;
+    uint64_t ticks_from = 0, ticks_to = 0, ns_from = 0, ns_to = 0;
+    reading(&ticks_from, &ns_from);
+    struct timespec pause = {.tv_nsec = 50 * 1000 * 1000};
+    nanosleep(&pause, NULL);
+    reading(&ticks_to, &ns_to);
+    ns_per_tick = (double)(ns_to - ns_from) / (double)(ticks_to - ticks_from);
+    return ns_per_tick;
+}
+
+void ticks_spin(double ns)
+{
+    uint64_t until = ticks_fenced() + (uint64_t)(ns / ticks_ns());
+    while (ticks_fenced() < until)
+        relax();
+}
