@@ -32,9 +32,9 @@ static void run_ours(size_t count)
     for (size_t i = 0; i < count; i++) {
         record.words[1] = i;
         keep(i);
-        if (!nsp__ring_reserve(&ring, RECORD_BYTES))
+        if (!nsp__ring_reserve(&ring, nsp__ring_tail(&ring), RECORD_BYTES))
             abort(); // a burst fits, and the ring was empty
-        uint64_t *to = nsp__ring_place(&ring);
+        uint64_t *to = nsp__ring_place(&ring, nsp__ring_tail(&ring));
         for (size_t word = 0; word < RECORD_BYTES / 8; word++)
             to[word] = record.words[word];
         nsp__ring_publish(&ring, nsp__ring_tail(&ring) + RECORD_BYTES);

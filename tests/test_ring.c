@@ -70,9 +70,9 @@ static uint32_t size_of(uint64_t random)
 
 static bool put(world *me, uint64_t sequence, uint32_t size)
 {
-    if (!nsp__ring_reserve(&me->ring, size))
+    if (!nsp__ring_reserve(&me->ring, nsp__ring_tail(&me->ring), size))
         return false;
-    uint64_t *at = nsp__ring_place(&me->ring), sum = 0;
+    uint64_t *at = nsp__ring_place(&me->ring, nsp__ring_tail(&me->ring)), sum = 0;
     at[0] = size | sequence << 32;
     for (uint32_t i = 1; i < size / 8 - 1; i++)
         sum += at[i] = at[0] * (i + 0x9e3779b97f4a7c15u);
@@ -194,8 +194,8 @@ static void the_tail_takes_the_largest_record(void **state)
     for (size_t i = CAPACITY + RECORD_MAX - 16; i < CAPACITY + RECORD_MAX; i++)
         assert_int_equal(me.ring.bytes[i], 0xee);
     // A reservation never lies, whatever the size.
-    assert_true(nsp__ring_reserve(&me.ring, CAPACITY - RECORD_MAX));
-    assert_false(nsp__ring_reserve(&me.ring, CAPACITY - RECORD_MAX + 8));
+    assert_true(nsp__ring_reserve(&me.ring, nsp__ring_tail(&me.ring), CAPACITY - RECORD_MAX));
+    assert_false(nsp__ring_reserve(&me.ring, nsp__ring_tail(&me.ring), CAPACITY - RECORD_MAX + 8));
     world_free(&me);
 }
 

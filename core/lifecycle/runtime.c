@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lifecycle/runtime.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,6 +32,21 @@ static const nsp_exporter *exporter_chosen(const nsp_config *config)
     return config->endpoint != NULL ? exporter_named("otlp") : NULL;
 }
 
+// While an exporter is made, its lines say what follows from them. Starts come one at a time.
+static bool creating, creation_explained;
+
+static void exporter_log(nsp_log_level level, const char *subject, const char *format, ...)
+{
+    char line[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    bool why = creating && level == NSP_LOG_ERROR;
+    creation_explained = creation_explained || why;
+    nsp__log(level, why ? "" : subject, "%s%s", line, why ? "; spans are discarded" : "");
+}
+
 // A backend that cannot be had is the user's trouble, not the engine's: it runs on, and spans are discarded and counted.
 static void exporter_create(nsp__runtime *runtime)
 {
@@ -53,17 +70,18 @@ static void exporter_create(nsp__runtime *runtime)
         .resource_values = runtime->resource.values,
         .resource_count = runtime->resource.count,
         .cancel = &runtime->cancel,
-        .log = nsp__log,
+        .log = exporter_log,
     };
     runtime->exporter_state = NULL;
-    nsp_status status = exporter->create != NULL
-                            ? exporter->create(&runtime->exporter_state, &runtime->exporter_context)
-                            : NSP_OK;
+    creating = true;
+    creation_explained = false;
+    nsp_status status = exporter->create(&runtime->exporter_state, &runtime->exporter_context);
+    creating = false;
     if (status == NSP_OK)
         runtime->exporter = exporter;
-    else
-        nsp__log(NSP_LOG_ERROR, "", "no spans are exported: exporter %s: %s: %s; they are discarded",
-                 exporter->name, nsp_status_str(status), nsp_error_detail());
+    else if (!creation_explained)
+        nsp__log(NSP_LOG_ERROR, "", "exporter %s cannot be made: %s; spans are discarded", exporter->name,
+                 nsp_status_str(status));
 }
 
 static nsp_status sender_start(nsp__runtime *runtime)
@@ -138,7 +156,7 @@ static void session_end(nsp__runtime *runtime)
 
 static void parts_free(nsp__runtime *runtime)
 {
-    if (runtime->exporter != NULL && runtime->exporter->destroy != NULL && !runtime->sender_left_behind)
+    if (runtime->exporter != NULL && !runtime->sender_left_behind)
         runtime->exporter->destroy(runtime->exporter_state);
     if (!runtime->sender_left_behind)
         free(runtime->batches);

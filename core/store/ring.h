@@ -23,14 +23,14 @@ typedef struct nsp__ring {
 // The producer's own position. It wrote it itself, so a plain look at the shared word is enough.
 static inline uint64_t nsp__ring_tail(const nsp__ring *ring)
 {
-    return __atomic_load_n(&ring->slot->published, __ATOMIC_RELAXED);
+    uint64_t tail = __atomic_load_n(&ring->slot->published, __ATOMIC_RELAXED);
+    NSP__TSAN_ACQUIRE(ring->slot); // the pages may be fresh ones: the session has ended
+    return tail;
 }
 
-// True if size bytes fit; looks at the consumer's position if need be.
-static inline bool nsp__ring_reserve(nsp__ring *ring, uint32_t size)
+// True if size bytes fit behind the tail; looks at the consumer's position if need be.
+static inline bool nsp__ring_reserve(nsp__ring *ring, uint64_t tail, uint32_t size)
 {
-    uint64_t tail = nsp__ring_tail(ring);
-    NSP__TSAN_ACQUIRE(ring->slot); // of a session that has ended: fresh pages, whoever read the old ones
     if (NSP__LIKELY(tail + size <= ring->limit))
         return true;
     // R4: acquires R3: the consumer is done reading what it released.
@@ -38,10 +38,10 @@ static inline bool nsp__ring_reserve(nsp__ring *ring, uint32_t size)
     return tail + size <= ring->limit;
 }
 
-// Where the next record goes. Valid after a successful reserve, until publish.
-static inline uint64_t *nsp__ring_place(const nsp__ring *ring)
+// Where the record at the tail goes. Valid after a successful reserve, until publish.
+static inline uint64_t *nsp__ring_place(const nsp__ring *ring, uint64_t tail)
 {
-    return (uint64_t *)(void *)(ring->bytes + (nsp__ring_tail(ring) & (ring->capacity - 1)));
+    return (uint64_t *)(void *)(ring->bytes + (tail & (ring->capacity - 1)));
 }
 
 // Hands everything before this position to the drainer.

@@ -103,18 +103,18 @@ static inline uint64_t *nsp__commit(nsp__producer *producer, nsp__frame *frame, 
     nsp__ring *ring = &producer->ring;
     nsp__slot *slot = ring->slot;
     uint32_t bytes = nsp__frame_bytes(frame);
-    if (NSP__UNLIKELY(!nsp__ring_reserve(ring, bytes + sizeof(uint64_t))))
+    uint64_t tail = nsp__ring_tail(ring);
+    if (NSP__UNLIKELY(!nsp__ring_reserve(ring, tail, bytes + sizeof(uint64_t))))
         return &slot->counters.dropped_ring_full;
     // Which position the record will end at, before it is published: so a reader after a crash can tell a published
     // record's frame from one that was not.
-    uint64_t tail = nsp__ring_tail(ring);
     __atomic_store_n(&frame->position, tail + bytes, __ATOMIC_RELAXED);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     NSP__TESTPOINT("commit: position noted");
     // Each load must be served by one store: a wider one than what was written would wait for the memory. Ids were
     // written in pairs, items in words.
     const uint64_t *from = (const uint64_t *)(const void *)&frame->record;
-    uint64_t *to = nsp__ring_place(ring);
+    uint64_t *to = nsp__ring_place(ring, tail);
     uint64_t start = from[1];
     *(nsp__pair *)&to[0] = (nsp__pair){bytes | (uint64_t)frame->record.name << 32, start};
     *(nsp__pair *)&to[2] = (nsp__pair){end > start ? end : start, from[3]};

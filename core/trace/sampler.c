@@ -159,8 +159,8 @@ static nsp__policy draft;
 static void publish(nsp__control *control)
 {
     uint32_t generation = control->policy_generation + 1;
-    if (generation == 0)
-        generation = 2; // 0 means "no session"; keeps the low bit's alternation
+    if (generation == NSP__GENERATION_NONE)
+        generation = 1; // and not 0, which means "no session"; keeps the low bit's alternation
     nsp__policy *policy = &control->policies[generation & 1];
     uint32_t known = nsp__name_count();
     draft.checksum = checksum(&draft);

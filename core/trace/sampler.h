@@ -6,6 +6,9 @@
 
 #include "trace/producer.h"
 
+// The policy's generation as a thread has it that has not copied any; the policy never has it.
+#define NSP__GENERATION_NONE UINT32_MAX
+
 // Makes the first policy of a session (generation 1).
 void nsp__sampler_begin(nsp__control *control, double rate, nsp_parent_policy parent_policy);
 

@@ -95,6 +95,18 @@ static void end_on_stack(nsp__producer *producer, nsp_span *span, nsp_ticks end)
     nsp__busy_end(producer, without_holes(top));
 }
 
+// By way of some attached thread's copy of the pool: the session's own may be changing, if one ends and another begins.
+static void release_unattached(nsp__frame *frame)
+{
+    for (uint32_t i = 0; i < NSP__THREADS_MAX; i++) {
+        const nsp__producer *producer = nsp__producer_at(i);
+        if (producer != NULL) {
+            nsp__detached_release(&producer->pool, frame);
+            return;
+        }
+    }
+}
+
 // Recording or not.
 static void end_detached(nsp__producer *producer, nsp_span *span, nsp_ticks end)
 {
@@ -112,7 +124,7 @@ static void end_detached(nsp__producer *producer, nsp_span *span, nsp_ticks end)
         nsp__frame_close(frame, NULL);
         if (recording)
             count_unattached(offsetof(nsp__control, unattached_dropped));
-        nsp__detached_release(&nsp__trace_state.pool, frame);
+        release_unattached(frame);
         return;
     }
     if (busy(producer)) {
@@ -186,27 +198,31 @@ static nsp_span *reopen(nsp__producer *producer, nsp__entry *top, nsp_span *span
     return (nsp_span *)handle;
 }
 
-// After nsp_shutdown: the span's place is given up. A root goes on in the session that there may be now.
+// After nsp_shutdown: the span's place is given up. A root of this stack goes on in the session that there may be now.
 static nsp_span *next_after_session(nsp__producer *producer, nsp_span *span, nsp_name name, nsp_ticks at)
 {
+    bool of_this_stack = find_begun(producer, span) != NULL;
     end_closed(span);
-    return producer->hot.top->current == 0 ? nsp_span_begin_at(name, at) : (nsp_span *)NSP__MUTED_CHILD;
+    return of_this_stack && producer->hot.top->current == 0 ? nsp_span_begin_at(name, at)
+                                                            : (nsp_span *)NSP__MUTED_CHILD;
 }
 
 nsp_span *nsp__next_elsewhere(nsp_span *span, nsp_name name, nsp_ticks at)
 {
     nsp_status status;
     nsp__frame *frame = nsp__frame_of(span);
-    bool detached = nsp__span_open(span) && frame->detached;
+    bool open =
+        nsp__span_open(span); // asked once: the session may end at any moment, and its pages become zero
+    bool detached = open && frame->detached;
     nsp__producer *producer = detached ? nsp__producer_attach(NULL, &status) : nsp__producer_self();
     if (producer == NULL || busy(producer)) {
         nsp__end_elsewhere(span, at);
         return (nsp_span *)NSP__MUTED_CHILD;
     }
-    if (!nsp__span_open(span) && session_over(producer))
-        return next_after_session(producer, span, name, at);
     nsp__entry *top = producer->hot.top;
-    if (!nsp__span_open(span) || (!detached && find_begun(producer, span) == NULL)) {
+    if (!open || (!detached && find_begun(producer, span) == NULL)) {
+        if (session_over(producer))
+            return next_after_session(producer, span, name, at);
         nsp__misused();
         return (nsp_span *)NSP__MUTED_CHILD;
     }
@@ -267,10 +283,9 @@ nsp_span *nsp__next_inert(nsp_span *span, nsp_name name, nsp_ticks at)
         return nsp_span_begin_at(name, at);
     }
     nsp__producer *producer = nsp__producer_self();
-    if (nsp__has_frame(span) && !nsp__span_open(span) && producer != NULL && !busy(producer) &&
-        session_over(producer))
-        return next_after_session(producer, span, name, at);
     if (!nsp__has_frame(span) || !nsp__span_open(span)) {
+        if (nsp__has_frame(span) && producer != NULL && !busy(producer) && session_over(producer))
+            return next_after_session(producer, span, name, at);
         nsp__misused();
         return (nsp_span *)NSP__MUTED_CHILD;
     }

@@ -110,8 +110,8 @@ static nsp__producer *slot_make(uint64_t ring_bytes, nsp_status *status)
             *status = NSP_ERR_FULL;
             return NULL;
         }
-    } while (!__atomic_compare_exchange_n(&trace->control->slot_count, &index, index + 1, true,
-                                          __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
+    } while (!__atomic_compare_exchange_n(&trace->control->slot_count, // S3
+                                          &index, index + 1, true, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
 
     uint64_t frames_offset = (sizeof(nsp__slot) + NSP__FRAME_ALIGN - 1) & ~(uint64_t)(NSP__FRAME_ALIGN - 1);
     uint32_t stride = frame_stride(trace->record_bytes);
@@ -156,11 +156,13 @@ static nsp__producer *slot_reuse(uint64_t ring_bytes)
         if (producer == NULL || producer->slot->ring_bytes != ring_bytes)
             continue;
         uint32_t state = __atomic_load_n(&producer->slot->state, __ATOMIC_RELAXED);
-        if (state != NSP__SLOT_CLOSED && state != NSP__SLOT_DRAINED)
-            continue;
-        // Acquires what the thread before left behind (release in thread_exit).
-        if (__atomic_compare_exchange_n(&producer->slot->state, &state, NSP__SLOT_ACTIVE, false,
-                                        __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+        bool taken = false;
+        // Acquires what the thread before left behind (release in thread_exit). Tried again where the drainer has just made a
+        // CLOSED slot a DRAINED one.
+        while ((state == NSP__SLOT_CLOSED || state == NSP__SLOT_DRAINED) && !taken)
+            taken = __atomic_compare_exchange_n(&producer->slot->state, &state, NSP__SLOT_ACTIVE, false,
+                                                __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+        if (taken)
             return producer;
     }
     return NULL;
@@ -215,7 +217,8 @@ static nsp__producer *attach(const nsp_thread_options *options, nsp_status *stat
         return NULL;
     name_slot(producer->slot, options != NULL ? options->name : NULL);
     producer->random = nsp__random_seed();
-    producer->hot.generation = 0; // the first root copies the policy
+    // Should the session end now, its generation is 0: the first root must not take that for the one that it has.
+    producer->hot.generation = NSP__GENERATION_NONE;
     // A value other than NULL is what makes the destructor run.
     if (exit_key_made)
         pthread_setspecific(exit_key, producer);

@@ -353,7 +353,11 @@ static nsp_status create(void **state, const nsp_exporter_context *context)
         mutex = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
         log_mutex = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
         if (owner != 0) {
-            forget();
+            // Left alone, not freed: the parent's sender may have been in the middle of it.
+            memory = NULL;
+            spans = NULL;
+            span_count = span_room = 0;
+            received = 0;
             line_count = 0;
             keep = true;
         }

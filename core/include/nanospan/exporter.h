@@ -142,7 +142,8 @@ typedef struct nsp_exporter {
     size_t size; // sizeof(nsp_exporter)
     const char *name;
 
-    // Makes the state of this exporter; NULL in *state is fine. Fails with a status and nsp_error_detail or a log line.
+    // Makes the state of this exporter; NULL in *state is fine. One that fails says why in one error line by context->log, and
+    // leaves nothing behind; the engine runs on and its spans are discarded.
     nsp_status (*create)(void **state, const nsp_exporter_context *context);
     void (*destroy)(void *state);
 

@@ -319,4 +319,20 @@ NSP_INLINE void nsp_span_set_status(nsp_span *span, nsp_span_status status, cons
 }
 
 NSP_END_DECLS
+
+// The commonest setters are macros as well: an unsampled span then does not even look whether the key's call site was
+// interned, which is most of what its setters would cost. The value is evaluated either way. The functions are
+// reached by (nsp_span_set_i64)(...), and by taking their address.
+#define NSP__SET(type, function, span, key, ...)                                                             \
+    (__extension__({                                                                                         \
+        nsp_span *nsp__set_span_ = (span);                                                                   \
+        type nsp__set_value_ = (__VA_ARGS__);                                                                \
+        if (nsp_span_recording(nsp__set_span_))                                                              \
+            function(nsp__set_span_, (key), nsp__set_value_);                                                \
+    }))
+#define nsp_span_set_i64(span, key, ...) NSP__SET(int64_t, (nsp_span_set_i64), span, key, __VA_ARGS__)
+#define nsp_span_set_f64(span, key, ...) NSP__SET(double, (nsp_span_set_f64), span, key, __VA_ARGS__)
+#define nsp_span_set_bool(span, key, ...) NSP__SET(bool, (nsp_span_set_bool), span, key, __VA_ARGS__)
+#define nsp_span_set_str(span, key, ...) NSP__SET(const char *, (nsp_span_set_str), span, key, __VA_ARGS__)
+
 #endif
