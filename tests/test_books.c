@@ -166,9 +166,19 @@ static void *work_some(void *argument)
     return NULL;
 }
 
+// One trace of more spans than all rings and the pool together hold, from eight threads.
+static void overfill(void)
+{
+    NSP_SPAN(root, "root of many");
+    for (int i = 0; i < 1500; i++)
+        nsp_span_end(nsp_span_begin(NSP_NAME("one of many")));
+}
+
 static void *work(void *argument)
 {
     worker *me = argument;
+    if (me->engine->stalled_at_first)
+        overfill();
     for (int quarter = 0; quarter < 4; quarter++) {
         pthread_t thread;
         if (!me->engine->short_lived) {

@@ -35,7 +35,8 @@ static const nsp_exporter *exporter_chosen(const nsp_config *config)
 // While an exporter is made, its lines say what follows from them. Starts come one at a time.
 static bool creating, creation_explained;
 
-static void exporter_log(nsp_log_level level, const char *subject, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static void exporter_log(nsp_log_level level, const char *subject,
+                                                               const char *format, ...)
 {
     char line[1024];
     va_list arguments;

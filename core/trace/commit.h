@@ -30,7 +30,7 @@ static inline nsp_ticks nsp__ticks_or_now(nsp_ticks ticks)
 // Opens a frame for a new span: all but identity and tag.
 static inline void nsp__frame_open(nsp__frame *frame, nsp_name name, nsp_ticks start)
 {
-    *(nsp__pair *)&frame->pen = (nsp__pair){frame->fresh_pen, 0};
+    *(nsp__pair *)(void *)&frame->pen = (nsp__pair){frame->fresh_pen, 0};
     frame->record.name = name;
     frame->record.start = start;
 }
@@ -69,7 +69,7 @@ static inline void nsp__record_child_of(nsp__producer *producer, nsp__record *re
         NSP__RECORD_SAMPLED | NSP__RECORD_RANDOM | NSP__RECORD_KEPT | NSP__RECORD_TRACESTATE;
     uint64_t traits = nsp__record_traits(parent);
     *(nsp__pair *)record->trace_id = *(const nsp__pair *)parent->trace_id;
-    *(nsp__pair *)&record->span_id = (nsp__pair){nsp__span_id_draw(producer), parent->span_id};
+    *(nsp__pair *)(void *)&record->span_id = (nsp__pair){nsp__span_id_draw(producer), parent->span_id};
     record->local_root_id = parent->local_root_id;
     nsp__record_set_traits(record, traits & inherited, (uint32_t)(traits >> 32));
 }
@@ -78,7 +78,7 @@ static inline void nsp__record_child_of(nsp__producer *producer, nsp__record *re
 static inline void nsp__record_root(nsp__producer *producer, nsp__record *record, uint32_t name_class)
 {
     uint64_t id = nsp__span_id_draw(producer);
-    *(nsp__pair *)&record->span_id = (nsp__pair){id, 0};
+    *(nsp__pair *)(void *)&record->span_id = (nsp__pair){id, 0};
     record->local_root_id = id;
     nsp__record_set_traits(record, NSP__RECORD_SAMPLED | NSP__RECORD_RANDOM | NSP__RECORD_KEPT,
                            producer->threshold_codes[name_class]);
@@ -116,10 +116,10 @@ static inline uint64_t *nsp__commit(nsp__producer *producer, nsp__frame *frame, 
     const uint64_t *from = (const uint64_t *)(const void *)&frame->record;
     uint64_t *to = nsp__ring_place(ring, tail);
     uint64_t start = from[1];
-    *(nsp__pair *)&to[0] = (nsp__pair){bytes | (uint64_t)frame->record.name << 32, start};
-    *(nsp__pair *)&to[2] = (nsp__pair){end > start ? end : start, from[3]};
-    *(nsp__pair *)&to[4] = *(const nsp__pair *)&from[4];
-    *(nsp__pair *)&to[6] = *(const nsp__pair *)&from[6];
+    *(nsp__pair *)(void *)&to[0] = (nsp__pair){bytes | (uint64_t)frame->record.name << 32, start};
+    *(nsp__pair *)(void *)&to[2] = (nsp__pair){end > start ? end : start, from[3]};
+    *(nsp__pair *)(void *)&to[4] = *(const nsp__pair *)(const void *)&from[4];
+    *(nsp__pair *)(void *)&to[6] = *(const nsp__pair *)(const void *)&from[6];
     to[8] = from[8];
     // Two words a step: the last may go one beyond the record, for which reserve left room.
     const uint64_t *stop = (const uint64_t *)(const void *)((const char *)from + bytes);
@@ -140,7 +140,7 @@ static inline void nsp__frame_close(nsp__frame *frame, uint64_t *outcome)
     __atomic_store_n(&frame->tag, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&frame->position, 0, __ATOMIC_RELEASE);
 #else
-    *(nsp__pair *)&frame->tag = (nsp__pair){0, 0}; // tag and position
+    *(nsp__pair *)(void *)&frame->tag = (nsp__pair){0, 0}; // tag and position
 #endif
     if (outcome != NULL)
         nsp__count(outcome);

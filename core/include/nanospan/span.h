@@ -226,7 +226,7 @@ NSP_API void nsp_span_context(const nsp_span *span, nsp_context *out);
 // Declares `nsp_span *variable` and begins the span; it ends with the enclosing block, however that is left (a longjmp
 // excepted).
 #define NSP_SPAN(variable, literal)                                                                          \
-    nsp_span *variable __attribute__((cleanup(nsp__span_cleanup))) = nsp_span_begin(NSP_NAME(literal))
+    nsp_span *variable __attribute__((unused, cleanup(nsp__span_cleanup))) = nsp_span_begin(NSP_NAME(literal))
 
 #endif
 NSP_END_DECLS
