@@ -231,6 +231,27 @@ static void what_does_not_fit_is_cut(void **state)
     free(numbers);
 }
 
+static void an_array_ends_with_the_element_that_is_cut(void **state)
+{
+    (void)state;
+    // Four bytes a character, and fronts of several lengths, so that up to three bytes are left behind the cut.
+    static char text[8001];
+    for (size_t i = 0; i < 8000; i += 4)
+        memcpy(text + i, "\xf0\x9f\x93\x88", 4);
+    for (size_t front = 0; front < 8; front++) {
+        const char *const texts[] = {&"fronttext"[front], text, "", "b"};
+        nsp_span *span = nsp_span_begin(NSP_NAME("span"));
+        nsp_span_set_strs(span, NSP_KEY("k"), texts, 4);
+        nsp_span_end(span);
+    }
+    capture_settle();
+    for (size_t front = 0; front < 8; front++) {
+        const captured_attribute *k = captured_attribute_of(capture_at(front), "k");
+        assert_int_equal(k->count, 2);
+        assert_int_equal((strlen(k->text) - strlen("[fronttext,]") + front) % 4, 0);
+    }
+}
+
 static void a_full_record_drops_and_counts_and_the_span_is_whole(void **state)
 {
     (void)state;
@@ -534,6 +555,7 @@ int main(void)
         TEST(texts_of_every_short_length_are_whole),
         TEST(the_caller_may_change_a_value_at_once),
         TEST(what_does_not_fit_is_cut),
+        TEST(an_array_ends_with_the_element_that_is_cut),
         TEST(a_full_record_drops_and_counts_and_the_span_is_whole),
         TEST(every_fill_of_the_smallest_record_is_whole),
         TEST(limits_drop_and_count),

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/testpoint.h"
 #include "store/threshold.h"
 #include "support/capture.h"
 #include "trace/producer.h"
@@ -323,6 +324,24 @@ static void patterns_match_as_a_shell_does(void **state)
 
 // ---- many at once ----
 
+#ifdef NSP_TESTPOINTS
+static void intern_now(const char *point)
+{
+    if (strcmp(point, "policy: before it is published") == 0)
+        name_of("a name of this very moment");
+}
+
+static void a_name_made_while_a_policy_is_published_gets_its_class(void **state)
+{
+    (void)state;
+    nsp__testpoint_hook = intern_now;
+    nsp_status status = nsp_sampler_set_rule("* of this very moment", 0);
+    nsp__testpoint_hook = NULL;
+    assert_int_equal(status, NSP_OK);
+    assert_false(recorded("a name of this very moment"));
+}
+#endif
+
 static bool stop;
 
 static void *begin_roots(void *argument)
@@ -389,6 +408,9 @@ int main(void)
         TEST(there_are_63_rules),
         TEST(a_pattern_has_1_to_95_bytes),
         TEST(patterns_match_as_a_shell_does),
+#ifdef NSP_TESTPOINTS
+        TEST(a_name_made_while_a_policy_is_published_gets_its_class),
+#endif
         TEST(rules_change_while_names_and_roots_are_made),
     };
     return cmocka_run_group_tests_name("sampler", tests, NULL, NULL);

@@ -190,6 +190,7 @@ static void begin_stepping(double rate, void (*body)(void))
     config.sample_rate = rate;
     config.record_bytes = 32768;
     config.attribute_count_limit = 4096;
+    config.ring_bytes = 16 << 20; // the whole run fits, however late the collector comes
     capture_start(&config);
     assert_int_equal(nsp_thread_attach(NULL), NSP_OK);
     handler_body = body;

@@ -192,9 +192,9 @@ static bool drain_ring(nsp__collector *collector, ring_walk *walk, struct nsp__c
     return result != NO_BATCH;
 }
 
-static void discard_ring(nsp__collector *collector, ring_walk *walk)
+static void discard_ring(nsp__collector *collector, ring_walk *walk, size_t *budget)
 {
-    while (walk->at != walk->end) {
+    while (walk->at != walk->end && *budget != 0) {
         const nsp__record *record = record_at(walk);
         if (record == NULL) {
             give_up(collector, walk);
@@ -203,6 +203,7 @@ static void discard_ring(nsp__collector *collector, ring_walk *walk)
         walk->at += record->bytes;
         walk->records++;
         walk->discarded++;
+        --*budget;
     }
     release(collector, walk);
 }
@@ -274,7 +275,7 @@ static bool pass(nsp__collector *collector, size_t *budget)
         if (fill > collector->fill)
             collector->fill = fill;
         if (walk.at != walk.end && collector->exporter == NULL)
-            discard_ring(collector, &walk);
+            discard_ring(collector, &walk, budget);
         else if (walk.at != walk.end && room)
             room = drain_ring(collector, &walk, &segment, budget);
         if (NSP__UNLIKELY(collector->damaged[i]))
@@ -483,6 +484,7 @@ uint64_t nsp__collector_discard_rest(nsp__collector *collector)
         collector->current->header->state = NSP__BATCH_EMPTY;
         collector->current = NULL;
     }
+    size_t all = SIZE_MAX;
     uint32_t count = __atomic_load_n(&control->slot_count, __ATOMIC_ACQUIRE); // S4
     for (uint32_t i = 0; i < count; i++) {
         nsp__producer *producer = nsp__producer_at(i);
@@ -491,7 +493,7 @@ uint64_t nsp__collector_discard_rest(nsp__collector *collector)
         uint64_t consumed = producer->slot->consumed;
         uint64_t published = __atomic_load_n(&producer->slot->published, __ATOMIC_ACQUIRE); // R2
         ring_walk walk = {producer, producer->slot, consumed, published, 0, 0, consumed};
-        discard_ring(collector, &walk);
+        discard_ring(collector, &walk, &all);
         if (collector->damaged[i])
             count_lost(collector, &walk);
     }

@@ -38,7 +38,7 @@ static bool hooks_made;
 static void runtime_drop(void)
 {
     // A sender that was left behind (a blocked name server) still uses its session's parts: they are never freed.
-    if (runtime != NULL && !runtime->sender_left_behind) {
+    if (runtime != NULL && !runtime->sender_left_behind && !runtime->attach_left_behind) {
         nsp__config_free(&runtime->config);
         free(runtime);
     }

@@ -150,8 +150,10 @@ static void name_added(nsp_name name, const char *text, size_t length)
 static void session_end(nsp__runtime *runtime)
 {
     nsp__clock_set_active(NULL);
-    nsp__trace_end();
-    nsp__session_destroy(&runtime->session);
+    if (!runtime->attach_left_behind) {
+        nsp__trace_end();
+        nsp__session_destroy(&runtime->session);
+    }
     __atomic_store_n(&nsp__trace_state.control, NULL, __ATOMIC_RELEASE);
 }
 
@@ -212,7 +214,7 @@ bool nsp__runtime_stop(nsp__runtime *runtime, uint64_t deadline_ns)
     nsp__sampler_lock();
     __atomic_store_n(&runtime->session.control->policy_generation, 0, __ATOMIC_RELEASE);
     nsp__sampler_unlock();
-    nsp__trace_quiesce();
+    runtime->attach_left_behind = !nsp__trace_quiesce(100);
     nsp__collector_flush(&runtime->collector, deadline_ns, &never);
     nsp__collector_stop(&runtime->collector);
     nsp__sender *sender = runtime->sender;
@@ -224,9 +226,10 @@ bool nsp__runtime_stop(nsp__runtime *runtime, uint64_t deadline_ns)
     return sent && !(wanted && discarded != 0);
 }
 
-// Threads that go on tracing during a shutdown may commit records that nobody drains any more, and be in the middle of
-// beginning or ending spans: those will never be sent either.
-static void close_books(nsp_stats *books)
+// Threads that go on tracing during a shutdown commit records that nobody drains any more, and are in the middle of
+// beginning and ending spans: those will never be sent either. Only then: books at rest are left as they were counted, so
+// that they show it if something is wrong.
+static void close_moving_books(nsp_stats *books)
 {
     books->discarded += books->in_rings;
     books->in_rings = 0;
@@ -236,8 +239,12 @@ static void close_books(nsp_stats *books)
 
 void nsp__runtime_end(nsp__runtime *runtime, nsp_stats *final_books)
 {
+    nsp_stats before;
+    nsp__stats_read(&before, &runtime->session);
     nsp__stats_read(final_books, &runtime->session);
-    close_books(final_books);
+    if (before.attempted != final_books->attempted || before.open != final_books->open ||
+        final_books->in_rings != 0)
+        close_moving_books(final_books);
     nsp__sampler_lock();
     session_end(runtime);
     nsp__sampler_unlock();

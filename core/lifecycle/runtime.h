@@ -23,6 +23,7 @@ typedef struct nsp__runtime {
     nsp__collector collector;
     int cancel; // stops a running send
     bool sender_left_behind;
+    bool attach_left_behind; // a thread is still attaching to the session
 } nsp__runtime;
 
 // Builds a session from runtime->config and starts it. On failure everything is undone but the configuration.

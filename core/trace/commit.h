@@ -36,10 +36,11 @@ static inline void nsp__frame_open(nsp__frame *frame, nsp_name name, nsp_ticks s
 }
 
 // Gives the frame its tag: from here on a reader after a crash takes the span for open.
-// `stamp` differs from one span to the next; seven bits of it tell their handles apart.
+// `stamp` counts the thread's spans; seven bits of it tell their handles apart. The upper ones are folded in, so that a
+// thread whose traces all have 128 spans does not give each root the same handle.
 static inline uintptr_t nsp__frame_publish(nsp__frame *frame, uint64_t stamp, uintptr_t recording)
 {
-    uint32_t tag = ((uint32_t)stamp << 1 & 0xfe) | (uint32_t)recording;
+    uint32_t tag = ((uint32_t)(stamp ^ stamp >> 7) << 1 & 0xfe) | (uint32_t)recording;
     if (tag == 0) // only without NSP__RECORDING; 0 says that the frame is closed
         tag = 2;
     __atomic_store_n(&frame->tag, tag,

@@ -115,7 +115,8 @@ static inline nsp__frame *nsp__detached_frame(const nsp__detached_pool *pool, ui
 // Starts on a session: no producers yet. Called with tracing inactive.
 void nsp__trace_begin(nsp__session *session, const nsp_config *config);
 // Tracing was made inactive: waits for the threads that are attaching at this moment (milliseconds at most).
-void nsp__trace_quiesce(void);
+// False if one of them takes longer (it may have been stopped by a debugger): its session must then stay.
+bool nsp__trace_quiesce(uint32_t milliseconds);
 // Ends it: retires all slots. Threads notice at their next root.
 void nsp__trace_end(void);
 // In the child of a fork: forgets everything of the parent's.

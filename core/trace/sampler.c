@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/testpoint.h"
 #include "store/name.h"
 #include "store/threshold.h"
 
@@ -175,6 +176,7 @@ static void publish(nsp__control *control)
     for (uint32_t i = 0; i < NSP_NAME_MAX; i++)
         __atomic_store_n(&policy->classes[i], draft.classes[i], __ATOMIC_RELAXED);
     policy->checksum = draft.checksum;
+    NSP__TESTPOINT("policy: before it is published");
     // N2: releases the policy to the threads' N1.
     __atomic_store_n(&control->policy_generation, generation, __ATOMIC_RELEASE);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);

@@ -378,11 +378,16 @@ void nsp__trace_begin(nsp__session *session, const nsp_config *config)
     }
 }
 
-void nsp__trace_quiesce(void)
+bool nsp__trace_quiesce(uint32_t milliseconds)
 {
     const struct timespec pause = {0, 100 * 1000};
-    while (__atomic_load_n(&nsp__trace_state.attaching, __ATOMIC_SEQ_CST) != 0)
+    for (uint32_t tries = milliseconds * 10;; tries--) {
+        if (__atomic_load_n(&nsp__trace_state.attaching, __ATOMIC_SEQ_CST) == 0)
+            return true;
+        if (tries == 0)
+            return false;
         nanosleep(&pause, NULL);
+    }
 }
 
 void nsp__trace_end(void)
