@@ -12,6 +12,13 @@
 #include <string.h>
 
 #include "support/capture.h"
+#include "trace/producer.h"
+
+static size_t place_of(const nsp_span *span)
+{
+    const nsp__detached_pool *pool = &nsp__trace_state.pool;
+    return (size_t)((uintptr_t)nsp__frame_of(span) - (uintptr_t)pool->frames) / pool->stride;
+}
 
 static int begin_with_pool(uint32_t detached_spans)
 {
@@ -377,6 +384,85 @@ static void a_pool_that_is_used_up_drops_and_counts(void **state)
     assert_int_equal(stats.misused, 0);
 }
 
+enum { WHOLE_POOL = 64 };
+
+static void *open_and_end_the_whole_pool(void *recorded)
+{
+    nsp_span *spans[WHOLE_POOL];
+    for (size_t i = 0; i < WHOLE_POOL; i++) {
+        spans[i] = nsp_span_begin_detached(NSP_NAME("span"), NULL);
+        *(size_t *)recorded += nsp_span_recording(spans[i]);
+    }
+    for (size_t i = 0; i < WHOLE_POOL; i++)
+        nsp_span_end(spans[i]);
+    return NULL;
+}
+
+static void places_go_to_the_thread_that_needs_them(void **state)
+{
+    (void)state;
+    size_t here = 0, there = 0;
+    // Each time the whole pool belongs to the other thread, and all of it is free.
+    for (int round = 0; round < 5; round++) {
+        open_and_end_the_whole_pool(&here);
+        on_a_thread(open_and_end_the_whole_pool, &there);
+    }
+    assert_int_equal(here, 5 * WHOLE_POOL);
+    assert_int_equal(there, 5 * WHOLE_POOL);
+    capture_settle();
+    assert_int_equal(capture_balance().dropped, 0);
+}
+
+static bool places_taken[64];
+static nsp_span *in_use[4][16];
+
+// A parent, so that no root is refused where the rings fill.
+static nsp_context trace;
+static nsp_span_options in_a_trace = NSP_SPAN_OPTIONS_INIT;
+
+// Whoever holds a frame must be alone in it.
+static void *grab_and_give_back(void *argument)
+{
+    size_t me = (size_t)argument;
+    for (int round = 0; round < 2000; round++) {
+        size_t count = 1 + (size_t)(round * 7 + (int)me) % 16;
+        for (size_t i = 0; i < count; i++) {
+            in_use[me][i] = nsp_span_begin_detached(NSP_NAME("span"), &in_a_trace);
+            if (!nsp_span_recording(in_use[me][i]))
+                continue;
+            size_t place = place_of(in_use[me][i]);
+            assert_false(__atomic_exchange_n(&places_taken[place], true, __ATOMIC_RELAXED));
+        }
+        for (size_t i = 0; i < count; i++) {
+            if (nsp_span_recording(in_use[me][i]))
+                __atomic_store_n(&places_taken[place_of(in_use[me][i])], false, __ATOMIC_RELAXED);
+            nsp_span_end(in_use[me][i]);
+        }
+    }
+    return NULL;
+}
+
+static void no_place_is_handed_out_twice(void **state)
+{
+    (void)state;
+    capture_keep(false);
+    nsp_context_parse(&trace, "00-0102030405060708090a0b0c0d0e0f10-0102030405060708-01", NULL);
+    trace.remote = false;
+    in_a_trace.parent = &trace;
+    pthread_t threads[4];
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, grab_and_give_back, (void *)i), 0);
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    // None was lost on the way.
+    capture_settle();
+    size_t all = 0;
+    open_and_end_the_whole_pool(&all);
+    assert_int_equal(all, WHOLE_POOL);
+    capture_settle();
+    capture_balance();
+}
+
 static void without_a_pool_detached_spans_are_dropped(void **state)
 {
     (void)state;
@@ -455,6 +541,8 @@ int main(void)
         TEST(a_span_goes_from_thread_to_thread),
         TEST(spans_outlive_the_thread_that_began_them),
         TEST(a_pool_that_is_used_up_drops_and_counts),
+        TEST(places_go_to_the_thread_that_needs_them),
+        TEST(no_place_is_handed_out_twice),
         TEST(without_a_pool_detached_spans_are_dropped),
         TEST(many_spans_change_hands),
     };

@@ -171,8 +171,10 @@ static void a_forked_child_can_log(void **state)
     for (int i = 0; i < 200; i++) {
         nsp__log_fork_prepare();
         pid_t child = fork();
-        nsp__log_fork_done();
-        if (child == 0) {
+        if (child != 0)
+            nsp__log_fork_parent();
+        else {
+            nsp__log_fork_child();
             alarm(20);
             int before = received.count;
             nsp__log(NSP_LOG_INFO, "", "from the child");

@@ -35,8 +35,8 @@ static void the_sequence_is_that_of_the_formula(void **state)
     (void)state;
     uint64_t random = 1234567;
     const uint64_t expected[] = {UINT64_C(1039220411907061708), UINT64_C(7824934774743837796),
-                                  UINT64_C(15045726798686391609), UINT64_C(11897712078968232033),
-                                  UINT64_C(16181740736517372213)};
+                                 UINT64_C(15045726798686391609), UINT64_C(11897712078968232033),
+                                 UINT64_C(16181740736517372213)};
     for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++)
         assert_true(nsp__random_next(&random) == expected[i]);
 }

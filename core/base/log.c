@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,11 +15,18 @@
 
 enum { LINE_SIZE = 1024, DETAIL_SIZE = 256 };
 
-// The lock is held during the callback too: that is what makes it one call at a time.
+// How long a line waits for another thread's call to end before it is dropped; a fork waits twice as long.
+static const uint64_t patience_ns = 50 * 1000 * 1000;
+
+// Never held during a call of the sink, so that one that hangs holds up nobody but its own thread.
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static nsp_log_fn sink;              // under the lock
-static void *sink_context;           // under the lock
-static nsp__log_limit limit;         // under the lock
+static pthread_cond_t idle = PTHREAD_COND_INITIALIZER;
+static bool busy;     // under the lock, as all below: a thread is calling the sink
+static bool hanging;  // somebody waited for that call in vain: the next ones do not wait
+static uint64_t lost; // lines dropped since the last one that was written
+static nsp_log_fn sink;
+static void *sink_context;
+static nsp__log_limit limit;
 static int threshold = NSP_LOG_INFO; // written under the lock, read without it
 
 // Set while this thread is inside the callback: a callback that calls us must not deadlock.
@@ -27,11 +35,31 @@ static __thread char detail[DETAIL_SIZE];
 
 static const char *const level_names[] = {"none", "error", "warn", "info", "debug"};
 
+static uint64_t now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * UINT64_C(1000000000) + (uint64_t)time.tv_nsec;
+}
+
+// With the lock held: waits for a call that is under way, at most so long. True if there is none now.
+static bool wait_until_idle(uint64_t wait_ns)
+{
+    uint64_t until_ns = now() + wait_ns;
+    const struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000u),
+                                   .tv_nsec = (long)(until_ns % 1000000000u)};
+    while (busy && !hanging)
+        if (pthread_cond_clockwait(&idle, &lock, CLOCK_MONOTONIC, &until) == ETIMEDOUT)
+            hanging = busy;
+    return !busy;
+}
+
 void nsp__log_configure(nsp_log_level level, nsp_log_fn fn, void *context)
 {
     if (in_callback)
         return;
     pthread_mutex_lock(&lock);
+    wait_until_idle(patience_ns); // the old callback is not called once this returns, unless it hangs
     sink = fn;
     sink_context = context;
     __atomic_store_n(&threshold, (int)level, __ATOMIC_RELAXED);
@@ -59,22 +87,37 @@ __attribute__((format(printf, 3, 0))) static size_t format_line(char *line, size
     return length;
 }
 
-// One write, so that lines of several threads or processes do not mix.
-static void write_to_stderr(nsp_log_level level, const char *line)
+// One write, so that lines of several threads or processes do not mix. False if it would block, or nobody reads.
+static bool write_to_stderr(nsp_log_level level, const char *line)
 {
+    struct pollfd room = {.fd = STDERR_FILENO, .events = POLLOUT};
+    if (poll(&room, 1, 0) != 1 || room.revents != POLLOUT)
+        return false;
     char text[LINE_SIZE + 64];
     int length = snprintf(text, sizeof text, "nanospan: %s: %s\n", level_names[level], line);
     ssize_t written;
     do
         written = write(STDERR_FILENO, text, (size_t)length);
     while (written < 0 && errno == EINTR);
+    return written >= 0;
 }
 
-static uint64_t now(void)
+// Calls the sink, as the only thread, with the lock released meanwhile. False if the line did not get out.
+static bool call_sink(nsp_log_level level, const char *line)
 {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * UINT64_C(1000000000) + (uint64_t)time.tv_nsec;
+    nsp_log_fn fn = sink;
+    void *context = sink_context;
+    bool written = true;
+    busy = in_callback = true;
+    pthread_mutex_unlock(&lock);
+    if (fn)
+        fn(context, level, line);
+    else
+        written = write_to_stderr(level, line);
+    pthread_mutex_lock(&lock);
+    busy = hanging = in_callback = false;
+    pthread_cond_signal(&idle);
+    return written;
 }
 
 void nsp__log(nsp_log_level level, const char *subject, const char *format, ...)
@@ -92,18 +135,23 @@ void nsp__log(nsp_log_level level, const char *subject, const char *format, ...)
 
     pthread_mutex_lock(&lock);
     uint64_t held_back;
-    if (nsp__log_limit_admit(&limit, subject, now(), &held_back)) {
+    if (!wait_until_idle(patience_ns)) {
+        lost++;
+    } else if (nsp__log_limit_admit(&limit, subject, now(), &held_back)) {
+        held_back += lost;
+        lost = 0;
         if (held_back)
             snprintf(line + length, sizeof line - length, " (%" PRIu64 " more)", held_back);
-        in_callback = true;
-        if (sink)
-            sink(sink_context, level, line);
-        else
-            write_to_stderr(level, line);
-        in_callback = false;
+        if (!call_sink(level, line))
+            lost += held_back + 1;
     }
     pthread_mutex_unlock(&lock);
     errno = saved_errno;
+}
+
+bool nsp__log_in_callback(void)
+{
+    return in_callback;
 }
 
 nsp_status nsp__fail(nsp_status status, const char *format, ...)
@@ -128,13 +176,21 @@ const char *nsp_error_detail(void)
 
 void nsp__log_fork_prepare(void)
 {
-    // A callback that forks holds the lock already.
+    pthread_mutex_lock(&lock);
     if (!in_callback)
-        pthread_mutex_lock(&lock);
+        wait_until_idle(2 * patience_ns);
 }
 
-void nsp__log_fork_done(void)
+void nsp__log_fork_parent(void)
 {
-    if (!in_callback)
-        pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&lock);
+}
+
+void nsp__log_fork_child(void)
+{
+    // A thread that was inside the callback is not here; nor are those that waited for it.
+    busy = in_callback;
+    hanging = false;
+    pthread_cond_init(&idle, NULL);
+    pthread_mutex_unlock(&lock);
 }

@@ -12,15 +12,21 @@ void nsp__log_configure(nsp_log_level level, nsp_log_fn fn, void *context);
 
 // Writes one line, never from the hot path. subject: a short literal, the unit of rate limiting ("" for none: every
 // line). At most 1 line a subject in 10 seconds after a burst of 5; what was held back is counted in the next one
-// ("(12 more)"). Thread safe; not signal safe. Never blocks on anything but the callback.
+// ("(12 more)"). Thread safe; not signal safe. Blocks on nothing but the callback: while another thread is inside it, 50 ms
+// at most, and a line that found no room in standard error is dropped and counted too. Call it with no lock held that
+// another thread may want: the callback is the application's.
 void nsp__log(nsp_log_level level, const char *subject, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 // Remembers the detail of a failing cold call for nsp_error_detail and returns the status: `return nsp__fail(...)`.
 nsp_status nsp__fail(nsp_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-// Around fork: no thread holds the log's lock while the process is copied.
+// True on a thread that is inside the callback.
+bool nsp__log_in_callback(void);
+
+// Around fork: the process is not copied while a line is written, unless that takes longer than 100 ms.
 void nsp__log_fork_prepare(void);
-void nsp__log_fork_done(void);
+void nsp__log_fork_parent(void);
+void nsp__log_fork_child(void);
 
 #endif

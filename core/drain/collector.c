@@ -264,7 +264,10 @@ static bool pass(nsp__collector *collector, size_t *budget)
     struct nsp__clock_segment segment;
     nsp__clock_segment_at(&control->clock, nsp_now(), &segment);
     collector->fill = 0;
-    for (uint32_t i = 0; i < count && *budget != 0; i++) {
+    // From another ring each time: where the budget or the pool runs out, no ring is always the last.
+    uint32_t first = count != 0 ? collector->first++ % count : 0;
+    for (uint32_t turn = 0; turn < count && *budget != 0; turn++) {
+        uint32_t i = (first + turn) % count;
         nsp__producer *producer = nsp__producer_at(i);
         if (producer == NULL)
             continue;

@@ -23,6 +23,7 @@ typedef struct nsp__collector {
     // Below: guarded by drain.
     nsp__batch *current; // being filled, or NULL
     uint64_t sequence;   // of the last batch closed
+    uint32_t first;      // where the next pass begins
     uint64_t *snapshot;  // published positions, one a thread slot
     bool *damaged;       // by thread slot: a record was damaged, so what was drained is counted anew
     uint32_t reported_generation;

@@ -28,10 +28,11 @@ typedef enum state { NONE, RUNNING, STOPPING, DISABLED, FORKED } state;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t users_gone = PTHREAD_COND_INITIALIZER;
 static state current;
-static nsp__runtime *runtime; // in all states but NONE; a new one for each session
-static unsigned users;        // calls of flush and do_work under way
-static bool stopping;         // makes them return
-static nsp_stats last_books;  // of the last session that was shut down
+static nsp__runtime *runtime;   // in all states but NONE; a new one for each session
+static unsigned users;          // calls of flush and do_work under way
+static __thread unsigned using; // such calls by this thread
+static bool stopping;           // makes them return
+static nsp_stats last_books;    // of the last session that was shut down
 static bool hooks_made;
 
 // With the mutex held.
@@ -87,6 +88,9 @@ static bool session_wanted(void)
 
 static void at_exit(void)
 {
+    // The thread that a shutdown would wait for is this one.
+    if (nsp__log_in_callback() || using)
+        return;
     // Not for ever: exit may have been called from within a call of ours, a log callback say, by the thread that holds it.
     struct timespec limit;
     clock_gettime(CLOCK_REALTIME, &limit);
@@ -94,10 +98,15 @@ static void at_exit(void)
     if (pthread_mutex_timedlock(&mutex, &limit) != 0)
         return;
     bool running = current == RUNNING;
-    uint64_t timeout_ns = running ? runtime->config.exit_timeout_ns : 0;
+    uint64_t timeout_ns = running || current == STOPPING ? runtime->config.exit_timeout_ns : 0;
     pthread_mutex_unlock(&mutex);
     if (running)
         nsp_shutdown(timeout_ns);
+    // Another thread's shutdown under way may use what the exit handlers take away: it gets the same time to end.
+    const struct timespec pause = {0, 1000 * 1000};
+    uint64_t deadline_ns = deadline_in(timeout_ns);
+    while (__atomic_load_n(&current, __ATOMIC_ACQUIRE) == STOPPING && nsp__monotonic_ns() < deadline_ns)
+        nanosleep(&pause, NULL);
 }
 
 static void fork_prepare(void)
@@ -109,21 +118,27 @@ static void fork_prepare(void)
 
 static void fork_parent(void)
 {
-    nsp__log_fork_done();
+    nsp__log_fork_parent();
     nsp__sampler_unlock();
     pthread_mutex_unlock(&mutex);
 }
 
 static void fork_child(void)
 {
-    nsp__log_fork_done();
+    nsp__log_fork_child();
     nsp__sampler_unlock();
     // First of all, so that no handle of the parent's leads to an unmapped page.
     nsp__mappings_replace_after_fork();
     if (current == RUNNING || current == STOPPING) {
         nsp__runtime_abandon(runtime);
         users = 0;
+        using = 0;
         stopping = false;
+        if (current == RUNNING) {
+            // Its books begin empty: those of an earlier session are the parent's.
+            memset(&last_books, 0, sizeof last_books);
+            last_books.size = sizeof last_books;
+        }
         if (current == STOPPING)
             runtime_drop();
         current = current == RUNNING ? FORKED : NONE;
@@ -191,6 +206,7 @@ static bool use(void)
     pthread_mutex_lock(&mutex);
     bool running = current == RUNNING;
     users += running;
+    using += running;
     pthread_mutex_unlock(&mutex);
     return running;
 }
@@ -198,6 +214,7 @@ static bool use(void)
 static void leave(void)
 {
     pthread_mutex_lock(&mutex);
+    using --;
     if (--users == 0)
         pthread_cond_broadcast(&users_gone);
     pthread_mutex_unlock(&mutex);

@@ -150,10 +150,10 @@ static void name_added(nsp_name name, const char *text, size_t length)
 static void session_end(nsp__runtime *runtime)
 {
     nsp__clock_set_active(NULL);
-    if (!runtime->attach_left_behind) {
-        nsp__trace_end();
-        nsp__session_destroy(&runtime->session);
-    }
+    if (runtime->attach_left_behind)
+        return; // that thread goes on in the session it knows; there will be no new one before it is done
+    nsp__trace_end();
+    nsp__session_destroy(&runtime->session);
     __atomic_store_n(&nsp__trace_state.control, NULL, __ATOMIC_RELEASE);
 }
 
@@ -174,6 +174,8 @@ static void parts_free(nsp__runtime *runtime)
 nsp_status nsp__runtime_start(nsp__runtime *runtime)
 {
     const nsp_config *config = &runtime->config;
+    if (!nsp__trace_quiesce(100))
+        return nsp__fail(NSP_ERR_SYSTEM, "a thread is still attaching to the session before this one");
     nsp_status status = nsp__resource_build(&runtime->resource, config);
     if (status != NSP_OK)
         return status;
@@ -241,8 +243,9 @@ void nsp__runtime_end(nsp__runtime *runtime, nsp_stats *final_books)
 {
     nsp_stats before;
     nsp__stats_read(&before, &runtime->session);
+    bool moving = nsp__trace_moving();
     nsp__stats_read(final_books, &runtime->session);
-    if (before.attempted != final_books->attempted || before.open != final_books->open ||
+    if (moving || before.attempted != final_books->attempted || before.open != final_books->open ||
         final_books->in_rings != 0)
         close_moving_books(final_books);
     nsp__sampler_lock();

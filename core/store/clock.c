@@ -10,7 +10,7 @@
 
 static uint64_t read_published(const nsp__clock *clock)
 {
-    return __atomic_load_n(&clock->published, __ATOMIC_ACQUIRE); // R0: with W2, the knots that it announces
+    return __atomic_load_n(&clock->published, __ATOMIC_ACQUIRE); // CR0: with CW2, the knots that it announces
 }
 
 static const nsp__clock_knot *slot_of(const nsp__clock *clock, uint32_t number)
@@ -18,7 +18,7 @@ static const nsp__clock_knot *slot_of(const nsp__clock *clock, uint32_t number)
     return &clock->knots[number % NSP__CLOCK_KNOTS];
 }
 
-// R1: each field is acquired, so that R2 below is not read before it; with W1 and W0: who sees a field of the slot's next
+// CR1: each field is acquired, so that CR2 below is not read before it; with CW1 and CW0: who sees a field of the slot's next
 // use sees there that the slot was withdrawn.
 static uint64_t read_field(const uint64_t *field)
 {
@@ -38,7 +38,7 @@ static nsp__clock_knot read_knot(const nsp__clock *clock, uint32_t number)
     };
 }
 
-// R2: what was read from the knots since R0 is whole if the lowest of them has not been withdrawn by now.
+// CR2: what was read from the knots since CR0 is whole if the lowest of them has not been withdrawn by now.
 static bool still_published(const nsp__clock *clock, uint32_t number)
 {
     return (int32_t)(number - FIRST(__atomic_load_n(&clock->published, __ATOMIC_ACQUIRE))) >= 0;
@@ -165,7 +165,7 @@ static const nsp__clock *active_clock;
 static const nsp__clock *own_clock(void)
 {
     static nsp__clock *own;
-    nsp__clock *found = __atomic_load_n(&own, __ATOMIC_ACQUIRE); // O1: with O0
+    nsp__clock *found = __atomic_load_n(&own, __ATOMIC_ACQUIRE); // CO1: with CO0
     if (found)
         return found;
     nsp__clock *made = mmap(NULL, sizeof *made, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
@@ -173,7 +173,7 @@ static const nsp__clock *own_clock(void)
     if (made == MAP_FAILED)
         return NULL;
     nsp__clock_calibrate(made);
-    // O0: with O1, who sees the clock sees it calibrated.
+    // CO0: with CO1, who sees the clock sees it calibrated.
     if (__atomic_compare_exchange_n(&own, &found, made, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
         return made;
     munmap(made, sizeof *made);
@@ -183,12 +183,12 @@ static const nsp__clock *own_clock(void)
 void nsp__clock_set_active(const nsp__clock *clock)
 {
     __atomic_store_n(&active_clock, clock,
-                     __ATOMIC_RELEASE); // A0: with A1, who sees the clock sees it calibrated
+                     __ATOMIC_RELEASE); // CA0: with CA1, who sees the clock sees it calibrated
 }
 
 static const nsp__clock *current_clock(void)
 {
-    const nsp__clock *clock = __atomic_load_n(&active_clock, __ATOMIC_ACQUIRE); // A1: with A0
+    const nsp__clock *clock = __atomic_load_n(&active_clock, __ATOMIC_ACQUIRE); // CA1: with CA0
     return NSP__LIKELY(clock != NULL) ? clock : own_clock();
 }
 

@@ -66,10 +66,10 @@ static void stage_knot(nsp__clock *clock, const nsp__clock_knot *knot)
 {
     uint64_t published = get(&clock->published);
     uint32_t first = (uint32_t)(published >> 32), end = (uint32_t)published;
-    if (end - first >= NSP__CLOCK_KNOTS) // W0: withdraw the oldest before its slot is written; with R1, R2
+    if (end - first >= NSP__CLOCK_KNOTS) // CW0: withdraw the oldest before its slot is written; with CR1, CR2
         __atomic_store_n(&clock->published, pack(end - NSP__CLOCK_KNOTS + 1, end), __ATOMIC_RELEASE);
     nsp__clock_knot *slot = &clock->knots[end % NSP__CLOCK_KNOTS];
-    // W1: each field released, so that none is seen before W0; with R1.
+    // CW1: each field released, so that none is seen before CW0; with CR1.
     __atomic_store_n(&slot->tick, knot->tick, __ATOMIC_RELEASE);
     __atomic_store_n(&slot->ns, knot->ns, __ATOMIC_RELEASE);
     __atomic_store_n(&slot->rate, knot->rate, __ATOMIC_RELEASE);
@@ -85,7 +85,7 @@ static void publish_knot(nsp__clock *clock, bool forget)
     uint32_t end = (uint32_t)published;
     uint32_t first = forget ? end : (uint32_t)(published >> 32);
     __atomic_store_n(&clock->published, pack(first, end + 1),
-                     __ATOMIC_RELEASE); // W2: the knot is whole; with R0
+                     __ATOMIC_RELEASE); // CW2: the knot is whole; with CR0
 }
 
 static const nsp__clock_knot *newest_knot(const nsp__clock *clock)

@@ -54,13 +54,13 @@ static const nsp__clock_source *current_source = &nsp__clock_system;
 
 void nsp__clock_source_use(const nsp__clock_source *source)
 {
-    // S0: with S1, the reader of the pointer sees the source it points to.
+    // CS0: with CS1, the reader of the pointer sees the source it points to.
     __atomic_store_n(&current_source, source ? source : &nsp__clock_system, __ATOMIC_RELEASE);
 }
 
 const nsp__clock_source *nsp__clock_source_get(void)
 {
-    return __atomic_load_n(&current_source, __ATOMIC_ACQUIRE); // S1: with S0
+    return __atomic_load_n(&current_source, __ATOMIC_ACQUIRE); // CS1: with CS0
 }
 
 uint64_t nsp__clock_fallback(void)

@@ -9,10 +9,10 @@
 // an add is a walk along one chain of pointers, plus a compare-and-swap; only cds_lfht_new allocates.
 //
 //   who                              does what                                       label
-//   adder, owner of a candidate      writes text and length, then adds the node      N0: full barrier in the add
-//   finder, adder who lost           meets the node, reads text and length           address dependency, on N0
-//   whoever completes a name         hook, then completed                            N1: release
-//   any reader of a text by id       completed, then text                            N2: acquire, at N1
+//   adder, owner of a candidate      writes text and length, then adds the node      I0: full barrier in the add
+//   finder, adder who lost           meets the node, reads text and length           address dependency, on I0
+//   whoever completes a name         hook, then completed                            I1: release
+//   any reader of a text by id       completed, then text                            I2: acquire, at I1
 #include "store/name.h"
 
 #include "base/random.h"
@@ -117,7 +117,7 @@ static void complete(entry *e)
         void (*hook)(nsp_name, const char *, size_t) = __atomic_load_n(&nsp__name_added, __ATOMIC_ACQUIRE);
         if (hook != NULL)
             hook(name_of(e), arena + e->text, e->length);
-        // N1. Sequentially consistent against nsp__name_replay, which raises the round and then looks which names are
+        // I1. Sequentially consistent against nsp__name_replay, which raises the round and then looks which names are
         // ready: either it finds this one ready, or the round is found raised here.
         __atomic_store_n(&e->completed, begun, __ATOMIC_SEQ_CST);
         round = __atomic_load_n(&hook_round, __ATOMIC_SEQ_CST);
@@ -186,7 +186,7 @@ static entry *add(unsigned long hash, text_key key)
     if (name == UINT32_MAX)
         return NULL;
     entry *mine = &entries[name], *added = NULL;
-    if (fill(mine, key)) // N0, if the node is added
+    if (fill(mine, key)) // I0, if the node is added
         added = (entry *)cds_lfht_add_unique(table, hash, same_text, &key, &mine->node);
     if (added != mine)
         give_spare(name);
@@ -259,7 +259,7 @@ nsp_name nsp__name_intern_site(nsp_name *site, const char *text, size_t length)
 {
     bool lasting;
     nsp_name name = intern(text, length, &lasting);
-    // Release: whoever gets this id from the site, however indirectly, finds the name ready (N1 comes first).
+    // Release: whoever gets this id from the site, however indirectly, finds the name ready (I1 comes first).
     if (lasting)
         __atomic_store_n(site, name, __ATOMIC_RELEASE);
     return name;
@@ -273,7 +273,7 @@ uint32_t nsp__name_count(void)
 
 bool nsp__name_ready(nsp_name name)
 {
-    // N2
+    // I2
     return name < NSP_NAME_MAX && __atomic_load_n(&entries[name].completed, __ATOMIC_ACQUIRE) != 0;
 }
 

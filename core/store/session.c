@@ -63,7 +63,11 @@ static void sanitise(char *out, size_t size, const char *name)
 // replace our files under us.
 static int open_user_directory(const char *shm_dir, char *path, size_t size)
 {
-    snprintf(path, size, "%s/nanospan-%u", shm_dir, (unsigned)geteuid());
+    int length = snprintf(path, size, "%s/nanospan-%u", shm_dir, (unsigned)geteuid());
+    if (length < 0 || (size_t)length >= size) {
+        errno = ENAMETOOLONG; // cut off, it would be another folder
+        return -1;
+    }
     if (mkdir(path, 0700) != 0 && errno != EEXIST)
         return -1;
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -76,13 +80,23 @@ static int open_user_directory(const char *shm_dir, char *path, size_t size)
     return fd;
 }
 
+// Reserves a part of the file. Older kernels give up when a signal comes. Returns an errno.
+static int reserve(int fd, uint64_t offset, uint64_t bytes)
+{
+    int error;
+    do
+        error = posix_fallocate(fd, (off_t)offset, (off_t)bytes);
+    while (error == EINTR);
+    return error;
+}
+
 static int make_file(int directory, const char *name, uint64_t bytes)
 {
     int fd = openat(directory, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return -1;
     // Reserved now: a page that is missing later would be a SIGBUS in the trading thread.
-    int error = bytes == 0 ? 0 : posix_fallocate(fd, 0, (off_t)bytes);
+    int error = bytes == 0 ? 0 : reserve(fd, 0, bytes);
     if (error != 0) {
         close(fd);
         errno = error;
@@ -232,7 +246,7 @@ bool nsp__session_map_thread(nsp__session *session, uint64_t bytes, void **addre
     place->is_private = 0;
     if (session->threads_fd >= 0) {
         place->offset = __atomic_fetch_add(&session->control->threads_bytes, bytes, __ATOMIC_RELAXED);
-        if (posix_fallocate(session->threads_fd, (off_t)place->offset, (off_t)bytes) == 0)
+        if (reserve(session->threads_fd, place->offset, bytes) == 0)
             *address = nsp__map_file(session->threads_fd, place->offset, bytes);
         // Whatever could be reserved before the space ran out goes back.
         if (*address == NULL)

@@ -27,19 +27,6 @@ bool nsp__file_locked(int fd)
     return fcntl(fd, F_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
 }
 
-// Careful with our own live sessions: opening and closing a file drops every record lock that this process holds on
-// it. So sessions of this process are known by the pid in their name and never opened.
-static bool own_session(const char *name)
-{
-    const char *random = strrchr(name, '.');
-    if (random == NULL || random == name)
-        return false;
-    const char *pid = random - 1;
-    while (pid > name && pid[-1] != '.')
-        pid--;
-    return strtoul(pid, NULL, 10) == (unsigned long)getpid();
-}
-
 static bool name_of_session(const char *name)
 {
     const char *dot = strchr(name, '.');
@@ -66,7 +53,7 @@ static bool too_young(const struct stat *status)
 
 static bool examine(int user_fd, const char *name, dead_session *out)
 {
-    if (!name_of_session(name) || own_session(name))
+    if (!name_of_session(name))
         return false;
     int fd = openat(user_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
@@ -106,6 +93,8 @@ static int newest_first(const void *left, const void *right)
     return a->modified_ns < b->modified_ns ? 1 : a->modified_ns > b->modified_ns ? -1 : 0;
 }
 
+// Called before this process makes a session: it has none then whose locks could be lost by opening and closing its
+// files. So a session with this process's pid in its name is another container's, or dead.
 unsigned nsp__session_prune(const char *user_directory, uint32_t keep_sessions, uint64_t keep_bytes)
 {
     DIR *directory = opendir(user_directory);

@@ -12,14 +12,14 @@
 
 static inline void nsp__busy_begin(nsp__producer *producer)
 {
-    producer->hot.top = &producer->busy;
+    __atomic_store_n(&producer->hot.top, &producer->busy, __ATOMIC_RELAXED); // looked at in nsp__trace_moving
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
 static inline void nsp__busy_end(nsp__producer *producer, nsp__entry *top)
 {
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    producer->hot.top = top;
+    __atomic_store_n(&producer->hot.top, top, __ATOMIC_RELEASE);
 }
 
 static inline nsp_ticks nsp__ticks_or_now(nsp_ticks ticks)

@@ -1,20 +1,61 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The pool of detached spans. A place is taken from the pool once, by whichever thread runs out of places of its own, and
-// from then on circulates between the threads that end its spans and its owner: pushed home by anybody (wait-free),
-// popped by the owner alone, so there is no ABA and no grace period.
+// The pool of detached spans. A place that was never used is taken from the front of the pool; one whose span ended goes to
+// the wait-free stack of the thread that began the span. What lies there is only ever taken as a whole, by one exchange,
+// which any thread may do, so that the places of one thread's burst are there for all: a thread that finds nothing of
+// its own and nothing new takes over what another one has lying free. A whole that was taken is a chain: its first
+// place is used, the others wait in one of the thread's spares, from where they are taken as a whole again.
 #include "trace/detached.h"
 
 #include "base/tsan.h"
 
-static nsp__detached_node *take_home(nsp__producer *producer)
+// Other threads looked at for one span: bounded, so that a pool in full use costs little; the next span looks further.
+enum { VICTIMS = 64 };
+
+// Takes the first place of a chain and keeps the others in this spare, which is empty. NULL if another thread is between
+// the two steps of pushing that first place, so that its successor is not known yet: waiting for that thread is out of
+// the question, and the chain is kept whole.
+static nsp__detached_node *take_first(struct cds_wfs_node *chain, struct cds_wfs_node **spare)
 {
-    struct cds_wfs_node *link = __cds_wfs_pop_nonblocking(&producer->home);
-    // "Would block": another thread is between the two steps of its push. Waiting for it is out of the question.
-    if (link == NULL || link == CDS_WFS_WOULDBLOCK)
+    struct cds_wfs_node *rest = cds_wfs_next_nonblocking(chain);
+    bool blocked = rest == CDS_WFS_WOULDBLOCK;
+    if (blocked)
+        rest = chain;
+    if (rest != NULL)
+        __atomic_store_n(spare, rest, __ATOMIC_RELEASE); // D1
+    if (blocked)
         return NULL;
-    NSP__TSAN_ACQUIRE(link);
-    return (nsp__detached_node *)(void *)link; // its first member
+    NSP__TSAN_ACQUIRE(chain);
+    return (nsp__detached_node *)(void *)chain; // its first member
+}
+
+static struct cds_wfs_node *chain_of_spare(struct cds_wfs_node **spare)
+{
+    if (__atomic_load_n(spare, __ATOMIC_RELAXED) == NULL)
+        return NULL;
+    return __atomic_exchange_n(spare, NULL, __ATOMIC_ACQUIRE); // D2: acquires D1
+}
+
+static struct cds_wfs_node *chain_of_home(nsp__producer *producer)
+{
+    struct cds_wfs_head *head = cds_wfs_empty(&producer->home) ? NULL : __cds_wfs_pop_all(&producer->home);
+    return head != NULL ? cds_wfs_first(head) : NULL;
+}
+
+// Only the thread itself fills its spares, so one that it saw empty, or emptied, stays empty. There is more than one, so
+// that a chain that is blocked does not stand in the way of others.
+static nsp__detached_node *take_own(nsp__producer *producer)
+{
+    for (int i = 0; i < NSP__DETACHED_SPARES; i++) {
+        struct cds_wfs_node **spare = &producer->spares[i];
+        struct cds_wfs_node *chain = chain_of_spare(spare);
+        if (chain == NULL)
+            chain = chain_of_home(producer);
+        nsp__detached_node *node = chain != NULL ? take_first(chain, spare) : NULL;
+        if (node != NULL)
+            return node;
+    }
+    return NULL;
 }
 
 static nsp__detached_node *take_new(nsp__producer *producer)
@@ -24,19 +65,50 @@ static nsp__detached_node *take_new(nsp__producer *producer)
     if (__atomic_load_n(pool->taken, __ATOMIC_RELAXED) >= pool->count)
         return NULL;
     uint32_t taken = __atomic_fetch_add(pool->taken, 1, __ATOMIC_RELAXED);
-    if (taken >= pool->count)
-        return NULL;
-    nsp__detached_node *node = &pool->nodes[taken];
-    node->owner = producer;
-    return node;
+    return taken < pool->count ? &pool->nodes[taken] : NULL;
+}
+
+static struct cds_wfs_node *chain_of(nsp__producer *victim)
+{
+    struct cds_wfs_node *chain = chain_of_home(victim);
+    for (int i = 0; chain == NULL && i < NSP__DETACHED_SPARES; i++)
+        chain = chain_of_spare(&victim->spares[i]);
+    return chain;
+}
+
+static nsp__detached_node *take_over(nsp__producer *producer)
+{
+    struct cds_wfs_node **spare = producer->spares, **end = producer->spares + NSP__DETACHED_SPARES;
+    uint32_t count = __atomic_load_n(&producer->control->slot_count, __ATOMIC_ACQUIRE); // S4
+    for (uint32_t i = 0; i < count && i < VICTIMS; i++) {
+        while (spare < end && __atomic_load_n(spare, __ATOMIC_RELAXED) != NULL)
+            spare++; // a blocked chain
+        if (spare == end)
+            return NULL;
+        uint32_t index = producer->next_victim < count ? producer->next_victim : 0;
+        producer->next_victim = index + 1;
+        nsp__producer *victim = nsp__producer_at(index);
+        if (victim == NULL || victim == producer || victim->pool.nodes != producer->pool.nodes)
+            continue;
+        struct cds_wfs_node *chain = chain_of(victim);
+        nsp__detached_node *node = chain != NULL ? take_first(chain, spare) : NULL;
+        if (node != NULL)
+            return node;
+    }
+    return NULL;
 }
 
 nsp__frame *nsp__detached_take(nsp__producer *producer)
 {
-    nsp__detached_node *node = take_home(producer);
+    nsp__detached_node *node = take_own(producer);
     if (node == NULL)
         node = take_new(producer);
-    return node != NULL ? nsp__detached_frame(&producer->pool, node->index) : NULL;
+    if (node == NULL && producer->pool.count != 0)
+        node = take_over(producer);
+    if (node == NULL)
+        return NULL;
+    node->owner = producer;
+    return nsp__detached_frame(&producer->pool, node->index);
 }
 
 // Of the pool that the ending thread works on, and by the frame's address: what the pages of a session that has ended

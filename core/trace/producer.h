@@ -13,13 +13,15 @@
 #include "store/ring.h"
 #include "store/session.h"
 
-// A detached span's place in the pool, process-local (the shared half is its frame). It belongs for good to the
-// thread slot that first took it from the pool, and comes home over that thread's wait-free stack when its span ends.
+// A detached span's place in the pool, process-local (the shared half is its frame). It belongs to the thread slot that
+// began the last span in it, and comes home over that thread's wait-free stack when the span ends.
 typedef struct nsp__detached_node {
     struct cds_wfs_node link;
     uint32_t index;
     struct nsp__producer *owner;
 } nsp__detached_node;
+
+enum { NSP__DETACHED_SPARES = 2 };
 
 // The pool of a session's detached spans.
 typedef struct nsp__detached_pool {
@@ -30,7 +32,7 @@ typedef struct nsp__detached_pool {
     uint32_t *taken; // how many were ever taken, from the front
 } nsp__detached_pool;
 
-// Process-local state of one thread slot. Written by the thread only, except `home`. Lives as long as the process;
+// Process-local state of one thread slot. Written by the thread only, except `home` and `spares`. Lives as long as the process;
 // the next thread in the slot takes it over.
 typedef struct nsp__producer {
     nsp__thread hot; // first: nsp__thread_v1 points here
@@ -58,8 +60,11 @@ typedef struct nsp__producer {
     uint64_t unrecorded;      // spans begun that have a frame but do not record
     uint32_t enters_too_deep; // entered spans that found no room on the stack, so that their leaves pair up
 
-    nsp__detached_pool pool;     // the one of the session that the thread is attached to
-    struct __cds_wfs_stack home; // free detached places: pushed by any thread, popped by this one
+    nsp__detached_pool pool; // the one of the session that the thread is attached to
+    // Free detached places (detached.c): pushed by any thread, and taken as a whole by any.
+    struct __cds_wfs_stack home;
+    struct cds_wfs_node *spares[NSP__DETACHED_SPARES]; // chains; filled by this thread, taken by any
+    uint32_t next_victim;                              // whose places are looked at next
 
     nsp__entry stack[]; // [0] the bottom, then one for each frame, then one without frame
 } nsp__producer;
@@ -117,6 +122,8 @@ void nsp__trace_begin(nsp__session *session, const nsp_config *config);
 // Tracing was made inactive: waits for the threads that are attaching at this moment (milliseconds at most).
 // False if one of them takes longer (it may have been stopped by a debugger): its session must then stay.
 bool nsp__trace_quiesce(uint32_t milliseconds);
+// True if some thread is in the middle of beginning or ending a span: its counters do not add up then.
+bool nsp__trace_moving(void);
 // Ends it: retires all slots. Threads notice at their next root.
 void nsp__trace_end(void);
 // In the child of a fork: forgets everything of the parent's.

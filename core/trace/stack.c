@@ -142,16 +142,37 @@ static void end_detached(nsp__producer *producer, nsp_span *span, nsp_ticks end)
     nsp__detached_release(&producer->pool, frame);
 }
 
+// True if the frame is one of the session that there is now. One of an earlier session may be ended late: no mistake.
+static bool of_this_session(const nsp__frame *frame)
+{
+    nsp__control *control = __atomic_load_n(&nsp__trace_state.control, __ATOMIC_ACQUIRE);
+    uint32_t count = control != NULL ? __atomic_load_n(&control->slot_count, __ATOMIC_ACQUIRE) : 0; // S4
+    for (uint32_t i = 0; i < count && i < NSP__THREADS_MAX; i++) {
+        const nsp__producer *producer = nsp__producer_at(i);
+        if (producer == NULL)
+            continue;
+        uintptr_t slot = (uintptr_t)producer->slot;
+        if ((uintptr_t)frame - slot < (uintptr_t)producer->ring.bytes - slot ||
+            nsp__detached_owned(&producer->pool, frame))
+            return true;
+    }
+    return false;
+}
+
 // A span that is not open: ended before, or its session is over, which is no mistake. Then its place on the stack goes,
 // so that the thread moves on to the next session once nothing of the old one is left.
 static void end_closed(nsp_span *span)
 {
     nsp__producer *producer = nsp__producer_self();
-    if (producer == NULL || busy(producer) || !session_over(producer) ||
-        !rename_entries(producer, producer->hot.top, span, NSP__HOLE))
+    bool removed = false;
+    if (producer != NULL && !busy(producer) && session_over(producer)) {
+        nsp__entry *top = producer->hot.top;
+        nsp__busy_begin(producer);
+        removed = rename_entries(producer, top, span, NSP__HOLE);
+        nsp__busy_end(producer, without_holes(top));
+    }
+    if (!removed && of_this_session(nsp__frame_of(span)))
         nsp__misused();
-    else
-        nsp__busy_end(producer, without_holes(producer->hot.top));
 }
 
 void nsp__end_elsewhere(nsp_span *span, nsp_ticks end)
@@ -329,6 +350,7 @@ void nsp_span_enter(nsp_span *span)
         producer->enters_too_deep++;
         return;
     }
+    nsp__busy_begin(producer); // a handler's spans would take the same entry
     entry->current = entered_as(span);
     nsp__busy_end(producer, entry);
 }
@@ -352,6 +374,7 @@ void nsp_span_leave(nsp_span *span)
     }
     if (entry != top)
         nsp__misused();
+    nsp__busy_begin(producer);
     entry->current = NSP__HOLE;
     nsp__busy_end(producer, without_holes(top));
 }
@@ -369,12 +392,18 @@ void nsp_thread_reset(void)
             nsp__count(&producer->slot->counters.leaked);
             nsp_span_end_at(span, now);
         }
-        if (producer->hot.top == top) // entered, or not to be ended
-            nsp__busy_end(producer, top - 1);
+        if (producer->hot.top == top) { // entered, or not to be ended
+            nsp__busy_begin(producer);
+            top->current = NSP__HOLE;
+            nsp__busy_end(producer, without_holes(top));
+        }
     }
-    if (producer->stack[0].current != 0) {
+    nsp__entry *bottom = producer->hot.top;
+    nsp__busy_begin(producer);
+    if (bottom->current != 0) {
         nsp__count(&producer->slot->counters.leaked);
-        producer->stack[0].current = 0;
+        bottom->current = 0;
     }
     producer->enters_too_deep = 0;
+    nsp__busy_end(producer, bottom);
 }

@@ -100,49 +100,64 @@ static nsp__producer *producer_make(nsp__slot *slot)
     return producer;
 }
 
-// A slot nobody used before: its memory, its half in the process, its place in the table.
+// Takes the next index. False if all are in use.
+static bool index_take(nsp__control *control, uint32_t *index)
+{
+    *index = __atomic_load_n(&control->slot_count, __ATOMIC_RELAXED);
+    do {
+        if (*index >= nsp__trace_state.threads)
+            return false;
+    } while (!__atomic_compare_exchange_n(&control->slot_count, index, *index + 1, true, // S3
+                                          __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
+    return true;
+}
+
+static void slot_lay_out(nsp__slot *slot, uint64_t ring_bytes)
+{
+    const nsp__trace *trace = &nsp__trace_state;
+    slot->frame_count = trace->open_spans;
+    slot->frame_stride = frame_stride(trace->record_bytes);
+    slot->record_bytes = trace->record_bytes;
+    slot->ring_bytes = ring_bytes;
+    slot->frames_offset = (sizeof(nsp__slot) + NSP__FRAME_ALIGN - 1) & ~(uint64_t)(NSP__FRAME_ALIGN - 1);
+    slot->ring_offset =
+        (slot->frames_offset + (uint64_t)slot->frame_stride * slot->frame_count + 4095) & ~(uint64_t)4095;
+    slot->state = NSP__SLOT_ACTIVE;
+}
+
+// A slot nobody used before: its memory, its half in the process, and only then its index, so that a failure takes none.
 static nsp__producer *slot_make(uint64_t ring_bytes, nsp_status *status)
 {
     nsp__trace *trace = &nsp__trace_state;
-    uint32_t index = __atomic_load_n(&trace->control->slot_count, __ATOMIC_RELAXED);
-    do {
-        if (index >= trace->threads) {
-            *status = NSP_ERR_FULL;
-            return NULL;
-        }
-    } while (!__atomic_compare_exchange_n(&trace->control->slot_count, // S3
-                                          &index, index + 1, true, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
-
-    uint64_t frames_offset = (sizeof(nsp__slot) + NSP__FRAME_ALIGN - 1) & ~(uint64_t)(NSP__FRAME_ALIGN - 1);
-    uint32_t stride = frame_stride(trace->record_bytes);
-    uint64_t ring_offset = (frames_offset + (uint64_t)stride * trace->open_spans + 4095) & ~(uint64_t)4095;
-    uint64_t bytes = ring_offset + ring_bytes + trace->record_bytes + sizeof(uint64_t);
-
-    nsp__slot_place *place = &trace->control->places[index];
+    nsp__control *control = trace->control;
+    *status = NSP_ERR_FULL;
+    if (__atomic_load_n(&control->slot_count, __ATOMIC_RELAXED) >= trace->threads)
+        return NULL;
+    *status = NSP_ERR_NO_MEMORY;
+    nsp__slot layout, *slot;
+    memset(&layout, 0, sizeof layout);
+    slot_lay_out(&layout, ring_bytes);
+    uint64_t bytes = layout.ring_offset + ring_bytes + layout.record_bytes + sizeof(uint64_t);
+    nsp__slot_place place = {0, 0, 0, 0};
     void *address = NULL;
-    if (!nsp__session_map_thread(trace->session, bytes, &address, place)) {
-        *status = NSP_ERR_NO_MEMORY;
-        return NULL; // the place stays unused; so rare that it is not worth taking back
-    }
-    if (place->is_private && trace->session->threads_fd >= 0)
-        __atomic_fetch_add(&trace->trouble.private_rings, 1, __ATOMIC_RELAXED);
-    nsp__slot *slot = address;
-    slot->index = index;
-    slot->frame_count = trace->open_spans;
-    slot->frame_stride = stride;
-    slot->record_bytes = trace->record_bytes;
-    slot->ring_bytes = ring_bytes;
-    slot->frames_offset = frames_offset;
-    slot->ring_offset = ring_offset;
-    slot->state = NSP__SLOT_ACTIVE;
-    frames_prepare(slot);
+    if (!nsp__session_map_thread(trace->session, bytes, &address, &place))
+        return NULL;
+    slot = address;
+    *slot = layout;
     nsp__producer *producer = producer_make(slot);
-    if (producer == NULL) {
-        *status = NSP_ERR_NO_MEMORY;
+    if (producer == NULL || !index_take(control, &slot->index)) {
+        *status = producer == NULL ? NSP_ERR_NO_MEMORY : NSP_ERR_FULL;
+        nsp__mapping_retire(slot);
         return NULL;
     }
-    __atomic_store_n(&place->used, 1, __ATOMIC_RELEASE);                    // S1
-    __atomic_store_n(&trace->producers[index], producer, __ATOMIC_RELEASE); // T1
+    frames_prepare(slot);
+    if (place.is_private && trace->session->threads_fd >= 0)
+        __atomic_fetch_add(&trace->trouble.private_rings, 1, __ATOMIC_RELAXED);
+    nsp__slot_place *shared = &control->places[slot->index];
+    *shared = place;
+    __atomic_store_n(&shared->used, 1, __ATOMIC_RELEASE);                         // S1
+    __atomic_store_n(&trace->producers[slot->index], producer, __ATOMIC_RELEASE); // T1
+    *status = NSP_OK;
     return producer;
 }
 
@@ -230,6 +245,25 @@ static nsp__producer *attach(const nsp_thread_options *options, nsp_status *stat
     return producer;
 }
 
+// Scanning for a slot at each span would cost more than the span: after a failure it is done now and then.
+static bool backing_off(uint32_t epoch)
+{
+    if (local.failed_epoch != epoch || local.failed_epoch == 0 || local.retry == 0)
+        return false;
+    local.retry--;
+    return true;
+}
+
+static void back_off(uint32_t epoch, nsp_status status)
+{
+    enum { RETRY_SPANS = 1000 };
+    local.failed_epoch = epoch;
+    local.retry = RETRY_SPANS;
+    nsp__trace *trace = &nsp__trace_state;
+    __atomic_fetch_add(status == NSP_ERR_FULL ? &trace->trouble.no_slot : &trace->trouble.no_memory, 1,
+                       __ATOMIC_RELAXED);
+}
+
 nsp__producer *nsp__producer_attach(const nsp_thread_options *options, nsp_status *status)
 {
     *status = NSP_OK;
@@ -244,6 +278,11 @@ nsp__producer *nsp__producer_attach(const nsp_thread_options *options, nsp_statu
         *status = NSP_ERR_ALREADY;
         return NULL;
     }
+    uint32_t epoch = __atomic_load_n(&nsp__trace_state.epoch, __ATOMIC_RELAXED);
+    if (options == NULL && backing_off(epoch)) {
+        *status = NSP_ERR_FULL;
+        return NULL;
+    }
     int error = errno; // a span call must leave errno alone
     local.attaching = true;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
@@ -256,6 +295,8 @@ nsp__producer *nsp__producer_attach(const nsp_thread_options *options, nsp_statu
     if (__atomic_load_n(&nsp__active, __ATOMIC_SEQ_CST) && // A2: acquires A1, nsp__trace_begin's work
         (nsp__session_wanted == NULL || nsp__session_wanted()))
         producer = attach(options, status);
+    if (*status == NSP_ERR_FULL || *status == NSP_ERR_NO_MEMORY)
+        back_off(epoch, *status);
     __atomic_fetch_sub(&nsp__trace_state.attaching, 1, __ATOMIC_RELEASE);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     local.attaching = false;
@@ -272,27 +313,12 @@ static void count_unattached(void)
 
 nsp_span *nsp__begin_unattached(nsp_name name, nsp_ticks start)
 {
-    enum { RETRY_SPANS = 1000 };
-    uint32_t epoch = __atomic_load_n(&nsp__trace_state.epoch, __ATOMIC_RELAXED);
-    if (local.failed_epoch == epoch && local.failed_epoch != 0 && local.retry != 0) {
-        local.retry--;
-        count_unattached();
-        return NULL;
-    }
     nsp_status status;
     nsp__producer *producer = nsp__producer_attach(NULL, &status);
     if (producer != NULL)
         return nsp_span_begin_at(name, start);
     if (status != NSP_ERR_NOT_INITIALISED)
         count_unattached();
-    if (status == NSP_ERR_FULL || status == NSP_ERR_NO_MEMORY) {
-        // Scanning for a slot at each span would cost more than the span: look again now and then.
-        local.failed_epoch = epoch;
-        local.retry = RETRY_SPANS;
-        __atomic_fetch_add(status == NSP_ERR_FULL ? &nsp__trace_state.trouble.no_slot
-                                                  : &nsp__trace_state.trouble.no_memory,
-                           1, __ATOMIC_RELAXED);
-    }
     return NULL;
 }
 
@@ -305,8 +331,9 @@ nsp_status nsp_thread_attach(const nsp_thread_options *options)
         (options->ring_bytes < 64 * 1024 || options->ring_bytes > ((size_t)1 << 30)))
         return nsp__fail(NSP_ERR_INVALID, "ring_bytes %zu: accepted are 65536 to 1073741824",
                          options->ring_bytes);
+    static const nsp_thread_options defaults = NSP_THREAD_OPTIONS_INIT;
     nsp_status status;
-    nsp__producer *producer = nsp__producer_attach(options, &status);
+    nsp__producer *producer = nsp__producer_attach(options != NULL ? options : &defaults, &status);
     if (producer == NULL && status == NSP_ERR_FULL)
         return nsp__fail(status, "all %u thread slots are in use (nsp_config.threads)",
                          nsp__trace_state.threads);
@@ -347,6 +374,7 @@ void nsp__trace_begin(nsp__session *session, const nsp_config *config)
     nsp__detached_node *nodes = NULL;
     if (config->detached_spans != 0)
         nodes = nsp__map_private(config->detached_spans * sizeof *nodes);
+    memset(trace->producers, 0, sizeof trace->producers); // empty but for a session that was left behind
     trace->session = session;
     __atomic_store_n(&trace->control, session->control, __ATOMIC_RELEASE);
     trace->pool = (nsp__detached_pool){
@@ -388,6 +416,16 @@ bool nsp__trace_quiesce(uint32_t milliseconds)
             return false;
         nanosleep(&pause, NULL);
     }
+}
+
+bool nsp__trace_moving(void)
+{
+    for (uint32_t i = 0; i < NSP__THREADS_MAX; i++) {
+        nsp__producer *producer = nsp__producer_at(i);
+        if (producer != NULL && __atomic_load_n(&producer->hot.top, __ATOMIC_ACQUIRE) == &producer->busy)
+            return true;
+    }
+    return false;
 }
 
 void nsp__trace_end(void)
