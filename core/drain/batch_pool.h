@@ -14,8 +14,8 @@ uint64_t nsp__batch_pool_bytes(const nsp_config *config);
 // Lays the pool out in the session's zeroed memory and fills `batches` (config->batches of them).
 void nsp__batch_pool_make(nsp__batch *batches, const nsp__session *session, const nsp_config *config);
 
-// Where a batch notes, for each thread slot, up to which ring position it holds the records (a reader after a crash takes the rest
-// from the ring). One word for each of config->threads.
+// Where a batch notes, for each thread slot, up to which ring position it holds the records (a reader after a crash
+// takes the rest from the ring). One word for each of config->threads.
 uint64_t *nsp__batch_coverage(const nsp__batch *batch, const nsp__session *session, const nsp_config *config);
 
 #endif

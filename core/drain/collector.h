@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The collector: drains the rings in one pass each straight into the exporter's batch, and hands full batches to the sender.
+// The collector: drains the rings in one pass each straight into the exporter's batch, and hands full batches to the
+// sender.
 //
-// It polls and is never woken by a trading thread: a consumer that runs right behind a producer doubles the cost of a span by
-// moving cache lines under its pen. Who drains holds the drain lock: the collector's thread, an invoker, a flush.
+// It polls and is never woken by a trading thread: a consumer that runs right behind a producer doubles the cost of
+// a span by moving cache lines under its pen. Who drains holds the drain lock: the collector's thread, an invoker, a
+// flush.
 #ifndef NSP_DRAIN_COLLECTOR_H
 #define NSP_DRAIN_COLLECTOR_H
 

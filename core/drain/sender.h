@@ -43,20 +43,22 @@ nsp_status nsp__sender_start(nsp__sender **out, const nsp__sender_options *optio
 
 // Drainer: an empty batch, or NULL if all are in use. Wait-free.
 nsp__batch *nsp__sender_take_empty(nsp__sender *sender);
-// Drainer: hands over a closed batch (header already CLOSED, sequence set) and wakes the sender. Wait-free but for the wake.
+// Drainer: hands over a closed batch (header already CLOSED, sequence set) and wakes the sender. Wait-free but for
+// the wake.
 void nsp__sender_put_closed(nsp__sender *sender, nsp__batch *batch);
 // Drainer: hands back a batch that it took and did not use, without the sender.
 void nsp__sender_put_unused(nsp__sender *sender, nsp__batch *batch);
 
 // Waits until every batch up to this sequence number has been settled (exported, rejected, given up), or the deadline
-// (CLOCK_MONOTONIC ns). True if settled. A batch in backoff is retried at once when a wait begins, but for such a wish no
-// more often than the least backoff: waiting in short slices is fine.
+// (CLOCK_MONOTONIC ns). True if settled. A batch in backoff is retried at once when a wait begins, but for such a
+// wish no more often than the least backoff: waiting in short slices is fine.
 bool nsp__sender_wait(nsp__sender *sender, uint64_t sequence, uint64_t deadline_ns);
 
-// Stops, after the drainer's last put_closed: sends what is queued until the deadline, then cancels a running send; what
-// is left is counted (unconfirmed if in doubt, else discarded) and the thread joined. Returns true if nothing was left.
-// Ends by deadline + 200 ms (a deadline in the past: from the call). If the thread cannot be joined by then (a blocked resolver), it is left behind, detached,
-// touching nothing freed. Ends early when it is clear that no attempt more would come before the deadline.
+// Stops, after the drainer's last put_closed: sends what is queued until the deadline, then cancels a running send;
+// what is left is counted (unconfirmed if in doubt, else discarded) and the thread joined. Returns true if nothing
+// was left. Ends by deadline + 200 ms (a deadline in the past: from the call). If the thread cannot be joined by
+// then (a blocked resolver), it is left behind, detached, touching nothing freed. Ends early when it is clear that
+// no attempt more would come before the deadline.
 bool nsp__sender_stop(nsp__sender *sender, uint64_t deadline_ns);
 
 // In the child of a fork: forgets the sender without touching its thread.

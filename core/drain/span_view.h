@@ -9,8 +9,8 @@
 #include "store/clock.h"
 #include "store/threshold.h"
 
-// True if a record may start here: its size is sane and within what is left. Items need no check of their own: walking them stays
-// within the record (nsp_item_next).
+// True if a record may start here: its size is sane and within what is left. Items need no check of their own:
+// walking them stays within the record (nsp_item_next).
 static inline bool nsp__record_valid(const nsp__record *record, uint64_t left, uint32_t record_bytes)
 {
     return left >= sizeof(nsp__record) && record->bytes >= sizeof(nsp__record) && record->bytes <= left &&

@@ -40,8 +40,9 @@ typedef struct nsp__policy {
 // Length of a name whose text is being written.
 #define NSP__NAME_CLAIMED UINT32_MAX
 
-// A name as outside readers need it. Written once, by the thread that claims it (compare-and-swap of length from 0); the true length
-// is published last (release M1, acquire M2), so a reader takes a name only if its length is neither 0 nor claimed.
+// A name as outside readers need it. Written once, by the thread that claims it (compare-and-swap of length from 0);
+// the true length is published last (release M1, acquire M2), so a reader takes a name only if its length is neither
+// 0 nor claimed.
 typedef struct nsp__shared_name {
     uint32_t offset; // in name_text
     uint32_t length;

@@ -125,7 +125,8 @@ static void slot_lay_out(nsp__slot *slot, uint64_t ring_bytes)
     slot->state = NSP__SLOT_ACTIVE;
 }
 
-// A slot nobody used before: its memory, its half in the process, and only then its index, so that a failure takes none.
+// A slot nobody used before: its memory, its half in the process, and only then its index, so that a failure takes
+// none.
 static nsp__producer *slot_make(uint64_t ring_bytes, nsp_status *status)
 {
     nsp__trace *trace = &nsp__trace_state;
@@ -172,8 +173,8 @@ static nsp__producer *slot_reuse(uint64_t ring_bytes)
             continue;
         uint32_t state = __atomic_load_n(&producer->slot->state, __ATOMIC_RELAXED);
         bool taken = false;
-        // Acquires what the thread before left behind (release in thread_exit). Tried again where the drainer has just made a
-        // CLOSED slot a DRAINED one.
+        // Acquires what the thread before left behind (release in thread_exit). Tried again where the drainer has
+        // just made a CLOSED slot a DRAINED one.
         while ((state == NSP__SLOT_CLOSED || state == NSP__SLOT_DRAINED) && !taken)
             taken = __atomic_compare_exchange_n(&producer->slot->state, &state, NSP__SLOT_ACTIVE, false,
                                                 __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);

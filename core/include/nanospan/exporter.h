@@ -24,9 +24,9 @@ typedef enum nsp_item_type {
     NSP_ITEM_TRACESTATE = 19      // text, the whole list
 } nsp_item_type;
 
-// One item, borrowed from the record. Payload by type: STR, BYTES, STATUS_MESSAGE, TRACESTATE: the bytes. BOOL: none, the value is
-// `small`. I64, F64: 8 bytes. I64S, F64S: 8 bytes an element. BOOLS: a byte an element. STRS: for each element a
-// 16-bit length and the bytes, unaligned. Numbers are in host order; payload is 8-byte aligned.
+// One item, borrowed from the record. Payload by type: STR, BYTES, STATUS_MESSAGE, TRACESTATE: the bytes. BOOL:
+// none, the value is `small`. I64, F64: 8 bytes. I64S, F64S: 8 bytes an element. BOOLS: a byte an element. STRS: for
+// each element a 16-bit length and the bytes, unaligned. Numbers are in host order; payload is 8-byte aligned.
 typedef struct nsp_item {
     nsp_name key; // of an attribute; the name of an event
     uint8_t type; // nsp_type or nsp_item_type
@@ -43,7 +43,8 @@ typedef struct nsp_item_event {
     uint32_t reserved;
 } nsp_item_event;
 
-// Payload of NSP_ITEM_LINK, followed within the payload by the tracestate's bytes; its attributes are the items that follow.
+// Payload of NSP_ITEM_LINK, followed within the payload by the tracestate's bytes; its attributes are the items that
+// follow.
 typedef struct nsp_item_link {
     uint8_t trace_id[NSP_TRACE_ID_SIZE];
     uint8_t span_id[NSP_SPAN_ID_SIZE];
@@ -142,8 +143,8 @@ typedef struct nsp_exporter {
     size_t size; // sizeof(nsp_exporter)
     const char *name;
 
-    // Makes the state of this exporter; NULL in *state is fine. One that fails says why in one error line by context->log, and
-    // leaves nothing behind; the engine runs on and its spans are discarded.
+    // Makes the state of this exporter; NULL in *state is fine. One that fails says why in one error line by
+    // context->log, and leaves nothing behind; the engine runs on and its spans are discarded.
     nsp_status (*create)(void **state, const nsp_exporter_context *context);
     void (*destroy)(void *state);
 

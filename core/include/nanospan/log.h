@@ -17,7 +17,8 @@ typedef enum nsp_log_level {
 
 // Receives one line, zero terminated, without a newline, valid during the call. Called by one thread at a time. Must
 // not call nanospan, fork, or block for long: while it does, lines of other threads are dropped and counted, and one
-// that blocks the thread inside nsp_init or nsp_shutdown delays that. Should it call exit, no spans are sent any more. Lines are rate limited by subject; what was held back is counted in the next line let through.
+// that blocks the thread inside nsp_init or nsp_shutdown delays that. Should it call exit, no spans are sent any
+// more. Lines are rate limited by subject; what was held back is counted in the next line let through.
 typedef void (*nsp_log_fn)(void *context, nsp_log_level level, const char *line);
 
 #endif

@@ -2,12 +2,13 @@
 //
 // Spans: begin, describe, end.
 //
-// Every function here is wait-free on the caller's thread: after attach no lock, allocation, system call, page fault or log line.
-// A span belongs to the thread that began it until it ends, a detached span to one thread at a time (handing it over
-// needs the same synchronisation as handing over any object). All functions may be called from a signal handler (but for
-// the first span of a forked child, which makes that child's session); a handler that interrupts nanospan itself gets inert
-// spans, counted. NULL is inert, as is every span that is not sampled: setters return at once, without looking at their
-// key. Misuse (a second end, the wrong order, the wrong thread) is counted and never corrupts memory.
+// Every function here is wait-free on the caller's thread: after attach no lock, allocation, system call, page fault
+// or log line. A span belongs to the thread that began it until it ends, a detached span to one thread at a time
+// (handing it over needs the same synchronisation as handing over any object). All functions may be called from a
+// signal handler (but for the first span of a forked child, which makes that child's session); a handler that
+// interrupts nanospan itself gets inert spans, counted. NULL is inert, as is every span that is not sampled: setters
+// return at once, without looking at their key. Misuse (a second end, the wrong order, the wrong thread) is counted
+// and never corrupts memory.
 #ifndef NANOSPAN_SPAN_H
 #define NANOSPAN_SPAN_H
 

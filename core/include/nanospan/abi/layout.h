@@ -22,8 +22,8 @@
 #define NSP__HOLE ((uintptr_t)8)          // ended before the spans above it
 #define NSP__BUSY ((uintptr_t)10)         // nanospan is at work; a signal handler keeps out
 
-// The fixed part of a record; items (see nsp_item_next) follow. Ids are stored as on the wire. In shared memory: written by the span's
-// thread, read by the drainer once it is published in a ring.
+// The fixed part of a record; items (see nsp_item_next) follow. Ids are stored as on the wire. In shared memory:
+// written by the span's thread, read by the drainer once it is published in a ring.
 typedef struct nsp__record {
     uint32_t bytes; // whole record, a multiple of 8; in a ring (of an open span, nsp__frame_bytes)
     nsp_name name;
@@ -84,9 +84,9 @@ typedef struct nsp__frame {
     nsp__record record;
 } nsp__frame;
 
-// Bytes of an open span's record so far, if `pen` is its frame's. A session that ends at this moment turns its memory to
-// zeroes, between two loads too. Hence the mask (records have less than 64 KiB): whatever was read, it is the size of
-// something that lies within the session's memory.
+// Bytes of an open span's record so far, if `pen` is its frame's. A session that ends at this moment turns its
+// memory to zeroes, between two loads too. Hence the mask (records have less than 64 KiB): whatever was read, it is
+// the size of something that lies within the session's memory.
 static inline __attribute__((unused, always_inline)) uint32_t nsp__bytes_at(const nsp__frame *frame,
                                                                             uint64_t pen)
 {
