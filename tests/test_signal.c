@@ -72,6 +72,23 @@ static bool run_trace(void)
     return recording;
 }
 
+// A detached span, entered, with a child, left again, and ended; then a stack that reset clears.
+static bool run_detached(void)
+{
+    nsp_span *root = nsp_span_begin(name_root);
+    nsp_span *detached = nsp_span_begin_detached(name_sibling, NULL);
+    nsp_span_enter(detached);
+    nsp_span *child = nsp_span_begin(name_child);
+    nsp_span_end(child);
+    nsp_span_leave(detached);
+    nsp_span_end(root);
+    nsp_span_end(detached);
+    nsp_span_begin(name_root);
+    nsp_span_begin(name_child);
+    nsp_thread_reset();
+    return nsp_span_current() == NULL;
+}
+
 // Exactly what set_everything sets; attributes of the handler's may lie between the others if `disturbed`.
 static void check_everything(const captured_span *span, bool disturbed)
 {
@@ -279,6 +296,33 @@ static void trees_at_every_instruction(void **state)
 #endif
 }
 
+static void detached_at_every_instruction(void **state)
+{
+    (void)state;
+#if defined(__x86_64__)
+    begin_stepping(1, handler_span);
+    assert_true(run_stepped(run_detached));
+    assert_null(nsp_span_current());
+    capture_settle();
+    nsp_stats stats = capture_balance();
+    assert_int_equal(stats.dropped, stats.dropped_in_signal);
+    assert_int_equal(stats.attempted, 5 + handler_runs);
+    assert_int_equal(stats.leaked, 2);
+    assert_int_equal(stats.misused, 0);
+    assert_int_equal(stats.open, 0);
+    assert_int_equal(capture_count_named("handler") + stats.dropped_in_signal, handler_runs);
+    // The child that was begun while the detached span was entered is its child, whatever came in between.
+    const captured_span *detached = capture_named("sibling");
+    size_t children = 0;
+    for (size_t i = 0; i < capture_count(); i++)
+        children += strcmp(capture_at(i)->name, "child") == 0 && captured_child_of(capture_at(i), detached);
+    assert_int_equal(children, 1);
+    capture_end();
+#else
+    SKIP_BECAUSE("single steps need the trap flag of x86-64");
+#endif
+}
+
 static void check_attributes_at_every_instruction(void (*body)(void), const char *value)
 {
 #if defined(__x86_64__)
@@ -427,6 +471,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(spans_at_every_instruction, capture_teardown),
         cmocka_unit_test_teardown(trees_at_every_instruction, capture_teardown),
+        cmocka_unit_test_teardown(detached_at_every_instruction, capture_teardown),
         cmocka_unit_test_teardown(attributes_at_every_instruction, capture_teardown),
         cmocka_unit_test_teardown(long_attributes_at_every_instruction, capture_teardown),
         cmocka_unit_test_teardown(unsampled_at_every_instruction, capture_teardown),

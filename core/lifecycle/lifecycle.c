@@ -187,6 +187,8 @@ nsp_status nsp_init(const nsp_config *config)
             nsp__log(NSP_LOG_INFO, "",
                      "tracing is turned off by configuration (ENABLE_TRACING, OTEL_SDK_DISABLED or "
                      "nsp_config.enabled)");
+        } else if (!nsp__trace_quiesce(100)) {
+            status = nsp__fail(NSP_ERR_SYSTEM, "a thread is still attaching to the session before this one");
         } else {
             status = start();
         }

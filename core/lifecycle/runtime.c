@@ -174,8 +174,6 @@ static void parts_free(nsp__runtime *runtime)
 nsp_status nsp__runtime_start(nsp__runtime *runtime)
 {
     const nsp_config *config = &runtime->config;
-    if (!nsp__trace_quiesce(100))
-        return nsp__fail(NSP_ERR_SYSTEM, "a thread is still attaching to the session before this one");
     nsp_status status = nsp__resource_build(&runtime->resource, config);
     if (status != NSP_OK)
         return status;

@@ -103,6 +103,22 @@ typedef struct nsp_config {
     void *log_context;
 } nsp_config;
 
+// Sizes a configuration. Only that: nsp_config_init is what fills it in.
+#ifdef __cplusplus
+static inline nsp_config nsp__config_sized()
+{
+    nsp_config config = nsp_config();
+    config.size = sizeof config;
+    return config;
+}
+#define NSP_CONFIG_INIT nsp__config_sized()
+#else
+#define NSP_CONFIG_INIT                                                                                      \
+    {                                                                                                        \
+        .size = sizeof(nsp_config)                                                                           \
+    }
+#endif
+
 NSP_BEGIN_DECLS
 #ifndef NSP_DISABLE
 
