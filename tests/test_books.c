@@ -267,8 +267,6 @@ static void check_nothing_pending(const nsp_stats *stats)
     assert_int_equal(stats->open, 0);
     assert_int_equal(stats->in_rings, 0);
     assert_int_equal(stats->in_batches, 0);
-    assert_true(stats->misused > 0);
-    assert_true(stats->leaked > 0);
 }
 
 // ---- tests without a network ----
@@ -311,6 +309,8 @@ static void nothing_is_lost_where_there_is_room(void **state)
     assert_int_equal(nsp_flush(60 * SECOND), NSP_OK);
     nsp_stats stats = script_balance();
     check_nothing_pending(&stats);
+    assert_true(stats.misused > 0); // the load tried those ways too
+    assert_true(stats.leaked > 0);
     check_receiver(&stats, script.tally);
     assert_int_equal(stats.dropped_ring_full, 0);
     assert_true(stats.dropped_too_deep > 0);
