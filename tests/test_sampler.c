@@ -343,6 +343,7 @@ static void a_name_made_while_a_policy_is_published_gets_its_class(void **state)
 #endif
 
 static bool stop;
+static uint64_t left_out; // roots of the steady name that did not record
 
 static void *begin_roots(void *argument)
 {
@@ -350,7 +351,9 @@ static void *begin_roots(void *argument)
     char text[32];
     while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
         nsp_span *root = nsp_span_begin(NSP_NAME("steady"));
-        assert_true(nsp_span_recording(root)); // a rule that stands all the time
+        // A rule that stands all the time: only a ring that is nearly full may leave one out.
+        if (!nsp_span_recording(root))
+            __atomic_fetch_add(&left_out, 1, __ATOMIC_RELAXED);
         nsp_span_end(root);
         if (roots % 64 == 0 && roots < 64 * 400) { // new names, some hundred a thread
             snprintf(text, sizeof text, "%s.%u.%u", roots % 128 == 0 ? "on" : "off", (unsigned)seed,
@@ -384,6 +387,10 @@ static void rules_change_while_names_and_roots_are_made(void **state)
     __atomic_store_n(&stop, true, __ATOMIC_RELAXED);
     for (size_t i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
+    nsp_stats stats = NSP_STATS_INIT;
+    assert_int_equal(nsp_stats_get(&stats), NSP_OK);
+    assert_true(left_out <= stats.roots_refused);
+    capture_settle();
     // Every name has the class that the rules give it, whenever it was made.
     for (unsigned thread = 1; thread <= THREADS; thread++)
         for (unsigned i = 0; i < 400; i++) {
