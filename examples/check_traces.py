@@ -138,14 +138,14 @@ def stages_complaint(order, stages):
         right = names == whole
     if not right:
         return f"stages {names}"
-    # A stage that began and ended within one step of the counter has no duration; it is sent with one of 1 ns, since
+    # A stage that began and ended at one reading of the counter has no duration; it is sent with one of 1 ns, since
     # Jaeger takes zero for an error. What follows it then begins where it began.
-    edge = order.start
+    edges = {order.start}
     for span in stages:
-        if span.start != edge:
+        if span.start not in edges:
             return "stages do not touch"
-        edge = span.start if span.end == span.start + 1 else span.end
-    return None if edge == order.end else "stages do not touch"
+        edges = {span.end, span.start} if span.end == span.start + 1 else {span.end}
+    return None if order.end in edges else "stages do not touch"
 
 
 def check_stages(report, orders, children, slack):
