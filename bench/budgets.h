@@ -6,7 +6,7 @@
 #ifndef NSP_BENCH_BUDGETS_H
 #define NSP_BENCH_BUDGETS_H
 
-#include "report.h"
+#include "report/report.h"
 
 typedef enum budgets_verdict { BUDGETS_KEPT, BUDGETS_BROKEN, BUDGETS_UNREADABLE } budgets_verdict;
 

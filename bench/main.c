@@ -11,15 +11,15 @@
 #include <nanospan/version.h>
 
 #include "budgets.h"
-#include "instructions.h"
-#include "machine.h"
-#include "noise.h"
-#include "report.h"
-#include "select.h"
-#include "session.h"
+#include "hot_path/instructions.h"
+#include "harness/machine.h"
+#include "harness/noise.h"
+#include "report/report.h"
+#include "harness/select.h"
+#include "harness/session.h"
 
 static const bench_group *const groups[] = {&group_hot_path, &group_tails, &group_pipeline, &group_ring};
-enum { GROUPS = sizeof groups / sizeof groups[0], RESULTS_MAX = 128 };
+enum { GROUPS = sizeof groups / sizeof groups[0], RESULTS_MAX = 256 };
 
 // Exit codes.
 enum { FINE = 0, BROKEN = 1, USAGE = 2 };

@@ -49,7 +49,3 @@ if(NSP_BUILD_EXAMPLES)
     nsp_add_program(engine "examples/engine ${shared}" nanospan::nanospan)
     nsp_add_program(feed "examples/feed ${shared}" nanospan::nanospan)
 endif()
-
-if(NSP_BUILD_BENCH)
-    nsp_add_program(nanospan-bench bench nanospan_shipped PkgConfig::JANSSON)
-endif()

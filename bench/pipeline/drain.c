@@ -8,11 +8,11 @@
 
 #include <nanospan/nanospan.h>
 
-#include "noise.h"
-#include "operations.h"
+#include "harness/noise.h"
+#include "hot_path/operations.h"
 #include "otlp/otlp.h"
-#include "session.h"
-#include "ticks.h"
+#include "harness/session.h"
+#include "harness/ticks.h"
 
 enum { TRIES_MAX = 4096 };
 

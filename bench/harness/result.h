@@ -9,8 +9,8 @@
 
 #include <nanospan/stats.h>
 
-#include "noise.h"
-#include "statistics.h"
+#include "harness/noise.h"
+#include "harness/statistics.h"
 
 // A figure's name ends with its unit (_ns, _millions); one without is a ratio.
 typedef struct bench_figure {
@@ -18,12 +18,29 @@ typedef struct bench_figure {
     estimate is;
 } bench_figure;
 
-enum { FIGURES_MAX = 16 };
+// A line of a plot. Lines of one plot share its axes.
+typedef struct bench_point {
+    double x;
+    estimate y;
+} bench_point;
+
+typedef struct bench_series {
+    const char *plot; // lines with the same plot, also of other results of the group, are drawn into one
+    char name[48];    // of this line
+    const char *x,
+        *y; // what the axes show, with the unit; x "percentile": points are x = 1 / (1 - percentile / 100)
+    bench_point *points;
+    size_t count, room;
+} bench_series;
+
+enum { FIGURES_MAX = 32, SERIES_MAX = 16 };
 
 typedef struct bench_result {
     const char *group, *name, *what;
     bench_figure figures[FIGURES_MAX];
     size_t count;
+    bench_series series[SERIES_MAX];
+    size_t series_count;
     unsigned rounds, invalid; // measured and used; measured and thrown away
     char problem[120];        // why there is nothing to be believed; "": nothing wrong
     bench_noise best;         // of the machine, as known when it was measured
@@ -34,6 +51,12 @@ typedef struct bench_result {
 void result_add(bench_result *out, const char *name, double value);
 void result_add_estimate(bench_result *out, const char *name, estimate is);
 void result_fail(bench_result *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+// plot, x and y are literals; name is copied. NULL if there are too many.
+bench_series *result_add_series(bench_result *out, const char *plot, const char *name, const char *x,
+                                const char *y);
+
+void series_add(bench_series *out, double x, estimate y);
 
 // NULL if there is none.
 const bench_figure *result_find(const bench_result *in, const char *name);

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Written as an application would write them. None is inlined into a harness.
-#include "operations.h"
+#include "hot_path/operations.h"
 
 #include <string.h>
 
 #include <nanospan/nanospan.h>
 
-#include "ticks.h"
+#include "harness/ticks.h"
 
 #define OPERATION static __attribute__((noinline)) void
 

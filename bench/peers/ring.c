@@ -7,10 +7,10 @@
 #include <string.h>
 #include <time.h>
 
-#include "noise.h"
-#include "session.h"
+#include "harness/noise.h"
+#include "harness/session.h"
 #include "store/ring.h"
-#include "ticks.h"
+#include "harness/ticks.h"
 
 enum { RECORD_BYTES = 120, RING_BYTES = 1 << 20, SLOTS = 8192, BURST = 1000, TRIES_MAX = 4096 };
 

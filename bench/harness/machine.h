@@ -4,7 +4,7 @@
 #ifndef NSP_BENCH_MACHINE_H
 #define NSP_BENCH_MACHINE_H
 
-#include "setup.h"
+#include "harness/setup.h"
 
 typedef struct bench_fact {
     const char *key;

@@ -3,14 +3,14 @@
 // The difference of two counts, by the operation, is what one operation executes: what comes before and after drops out.
 // Each operation has a session of its own and an invoker that never works, so nothing depends on the time or on another
 // thread.
-#include "instructions.h"
+#include "hot_path/instructions.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "operations.h"
-#include "select.h"
-#include "session.h"
+#include "hot_path/operations.h"
+#include "harness/select.h"
+#include "harness/session.h"
 
 __attribute__((noinline)) void counted_run(void (*run)(size_t), size_t count)
 {

@@ -7,7 +7,7 @@
 #include <nanospan/config.h>
 #include <nanospan/exporter.h>
 
-#include "setup.h"
+#include "harness/setup.h"
 
 // Encodes as the exporter otlp does; a send says "exported" at once.
 extern const nsp_exporter exporter_nowhere;

@@ -4,10 +4,10 @@
 // between by the collector on another CPU.
 #include <string.h>
 
-#include "noise.h"
-#include "operations.h"
-#include "session.h"
-#include "ticks.h"
+#include "harness/noise.h"
+#include "hot_path/operations.h"
+#include "harness/session.h"
+#include "harness/ticks.h"
 
 enum { TRIES_MAX = 4096 };
 

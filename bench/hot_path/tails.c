@@ -5,10 +5,10 @@
 #include <math.h>
 #include <time.h>
 
-#include "noise.h"
-#include "operations.h"
-#include "session.h"
-#include "ticks.h"
+#include "harness/noise.h"
+#include "hot_path/operations.h"
+#include "harness/session.h"
+#include "harness/ticks.h"
 
 enum { SAMPLES = 20000, ROUNDS = 31 };
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "result.h"
+#include "harness/result.h"
 
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 void result_add_estimate(bench_result *out, const char *name, estimate is)
@@ -25,6 +26,32 @@ void result_fail(bench_result *out, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(out->problem, sizeof out->problem, format, arguments);
     va_end(arguments);
+}
+
+bench_series *result_add_series(bench_result *out, const char *plot, const char *name, const char *x,
+                                const char *y)
+{
+    if (out->series_count == SERIES_MAX)
+        return NULL;
+    bench_series *series = &out->series[out->series_count++];
+    *series = (bench_series){.plot = plot, .x = x, .y = y};
+    snprintf(series->name, sizeof series->name, "%s", name);
+    return series;
+}
+
+void series_add(bench_series *out, double x, estimate y)
+{
+    if (out == NULL)
+        return;
+    if (out->count == out->room) {
+        size_t room = out->room != 0 ? out->room * 2 : 32;
+        bench_point *points = realloc(out->points, room * sizeof *points);
+        if (points == NULL)
+            return;
+        out->points = points;
+        out->room = room;
+    }
+    out->points[out->count++] = (bench_point){x, y};
 }
 
 const bench_figure *result_find(const bench_result *in, const char *name)

@@ -4,7 +4,7 @@
 #ifndef NSP_BENCH_SETUP_H
 #define NSP_BENCH_SETUP_H
 
-#include "result.h"
+#include "harness/result.h"
 
 typedef struct bench_setup {
     int hot_cpu;       // the measured thread's
@@ -25,10 +25,10 @@ typedef struct bench_group {
     void (*measure)(size_t index, const bench_setup *setup, bench_result *out);
 } bench_group;
 
-extern const bench_group group_hot_path; // hot_path.c
-extern const bench_group group_tails;    // tails.c
-extern const bench_group group_pipeline; // pipeline.c
-extern const bench_group group_ring;     // rings.c
+extern const bench_group group_hot_path; // hot_path/means.c
+extern const bench_group group_tails;    // hot_path/tails.c
+extern const bench_group group_pipeline; // pipeline/drain.c
+extern const bench_group group_ring;     // peers/ring.c
 
 // Shows on standard error how far a benchmark is; nothing where that is no terminal.
 void progress(const bench_result *in, unsigned done, unsigned of);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "ticks.h"
+#include "harness/ticks.h"
 
 #include <time.h>
 

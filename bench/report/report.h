@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-#include "machine.h"
+#include "harness/machine.h"
 
 typedef struct bench_results {
     bench_result *items;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "machine.h"
+#include "harness/machine.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,8 +12,8 @@
 #include <nanospan/clock.h>
 #include <nanospan/version.h>
 
-#include "noise.h"
-#include "ticks.h"
+#include "harness/noise.h"
+#include "harness/ticks.h"
 
 static __attribute__((format(printf, 3, 4))) void add(bench_machine *out, const char *key, const char *format,
                                                       ...)

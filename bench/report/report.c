@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "report.h"
+#include "report/report.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -125,6 +125,29 @@ static json_t *number(double value)
     return isfinite(value) ? json_real(value) : json_null();
 }
 
+// A point is [x, y] or [x, y, low, high].
+static json_t *json_of_series(const bench_series *series)
+{
+    json_t *points = json_array(), *out = json_object();
+    for (size_t i = 0; i < series->count; i++) {
+        const bench_point *point = &series->points[i];
+        json_t *one = json_array();
+        json_array_append_new(one, number(point->x));
+        json_array_append_new(one, number(point->y.value));
+        if (!isnan(point->y.low)) {
+            json_array_append_new(one, number(point->y.low));
+            json_array_append_new(one, number(point->y.high));
+        }
+        json_array_append_new(points, one);
+    }
+    json_object_set_new(out, "plot", json_string(series->plot));
+    json_object_set_new(out, "name", json_string(series->name));
+    json_object_set_new(out, "x", json_string(series->x));
+    json_object_set_new(out, "y", json_string(series->y));
+    json_object_set_new(out, "points", points);
+    return out;
+}
+
 static json_t *json_of(const bench_result *result)
 {
     json_t *figures = json_object(), *out = json_object();
@@ -138,6 +161,9 @@ static json_t *json_of(const bench_result *result)
         }
         json_object_set_new(figures, figure->name, one);
     }
+    json_t *series = json_array();
+    for (size_t i = 0; i < result->series_count; i++)
+        json_array_append_new(series, json_of_series(&result->series[i]));
     json_object_set_new(out, "group", json_string(result->group));
     json_object_set_new(out, "name", json_string(result->name));
     json_object_set_new(out, "what", json_string(result->what));
@@ -147,6 +173,7 @@ static json_t *json_of(const bench_result *result)
     json_object_set_new(out, "rounds", json_integer(result->rounds));
     json_object_set_new(out, "invalid_rounds", json_integer(result->invalid));
     json_object_set_new(out, "figures", figures);
+    json_object_set_new(out, "series", series);
     if (result->books.size != 0) {
         json_t *books = json_object();
 #define BOOKS_JSON(name) json_object_set_new(books, #name, json_integer((json_int_t)result->books.name));

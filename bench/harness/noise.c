@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "noise.h"
+#include "harness/noise.h"
 
 #include <sys/resource.h>
 #include <time.h>
 
-#include "operations.h"
-#include "ticks.h"
+#include "hot_path/operations.h"
+#include "harness/ticks.h"
 
 enum { TWO_READS = 1000, ADDITIONS = 12000 }; // some 20 us and 10 us
 

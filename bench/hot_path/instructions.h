@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-#include "setup.h"
+#include "harness/setup.h"
 
 // For an instruction counter: runs the operations that the list names ("all": every one) count times and then twice as
 // often, each time inside the function counted_run, and prints a line "NAME SPANS COUNT" for each call of it. False if a name is unknown
