@@ -433,7 +433,7 @@ static void no_exporter_discards(void **state)
 
 // ---- over the wire ----
 
-// Whatever way a request goes wrong, but sparingly: each costs a second or so of backoff.
+// Whatever way a request goes wrong.
 static const receiver_manner failing[] = {
     RECEIVER_ACCEPT,  RECEIVER_ACCEPT_PART, RECEIVER_ACCEPT,     RECEIVER_REFUSE, RECEIVER_BUSY,
     RECEIVER_ACCEPT,  RECEIVER_ACCEPT,      RECEIVER_LOSE_REPLY, RECEIVER_ACCEPT, RECEIVER_ACCEPT_PART,
@@ -457,6 +457,7 @@ static nsp_stats over_the_wire(receiver *end, const char *compression)
     config.batch_spans = 400;
     config.batches = 4;
     config.ring_bytes = 128 * 1024;
+    config.retry_min_ns = config.retry_max_ns = SECOND / 50;
     start(&config);
     engine many = {.traces = 600 / SLOWER, .rate_changes = true, .pause_every = 10};
     run(&many);

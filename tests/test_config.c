@@ -144,6 +144,8 @@ static const struct {
     {"NSP_BATCHES", "8", "1024", "1024", "1"},
     {"OTEL_BSP_SCHEDULE_DELAY", "5000000000", "0", "0", "5s"},
     {"OTEL_BSP_MAX_QUEUE_SIZE", "1048576", "4096", "1048576", NULL},
+    {"NSP_RETRY_MIN_MS", "1000000000", "1", "1000000", "0"},
+    {"NSP_RETRY_MAX_MS", "30000000000", "3600000", "3600000000000", "3600001"},
     {"NSP_EXIT_TIMEOUT_MS", "1000000000", "20", "20000000", "99999999999999999999"},
     {"OTEL_LOG_LEVEL", "3", "Debug", "4", "loud"},
 };
@@ -425,6 +427,8 @@ static void a_member_out_of_range_is_refused_by_name(void **state)
     REFUSED(batch_bytes, 1);
     REFUSED(batches, 1);
     REFUSED(schedule_delay_ns, UINT64_MAX);
+    REFUSED(retry_min_ns, 0);
+    REFUSED(retry_max_ns, UINT64_MAX);
     REFUSED(exit_timeout_ns, UINT64_MAX);
     REFUSED(log_level, (nsp_log_level)5);
 }
@@ -453,11 +457,13 @@ static void sizes_are_rounded_up(void **state)
     given.record_bytes = 513;
     given.batches = 9;
     given.poll_min_ns = 20000000;
+    given.retry_min_ns = 40000000000;
     assert_int_equal(nsp__config_resolve(&out, &given), NSP_OK);
     assert_int_equal(out.ring_bytes, 131072);
     assert_int_equal(out.record_bytes, 520);
     assert_int_equal(out.batches, 16);
     assert_int_equal(out.poll_max_ns, 20000000);
+    assert_int_equal(out.retry_max_ns, 40000000000);
     nsp__config_free(&out);
 }
 

@@ -525,28 +525,119 @@ static void shutdown_ends_a_flush(void **state)
     assert_int_equal(stats.discarded + stats.unconfirmed, 10);
 }
 
+typedef struct shutdown_call {
+    pthread_t thread;
+    uint64_t timeout_ns;
+    nsp_status status;
+    uint64_t delivered; // when it returned
+} shutdown_call;
+
 static void *shut_down(void *argument)
 {
-    unsigned *succeeded = argument;
-    if (nsp_shutdown(10 * SECOND) == NSP_OK)
-        __atomic_fetch_add(succeeded, 1, __ATOMIC_RELAXED);
+    shutdown_call *call = argument;
+    call->status = nsp_shutdown(call->timeout_ns);
+    call->delivered = tally_distinct(script.tally);
     return NULL;
 }
 
-static void one_of_many_shutdowns_does_it(void **state)
+static void shutdown_begin(shutdown_call *call)
+{
+    assert_int_equal(pthread_create(&call->thread, NULL, shut_down, call), 0);
+}
+
+// Whoever returns first may exit the process: all is delivered by then.
+static void one_of_many_shutdowns_does_it_and_the_others_wait(void **state)
 {
     (void)state;
     enum { THREADS = 4 };
-    pthread_t threads[THREADS];
+    shutdown_call calls[THREADS];
     unsigned succeeded = 0;
     begin_scripted();
+    __atomic_store_n(&script.delay_ns, 50 * MILLISECOND, __ATOMIC_RELAXED);
     record(10);
-    for (int i = 0; i < THREADS; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, shut_down, &succeeded), 0);
-    for (int i = 0; i < THREADS; i++)
-        pthread_join(threads[i], NULL);
-    assert_int_equal(succeeded, 1);
-    assert_int_equal(tally_distinct(script.tally), 10);
+    for (int i = 0; i < THREADS; i++) {
+        calls[i].timeout_ns = 10 * SECOND;
+        shutdown_begin(&calls[i]);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(calls[i].thread, NULL);
+        assert_int_equal(calls[i].delivered, 10);
+        // One that came when all was over found nothing to shut down.
+        assert_true(calls[i].status == NSP_OK || calls[i].status == NSP_ERR_NOT_INITIALISED);
+        succeeded += calls[i].status == NSP_OK;
+    }
+    assert_true(succeeded >= 1);
+}
+
+// The first one's is under way when the second comes.
+static void begin_two_shutdowns(shutdown_call *first, shutdown_call *second)
+{
+    __atomic_store_n(&script.stalled, true, __ATOMIC_RELEASE);
+    begin_scripted();
+    record(10);
+    shutdown_begin(first);
+    while (nsp_flush(0) != NSP_ERR_NOT_INITIALISED)
+        test_sleep_ms(1);
+    shutdown_begin(second);
+}
+
+static void a_second_shutdown_returns_the_outcome_of_the_first(void **state)
+{
+    (void)state;
+    shutdown_call first = {.timeout_ns = 10 * SECOND}, second = {.timeout_ns = 10 * SECOND};
+    begin_two_shutdowns(&first, &second);
+    test_sleep_ms(50);
+    __atomic_store_n(&script.stalled, false, __ATOMIC_RELEASE);
+    pthread_join(second.thread, NULL);
+    pthread_join(first.thread, NULL);
+    assert_int_equal(first.status, NSP_OK);
+    assert_int_equal(second.status, NSP_OK);
+    assert_int_equal(second.delivered, 10);
+
+    first.timeout_ns = 100 * MILLISECOND;
+    begin_two_shutdowns(&first, &second);
+    pthread_join(second.thread, NULL);
+    pthread_join(first.thread, NULL);
+    assert_int_equal(first.status, NSP_ERR_TIMEOUT);
+    assert_int_equal(second.status, NSP_ERR_TIMEOUT);
+    assert_int_equal(nsp_shutdown(SECOND), NSP_ERR_NOT_INITIALISED);
+}
+
+static void a_second_shutdown_waits_no_longer_than_it_may(void **state)
+{
+    (void)state;
+    shutdown_call first = {.timeout_ns = 60 * SECOND}, second = {.timeout_ns = 50 * MILLISECOND};
+    begin_two_shutdowns(&first, &second);
+    uint64_t before = test_now_ns();
+    pthread_join(second.thread, NULL);
+    assert_true(test_now_ns() - before < 10 * SECOND);
+    assert_int_equal(second.status, NSP_ERR_TIMEOUT);
+    __atomic_store_n(&script.stalled, false, __ATOMIC_RELEASE);
+    pthread_join(first.thread, NULL);
+    assert_int_equal(first.status, NSP_OK);
+}
+
+// The ninefold wait for the default's second would take at least four.
+static void retries_come_as_configured(void **state)
+{
+    (void)state;
+    static const receiver_manner manners[10] = {RECEIVER_BUSY, RECEIVER_BUSY,  RECEIVER_BUSY, RECEIVER_BUSY,
+                                                RECEIVER_BUSY, RECEIVER_BUSY,  RECEIVER_BUSY, RECEIVER_BUSY,
+                                                RECEIVER_BUSY, RECEIVER_ACCEPT};
+    receiver *end = receiver_start(manners, 10);
+    nsp_config config;
+    script_config(&config);
+    config.custom_exporter = NULL;
+    config.endpoint = receiver_endpoint(end);
+    config.retry_min_ns = config.retry_max_ns = 20 * MILLISECOND;
+    start(&config);
+    record(1);
+    uint64_t before = test_now_ns();
+    assert_int_equal(nsp_flush(20 * SECOND), NSP_OK);
+    assert_true(test_now_ns() - before < 3 * SECOND);
+    assert_int_equal(receiver_requests(end), 10);
+    assert_int_equal(nsp_shutdown(10 * SECOND), NSP_OK);
+    receiver_stop(end);
 }
 
 int main(void)
@@ -573,7 +664,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(flush_without_time_loses_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(concurrent_flushes, setup, teardown),
         cmocka_unit_test_setup_teardown(shutdown_ends_a_flush, setup, teardown),
-        cmocka_unit_test_setup_teardown(one_of_many_shutdowns_does_it, setup, teardown),
+        cmocka_unit_test_setup_teardown(one_of_many_shutdowns_does_it_and_the_others_wait, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_second_shutdown_returns_the_outcome_of_the_first, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_second_shutdown_waits_no_longer_than_it_may, setup, teardown),
+        cmocka_unit_test_setup_teardown(retries_come_as_configured, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

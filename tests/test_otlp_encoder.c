@@ -153,12 +153,7 @@ static void assert_batch(const json_t *models, const nsp_batch *batch)
     const Nanospan__Otlp__ResourceSpans *resource_spans = request->resource_spans[0];
     assert_string_equal(resource_spans->schema_url, "");
     json_t *resource = generated_resource();
-    assert_int_equal(resource_spans->resource->n_attributes, json_array_size(resource));
-    for (size_t i = 0; i < json_array_size(resource); i++) {
-        const json_t *pair = json_array_get(resource, i);
-        assert_text(json_array_get(pair, 0), resource_spans->resource->attributes[i]->key);
-        assert_value("str", json_array_get(pair, 1), resource_spans->resource->attributes[i]->value);
-    }
+    assert_attributes(resource, resource_spans->resource->attributes, resource_spans->resource->n_attributes);
     json_decref(resource);
     assert_int_equal(resource_spans->n_scope_spans, 1);
     const Nanospan__Otlp__ScopeSpans *scope_spans = resource_spans->scope_spans[0];
@@ -282,7 +277,7 @@ static void a_resource_too_large_is_a_configuration_error(void **state)
     context.config = &config;
     char value[200] = {0};
     memset(value, 'x', sizeof value - 1);
-    const char *values[] = {value, value, value};
+    const char *values[] = {value, value, value, "1"};
     context.resource_values = values;
     nsp__otlp_encoder *encoder;
     assert_int_equal(nsp__otlp_encoder_create(&encoder, &context), NSP_ERR_CONFIG);

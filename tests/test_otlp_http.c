@@ -80,6 +80,7 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
 static fixture *prepare(void)
 {
     static const char *const keys[] = {"service.name"}, *const values[] = {"test"};
+    static const nsp_type types[] = {NSP_TYPE_STR};
     fixture *f = calloc(1, sizeof *f);
     f->server = http_server_start("X-Api-Key");
     assert_non_null(f->server);
@@ -90,6 +91,7 @@ static fixture *prepare(void)
     f->context = (nsp_exporter_context){.config = &f->config,
                                         .resource_keys = keys,
                                         .resource_values = values,
+                                        .resource_types = types,
                                         .resource_count = 1,
                                         .cancel = &f->cancel,
                                         .log = keep_line};

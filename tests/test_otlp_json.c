@@ -216,16 +216,8 @@ static void assert_batch(const json_t *models, const nsp_batch *batch)
     assert_non_null(root);
     assert_int_equal(json_array_size(member(root, "resourceSpans")), 1);
     const json_t *resource_spans = json_array_get(member(root, "resourceSpans"), 0);
-    json_t *resource = generated_resource(), *attribute;
-    const json_t *attributes = member(member(resource_spans, "resource"), "attributes");
-    assert_int_equal(json_array_size(attributes), json_array_size(resource));
-    size_t i;
-    json_array_foreach(attributes, i, attribute)
-    {
-        assert_true(json_equal(json_array_get(json_array_get(resource, i), 0), member(attribute, "key")));
-        assert_true(json_equal(json_array_get(json_array_get(resource, i), 1),
-                               member(member(attribute, "value"), "stringValue")));
-    }
+    json_t *resource = generated_resource();
+    assert_attributes(resource, member(member(resource_spans, "resource"), "attributes"));
     json_decref(resource);
     assert_int_equal(json_array_size(member(resource_spans, "scopeSpans")), 1);
     const json_t *scope_spans = json_array_get(member(resource_spans, "scopeSpans"), 0);
@@ -233,7 +225,7 @@ static void assert_batch(const json_t *models, const nsp_batch *batch)
     assert_string_equal(json_string_value(member(member(scope_spans, "scope"), "version")), NSP_VERSION);
     const json_t *spans = member(scope_spans, "spans");
     assert_int_equal(json_array_size(spans), json_array_size(models));
-    for (i = 0; i < json_array_size(spans); i++)
+    for (size_t i = 0; i < json_array_size(spans); i++)
         assert_span(json_array_get(models, i), json_array_get(spans, i));
     json_decref(root);
 }

@@ -56,7 +56,7 @@ def expect_value(what, kind, model, value):
 
 def expect_attributes(what, model, attributes):
     expect(what + " attributes", len(model), len(attributes))
-    for (key, kind, value, _), attribute in zip(model, attributes):
+    for (key, kind, value, *_), attribute in zip(model, attributes):
         expect(what + " key", key, attribute.key)
         expect_value(f"{what} {key!r}", kind, value, attribute.value)
 
@@ -97,8 +97,7 @@ def expect_span(what, model, span):
 def expect_batch(what, model, data):
     expect(what + " resource_spans", 1, len(data.resource_spans))
     resource_spans = data.resource_spans[0]
-    resource = [[attribute.key, attribute.value.string_value] for attribute in resource_spans.resource.attributes]
-    expect(what + " resource", model["resource"], resource)
+    expect_attributes(what + " resource", model["resource"], resource_spans.resource.attributes)
     expect(what + " scope_spans", 1, len(resource_spans.scope_spans))
     scope_spans = resource_spans.scope_spans[0]
     expect(what + " scope", "nanospan", scope_spans.scope.name)

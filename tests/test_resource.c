@@ -31,6 +31,14 @@ static const char *value_of(const nsp__resource *resource, const char *key)
     return value;
 }
 
+static nsp_type type_of(const nsp__resource *resource, const char *key)
+{
+    for (size_t i = 0; i < resource->count; i++)
+        if (!strcmp(resource->keys[i], key))
+            return resource->types[i];
+    return (nsp_type)0;
+}
+
 // Builds a resource from a configuration without an environment but these attributes.
 static nsp__resource build(const char *name, const char *attributes)
 {
@@ -62,6 +70,8 @@ static void says_what_the_conventions_ask_for(void **state)
     assert_string_equal(value_of(&resource, "telemetry.sdk.language"), "c");
     assert_string_equal(value_of(&resource, "telemetry.sdk.version"), NSP_VERSION);
     assert_string_equal(value_of(&resource, "process.pid"), pid);
+    assert_int_equal(type_of(&resource, "process.pid"), NSP_TYPE_I64);
+    assert_int_equal(type_of(&resource, "service.name"), NSP_TYPE_STR);
     assert_string_equal(value_of(&resource, "process.executable.name"), "test_resource");
     assert_string_equal(value_of(&resource, "host.name"), system.nodename);
     assert_string_equal(value_of(&resource, "os.type"), "linux");
@@ -103,6 +113,7 @@ static void attributes_win_over_defaults_only(void **state)
     assert_string_equal(value_of(&resource, "telemetry.sdk.name"), "nanospan");
     assert_string_equal(value_of(&resource, "service.instance.id"), "me");
     assert_string_equal(value_of(&resource, "process.pid"), "1");
+    assert_int_equal(type_of(&resource, "process.pid"), NSP_TYPE_STR); // such values are texts
     assert_int_equal(resource.count, 12);
     nsp__resource_free(&resource);
     resource = build(NULL, attributes);

@@ -47,7 +47,8 @@ static void world_make(world *me, uint64_t capacity)
     memset(me->slot, 0, sizeof *me->slot);
     me->slot->ring_bytes = capacity;
     // What lies behind the tail is checked to be untouched; it is a whole record away.
-    me->ring = (nsp__ring){.bytes = malloc(capacity + RECORD_MAX), .slot = me->slot, .capacity = capacity};
+    me->ring = (nsp__ring){
+        .bytes = malloc(capacity + RECORD_MAX), .slot = me->slot, .capacity = capacity, .mask = capacity - 1};
     memset(me->ring.bytes, 0xee, capacity + RECORD_MAX);
     me->ring.limit = capacity;
     me->producer_random = 88172645463325252u;

@@ -341,10 +341,11 @@ static void threads_draw_independently(void **state)
         for (size_t b = a + 1; b < THREADS; b++)
             assert_true(independent(&decisions[a], &decisions[b]));
     assert_true(ids_distinct());
-    // The same seed on all of them is seen.
+    // One id that comes twice is seen, and so is the same seed on all of them.
+    decisions[1].span_ids[500] = decisions[0].span_ids[0];
+    assert_false(ids_distinct());
     decide_on_threads(5000, 0);
     assert_false(independent(&decisions[0], &decisions[1]));
-    assert_false(ids_distinct());
 }
 
 // ---- with what ids ----

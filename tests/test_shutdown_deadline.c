@@ -59,6 +59,7 @@ static uint64_t grace(void)
 // ---- a name server that hangs ----
 
 static bool resolver_hangs; // atomic
+static bool callback_hangs; // atomic
 static unsigned resolving;  // atomic: calls that hang at this moment
 
 // libcurl resolves names in this process: this definition stands before the C library's.
@@ -201,6 +202,7 @@ static int teardown(void **state)
 {
     (void)state;
     __atomic_store_n(&resolver_hangs, false, __ATOMIC_RELEASE);
+    __atomic_store_n(&callback_hangs, false, __ATOMIC_RELEASE);
     __atomic_store_n(&script.stalled, false, __ATOMIC_RELEASE);
     nsp_shutdown(SECOND);
     return 0;
@@ -285,6 +287,103 @@ static void an_exporter_that_blocks_for_ever(void **state)
     receiver_stop(end);
     __atomic_store_n(&script.stalled, false, __ATOMIC_RELEASE);
     test_sleep_ms(50); // the one left behind comes back, and touches nothing
+}
+
+// ---- a log callback that blocks for ever ----
+
+static unsigned in_callback; // atomic: calls that hang at this moment
+
+// What the collector says of the sampler's change, and all that comes after.
+static void hang_in_callback(void *context, nsp_log_level level, const char *line)
+{
+    (void)context;
+    (void)level;
+    if (strstr(line, "sampler: ") == NULL)
+        return;
+    __atomic_fetch_add(&in_callback, 1, __ATOMIC_RELAXED);
+    while (__atomic_load_n(&callback_hangs, __ATOMIC_ACQUIRE))
+        test_sleep_ms(1);
+    __atomic_fetch_sub(&in_callback, 1, __ATOMIC_RELAXED);
+}
+
+static void start_with_hanging_callback(nsp_collector_mode collector)
+{
+    nsp_config config;
+    script_config(&config);
+    config.log = hang_in_callback;
+    config.collector = collector;
+    __atomic_store_n(&callback_hangs, true, __ATOMIC_RELEASE);
+    start(&config);
+    test_sleep_ms(20); // the collector has seen the policy that it starts with
+    nsp_do_work(1);
+    assert_int_equal(nsp_sampler_set_rate(0.5), NSP_OK);
+    assert_int_equal(nsp_sampler_set_rate(1), NSP_OK);
+}
+
+static void wait_until_callback_hangs(void)
+{
+    for (int i = 0; i < 10000 && __atomic_load_n(&in_callback, __ATOMIC_RELAXED) == 0; i++)
+        test_sleep_ms(1);
+    assert_int_equal(__atomic_load_n(&in_callback, __ATOMIC_RELAXED), 1);
+}
+
+// Nothing is lost for it: flush and shutdown drain by themselves.
+static void expect_all_sent_in_time(uint64_t shutdown_ns)
+{
+    record(SPANS);
+    __atomic_store_n(&latest_ns, 0, __ATOMIC_RELAXED);
+    assert_int_equal(nsp_flush(10 * SECOND), NSP_OK);
+    record(SPANS);
+    uint64_t before = test_now_ns();
+    assert_int_equal(nsp_shutdown(shutdown_ns), NSP_OK);
+    assert_true(test_now_ns() - before <= shutdown_ns + grace());
+    assert_int_equal(tally_distinct(script.tally), 2 * SPANS);
+    assert_int_equal(script_balance().exported, 2 * SPANS);
+    assert_int_equal(__atomic_load_n(&in_callback, __ATOMIC_RELAXED), 1);
+}
+
+static void release_callback(void)
+{
+    __atomic_store_n(&callback_hangs, false, __ATOMIC_RELEASE);
+    while (__atomic_load_n(&in_callback, __ATOMIC_RELAXED) != 0)
+        test_sleep_ms(1);
+}
+
+static void a_log_callback_that_blocks_the_collector(void **state)
+{
+    (void)state;
+    start_with_hanging_callback(NSP_COLLECTOR_THREAD);
+    wait_until_callback_hangs();
+    expect_all_sent_in_time(500 * MILLISECOND);
+    // The next session works beside the thread that was left behind, which touches nothing when it comes back.
+    nsp_config config;
+    script_config(&config);
+    start(&config);
+    record(10);
+    assert_int_equal(nsp_flush(10 * SECOND), NSP_OK);
+    release_callback();
+    record(10);
+    assert_int_equal(nsp_shutdown(10 * SECOND), NSP_OK);
+    assert_int_equal(tally_distinct(script.tally), 2 * SPANS + 20);
+}
+
+static void *work_once(void *argument)
+{
+    (void)argument;
+    nsp_do_work(1);
+    return NULL;
+}
+
+static void a_log_callback_that_blocks_an_invoker(void **state)
+{
+    (void)state;
+    pthread_t invoker;
+    start_with_hanging_callback(NSP_COLLECTOR_INVOKER);
+    assert_int_equal(pthread_create(&invoker, NULL, work_once, NULL), 0);
+    wait_until_callback_hangs();
+    expect_all_sent_in_time(500 * MILLISECOND);
+    release_callback();
+    pthread_join(invoker, NULL);
 }
 
 // ---- exit without shutdown ----
@@ -409,6 +508,9 @@ int main(int count, char **arguments)
         cmocka_unit_test_setup_teardown(a_backend_that_begins_to_answer, setup, teardown),
         cmocka_unit_test_setup_teardown(no_time_at_all, setup, teardown),
         cmocka_unit_test_setup_teardown(a_name_server_that_hangs, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_log_callback_that_blocks_the_collector, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_log_callback_that_blocks_an_invoker, setup, teardown),
+        // The last one: the thread that it leaves behind comes back to the tally.
         cmocka_unit_test_setup_teardown(an_exporter_that_blocks_for_ever, setup, teardown),
     };
     pthread_t watcher;

@@ -210,7 +210,7 @@ static void attach_refuses_bad_options(void **state)
     options.ring_bytes = 0;
     options.size = 0;
     assert_int_equal(nsp_thread_attach(&options), NSP_ERR_INVALID);
-    assert_null(nsp__thread_v1);
+    assert_null(nsp__producer_self());
     capture_end();
 
     nsp_config config;
@@ -227,7 +227,7 @@ static pthread_barrier_t all_tried;
 static void *record_if_there_is_room(void *argument)
 {
     record_pair(0);
-    bool attached = nsp__thread_v1 != NULL;
+    bool attached = nsp__producer_self() != NULL;
     nsp_status status = nsp_thread_attach(NULL);
     assert_int_equal(status, attached ? NSP_OK : NSP_ERR_FULL);
     if (!attached)

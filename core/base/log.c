@@ -8,15 +8,15 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/log_limit.h"
+#include "base/time.h"
 
 enum { LINE_SIZE = 1024, DETAIL_SIZE = 256 };
 
 // How long a line waits for another thread's call to end before it is dropped; a fork waits twice as long.
-static const uint64_t patience_ns = 50 * 1000 * 1000;
+static const uint64_t patience_ns = 50 * NSP__MILLISECOND;
 
 // Never held during a call of the sink, so that one that hangs holds up nobody but its own thread.
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -35,19 +35,10 @@ static __thread char detail[DETAIL_SIZE];
 
 static const char *const level_names[] = {"none", "error", "warn", "info", "debug"};
 
-static uint64_t now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * UINT64_C(1000000000) + (uint64_t)time.tv_nsec;
-}
-
 // With the lock held: waits for a call that is under way, at most so long. True if there is none now.
 static bool wait_until_idle(uint64_t wait_ns)
 {
-    uint64_t until_ns = now() + wait_ns;
-    const struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000u),
-                                   .tv_nsec = (long)(until_ns % 1000000000u)};
+    const struct timespec until = nsp__timespec_of(nsp__monotonic_ns() + wait_ns);
     while (busy && !hanging)
         if (pthread_cond_clockwait(&idle, &lock, CLOCK_MONOTONIC, &until) == ETIMEDOUT)
             hanging = busy;
@@ -137,7 +128,7 @@ void nsp__log(nsp_log_level level, const char *subject, const char *format, ...)
     uint64_t held_back;
     if (!wait_until_idle(patience_ns)) {
         lost++;
-    } else if (nsp__log_limit_admit(&limit, subject, now(), &held_back)) {
+    } else if (nsp__log_limit_admit(&limit, subject, nsp__monotonic_ns(), &held_back)) {
         held_back += lost;
         lost = 0;
         if (held_back)

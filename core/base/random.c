@@ -5,26 +5,25 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/random.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "base/time.h"
 
 // Where the kernel's generator is not ready or not allowed (early boot, a seccomp filter): the 16 random bytes that
 // every process is started with, told apart by process, time and call.
 static uint64_t fallback_seed(void)
 {
     static uint64_t calls;
-    struct timespec now = {0, 0};
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    uint64_t seed = 0;
     uint64_t parts[6] = {
-        [0] = (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec,
+        [0] = nsp__monotonic_ns(),
         [1] = (uint64_t)getpid(),
         [2] = __atomic_add_fetch(&calls, 1, __ATOMIC_RELAXED),
-        [3] = (uint64_t)(uintptr_t)&now,
+        [3] = (uint64_t)(uintptr_t)&seed,
     };
     const void *start_bytes = (const void *)(uintptr_t)getauxval(AT_RANDOM);
     if (start_bytes != NULL)
         memcpy(&parts[4], start_bytes, 2 * sizeof parts[0]);
-    uint64_t seed = 0;
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
         seed = nsp__random_mix(seed + UINT64_C(0x9e3779b97f4a7c15) + parts[i]);
     return seed;

@@ -4,9 +4,9 @@
 #include <linux/futex.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/time.h"
 #include "base/tsan.h"
 
 nsp_status nsp__batch_queue_init(nsp__batch_queue *queue, uint32_t count)
@@ -121,7 +121,6 @@ void nsp__event_wait(nsp__event *event, uint32_t value, uint64_t deadline_ns)
         (void)ck_ec32_wait(&event->count, &event_mode, value, NULL);
         return;
     }
-    struct timespec deadline = {.tv_sec = (time_t)(deadline_ns / 1000000000u),
-                                .tv_nsec = (long)(deadline_ns % 1000000000u)};
+    struct timespec deadline = nsp__timespec_of(deadline_ns);
     (void)ck_ec32_wait_pred(&event->count, &event_mode, value, clip_step, &deadline, &deadline);
 }

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The collector: drains the rings in one pass each straight into the exporter's batch, and hands full batches to the
-// sender.
+// sender. ring_walk.c is one ring, pass.c all of them, flush.c a flush, collector.c the thread and the ends.
 //
 // It polls and is never woken by a trading thread: a consumer that runs right behind a producer doubles the cost of
 // a span by moving cache lines under its pen. Who drains holds the drain lock: the collector's thread, an invoker, a
-// flush.
+// flush. What they have to say they say without it (news.h).
 #ifndef NSP_DRAIN_COLLECTOR_H
 #define NSP_DRAIN_COLLECTOR_H
 
 #include <pthread.h>
 
 #include "drain/batch_pool.h"
+#include "drain/news.h"
 #include "drain/sender.h"
 
 typedef struct nsp__collector {
@@ -28,15 +29,18 @@ typedef struct nsp__collector {
     uint32_t first;      // where the next pass begins
     uint64_t *snapshot;  // published positions, one a thread slot
     bool *damaged;       // by thread slot: a record was damaged, so what was drained is counted anew
-    uint32_t reported_generation;
-    uint32_t reported_trouble[3];
-    double fill; // of the fullest ring, at the last pass
+    double fill;         // of the fullest ring, at the last pass
+    nsp__news news;
+    nsp__known known;
 
     pthread_mutex_t sleep;
-    pthread_cond_t wake, passed;
+    pthread_cond_t wake;     // the thread sleeps on it
+    pthread_cond_t progress; // a pass was done, or the thread tells, or has ended
     // Below: guarded by sleep.
     uint64_t passes_wanted, passes_done;
-    bool stop;
+    bool
+        telling; // the thread is in the log callback, and touches nothing but `sleep` and what it guards when it returns
+    bool stop, ended;
     bool has_thread;
     pthread_t thread;
 } nsp__collector;
@@ -52,13 +56,16 @@ size_t nsp__collector_work(nsp__collector *collector, size_t max_spans);
 // up early when it becomes true. True if all is settled.
 bool nsp__collector_flush(nsp__collector *collector, uint64_t deadline_ns, const bool *stopping);
 
-// Ends the thread. Afterwards only the caller drains.
-void nsp__collector_stop(nsp__collector *collector);
+// What a work or flush on the calling thread brought up and nobody has told yet. None if somebody else drains at this
+// moment, who then takes it.
+nsp__news nsp__collector_news(nsp__collector *collector);
 
-// After stop, and after the sender's: what is left in the rings and in the unfinished batch is counted as discarded.
-// Returns how many spans that were.
+// Ends the thread. Afterwards only the caller drains. False: the log callback has not let go of it by the deadline
+// (CLOCK_MONOTONIC ns; at least 20 ms from now), and it is left behind; the collector's memory must then stay.
+bool nsp__collector_stop(nsp__collector *collector, uint64_t deadline_ns);
+
+// After stop, and after the sender's: what is left in the rings and in the unfinished batch is counted as discarded,
+// and what is left of the news is told. Returns how many spans that were.
 uint64_t nsp__collector_discard_rest(nsp__collector *collector);
-
-uint64_t nsp__monotonic_ns(void);
 
 #endif

@@ -8,8 +8,6 @@
 #include "base/thread_start.h"
 #include "drain/sender_state.h"
 
-static const uint64_t backoff_min_default = 1 * NSP__SECOND;
-static const uint64_t backoff_max_default = 30 * NSP__SECOND;
 // After the deadline of stop: how long a cancelled send may take to return before its thread is left behind.
 static const uint64_t cancel_grace = 150 * NSP__MILLISECOND;
 
@@ -53,14 +51,10 @@ nsp_status nsp__sender_start(nsp__sender **out, const nsp__sender_options *optio
     if (!sender)
         return nsp__fail(NSP_ERR_NO_MEMORY, "sender: out of memory");
     sender->options = *options;
-    if (!sender->options.backoff_min_ns)
-        sender->options.backoff_min_ns = backoff_min_default;
-    if (!sender->options.backoff_max_ns)
-        sender->options.backoff_max_ns = backoff_max_default;
     nsp__event_init(&sender->work);
     nsp__event_init(&sender->progress);
     if (getrandom(&sender->random, sizeof sender->random, GRND_NONBLOCK) < 0)
-        sender->random = nsp__sender_now();
+        sender->random = nsp__monotonic_ns();
     sender->random |= 1; // xorshift never leaves zero
 
     __atomic_store_n(options->cancel, 0, __ATOMIC_RELAXED);
@@ -119,7 +113,7 @@ bool nsp__sender_wait(nsp__sender *sender, uint64_t sequence, uint64_t deadline_
         uint32_t value = nsp__event_value(&sender->progress);
         bool over = is_over(sender);
         settled = is_settled(sender, sequence);
-        if (settled || over || nsp__sender_now() >= deadline_ns)
+        if (settled || over || nsp__monotonic_ns() >= deadline_ns)
             break;
         nsp__event_wait(&sender->progress, value, deadline_ns);
     }
@@ -135,7 +129,7 @@ static bool wait_until_done(nsp__sender *sender, uint64_t deadline_ns)
         uint32_t value = nsp__event_value(&sender->progress);
         if (__atomic_load_n(&sender->whereabouts, __ATOMIC_ACQUIRE) == NSP__SENDER_DONE)
             return true;
-        if (nsp__sender_now() >= deadline_ns)
+        if (nsp__monotonic_ns() >= deadline_ns)
             return false;
         nsp__event_wait(&sender->progress, value, deadline_ns);
     }
@@ -177,7 +171,7 @@ static bool end_thread(nsp__sender *sender, uint64_t deadline_ns)
     while (!done) {
         if (leave_behind(sender))
             return false;
-        done = wait_until_done(sender, nsp__after(nsp__sender_now(), NSP__MILLISECOND));
+        done = wait_until_done(sender, nsp__after(nsp__monotonic_ns(), NSP__MILLISECOND));
     }
     pthread_join(sender->thread, NULL);
     return true;
@@ -191,8 +185,7 @@ bool nsp__sender_stop(nsp__sender *sender, uint64_t deadline_ns)
     nsp__event_signal(&sender->work);
 
     // A deadline long past gives a running send its grace from now on.
-    uint64_t now = nsp__sender_now();
-    bool joined = end_thread(sender, deadline_ns > now ? deadline_ns : now);
+    bool joined = end_thread(sender, nsp__later(deadline_ns, nsp__monotonic_ns()));
     nsp__event_signal(&sender->progress);
     while (__atomic_load_n(&sender->waiters, __ATOMIC_ACQUIRE) != 0)
         nanosleep(&(struct timespec){.tv_nsec = (long)NSP__MILLISECOND / 10}, NULL);

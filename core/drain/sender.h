@@ -23,7 +23,7 @@ typedef struct nsp__sender_options {
     int *cancel;                             // the word that nsp_exporter_context.cancel points to
     uint64_t export_timeout_ns;              // deadline of one attempt
     const char *cpus;                        // affinity, or NULL
-    uint64_t backoff_min_ns, backoff_max_ns; // 0: 1 s and 30 s; times a jitter of 0.5 to 1.5
+    uint64_t backoff_min_ns, backoff_max_ns; // times a jitter of 0.5 to 1.5
     // Set to true by stop if the thread was left behind: exporter state, batches and
     // cancel must then stay for ever. NULL: not told.
     bool *left_behind;

@@ -5,13 +5,10 @@
 #define NSP_DRAIN_SENDER_STATE_H
 
 #include <pthread.h>
-#include <time.h>
 
+#include "base/time.h"
 #include "drain/batch_queue.h"
 #include "drain/sender.h"
-
-#define NSP__MILLISECOND 1000000ull
-#define NSP__SECOND 1000000000ull
 
 // Where the sender thread is. AWAY: in code that may block for as long as it likes (the exporter's send, the log
 // callback). HOME -> AWAY and AWAY -> HOME by the thread; AWAY -> LEFT by stop, which from then on owns everything
@@ -50,24 +47,6 @@ struct nsp__sender {
     bool saying;   // inside a log line
     bool failing;  // the last attempt was RETRY or UNKNOWN
 };
-
-static inline uint64_t nsp__sender_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * NSP__SECOND + (uint64_t)now.tv_nsec;
-}
-
-static inline uint64_t nsp__earlier(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
-// Saturates, so that "no deadline" stays one.
-static inline uint64_t nsp__after(uint64_t start, uint64_t duration)
-{
-    return start > UINT64_MAX - duration ? UINT64_MAX : start + duration;
-}
 
 static inline bool nsp__sender_stopping(const nsp__sender *sender)
 {

@@ -101,10 +101,10 @@ static uint64_t next_hurry(const nsp__sender *sender, uint32_t hurries_before)
 // deadline of a stop leaves no room for another attempt.
 static bool pause_before_retry(nsp__sender *sender, uint64_t delay, bool asked, uint32_t hurries_before)
 {
-    uint64_t until = nsp__after(nsp__sender_now(), delay);
+    uint64_t until = nsp__after(nsp__monotonic_ns(), delay);
     for (;;) {
         uint32_t value = nsp__event_value(&sender->work);
-        uint64_t now = nsp__sender_now(), limit = nsp__sender_stop_deadline(sender);
+        uint64_t now = nsp__monotonic_ns(), limit = nsp__sender_stop_deadline(sender);
         uint64_t hurry = asked ? UINT64_MAX : next_hurry(sender, hurries_before);
         if (now >= hurry) {
             sender->hurried_at = now;
@@ -192,7 +192,7 @@ static bool attempt(nsp__sender *sender, nsp__batch *batch, nsp_send_result *res
 {
     nsp__batch_header *header = batch->header;
     uint32_t in_doubt = header->in_doubt;
-    uint64_t deadline = nsp__earlier(nsp__after(nsp__sender_now(), sender->options.export_timeout_ns),
+    uint64_t deadline = nsp__earlier(nsp__after(nsp__monotonic_ns(), sender->options.export_timeout_ns),
                                      nsp__sender_stop_deadline(sender));
     batch->exported.attempt = header->attempts;
     __atomic_store_n(&header->attempts, header->attempts + 1, __ATOMIC_RELAXED);
@@ -216,7 +216,7 @@ static bool deliver(nsp__sender *sender, nsp__batch *batch)
     sender->current = batch;
     __atomic_store_n(&batch->header->state, NSP__BATCH_SENDING, __ATOMIC_RELEASE);
     for (;;) {
-        if (sender->hopeless || nsp__sender_stop_deadline(sender) <= nsp__sender_now()) {
+        if (sender->hopeless || nsp__sender_stop_deadline(sender) <= nsp__monotonic_ns()) {
             nsp__sender_give_up(sender, batch);
             return true;
         }

@@ -36,14 +36,15 @@ static inline void nsp__span_view_drops(nsp_span_view *view)
 static inline void nsp__span_view_make(nsp_span_view *view, const nsp__record *record,
                                        const nsp__clock *clock, struct nsp__clock_segment *segment)
 {
-    if (NSP__UNLIKELY(!nsp__clock_segment_covers(segment, record->end)))
-        nsp__clock_segment_at(clock, record->end, segment);
+    uint64_t end = record->end > record->start ? record->end : record->start;
+    if (NSP__UNLIKELY(!nsp__clock_segment_covers(segment, end)))
+        nsp__clock_segment_at(clock, end, segment);
     view->trace_id = (const uint8_t *)record->trace_id;
     view->span_id = (const uint8_t *)&record->span_id;
     view->parent_id = (const uint8_t *)&record->parent_id;
     view->local_root_id = (const uint8_t *)&record->local_root_id;
     view->start_ns = nsp__clock_convert(segment, record->start);
-    view->end_ns = nsp__clock_convert(segment, record->end);
+    view->end_ns = nsp__clock_convert(segment, end);
     if (NSP__UNLIKELY(view->start_ns >= view->end_ns)) {
         view->start_ns = view->end_ns; // later only if the counter itself went back
         view->end_ns += 1;             // Jaeger takes a duration of zero for an error

@@ -54,7 +54,7 @@ static uint64_t roots_unsampled(const nsp__slot *slot)
     for (int tries = 0; tries < 8; tries++) {
         roots = skipped = get(&slot->counters.roots_skipped);
         for (uint32_t i = 0; i < NSP__CLASSES; i++)
-            roots -= get(&slot->skips.left[i]);
+            roots -= (uint64_t)__atomic_load_n(&slot->skips.left[i], __ATOMIC_ACQUIRE);
         if (roots <= INT64_MAX && get(&slot->counters.roots_skipped) == skipped)
             return roots;
     }

@@ -107,6 +107,8 @@ static void round_up(nsp_config *config)
     config->batches = (uint32_t)power_of_two_from(config->batches);
     if (config->poll_max_ns < config->poll_min_ns)
         config->poll_max_ns = config->poll_min_ns;
+    if (config->retry_max_ns < config->retry_min_ns)
+        config->retry_max_ns = config->retry_min_ns;
 }
 
 // The text member of the table's row i, or NULL if the row has none or the row before it has the same one.

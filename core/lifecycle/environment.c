@@ -124,6 +124,10 @@ const nsp__variable nsp__variables[] = {
     ROW("OTEL_BSP_SCHEDULE_DELAY", MILLISECONDS, schedule_delay_ns, "5000",
         "the most that a span waits for its batch to fill, in ms", RANGE(0, 3600 * S)),
     ROW("OTEL_BSP_MAX_QUEUE_SIZE", IGNORED, ring_bytes, "", "has no counterpart: NSP_RING_BYTES is the size of a queue",),
+    ROW("NSP_RETRY_MIN_MS", MILLISECONDS, retry_min_ns, "1000",
+        "the pause before what the backend did not take is sent again, in ms; doubled each time", RANGE(MS, 3600 * S)),
+    ROW("NSP_RETRY_MAX_MS", MILLISECONDS, retry_max_ns, "30000",
+        "the longest such pause, in ms; at least the shortest", RANGE(MS, 3600 * S)),
     ROW("NSP_EXIT_TIMEOUT_MS", MILLISECONDS, exit_timeout_ns, "1000",
         "the most that the flush at the process's end may take, without nsp_shutdown, in ms", RANGE(0, 3600 * S)),
 

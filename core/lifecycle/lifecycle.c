@@ -5,6 +5,7 @@
 //   NONE --init--> RUNNING --shutdown--> STOPPING --> NONE      (init again: a new session)
 //   NONE --init, tracing turned off--> DISABLED --shutdown--> NONE
 //   RUNNING --fork, in the child--> FORKED --first span--> RUNNING (a session of the child's own)
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 
 #include "base/log.h"
 #include "base/mapping.h"
+#include "base/time.h"
 #include "drain/stats.h"
 #include "lifecycle/config.h"
 #include "lifecycle/environment.h"
@@ -26,20 +28,26 @@ typedef enum state { NONE, RUNNING, STOPPING, DISABLED, FORKED } state;
 
 // Guards everything below; never held while something is waited for, but for a new session's start.
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t users_gone = PTHREAD_COND_INITIALIZER;
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER; // no users any more, or not STOPPING
 static state current;
-static nsp__runtime *runtime;   // in all states but NONE; a new one for each session
+static nsp__runtime *runtime; // in all states but NONE; a new one for each session
+static nsp__runtime
+    *left; // those of past sessions that a thread may still come back to: leak checkers see intent
 static unsigned users;          // calls of flush and do_work under way
 static __thread unsigned using; // such calls by this thread
 static bool stopping;           // makes them return
-static nsp_stats last_books;    // of the last session that was shut down
+static uint64_t ended;          // how many sessions were shut down;
+static bool last_sent;          // whether the last of them sent all,
+static nsp_stats last_books;    // and its books
 static bool hooks_made;
 
 // With the mutex held.
 static void runtime_drop(void)
 {
-    // A sender that was left behind (a blocked name server) still uses its session's parts: they are never freed.
-    if (runtime != NULL && !runtime->sender_left_behind && !runtime->attach_left_behind) {
+    if (runtime != NULL && nsp__runtime_left_behind(runtime)) {
+        runtime->next_left = left;
+        left = runtime;
+    } else if (runtime != NULL) {
         nsp__config_free(&runtime->config);
         free(runtime);
     }
@@ -63,7 +71,7 @@ static nsp_status start(void)
     stopping = false;
     __atomic_store_n(&current, RUNNING, __ATOMIC_RELEASE);
     // A1: releases all of the session to the threads' A2.
-    __atomic_store_n(&nsp__active, true, __ATOMIC_RELEASE);
+    nsp__trace_activate(true);
     return NSP_OK;
 }
 
@@ -76,7 +84,7 @@ static bool session_wanted(void)
     bool running = current == RUNNING || (current == FORKED && start() == NSP_OK);
     if (current == FORKED) {
         // This child could not make a session; it will not try at each span.
-        __atomic_store_n(&nsp__active, false, __ATOMIC_RELEASE);
+        nsp__trace_activate(false);
         __atomic_store_n(&current, NONE, __ATOMIC_RELEASE);
         runtime_drop();
     }
@@ -97,16 +105,12 @@ static void at_exit(void)
     limit.tv_sec += 1;
     if (pthread_mutex_timedlock(&mutex, &limit) != 0)
         return;
-    bool running = current == RUNNING;
-    uint64_t timeout_ns = running || current == STOPPING ? runtime->config.exit_timeout_ns : 0;
+    bool running = current == RUNNING || current == STOPPING;
+    uint64_t timeout_ns = running ? runtime->config.exit_timeout_ns : 0;
     pthread_mutex_unlock(&mutex);
+    // Another thread's shutdown under way may use what the exit handlers take away: it gets the same time to end.
     if (running)
         nsp_shutdown(timeout_ns);
-    // Another thread's shutdown under way may use what the exit handlers take away: it gets the same time to end.
-    const struct timespec pause = {0, 1000 * 1000};
-    uint64_t deadline_ns = deadline_in(timeout_ns);
-    while (__atomic_load_n(&current, __ATOMIC_ACQUIRE) == STOPPING && nsp__monotonic_ns() < deadline_ns)
-        nanosleep(&pause, NULL);
 }
 
 static void fork_prepare(void)
@@ -129,6 +133,7 @@ static void fork_child(void)
     nsp__sampler_unlock();
     // First of all, so that no handle of the parent's leads to an unmapped page.
     nsp__mappings_replace_after_fork();
+    pthread_cond_init(&changed, NULL); // threads of the parent's may be waiting on it
     if (current == RUNNING || current == STOPPING) {
         nsp__runtime_abandon(runtime);
         users = 0;
@@ -215,11 +220,13 @@ static bool use(void)
 
 static void leave(void)
 {
+    nsp__news news = nsp__collector_news(&runtime->collector);
     pthread_mutex_lock(&mutex);
     using --;
     if (--users == 0)
-        pthread_cond_broadcast(&users_gone);
+        pthread_cond_broadcast(&changed);
     pthread_mutex_unlock(&mutex);
+    nsp__news_tell(&news); // a shutdown does not wait for this
 }
 
 static nsp_status not_running(void)
@@ -252,39 +259,76 @@ size_t nsp_do_work(size_t max_spans)
     return spans;
 }
 
-nsp_status nsp_shutdown(uint64_t timeout_ns)
+// With the mutex held, in a state without threads of ours.
+static nsp_status end_inert(void)
 {
-    uint64_t deadline_ns = deadline_in(timeout_ns);
-    pthread_mutex_lock(&mutex);
-    if (current != RUNNING) {
-        bool fine = current == DISABLED || current == FORKED;
-        if (fine) {
-            __atomic_store_n(&current, NONE, __ATOMIC_RELEASE);
-            __atomic_store_n(&nsp__active, false, __ATOMIC_RELEASE);
-            __atomic_store_n(&nsp__trace_state.disabled, false, __ATOMIC_RELAXED);
-            runtime_drop();
-        }
-        pthread_mutex_unlock(&mutex);
-        return fine ? NSP_OK : nsp__fail(NSP_ERR_NOT_INITIALISED, "tracing is not running");
-    }
+    if (current != DISABLED && current != FORKED)
+        return nsp__fail(NSP_ERR_NOT_INITIALISED, "tracing is not running");
+    __atomic_store_n(&current, NONE, __ATOMIC_RELEASE);
+    nsp__trace_activate(false);
+    __atomic_store_n(&nsp__trace_state.disabled, false, __ATOMIC_RELAXED);
+    runtime_drop();
+    return NSP_OK;
+}
+
+// With the mutex held, which is released meanwhile.
+static void end_running(uint64_t deadline_ns)
+{
     __atomic_store_n(&current, STOPPING, __ATOMIC_RELEASE);
-    __atomic_store_n(&nsp__active, false, __ATOMIC_SEQ_CST);
+    nsp__trace_activate(false);
     __atomic_store_n(&stopping, true, __ATOMIC_RELAXED);
     while (users != 0)
-        pthread_cond_wait(&users_gone, &mutex);
+        pthread_cond_wait(&changed, &mutex);
     pthread_mutex_unlock(&mutex);
 
     bool sent = nsp__runtime_stop(runtime, deadline_ns);
 
     pthread_mutex_lock(&mutex);
     nsp__runtime_end(runtime, &last_books);
-    uint64_t given_up = last_books.discarded + last_books.unconfirmed;
+    last_sent = sent;
+    ended++;
     runtime_drop();
     __atomic_store_n(&current, NONE, __ATOMIC_RELEASE);
+    pthread_cond_broadcast(&changed);
+}
+
+// With the mutex held, which is released meanwhile: until another thread's shutdown is done. False: not in time.
+static bool wait_for_end(uint64_t deadline_ns)
+{
+    const struct timespec until = nsp__timespec_of(deadline_ns);
+    uint64_t before = ended;
+    int error = 0;
+    while (ended == before && error != ETIMEDOUT)
+        error = pthread_cond_clockwait(&changed, &mutex, CLOCK_MONOTONIC, &until);
+    return ended != before;
+}
+
+// With the mutex held: of the last session that was shut down.
+static nsp_status outcome(void)
+{
+    uint64_t given_up = last_books.discarded + last_books.unconfirmed;
+    return last_sent ? NSP_OK
+                     : nsp__fail(NSP_ERR_TIMEOUT, "%llu spans could not be sent in time",
+                                 (unsigned long long)given_up);
+}
+
+nsp_status nsp_shutdown(uint64_t timeout_ns)
+{
+    uint64_t deadline_ns = deadline_in(timeout_ns);
+    nsp_status status;
+    pthread_mutex_lock(&mutex);
+    if (current == RUNNING) {
+        end_running(deadline_ns);
+        status = outcome();
+    } else if (current != STOPPING) {
+        status = end_inert();
+    } else if (wait_for_end(deadline_ns)) {
+        status = outcome();
+    } else {
+        status = nsp__fail(NSP_ERR_TIMEOUT, "another thread's nsp_shutdown is not done yet");
+    }
     pthread_mutex_unlock(&mutex);
-    return sent ? NSP_OK
-                : nsp__fail(NSP_ERR_TIMEOUT, "%llu spans could not be sent in time",
-                            (unsigned long long)given_up);
+    return status;
 }
 
 nsp_status nsp_stats_get(nsp_stats *out)

@@ -19,7 +19,7 @@ static void trim(const char **start, size_t *length)
         --*length;
 }
 
-bool nsp__pairs_next(const char **at, nsp__pair *pair)
+bool nsp__pairs_next(const char **at, nsp__key_value *pair)
 {
     for (;;) {
         const char *part = *at;
@@ -74,7 +74,7 @@ static bool slice_valid(const char *text, size_t length)
 
 bool nsp__pairs_valid(const char *text)
 {
-    nsp__pair pair;
+    nsp__key_value pair;
     while (nsp__pairs_next(&text, &pair)) {
         if (!pair.key_length || !slice_valid(pair.key, pair.key_length) ||
             !slice_valid(pair.value, pair.value_length))

@@ -104,13 +104,15 @@ static const char *default_of(const char *member)
 typedef struct attribute {
     const char *key, *value;
     bool yields;
+    nsp_type type;
 } attribute;
 
-static void put(nsp__resource *resource, const char *key, const char *value)
+static void put(nsp__resource *resource, size_t place, const char *key, const char *value, nsp_type type)
 {
-    resource->keys[resource->count] = key;
-    resource->values[resource->count] = value;
-    resource->count++;
+    resource->keys[place] = key;
+    resource->values[place] = value;
+    resource->types[place] = type;
+    resource->count += place == resource->count;
 }
 
 static size_t find(const nsp__resource *resource, const char *key)
@@ -125,20 +127,18 @@ static void merge(nsp__resource *resource, const attribute *own, size_t count, c
 {
     for (size_t i = 0; i < count; i++) {
         size_t size = strlen(own[i].value) + 1;
-        put(resource, own[i].key, memcpy(to, own[i].value, size));
+        put(resource, i, own[i].key, memcpy(to, own[i].value, size), own[i].type);
         to += size;
     }
-    nsp__pair pair;
+    nsp__key_value pair;
     while (nsp__pairs_next(&further, &pair)) {
         const char *key = to;
         to += nsp__percent_decode(to, pair.key, pair.key_length) + 1;
         const char *value = to;
         to += nsp__percent_decode(to, pair.value, pair.value_length) + 1;
         size_t place = find(resource, key);
-        if (place == resource->count)
-            put(resource, key, value);
-        else if (place >= count || own[place].yields)
-            resource->values[place] = value;
+        if (place >= count || own[place].yields)
+            put(resource, place, key, value, NSP_TYPE_STR);
     }
 }
 
@@ -151,18 +151,18 @@ nsp_status nsp__resource_build(nsp__resource *out, const nsp_config *config)
     snprintf(pid, sizeof pid, "%d", (int)getpid());
 #define YIELDS(member) (!strcmp(config->member, default_of(#member)))
     const attribute candidates[OWN_ATTRIBUTES] = {
-        {"service.name", config->service_name, YIELDS(service_name)},
-        {"service.version", config->service_version, YIELDS(service_version)},
-        {"service.instance.id", instance_id(), true},
-        {"deployment.environment.name", config->environment, YIELDS(environment)},
-        {"telemetry.sdk.name", "nanospan", false},
-        {"telemetry.sdk.language", "c", false},
-        {"telemetry.sdk.version", NSP_VERSION, false},
-        {"process.pid", pid, true},
-        {"process.executable.name", executable_name(path, sizeof path), true},
-        {"host.name", system.nodename, true},
-        {"host.arch", host_arch, true},
-        {"os.type", "linux", true},
+        {"service.name", config->service_name, YIELDS(service_name), NSP_TYPE_STR},
+        {"service.version", config->service_version, YIELDS(service_version), NSP_TYPE_STR},
+        {"service.instance.id", instance_id(), true, NSP_TYPE_STR},
+        {"deployment.environment.name", config->environment, YIELDS(environment), NSP_TYPE_STR},
+        {"telemetry.sdk.name", "nanospan", false, NSP_TYPE_STR},
+        {"telemetry.sdk.language", "c", false, NSP_TYPE_STR},
+        {"telemetry.sdk.version", NSP_VERSION, false, NSP_TYPE_STR},
+        {"process.pid", pid, true, NSP_TYPE_I64},
+        {"process.executable.name", executable_name(path, sizeof path), true, NSP_TYPE_STR},
+        {"host.name", system.nodename, true, NSP_TYPE_STR},
+        {"host.arch", host_arch, true, NSP_TYPE_STR},
+        {"os.type", "linux", true, NSP_TYPE_STR},
     };
 #undef YIELDS
     attribute own[OWN_ATTRIBUTES];
@@ -180,11 +180,12 @@ nsp_status nsp__resource_build(nsp__resource *out, const nsp_config *config)
     room += count;
     bytes += room;
 
-    nsp__resource resource = {.keys = malloc(room * 2 * sizeof(char *) + bytes)};
+    nsp__resource resource = {.keys = malloc(room * (2 * sizeof(char *) + sizeof(nsp_type)) + bytes)};
     if (!resource.keys)
         return nsp__fail(NSP_ERR_NO_MEMORY, "no memory for the resource");
     resource.values = resource.keys + room;
-    merge(&resource, own, count, further, (char *)(resource.values + room));
+    resource.types = (nsp_type *)(resource.values + room);
+    merge(&resource, own, count, further, (char *)(resource.types + room));
     *out = resource;
     return NSP_OK;
 }

@@ -5,12 +5,14 @@
 #define NSP_LIFECYCLE_RESOURCE_H
 
 #include <nanospan/config.h>
+#include <nanospan/span.h>
 
-// Key and value texts by place, no key twice, in the order in which they are sent: our own first, then the others of
+// Key and value texts and the values' types (as nsp_exporter_context has them) by place, no key twice, in the order in which they are sent: our own first, then the others of
 // resource_attributes. Zeroed memory is an empty one.
 typedef struct nsp__resource {
     const char **keys;
     const char **values;
+    nsp_type *types;
     size_t count;
 } nsp__resource;
 

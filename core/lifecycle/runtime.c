@@ -69,6 +69,7 @@ static void exporter_create(nsp__runtime *runtime)
         .config = config,
         .resource_keys = runtime->resource.keys,
         .resource_values = runtime->resource.values,
+        .resource_types = runtime->resource.types,
         .resource_count = runtime->resource.count,
         .cancel = &runtime->cancel,
         .log = exporter_log,
@@ -104,6 +105,8 @@ static nsp_status sender_start(nsp__runtime *runtime)
         .books = &runtime->session.control->books,
         .cancel = &runtime->cancel,
         .export_timeout_ns = runtime->config.export_timeout_ns,
+        .backoff_min_ns = runtime->config.retry_min_ns,
+        .backoff_max_ns = runtime->config.retry_max_ns,
         .cpus = runtime->config.collector_cpus,
         .left_behind = &runtime->sender_left_behind,
     };
@@ -216,7 +219,7 @@ bool nsp__runtime_stop(nsp__runtime *runtime, uint64_t deadline_ns)
     nsp__sampler_unlock();
     runtime->attach_left_behind = !nsp__trace_quiesce(100);
     nsp__collector_flush(&runtime->collector, deadline_ns, &never);
-    nsp__collector_stop(&runtime->collector);
+    runtime->collector_left_behind = !nsp__collector_stop(&runtime->collector, deadline_ns);
     nsp__sender *sender = runtime->sender;
     runtime->sender = NULL; // a child forked from here on finds none
     bool sent = sender == NULL || nsp__sender_stop(sender, deadline_ns);
@@ -224,6 +227,11 @@ bool nsp__runtime_stop(nsp__runtime *runtime, uint64_t deadline_ns)
     bool wanted = runtime->exporter != NULL;
     parts_free(runtime);
     return sent && !(wanted && discarded != 0);
+}
+
+bool nsp__runtime_left_behind(const nsp__runtime *runtime)
+{
+    return runtime->sender_left_behind || runtime->collector_left_behind || runtime->attach_left_behind;
 }
 
 // Threads that go on tracing during a shutdown commit records that nobody drains any more, and are in the middle of

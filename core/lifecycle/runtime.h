@@ -22,8 +22,11 @@ typedef struct nsp__runtime {
     nsp__sender *sender;
     nsp__collector collector;
     int cancel; // stops a running send
-    bool sender_left_behind;
-    bool attach_left_behind; // a thread is still attaching to the session
+    // Threads that did not end, and may come back to what they know:
+    bool sender_left_behind;    // inside the exporter or the log callback
+    bool collector_left_behind; // inside the log callback
+    bool attach_left_behind;    // a thread of the application's, attaching to the session
+    struct nsp__runtime *next_left;
 } nsp__runtime;
 
 // Builds a session from runtime->config and starts it. On failure everything is undone but the configuration.
@@ -32,6 +35,9 @@ nsp_status nsp__runtime_start(nsp__runtime *runtime);
 // Sends what there is until the deadline (CLOCK_MONOTONIC ns) and stops everything but the session, whose books can
 // still be read. True if nothing was given up.
 bool nsp__runtime_stop(nsp__runtime *runtime, uint64_t deadline_ns);
+
+// True if some thread was left behind, after stop: the runtime must stay where it is for ever.
+bool nsp__runtime_left_behind(const nsp__runtime *runtime);
 
 // After stop: writes the final books and ends the session.
 void nsp__runtime_end(nsp__runtime *runtime, nsp_stats *final_books);

@@ -5,29 +5,18 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <time.h>
 #include <unistd.h>
 #if defined(__x86_64__) || defined(__i386__)
 #include <cpuid.h>
 #endif
 
+#include "base/time.h"
+
 bool nsp__clock_is_counter;
-
-static uint64_t read_clock(clockid_t id)
-{
-    struct timespec now;
-    clock_gettime(id, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
-static uint64_t system_monotonic(void)
-{
-    return read_clock(CLOCK_MONOTONIC);
-}
 
 static uint64_t system_realtime(void)
 {
-    return read_clock(CLOCK_REALTIME);
+    return nsp__clock_ns(CLOCK_REALTIME);
 }
 
 // The hot path reads the counter unordered. Between two clock readings it must not slip out, so wait for what came before.
@@ -43,12 +32,13 @@ static uint64_t system_counter(void)
 
 static void system_pause(uint64_t ns)
 {
-    struct timespec left = {(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};
+    struct timespec left = nsp__timespec_of(ns);
     while (clock_nanosleep(CLOCK_MONOTONIC, 0, &left, &left) == EINTR)
         ;
 }
 
-const nsp__clock_source nsp__clock_system = {system_counter, system_monotonic, system_realtime, system_pause};
+const nsp__clock_source nsp__clock_system = {system_counter, nsp__monotonic_ns, system_realtime,
+                                             system_pause};
 
 static const nsp__clock_source *current_source = &nsp__clock_system;
 

@@ -16,32 +16,41 @@
 typedef struct nsp__ring {
     uint8_t *bytes;
     nsp__slot *slot;
-    uint64_t limit; // up to where it may be filled: the last known slot->consumed, plus the capacity
-    uint64_t capacity;
+    uint64_t limit;          // up to where it may be filled: the last known slot->consumed, plus the capacity
+    uint64_t capacity, mask; // a power of two, and one less
 } nsp__ring;
 
 // The producer's own position. It wrote it itself, so a plain look at the shared word is enough.
+static inline uint64_t nsp__slot_tail(const nsp__slot *slot)
+{
+    uint64_t tail = __atomic_load_n(&slot->published, __ATOMIC_RELAXED);
+    NSP__TSAN_ACQUIRE(slot); // the pages may be fresh ones: the session has ended
+    return tail;
+}
+
 static inline uint64_t nsp__ring_tail(const nsp__ring *ring)
 {
-    uint64_t tail = __atomic_load_n(&ring->slot->published, __ATOMIC_RELAXED);
-    NSP__TSAN_ACQUIRE(ring->slot); // the pages may be fresh ones: the session has ended
-    return tail;
+    return nsp__slot_tail(ring->slot);
+}
+
+// True if the ring may be filled up to there, by a fresh look at the consumer's position.
+static inline bool nsp__ring_look(nsp__ring *ring, uint64_t reached)
+{
+    // R4: acquires R3: the consumer is done reading what it released.
+    ring->limit = __atomic_load_n(&ring->slot->consumed, __ATOMIC_ACQUIRE) + ring->capacity;
+    return reached <= ring->limit;
 }
 
 // True if size bytes fit behind the tail; looks at the consumer's position if need be.
 static inline bool nsp__ring_reserve(nsp__ring *ring, uint64_t tail, uint32_t size)
 {
-    if (NSP__LIKELY(tail + size <= ring->limit))
-        return true;
-    // R4: acquires R3: the consumer is done reading what it released.
-    ring->limit = __atomic_load_n(&ring->slot->consumed, __ATOMIC_ACQUIRE) + ring->capacity;
-    return tail + size <= ring->limit;
+    return NSP__LIKELY(tail + size <= ring->limit) || nsp__ring_look(ring, tail + size);
 }
 
 // Where the record at the tail goes. Valid after a successful reserve, until publish.
 static inline uint64_t *nsp__ring_place(const nsp__ring *ring, uint64_t tail)
 {
-    return (uint64_t *)(void *)(ring->bytes + (tail & (ring->capacity - 1)));
+    return (uint64_t *)(void *)(ring->bytes + (tail & ring->mask));
 }
 
 // Hands everything before this position to the drainer.

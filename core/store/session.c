@@ -8,11 +8,11 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/mapping.h"
+#include "base/time.h"
 #include "store/session_prune.h"
 
 static uint64_t page_up(uint64_t bytes)
@@ -29,11 +29,9 @@ enum { DETACHED_MARGIN = 64 * 1024 + 4096 };
 
 static void fill_header(nsp__control *control, const nsp_config *config, uint64_t batches_bytes)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
     control->version = NSP__SESSION_VERSION;
     control->pid = (uint32_t)getpid();
-    control->start_unix_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    control->start_unix_ns = nsp__clock_ns(CLOCK_REALTIME);
     control->control_bytes = sizeof(nsp__control);
     control->threads_max = config->threads;
     control->record_bytes = config->record_bytes;

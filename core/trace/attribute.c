@@ -10,11 +10,6 @@
 
 #define ITEM_HEADER 8u
 
-static uint32_t padded(size_t bytes)
-{
-    return ((uint32_t)bytes + 7u) & ~7u;
-}
-
 // A frame while something is written into it. It is locked meanwhile and its pen has no attributes left, so that a signal
 // handler on this thread finds no room for what it sets on the same span: items are neither mixed up nor seen before
 // they are whole.
@@ -32,7 +27,7 @@ typedef enum dropped_kind { ATTRIBUTE, EVENT, LINK } dropped_kind;
 static uint64_t *claim(writer *to, size_t payload)
 {
     uint32_t at = to->cursor;
-    to->cursor = at + ITEM_HEADER + padded(payload);
+    to->cursor = at + NSP__ITEM_BYTES(payload);
     return (uint64_t *)(void *)((char *)to->record + at);
 }
 
@@ -45,14 +40,14 @@ static uint16_t *counter_of(nsp__dropped *counts, dropped_kind what)
 static void drop(writer *to, dropped_kind what, uint16_t count)
 {
     if ((to->record->flags & NSP__RECORD_DROPS) == 0) {
-        to->frame->used.drops_at = to->cursor;
+        to->frame->drops_at = (uint16_t)to->cursor;
         uint64_t *item = claim(to, sizeof(nsp__dropped));
         item[0] = nsp__item_tag(0, NSP__ITEM_DROPS, 0, sizeof(nsp__dropped));
         item[1] = 0;
         to->record->flags |= NSP__RECORD_DROPS;
     }
     nsp__dropped counts;
-    char *at = (char *)to->record + to->frame->used.drops_at + ITEM_HEADER;
+    char *at = (char *)to->record + to->frame->drops_at + ITEM_HEADER;
     memcpy(&counts, at, sizeof counts);
     uint16_t *counter = counter_of(&counts, what);
     *counter = (uint16_t)(*counter + count < UINT16_MAX ? *counter + count : UINT16_MAX);
@@ -67,10 +62,10 @@ static uint32_t room(const writer *to)
 
 static void lock(writer *to, nsp__frame *frame)
 {
-    const uint32_t none = 0;
+    const uint16_t none = 0;
     frame->locked = 1;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    uint32_t attributes = (uint32_t)(frame->pen >> 32);
+    uint32_t attributes = frame->pen >> 16;
     // The high half alone (little endian), so that what a handler takes from the low half just before is not given back.
     memcpy((char *)&frame->pen + sizeof none, &none, sizeof none);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
@@ -114,7 +109,7 @@ static void write_end(writer *to)
     if (NSP__UNLIKELY(
             (frame->interrupting.attributes | frame->interrupting.events | frame->interrupting.links) != 0))
         drop_interrupting(to);
-    frame->pen = NSP__PEN(to->attributes, to->limit - to->cursor);
+    frame->pen = NSP__PEN(to->attributes, to->cursor);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     frame->locked = 0;
 }
@@ -296,10 +291,10 @@ void nsp__event_add(nsp_span *span, nsp_name name, nsp_ticks at, const nsp_attr 
     writer to;
     if (!write_begin(&to, span, EVENT))
         return;
-    if (to.frame->used.events >= configured(&nsp__trace_state.events) || room(&to) < sizeof(nsp_item_event)) {
+    if (to.frame->events >= configured(&nsp__trace_state.events) || room(&to) < sizeof(nsp_item_event)) {
         drop(&to, EVENT, 1);
     } else {
-        to.frame->used.events += 1;
+        to.frame->events += 1;
         uint64_t *item = claim(&to, sizeof(nsp_item_event));
         nsp_item_event event = {nsp__ticks_or_now(at), 0, 0, 0};
         event.dropped_attributes =
@@ -335,10 +330,10 @@ void nsp__link_add(nsp_span *span, const nsp_context *context, const nsp_attr *a
     writer to;
     if (context == NULL || !nsp_context_valid(context) || !write_begin(&to, span, LINK))
         return;
-    if (to.frame->used.links >= configured(&nsp__trace_state.links) || room(&to) < sizeof(nsp_item_link)) {
+    if (to.frame->links >= configured(&nsp__trace_state.links) || room(&to) < sizeof(nsp_item_link)) {
         drop(&to, LINK, 1);
     } else {
-        to.frame->used.links += 1;
+        to.frame->links += 1;
         put_link(&to, context, attributes, count);
     }
     write_end(&to);

@@ -59,12 +59,20 @@ static nsp__producer *ready(void)
         nsp__busy_end(producer, top);
         if (session)
             return producer;
-        nsp__thread_v1 = NULL; // of a session that has ended
+        nsp__thread_v1 = &nsp__nobody; // of a session that has ended
     }
     nsp__control *control = __atomic_load_n(&nsp__trace_state.control, __ATOMIC_ACQUIRE);
     if (control != NULL)
         nsp__count_nested(&control->unattached_attempted);
     return NULL;
+}
+
+static uintptr_t publish(nsp__producer *producer, nsp__frame *frame, bool recording)
+{
+    uintptr_t handle = recording ? nsp__frame_handle(frame, frame->record.span_id, NSP__RECORDING)
+                                 : nsp__frame_handle(frame, ++producer->unrecorded, 0);
+    nsp__frame_publish(frame, handle);
+    return handle;
 }
 
 // ---- on the stack ----
@@ -84,8 +92,7 @@ static nsp_span *begin_apart(nsp__producer *producer, nsp_name name, const nsp_c
     }
     nsp__frame_open(frame, name, nsp__ticks_or_now(start));
     bool recording = nsp__identity_decide(producer, frame, name, parent);
-    uint64_t stamp = recording ? nsp__attempt(producer) : ++producer->unrecorded;
-    entry->current = nsp__frame_publish(frame, stamp, recording ? NSP__RECORDING : 0);
+    entry->current = publish(producer, frame, recording);
     nsp__busy_end(producer, entry);
     return (nsp_span *)entry->current;
 }
@@ -119,7 +126,7 @@ static bool detached_identity(nsp__producer *producer, nsp__frame *frame, nsp_na
         return nsp__identity_decide(producer, frame, name, parent);
     if (current & NSP__RECORDING) {
         const nsp__frame *above = nsp__frame_of((nsp_span *)current);
-        nsp__record_child_of(producer, &frame->record, &above->record);
+        nsp__record_child_of(producer, producer->slot, &frame->record, &above->record);
         if ((frame->record.flags & NSP__RECORD_TRACESTATE) != 0)
             nsp__tracestate_inherit(frame, above);
         return true;
@@ -156,11 +163,10 @@ nsp_span *nsp_span_begin_detached(nsp_name name, const nsp_span_options *given)
     nsp__frame_open(frame, name, nsp__ticks_or_now(options->start));
     bool recording = false;
     if (under_inert)
-        nsp__identity_from_context(producer, frame, &context);
+        nsp__identity_inert(producer, frame, &context);
     else
         recording = detached_identity(producer, frame, name, options, current);
-    uint64_t stamp = recording ? nsp__attempt(producer) : ++producer->unrecorded;
-    nsp_span *span = (nsp_span *)nsp__frame_publish(frame, stamp, recording ? NSP__RECORDING : 0);
+    nsp_span *span = (nsp_span *)publish(producer, frame, recording);
     nsp__busy_end(producer, top);
     describe(span, options);
     return span;

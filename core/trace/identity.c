@@ -14,13 +14,12 @@
 
 static void tracestate_put(nsp__frame *frame, const char *text, size_t length)
 {
-    uint32_t padded = ((uint32_t)length + 7u) & ~7u;
-    if (length == 0 || 8 + padded > (uint32_t)frame->pen)
+    if (length == 0 || nsp__frame_bytes(frame) + NSP__ITEM_BYTES(length) > frame->limit)
         return; // the identity is whole without it
     uint64_t *item = nsp__frame_place(frame, frame->pen);
     item[0] = nsp__item_tag(0, NSP_ITEM_TRACESTATE, 0, length);
     memcpy(&item[1], text, length);
-    frame->pen -= 8 + padded;
+    frame->pen += NSP__ITEM_BYTES(length);
     frame->record.flags |= NSP__RECORD_TRACESTATE;
 }
 
@@ -75,9 +74,9 @@ static void identity_clear(nsp__record *record)
 static bool decide_root(nsp__producer *producer, nsp__frame *frame, nsp_name name)
 {
     uint32_t name_class = nsp__sampler_class(producer, name);
-    uint64_t *left = &producer->slot->skips.left[name_class];
-    uint64_t skips = __atomic_load_n(left, __ATOMIC_RELAXED);
-    bool sampled = skips == 0;
+    int64_t *left = &producer->slot->skips.left[name_class];
+    int64_t skips = __atomic_load_n(left, __ATOMIC_RELAXED);
+    bool sampled = skips <= 0;
     if (!sampled)
         __atomic_store_n(left, skips - 1, __ATOMIC_RELAXED);
     else if (producer->thresholds[name_class] != 0)
@@ -88,7 +87,7 @@ static bool decide_root(nsp__producer *producer, nsp__frame *frame, nsp_name nam
     }
     if (sampled) {
         nsp__sampler_trace_id(producer, producer->thresholds[name_class], true, frame->record.trace_id);
-        nsp__record_root(producer, &frame->record, name_class);
+        nsp__record_root(producer, producer->slot, &frame->record, name_class);
         return true;
     }
     nsp__record *record = &frame->record;
@@ -132,13 +131,14 @@ static bool decide_remote(nsp__producer *producer, nsp_name name, nsp_context *c
     return sampled;
 }
 
-void nsp__identity_from_context(nsp__producer *producer, nsp__frame *frame, const nsp_context *context)
+// `id`: the span's own.
+static void write_identity(nsp__frame *frame, uint64_t id, const nsp_context *context)
 {
     nsp__record *record = &frame->record;
     identity_clear(record);
     memcpy(record->trace_id, context->trace_id, sizeof record->trace_id);
     memcpy(&record->parent_id, context->span_id, sizeof record->parent_id);
-    record->span_id = nsp__span_id_draw(producer);
+    record->span_id = id;
     if (context->remote)
         record->local_root_id = record->span_id;
     else
@@ -146,6 +146,11 @@ void nsp__identity_from_context(nsp__producer *producer, nsp__frame *frame, cons
     record->flags = (uint8_t)((context->flags & (NSP__RECORD_SAMPLED | NSP__RECORD_RANDOM)) |
                               (context->remote ? NSP__RECORD_PARENT_REMOTE : 0));
     state_write(frame, context);
+}
+
+void nsp__identity_inert(nsp__producer *producer, nsp__frame *frame, const nsp_context *context)
+{
+    write_identity(frame, nsp__span_id_draw(producer), context);
 }
 
 bool nsp__identity_decide(nsp__producer *producer, nsp__frame *frame, nsp_name name,
@@ -157,10 +162,13 @@ bool nsp__identity_decide(nsp__producer *producer, nsp__frame *frame, nsp_name n
     bool sampled = (given.flags & NSP_TRACE_FLAG_SAMPLED) != 0;
     if (given.remote)
         sampled = decide_remote(producer, name, &given);
-    nsp__identity_from_context(producer, frame, &given);
-    if (sampled)
-        frame->record.flags |= NSP__RECORD_KEPT;
-    return sampled;
+    if (!sampled) {
+        nsp__identity_inert(producer, frame, &given);
+        return false;
+    }
+    write_identity(frame, nsp__attempt(producer, producer->slot), &given);
+    frame->record.flags |= NSP__RECORD_KEPT;
+    return true;
 }
 
 // ---- contexts ----

@@ -40,6 +40,7 @@ typedef struct nsp__producer {
     nsp__slot *slot;
     const nsp__control *control;
     uint64_t random;                            // state of the generator
+    uint64_t id_base, id_step;                  // of its span ids (nsp__attempt)
     uint64_t watermark;                         // bytes in the ring above which new traces are refused
     uint64_t headroom;                          // the ring's other bytes
     uint32_t event_attributes, link_attributes; // limits
@@ -48,7 +49,7 @@ typedef struct nsp__producer {
 
     // The sampler, copied from the policy of hot.generation.
     uint64_t thresholds[NSP__CLASSES];
-    uint32_t threshold_codes[NSP__CLASSES]; // as records carry them
+    uint64_t root_traits[NSP__CLASSES]; // the last word of a sampled root's fixed part
     double inverse_logs[NSP__CLASSES];
 
     // The context of the unsampled root that is current, drawn when first asked for.
@@ -100,9 +101,14 @@ static inline nsp__producer *nsp__producer_at(uint32_t index)
     return __atomic_load_n(&nsp__trace_state.producers[index], __ATOMIC_ACQUIRE); // T2
 }
 
+// What threads that are not attached have for a state: a stack with nothing but a sentinel at its bottom.
+extern nsp__thread nsp__nobody;
+
+// NULL if the thread is not attached.
 static inline nsp__producer *nsp__producer_self(void)
 {
-    return (nsp__producer *)nsp__thread_v1;
+    nsp__thread *thread = nsp__thread_v1;
+    return thread != &nsp__nobody ? (nsp__producer *)thread : NULL;
 }
 
 static inline nsp__frame *nsp__frame_at(nsp__slot *slot, uint32_t depth)
@@ -115,7 +121,14 @@ static inline nsp__frame *nsp__detached_frame(const nsp__detached_pool *pool, ui
     return (nsp__frame *)(void *)(pool->frames + (uint64_t)index * pool->stride);
 }
 
-// ---- thread.c ----
+// ---- thread.c, slots.c ----
+
+// True while tracing runs. nsp__trace_activate sets it, for threads that are not attached too (A1, A2).
+extern bool nsp__active;
+void nsp__trace_activate(bool active);
+
+// The span of a thread that is not attached: attaches it.
+nsp_span *nsp__begin_unattached(nsp_name name, nsp_ticks start);
 
 // Starts on a session: no producers yet. Called with tracing inactive.
 void nsp__trace_begin(nsp__session *session, const nsp_config *config);
@@ -136,7 +149,14 @@ nsp__producer *nsp__producer_attach(const nsp_thread_options *options, nsp_statu
 // child of a fork). Set by lifecycle; returns true if there is a session now.
 extern bool (*nsp__session_wanted)(void);
 
-// A span id; never 0.
+// The last word of a sampled root's record: flags and the code of the threshold.
+static inline uint64_t nsp__record_root_traits(uint32_t threshold_code)
+{
+    return (uint64_t)threshold_code << 32 | NSP__RECORD_SAMPLED | NSP__RECORD_RANDOM | NSP__RECORD_KEPT |
+           NSP__RECORD_ROOT;
+}
+
+// An id for a span that does not record; never 0.
 static inline uint64_t nsp__span_id_draw(nsp__producer *producer)
 {
     uint64_t id = nsp__random_next(&producer->random);

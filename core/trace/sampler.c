@@ -20,11 +20,15 @@
 
 void nsp__sampler_draw(nsp__producer *producer, uint32_t name_class)
 {
+    int64_t *left = &producer->slot->skips.left[name_class];
+    uint64_t unused = (uint64_t)*left;
     uint64_t skip = nsp__random_skip(&producer->random, producer->inverse_logs[name_class]);
-    __atomic_store_n(&producer->slot->skips.left[name_class], skip, __ATOMIC_RELAXED);
-    // Modulo 2^64, so "never" (the largest number) is fine: what counts is the sum less what is left.
+    if (skip > INT64_MAX)
+        skip = INT64_MAX; // as good as never
+    __atomic_store_n(left, (int64_t)skip, __ATOMIC_RELAXED);
+    // Modulo 2^64: what counts is the sum less what is left.
     uint64_t *skipped = &producer->slot->counters.roots_skipped;
-    __atomic_store_n(skipped, *skipped + skip, __ATOMIC_RELAXED);
+    __atomic_store_n(skipped, *skipped - unused + skip, __ATOMIC_RELAXED);
 }
 
 bool nsp__sampler_refresh(nsp__producer *producer)
@@ -46,13 +50,10 @@ bool nsp__sampler_refresh(nsp__producer *producer)
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
     } while (__atomic_load_n(&control->policy_generation, __ATOMIC_RELAXED) != generation);
 
-    uint64_t *skipped = &producer->slot->counters.roots_skipped;
     for (uint32_t i = 0; i < NSP__CLASSES; i++) {
-        __atomic_store_n(skipped, *skipped - producer->slot->skips.left[i], __ATOMIC_RELAXED);
-        __atomic_store_n(&producer->slot->skips.left[i], 0, __ATOMIC_RELAXED);
         if (i > rules)
             producer->thresholds[i] = producer->thresholds[0];
-        producer->threshold_codes[i] = nsp__threshold_encode(producer->thresholds[i]);
+        producer->root_traits[i] = nsp__record_root_traits(nsp__threshold_encode(producer->thresholds[i]));
         producer->inverse_logs[i] = nsp__random_inverse_log(producer->thresholds[i]);
         nsp__sampler_draw(producer, i);
     }

@@ -4,9 +4,9 @@
 #include "trace/commit.h"
 #include "trace/detached.h"
 
-// Of a detached frame that one thread is about to commit: its tag no longer fits any handle, but is not 0 either, so a
-// reader after a crash still takes the span for open.
-#define TAG_ENDING 0x100u
+// In the tag of a detached frame that one thread is about to commit: it no longer fits any handle of this frame, but says
+// "recording" as before, so a reader after a crash still takes the span for open.
+#define TAG_ENDING NSP__FRAME_ALIGN
 
 // For a thread without a slot to count in.
 static void count_unattached(size_t counter)
@@ -90,7 +90,10 @@ static void end_on_stack(nsp__producer *producer, nsp_span *span, nsp_ticks end)
     if (entry != top)
         nsp__misused(); // spans above it are still open; they stay
     nsp__busy_begin(producer);
-    nsp__frame_close(frame, nsp_span_recording(span) ? nsp__commit(producer, frame, end) : NULL);
+    if (nsp_span_recording(span))
+        nsp__commit_and_close(producer, frame, end);
+    else
+        nsp__frame_close(frame);
     entry->current = NSP__HOLE;
     nsp__busy_end(producer, without_holes(top));
 }
@@ -112,30 +115,33 @@ static void end_detached(nsp__producer *producer, nsp_span *span, nsp_ticks end)
 {
     nsp__frame *frame = nsp__frame_of(span);
     bool recording = nsp_span_recording(span);
-    uint32_t tag = (uint32_t)((uintptr_t)span & NSP__TAG_MASK);
+    uint32_t tag = (uint32_t)(uintptr_t)span;
     // Two threads that end it at once are a mistake; only one may give the place back.
-    if (!__atomic_compare_exchange_n(&frame->tag, &tag, tag | TAG_ENDING, false, __ATOMIC_ACQUIRE,
+    if (!__atomic_compare_exchange_n(&frame->tag, &tag, tag ^ TAG_ENDING, false, __ATOMIC_ACQUIRE,
                                      __ATOMIC_RELAXED)) {
         nsp__misused();
         return;
     }
     NSP__TESTPOINT("detached: claimed for its end");
     if (producer == NULL) {
-        nsp__frame_close(frame, NULL);
+        nsp__frame_close(frame);
         if (recording)
             count_unattached(offsetof(nsp__control, unattached_dropped));
         release_unattached(frame);
         return;
     }
     if (busy(producer)) {
-        nsp__frame_close(frame, NULL);
+        nsp__frame_close(frame);
         if (recording)
             nsp__count_nested(&producer->slot->counters.dropped_end_in_signal);
     } else {
         nsp__entry *top = producer->hot.top;
         nsp__busy_begin(producer);
         __atomic_store_n(&frame->ring, producer->slot->index, __ATOMIC_RELAXED);
-        nsp__frame_close(frame, recording ? nsp__commit(producer, frame, end) : NULL);
+        if (recording)
+            nsp__commit_and_close(producer, frame, end);
+        else
+            nsp__frame_close(frame);
         rename_entries(producer, top, span, NSP__HOLE); // if it was entered and not left
         nsp__busy_end(producer, without_holes(top));
     }
@@ -199,22 +205,23 @@ static nsp_span *reopen(nsp__producer *producer, nsp__entry *top, nsp_span *span
     nsp__record *record = &frame->record;
     bool local_root = record->local_root_id == record->span_id;
     __atomic_store_n(&frame->ring, producer->slot->index, __ATOMIC_RELAXED);
-    nsp__frame_close(frame, nsp__commit(producer, frame, at));
-    uint64_t stamp = nsp__attempt(producer);
+    nsp__commit_and_close(producer, frame, at);
+    uint64_t id = nsp__attempt(producer, producer->slot);
     uint32_t kept = 0;
     if (record->flags & NSP__RECORD_TRACESTATE) {
         uint64_t tag = *(const uint64_t *)(const void *)(record + 1);
-        kept = 8 + (((uint32_t)(tag >> 32 & 0xffff) + 7u) & ~7u);
+        kept = NSP__ITEM_BYTES(tag >> 32 & 0xffff);
     }
     nsp__frame_open(frame, name, at);
-    frame->pen -= kept;
-    record->span_id = nsp__span_id_draw(producer);
+    frame->pen += kept;
+    record->span_id = id;
     if (local_root)
         record->local_root_id = record->span_id;
     record->flags &= (uint8_t)~NSP__RECORD_DROPS;
     record->kind = NSP_KIND_INTERNAL;
     record->status = NSP_SPAN_STATUS_UNSET;
-    uintptr_t handle = nsp__frame_publish(frame, stamp, NSP__RECORDING);
+    uintptr_t handle = nsp__frame_handle(frame, id, NSP__RECORDING);
+    nsp__frame_publish(frame, handle);
     rename_entries(producer, top, span, handle);
     return (nsp_span *)handle;
 }

@@ -25,7 +25,7 @@ static inline bool nsp__has_frame(const nsp_span *span)
 // True if the frame is open as this very span.
 static inline bool nsp__span_open(const nsp_span *span)
 {
-    return __atomic_load_n(&nsp__frame_of(span)->tag, __ATOMIC_RELAXED) == ((uintptr_t)span & NSP__TAG_MASK);
+    return __atomic_load_n(&nsp__frame_of(span)->tag, __ATOMIC_RELAXED) == (uint32_t)(uintptr_t)span;
 }
 
 #endif

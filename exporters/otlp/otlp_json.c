@@ -36,7 +36,8 @@ static void put_prefix(nsp__text *out, const nsp_exporter_context *context)
         const char *key = context->resource_keys[i], *value = context->resource_values[i];
         nsp__text_put(out, i ? ",{\"key\":" : "{\"key\":");
         nsp__text_quoted(out, (const uint8_t *)key, strlen(key));
-        nsp__text_put(out, ",\"value\":{\"stringValue\":");
+        bool integer = context->resource_types[i] == NSP_TYPE_I64;
+        nsp__text_put(out, integer ? ",\"value\":{\"intValue\":" : ",\"value\":{\"stringValue\":");
         nsp__text_quoted(out, (const uint8_t *)value, strlen(value));
         nsp__text_put(out, "}}");
     }

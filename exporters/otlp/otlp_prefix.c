@@ -25,17 +25,23 @@ static char *repaired_copy(const char *text)
 typedef struct resource_attribute {
     Nanospan__Otlp__KeyValue pair;
     Nanospan__Otlp__AnyValue value;
+    char *text; // the value's; NULL for a number
 } resource_attribute;
 
-static bool fill_attribute(resource_attribute *attribute, const char *key, const char *value)
+static bool fill_attribute(resource_attribute *attribute, const char *key, const char *value, nsp_type type)
 {
     nanospan__otlp__key_value__init(&attribute->pair);
     nanospan__otlp__any_value__init(&attribute->value);
     attribute->pair.key = repaired_copy(key);
     attribute->pair.value = &attribute->value;
+    if (type == NSP_TYPE_I64) {
+        attribute->value.value_case = NANOSPAN__OTLP__ANY_VALUE__VALUE_INT_VALUE;
+        attribute->value.int_value = strtoll(value, NULL, 10);
+        return attribute->pair.key;
+    }
     attribute->value.value_case = NANOSPAN__OTLP__ANY_VALUE__VALUE_STRING_VALUE;
-    attribute->value.string_value = repaired_copy(value);
-    return attribute->pair.key && attribute->value.string_value;
+    attribute->value.string_value = attribute->text = repaired_copy(value);
+    return attribute->pair.key && attribute->text;
 }
 
 static nsp_status pack(nsp__otlp_prefix *out, const nsp_exporter_context *context,
@@ -77,7 +83,7 @@ nsp_status nsp__otlp_prefix_pack(nsp__otlp_prefix *out, const nsp_exporter_conte
     size_t filled = 0;
     for (; complete && filled < count; filled++) {
         complete = fill_attribute(&attributes[filled], context->resource_keys[filled],
-                                  context->resource_values[filled]);
+                                  context->resource_values[filled], context->resource_types[filled]);
         pairs[filled] = &attributes[filled].pair;
     }
 
@@ -91,7 +97,7 @@ nsp_status nsp__otlp_prefix_pack(nsp__otlp_prefix *out, const nsp_exporter_conte
 
     while (filled-- > 0) {
         free(attributes[filled].pair.key);
-        free(attributes[filled].value.string_value);
+        free(attributes[filled].text);
     }
     free(pairs);
     free(attributes);

@@ -41,14 +41,13 @@ void built_span_free(built_span *span)
 
 bool built_span_room(const built_span *span, size_t payload)
 {
-    return payload <= UINT16_MAX &&
-           span->view.items_bytes + 8 + ((payload + 7) & ~(size_t)7) <= BUILT_ITEMS_MAX;
+    return payload <= UINT16_MAX && span->view.items_bytes + NSP__ITEM_BYTES(payload) <= BUILT_ITEMS_MAX;
 }
 
 void built_span_item(built_span *span, uint8_t type, nsp_name key, uint8_t small, const void *payload,
                      size_t length)
 {
-    size_t padded = (length + 7) & ~(size_t)7;
+    size_t padded = NSP__ITEM_BYTES(length) - 8;
     size_t before = span->view.items_bytes;
     uint8_t *items = malloc(before + 8 + padded); // not realloc: so that each record lies alone
     if (!items || !built_span_room(span, length))

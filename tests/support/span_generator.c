@@ -385,8 +385,9 @@ void generated_span_free(generated_span *span)
     built_span_free(&span->built);
 }
 
-static const char *const resource_keys[] = {"service.name", "empty", "k\xFFy"};
-static const char *const resource_values[] = {"engine \"\xE2\x82\xAC\"", "", "\xED\xA0\x80\n"};
+static const char *const resource_keys[] = {"service.name", "empty", "k\xFFy", "process.pid"};
+static const char *const resource_values[] = {"engine \"\xE2\x82\xAC\"", "", "\xED\xA0\x80\n", "4194304"};
+static const nsp_type resource_types[] = {NSP_TYPE_STR, NSP_TYPE_STR, NSP_TYPE_STR, NSP_TYPE_I64};
 
 __attribute__((format(printf, 3, 4))) static void log_line(nsp_log_level level, const char *subject,
                                                            const char *format, ...)
@@ -407,7 +408,8 @@ const nsp_exporter_context *generated_context(void)
         .config = &config,
         .resource_keys = resource_keys,
         .resource_values = resource_values,
-        .resource_count = 3,
+        .resource_types = resource_types,
+        .resource_count = 4,
         .log = log_line,
     };
     return &context;
@@ -415,6 +417,7 @@ const nsp_exporter_context *generated_context(void)
 
 json_t *generated_resource(void)
 {
-    return json_pack("[[s, s], [s, s], [s, s]]", "service.name", "engine \"\xE2\x82\xAC\"", "empty", "",
-                     "k\xEF\xBF\xBDy", "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\n");
+    return json_pack("[[s, s, s], [s, s, s], [s, s, s], [s, s, s]]", "service.name", "str",
+                     "engine \"\xE2\x82\xAC\"", "empty", "str", "", "k\xEF\xBF\xBDy", "str",
+                     "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\n", "process.pid", "i64", "4194304");
 }

@@ -90,11 +90,15 @@ typedef struct nsp_config {
     nsp_clock_mode clock;         // NSP_CLOCK: auto, counter, monotonic; auto
 
     // Batches. schedule_delay_ns is the most that a span waits for its batch to fill; exit_timeout_ns the most that the
-    // flush of a process that exits without nsp_shutdown takes; batches is rounded up to a power of two.
+    // flush of a process that exits without nsp_shutdown takes; batches is rounded up to a power of two. What the backend
+    // did not take is sent again after retry_min_ns, then after twice that, and so on up to retry_max_ns, each with
+    // a jitter of half; retry_max_ns is raised to retry_min_ns where it is less.
     uint32_t batch_spans;       // OTEL_BSP_MAX_EXPORT_BATCH_SIZE; 8192; 1 to 1048576
     size_t batch_bytes;         // NSP_BATCH_BYTES; 1 MiB; 64 KiB to 16 MiB
     uint32_t batches;           // NSP_BATCHES, in the pool; 8; 2 to 1024
     uint64_t schedule_delay_ns; // OTEL_BSP_SCHEDULE_DELAY; 5 s; up to 1 h
+    uint64_t retry_min_ns;      // NSP_RETRY_MIN_MS; 1 s; 1 ms to 1 h
+    uint64_t retry_max_ns;      // NSP_RETRY_MAX_MS; 30 s; 1 ms to 1 h
     uint64_t exit_timeout_ns;   // NSP_EXIT_TIMEOUT_MS; 1 s; up to 1 h
 
     // Log

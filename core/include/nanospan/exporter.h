@@ -4,7 +4,7 @@
 // applications need it only for an exporter of their own (nsp_config.custom_exporter).
 //
 // An exporter has two halves that never share mutable state, except the batch that is handed from one to the other:
-//   encoding: open, append, close   called by whoever drains (collector thread or invoker), one at a time
+//   encoding: open, append, close   called by whoever drains (collector thread, invoker, flush), one at a time
 //   sending:  send                  called by the sender thread, one batch at a time; may block until its deadline
 // create and destroy are called by nsp_init and nsp_shutdown.
 #ifndef NANOSPAN_EXPORTER_H
@@ -96,7 +96,7 @@ NSP_INLINE bool nsp_item_next(nsp_item_cursor *cursor, nsp_item *item)
     item->type = (uint8_t)(tag >> 48);
     item->small = (uint8_t)(tag >> 56);
     item->payload = cursor->at + 8;
-    cursor->at += 8 + ((item->length + 7u) & ~7u);
+    cursor->at += NSP__ITEM_BYTES(item->length);
     return cursor->at <= cursor->end;
 }
 
@@ -129,12 +129,15 @@ typedef struct nsp_send_report {
 // What an exporter is created with; valid until destroy.
 typedef struct nsp_exporter_context {
     const nsp_config *config;
-    // The resource as key and value texts, config and environment merged, in the order in which they are sent.
+    // The resource as key and value texts, config and environment merged, in the order in which they are sent. Types are
+    // NSP_TYPE_STR, or NSP_TYPE_I64: then the text is a decimal number.
     const char *const *resource_keys;
     const char *const *resource_values;
+    const nsp_type *resource_types;
     size_t resource_count;
     // The sender is stopping: polled at least every 50 ms by a blocking send, which then returns.
     const int *cancel;
+    // From create and the sending half only.
     void (*log)(nsp_log_level level, const char *subject, const char *format, ...)
         __attribute__((format(printf, 3, 4)));
 } nsp_exporter_context;

@@ -22,7 +22,9 @@ NSP_API nsp_status nsp_flush(uint64_t timeout_ns);
 
 // Flushes, stops our threads and ends the session, within the timeout plus at most 250 ms, whatever the backend does.
 // What could not be sent is counted (nsp_stats_get still answers). May race with any span call: spans are inert
-// afterwards. nsp_init may follow. NSP_ERR_TIMEOUT: stopped, but not all could be sent. Thread safe.
+// afterwards. nsp_init may follow. NSP_ERR_TIMEOUT: stopped, but not all could be sent. A call while another thread's is
+// under way waits for that one and returns the same as it, or NSP_ERR_TIMEOUT where its own timeout is over first; so
+// whoever has got NSP_OK may exit. NSP_ERR_NOT_INITIALISED: there was nothing to shut down. Thread safe.
 NSP_API nsp_status nsp_shutdown(uint64_t timeout_ns);
 
 // Invoker mode: one pass of the collector on the calling thread; drains and encodes at most max_spans spans (rounded

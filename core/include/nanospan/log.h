@@ -16,8 +16,9 @@ typedef enum nsp_log_level {
 } nsp_log_level;
 
 // Receives one line, zero terminated, without a newline, valid during the call. Called by one thread at a time. Must
-// not call nanospan, fork, or block for long: while it does, lines of other threads are dropped and counted, and one
-// that blocks the thread inside nsp_init or nsp_shutdown delays that. Should it call exit, no spans are sent any
+// not call nanospan, fork, or block for long: while it does, lines of other threads are dropped and counted. Our own
+// threads in it do not hold up nsp_shutdown, which leaves them behind where it must: then a line may still be on its way
+// when it returns. The application's thread inside a call of nanospan waits. Should it call exit, no spans are sent any
 // more. Lines are rate limited by subject; what was held back is counted in the next line let through.
 typedef void (*nsp_log_fn)(void *context, nsp_log_level level, const char *line);
 

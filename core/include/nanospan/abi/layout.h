@@ -9,7 +9,7 @@
 #define NANOSPAN_ABI_LAYOUT_H
 
 // A span's handle is the address of its frame (256-byte aligned) plus eight low bits: bit 0 says "recording", the
-// other seven are a generation, which lets a second end of the same span be told from the end of a new one. So one
+// other seven are taken from the span's id, which lets a second end of the same span be told from the end of a new one. So one
 // test of bit 0 tells what setters have to do; NULL and the sentinels below have it clear.
 #define NSP__RECORDING ((uintptr_t)1)
 #define NSP__FRAME_ALIGN 256u
@@ -21,14 +21,18 @@
 #define NSP__ENTERED_INERT ((uintptr_t)6) // an inert span was entered
 #define NSP__HOLE ((uintptr_t)8)          // ended before the spans above it
 #define NSP__BUSY ((uintptr_t)10)         // nanospan is at work; a signal handler keeps out
+// What stands on the stack that all threads have in common that are not attached:
+#define NSP__OFF ((uintptr_t)12)        // there is nothing to be done: tracing is off
+#define NSP__UNATTACHED ((uintptr_t)14) // the next span attaches the thread
 
 // The fixed part of a record; items (see nsp_item_next) follow. Ids are stored as on the wire. In shared memory:
 // written by the span's thread, read by the drainer once it is published in a ring.
 typedef struct nsp__record {
     uint32_t bytes; // whole record, a multiple of 8; in a ring (of an open span, nsp__frame_bytes)
     nsp_name name;
-    uint64_t start, end; // ticks; end in a ring
-    uint8_t flags;       // NSP__RECORD_...
+    uint64_t start,
+        end; // ticks; end in a ring, and there not before start only as far as users supply ticks that make sense
+    uint8_t flags; // NSP__RECORD_...
     uint8_t kind;
     uint8_t status;
     uint8_t reserved;
@@ -46,21 +50,16 @@ enum {
     NSP__RECORD_KEPT = 0x04, // recorded (always set in a ring; without SAMPLED: kept for retention only)
     NSP__RECORD_PARENT_REMOTE = 0x08,
     NSP__RECORD_TRACESTATE = 0x10, // has a TRACESTATE item, which children inherit
-    NSP__RECORD_DROPS = 0x20       // has an item that counts what was dropped
+    NSP__RECORD_DROPS = 0x20,      // has an item that counts what was dropped
+    NSP__RECORD_ROOT = 0x40        // no parent
 };
 
 // Type of the item that a record with NSP__RECORD_DROPS has somewhere; its payload is an nsp__dropped.
 #define NSP__ITEM_DROPS 20u
 
-// What a span has used up so far.
-typedef struct nsp__used {
-    uint16_t events, links;
-    uint32_t drops_at; // where the DROPS item lies in the record, if its flag says that there is one
-} nsp__used;
-
-// A pen of these halves. An underflow of either half shows in its top bit.
-#define NSP__PEN(attributes, bytes) ((uint64_t)(attributes) << 32 | (uint32_t)(bytes))
-#define NSP__PEN_UNDERFLOW UINT64_C(0x8000000080000000)
+// A frame's pen. Low half: bytes of the record so far, which is where the next item goes. High half: attributes that may
+// still be set; when there are none left, one more makes it negative.
+#define NSP__PEN(attributes, bytes) ((uint32_t)(attributes) << 16 | (uint32_t)(bytes))
 
 typedef struct nsp__dropped {
     uint16_t attributes, events, links, reserved;
@@ -69,41 +68,41 @@ typedef struct nsp__dropped {
 // An open span. In the session's shared memory: written by the thread that owns the span; a reader after a crash takes
 // frames whose tag is not 0 and whose position was not published.
 typedef struct nsp__frame {
-    uint32_t tag; // low bits of the handle of the open span; 0: closed
+    uint32_t tag; // low half of the handle of the open span; 0: closed
     uint32_t reserved;
-    uint64_t position;    // ring position up to which its record reaches, once it is being committed; else 0
-    uint64_t pen;         // what may still be written: bytes (low half), attributes (high half)
-    nsp__used used;       // behind the pen, so that both are set at once
-    uint64_t fresh_pen;   // of a span just begun; never changes
-    uint32_t ring;        // index of the thread slot whose ring that is
-    uint32_t limit;       // bytes that the record may have
-    uint32_t value_limit; // bytes of a text or byte value
-    uint16_t detached;    // 1: not on a stack
+    uint64_t position; // ring position up to which its record reaches, once it is being committed; else 0
+    uint32_t pen;
+    uint16_t events, links; // used up; with the pen in one word, so that all are set at once
+    uint64_t fresh;         // that word, of a span just begun; never changes
+    uint32_t ring;          // index of the thread slot whose ring that is
+    uint16_t limit;         // bytes that the record may have
+    uint16_t value_limit;   // bytes of a text or byte value
+    uint16_t drops_at;      // where the DROPS item lies in the record, if its flag says that there is one
+    uint16_t detached;      // 1: not on a stack
     uint16_t locked; // 1 while the library writes into the record: the pen has no attributes left meanwhile
+    uint16_t reserved_too;
     nsp__dropped interrupting; // what signal handlers tried to set while it was locked
-    nsp__record record;
+    nsp__record record;        // its items begin on a cache line
 } nsp__frame;
 
-// Bytes of an open span's record so far, if `pen` is its frame's. A session that ends at this moment turns its
-// memory to zeroes, between two loads too. Hence the mask (records have less than 64 KiB): whatever was read, it is
-// the size of something that lies within the session's memory.
-static inline __attribute__((unused, always_inline)) uint32_t nsp__bytes_at(const nsp__frame *frame,
-                                                                            uint64_t pen)
-{
-    return (uint16_t)(__atomic_load_n(&frame->limit, __ATOMIC_ACQUIRE) - (uint32_t)pen);
-}
-
+// Bytes of an open span's record so far. A session that ends at this moment turns its memory to zeroes, between two loads
+// too. Hence the half word: whatever was read, it is the size of something that lies within the session's memory.
 static inline __attribute__((unused, always_inline)) uint32_t nsp__frame_bytes(const nsp__frame *frame)
 {
-    return nsp__bytes_at(frame, frame->pen);
+    uint16_t bytes; // the low half alone (little endian)
+    __builtin_memcpy(&bytes, &frame->pen, sizeof bytes);
+    return bytes;
 }
 
-// Where the next item goes.
+// Where the next item goes if the pen is this.
 static inline __attribute__((unused, always_inline)) uint64_t *nsp__frame_place(nsp__frame *frame,
-                                                                                uint64_t pen)
+                                                                                uint32_t pen)
 {
-    return (uint64_t *)(void *)((char *)&frame->record + nsp__bytes_at(frame, pen));
+    return (uint64_t *)(void *)((char *)&frame->record + (uint16_t)pen);
 }
+
+// Bytes of an item with this payload. Items are whole pairs, since that is how they are copied.
+#define NSP__ITEM_BYTES(payload) (((uint32_t)(payload) + 8u + 15u) & ~15u)
 
 // One step of a thread's stack of open spans. Process-local.
 typedef struct nsp__entry {
@@ -113,7 +112,7 @@ typedef struct nsp__entry {
 
 // What an unsampled root touches, one for each class of names. In shared memory, written by the thread.
 typedef struct nsp__skips {
-    uint64_t left[64]; // roots still to be left out before the next hit
+    int64_t left[64]; // roots still to be left out before the next hit; a signal handler may make it negative
 } nsp__skips;
 
 // A thread's hot state, as far as inline code knows it. Process-local, written only by its thread.
@@ -125,13 +124,13 @@ typedef struct nsp__thread {
     nsp__skips *skips;
     uint32_t generation;  // the one that classes and skips belong to
     uint32_t muted_class; // class of the unsampled root; its context is not drawn yet
+    bool counts;          // the clock is a counter that may be read here
 } nsp__thread;
 
 NSP_BEGIN_DECLS
-// The calling thread's state, or NULL if it is not attached. Initial-exec, so that reading it is one instruction.
+// The calling thread's state; of one that is not attached, a state that all such threads have in common. Never NULL.
+// Initial-exec, so that reading it is one instruction.
 extern NSP_API __thread nsp__thread *nsp__thread_v1 __attribute__((tls_model("initial-exec")));
-// True while tracing runs; a thread that is not attached looks here first.
-extern NSP_API bool nsp__active;
 NSP_END_DECLS
 
 static inline __attribute__((unused, always_inline)) nsp__frame *nsp__frame_of(const nsp_span *span)

@@ -17,7 +17,6 @@ NSP_BEGIN_DECLS
 NSP_API nsp_span *nsp__begin_root(nsp__thread *thread, nsp_name name, nsp_ticks start, uint32_t name_class);
 NSP_API nsp_span *nsp__begin_child(nsp__thread *thread, nsp_name name, nsp_ticks start);
 NSP_API nsp_span *nsp__begin_special(nsp__thread *thread, nsp_name name, nsp_ticks start);
-NSP_API nsp_span *nsp__begin_unattached(nsp_name name, nsp_ticks start);
 NSP_API void nsp__end(nsp_span *span, nsp_ticks end);
 NSP_API void nsp__end_inert(nsp_span *span);
 NSP_API nsp_span *nsp__next(nsp_span *span, nsp_name name, nsp_ticks at);
@@ -36,27 +35,34 @@ NSP_API void nsp__status_set(nsp_span *span, nsp_span_status status, const char 
 
 // ---- begin ----
 
+// Counts down; false if nothing is left. The count goes below zero if a signal handler's root takes the last one in between.
+// One instruction where that is possible, so that a handler's are not given back.
+static inline __attribute__((unused, always_inline)) bool nsp__skip(int64_t *left)
+{
+    if (__atomic_load_n(left, __ATOMIC_RELAXED) <= 0)
+        return false;
+#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
+    // A plain address: only of such do processors forward a store to the next load of the same word without delay.
+    __asm__ __volatile__("subq $1, (%1)" : "+m"(*left) : "r"(left));
+#else
+    __atomic_store_n(left, __atomic_load_n(left, __ATOMIC_RELAXED) - 1, __ATOMIC_RELAXED);
+#endif
+    return true;
+}
+
 NSP_INLINE nsp_span *nsp_span_begin_at(nsp_name name, nsp_ticks start)
 {
     nsp__thread *thread = nsp__thread_v1;
-    if (NSP__UNLIKELY(thread == NULL)) {
-        if (NSP__LIKELY(!__atomic_load_n(&nsp__active, __ATOMIC_RELAXED)))
-            return NULL;
-        return nsp__begin_unattached(name, start);
-    }
     nsp__entry *top = thread->top;
-    uintptr_t current = top->current;
+    uintptr_t current = __atomic_load_n(&top->current, __ATOMIC_RELAXED);
     if (current == 0) {
         // A root. Left out: one load to see that the policy is the same, one decrement.
         if (NSP__UNLIKELY(thread->generation !=
                           __atomic_load_n(thread->generation_now, __ATOMIC_RELAXED))) // N1
             return nsp__begin_special(thread, name, start);
         uint32_t name_class = __atomic_load_n(&thread->classes[name & (NSP_NAME_MAX - 1)], __ATOMIC_RELAXED);
-        uint64_t *skip = &thread->skips->left[name_class];
-        uint64_t left = __atomic_load_n(skip, __ATOMIC_RELAXED);
-        if (left == 0)
+        if (!nsp__skip(&thread->skips->left[name_class]))
             return nsp__begin_root(thread, name, start, name_class);
-        __atomic_store_n(skip, left - 1, __ATOMIC_RELAXED);
         thread->muted_class = name_class;
         top->current = NSP__MUTED_ROOT;
         return (nsp_span *)NSP__MUTED_ROOT;
@@ -65,6 +71,8 @@ NSP_INLINE nsp_span *nsp_span_begin_at(nsp_name name, nsp_ticks start)
         return nsp__begin_child(thread, name, start);
     if (NSP__LIKELY(current == NSP__MUTED_ROOT))
         return (nsp_span *)NSP__MUTED_CHILD;
+    if (NSP__LIKELY(current == NSP__OFF))
+        return NULL;
     return nsp__begin_special(thread, name, start);
 }
 
@@ -83,9 +91,9 @@ NSP_INLINE void nsp_span_end_at(nsp_span *span, nsp_ticks end)
         return;
     }
     if (NSP__LIKELY(handle == NSP__MUTED_ROOT)) {
-        nsp__thread *thread = nsp__thread_v1;
-        if (NSP__LIKELY(thread != NULL && thread->top->current == NSP__MUTED_ROOT)) {
-            thread->top->current = 0;
+        nsp__entry *top = nsp__thread_v1->top;
+        if (NSP__LIKELY(__atomic_load_n(&top->current, __ATOMIC_RELAXED) == NSP__MUTED_ROOT)) {
+            top->current = 0;
             return;
         }
     } else if (handle == 0 || handle == NSP__MUTED_CHILD) {
@@ -121,12 +129,9 @@ static inline __attribute__((unused)) void nsp__span_cleanup(nsp_span **span)
 
 NSP_INLINE nsp_span *nsp_span_current(void)
 {
-    nsp__thread *thread = nsp__thread_v1;
-    if (thread == NULL)
-        return NULL;
-    uintptr_t current = thread->top->current;
-    if (NSP__UNLIKELY(current >= NSP__ENTERED_INERT && current <= NSP__BUSY))
-        return (nsp_span *)NSP__MUTED_CHILD;
+    uintptr_t current = __atomic_load_n(&nsp__thread_v1->top->current, __ATOMIC_RELAXED);
+    if (NSP__UNLIKELY(current >= NSP__ENTERED_INERT && current <= NSP__UNATTACHED))
+        return current >= NSP__OFF ? NULL : (nsp_span *)NSP__MUTED_CHILD;
     return (nsp_span *)current;
 }
 
@@ -148,21 +153,21 @@ static inline __attribute__((unused, always_inline)) uint64_t nsp__item_tag(nsp_
 static inline __attribute__((unused, always_inline)) uint64_t *nsp__attr_claim(nsp_span *span, uint32_t bytes)
 {
     nsp__frame *frame = nsp__frame_of(span);
-    uint64_t pen = frame->pen;
-    uint64_t left = pen - NSP__PEN(1, bytes);
-    if (NSP__UNLIKELY((left & NSP__PEN_UNDERFLOW) != 0 || frame->tag != ((uintptr_t)span & NSP__TAG_MASK)))
+    uint32_t pen = frame->pen;
+    uint32_t next = pen + bytes - NSP__PEN(1, 0);
+    if (NSP__UNLIKELY((int32_t)next < 0 || (uint16_t)next > frame->limit ||
+                      frame->tag != (uint32_t)(uintptr_t)span))
         return NULL;
-    frame->pen = left;
+    frame->pen = next;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     return nsp__frame_place(frame, pen);
 }
 
+// Setters of a span that records; what the macros at the end of this file call.
 static inline __attribute__((unused, always_inline)) void nsp__attr_set_word(nsp_span *span, nsp_name key,
                                                                              uint32_t type, uint64_t value)
 {
-    if (!((uintptr_t)span & NSP__RECORDING))
-        return;
-    uint64_t *item = nsp__attr_claim(span, 16);
+    uint64_t *item = nsp__attr_claim(span, NSP__ITEM_BYTES(8));
     if (NSP__UNLIKELY(item == NULL)) {
         nsp__attr_dropped(span);
         return;
@@ -171,52 +176,75 @@ static inline __attribute__((unused, always_inline)) void nsp__attr_set_word(nsp
     *(nsp__pair *)(void *)item = both;
 }
 
-NSP_INLINE void nsp_span_set_i64(nsp_span *span, nsp_name key, int64_t value)
+static inline __attribute__((unused, always_inline)) void nsp__set_i64(nsp_span *span, nsp_name key,
+                                                                       int64_t value)
 {
     nsp__attr_set_word(span, key, NSP_TYPE_I64, (uint64_t)value);
 }
 
-NSP_INLINE void nsp_span_set_f64(nsp_span *span, nsp_name key, double value)
+static inline __attribute__((unused, always_inline)) void nsp__set_f64(nsp_span *span, nsp_name key,
+                                                                       double value)
 {
     uint64_t bits;
     __builtin_memcpy(&bits, &value, sizeof bits);
     nsp__attr_set_word(span, key, NSP_TYPE_F64, bits);
 }
 
-NSP_INLINE void nsp_span_set_bool(nsp_span *span, nsp_name key, bool value)
+static inline __attribute__((unused, always_inline)) void nsp__set_bool(nsp_span *span, nsp_name key,
+                                                                        bool value)
 {
-    if (!((uintptr_t)span & NSP__RECORDING))
-        return;
-    uint64_t *item = nsp__attr_claim(span, 8);
+    uint64_t *item = nsp__attr_claim(span, NSP__ITEM_BYTES(0));
     if (NSP__UNLIKELY(item == NULL)) {
         nsp__attr_dropped(span);
         return;
     }
-    item[0] = nsp__item_tag(key, NSP_TYPE_BOOL, value ? 1 : 0, 0);
+    nsp__pair both = {nsp__item_tag(key, NSP_TYPE_BOOL, value ? 1 : 0, 0), 0};
+    *(nsp__pair *)(void *)item = both;
 }
 
-// Stores a text of at most 16 bytes as whole words, padded with zeros: the copy into the ring loads words, and a load is
-// served at once only by a store that covers all of it.
-static inline __attribute__((unused, always_inline)) void nsp__store_short(uint64_t *to, const char *from,
-                                                                           size_t length)
+NSP_INLINE void nsp_span_set_i64(nsp_span *span, nsp_name key, int64_t value)
 {
+    if ((uintptr_t)span & NSP__RECORDING)
+        nsp__set_i64(span, key, value);
+}
+
+NSP_INLINE void nsp_span_set_f64(nsp_span *span, nsp_name key, double value)
+{
+    if ((uintptr_t)span & NSP__RECORDING)
+        nsp__set_f64(span, key, value);
+}
+
+NSP_INLINE void nsp_span_set_bool(nsp_span *span, nsp_name key, bool value)
+{
+    if ((uintptr_t)span & NSP__RECORDING)
+        nsp__set_bool(span, key, value);
+}
+
+// Writes an item with a text of at most 16 bytes, as pairs padded with zeros: the copy into the ring loads pairs, and a load
+// is served at once only by a store that covers all of it.
+static inline __attribute__((unused, always_inline)) void nsp__store_short(uint64_t *item, uint64_t tag,
+                                                                           const char *from, size_t length)
+{
+    uint64_t first = 0;
     if (length >= 8) {
-        uint64_t first, last;
         __builtin_memcpy(&first, from, 8);
-        to[0] = first;
-        if (length > 8) {
-            __builtin_memcpy(&last, from + length - 8, 8);
-            to[1] = last >> (8 * (16 - length)); // the bytes that `first` has already go
-        }
     } else if (length >= 4) {
-        uint32_t first, last;
-        __builtin_memcpy(&first, from, 4);
-        __builtin_memcpy(&last, from + length - 4, 4);
-        to[0] = first | (uint64_t)last << (8 * (length - 4));
+        uint32_t low, high;
+        __builtin_memcpy(&low, from, 4);
+        __builtin_memcpy(&high, from + length - 4, 4);
+        first = low | (uint64_t)high << (8 * (length - 4));
     } else if (length != 0) {
         size_t middle = length / 2;
-        to[0] = (uint64_t)(uint8_t)from[0] | (uint64_t)(uint8_t)from[middle] << (8 * middle) |
+        first = (uint64_t)(uint8_t)from[0] | (uint64_t)(uint8_t)from[middle] << (8 * middle) |
                 (uint64_t)(uint8_t)from[length - 1] << (8 * (length - 1));
+    }
+    nsp__pair head = {tag, first};
+    *(nsp__pair *)(void *)item = head;
+    if (length > 8) {
+        uint64_t last;
+        __builtin_memcpy(&last, from + length - 8, 8);
+        nsp__pair rest = {last >> (8 * (16 - length)), 0}; // the bytes that `first` has already go
+        *(nsp__pair *)(void *)&item[2] = rest;
     }
 }
 
@@ -227,30 +255,39 @@ static inline __attribute__((unused, always_inline)) bool nsp__attr_set_short(ns
 {
     if (NSP__UNLIKELY(length > nsp__frame_of(span)->value_limit))
         return false;
-    uint64_t *item = nsp__attr_claim(span, 8 + (((uint32_t)length + 7u) & ~7u));
+    uint64_t *item = nsp__attr_claim(span, NSP__ITEM_BYTES(length));
     if (NSP__UNLIKELY(item == NULL))
         return false;
-    item[0] = nsp__item_tag(key, NSP_TYPE_STR, 0, length);
-    nsp__store_short(&item[1], value, length);
+    nsp__store_short(item, nsp__item_tag(key, NSP_TYPE_STR, 0, length), value, length);
     return true;
 }
 
 // A literal's length is known here, and a short one is stored in place; any other text is a call.
-NSP_INLINE_ALWAYS void nsp_span_set_strn(nsp_span *span, nsp_name key, const char *value, size_t length)
+static inline __attribute__((unused, always_inline)) void nsp__set_strn(nsp_span *span, nsp_name key,
+                                                                        const char *value, size_t length)
 {
-    if (!((uintptr_t)span & NSP__RECORDING))
-        return;
     if (__builtin_constant_p(length) && length <= 16 &&
         NSP__LIKELY(nsp__attr_set_short(span, key, value, length)))
         return;
     nsp__attr_set_text(span, key, value, length);
 }
 
+static inline __attribute__((unused, always_inline)) void nsp__set_str(nsp_span *span, nsp_name key,
+                                                                       const char *value)
+{
+    nsp__set_strn(span, key, value, value != NULL ? __builtin_strlen(value) : 0);
+}
+
+NSP_INLINE_ALWAYS void nsp_span_set_strn(nsp_span *span, nsp_name key, const char *value, size_t length)
+{
+    if ((uintptr_t)span & NSP__RECORDING)
+        nsp__set_strn(span, key, value, length);
+}
+
 NSP_INLINE void nsp_span_set_str(nsp_span *span, nsp_name key, const char *value)
 {
-    if (!((uintptr_t)span & NSP__RECORDING))
-        return;
-    nsp_span_set_strn(span, key, value, value != NULL ? __builtin_strlen(value) : 0);
+    if ((uintptr_t)span & NSP__RECORDING)
+        nsp__set_str(span, key, value);
 }
 
 NSP_INLINE void nsp_span_set_bytes(nsp_span *span, nsp_name key, const void *value, size_t length)
@@ -330,9 +367,9 @@ NSP_END_DECLS
         if (nsp_span_recording(nsp__set_span_))                                                              \
             function(nsp__set_span_, (key), nsp__set_value_);                                                \
     }))
-#define nsp_span_set_i64(span, key, ...) NSP__SET(int64_t, (nsp_span_set_i64), span, key, __VA_ARGS__)
-#define nsp_span_set_f64(span, key, ...) NSP__SET(double, (nsp_span_set_f64), span, key, __VA_ARGS__)
-#define nsp_span_set_bool(span, key, ...) NSP__SET(bool, (nsp_span_set_bool), span, key, __VA_ARGS__)
-#define nsp_span_set_str(span, key, ...) NSP__SET(const char *, (nsp_span_set_str), span, key, __VA_ARGS__)
+#define nsp_span_set_i64(span, key, ...) NSP__SET(int64_t, nsp__set_i64, span, key, __VA_ARGS__)
+#define nsp_span_set_f64(span, key, ...) NSP__SET(double, nsp__set_f64, span, key, __VA_ARGS__)
+#define nsp_span_set_bool(span, key, ...) NSP__SET(bool, nsp__set_bool, span, key, __VA_ARGS__)
+#define nsp_span_set_str(span, key, ...) NSP__SET(const char *, nsp__set_str, span, key, __VA_ARGS__)
 
 #endif

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/time.h"
+#include "drain/collector.h"
+#include "drain/pass.h"
+#include "drain/ring_walk.h"
+
+// True if the collector's thread has made a pass for us, or the time is over; false if it does not come to it.
+static bool pass_by_thread(nsp__collector *collector, uint64_t deadline_ns)
+{
+    if (!collector->has_thread)
+        return false;
+    struct timespec until = nsp__timespec_of(deadline_ns);
+    int error = 0;
+    pthread_mutex_lock(&collector->sleep);
+    uint64_t wanted = ++collector->passes_wanted;
+    pthread_cond_signal(&collector->wake);
+    while (collector->passes_done < wanted && !collector->stop && !collector->telling && error != ETIMEDOUT)
+        error = pthread_cond_timedwait(&collector->progress, &collector->sleep, &until);
+    bool absent = collector->passes_done < wanted && collector->telling;
+    pthread_mutex_unlock(&collector->sleep);
+    return !absent;
+}
+
+// One pass that closes the batch: by the collector's thread, or here where there is none or the log callback has it.
+static void pass_for_flush(nsp__collector *collector, uint64_t deadline_ns)
+{
+    if (pass_by_thread(collector, deadline_ns))
+        return;
+    pthread_mutex_lock(&collector->drain);
+    nsp__pass(collector, &(size_t){SIZE_MAX});
+    nsp__batch_close(collector);
+    pthread_mutex_unlock(&collector->drain);
+}
+
+static bool drained_up_to(const uint64_t *goal, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        nsp__producer *producer = nsp__producer_at(i);
+        if (producer != NULL && __atomic_load_n(&producer->slot->consumed, __ATOMIC_ACQUIRE) < goal[i])
+            return false;
+    }
+    return true;
+}
+
+bool nsp__collector_flush(nsp__collector *collector, uint64_t deadline_ns, const bool *stopping)
+{
+    const uint64_t slice_ns = 20 * NSP__MILLISECOND;
+    uint32_t count = __atomic_load_n(&collector->session->control->slot_count, __ATOMIC_ACQUIRE);
+    uint64_t *goal = calloc(count + 1, sizeof *goal);
+    if (goal == NULL)
+        return false;
+    for (uint32_t i = 0; i < count; i++) {
+        nsp__producer *producer = nsp__producer_at(i);
+        goal[i] = producer != NULL ? __atomic_load_n(&producer->slot->published, __ATOMIC_ACQUIRE) : 0;
+    }
+    bool settled = false, over;
+    do {
+        pass_for_flush(collector, deadline_ns);
+        pthread_mutex_lock(&collector->drain);
+        bool drained = drained_up_to(goal, count);
+        // The pass may have stopped for want of a batch, and another one have drained the rest into an open one.
+        if (drained)
+            nsp__batch_close(collector);
+        uint64_t sequence = collector->sequence;
+        pthread_mutex_unlock(&collector->drain);
+        // In slices: a shutdown that comes meanwhile must not wait for this flush's deadline; and with the pool used
+        // up, the next pass finds the batches that were settled since.
+        do {
+            uint64_t slice_end_ns = nsp__earlier(nsp__monotonic_ns() + slice_ns, deadline_ns);
+            bool sent =
+                collector->sender == NULL || nsp__sender_wait(collector->sender, sequence, slice_end_ns);
+            settled = drained && sent;
+            over =
+                settled || nsp__monotonic_ns() >= deadline_ns || __atomic_load_n(stopping, __ATOMIC_RELAXED);
+        } while (drained && !over);
+    } while (!over);
+    free(goal);
+    return settled;
+}
