@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "budgets.h"
 
+#include <fnmatch.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define BLANKS " \t\r\n"
+
+static const char *const verdict_words[] = {"pass", "FAIL", "skip"};
+
+// ---- reading ----
 
 typedef struct budget_line {
     const char *path;
@@ -20,46 +25,34 @@ static bool complain(const budget_line *line, const char *what, const char *word
     return false;
 }
 
-typedef struct budget_condition {
-    const char *figure;
-    bool at_most;
-    double value;
-} budget_condition;
-
-static bool condition_read(budget_line *line, budget_condition *out)
+static bool read_condition(budget_line *line, budget_condition *out)
 {
-    out->figure = strtok_r(NULL, BLANKS, &line->rest);
+    const char *figure = strtok_r(NULL, BLANKS, &line->rest);
     const char *sign = strtok_r(NULL, BLANKS, &line->rest);
     const char *value = strtok_r(NULL, BLANKS, &line->rest);
     if (value == NULL)
         return complain(line, "expected: BENCHMARK FIGURE <= VALUE [or FIGURE <= VALUE]...", NULL);
     if (strcmp(sign, "<=") != 0 && strcmp(sign, ">=") != 0)
         return complain(line, "neither <= nor >=", sign);
-    out->at_most = sign[0] == '<';
+    if (strlen(figure) >= sizeof out->figure)
+        return complain(line, "no figure has so long a name", figure);
     char *end;
-    out->value = strtod(value, &end);
-    if (*end != '\0' || !isfinite(out->value))
+    *out = (budget_condition){.at_most = sign[0] == '<', .limit = strtod(value, &end), .measured = NAN};
+    strcpy(out->figure, figure);
+    if (*end != '\0' || !isfinite(out->limit))
         return complain(line, "no number", value);
     return true;
 }
 
-// Reads all conditions of a line; one that holds is enough. *known: every figure's name was one of the benchmark's.
-static bool line_read(budget_line *line, const bench_result *result, bool *holds, char *text, size_t size)
+// What follows the benchmark's name.
+static bool read_conditions(budget_line *line, bench_budget *out)
 {
-    *holds = false;
-    size_t used = 0;
     for (;;) {
-        budget_condition condition;
-        if (!condition_read(line, &condition))
+        if (out->count == CONDITIONS_MAX)
+            return complain(line, "too many conditions", NULL);
+        if (!read_condition(line, &out->conditions[out->count]))
             return false;
-        const bench_figure *figure = result != NULL ? result_find(result, condition.figure) : NULL;
-        if (result != NULL && figure == NULL && result->count != 0)
-            return complain(line, "the benchmark has no such figure", condition.figure);
-        double value = figure != NULL ? figure->is.value : NAN;
-        *holds |= condition.at_most ? value <= condition.value : value >= condition.value;
-        int wrote = snprintf(text + used, size - used, "%s%s %.3f (%s %g)", used ? " or " : "",
-                             condition.figure, value, condition.at_most ? "<=" : ">=", condition.value);
-        used = used + (size_t)wrote < size ? used + (size_t)wrote : size - 1;
+        out->count++;
         const char *more = strtok_r(NULL, BLANKS, &line->rest);
         if (more == NULL)
             return true;
@@ -68,54 +61,143 @@ static bool line_read(budget_line *line, const bench_result *result, bool *holds
     }
 }
 
-static const bench_result *find(const bench_results *results, const char *name)
+// ---- judging ----
+
+// The name of the first condition's figure that the benchmark does not have; NULL: it has all.
+static const char *missing(const bench_budget *budget, const bench_result *result)
 {
-    for (size_t i = 0; i < results->count; i++)
-        if (strcmp(results->items[i].name, name) == 0)
-            return &results->items[i];
+    for (size_t i = 0; i < budget->count; i++)
+        if (result_find(result, budget->conditions[i].figure) == NULL)
+            return budget->conditions[i].figure;
     return NULL;
 }
 
-budgets_verdict budgets_check(FILE *out, const char *path, const bench_results *results)
+static void judge(bench_budget *budget, const bench_result *result)
 {
+    bool holds = false;
+    for (size_t i = 0; i < budget->count; i++) {
+        budget_condition *condition = &budget->conditions[i];
+        const bench_figure *figure = result_find(result, condition->figure);
+        double value = condition->measured = figure != NULL ? figure->is.value : NAN;
+        holds |= condition->at_most ? value <= condition->limit : value >= condition->limit;
+    }
+    budget->verdict = holds ? BUDGET_PASS : BUDGET_FAIL;
+    if (result->problem[0] != '\0') {
+        budget->verdict = BUDGET_FAIL;
+        snprintf(budget->why, sizeof budget->why, "not valid: %s", result->problem);
+    }
+    if (result->skipped[0] != '\0') {
+        budget->verdict = BUDGET_SKIP;
+        snprintf(budget->why, sizeof budget->why, "%s", result->skipped);
+    }
+}
+
+static bool keep(bench_budgets *out, const budget_line *line, const bench_budget *budget)
+{
+    if (out->count == BUDGETS_MAX)
+        return complain(line, "too many budgets", NULL);
+    out->items[out->count++] = *budget;
+    out->verdicts[budget->verdict]++;
+    return true;
+}
+
+// Judges each result that the line is about.
+static bool apply(bench_budgets *out, const budget_line *line, const bench_budget *rule,
+                  const bench_results *results, bool (*exists)(const char *pattern))
+{
+    bool pattern = strpbrk(rule->benchmark, "*?[") != NULL;
+    const char *lacking = NULL;
+    size_t before = out->count;
+    for (size_t i = 0; i < results->count; i++) {
+        const bench_result *result = &results->items[i];
+        if (fnmatch(rule->benchmark, result->name, 0) != 0)
+            continue;
+        const char *absent = missing(rule, result);
+        if (absent != NULL && result->count != 0) {
+            lacking = absent;
+            continue;
+        }
+        bench_budget budget = *rule;
+        snprintf(budget.benchmark, sizeof budget.benchmark, "%s", result->name);
+        judge(&budget, result);
+        if (!keep(out, line, &budget))
+            return false;
+    }
+    if (lacking != NULL && out->count == before)
+        return complain(line,
+                        pattern ? "no benchmark of this pattern has such a figure"
+                                : "the benchmark has no such figure",
+                        lacking);
+    if (out->count != before)
+        return true;
+    if (!exists(rule->benchmark))
+        return complain(line, "there is no such benchmark", rule->benchmark);
+    bench_budget budget = *rule;
+    budget.verdict = BUDGET_SKIP;
+    snprintf(budget.why, sizeof budget.why, "was not run");
+    return keep(out, line, &budget);
+}
+
+bool budgets_check(bench_budgets *out, const char *path, const bench_results *results,
+                   bool (*exists)(const char *pattern))
+{
+    *out = (bench_budgets){.path = path};
     FILE *file = fopen(path, "re");
     if (file == NULL) {
         fprintf(stderr, "nanospan-bench: cannot read %s\n", path);
-        return BUDGETS_UNREADABLE;
+        return false;
     }
-    budgets_verdict verdict = BUDGETS_KEPT;
-    unsigned checked = 0;
     char buffer[512];
     budget_line line = {.path = path};
-    fprintf(out, "\nbudgets of %s\n", path);
-    while (fgets(buffer, sizeof buffer, file) != NULL) {
+    bool fine = true;
+    while (fine && fgets(buffer, sizeof buffer, file) != NULL) {
         line.number++;
+        if (strchr(buffer, '\n') == NULL && !feof(file)) {
+            fine = complain(&line, "the line is too long", NULL);
+            break;
+        }
         buffer[strcspn(buffer, "#")] = '\0';
         const char *name = strtok_r(buffer, BLANKS, &line.rest);
         if (name == NULL)
             continue;
-        const bench_result *result = find(results, name);
-        bool holds;
-        char text[256];
-        if (!line_read(&line, result, &holds, text, sizeof text)) {
-            verdict = BUDGETS_UNREADABLE;
+        bench_budget rule = {.line = line.number};
+        if (strlen(name) >= sizeof rule.benchmark) {
+            fine = complain(&line, "no benchmark has so long a name", name);
             break;
         }
-        if (result == NULL) {
-            fprintf(out, "skip  %-17s was not run\n", name);
-            continue;
-        }
-        bool valid = result->problem[0] == '\0';
-        checked++;
-        fprintf(out, "%s  %-17s %s%s%s\n", holds && valid ? "pass" : "FAIL", name, text,
-                valid ? "" : "; not valid: ", result->problem);
-        if (!(holds && valid))
-            verdict = BUDGETS_BROKEN;
+        strcpy(rule.benchmark, name);
+        fine = read_conditions(&line, &rule) && apply(out, &line, &rule, results, exists);
     }
     fclose(file);
-    if (verdict == BUDGETS_KEPT && checked == 0) {
+    if (fine && out->verdicts[BUDGET_PASS] + out->verdicts[BUDGET_FAIL] == 0) {
         fprintf(stderr, "nanospan-bench: no budget of %s was checked\n", path);
-        return BUDGETS_UNREADABLE;
+        fine = false;
     }
-    return verdict;
+    return fine;
+}
+
+// ---- printing ----
+
+void budgets_print(FILE *out, const bench_budgets *budgets)
+{
+    int width = 0;
+    for (size_t i = 0; i < budgets->count; i++) {
+        int length = (int)strlen(budgets->items[i].benchmark);
+        width = length > width ? length : width;
+    }
+    fprintf(out, "\nbudgets of %s\n", budgets->path);
+    for (size_t i = 0; i < budgets->count; i++) {
+        const bench_budget *budget = &budgets->items[i];
+        fprintf(out, "%s  %-*s ", verdict_words[budget->verdict], width, budget->benchmark);
+        for (size_t c = 0; c < budget->count; c++) {
+            const budget_condition *condition = &budget->conditions[c];
+            fprintf(out, "%s %s", c != 0 ? " or" : "", condition->figure);
+            if (!isnan(condition->measured))
+                fprintf(out, " %.3f", condition->measured);
+            fprintf(out, " (%s %g)", condition->at_most ? "<=" : ">=", condition->limit);
+        }
+        fprintf(out, "%s%s\n", budget->why[0] != '\0' ? "; " : "", budget->why);
+    }
+    fprintf(out, "budgets: %u pass, %u fail, %u skipped\n", budgets->verdicts[BUDGET_PASS],
+            budgets->verdicts[BUDGET_FAIL], budgets->verdicts[BUDGET_SKIP]);
 }

@@ -1,164 +1,51 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // nanospan-bench: what nanospan costs, on this machine. docs/latency.md says how it measures and how to read it.
-#include <errno.h>
-#include <getopt.h>
-#include <sched.h>
+#include <fnmatch.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
-
-#include <nanospan/version.h>
 
 #include "budgets.h"
 #include "hot_path/instructions.h"
 #include "harness/machine.h"
 #include "harness/noise.h"
-#include "report/report.h"
+#include "harness/receiver.h"
 #include "harness/select.h"
 #include "harness/session.h"
+#include "options.h"
+#include "pipeline/memory.h"
+#include "progress.h"
+#include "report/report.h"
 
-static const bench_group *const groups[] = {&group_hot_path, &group_tails, &group_pipeline, &group_ring};
-enum { GROUPS = sizeof groups / sizeof groups[0], RESULTS_MAX = 256 };
+static const bench_group *const groups[] = {&group_hot_path,
+                                            &group_tails,
+                                            &group_cold,
+                                            &group_order_path,
+                                            &group_open_loop,
+                                            &group_victim,
+                                            &group_jitter,
+                                            &group_pipeline,
+                                            &group_sizes,
+                                            &group_threads,
+                                            &group_end_to_end,
+                                            &group_backend,
+                                            &group_growth,
+                                            &group_memory,
+                                            &group_ring,
+                                            &group_peers,
+                                            &group_peers_end_to_end,
+                                            &group_sampler,
+                                            &group_landing,
+                                            &group_accuracy,
+                                            &group_zero,
+                                            &group_instructions};
+enum { GROUPS = sizeof groups / sizeof groups[0], RESULTS_MAX = 512 };
 
 // Exit codes.
-enum { FINE = 0, BROKEN = 1, USAGE = 2 };
-
-static const char help[] =
-    "usage: nanospan-bench [OPTION]...\n"
-    "\n"
-    "Measures what nanospan costs on this machine and prints tables. docs/latency.md tells how to read "
-    "them.\n"
-    "\n"
-    "  --list               names the benchmarks, and stops\n"
-    "  --only NAMES         only these: names, groups, shell patterns, separated by commas\n"
-    "  --quick              fewer rounds\n"
-    "  --rounds N           valid rounds of each benchmark, 15 to 1000 (default 101, with --quick 21)\n"
-    "  --cpu N              the CPU of the measured thread (default: the last one)\n"
-    "  --collector-cpu N    the CPU of everything else (default: the first one)\n"
-    "  --json FILE          writes the results and the machine's description\n"
-    "  --compare OLD.json   sets them beside an earlier run's\n"
-    "  --check BUDGETS      pass or fail for each budget of a file (see bench/budgets.txt)\n"
-    "  --instructions NAMES runs hot-path operations for an instruction counter (\"all\": every one); "
-    "nothing is timed\n"
-    "  --count N            so many of each, and twice as many; 1 to 400 (default 200)\n"
-    "  --help, --version\n"
-    "\n"
-    "Exit code: 0; 1 if a budget is broken or a figure could not be had; 2 for a wrong call.\n";
-
-typedef struct bench_options {
-    bool list;
-    const char *only, *json, *compare, *check, *instructions;
-    unsigned count;
-    int cpu, collector_cpu;
-    bench_setup setup;
-} bench_options;
-
-void progress(const bench_result *in, unsigned done, unsigned of)
-{
-    static int terminal = -1;
-    if (terminal < 0)
-        terminal = isatty(STDERR_FILENO);
-    if (terminal)
-        fprintf(stderr, "\r\033[K%s: round %u of %u%s", in->name, done, of, done >= of ? "\r\033[K" : "");
-}
-
-// ---- options ----
-
-static bool read_number(const char *option, const char *text, unsigned least, unsigned most, unsigned *out)
-{
-    char *end;
-    errno = 0;
-    unsigned long value = strtoul(text, &end, 10);
-    if (errno != 0 || end == text || *end != '\0' || value < least || value > most) {
-        fprintf(stderr, "nanospan-bench: --%s %s: a number from %u to %u is wanted\n", option, text, least,
-                most);
-        return false;
-    }
-    *out = (unsigned)value;
-    return true;
-}
-
-// Exits on --help, --version and errors.
-static void read_options(int argc, char **argv, bench_options *out)
-{
-    static const struct option known[] = {
-        {"list", no_argument, NULL, 'l'},        {"only", required_argument, NULL, 'o'},
-        {"quick", no_argument, NULL, 'q'},       {"rounds", required_argument, NULL, 'r'},
-        {"cpu", required_argument, NULL, 'c'},   {"collector-cpu", required_argument, NULL, 'C'},
-        {"json", required_argument, NULL, 'j'},  {"compare", required_argument, NULL, 'd'},
-        {"check", required_argument, NULL, 'b'}, {"instructions", required_argument, NULL, 'i'},
-        {"count", required_argument, NULL, 'n'}, {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'v'},     {NULL, 0, NULL, 0}};
-    unsigned rounds = 0, number;
-    bool fine = true;
-    int option, index = 0;
-    while (fine && (option = getopt_long(argc, argv, "h", known, &index)) != -1) {
-        switch (option) {
-        case 'l': out->list = true; break;
-        case 'o': out->only = optarg; break;
-        case 'q': out->setup.quick = true; break;
-        case 'r': fine = read_number("rounds", optarg, ROUNDS_LEAST, 1000, &rounds); break;
-        case 'c':
-            fine = read_number("cpu", optarg, 0, CPU_SETSIZE - 1, &number);
-            out->cpu = fine ? (int)number : -1;
-            break;
-        case 'C':
-            fine = read_number("collector-cpu", optarg, 0, CPU_SETSIZE - 1, &number);
-            out->collector_cpu = fine ? (int)number : -1;
-            break;
-        case 'j': out->json = optarg; break;
-        case 'd': out->compare = optarg; break;
-        case 'b': out->check = optarg; break;
-        case 'i': out->instructions = optarg; break;
-        case 'n': fine = read_number("count", optarg, 1, 400, &out->count); break;
-        case 'h': fputs(help, stdout); exit(FINE);
-        case 'v': puts("nanospan-bench " NSP_VERSION); exit(FINE);
-        default: fine = false;
-        }
-    }
-    if (fine && optind < argc) {
-        fprintf(stderr, "nanospan-bench: unexpected: %s\n", argv[optind]);
-        fine = false;
-    }
-    if (!fine) {
-        fputs("Try nanospan-bench --help.\n", stderr);
-        exit(USAGE);
-    }
-    out->setup.rounds = rounds != 0 ? rounds : out->setup.quick ? 21 : 101;
-    out->setup.tries = out->setup.rounds * 20;
-}
-
-// Chooses the CPUs and goes there.
-static bool take_cpus(bench_options *options)
-{
-    cpu_set_t allowed;
-    int first = -1, last = -1;
-    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0)
-        CPU_ZERO(&allowed);
-    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-        if (CPU_ISSET((size_t)cpu, &allowed)) {
-            first = first < 0 ? cpu : first;
-            last = cpu;
-        }
-    }
-    bench_setup *setup = &options->setup;
-    setup->hot_cpu = options->cpu >= 0 ? options->cpu : options->collector_cpu == last ? first : last;
-    setup->collector_cpu = options->collector_cpu >= 0 ? options->collector_cpu
-                           : setup->hot_cpu == first   ? last
-                                                       : first;
-    if (setup->hot_cpu == setup->collector_cpu) {
-        fprintf(stderr,
-                "nanospan-bench: one CPU for both the measured thread and the collector: the figures of "
-                "such a machine are worse than those of any other\n");
-        setup->collector_cpu = -1;
-    }
-    if (setup->hot_cpu < 0 || !pin_to(setup->hot_cpu)) {
-        fprintf(stderr, "nanospan-bench: cannot run on CPU %d\n", setup->hot_cpu);
-        return false;
-    }
-    return true;
-}
+enum { FINE = 0, BROKEN = 1, USAGE = 2, STOPPED = 128 };
 
 // ---- the run ----
 
@@ -167,31 +54,68 @@ static bool wanted(const bench_options *options, const bench_group *group, const
     return options->only == NULL || selected(options->only, name) || selected(options->only, group->name);
 }
 
-static void list(void)
+static void list(const bench_options *options)
 {
     for (size_t g = 0; g < GROUPS; g++) {
         bench_result item = {0};
-        printf("%s\n", groups[g]->name);
+        bool headed = false;
+        for (size_t i = 0; groups[g]->describe(i, &item); i++) {
+            if (!wanted(options, groups[g], item.name))
+                continue;
+            if (!headed)
+                printf("%s\n", groups[g]->name);
+            headed = true;
+            printf("  %-24s %s\n", item.name, item.what);
+        }
+    }
+}
+
+// For budgets: what is not there cannot be kept.
+static bool exists(const char *pattern)
+{
+    for (size_t g = 0; g < GROUPS; g++) {
+        bench_result item = {0};
         for (size_t i = 0; groups[g]->describe(i, &item); i++)
-            printf("  %-17s %s\n", item.name, item.what);
+            if (fnmatch(pattern, item.name, 0) == 0)
+                return true;
+    }
+    return false;
+}
+
+static void expect_all(const bench_options *options)
+{
+    for (size_t g = 0; g < GROUPS; g++) {
+        bench_result item = {0};
+        for (size_t i = 0; groups[g]->describe(i, &item); i++)
+            if (wanted(options, groups[g], item.name))
+                progress_expect(item.name);
+    }
+}
+
+// One that was interrupted leaves nothing behind.
+static void measure_group(const bench_group *group, const bench_options *options, bench_results *out)
+{
+    bench_result item = {.group = group->name};
+    for (size_t i = 0; group->describe(i, &item) && out->count < RESULTS_MAX; i++) {
+        if (!wanted(options, group, item.name))
+            continue;
+        bench_result *result = &out->items[out->count];
+        *result = item;
+        progress_begin();
+        group->measure(i, &options->setup, result);
+        result->seconds = progress_end();
+        result->best = noise_best_seen();
+        if (progress_stopped() != 0)
+            return;
+        out->count++;
     }
 }
 
 static void measure_all(const bench_options *options, bench_results *out)
 {
-    for (size_t g = 0; g < GROUPS; g++) {
+    for (size_t g = 0; g < GROUPS && progress_stopped() == 0; g++) {
         size_t before = out->count;
-        bench_result item = {.group = groups[g]->name};
-        for (size_t i = 0; groups[g]->describe(i, &item) && out->count < RESULTS_MAX; i++) {
-            if (!wanted(options, groups[g], item.name))
-                continue;
-            bench_result *result = &out->items[out->count++];
-            *result = item;
-            if (!isatty(STDERR_FILENO))
-                fprintf(stderr, "nanospan-bench: %s\n", item.name);
-            groups[g]->measure(i, &options->setup, result);
-            result->best = noise_best_seen();
-        }
+        measure_group(groups[g], options, out);
         if (out->count != before) {
             report_table(stdout, groups[g], out);
             fflush(stdout);
@@ -206,7 +130,11 @@ static bool all_valid(bench_results *results)
     bench_noise best = noise_best_seen();
     for (size_t i = 0; i < results->count; i++) {
         bench_result *result = &results->items[i];
-        if (result->best.additions > best.additions * 1.1 || result->best.two_reads > best.two_reads * 1.1) {
+        if (result->skipped[0] != '\0')
+            continue;
+        bool slower =
+            result->best.additions > best.additions * 1.1 || result->best.two_reads > best.two_reads * 1.1;
+        if (slower && !result->counted) {
             result_fail(result, "measured while the machine was busy, as was seen later: run it again");
             printf("%s: NOT VALID: %s\n", result->name, result->problem);
         }
@@ -215,47 +143,107 @@ static bool all_valid(bench_results *results)
     return valid;
 }
 
-static int run(const bench_options *options)
+// Writes the files. The page is made of the JSON: where nobody wants that, a draft of it.
+static bool write_files(const bench_options *options, const bench_run *run)
+{
+    char *draft = NULL;
+    const char *json = options->json;
+    if (options->html != NULL && json == NULL && asprintf(&draft, "%s.json", options->html) >= 0)
+        json = draft;
+    bool fine = json == NULL || report_json(json, run);
+    if (options->json != NULL && fine)
+        fprintf(stderr, "nanospan-bench: wrote %s\n", options->json);
+    if (options->html != NULL && fine) {
+        fine = report_html(options->html, json);
+        if (fine)
+            fprintf(stderr, "nanospan-bench: wrote %s\n", options->html);
+    }
+    if (draft != NULL)
+        unlink(draft);
+    free(draft);
+    return fine;
+}
+
+// What is said and written of the results.
+static int conclude(const bench_options *options, bench_run *run)
+{
+    static bench_budgets budgets;
+    bench_changes changes = {0};
+    int code = FINE;
+    if (options->compare != NULL) {
+        if (report_compare(stdout, &changes, options->compare, run->machine, run->results))
+            run->changes = &changes;
+        else
+            code = BROKEN;
+    }
+    if (options->check != NULL) {
+        if (!budgets_check(&budgets, options->check, run->results, exists))
+            code = USAGE;
+        else if (budgets.verdicts[BUDGET_FAIL] != 0)
+            code = BROKEN;
+        run->budgets = &budgets;
+        budgets_print(stdout, &budgets);
+    }
+    fflush(stdout);
+    if (!write_files(options, run) && code == FINE)
+        code = BROKEN;
+    free(changes.items);
+    return code;
+}
+
+static int run(bench_options *options)
 {
     static bench_result items[RESULTS_MAX];
     static bench_machine machine;
     bench_results results = {items, 0};
+    const bench_setup setup = options->setup; // as it was wanted
+    time_t start = time(NULL);
+    progress_start(&options->setup, options->json);
+    expect_all(options);
     machine_describe(&machine, &options->setup);
     report_machine(stdout, &machine);
+    fflush(stdout);
     noise_learn(options->setup.quick ? 1 : 3);
     measure_all(options, &results);
-    bool valid = all_valid(&results);
-    if (results.count == 0) {
+    int stopped = progress_stopped();
+    if (stopped != 0)
+        fprintf(stderr, "nanospan-bench: interrupted; %zu benchmarks were done before\n", results.count);
+    if (stopped == 0 && results.count == 0)
         fprintf(stderr, "nanospan-bench: --only %s matches nothing; --list names what there is\n",
                 options->only);
-        return USAGE;
-    }
+    if (results.count == 0)
+        return stopped != 0 ? STOPPED + stopped : USAGE;
+    bool valid = all_valid(&results);
     report_books(stdout, &results);
     size_t described = machine.count;
     machine_describe_noise(&machine);
     for (size_t i = described; i < machine.count; i++)
         printf("%-17s %s\n", machine.facts[i].key, machine.facts[i].text);
-    int code = valid ? FINE : BROKEN;
-    if (options->json != NULL && !report_json(options->json, &machine, &results))
-        code = BROKEN;
-    if (options->compare != NULL && !report_compare(stdout, options->compare, &results))
-        code = BROKEN;
-    if (options->check != NULL) {
-        budgets_verdict verdict = budgets_check(stdout, options->check, &results);
-        code = verdict == BUDGETS_UNREADABLE ? USAGE : verdict == BUDGETS_BROKEN ? BROKEN : code;
-    }
-    return code;
+    bench_run the_run = {.command = options->command,
+                         .setup = &setup,
+                         .interrupted = stopped != 0,
+                         .seconds = difftime(time(NULL), start),
+                         .machine = &machine,
+                         .groups = groups,
+                         .group_count = GROUPS,
+                         .results = &results};
+    int code = conclude(options, &the_run);
+    return stopped != 0 ? STOPPED + stopped : code != FINE ? code : valid ? FINE : BROKEN;
 }
 
 int main(int argc, char **argv)
 {
-    bench_options options = {.cpu = -1, .collector_cpu = -1, .count = 200};
-    read_options(argc, argv, &options);
+    if (argc == 2 && strcmp(argv[1], "--receiver") == 0)
+        return receiver_main(); // started by receiver_start
+    if (argc == 3 && strcmp(argv[1], "--memory") == 0)
+        return memory_main(argv[2]); // started by group_memory
+    bench_options options;
+    options_read(&options, argc, argv);
     if (options.list) {
-        list();
+        list(&options);
         return FINE;
     }
-    if (!take_cpus(&options))
+    if (!options_take_cpus(&options))
         return USAGE;
     if (options.instructions != NULL)
         return instructions_run(&options.setup, options.instructions, options.count) ? FINE : BROKEN;

@@ -3,10 +3,48 @@
 # nanospan-bench. It is linked with the objects as they ship.
 
 if(NSP_BUILD_BENCH)
-    file(GLOB bench_sources CONFIGURE_DEPENDS bench/*.c bench/harness/*.c bench/hot_path/*.c bench/pipeline/*.c
-        bench/peers/*.c bench/report/*.c)
+    file(GLOB bench_sources CONFIGURE_DEPENDS bench/*.c bench/*/*.c)
     add_executable(nanospan-bench ${bench_sources})
     set_target_properties(nanospan-bench PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
     target_include_directories(nanospan-bench PRIVATE bench)
-    target_link_libraries(nanospan-bench PRIVATE nsp_strict nanospan_shipped PkgConfig::JANSSON Threads::Threads m)
+    target_link_libraries(nanospan-bench PRIVATE nsp_strict nanospan_shipped PkgConfig::JANSSON
+        PkgConfig::MICROHTTPD Threads::Threads m)
+
+    # What the figures were measured with, and what makes a page of them.
+    string(TOUPPER "${CMAKE_BUILD_TYPE}" build_type)
+    set(bench_flags "${CMAKE_BUILD_TYPE}: ${CMAKE_C_FLAGS} ${CMAKE_C_FLAGS_${build_type}}")
+    string(REGEX REPLACE " +" " " bench_flags "${bench_flags}")
+    set_source_files_properties(bench/harness/machine.c PROPERTIES COMPILE_DEFINITIONS BENCH_FLAGS="${bench_flags}")
+    set_source_files_properties(bench/report/html.c PROPERTIES
+        COMPILE_DEFINITIONS BENCH_REPORT="${PROJECT_SOURCE_DIR}/bench/report/report.py")
+    add_custom_target(nsp_bench_commit BYPRODUCTS ${PROJECT_BINARY_DIR}/bench/bench_commit.h
+        COMMAND ${CMAKE_COMMAND} -DSOURCE=${PROJECT_SOURCE_DIR} -DHEADER=${PROJECT_BINARY_DIR}/bench/bench_commit.h
+            -P ${PROJECT_SOURCE_DIR}/cmake/bench_commit.cmake VERBATIM)
+    add_dependencies(nanospan-bench nsp_bench_commit)
+    target_include_directories(nanospan-bench PRIVATE ${PROJECT_BINARY_DIR}/bench)
+
+    # The example engine's order path, compiled twice: traced, and with tracing compiled out. Each becomes one object that
+    # shows nothing but its table of functions, so that both fit into one program.
+    set(engine_sources bench/order_path/engine/path.c examples/common/stream.c)
+    foreach(part account book drop_copy engine instrument life order process stages)
+        list(APPEND engine_sources examples/engine/${part}.c)
+    endforeach()
+    foreach(variant traced untraced)
+        add_library(bench_engine_${variant} OBJECT ${engine_sources})
+        target_include_directories(bench_engine_${variant} PRIVATE bench examples core/include)
+        target_link_libraries(bench_engine_${variant} PRIVATE nsp_strict)
+        target_compile_definitions(bench_engine_${variant} PRIVATE ORDER_PATH=order_path_${variant})
+        set(whole ${PROJECT_BINARY_DIR}/bench_engine_${variant}.o)
+        add_custom_command(OUTPUT ${whole}
+            COMMAND ${CMAKE_LINKER} -r -o ${whole} $<TARGET_OBJECTS:bench_engine_${variant}>
+            COMMAND ${CMAKE_OBJCOPY} --keep-global-symbol=order_path_${variant} ${whole}
+            DEPENDS bench_engine_${variant} $<TARGET_OBJECTS:bench_engine_${variant}>
+            COMMAND_EXPAND_LISTS VERBATIM)
+        set_source_files_properties(${whole} PROPERTIES EXTERNAL_OBJECT ON GENERATED ON)
+        target_sources(nanospan-bench PRIVATE ${whole})
+    endforeach()
+    target_compile_definitions(bench_engine_untraced PRIVATE NSP_DISABLE)
+    target_sources(nanospan-bench PRIVATE examples/feed/order_file.c)
+    target_include_directories(nanospan-bench PRIVATE examples)
+    target_compile_definitions(nanospan-bench PRIVATE BENCH_ORDERS="${PROJECT_SOURCE_DIR}/examples/orders/orders.csv")
 endif()

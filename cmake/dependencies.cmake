@@ -14,10 +14,8 @@ pkg_check_modules(DEFLATE REQUIRED IMPORTED_TARGET libdeflate)
 set(nsp_dependencies PkgConfig::URCU_QSBR PkgConfig::URCU_CDS PkgConfig::CK PkgConfig::PROTOBUF_C PkgConfig::CURL
     PkgConfig::DEFLATE Threads::Threads m)
 
-if(NSP_BUILD_TOOLS OR NSP_BUILD_TESTS)
-    pkg_check_modules(MICROHTTPD REQUIRED IMPORTED_TARGET libmicrohttpd)
-endif()
 if(NSP_BUILD_TOOLS OR NSP_BUILD_TESTS OR NSP_BUILD_BENCH)
+    pkg_check_modules(MICROHTTPD REQUIRED IMPORTED_TARGET libmicrohttpd)
     pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
 endif()
 if(NSP_BUILD_TESTS)

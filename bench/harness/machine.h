@@ -8,10 +8,10 @@
 
 typedef struct bench_fact {
     const char *key;
-    char text[160];
+    char text[480];
 } bench_fact;
 
-enum { FACTS_MAX = 24 };
+enum { FACTS_MAX = 48 };
 
 typedef struct bench_machine {
     bench_fact facts[FACTS_MAX];

@@ -62,9 +62,18 @@ bench_noise noise_best_seen(void)
 
 void noise_pause(unsigned streak)
 {
-    long us = streak < 8 ? 200 : streak < 32 ? 2000 : 20000;
-    struct timespec pause = {.tv_nsec = us * 1000};
-    nanosleep(&pause, NULL);
+    ticks_spin(streak < 8 ? 200e3 : streak < 32 ? 2e6 : 20e6);
+}
+
+bool noise_wait(double *patience)
+{
+    while (*patience > 0) {
+        uint64_t from = ticks_fenced();
+        if (noise_accepts(noise_look()))
+            return true;
+        *patience -= (double)(ticks_fenced() - from) * ticks_ns() / 1e9;
+    }
+    return false;
 }
 
 void noise_learn(double seconds)

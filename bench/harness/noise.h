@@ -30,8 +30,12 @@ bench_noise noise_mean(bench_noise a, bench_noise b);
 // Looks until it has seen the machine at rest, or thinks so: a few seconds. Before the first round.
 void noise_learn(double seconds);
 
-// Sleeps before the next round: briefly, and longer the more rounds in a row were invalid.
+// Waits before the next round: briefly, and longer the more rounds in a row were invalid. Awake: on a shared
+// machine, fewer moments are quiet after a sleep.
 void noise_pause(unsigned streak);
+
+// Looks, awake, until the machine is quiet. The seconds waited are taken from *patience; false once there are none left.
+bool noise_wait(double *patience);
 
 // The best of both so far. A round was accepted too easily if it became better later.
 bench_noise noise_best_seen(void);

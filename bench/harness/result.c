@@ -28,6 +28,14 @@ void result_fail(bench_result *out, const char *format, ...)
     va_end(arguments);
 }
 
+void result_skip(bench_result *out, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(out->skipped, sizeof out->skipped, format, arguments);
+    va_end(arguments);
+}
+
 bench_series *result_add_series(bench_result *out, const char *plot, const char *name, const char *x,
                                 const char *y)
 {

@@ -43,6 +43,9 @@ typedef struct bench_result {
     size_t series_count;
     unsigned rounds, invalid; // measured and used; measured and thrown away
     char problem[120];        // why there is nothing to be believed; "": nothing wrong
+    char skipped[120];        // why it is not there on this machine; "": it is
+    double seconds;           // that measuring it took
+    bool counted;             // its figures are counts: how fast the machine is does not matter
     bench_noise best;         // of the machine, as known when it was measured
     nsp_stats books;          // size 0: no session
 } bench_result;
@@ -51,6 +54,9 @@ typedef struct bench_result {
 void result_add(bench_result *out, const char *name, double value);
 void result_add_estimate(bench_result *out, const char *name, estimate is);
 void result_fail(bench_result *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+// What is to be measured is absent on this machine (a peer that is not installed, a feature of the kernel): no error.
+void result_skip(bench_result *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 // plot, x and y are literals; name is copied. NULL if there are too many.
 bench_series *result_add_series(bench_result *out, const char *plot, const char *name, const char *x,

@@ -7,6 +7,7 @@
 
 #include <nanospan/nanospan.h>
 
+#include "harness/ticks.h"
 #include "otlp/otlp.h"
 #include "trace/producer.h"
 
@@ -55,25 +56,38 @@ bool pin_to(int cpu)
     return sched_setaffinity(0, sizeof set, &set) == 0;
 }
 
-bool session_start(const bench_setup *setup, nsp_collector_mode mode, const nsp_exporter *exporter,
-                   bench_result *out)
+void session_configure(const bench_setup *setup, nsp_config *out)
 {
-    char cpus[16];
+    static char cpus[16]; // nsp_init copies it
     snprintf(cpus, sizeof cpus, "%d", setup->collector_cpu);
-    nsp_config config;
-    nsp_config_init(&config);
-    config.enabled = true;
-    config.sample_rate = 1.0;
-    config.custom_exporter = exporter != NULL ? exporter : &exporter_nowhere;
-    config.collector = mode;
-    config.collector_cpus = setup->collector_cpu >= 0 ? cpus : NULL;
-    config.log_level = NSP_LOG_WARN;
-    nsp_status status = nsp_init(&config);
+    nsp_config_init(out);
+    out->enabled = true;
+    out->sample_rate = 1.0;
+    out->custom_exporter = &exporter_nowhere;
+    out->collector = NSP_COLLECTOR_THREAD;
+    out->collector_cpus = setup->collector_cpu >= 0 ? cpus : NULL;
+    out->log_level = NSP_LOG_WARN;
+}
+
+bool session_start_with(const nsp_config *config, bench_result *out)
+{
+    nsp_status status = nsp_init(config);
     if (status == NSP_OK)
         status = nsp_thread_attach(NULL);
     if (status != NSP_OK)
         result_fail(out, "cannot start: %s: %.80s", nsp_status_str(status), nsp_error_detail());
     return status == NSP_OK;
+}
+
+bool session_start(const bench_setup *setup, nsp_collector_mode mode, const nsp_exporter *exporter,
+                   bench_result *out)
+{
+    nsp_config config;
+    session_configure(setup, &config);
+    config.collector = mode;
+    if (exporter != NULL)
+        config.custom_exporter = exporter;
+    return session_start_with(&config, out);
 }
 
 void session_end(bench_result *out)
@@ -108,15 +122,26 @@ uint64_t session_losses(void)
            counters->dropped_in_signal + counters->roots_refused + counters->leaked + counters->misused;
 }
 
-bool session_drained(void)
+bool session_drained_to(uint64_t bytes)
 {
-    // Asleep, so that a busy machine has no reason to preempt us while we measure; one look at one line each time.
+    enum { AWAKE = 500, MOST = 20000 }; // looks: 10 ms awake, 10 s asleep
     const nsp__producer *producer = nsp__producer_self();
-    for (int i = 0; i < 20000; i++) {
-        if (__atomic_load_n(&producer->slot->consumed, __ATOMIC_ACQUIRE) == nsp__ring_tail(&producer->ring))
+    for (int i = 0; i < AWAKE + MOST; i++) {
+        // One look at one line each time.
+        uint64_t consumed = __atomic_load_n(&producer->slot->consumed, __ATOMIC_ACQUIRE);
+        if (nsp__ring_tail(&producer->ring) - consumed <= bytes)
             return true;
         struct timespec pause = {.tv_nsec = 500 * 1000};
-        nanosleep(&pause, NULL);
+        // On a shared machine, fewer moments are quiet after a sleep.
+        if (i < AWAKE)
+            ticks_spin(20000);
+        else
+            nanosleep(&pause, NULL);
     }
     return false;
+}
+
+bool session_drained(void)
+{
+    return session_drained_to(0);
 }

@@ -20,11 +20,17 @@ bool pin_to(int cpu);
 bool session_start(const bench_setup *setup, nsp_collector_mode mode, const nsp_exporter *exporter,
                    bench_result *out);
 
+// The same in two steps, for what else is to be configured.
+void session_configure(const bench_setup *setup, nsp_config *out);
+bool session_start_with(const nsp_config *config, bench_result *out);
+
 // Ends it, and puts the final books into out; books that do not balance are a problem of that result.
 void session_end(bench_result *out);
 
-// Waits, asleep, until the calling thread's ring is empty. False after ten seconds.
+// Waits until the calling thread's ring is empty, or holds no more than so many bytes: awake for as long as the collector
+// may pause, then asleep. False after ten seconds.
 bool session_drained(void);
+bool session_drained_to(uint64_t bytes);
 
 // Bytes the calling thread has published in its ring so far, and the ring's size.
 uint64_t session_published(void);

@@ -25,10 +25,28 @@ typedef struct bench_group {
     void (*measure)(size_t index, const bench_setup *setup, bench_result *out);
 } bench_group;
 
-extern const bench_group group_hot_path; // hot_path/means.c
-extern const bench_group group_tails;    // hot_path/tails.c
-extern const bench_group group_pipeline; // pipeline/drain.c
-extern const bench_group group_ring;     // peers/ring.c
+extern const bench_group group_hot_path;         // hot_path/means.c
+extern const bench_group group_tails;            // hot_path/tails.c
+extern const bench_group group_cold;             // hot_path/cold.c
+extern const bench_group group_pipeline;         // pipeline/drain.c
+extern const bench_group group_sizes;            // pipeline/sizes.c
+extern const bench_group group_threads;          // pipeline/threads.c
+extern const bench_group group_end_to_end;       // pipeline/end_to_end.c
+extern const bench_group group_backend;          // pipeline/backend.c
+extern const bench_group group_growth;           // pipeline/growth.c
+extern const bench_group group_memory;           // pipeline/memory.c
+extern const bench_group group_ring;             // peers/ring.c
+extern const bench_group group_peers;            // peers/peers.c
+extern const bench_group group_peers_end_to_end; // peers/end_to_end.c
+extern const bench_group group_sampler;          // sampler/cost.c
+extern const bench_group group_landing;          // sampler/landing.c
+extern const bench_group group_accuracy;         // sampler/accuracy.c
+extern const bench_group group_zero;             // zero/zero.c
+extern const bench_group group_instructions;     // zero/callgrind.c
+extern const bench_group group_order_path;       // order_path/service.c
+extern const bench_group group_open_loop;        // order_path/open_loop.c
+extern const bench_group group_victim;           // order_path/victim.c
+extern const bench_group group_jitter;           // order_path/jitter.c
 
 // Shows on standard error how far a benchmark is; nothing where that is no terminal.
 void progress(const bench_result *in, unsigned done, unsigned of);

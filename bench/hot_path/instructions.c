@@ -22,18 +22,25 @@ static bool count_one(const bench_setup *setup, const bench_operation *operation
 {
     bench_result out = {.name = operation->name};
     bool session = operation->state != DISABLED;
+    operation_other_cpu = setup->collector_cpu;
     if (session && !session_start(setup, NSP_COLLECTOR_INVOKER, NULL, &out)) {
         fprintf(stderr, "nanospan-bench: %s: %s\n", operation->name, out.problem);
         return false;
     }
-    operation_prepare(operation);
-    for (size_t times = 1; times <= 2; times++) {
+    if (!operation_prepare(operation))
+        result_fail(&out, "the operation cannot be prepared");
+    for (size_t times = 1; times <= 2 && out.problem[0] == '\0'; times++) {
+        if (operation->burst_most != 0 && 2 * count > operation->burst_most)
+            count = operation->burst_most / 2;
+        operation_before(operation, times * count);
         counted_run(operation->run, times * count);
+        operation_after(operation);
         printf("%s %u %zu\n", operation->name, operation->spans, times * count);
     }
+    operation_finish(operation);
     if (session)
         session_end(&out);
-    if (out.books.dropped != 0 || out.books.roots_refused != 0)
+    if (operation->state != FULL && (out.books.dropped != 0 || out.books.roots_refused != 0))
         result_fail(&out, "spans were lost: a smaller --count");
     if (out.problem[0] != '\0')
         fprintf(stderr, "nanospan-bench: %s: %s\n", operation->name, out.problem);

@@ -2,8 +2,9 @@
 //
 // What a span costs the thread that records it: bursts of an operation between bursts of two clock reads, A B B A, drained in
 // between by the collector on another CPU.
-#include <string.h>
+#include <math.h>
 
+#include "harness/distance.h"
 #include "harness/noise.h"
 #include "hot_path/operations.h"
 #include "harness/session.h"
@@ -15,7 +16,8 @@ enum { TRIES_MAX = 4096 };
 typedef struct bench_round {
     bench_noise noise; // the base as well
     double subject, empty;
-    bool disturbed; // preempted, or something was lost
+    bool disturbed;  // preempted, or something was lost
+    double distance; // of the collector's CPU; NAN: does not matter, or not known
 } bench_round;
 
 // About 20 us of the operation, and no more than a quarter of the ring: a round runs two of these.
@@ -24,39 +26,40 @@ static size_t burst_size(const bench_operation *operation)
     enum { TRIAL = 64, LEAST = 32, MOST = 65536 };
     const double wanted_ns = 20000;
     uint64_t from = operation->state == SAMPLED ? session_published() : 0;
-    double ns = noise_time(operation->run, TRIAL);
+    double ns = operation_time(operation, TRIAL);
     double size = wanted_ns / (ns > 0.1 ? ns : 0.1);
     if (operation->state == SAMPLED) {
         double bytes = (double)(session_published() - from) / TRIAL;
         double most = bytes > 0 ? (double)session_ring_bytes() / 4 / bytes : size;
         size = size < most ? size : most;
     }
+    if (operation->burst_most != 0 && size > (double)operation->burst_most)
+        size = (double)operation->burst_most;
     return size < LEAST ? LEAST : size > MOST ? MOST : (size_t)size;
 }
 
 static bench_round measure_round(const bench_operation *operation, size_t burst)
 {
     bool session = operation->state != DISABLED;
-    // Caches and branch predictors may be another program's by now.
-    ticks_spin(20000);
-    noise_time(run_two_reads, 100);
-    operation->run(32);
+    noise_time(run_two_reads, 100); // caches and branch predictors may be another program's by now
+    operation_time(operation, 32);
 
     uint64_t losses = session ? session_losses() : 0;
     long switches = noise_switches();
     bench_noise noise = noise_look();
-    double subject = noise_time(operation->run, burst);
+    double subject = operation_time(operation, burst);
     double empty = noise_time(run_empty, burst);
     empty += noise_time(run_empty, burst);
-    subject += noise_time(operation->run, burst);
+    subject += operation_time(operation, burst);
     noise = noise_mean(noise, noise_look());
-    bool disturbed = noise_switches() != switches || (session && session_losses() != losses);
-    return (bench_round){noise, subject / 2 / operation->spans, empty / 2 / operation->spans, disturbed};
+    bool disturbed = noise_switches() != switches ||
+                     (session && session_losses() - losses != operation_losses(operation, 2 * burst));
+    return (bench_round){noise, subject / 2 / operation->spans, empty / 2 / operation->spans, disturbed, NAN};
 }
 
 static bool accepted(const bench_round *round)
 {
-    return !round->disturbed && noise_accepts(round->noise);
+    return !round->disturbed && noise_accepts(round->noise) && distance_accepts(round->distance);
 }
 
 static size_t count_accepted(const bench_round *rounds, size_t count)
@@ -71,15 +74,17 @@ static size_t measure_rounds(const bench_operation *operation, const bench_setup
                              bench_result *out)
 {
     size_t burst = burst_size(operation), count = 0, valid = 0;
-    unsigned streak = 0; // of invalid rounds
+    double patience = setup->quick ? 4 : 6;
     while (valid < setup->rounds && count < setup->tries && count < TRIES_MAX) {
-        noise_pause(streak);
         if (operation->state == SAMPLED && !session_drained()) {
             result_fail(out, "the ring was not drained");
             break;
         }
-        rounds[count++] = measure_round(operation, burst);
-        streak = accepted(&rounds[count - 1]) ? 0 : streak + 1;
+        double distance = distance_wait(&patience);
+        if (!noise_wait(&patience))
+            break;
+        rounds[count] = measure_round(operation, burst);
+        rounds[count++].distance = distance;
         valid = count_accepted(rounds, count); // all of them: the best may have become better
         progress(out, (unsigned)valid, setup->rounds);
     }
@@ -89,12 +94,14 @@ static size_t measure_rounds(const bench_operation *operation, const bench_setup
 static void report(const bench_operation *operation, const bench_round *rounds, size_t count,
                    bench_result *out)
 {
-    static double ratio[TRIES_MAX], ns[TRIES_MAX], base[TRIES_MAX], over[TRIES_MAX];
-    size_t valid = 0;
+    static double ratio[TRIES_MAX], ns[TRIES_MAX], base[TRIES_MAX], over[TRIES_MAX], distance[TRIES_MAX];
+    size_t valid = 0, looks = 0;
     for (size_t i = 0; i < count; i++) {
         if (!accepted(&rounds[i]))
             continue;
         double subject = rounds[i].subject - (operation->state == DISABLED ? rounds[i].empty : 0);
+        if (!isnan(rounds[i].distance))
+            distance[looks++] = rounds[i].distance;
         ns[valid] = subject;
         base[valid] = rounds[i].noise.two_reads;
         over[valid] = subject - rounds[i].noise.two_reads;
@@ -109,23 +116,22 @@ static void report(const bench_operation *operation, const bench_round *rounds, 
     result_add(out, "least_ns", smallest(ns, valid));
     result_add(out, "2T_ns", estimate_median(base, valid).value);
     result_add_estimate(out, "over_2T_ns", estimate_median(over, valid));
+    if (looks != 0)
+        result_add(out, "distance_ns", estimate_median(distance, looks).value);
 }
 
 static void measure(size_t index, const bench_setup *setup, bench_result *out)
 {
     static bench_round rounds[TRIES_MAX];
     const bench_operation *operation = &operations[index];
-    bool session = operation->state != DISABLED;
-    if (session && !session_start(setup, NSP_COLLECTOR_THREAD, NULL, out))
+    if (!operation_begin(operation, setup, out))
         return;
-    if (!operation_prepare(operation)) {
-        result_fail(out, "cannot set the sample rate");
-    } else {
-        size_t count = measure_rounds(operation, setup, rounds, out);
-        report(operation, rounds, count, out);
-    }
-    if (session)
-        session_end(out);
+    if (operation->state == SAMPLED) // others share nothing with the collector
+        distance_start(setup->collector_cpu);
+    size_t count = measure_rounds(operation, setup, rounds, out);
+    distance_stop();
+    report(operation, rounds, count, out);
+    operation_end(operation, out);
 }
 
 static bool describe(size_t index, bench_result *out)
@@ -140,8 +146,7 @@ static bool describe(size_t index, bench_result *out)
 const bench_group group_hot_path = {
     .name = "hot path",
     .method = "means of bursts, by the span; ratio to two clock reads (2T) timed in the same round, A B B A; "
-              "medians "
-              "with 95 % intervals",
+              "medians with 95 % intervals",
     .describe = describe,
     .measure = measure,
 };

@@ -7,7 +7,10 @@
 
 #include <nanospan/nanospan.h>
 
+#include "harness/noise.h"
+#include "harness/session.h"
 #include "harness/ticks.h"
+#include "hot_path/special.h"
 
 #define OPERATION static __attribute__((noinline)) void
 
@@ -107,6 +110,18 @@ OPERATION run_link(size_t count)
     }
 }
 
+OPERATION run_event_link(size_t count)
+{
+    nsp_context context = foreign_context(true);
+    for (size_t i = 0; i < count; i++) {
+        nsp_span *span = nsp_span_begin(NSP_NAME("event_link"));
+        nsp_attr level = nsp_attr_i64(NSP_KEY("level"), (int64_t)i);
+        nsp_span_add_event_with(span, NSP_NAME("matched"), 0, &level, 1);
+        nsp_span_add_link(span, &context);
+        nsp_span_end(span);
+    }
+}
+
 static void with_parent(size_t count, const nsp_context *parent)
 {
     for (size_t i = 0; i < count; i++) {
@@ -149,6 +164,32 @@ OPERATION run_nested(size_t count)
         nsp_span_end(span);
         nsp_span_end(root);
     }
+}
+
+// One phase of a trace that stays open: its end and the next one's beginning share a reading.
+static nsp_span *whole, *phase_now;
+
+static bool prepare_next(void)
+{
+    whole = nsp_span_begin(NSP_NAME("whole"));
+    phase_now = nsp_span_begin(NSP_NAME("phase"));
+    return nsp_span_recording(phase_now);
+}
+
+OPERATION run_next(size_t count)
+{
+    nsp_span *phase = phase_now;
+    for (size_t i = 0; i < count; i++) {
+        nsp_span_set_i64(phase, NSP_KEY("order"), (int64_t)i);
+        phase = nsp_span_next(phase, NSP_NAME("phase"));
+    }
+    phase_now = phase;
+}
+
+static void finish_next(void)
+{
+    nsp_span_end(phase_now);
+    nsp_span_end(whole);
 }
 
 OPERATION run_supplied_ticks(size_t count)
@@ -229,28 +270,44 @@ OPERATION run_tree6(size_t count)
     }
 }
 
+#define PLAIN NULL, NULL, NULL, NULL, 0 // needs nothing but a session
+
 const bench_operation operations[] = {
-    {"span0", "a span without attributes", SAMPLED, 1, run_span0},
-    {"span3", "with 3 attributes: string, double, integer", SAMPLED, 1, run_span3},
-    {"span8", "with 8 attributes", SAMPLED, 1, run_span8},
-    {"strings", "with 3 strings of 7, 15 and 44 bytes, lengths unknown", SAMPLED, 1, run_strings},
-    {"event", "with an event that has an attribute", SAMPLED, 1, run_event},
-    {"link", "with a link", SAMPLED, 1, run_link},
-    {"nested", "a child in a root; by the span", SAMPLED, 2, run_nested},
-    {"supplied_ticks", "with 3 attributes, no clock read", SAMPLED, 1, run_supplied_ticks},
-    {"remote_sampled", "with a remote parent that is sampled, an attribute", SAMPLED, 1, run_remote_sampled},
-    {"detached", "detached, an attribute", SAMPLED, 1, run_detached},
+    {"span0", "a span without attributes", SAMPLED, 1, run_span0, PLAIN},
+    {"span3", "with 3 attributes: string, double, integer", SAMPLED, 1, run_span3, PLAIN},
+    {"span8", "with 8 attributes", SAMPLED, 1, run_span8, PLAIN},
+    {"strings", "with 3 strings of 7, 15 and 44 bytes, lengths unknown", SAMPLED, 1, run_strings, PLAIN},
+    {"event", "with an event that has an attribute", SAMPLED, 1, run_event, PLAIN},
+    {"link", "with a link", SAMPLED, 1, run_link, PLAIN},
+    {"event_link", "with such an event and a link", SAMPLED, 1, run_event_link, PLAIN},
+    {"nested", "a child in a root; by the span", SAMPLED, 2, run_nested, PLAIN},
+    {"next", "nsp_span_next, an attribute; one clock read", SAMPLED, 1, run_next, prepare_next, finish_next,
+     NULL, NULL, 0},
+    {"supplied_ticks", "with 3 attributes, no clock read", SAMPLED, 1, run_supplied_ticks, PLAIN},
+    {"remote_sampled", "with a remote parent that is sampled, an attribute", SAMPLED, 1, run_remote_sampled,
+     PLAIN},
+    {"detached", "detached, an attribute", SAMPLED, 1, run_detached, PLAIN},
+    {"detached_begin", "begun here, an attribute; another thread ends it", SAMPLED, 1, run_handover_begin,
+     handover_start, handover_stop, NULL, handover_collect, HANDOVER_MOST},
+    {"detached_end", "the end of one that another thread began", SAMPLED, 1, run_handover_end, handover_start,
+     handover_stop, handover_supply, handover_settle, HANDOVER_MOST},
     {"trace6_at", "root and 5 phases, 6 clock reads (begin_at, next, end_at); by the span", SAMPLED, 6,
-     run_trace6_at},
-    {"trace6", "the same, 8 clock reads (begin, next, end)", SAMPLED, 6, run_trace6},
-    {"tree6", "the same, 12 clock reads (begin, end)", SAMPLED, 6, run_tree6},
-    {"unsampled3", "an unsampled root, 3 setters called", UNSAMPLED, 1, run_span3},
-    {"unsampled6", "an unsampled tree of 6, a setter each; by the span", UNSAMPLED, 6, run_tree6},
+     run_trace6_at, PLAIN},
+    {"trace6", "the same, 8 clock reads (begin, next, end)", SAMPLED, 6, run_trace6, PLAIN},
+    {"tree6", "the same, 12 clock reads (begin, end)", SAMPLED, 6, run_tree6, PLAIN},
+    {"full_root", "a root refused, the ring above the watermark; 3 setters called", FULL, 1, run_span3,
+     full_ring_refuse, NULL, NULL, NULL, 0},
+    {"full_child", "a child with 3 attributes, lost at its end: the ring is full", FULL, 1, run_full_child,
+     full_ring_fill, full_ring_finish, NULL, NULL, 0},
+    {"unsampled3", "an unsampled root, 3 setters called", UNSAMPLED, 1, run_span3, PLAIN},
+    {"unsampled6", "an unsampled tree of 6, a setter each; by the span", UNSAMPLED, 6, run_tree6, PLAIN},
     {"remote_unsampled", "with a remote parent that is not sampled, a setter", SAMPLED, 1,
-     run_remote_unsampled},
-    {"disabled", "tracing disabled, 3 setters called", DISABLED, 1, run_span3},
+     run_remote_unsampled, PLAIN},
+    {"disabled", "tracing disabled, 3 setters called", DISABLED, 1, run_span3, PLAIN},
 };
 const size_t operation_count = sizeof operations / sizeof operations[0];
+
+int operation_other_cpu = -1;
 
 const bench_operation *operation_find(const char *name)
 {
@@ -260,10 +317,75 @@ const bench_operation *operation_find(const char *name)
     return NULL;
 }
 
+nsp_collector_mode operation_collector(const bench_operation *operation)
+{
+    return operation->state == FULL ? NSP_COLLECTOR_INVOKER : NSP_COLLECTOR_THREAD;
+}
+
 bool operation_prepare(const bench_operation *operation)
 {
+    enum { WARM = 16 };
     bool ready = operation->state == DISABLED ||
                  nsp_sampler_set_rate(operation->state == UNSAMPLED ? 0.0 : 1.0) == NSP_OK;
-    operation->run(16); // names are interned, the thread has seen the policy
+    if (ready && operation->prepare != NULL)
+        ready = operation->prepare();
+    if (ready)
+        operation_time(operation, WARM); // names are interned, the thread has seen the policy
     return ready;
+}
+
+void operation_finish(const bench_operation *operation)
+{
+    if (operation->finish != NULL)
+        operation->finish();
+}
+
+bool operation_begin(const bench_operation *operation, const bench_setup *setup, bench_result *out)
+{
+    operation_other_cpu = setup->collector_cpu;
+    bool session = operation->state != DISABLED;
+    if (session && !session_start(setup, operation_collector(operation), NULL, out))
+        return false;
+    if (operation_prepare(operation))
+        return true;
+    result_fail(out, "the operation cannot be prepared");
+    if (session)
+        session_end(out);
+    return false;
+}
+
+void operation_end(const bench_operation *operation, bench_result *out)
+{
+    operation_finish(operation);
+    if (operation->state == DISABLED)
+        return;
+    session_end(out);
+    if (operation->state != FULL && out->books.dropped + out->books.roots_refused != 0)
+        result_fail(out, "%llu spans were lost",
+                    (unsigned long long)(out->books.dropped + out->books.roots_refused));
+}
+
+void operation_before(const bench_operation *operation, size_t most)
+{
+    if (operation->before != NULL)
+        operation->before(most);
+}
+
+void operation_after(const bench_operation *operation)
+{
+    if (operation->after != NULL)
+        operation->after();
+}
+
+double operation_time(const bench_operation *operation, size_t count)
+{
+    operation_before(operation, count);
+    double ns = noise_time(operation->run, count);
+    operation_after(operation);
+    return ns;
+}
+
+uint64_t operation_losses(const bench_operation *operation, size_t count)
+{
+    return operation->state == FULL ? count * operation->spans : 0;
 }

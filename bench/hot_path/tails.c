@@ -3,25 +3,32 @@
 // How single operations spread: each one timed by itself, beside an empty harness. The counter's steps (about 10 ns on
 // many virtual machines) make the middle of such a distribution coarse; the tail is what it is for.
 #include <math.h>
-#include <time.h>
+#include <stdio.h>
+#include <string.h>
 
+#include "harness/distance.h"
+#include "harness/distribution.h"
 #include "harness/noise.h"
-#include "hot_path/operations.h"
 #include "harness/session.h"
 #include "harness/ticks.h"
+#include "hot_path/operations.h"
 
-enum { SAMPLES = 20000, ROUNDS = 31 };
-
-static const char *const subjects[] = {"span0", "span3", "span8", "trace6_at", "detached", "unsampled3"};
-enum { SUBJECTS = sizeof subjects / sizeof subjects[0] };
+enum { SAMPLES = 20000, ROUNDS = 31, QUICK_ROUNDS = 15, OPERATIONS_MAX = 64 };
 
 // The smallest tail that a ratio is taken to: under it, one timer interrupt more or less decides.
 static const double base_least_ns = 100;
 
-// Small bursts: the collector shall find the ring nearly empty, and not hurry.
+// Of a round, and of all rounds. In ticks.
+typedef struct samples {
+    uint32_t empty[SAMPLES], subject[SAMPLES];
+    double distance; // of the collector's CPU, in ns; NAN: not known
+} samples;
+static samples rounds_of[ROUNDS];
+
+// Small bursts: a step shall be over before the machine's mood changes.
 static size_t burst_of(const bench_operation *operation)
 {
-    return operation->spans == 1 ? 250 : 50;
+    return operation->spans == 1 ? 250 : 100;
 }
 
 static void sample(void (*run)(size_t), uint32_t *out, size_t burst)
@@ -34,106 +41,160 @@ static void sample(void (*run)(size_t), uint32_t *out, size_t burst)
     }
 }
 
-// A B B A: one step of a round. True if it counts.
+// A B B A: one step of a round, in a moment when the machine is quiet. True if it counts.
 static bool measure_step(const bench_operation *operation, uint32_t *empty, uint32_t *subject)
 {
+    const bool session = operation->state != DISABLED;
     size_t burst = burst_of(operation);
-    uint64_t losses = session_losses();
-    ticks_spin(20000);
-    bench_noise noise = noise_look();
-    operation->run(32);
+    operation_time(operation, 32);
+    operation_before(operation, 2 * burst);
     sample(run_empty, empty, burst); // to warm up the harness
+    uint64_t losses = session ? session_losses() : 0;
     long switches = noise_switches();
     sample(run_empty, empty, burst);
     sample(operation->run, subject, burst);
     sample(operation->run, subject + burst, burst);
     sample(run_empty, empty + burst, burst);
-    bool undisturbed = noise_switches() == switches && session_losses() == losses;
-    return undisturbed && noise_accepts(noise_mean(noise, noise_look()));
+    bool undisturbed = noise_switches() == switches &&
+                       (!session || session_losses() - losses == operation_losses(operation, 2 * burst));
+    operation_after(operation);
+    return undisturbed && noise_accepts(noise_look());
 }
 
 // Steps until there are enough samples. False if the machine would not let us.
-static bool measure_round(const bench_operation *operation, const bench_setup *setup, uint32_t *empty,
-                          uint32_t *subject, bench_result *out)
+static bool measure_steps(const bench_operation *operation, const bench_setup *setup, double *patience,
+                          samples *out, bench_result *result)
 {
-    unsigned streak = 0;
     for (size_t done = 0; done < SAMPLES;) {
-        if (streak != 0)
-            noise_pause(streak);
-        if (operation->state == SAMPLED && !session_drained())
+        // The collector drains meanwhile, as it does in production; the ring stays well under its watermark.
+        if (operation->state == SAMPLED && !session_drained_to(session_ring_bytes() / 4)) {
+            result_fail(result, "the ring was not drained");
             return false;
-        if (measure_step(operation, empty + done, subject + done)) {
+        }
+        if (setup->rounds == 0 || !noise_wait(patience))
+            return false;
+        uint64_t from = ticks_fenced();
+        if (measure_step(operation, out->empty + done, out->subject + done)) {
             done += 2 * burst_of(operation);
-            streak = 0;
         } else {
-            streak++;
-            if (++out->invalid > setup->tries * 2)
-                return false;
+            result->invalid++;
+            *patience -= (double)(ticks_fenced() - from) * ticks_ns() / 1e9;
         }
     }
-    sort_u32(empty, SAMPLES);
-    sort_u32(subject, SAMPLES);
     return true;
 }
 
+// One between two looks at the distance of the collector's CPU, until both are near.
+static bool measure_round(const bench_operation *operation, const bench_setup *setup, double *patience,
+                          samples *out, bench_result *result)
+{
+    for (;;) {
+        uint64_t from = ticks_fenced();
+        out->distance = distance_wait(patience);
+        if (!measure_steps(operation, setup, patience, out, result))
+            return false;
+        double behind = distance_look();
+        if (distance_accepts(out->distance) && distance_accepts(behind))
+            return true;
+        result->invalid += (unsigned)(SAMPLES / 2 / burst_of(operation));
+        *patience -= (double)(ticks_fenced() - from) * ticks_ns() / 1e9;
+    }
+}
+
 static const struct {
-    const char *name, *empty_name;
+    const char *name, *empty_name, *ratio_name;
     double part;
-} points[] = {{"p50_ns", NULL, 0.5},
-              {"p90_ns", NULL, 0.9},
-              {"p99_ns", NULL, 0.99},
-              {"p99.9_ns", "empty_p99.9_ns", 0.999},
-              {"p99.99_ns", "empty_p99.99_ns", 0.9999},
-              {"max_ns", NULL, 1.0}};
+} points[] = {{"p50_ns", NULL, NULL, 0.5},
+              {"p90_ns", NULL, NULL, 0.9},
+              {"p99_ns", NULL, NULL, 0.99},
+              {"p99.9_ns", "empty_p99.9_ns", "p99.9", 0.999},
+              {"p99.99_ns", "empty_p99.99_ns", "p99.99", 0.9999}};
 enum { POINTS = sizeof points / sizeof points[0] };
+
+// All rounds' samples together: the lines of the plot, and the longest of all. The empty harness needs a line only once.
+static void report_pool(const char *name, size_t rounds, bench_result *out)
+{
+    static uint32_t pool[ROUNDS * SAMPLES];
+    static bool empty_drawn;
+    for (int of_empty = !empty_drawn; of_empty >= 0; of_empty--) {
+        for (size_t i = 0; i < rounds; i++)
+            memcpy(pool + i * SAMPLES, of_empty ? rounds_of[i].empty : rounds_of[i].subject,
+                   sizeof rounds_of[i].subject);
+        sort_u32(pool, rounds * SAMPLES);
+        distribution_plot(out, "single operations", of_empty ? "empty harness" : name, pool, rounds * SAMPLES,
+                          ticks_ns());
+    }
+    empty_drawn = true;
+    result_add(out, "max_ns", pool[rounds * SAMPLES - 1] * ticks_ns());
+}
+
+static void report(const char *name, size_t rounds, bench_result *out)
+{
+    static double at[POINTS][ROUNDS], empty_at[POINTS][ROUNDS], ratio[POINTS][ROUNDS], distance[ROUNDS];
+    size_t looks = 0;
+    for (size_t i = 0; i < rounds; i++) {
+        sort_u32(rounds_of[i].empty, SAMPLES);
+        sort_u32(rounds_of[i].subject, SAMPLES);
+        if (!isnan(rounds_of[i].distance))
+            distance[looks++] = rounds_of[i].distance;
+        for (size_t p = 0; p < POINTS; p++) {
+            at[p][i] = percentile(rounds_of[i].subject, SAMPLES, points[p].part) * ticks_ns();
+            empty_at[p][i] = percentile(rounds_of[i].empty, SAMPLES, points[p].part) * ticks_ns();
+            ratio[p][i] = at[p][i] / fmax(empty_at[p][i], base_least_ns);
+        }
+    }
+    for (size_t p = 0; p < POINTS; p++)
+        result_add(out, points[p].name, estimate_median(at[p], rounds).value);
+    report_pool(name, rounds, out);
+    for (size_t p = 0; p < POINTS; p++)
+        if (points[p].empty_name != NULL)
+            result_add(out, points[p].empty_name, estimate_median(empty_at[p], rounds).value);
+    for (size_t p = 0; p < POINTS; p++)
+        if (points[p].ratio_name != NULL)
+            result_add_estimate(out, points[p].ratio_name, estimate_median(ratio[p], rounds));
+    if (looks != 0)
+        result_add_estimate(out, "distance_ns", estimate_median(distance, looks));
+}
 
 static void measure(size_t index, const bench_setup *setup, bench_result *out)
 {
-    static uint32_t empty[SAMPLES], subject[SAMPLES];
-    static double at[POINTS][ROUNDS], empty_at[POINTS][ROUNDS], ratio[POINTS][ROUNDS];
-    const bench_operation *operation = operation_find(subjects[index]);
-    if (!session_start(setup, NSP_COLLECTOR_THREAD, NULL, out))
+    const bench_operation *operation = &operations[index];
+    if (!operation_begin(operation, setup, out))
         return;
-    if (!operation_prepare(operation))
-        result_fail(out, "cannot set the sample rate");
-    unsigned rounds = setup->rounds < ROUNDS ? setup->rounds : ROUNDS, done = 0;
-    while (done < rounds && measure_round(operation, setup, empty, subject, out)) {
-        for (size_t p = 0; p < POINTS; p++) {
-            at[p][done] = percentile(subject, SAMPLES, points[p].part) * ticks_ns();
-            empty_at[p][done] = percentile(empty, SAMPLES, points[p].part) * ticks_ns();
-            ratio[p][done] = at[p][done] / fmax(empty_at[p][done], base_least_ns);
-        }
-        progress(out, ++done, rounds);
-    }
+    unsigned most = setup->quick ? QUICK_ROUNDS : ROUNDS, done = 0;
+    if (setup->rounds < most)
+        most = setup->rounds;
+    double patience = setup->quick ? 5 : 8;
+    if (operation->state == SAMPLED) // others share nothing with the collector
+        distance_start(setup->collector_cpu);
+    while (done < most && measure_round(operation, setup, &patience, &rounds_of[done], out))
+        progress(out, ++done, most);
+    distance_stop();
     out->rounds = done;
     if (done < ROUNDS_LEAST)
         result_fail(out, "too noisy: %u rounds, %d are needed", done, ROUNDS_LEAST);
-    for (size_t p = 0; p < POINTS; p++)
-        result_add(out, points[p].name, estimate_median(at[p], done).value);
-    for (size_t p = 0; p < POINTS; p++)
-        if (points[p].empty_name != NULL)
-            result_add(out, points[p].empty_name, estimate_median(empty_at[p], done).value);
-    result_add_estimate(out, "p99.9", estimate_median(ratio[3], done));
-    result_add_estimate(out, "p99.99", estimate_median(ratio[4], done));
-    session_end(out);
+    if (done != 0)
+        report(operation->name, done, out);
+    operation_end(operation, out);
 }
 
 static bool describe(size_t index, bench_result *out)
 {
-    static const char *const names[SUBJECTS] = {"tail_span0",     "tail_span3",    "tail_span8",
-                                                "tail_trace6_at", "tail_detached", "tail_unsampled3"};
-    if (index >= SUBJECTS)
+    static char names[OPERATIONS_MAX][40];
+    if (index >= operation_count || index >= OPERATIONS_MAX)
         return false;
+    snprintf(names[index], sizeof names[0], "tail_%s", operations[index].name);
     out->name = names[index];
-    out->what = operation_find(subjects[index])->what;
+    out->what = operations[index].what;
     return true;
 }
 
 const bench_group group_tails = {
     .name = "single operations",
-    .method = "each operation timed alone, fences included; medians of rounds of 20,000; p99.9 and p99.99 "
-              "are ratios to the "
-              "empty harness's, at least 100 ns; invalid counts steps",
+    .method =
+        "each operation timed alone, fences included; medians of rounds of 20,000, max of all; p99.9 and "
+        "p99.99 are ratios to the empty harness's, at least 100 ns; distance_ns: of a cache line to the "
+        "collector's CPU and back; invalid counts steps",
     .describe = describe,
     .measure = measure,
 };

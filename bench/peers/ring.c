@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Our ring of bytes beside ck_ring with fixed slots, with the same record and the same consumer on the other CPU.
+// Our ring of bytes beside ck_ring with fixed slots and beside a queue with a mutex, with the same record and the same consumer on
+// the other CPU.
 #include <ck_ring.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -85,9 +86,58 @@ static uint64_t take_ck(void)
     return sum;
 }
 
+// ---- a mutex ----
+
+static struct {
+    pthread_mutex_t mutex;
+    size_t head, tail; // ever growing
+    slot_record *slots;
+} queue = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+
+static void run_mutex(size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        record.words[1] = i;
+        keep(i);
+        pthread_mutex_lock(&queue.mutex);
+        if (queue.tail - queue.head == SLOTS)
+            abort();
+        queue.slots[queue.tail++ % SLOTS] = record;
+        pthread_mutex_unlock(&queue.mutex);
+    }
+}
+
+static uint64_t take_mutex(void)
+{
+    enum { BATCH = 64 };
+    static slot_record taken[BATCH];
+    uint64_t sum = 0;
+    for (;;) {
+        size_t count = 0;
+        pthread_mutex_lock(&queue.mutex);
+        while (queue.head != queue.tail && count < BATCH)
+            taken[count++] = queue.slots[queue.head++ % SLOTS];
+        pthread_mutex_unlock(&queue.mutex);
+        if (count == 0)
+            return sum;
+        for (size_t i = 0; i < count; i++)
+            for (size_t word = 0; word < RECORD_BYTES / 8; word++)
+                sum += taken[i].words[word];
+    }
+}
+
+static bool mutex_empty(void)
+{
+    pthread_mutex_lock(&queue.mutex);
+    bool empty = queue.head == queue.tail;
+    pthread_mutex_unlock(&queue.mutex);
+    return empty;
+}
+
 // ---- the consumer ----
 
 typedef struct ring_consumer {
+    uint64_t (*take_other)(void);
     int cpu;
     bool behind; // spins right behind the producer instead of polling
     bool stop;
@@ -101,7 +151,7 @@ static void *consumer_run(void *argument)
     struct timespec pause = {.tv_nsec = 200 * 1000};
     while (!__atomic_load_n(&me->stop, __ATOMIC_RELAXED)) {
         keep(take_ours());
-        keep(take_ck());
+        keep(me->take_other());
         if (!me->behind)
             nanosleep(&pause, NULL);
     }
@@ -111,7 +161,7 @@ static void *consumer_run(void *argument)
 static void wait_empty(void)
 {
     while (__atomic_load_n(&slot->consumed, __ATOMIC_ACQUIRE) != nsp__ring_tail(&ring) ||
-           ck_ring_size(&ck_ring) != 0) {
+           ck_ring_size(&ck_ring) != 0 || !mutex_empty()) {
         struct timespec pause = {.tv_nsec = 100 * 1000};
         nanosleep(&pause, NULL);
     }
@@ -124,12 +174,14 @@ static bool make_rings(void)
     uint8_t *bytes = aligned_alloc(4096, RING_BYTES + 4096);
     slot = aligned_alloc(128, sizeof *slot);
     ck_slots = aligned_alloc(4096, SLOTS * sizeof *ck_slots);
-    if (bytes == NULL || slot == NULL || ck_slots == NULL)
+    queue.slots = aligned_alloc(4096, SLOTS * sizeof *queue.slots);
+    if (bytes == NULL || slot == NULL || ck_slots == NULL || queue.slots == NULL)
         return false;
     memset(bytes, 0, RING_BYTES + 4096);
     memset(slot, 0, sizeof *slot);
     memset(ck_slots, 0, SLOTS * sizeof *ck_slots);
-    ring = (nsp__ring){.bytes = bytes, .slot = slot, .capacity = RING_BYTES};
+    memset(queue.slots, 0, SLOTS * sizeof *queue.slots);
+    ring = (nsp__ring){.bytes = bytes, .slot = slot, .capacity = RING_BYTES, .mask = RING_BYTES - 1};
     ck_ring_init(&ck_ring, SLOTS);
     return true;
 }
@@ -138,16 +190,24 @@ static bool make_rings(void)
 
 static const struct {
     const char *name, *what;
+    void (*run_other)(size_t count);
+    uint64_t (*take_other)(void);
+    const char *other_ns; // the figure's name
     bool behind;
 } subjects[] = {
-    {"ring_polled", "a record of 120 bytes, consumer polls every 200 us", false},
-    {"ring_behind", "the same, consumer spins right behind", true},
+    {"ring_polled", "beside ck_ring, consumer polls every 200 us", run_ck, take_ck, "ck_ns", false},
+    {"ring_behind", "the same, consumer spins right behind", run_ck, take_ck, "ck_ns", true},
+    {"ring_mutex_polled", "beside a queue with a mutex, consumer polls every 200 us", run_mutex, take_mutex,
+     "mutex_ns", false},
+    {"ring_mutex_behind", "the same, consumer spins right behind", run_mutex, take_mutex, "mutex_ns", true},
 };
 
 static void measure(size_t index, const bench_setup *setup, bench_result *out)
 {
-    static double ours[TRIES_MAX], ck[TRIES_MAX], ratio[TRIES_MAX];
-    ring_consumer consumer = {.cpu = setup->collector_cpu, .behind = subjects[index].behind};
+    static double ours[TRIES_MAX], other[TRIES_MAX], ratio[TRIES_MAX];
+    ring_consumer consumer = {.take_other = subjects[index].take_other,
+                              .cpu = setup->collector_cpu,
+                              .behind = subjects[index].behind};
     pthread_t thread;
     if (!make_rings() || pthread_create(&thread, NULL, consumer_run, &consumer) != 0) {
         result_fail(out, "no memory or no thread");
@@ -161,17 +221,17 @@ static void measure(size_t index, const bench_setup *setup, bench_result *out)
         ticks_spin(20000);
         long switches = noise_switches();
         bench_noise noise = noise_look();
-        double theirs = noise_time(run_ck, BURST);
+        double theirs = noise_time(subjects[index].run_other, BURST);
         double own = noise_time(run_ours, BURST);
         own += noise_time(run_ours, BURST);
-        theirs += noise_time(run_ck, BURST);
+        theirs += noise_time(subjects[index].run_other, BURST);
         noise = noise_mean(noise, noise_look());
         tries++;
         if (noise_switches() != switches || !noise_accepts(noise))
             continue;
         streak = 0;
         ours[valid] = own / 2;
-        ck[valid] = theirs / 2;
+        other[valid] = theirs / 2;
         ratio[valid++] = own / theirs;
         progress(out, (unsigned)valid, setup->rounds);
     }
@@ -183,7 +243,7 @@ static void measure(size_t index, const bench_setup *setup, bench_result *out)
         result_fail(out, "too noisy: %zu of %zu rounds are valid, %d are needed", valid, tries, ROUNDS_LEAST);
     result_add_estimate(out, "ratio", estimate_median(ratio, valid));
     result_add_estimate(out, "ours_ns", estimate_median(ours, valid));
-    result_add_estimate(out, "ck_ns", estimate_median(ck, valid));
+    result_add_estimate(out, subjects[index].other_ns, estimate_median(other, valid));
 }
 
 static bool describe(size_t index, bench_result *out)
@@ -197,7 +257,9 @@ static bool describe(size_t index, bench_result *out)
 
 const bench_group group_ring = {
     .name = "ring",
-    .method = "one record put in; ratio: our ring's time to ck_ring's (SPSC, fixed slots), A B B A",
+    .method =
+        "a record of 120 bytes put in; ratio: our ring's time to that of ck_ring (SPSC, fixed slots) or of a "
+        "mutex queue, A B B A",
     .describe = describe,
     .measure = measure,
 };

@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a run leaves behind: tables for people, JSON for later, a comparison with an earlier run.
+// What a run leaves behind: tables for people, JSON for later, a comparison with an earlier run, a page.
 #ifndef NSP_BENCH_REPORT_H
 #define NSP_BENCH_REPORT_H
 
 #include <stdio.h>
 
 #include "harness/machine.h"
+#include "harness/setup.h"
 
 typedef struct bench_results {
     bench_result *items;
     size_t count;
 } bench_results;
+
+// ---- text: tables.c ----
 
 void report_machine(FILE *out, const bench_machine *machine);
 
@@ -21,10 +24,50 @@ void report_table(FILE *out, const bench_group *group, const bench_results *resu
 // The books of all sessions together.
 void report_books(FILE *out, const bench_results *results);
 
-// False after a message: the file cannot be written.
-bool report_json(const char *path, const bench_machine *machine, const bench_results *results);
+// ---- comparison: compare.c ----
 
-// Each figure of this run beside the one of an earlier run's JSON. False after a message.
-bool report_compare(FILE *out, const char *path, const bench_results *results);
+typedef enum change_verdict { CHANGE_BETTER, CHANGE_WORSE, CHANGE_NONE, CHANGE_UNKNOWN } change_verdict;
+
+// One figure of both runs. Better and worse: the intervals do not meet. None: they do. Unknown: there are none.
+typedef struct bench_change {
+    const char *benchmark, *figure;
+    double then, now;
+    change_verdict verdict;
+} bench_change;
+
+typedef struct bench_changes {
+    const char *path; // of the earlier run's JSON
+    bench_change *items;
+    size_t count;
+} bench_changes;
+
+// Each figure of this run beside the one of an earlier run's JSON, printed and kept in changes. False after a message.
+bool report_compare(FILE *out, bench_changes *changes, const char *path, const bench_machine *machine,
+                    const bench_results *results);
+
+// ---- JSON: json.c ----
+
+struct bench_budgets;
+
+typedef struct bench_run {
+    const char *command; // that ran it
+    const bench_setup *setup;
+    bool interrupted;
+    double seconds;
+    const bench_machine *machine;
+    const bench_group *const *groups;
+    size_t group_count;
+    const bench_results *results;
+    const struct bench_budgets *budgets; // NULL: none were checked
+    const bench_changes *changes;        // NULL: compared with nothing
+} bench_run;
+
+// Writes a new file and then puts it into the place of the old one. False after a message.
+bool report_json(const char *path, const bench_run *run);
+
+// ---- the page: html.c ----
+
+// Makes the page from the JSON, by report.py. False after a message.
+bool report_html(const char *path, const char *json_path);
 
 #endif

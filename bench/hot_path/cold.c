@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Operations whose memory is no longer in the caches: what a span costs on a path that is rarely taken, between work that
+// fills the caches with its own data and code. Before each operation the harness walks over more memory than the cache
+// holds, and over code. That also pushes out the page tables' entries, as such work does, which an instruction that
+// flushes single lines would not do. Branch predictors stay trained.
+#include <math.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "harness/distribution.h"
+#include "harness/noise.h"
+#include "harness/session.h"
+#include "harness/ticks.h"
+#include "hot_path/operations.h"
+
+enum { LINE = 64, ROUNDS = 15, SAMPLES_MOST = 400 };
+
+// 2048 jumps, each on a line of its own and to the next but one: 256 KiB of code, more than first-level caches hold. (The
+// second level is pushed out by data.)
+static __attribute__((noinline)) void walk_code(void)
+{
+#if defined(__x86_64__)
+    __asm__ __volatile__(".rept 2048\n.balign 64\njmp 1f\n.balign 64\n1:\n.endr" : : : "memory");
+#elif defined(__aarch64__)
+    __asm__ __volatile__(".rept 2048\n.balign 64\nb 1f\n.balign 64\n1:\n.endr" : : : "memory");
+#endif
+}
+
+static struct {
+    uint64_t *words;
+    size_t bytes;
+} memory;
+
+// Writes, so that the lines are taken away from whoever has them.
+static void walk(size_t bytes)
+{
+    for (size_t at = 0; at < bytes; at += LINE)
+        memory.words[at / sizeof *memory.words]++;
+    walk_code();
+}
+
+static bool have_memory(size_t bytes)
+{
+    if (memory.bytes < bytes) {
+        free(memory.words);
+        memory.words = calloc(1, bytes);
+        memory.bytes = memory.words != NULL ? bytes : 0;
+        if (memory.words != NULL)
+            walk(bytes);
+    }
+    return memory.words != NULL;
+}
+
+static size_t cache_bytes(int level, size_t otherwise)
+{
+    long bytes = sysconf(level == 2 ? _SC_LEVEL2_CACHE_SIZE : _SC_LEVEL3_CACHE_SIZE);
+    return bytes > 0 ? (size_t)bytes : otherwise;
+}
+
+typedef struct cold_case {
+    const char *name, *what, *operation;
+    int level;        // of the cache that is emptied, with those before it
+    unsigned samples; // of a round
+} cold_case;
+
+static const cold_case subjects[] = {
+    {"cold_l2_span3", "a span with 3 attributes, first and second level pushed out", "span3", 2, 300},
+    {"cold_l2_unsampled3", "an unsampled root, 3 setters, the same", "unsampled3", 2, 300},
+    {"cold_l2_disabled", "tracing disabled, 3 setters, the same", "disabled", 2, 300},
+    {"cold_l3_span3", "a span with 3 attributes, all caches pushed out", "span3", 3, 8},
+    {"cold_l3_unsampled3", "an unsampled root, 3 setters, the same", "unsampled3", 3, 8},
+};
+enum { SUBJECTS = sizeof subjects / sizeof subjects[0] };
+
+typedef struct cold_round {
+    uint32_t empty[SAMPLES_MOST], subject[SAMPLES_MOST]; // ticks
+    double two_reads;                                    // ns
+} cold_round;
+
+// True if it counts. The walk takes longer than the machine's moods last, so the noise is looked at right behind the
+// operation, each time.
+static bool measure_one(void (*run)(size_t), size_t bytes, uint32_t *out)
+{
+    walk(bytes);
+    long switches = noise_switches();
+    uint64_t start = ticks_fenced();
+    run(1);
+    uint64_t ticks = ticks_fenced() - start;
+    *out = ticks < UINT32_MAX ? (uint32_t)ticks : UINT32_MAX;
+    return noise_switches() == switches && noise_accepts(noise_look());
+}
+
+// The operation and the empty harness by turns, each until it is measured in quiet.
+static bool measure_round(const cold_case *the, const bench_setup *setup, size_t bytes, double *patience,
+                          cold_round *out, bench_result *result)
+{
+    const bench_operation *operation = operation_find(the->operation);
+    const bool session = operation->state != DISABLED;
+    uint64_t losses = session ? session_losses() : 0;
+    for (unsigned done = 0; done < 2 * the->samples;) {
+        bool of_empty = done % 2 == 0;
+        if (operation->state == SAMPLED && !session_drained_to(session_ring_bytes() / 4)) {
+            result_fail(result, "the ring was not drained");
+            return false;
+        }
+        if (setup->rounds == 0 || *patience <= 0)
+            return false;
+        uint64_t from = ticks_fenced();
+        if (measure_one(of_empty ? run_empty : operation->run, bytes,
+                        of_empty ? &out->empty[done / 2] : &out->subject[done / 2])) {
+            done++;
+        } else {
+            result->invalid++;
+            *patience -= (double)(ticks_fenced() - from) * ticks_ns() / 1e9;
+        }
+    }
+    out->two_reads = noise_look().two_reads;
+    return !session || session_losses() == losses;
+}
+
+static double mean_ns(const uint32_t *samples, size_t count)
+{
+    double sum = 0;
+    for (size_t i = 0; i < count; i++)
+        sum += samples[i];
+    return sum / (double)count * ticks_ns();
+}
+
+static void report(const cold_case *the, const cold_round *in, size_t rounds, bench_result *out)
+{
+    static uint32_t pool[2][ROUNDS * SAMPLES_MOST]; // the empty harness's, the operation's
+    double cost[ROUNDS], ratio[ROUNDS];
+    size_t count = 0;
+    for (size_t i = 0; i < rounds; i++) {
+        cost[i] = mean_ns(in[i].subject, the->samples) - mean_ns(in[i].empty, the->samples);
+        ratio[i] = cost[i] / in[i].two_reads;
+        for (unsigned k = 0; k < the->samples; k++, count++) {
+            pool[0][count] = in[i].empty[k];
+            pool[1][count] = in[i].subject[k];
+        }
+    }
+    sort_u32(pool[0], count);
+    sort_u32(pool[1], count);
+    result_add_estimate(out, "ratio", estimate_median(ratio, rounds));
+    result_add_estimate(out, "over_empty_ns", estimate_median(cost, rounds));
+    result_add(out, "p50_ns", percentile(pool[1], count, 0.5) * ticks_ns());
+    result_add(out, "p90_ns", percentile(pool[1], count, 0.9) * ticks_ns());
+    if (count >= 1000)
+        result_add(out, "p99_ns", percentile(pool[1], count, 0.99) * ticks_ns());
+    if (count >= 4000)
+        result_add(out, "p99.9_ns", percentile(pool[1], count, 0.999) * ticks_ns());
+    result_add(out, "max_ns", pool[1][count - 1] * ticks_ns());
+    result_add(out, "empty_p50_ns", percentile(pool[0], count, 0.5) * ticks_ns());
+    distribution_plot(out, "cold caches", the->name, pool[1], count, ticks_ns());
+}
+
+static void measure(size_t index, const bench_setup *setup, bench_result *out)
+{
+    static cold_round rounds[ROUNDS];
+    const cold_case *the = &subjects[index];
+    const bench_operation *operation = operation_find(the->operation);
+    // Longer than the cache by enough: what it keeps is not strictly the last that was used.
+    size_t bytes = the->level == 2 ? 2 * cache_bytes(2, 2 << 20) : cache_bytes(3, 32 << 20) / 2 * 3;
+    if (!have_memory(bytes)) {
+        result_fail(out, "no memory for %zu bytes", bytes);
+        return;
+    }
+    if (!operation_begin(operation, setup, out))
+        return;
+    double patience = setup->quick ? 4 : 8;
+    unsigned most = setup->rounds < ROUNDS ? setup->rounds : ROUNDS, done = 0;
+    while (done < most && measure_round(the, setup, bytes, &patience, &rounds[done], out))
+        progress(out, ++done, most);
+    out->rounds = done;
+    if (done < ROUNDS_LEAST)
+        result_fail(out, "too noisy: %u rounds, %d are needed", done, ROUNDS_LEAST);
+    if (done != 0)
+        report(the, rounds, done, out);
+    operation_end(operation, out);
+}
+
+static bool describe(size_t index, bench_result *out)
+{
+    if (index >= SUBJECTS)
+        return false;
+    out->name = subjects[index].name;
+    out->what = subjects[index].what;
+    return true;
+}
+
+const bench_group group_cold = {
+    .name = "cold caches",
+    .method = "single operations after a walk over memory and code; over_empty_ns: mean less that of an "
+              "empty harness "
+              "as cold; ratio: that to 2T",
+    .describe = describe,
+    .measure = measure,
+};

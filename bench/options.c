@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <nanospan/version.h>
+
+#include "harness/session.h"
+
+static const char help[] =
+    "usage: nanospan-bench [OPTION]...\n"
+    "\n"
+    "Measures what nanospan costs on this machine and prints tables. docs/latency.md tells how to read "
+    "them.\n"
+    "\n"
+    "  --list               names the benchmarks (with --only: those), and stops\n"
+    "  --only NAMES         only these: names, groups, shell patterns, separated by commas\n"
+    "  --quick              fewer rounds\n"
+    "  --rounds N           valid rounds of each benchmark, 15 to 1000 (default 101, with --quick 21)\n"
+    "  --cpu N              the CPU of the measured thread (default: the last one)\n"
+    "  --collector-cpu N    the CPU of everything else (default: the first one)\n"
+    "  --json FILE          writes the results and the machine's description\n"
+    "  --html FILE          makes a page of them, with plots (python3 with matplotlib and jinja2 is needed)\n"
+    "  --compare OLD.json   sets them beside an earlier run's, and says what is better or worse beyond "
+    "chance\n"
+    "  --check BUDGETS      pass or fail for each budget of a file (see bench/budgets.txt)\n"
+    "  --instructions NAMES runs hot-path operations for an instruction counter (\"all\": every one); "
+    "nothing is timed\n"
+    "  --count N            so many of each, and twice as many; 1 to 400 (default 200)\n"
+    "  --help, --version\n"
+    "\n"
+    "Interrupted, it writes what it has by then.\n"
+    "Exit code: 0; 1 if a budget is broken or a figure could not be had; 2 for a wrong call; 128 and the\n"
+    "signal's number if interrupted.\n";
+
+static bool read_number(const char *option, const char *text, unsigned least, unsigned most, unsigned *out)
+{
+    char *end;
+    errno = 0;
+    unsigned long value = strtoul(text, &end, 10);
+    if (errno != 0 || end == text || *end != '\0' || value < least || value > most) {
+        fprintf(stderr, "nanospan-bench: --%s %s: a number from %u to %u is wanted\n", option, text, least,
+                most);
+        return false;
+    }
+    *out = (unsigned)value;
+    return true;
+}
+
+// Words that a shell would not leave as they are stand in quotes.
+static void write_command(char *out, size_t size, int argc, char **argv)
+{
+    size_t used = 0;
+    for (int i = 0; i < argc && used < size; i++) {
+        const char *slash = strrchr(argv[0], '/'), *word = i == 0 && slash != NULL ? slash + 1 : argv[i];
+        const char *quote =
+            word[0] == '\0' || strpbrk(word, " \t\n\"\\$*?[]{}()<>|&;!~#`'") != NULL ? "'" : "";
+        used += (size_t)snprintf(out + used, size - used, "%s%s%s%s", i != 0 ? " " : "", quote, word, quote);
+    }
+}
+
+void options_read(bench_options *out, int argc, char **argv)
+{
+    static const struct option known[] = {{"list", no_argument, NULL, 'l'},
+                                          {"only", required_argument, NULL, 'o'},
+                                          {"quick", no_argument, NULL, 'q'},
+                                          {"rounds", required_argument, NULL, 'r'},
+                                          {"cpu", required_argument, NULL, 'c'},
+                                          {"collector-cpu", required_argument, NULL, 'C'},
+                                          {"json", required_argument, NULL, 'j'},
+                                          {"html", required_argument, NULL, 'H'},
+                                          {"compare", required_argument, NULL, 'd'},
+                                          {"check", required_argument, NULL, 'b'},
+                                          {"instructions", required_argument, NULL, 'i'},
+                                          {"count", required_argument, NULL, 'n'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {"version", no_argument, NULL, 'v'},
+                                          {NULL, 0, NULL, 0}};
+    unsigned rounds = 0, number;
+    bool fine = true;
+    int option, index = 0;
+    *out = (bench_options){.count = 200, .cpu = -1, .collector_cpu = -1};
+    write_command(out->command, sizeof out->command, argc, argv);
+    while (fine && (option = getopt_long(argc, argv, "h", known, &index)) != -1) {
+        switch (option) {
+        case 'l': out->list = true; break;
+        case 'o': out->only = optarg; break;
+        case 'q': out->setup.quick = true; break;
+        case 'r': fine = read_number("rounds", optarg, ROUNDS_LEAST, 1000, &rounds); break;
+        case 'c':
+            fine = read_number("cpu", optarg, 0, CPU_SETSIZE - 1, &number);
+            out->cpu = fine ? (int)number : -1;
+            break;
+        case 'C':
+            fine = read_number("collector-cpu", optarg, 0, CPU_SETSIZE - 1, &number);
+            out->collector_cpu = fine ? (int)number : -1;
+            break;
+        case 'j': out->json = optarg; break;
+        case 'H': out->html = optarg; break;
+        case 'd': out->compare = optarg; break;
+        case 'b': out->check = optarg; break;
+        case 'i': out->instructions = optarg; break;
+        case 'n': fine = read_number("count", optarg, 1, 400, &out->count); break;
+        case 'h': fputs(help, stdout); exit(0);
+        case 'v': puts("nanospan-bench " NSP_VERSION); exit(0);
+        default: fine = false;
+        }
+    }
+    if (fine && optind < argc) {
+        fprintf(stderr, "nanospan-bench: unexpected: %s\n", argv[optind]);
+        fine = false;
+    }
+    if (!fine) {
+        fputs("Try nanospan-bench --help.\n", stderr);
+        exit(2);
+    }
+    out->setup.rounds = rounds != 0 ? rounds : out->setup.quick ? 21 : 101;
+    out->setup.tries = out->setup.rounds * 20;
+}
+
+bool options_take_cpus(bench_options *options)
+{
+    cpu_set_t allowed;
+    int first = -1, last = -1;
+    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0)
+        CPU_ZERO(&allowed);
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        if (CPU_ISSET((size_t)cpu, &allowed)) {
+            first = first < 0 ? cpu : first;
+            last = cpu;
+        }
+    }
+    bench_setup *setup = &options->setup;
+    setup->hot_cpu = options->cpu >= 0 ? options->cpu : options->collector_cpu == last ? first : last;
+    setup->collector_cpu = options->collector_cpu >= 0 ? options->collector_cpu
+                           : setup->hot_cpu == first   ? last
+                                                       : first;
+    if (setup->hot_cpu == setup->collector_cpu) {
+        fprintf(stderr,
+                "nanospan-bench: one CPU for both the measured thread and the collector: the figures of "
+                "such a machine are worse than those of any other\n");
+        setup->collector_cpu = -1;
+    }
+    if (setup->hot_cpu < 0 || !pin_to(setup->hot_cpu)) {
+        fprintf(stderr, "nanospan-bench: cannot run on CPU %d\n", setup->hot_cpu);
+        return false;
+    }
+    return true;
+}

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The command line of nanospan-bench.
+#ifndef NSP_BENCH_OPTIONS_H
+#define NSP_BENCH_OPTIONS_H
+
+#include "harness/setup.h"
+
+typedef struct bench_options {
+    bool list;
+    const char *only, *json, *html, *compare, *check, *instructions;
+    unsigned count;
+    int cpu, collector_cpu; // -1: not given
+    char command[1024];     // the whole line, fit for a shell
+    bench_setup setup;
+} bench_options;
+
+// Exits on --help, --version, and with 2 on errors.
+void options_read(bench_options *out, int argc, char **argv);
+
+// Chooses the CPUs of the setup and goes to the measured thread's. False after a message.
+bool options_take_cpus(bench_options *options);
+
+#endif

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What spans cost the code around them. A span displaces lines of the caches that the application needs again; what that costs
+// is in no span's time. Here a victim works in portions of 2 us, between which something is traced, and only the
+// victim's own time is counted, beside the same portions with nothing traced between them.
+#include <nanospan/nanospan.h>
+
+#include "harness/noise.h"
+#include "harness/session.h"
+#include "harness/ticks.h"
+#include "hot_path/operations.h"
+#include "order_path/victims.h"
+
+enum { ROUNDS_MOST = 21, PORTIONS = 120, WARM_PORTIONS = 20 };
+
+static const double portion_ns = 2000;
+
+// What is traced, in which state, and the figures: the victim's time to its time alone, and what it loses by operation.
+static const struct {
+    const char *operation; // of hot_path/operations.c
+    operation_state state;
+    const char *ratio, *lost;
+} disturbers[] = {
+    {"span3", DISABLED, "off_span", NULL},         {"trace6_at", DISABLED, "off_trace", NULL},
+    {"span3", UNSAMPLED, "unsampled_span", NULL},  {"trace6_at", UNSAMPLED, "unsampled_trace", NULL},
+    {"span3", SAMPLED, "span", "lost_to_span_ns"}, {"trace6_at", SAMPLED, "trace", "lost_to_trace_ns"},
+};
+enum { DISTURBERS = sizeof disturbers / sizeof disturbers[0] };
+
+// Nanoseconds of a portion, the victim's own, with one operation before each. The victim has its caches for itself at
+// first, then some portions to lose them again.
+static double time_portions(const victim *one, size_t steps, void (*operation)(size_t))
+{
+    uint64_t sum = 0;
+    one->run(one->round_trip());
+    for (size_t i = 0; i < WARM_PORTIONS + PORTIONS; i++) {
+        operation(1);
+        uint64_t start = ticks_fenced();
+        one->run(steps);
+        uint64_t ticks = ticks_fenced() - start;
+        if (i >= WARM_PORTIONS)
+            sum += ticks;
+    }
+    return (double)sum * ticks_ns() / PORTIONS;
+}
+
+typedef struct victim_round {
+    bench_noise noise;
+    double alone, disturbed_ns;
+    bool invalid;
+} victim_round;
+
+static victim_round measure_round(const victim *one, size_t steps, void (*operation)(size_t), bool session)
+{
+    uint64_t losses = session ? session_losses() : 0;
+    long switches = noise_switches();
+    bench_noise noise = noise_look();
+    double alone = time_portions(one, steps, run_empty);
+    double disturbed = time_portions(one, steps, operation);
+    disturbed += time_portions(one, steps, operation);
+    alone += time_portions(one, steps, run_empty);
+    noise = noise_mean(noise, noise_look());
+    bool invalid = noise_switches() != switches || (session && session_losses() != losses);
+    return (victim_round){noise, alone / 2, disturbed / 2, invalid};
+}
+
+// As many steps as take one portion.
+static size_t steps_of_portion(const victim *one)
+{
+    double least = 0;
+    one->run(2 * one->round_trip());
+    for (int i = 0; i < 20; i++) {
+        double ns = noise_time(one->run, one->round_trip());
+        least = i == 0 || ns < least ? ns : least;
+    }
+    return (size_t)(portion_ns / least) + 1;
+}
+
+static void measure_disturber(const victim *one, size_t steps, size_t which, unsigned rounds,
+                              bench_result *out)
+{
+    static double ratio[ROUNDS_MOST], lost[ROUNDS_MOST];
+    bool session = disturbers[which].state != DISABLED;
+    void (*operation)(size_t) = operation_find(disturbers[which].operation)->run;
+    unsigned valid = 0, tries = 0, streak = 0;
+    while (valid < rounds && tries < 3 * rounds + 50) {
+        noise_pause(streak);
+        if (session && !session_drained())
+            break;
+        victim_round round = measure_round(one, steps, operation, session);
+        tries++;
+        streak++;
+        if (round.invalid || !noise_accepts(round.noise))
+            continue;
+        ratio[valid] = round.disturbed_ns / round.alone;
+        lost[valid++] = round.disturbed_ns - round.alone;
+        streak = 0;
+        progress(out, (unsigned)which * rounds + valid, DISTURBERS * rounds);
+    }
+    if (valid < ROUNDS_LEAST)
+        result_fail(out, "too noisy: %u of %u rounds are valid, %d are needed", valid, tries, ROUNDS_LEAST);
+    out->invalid += tries - valid;
+    out->rounds = out->rounds == 0 || valid < out->rounds ? valid : out->rounds;
+    result_add_estimate(out, disturbers[which].ratio, estimate_median(ratio, valid));
+    if (disturbers[which].lost != NULL)
+        result_add_estimate(out, disturbers[which].lost, estimate_median(lost, valid));
+}
+
+static void measure(size_t index, const bench_setup *setup, bench_result *out)
+{
+    const victim *one = &victims[index];
+    unsigned rounds = setup->rounds < ROUNDS_MOST ? setup->rounds : ROUNDS_MOST;
+    if (!one->open(one)) {
+        result_fail(out, "no memory");
+        return;
+    }
+    size_t steps = steps_of_portion(one);
+    result_add(out, "working_set_bytes", (double)one->bytes());
+    result_add(out, "steps_count", (double)steps);
+    bool session = false;
+    for (size_t i = 0; i < DISTURBERS && out->problem[0] == '\0'; i++) {
+        if (disturbers[i].state != DISABLED && !session) {
+            session = session_start(setup, NSP_COLLECTOR_THREAD, NULL, out);
+            if (!session)
+                break;
+        }
+        if (session)
+            nsp_sampler_set_rate(disturbers[i].state == SAMPLED ? 1.0 : 0.0);
+        measure_disturber(one, steps, i, rounds, out);
+    }
+    if (session)
+        session_end(out);
+    one->close();
+}
+
+static bool describe(size_t index, bench_result *out)
+{
+    if (index >= VICTIMS)
+        return false;
+    out->name = victims[index].name;
+    out->what = victims[index].what;
+    return true;
+}
+
+const bench_group group_victim = {
+    .name = "victim",
+    .method = "time of other work in portions of 2 us, one span (3 attributes) or one trace of 6 spans "
+              "before each, to its time with nothing before it; without the spans' own time; A B B A, "
+              "medians with 95 % intervals",
+    .describe = describe,
+    .measure = measure,
+};

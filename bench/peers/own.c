@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// nanospan as a peer among peers: the default configuration, and the operations of the hot path's benchmarks.
+#include <stdio.h>
+
+#include <nanospan/nanospan.h>
+
+#include "harness/session.h"
+#include "harness/ticks.h"
+#include "hot_path/operations.h"
+#include "peers/child.h"
+
+static void (*runs[2])(size_t count); // by operation
+
+static const char *start(const char *endpoint, int mode)
+{
+    static bench_result out;
+    // The collector's CPU is where the process is pinned to at this time.
+    const bench_setup setup = {.collector_cpu = -1};
+    runs[PEER_SPAN0] = operation_find("span0")->run;
+    runs[PEER_SPAN3] = operation_find("span3")->run;
+    if (mode == PEER_DISABLED)
+        return NULL;
+    nsp_config config;
+    session_configure(&setup, &config);
+    config.sample_rate = mode == PEER_SAMPLED ? 1.0 : 0.0;
+    if (endpoint != NULL) {
+        config.custom_exporter = NULL;
+        config.exporter = "otlp";
+        config.endpoint = endpoint;
+    }
+    return session_start_with(&config, &out) ? NULL : out.problem;
+}
+
+static void run(int operation, size_t count)
+{
+    runs[operation](count);
+}
+
+static void sample(int operation, uint32_t *ticks, size_t count)
+{
+    void (*one)(size_t) = runs[operation];
+    for (size_t i = 0; i < count; i++) {
+        uint64_t from = ticks_fenced();
+        one(1);
+        uint64_t took = ticks_fenced() - from;
+        ticks[i] = took < UINT32_MAX ? (uint32_t)took : UINT32_MAX;
+    }
+}
+
+static void stop(void)
+{
+    nsp_shutdown(UINT64_C(10) * 1000 * 1000 * 1000);
+}
+
+static void count(peer_counts *out)
+{
+    nsp_stats books = NSP_STATS_INIT;
+    nsp_stats_get(&books);
+    *out = (peer_counts){.exported = books.exported,
+                         .dropped = (int64_t)(books.dropped + books.roots_refused + books.discarded +
+                                              books.rejected + books.unconfirmed)};
+}
+
+const peer_calls peer_nanospan = {start, run, sample, stop, count, session_drained};
+
+// ---- and nothing at all ----
+
+static const char *nothing_start(const char *endpoint, int mode)
+{
+    (void)endpoint, (void)mode;
+    runs[PEER_SPAN0] = runs[PEER_SPAN3] = run_empty;
+    return NULL;
+}
+
+static void nothing_stop(void) {}
+
+static void nothing_count(peer_counts *out)
+{
+    *out = (peer_counts){0};
+}
+
+const peer_calls peer_nothing = {nothing_start, run, sample, nothing_stop, nothing_count, NULL};

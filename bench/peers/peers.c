@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Others beside nanospan, in one run, by one harness: bursts as an application has them, with pauses in which the peer's own
+// thread empties its queue.
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "harness/distribution.h"
+#include "harness/noise.h"
+#include "harness/ticks.h"
+#include "peers/child.h"
+
+enum { BURST = 400, WARM = 32, TRIES_MAX = 4096, ROUNDS_MOST = 51 };
+// Single operations are split into so many rounds as are needed at least, of 20,000 each, or half of that with --quick; on a
+// noisy machine of fewer.
+enum { SAMPLES_LEAST = 4000 * ROUNDS_LEAST, SAMPLES_FOR_LAST = 10000 * ROUNDS_LEAST };
+
+static const char batch[] = "batch processor, queue 2048, batches of 512, parent-based sampler; OTLP/HTTP";
+
+const peer peers[] = {
+    {"nanospan", "default configuration; encodes OTLP",
+     PEER_HAS_UNSAMPLED | PEER_HAS_DISABLED | PEER_SPEAKS_OTLP, &peer_nanospan, NULL},
+    {"ck_ring", "hand-written record through ck_ring, 8192 slots; no OTLP", 0, &peer_ck_ring, NULL},
+    {"mutex_queue", "hand-written record, mutex and condition variable, 8192 slots; no OTLP", 0,
+     &peer_mutex_queue, NULL},
+    {"lttng", "two events a span, default user space channel, per-user buffers, trace in a file",
+     PEER_HAS_DISABLED | PEER_WRITES_TRACE, NULL, NULL},
+    {"fastrace", "root spans, report interval 1 s; OTLP/HTTP through fastrace-opentelemetry",
+     PEER_HAS_UNSAMPLED | PEER_HAS_DISABLED | PEER_SPEAKS_OTLP, NULL, NULL},
+    {"opentelemetry-rust", batch, PEER_HAS_UNSAMPLED | PEER_HAS_DISABLED | PEER_SPEAKS_OTLP, NULL, NULL},
+    {"opentelemetry-go", batch, PEER_HAS_UNSAMPLED | PEER_HAS_DISABLED | PEER_SPEAKS_OTLP, NULL, NULL},
+    {"opentelemetry-cpp", "the SDK for C++", PEER_SPEAKS_OTLP, NULL, "not packaged in Debian"},
+    {"empty", "the harness alone", 0, &peer_nothing, NULL},
+};
+const size_t peer_count_all = sizeof peers / sizeof peers[0];
+
+// ---- in the child: how long ----
+
+// Seconds after which what there is will do, if it is the least; on a noisy machine, after four times as many it has to.
+enum { MEANS_S = 4, SAMPLES_S = 8 };
+
+static bool go_on(double seconds, double limit, bool least)
+{
+    return seconds < (least ? limit : 4 * limit);
+}
+
+static double seconds_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+// ---- in the child: means ----
+
+static const peer_calls *current;
+static int current_operation;
+
+static void run_current(size_t count)
+{
+    current->run(current_operation, count);
+}
+
+typedef struct peer_round {
+    bench_noise noise;
+    double ns;
+    bool disturbed;
+} peer_round;
+
+// Long enough for 832 spans to be taken out of a queue by any of them.
+static void pause_between(const peer_page *page, unsigned streak)
+{
+    struct timespec pause = {.tv_nsec = 3 * 1000 * 1000};
+    nanosleep(&pause, NULL);
+    if (streak >= 8)
+        noise_pause(streak);
+    if (current->drained != NULL && page->mode == PEER_SAMPLED)
+        current->drained();
+    peer_settle(page);
+    ticks_spin(20000);
+}
+
+static peer_round measure_round(peer_page *page)
+{
+    run_current(WARM);
+    long switches = noise_switches();
+    bench_noise noise = noise_look();
+    double ns = noise_time(run_current, BURST);
+    ns += noise_time(run_current, BURST);
+    noise = noise_mean(noise, noise_look());
+    page->recorded += WARM + 2 * BURST;
+    return (peer_round){noise, ns / 2, noise_switches() != switches};
+}
+
+static bool accepted(const peer_round *round)
+{
+    return !round->disturbed && noise_accepts(round->noise);
+}
+
+static void measure_means(peer_page *page, int operation)
+{
+    static peer_round rounds[TRIES_MAX];
+    const bench_setup *setup = page->setup;
+    unsigned wanted = setup->rounds < ROUNDS_MOST ? setup->rounds : ROUNDS_MOST;
+    unsigned tries = 0, streak = 0, valid = 0;
+    double from = seconds_now();
+    current_operation = operation;
+    while (valid < wanted && tries < TRIES_MAX &&
+           go_on(seconds_now() - from, MEANS_S, valid >= ROUNDS_LEAST)) {
+        pause_between(page, streak);
+        rounds[tries++] = measure_round(page);
+        valid = 0;
+        for (unsigned i = 0; i < tries; i++)
+            valid += accepted(&rounds[i]);
+        streak = accepted(&rounds[tries - 1]) ? 0 : streak + 1;
+        __atomic_store_n(&page->done, valid, __ATOMIC_RELAXED);
+        __atomic_store_n(&page->of, wanted, __ATOMIC_RELAXED);
+    }
+    peer_rounds *out = &page->rounds[operation];
+    for (unsigned i = 0; i < tries; i++) {
+        if (!accepted(&rounds[i]))
+            continue;
+        out->ns[out->valid] = rounds[i].ns;
+        out->ratio[out->valid++] = rounds[i].ns / rounds[i].noise.two_reads;
+    }
+    out->invalid = tries - out->valid;
+}
+
+// ---- in the child: single operations ----
+
+static void measure_samples(peer_page *page)
+{
+    const bench_setup *setup = page->setup;
+    size_t wanted = setup->quick ? PEER_SAMPLES / 2 : PEER_SAMPLES;
+    unsigned streak = 0;
+    double from = seconds_now();
+    while (page->sampled < wanted && go_on(seconds_now() - from, SAMPLES_S, page->sampled >= SAMPLES_LEAST)) {
+        pause_between(page, streak);
+        bench_noise noise = noise_look();
+        run_current(WARM);
+        long switches = noise_switches();
+        current->sample(PEER_SPAN3, page->samples + page->sampled, BURST);
+        page->recorded += WARM + BURST;
+        bool undisturbed = noise_switches() == switches;
+        if (undisturbed && noise_accepts(noise_mean(noise, noise_look()))) {
+            page->sampled += BURST;
+            streak = 0;
+        } else {
+            page->sampled_invalid++;
+            streak++;
+        }
+        __atomic_store_n(&page->done, (unsigned)(page->sampled / BURST), __ATOMIC_RELAXED);
+        __atomic_store_n(&page->of, (unsigned)(wanted / BURST), __ATOMIC_RELAXED);
+    }
+}
+
+static void job_sampled(const peer_calls *calls, peer_page *page)
+{
+    current = calls;
+    measure_means(page, PEER_SPAN0);
+    measure_means(page, PEER_SPAN3);
+    measure_samples(page);
+}
+
+static void job_means(const peer_calls *calls, peer_page *page)
+{
+    current = calls;
+    measure_means(page, PEER_SPAN3);
+}
+
+// ---- the rows ----
+
+static void add_means(const peer_page *page, int operation, const char *ns_name, const char *ratio_name,
+                      bench_result *out)
+{
+    static double values[PEER_ROUNDS];
+    const peer_rounds *rounds = &page->rounds[operation];
+    if (rounds->valid < ROUNDS_LEAST)
+        result_fail(out, "%s: too noisy: %u of %u rounds are valid, %d are needed", ns_name, rounds->valid,
+                    rounds->valid + rounds->invalid, ROUNDS_LEAST);
+    out->rounds = rounds->valid;
+    out->invalid += rounds->invalid;
+    memcpy(values, rounds->ns, rounds->valid * sizeof *values);
+    result_add_estimate(out, ns_name, estimate_median(values, rounds->valid));
+    memcpy(values, rounds->ratio, rounds->valid * sizeof *values);
+    result_add_estimate(out, ratio_name, estimate_median(values, rounds->valid));
+}
+
+// Medians over rounds; the line of the plot is of all samples.
+static void add_samples(const peer_page *page, bench_result *out)
+{
+    static uint32_t all[PEER_SAMPLES];
+    static const struct {
+        const char *name;
+        double part;
+    } points[] = {{"p50_ns", 0.5}, {"p99_ns", 0.99}, {"p99.9_ns", 0.999}, {"p99.99_ns", 0.9999}};
+    size_t size = page->sampled / ROUNDS_LEAST, rounds = ROUNDS_LEAST;
+    if (page->sampled < SAMPLES_LEAST) {
+        result_fail(out, "single operations: too noisy: %zu of %d", page->sampled, SAMPLES_LEAST);
+        return;
+    }
+    memcpy(all, page->samples, page->sampled * sizeof *all);
+    for (size_t r = 0; r < rounds; r++)
+        sort_u32(all + r * size, size);
+    size_t count = sizeof points / sizeof points[0] - (page->sampled < SAMPLES_FOR_LAST);
+    for (size_t p = 0; p < count; p++) {
+        double at[ROUNDS_LEAST];
+        for (size_t r = 0; r < rounds; r++)
+            at[r] = percentile(all + r * size, size, points[p].part) * ticks_ns();
+        result_add(out, points[p].name, estimate_median(at, rounds).value);
+    }
+    sort_u32(all, page->sampled);
+    distribution_plot(out, "peers, span with 3 attributes", out->name, all, page->sampled, ticks_ns());
+}
+
+static bool measure_sampled(const peer *which, const bench_setup *setup, bench_result *out)
+{
+    const peer_page *page = peer_work(which, &(peer_task){job_sampled, PEER_SAMPLED, NULL, true}, setup, out);
+    if (page == NULL)
+        return false;
+    if (which->calls != &peer_nothing) {
+        add_means(page, PEER_SPAN0, "span0_ns", "span0", out);
+        add_means(page, PEER_SPAN3, "span3_ns", "span3", out);
+    }
+    add_samples(page, out);
+    if (which->calls != &peer_nothing) {
+        int64_t lost = page->counts.dropped >= 0 ? page->counts.dropped
+                                                 : (int64_t)(page->recorded - page->counts.exported);
+        result_add(out, "recorded_count", (double)page->recorded);
+        result_add(out, "dropped_count", (double)lost);
+    }
+    out->books = page->books;
+    if (which->calls == &peer_nanospan && page->counts.dropped != 0)
+        result_fail(out, "%lld spans were lost", (long long)page->counts.dropped);
+    return true;
+}
+
+static void measure_other(const peer *which, peer_mode mode, const char *ns_name, const char *ratio_name,
+                          const bench_setup *setup, bench_result *out)
+{
+    const peer_page *page = peer_work(which, &(peer_task){job_means, mode, NULL, true}, setup, out);
+    if (page != NULL)
+        add_means(page, PEER_SPAN3, ns_name, ratio_name, out);
+}
+
+static void measure(size_t index, const bench_setup *setup, bench_result *out)
+{
+    const peer *which = &peers[index];
+    static char about[sizeof peers / sizeof peers[0]][256];
+    char version[120];
+    if (!peer_about(which, version, sizeof version)) {
+        result_skip(out, "%s", version);
+        return;
+    }
+    snprintf(about[index], sizeof about[index], "%s%s%s", version, version[0] != '\0' ? ": " : "",
+             which->configured);
+    out->what = about[index];
+    if (!measure_sampled(which, setup, out))
+        return;
+    if (which->features & PEER_HAS_UNSAMPLED)
+        measure_other(which, PEER_UNSAMPLED, "unsampled3_ns", "unsampled3", setup, out);
+    if (which->features & PEER_HAS_DISABLED)
+        measure_other(which, PEER_DISABLED, "disabled3_ns", "disabled3", setup, out);
+}
+
+static bool describe(size_t index, bench_result *out)
+{
+    if (index >= peer_count_all)
+        return false;
+    out->name = peers[index].name;
+    out->what = peers[index].configured;
+    return true;
+}
+
+const bench_group group_peers = {
+    .name = "peers",
+    .method =
+        "each in a process of its own, bursts of 400 with pauses, A B B A with 2T; figures without a unit "
+        "are ratios to 2T; percentiles of single spans with 3 attributes, fences included",
+    .describe = describe,
+    .measure = measure,
+};

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The trading thread must not feel what the backend does. Sessions with a healthy backend and with one in trouble take turns, A B
+// B A; all but the measured thread, the receiver too, is on the other CPU.
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <nanospan/nanospan.h>
+
+#include "harness/receiver.h"
+#include "harness/session.h"
+#include "pipeline/bursts.h"
+#include "pipeline/load.h"
+
+// A session's pool of batches holds 65536 spans, which are 53 rounds; with more, a backend that takes nothing would let
+// the ring run full. Where too few of them were valid, all four sessions are repeated.
+enum { BURST = 600, SESSIONS = 4, ROUNDS_MOST = 24, SESSION_TRIES = 45, REPEATS = 5, FILL_TRIES = 400 };
+
+// Its receiver; none means: connections are refused.
+typedef struct backend {
+    const char *name, *what;
+    bool runs;
+    receiver_options options;
+} backend;
+
+static const backend backends[] = {
+    {"healthy", "a backend that takes everything", true, {.mode = RECEIVER_TAKES}},
+    {"refuses", "nobody listens: connection refused", false, {0}},
+    {"silent", "takes the connection, never reads or answers", true, {.mode = RECEIVER_SILENT}},
+    {"slow", "answers after 200 ms", true, {.mode = RECEIVER_TAKES, .delay_ms = 200}},
+    {"busy", "answers 503", true, {.mode = RECEIVER_REFUSES}},
+};
+enum { HEALTHY = 0, BACKENDS = sizeof backends / sizeof backends[0] };
+
+// A port that is bound and not listened on: nobody else can get it meanwhile.
+static int closed_port(char *url, size_t size)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof address;
+    int holder = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (holder >= 0 && (bind(holder, (struct sockaddr *)&address, length) != 0 ||
+                        getsockname(holder, (struct sockaddr *)&address, &length) != 0)) {
+        close(holder);
+        return -1;
+    }
+    snprintf(url, size, "http://127.0.0.1:%u", ntohs(address.sin_port));
+    return holder;
+}
+
+// Records until the pool of batches and the ring are full.
+static bool fill_up(const bench_operation *operation)
+{
+    const struct timespec pause = {.tv_nsec = 5000000};
+    for (int i = 0; i < FILL_TRIES; i++) {
+        uint64_t losses = session_losses();
+        operation->run(20000);
+        uint64_t before = session_losses();
+        nanosleep(&pause, NULL);
+        operation->run(100);
+        if (before != losses && session_losses() - before == 100)
+            return true; // still full after the collector had its chance
+    }
+    return false;
+}
+
+// What a session leaves when its backend is in trouble is in the books, too.
+static void end(const backend *the, nsp_stats *books, bench_result *out)
+{
+    const uint64_t patience = the == &backends[HEALTHY] ? UINT64_C(10000000000) : 1000000;
+    nsp_status status = nsp_shutdown(patience);
+    nsp_stats_get(books);
+    uint64_t settled = books->open + books->dropped + books->discarded + books->in_rings + books->in_batches +
+                       books->unconfirmed + books->rejected + books->exported + books->spooled;
+    if (books->attempted != settled)
+        result_fail(out, "the books do not balance: %llu attempted, %llu accounted for",
+                    (unsigned long long)books->attempted, (unsigned long long)settled);
+    if (the == &backends[HEALTHY] && (status != NSP_OK || books->exported != books->attempted))
+        result_fail(out, "a healthy backend did not get everything");
+}
+
+// One session: rounds while there is room, and rounds when all is full.
+static bool measure_session(const backend *the, const bench_setup *setup, burst_rounds *to,
+                            burst_rounds *full, nsp_stats *books, bench_result *out)
+{
+    const bench_operation *operation = operation_find("span3");
+    char problem[100], url[64];
+    receiver sink = {.alive = -1};
+    receiver_options wanted = the->options;
+    wanted.cpu = setup->collector_cpu;
+    wanted.spans_expected = 1000000;
+    int holder = the->runs ? -1 : closed_port(url, sizeof url);
+    if (the->runs && !receiver_start(&sink, &wanted, problem, sizeof problem)) {
+        result_fail(out, "%s", problem);
+        return false;
+    }
+    pipeline_options options = {.url = the->runs ? sink.url : url, .pinned = true};
+    bool fine = pipeline_start(setup, &options, out);
+    if (fine) {
+        nsp_thread_attach(NULL);
+        operation->run(16);
+        unsigned rounds = setup->rounds / (SESSIONS / 2) + 1;
+        rounds = rounds < ROUNDS_MOST ? rounds : ROUNDS_MOST;
+        bursts_add(to, operation->run, BURST, LOSES_NOTHING, rounds, SESSION_TRIES, setup, out);
+        if (full != NULL && fill_up(operation))
+            bursts_add(full, operation->run, BURST, MAY_LOSE, rounds, rounds * 20, setup, out);
+        end(the, books, out);
+    }
+    receiver_stop(&sink);
+    if (holder >= 0)
+        close(holder);
+    return fine;
+}
+
+static void measure(size_t index, const bench_setup *setup, bench_result *out)
+{
+    static burst_rounds healthy, troubled, full;
+    const backend *the = &backends[index];
+    healthy.count = troubled.count = full.count = 0;
+    nsp_stats books = NSP_STATS_INIT, last = NSP_STATS_INIT;
+    static const bool turn[SESSIONS] = {false, true, true, false};
+    size_t wanted = setup->rounds / 2 < ROUNDS_MOST ? setup->rounds / 2 : ROUNDS_MOST;
+    wanted = wanted > ROUNDS_LEAST ? wanted : ROUNDS_LEAST;
+    for (unsigned i = 0; i < REPEATS * SESSIONS && setup->rounds != 0; i++) {
+        progress(out, i % SESSIONS, SESSIONS);
+        if (i != 0 && i % SESSIONS == 0 && bursts_valid(&healthy) >= wanted &&
+            bursts_valid(&troubled) >= wanted && (index == HEALTHY || bursts_valid(&full) >= wanted))
+            break;
+        bool of_it = turn[i % SESSIONS];
+        nsp_stats *into = of_it ? &books : &last;
+        if (!measure_session(of_it ? the : &backends[HEALTHY], setup, of_it ? &troubled : &healthy,
+                             of_it && index != HEALTHY ? &full : NULL, into, out))
+            return;
+    }
+    progress(out, SESSIONS, SESSIONS);
+    burst_cost base = bursts_cost(&healthy, out), cost = bursts_cost(&troubled, out);
+    out->rounds = (unsigned)cost.valid;
+    out->invalid = (unsigned)(troubled.count - cost.valid);
+    out->books = books;
+    result_add_estimate(out, "ratio", cost.ratio);
+    result_add_estimate(out, "span_ns", cost.ns);
+    result_add_estimate(out, "to_healthy",
+                        (estimate){cost.ratio.value / base.ratio.value, cost.ratio.low / base.ratio.high,
+                                   cost.ratio.high / base.ratio.low});
+    if (full.count != 0)
+        result_add_estimate(out, "full_ns", bursts_cost(&full, out).ns);
+}
+
+static bool describe(size_t index, bench_result *out)
+{
+    if (index >= BACKENDS)
+        return false;
+    out->name = backends[index].name;
+    out->what = backends[index].what;
+    return true;
+}
+
+const bench_group group_backend = {
+    .name = "backend",
+    .method = "span3's cost while the backend is in trouble; sessions A B B A with healthy ones; ratio to "
+              "two clock reads "
+              "(2T); full_ns: when batches and ring are full, and spans are lost and counted",
+    .describe = describe,
+    .measure = measure,
+};

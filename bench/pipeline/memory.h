@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef NSP_BENCH_MEMORY_H
+#define NSP_BENCH_MEMORY_H
+
+// What nanospan-bench --memory THREADS runs: a fresh process that records and prints what it occupies. Its exit code.
+int memory_main(const char *threads);
+
+#endif

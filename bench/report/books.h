@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The accounts of a session that reports show: X(name) for each, a member of nsp_stats.
+#ifndef NSP_BENCH_REPORT_BOOKS_H
+#define NSP_BENCH_REPORT_BOOKS_H
+
+#define BOOKS(X)                                                                                             \
+    X(attempted)                                                                                             \
+    X(exported)                                                                                              \
+    X(dropped)                                                                                               \
+    X(discarded)                                                                                             \
+    X(rejected)                                                                                              \
+    X(unconfirmed)                                                                                           \
+    X(open)                                                                                                  \
+    X(in_rings)                                                                                              \
+    X(in_batches)                                                                                            \
+    X(roots_unsampled)                                                                                       \
+    X(roots_refused)                                                                                         \
+    X(leaked)                                                                                                \
+    X(misused)
+
+#endif

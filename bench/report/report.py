@@ -1,0 +1,347 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Makes one page of what nanospan-bench --json wrote: report.py RESULTS.json PAGE.html
+
+The page needs nothing but itself: no network, no script. It shows whatever groups, figures and lines the JSON holds; a
+section appears where there is something to say."""
+
+import fnmatch
+import json
+import os
+import pathlib
+import sys
+
+sys.dont_write_bytecode = True  # the sources stay as they are
+try:
+    import jinja2
+    import markupsafe
+    import matplotlib  # noqa: F401, plots.py needs it
+except ImportError as missing:
+    # Debian's packages belong to Debian's Python, which need not be the first on the PATH.
+    if os.path.exists("/usr/bin/python3") and os.path.realpath(sys.executable) != os.path.realpath(
+        "/usr/bin/python3"
+    ):
+        os.execv("/usr/bin/python3", ["/usr/bin/python3", *sys.argv])
+    sys.exit(f"report.py: {missing}; Debian has it as python3-matplotlib and python3-jinja2")
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+import gallery  # noqa: E402
+import words  # noqa: E402
+
+HERE = pathlib.Path(__file__).parent
+
+# What a reader looks for first: title, benchmark, figure, and a second figure to stand below it. The first benchmark
+# that matches counts.
+KEYS = (
+    ("A span with 3 attributes", "span3", "span_ns", "ratio", "× two clock reads"),
+    ("A span, not sampled", "unsampled3", "span_ns", "ratio", "× two clock reads"),
+    ("Tracing disabled", "disabled", "span_ns", "ratio", "× two clock reads"),
+    ("p99.9 of a single span", "tail_span3", "p99.9_ns", "p99.99_ns", "ns at p99.99"),
+    ("Added to an order's work", "order_100", "added_ns", "ratio", "× the work untraced"),
+    ("Drained and encoded by one core", "drain_3", "spans_per_s_millions", None, ""),
+    ("Delivered over loopback HTTP", "e2e_3", "spans_per_s_millions", "wire_bytes", "bytes a span"),
+)
+
+# The machine, by what is asked about it; facts that are not named here come last.
+FACTS = (
+    (
+        "What ran",
+        {
+            "date": "date",
+            "nanospan": "nanospan",
+            "commit": "commit",
+            "compiler": "compiler",
+            "flags": "built as",
+            "assertions": "assertions",
+        },
+    ),
+    (
+        "Processor",
+        {
+            "cpu": "model",
+            "cpus": "CPUs",
+            "hot_cpu": "measured thread on",
+            "collector_cpu": "everything else on",
+            "hot_cpu_siblings": "its hyperthreads",
+            "caches": "caches",
+            "governor": "governor",
+            "boost": "boost",
+            "smt": "SMT",
+            "isolated_cpus": "isolated CPUs",
+            "nohz_full_cpus": "tickless CPUs",
+            "tsc_flags": "counter",
+            "hypervisor": "hypervisor",
+            "microcode": "microcode",
+            "mitigations": "mitigations",
+        },
+    ),
+    (
+        "System",
+        {
+            "kernel": "kernel",
+            "system": "distribution",
+            "kernel_options": "kernel options",
+            "clocksource": "clock source",
+            "clock": "nanospan's clock",
+            "tick_ns": "ns a tick",
+            "huge_pages": "huge pages",
+            "memory": "memory",
+            "cpu_quota": "CPU quota",
+        },
+    ),
+    (
+        "Noise",
+        {
+            "least_2T_ns": "two clock reads at best, ns",
+            "least_additions_ns": "ten additions at best, ns",
+            "stolen_ms": "stolen by the hypervisor, ms",
+            "load_before": "load before",
+            "load_after": "load after",
+        },
+    ),
+)
+
+BOOKS = {
+    "attempted": "attempted",
+    "exported": "exported",
+    "dropped": "dropped",
+    "discarded": "discarded",
+    "rejected": "rejected",
+    "unconfirmed": "unconfirmed",
+    "spooled": "spooled",
+    "open": "open",
+    "in_rings": "in rings",
+    "in_batches": "in batches",
+    "roots_unsampled": "roots unsampled",
+    "roots_refused": "roots refused",
+    "leaked": "leaked",
+    "misused": "misused",
+}
+
+
+def usable(result):
+    return result["valid"] and not result.get("skipped")
+
+
+# ---- the head ----
+
+
+def verdict(run):
+    """What there is to say in one line: (kept, broken or none; the line; what else must be known)."""
+    items = run.get("budgets", {}).get("items", [])
+    counts = {word: sum(item["verdict"] == word for item in items) for word in ("pass", "fail", "skip")}
+    judged = counts["pass"] + counts["fail"]
+    rest = []
+    if counts["skip"]:
+        rest.append(f"{words.count_of(counts['skip'], 'budget')} skipped")
+    invalid = sum(not usable(result) and not result.get("skipped") for result in run["results"])
+    if invalid:
+        rest.append(f"{words.count_of(invalid, 'benchmark')} gave no valid figures")
+    skipped = sum(bool(result.get("skipped")) for result in run["results"])
+    if skipped:
+        rest.append(f"{words.count_of(skipped, 'benchmark')} skipped")
+    if run.get("interrupted"):
+        rest.append(f"the run was interrupted after {words.count_of(len(run['results']), 'benchmark')}")
+    if not judged:
+        return "none", "No budgets were checked", rest
+    if counts["fail"]:
+        return "broken", f"{counts['fail']} of {words.count_of(judged, 'budget')} broken", rest
+    return "kept", f"All {judged} budgets kept" if judged > 1 else "The budget is kept", rest
+
+
+def key_figures(run):
+    out = []
+    for title, pattern, figure, second, means in KEYS:
+        for result in run["results"]:
+            if (
+                not fnmatch.fnmatch(result["name"], pattern)
+                or not usable(result)
+                or words.value(result, figure) is None
+            ):
+                continue
+            below = words.value(result, second) if second else None
+            out.append(
+                {
+                    "title": title,
+                    "value": words.number(words.value(result, figure)),
+                    "unit": words.unit(figure),
+                    "interval": words.interval(result["figures"][figure]),
+                    "benchmark": result["name"],
+                    "below": f"{words.number(below)} {means}" if below is not None else "",
+                }
+            )
+            break
+    return out + zeros(run)
+
+
+def zeros(run):
+    """The proofs that the hot path does none of something: what was counted, in one."""
+    found = [result for result in run["results"] if result["name"].startswith("zero_") and usable(result)]
+    counts = {}
+    for result in found:
+        for figure, one in result["figures"].items():
+            if figure.endswith("_count") and one["value"] is not None:
+                counts[figure] = counts.get(figure, 0) + one["value"]
+    if not counts:
+        return []
+    names = [figure[: -len("_count")].replace("_", " ") for figure in counts]
+    return [
+        {
+            "title": "Counted on the hot path",
+            "value": words.number(sum(counts.values())),
+            "unit": "",
+            "interval": words.listed(names),
+            "benchmark": "",
+            "below": words.count_of(len(found), "operation"),
+        }
+    ]
+
+
+# ---- the machine ----
+
+
+def facts(run):
+    machine, named, out = run.get("machine", {}), set(), []
+    for title, keys in FACTS:
+        rows = [(label, machine[key]) for key, label in keys.items() if machine.get(key, "unknown") != "unknown"]
+        unknown = [label for key, label in keys.items() if machine.get(key) == "unknown"]
+        out.append((title, rows + ([("not known here", ", ".join(unknown))] if unknown else [])))
+        named |= keys.keys()
+    out.append(("More", [(key.replace("_", " "), text) for key, text in machine.items() if key not in named]))
+    return [(title, rows) for title, rows in out if rows]
+
+
+def noise(run, groups):
+    """Rounds that counted and rounds that did not, by group."""
+    out = []
+    for group in groups:
+        used, invalid = (
+            sum(result.get(key, 0) for result in group["results"]) for key in ("rounds", "invalid_rounds")
+        )
+        if used + invalid:
+            out.append(
+                {
+                    "group": group["name"],
+                    "id": group["id"],
+                    "used": words.number(used),
+                    "invalid": words.number(invalid),
+                    "share": round(100 * invalid / (used + invalid)),
+                }
+            )
+    return out
+
+
+# ---- groups ----
+
+
+def table(results):
+    """Columns in the order in which figures appear first. A table that would be far wider than long is turned."""
+    columns = list(dict.fromkeys(figure for result in results for figure in result["figures"]))
+    return {"columns": columns, "rows": results, "turned": len(columns) > 9 and len(results) * 2 < len(columns)}
+
+
+def groups_of(run):
+    methods = {group["name"]: group["method"] for group in run.get("groups", [])}
+    out = []
+    for name in dict.fromkeys(result["group"] for result in run["results"]):
+        results = [result for result in run["results"] if result["group"] == name]
+        group = {
+            "name": name.replace("_", " "),
+            "id": "group-" + words.identifier(name),
+            "method": methods.get(name, ""),
+            "results": results,
+        }
+        group["plots"] = gallery.of_group(group, [result for result in results if usable(result)])
+        group["table"] = table(results)
+        out.append(group)
+    return out
+
+
+# ---- the rest ----
+
+
+def books(run):
+    rows = [(result["name"], result["books"]) for result in run["results"] if result.get("books")]
+    shown = [
+        key
+        for key in dict.fromkeys(key for _, row in rows for key in row)
+        if key in ("attempted", "exported", "dropped") or any(row.get(key) for _, row in rows)
+    ]
+    total = {key: sum(row.get(key, 0) for _, row in rows) for key in shown}
+    return {"columns": [(key, BOOKS.get(key, key)) for key in shown], "rows": rows, "total": total} if rows else None
+
+
+def change(item):
+    if not item["then"] or item["now"] is None:
+        return "–"
+    return f"{(item['now'] / item['then'] - 1) * 100:+.1f} %".replace("-", "−")
+
+
+def breakable(name):
+    """A long name may be broken behind its underscores."""
+    escaped = str(markupsafe.escape(name))
+    return markupsafe.Markup(escaped.replace("_", "_<wbr>") if len(name) > 12 else escaped)
+
+
+def render(run):
+    groups = groups_of(run)
+    state, line, rest = verdict(run)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters.update(
+        breakable=breakable,
+        number=words.number,
+        interval=words.interval,
+        duration=words.duration,
+        change=change,
+        unit=words.unit,
+        tick=words.tick,
+    )
+    order = {"worse": 0, "better": 1, "none": 2, "unknown": 3}
+    compared = run.get("compared")
+    if compared:
+        compared["items"].sort(key=lambda item: order[item["verdict"]])
+    return environment.get_template("page.html").render(
+        run=run,
+        machine=run.get("machine", {}),
+        state=state,
+        verdict=line,
+        rest=rest,
+        keys=key_figures(run),
+        facts=facts(run),
+        noise=noise(run, groups),
+        groups=groups,
+        books=books(run),
+        budgets=run.get("budgets"),
+        compared=compared,
+        style=markupsafe.Markup((HERE / "page.css").read_text()),
+    )
+
+
+def main():
+    if len(sys.argv) != 3:
+        print("usage: report.py RESULTS.json PAGE.html", file=sys.stderr)
+        return 2
+    try:
+        with open(sys.argv[1], encoding="utf-8") as file:
+            run = json.load(file)
+        if not isinstance(run.get("results"), list) or run.get("format") != 1:
+            raise ValueError("these are no results of nanospan-bench")
+    except (OSError, ValueError, AttributeError) as problem:
+        print(f"report.py: {sys.argv[1]}: {problem}", file=sys.stderr)
+        return 1
+    page = render(run)
+    draft = sys.argv[2] + ".draft"
+    with open(draft, "w", encoding="utf-8") as file:
+        file.write(page)
+    os.replace(draft, sys.argv[2])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

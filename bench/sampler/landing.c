@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// From a call of nsp_sampler_set_rate on one CPU to the first root on another that obeys it. The rate goes from 0 to 1 or back, so
+// each root shows which one it was decided by.
+#include <pthread.h>
+#include <stdlib.h>
+
+#include <nanospan/nanospan.h>
+
+#include "harness/distribution.h"
+#include "harness/noise.h"
+#include "harness/session.h"
+#include "harness/ticks.h"
+
+enum { TRIALS_MOST = 2000, ROOTS_MOST = 4096, EARLIER = 8 };
+
+// Between the thread that records and the one that sets.
+typedef struct exchange {
+    const bench_setup *setup;
+    unsigned wanted, done;     // trials asked for, and made; the last one asks to end if `stop`
+    bool stop, failed;         // failed: the rate could not be set
+    bool up;                   // 0 to 1
+    uint64_t called, returned; // ticks around the call
+} exchange;
+
+static void *setter_thread(void *argument)
+{
+    exchange *with = argument;
+    if (with->setup->collector_cpu >= 0)
+        pin_to(with->setup->collector_cpu);
+    for (unsigned trial = 1;; trial++) {
+        while (__atomic_load_n(&with->wanted, __ATOMIC_ACQUIRE) < trial)
+            relax();
+        if (with->stop)
+            return NULL;
+        ticks_spin(2000 + (double)(trial * 37 % 64) * 16); // not in step with the other thread
+        with->called = ticks_fenced();
+        bool set = nsp_sampler_set_rate(with->up ? 1 : 0) == NSP_OK;
+        with->returned = ticks_fenced();
+        with->failed |= !set;
+        __atomic_store_n(&with->done, trial, __ATOMIC_RELEASE);
+    }
+}
+
+typedef struct trial {
+    uint32_t landed, call; // ticks: from the call to the first root that obeyed (its begin), to the return
+    unsigned late;         // roots begun after the return that did not obey
+    bool valid;
+} trial;
+
+static bool root_recorded(void)
+{
+    nsp_span *span = nsp_span_begin(NSP_NAME("landing"));
+    bool recording = nsp_span_recording(span);
+    nsp_span_end(span);
+    return recording;
+}
+
+static uint32_t clamp(uint64_t ticks)
+{
+    return ticks < UINT32_MAX ? (uint32_t)ticks : UINT32_MAX;
+}
+
+static trial run_trial(exchange *with, bool up)
+{
+    static uint64_t begun[ROOTS_MOST];
+    trial out = {.valid = false};
+    for (int i = 0; i < EARLIER; i++)
+        root_recorded(); // the last rate has landed
+    with->up = up;
+    uint64_t losses = session_losses();
+    long switches = noise_switches();
+    unsigned wanted = with->wanted + 1;
+    __atomic_store_n(&with->wanted, wanted, __ATOMIC_RELEASE);
+    size_t count = 0;
+    bool obeyed = false;
+    while (!obeyed && count < ROOTS_MOST) {
+        begun[count++] = ticks_fenced();
+        obeyed = root_recorded() == up;
+    }
+    while (__atomic_load_n(&with->done, __ATOMIC_ACQUIRE) < wanted)
+        relax();
+    if (!obeyed || with->failed || noise_switches() != switches || session_losses() != losses)
+        return out;
+    for (size_t i = 0; i + 1 < count; i++)
+        out.late += begun[i] > with->returned;
+    uint64_t landed = begun[count - 1];
+    out.landed = landed > with->called ? clamp(landed - with->called) : 0;
+    out.call = clamp(with->returned - with->called);
+    out.valid = true;
+    return out;
+}
+
+static const struct {
+    const char *call, *landed;
+    double part;
+} points[] = {{"call_p50_ns", "landed_p50_ns", 0.5},
+              {NULL, "landed_p90_ns", 0.9},
+              {"call_p99_ns", "landed_p99_ns", 0.99},
+              {NULL, "landed_max_ns", 1}};
+
+static void report(uint32_t *landed, uint32_t *calls, size_t count, unsigned late, bool up, bench_result *out)
+{
+    out->rounds = (unsigned)count;
+    if (count < ROUNDS_LEAST) {
+        result_fail(out, "too noisy: %zu trials, %d are needed", count, ROUNDS_LEAST);
+        return;
+    }
+    sort_u32(landed, count);
+    sort_u32(calls, count);
+    for (size_t i = 0; i < sizeof points / sizeof points[0]; i++) {
+        result_add(out, points[i].landed, percentile(landed, count, points[i].part) * ticks_ns());
+        if (points[i].call != NULL)
+            result_add(out, points[i].call, percentile(calls, count, points[i].part) * ticks_ns());
+    }
+    result_add(out, "late_roots_count", late);
+    distribution_plot(out, "time until a new rate is obeyed", up ? "from 0 to 100 %" : "from 100 to 0 %",
+                      landed, count, ticks_ns());
+}
+
+static void measure(size_t index, const bench_setup *setup, bench_result *out)
+{
+    static uint32_t landed[TRIALS_MOST], calls[TRIALS_MOST];
+    const bool up = index == 0;
+    const size_t wanted = setup->quick ? TRIALS_MOST / 4 : TRIALS_MOST;
+    exchange with = {.setup = setup};
+    pthread_t setter;
+    if (!session_start(setup, NSP_COLLECTOR_THREAD, NULL, out))
+        return;
+    if (pthread_create(&setter, NULL, setter_thread, &with) != 0) {
+        result_fail(out, "no thread");
+        session_end(out);
+        return;
+    }
+    size_t count = 0;
+    unsigned late = 0;
+    while (count < wanted && out->invalid < wanted && !with.failed && setup->rounds != 0) {
+        nsp_sampler_set_rate(up ? 0 : 1);
+        if (!session_drained()) {
+            result_fail(out, "the ring was not drained");
+            break;
+        }
+        trial one = run_trial(&with, up);
+        if (!one.valid) {
+            out->invalid++;
+            continue;
+        }
+        late = one.late > late ? one.late : late;
+        landed[count] = one.landed;
+        calls[count++] = one.call;
+        progress(out, (unsigned)count, (unsigned)wanted);
+    }
+    with.stop = true;
+    __atomic_store_n(&with.wanted, with.wanted + 1, __ATOMIC_RELEASE);
+    pthread_join(setter, NULL);
+    if (with.failed)
+        result_fail(out, "cannot set the sample rate");
+    report(landed, calls, count, late, up, out);
+    session_end(out);
+}
+
+static bool describe(size_t index, bench_result *out)
+{
+    static const char *const names[] = {"landing_up", "landing_down"};
+    static const char *const whats[] = {
+        "nsp_sampler_set_rate(1) on another CPU until a root is recorded",
+        "nsp_sampler_set_rate(0) until a root is left out; late: after the return"};
+    if (index >= 2)
+        return false;
+    out->name = names[index];
+    out->what = whats[index];
+    return true;
+}
+
+const bench_group group_landing = {
+    .name = "sampler_landing",
+    .method = "a new rate set on another CPU: from the call to the first root that obeys it; late_roots: "
+              "begun after the "
+              "call's return and not obeying, most of any trial",
+    .describe = describe,
+    .measure = measure,
+};

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// This program's malloc: counts, where the thread is being watched, and goes on to the C library's.
+#include <errno.h>
+#include <stddef.h>
+
+#include "zero/watch.h"
+
+__thread bool watch_armed;
+__thread uint64_t watch_allocations;
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define MISSING "an instrumented build has an allocator of its own"
+#elif !defined(__GLIBC__)
+#define MISSING "needs the allocator of glibc"
+#elif !defined(__x86_64__)
+#define MISSING "knows the system calls of x86-64 only"
+#else
+#define MISSING NULL
+
+void *__libc_malloc(size_t);
+void *__libc_calloc(size_t, size_t);
+void *__libc_realloc(void *, size_t);
+void *__libc_memalign(size_t, size_t);
+void __libc_free(void *);
+void *memalign(size_t, size_t);
+void *malloc(size_t);
+void *calloc(size_t, size_t);
+void *realloc(void *, size_t);
+void *aligned_alloc(size_t, size_t);
+int posix_memalign(void **, size_t, size_t);
+void free(void *);
+
+void *malloc(size_t size)
+{
+    watch_allocations += watch_armed;
+    return __libc_malloc(size);
+}
+
+void *calloc(size_t count, size_t size)
+{
+    watch_allocations += watch_armed;
+    return __libc_calloc(count, size);
+}
+
+void *realloc(void *old, size_t size)
+{
+    watch_allocations += watch_armed;
+    return __libc_realloc(old, size);
+}
+
+void *memalign(size_t alignment, size_t size)
+{
+    watch_allocations += watch_armed;
+    return __libc_memalign(alignment, size);
+}
+
+void *aligned_alloc(size_t alignment, size_t size)
+{
+    watch_allocations += watch_armed;
+    return __libc_memalign(alignment, size);
+}
+
+int posix_memalign(void **out, size_t alignment, size_t size)
+{
+    watch_allocations += watch_armed;
+    if (alignment < sizeof(void *) || (alignment & (alignment - 1)) != 0)
+        return EINVAL;
+    *out = __libc_memalign(alignment, size);
+    return *out != NULL ? 0 : ENOMEM;
+}
+
+void free(void *pointer)
+{
+    watch_allocations += watch_armed;
+    __libc_free(pointer);
+}
+#endif
+
+const char *watch_missing(void)
+{
+    return MISSING;
+}

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Instructions of each operation, which are the same in each run and on each machine, as no time is: this program runs itself under
+// valgrind, twice, and the two must agree. callgrind counts inside the function counted_run alone, which runs an operation N times and then
+// 2 N times (hot_path/instructions.c); the difference by N is one operation.
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "harness/session.h"
+#include "hot_path/operations.h"
+#include "zero/watch.h"
+
+enum { RUNS = 2, OPERATIONS_MAX = 64 };
+
+static double counted[RUNS][OPERATIONS_MAX]; // of one operation
+static bench_result outcome;                 // problem or skipped: of all of them
+
+static const char *const *arguments_of(const char *folder)
+{
+    static char out[80], self[512];
+    static const char *const arguments[] = {"valgrind",
+                                            "--tool=callgrind",
+                                            "--quiet",
+                                            "--collect-atstart=no",
+                                            "--toggle-collect=counted_run",
+                                            "--dump-after=counted_run",
+                                            out,
+                                            self,
+                                            "--instructions",
+                                            "all",
+                                            NULL};
+    snprintf(out, sizeof out, "--callgrind-out-file=%s/counts", folder);
+    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+    self[length > 0 ? length : 0] = '\0';
+    return arguments;
+}
+
+// False with a problem, or skipped, in outcome. The environment must not change what is counted.
+static bool run_valgrind(const char *folder)
+{
+    char calls[80], errors[80], path[512], home[80];
+    snprintf(calls, sizeof calls, "%s/calls", folder);
+    snprintf(errors, sizeof errors, "%s/errors", folder);
+    snprintf(home, sizeof home, "HOME=%s", folder);
+    snprintf(path, sizeof path, "PATH=%s", getenv("PATH") != NULL ? getenv("PATH") : "/usr/bin:/bin");
+    char memory[] = "NSP_SHM_DIR=none", *environment[] = {path, home, memory, NULL};
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, calls, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, errors, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    pid_t child;
+    char *const *arguments = (char *const *)(uintptr_t)arguments_of(folder); // which are not written to
+    int status = posix_spawnp(&child, "valgrind", &actions, NULL, arguments, environment);
+    posix_spawn_file_actions_destroy(&actions);
+    if (status != 0) {
+        if (status == ENOENT)
+            result_skip(&outcome, "valgrind is not installed");
+        else
+            result_fail(&outcome, "valgrind: %s", strerror(status));
+        return false;
+    }
+    while (waitpid(child, &status, 0) != child)
+        ;
+    if (status == 0)
+        return true;
+    char line[160] = "";
+    FILE *file = fopen(errors, "re");
+    if (file != NULL) {
+        while (fgets(line, sizeof line, file) != NULL) // the last one
+            line[strcspn(line, "\n")] = '\0';
+        fclose(file);
+    }
+    result_fail(&outcome, "valgrind failed: %.80s", line);
+    return false;
+}
+
+// The total of the numbered dump; 0 where there is none.
+static double read_dump(const char *folder, unsigned number)
+{
+    char path[80], line[512];
+    double total = 0;
+    snprintf(path, sizeof path, "%s/counts.%u", folder, number);
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return 0;
+    while (fgets(line, sizeof line, file) != NULL)
+        if (sscanf(line, "totals: %lf", &total) == 1 || sscanf(line, "summary: %lf", &total) == 1)
+            break;
+    fclose(file);
+    return total;
+}
+
+// One line for each dump: NAME SPANS TIMES; two lines for each operation.
+static void read_counts(const char *folder, double *out)
+{
+    char path[80], name[64], before[64] = "";
+    snprintf(path, sizeof path, "%s/calls", folder);
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return;
+    double count_before = 0, times_before = 0, times;
+    for (unsigned number = 1; fscanf(file, "%63s %*u %lf", name, &times) == 2; number++) {
+        double count = read_dump(folder, number);
+        const bench_operation *operation = operation_find(name);
+        if (strcmp(name, before) == 0 && operation != NULL && count > count_before)
+            out[operation - operations] = (count - count_before) / (times - times_before);
+        count_before = count;
+        times_before = times;
+        memcpy(before, name, sizeof before);
+    }
+    fclose(file);
+}
+
+static void remove_folder(const char *folder)
+{
+    static const char *const names[] = {"calls", "errors", "counts"};
+    char path[80];
+    for (int i = 0; i < 3; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+        unlink(path);
+    }
+    for (unsigned number = 1; number <= 2 * OPERATIONS_MAX + 1; number++) {
+        snprintf(path, sizeof path, "%s/counts.%u", folder, number);
+        unlink(path);
+    }
+    rmdir(folder);
+}
+
+static void count_all(bench_result *in)
+{
+    for (int run = 0; run < RUNS && outcome.problem[0] == '\0' && outcome.skipped[0] == '\0'; run++) {
+        char folder[] = "/tmp/nanospan-bench-XXXXXX";
+        if (mkdtemp(folder) == NULL) {
+            result_fail(&outcome, "no folder in /tmp: %s", strerror(errno));
+            return;
+        }
+        if (run_valgrind(folder))
+            read_counts(folder, counted[run]);
+        remove_folder(folder);
+        progress(in, (unsigned)run + 1, RUNS);
+    }
+}
+
+static void measure(size_t index, const bench_setup *setup, bench_result *out)
+{
+    static bool done;
+    (void)setup;
+    out->counted = true;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    result_skip(out, "an instrumented build does not run under valgrind");
+    return;
+#endif
+    if (!done)
+        count_all(out);
+    done = true;
+    if (outcome.skipped[0] != '\0')
+        result_skip(out, "%s", outcome.skipped);
+    if (outcome.problem[0] != '\0')
+        result_fail(out, "%s", outcome.problem);
+    if (outcome.skipped[0] != '\0' || outcome.problem[0] != '\0')
+        return;
+    double first = counted[0][index], second = counted[1][index];
+    out->rounds = RUNS;
+    if (first == 0 || second == 0) {
+        result_fail(out, "nothing was counted");
+        return;
+    }
+    if (first != second)
+        result_fail(out, "%.2f instructions in one run, %.2f in the other", first, second);
+    result_add(out, "instructions_count", first);
+    result_add(out, "instructions_per_span_count", first / operations[index].spans);
+}
+
+static bool describe(size_t index, bench_result *out)
+{
+    static char names[OPERATIONS_MAX][40];
+    if (index >= operation_count || index >= OPERATIONS_MAX)
+        return false;
+    snprintf(names[index], sizeof names[0], "instructions_%s", operations[index].name);
+    out->name = names[index];
+    out->what = operations[index].what;
+    return true;
+}
+
+const bench_group group_instructions = {
+    .name = "instructions",
+    .method = "instructions of an operation, counted by callgrind in two runs that must agree",
+    .describe = describe,
+    .measure = measure,
+};

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One deliberate worsening of the hot path, chosen by the name that sabotage.sh defines. The compiler's command line includes it before
+// all else, into bench/hot_path/operations.c for the setter and into core/trace/span.c for the others: there it comes with the
+// clock read of one function. The sources themselves know nothing of it.
+#ifndef NSP_GATES_SABOTAGE_H
+#define NSP_GATES_SABOTAGE_H
+
+#include <nanospan/nanospan.h>
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#define SABOTAGE static inline __attribute__((unused, always_inline)) void
+#define SABOTAGE_APART                                                                                       \
+    static __attribute__((unused, noinline)) void // so that the function itself shows nothing
+
+#if defined(SABOTAGE_fence)
+SABOTAGE sabotage(void)
+{
+    __asm__ __volatile__("mfence" : : : "memory");
+}
+#elif defined(SABOTAGE_locked)
+SABOTAGE sabotage(void)
+{
+    __asm__ __volatile__("lock orq $0, (%%rsp)" : : : "memory", "cc");
+}
+#elif defined(SABOTAGE_allocation)
+SABOTAGE_APART sabotage(void)
+{
+    void *volatile memory = malloc(16);
+    free(memory);
+}
+#define SABOTAGED "nsp__begin_root"
+#elif defined(SABOTAGE_system_call)
+SABOTAGE sabotage(void)
+{
+    long number = 110; // getppid
+    __asm__ __volatile__("syscall" : "+a"(number) : : "rcx", "r11", "memory");
+}
+#elif defined(SABOTAGE_fault)
+// A fresh page for each span.
+SABOTAGE_APART sabotage(void)
+{
+    const size_t bytes = (size_t)1 << 30, page = 4096;
+    static volatile char *pages;
+    static size_t next;
+    if (pages == NULL) {
+        void *memory =
+            mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (memory == MAP_FAILED)
+            abort();
+        madvise(memory, bytes, MADV_NOHUGEPAGE);
+        pages = memory;
+    }
+    pages[next % bytes] = 1;
+    next += page;
+}
+#elif defined(SABOTAGE_wait)
+SABOTAGE_APART sabotage(void)
+{
+    nanosleep(&(struct timespec){0, 1000}, NULL);
+}
+#elif defined(SABOTAGE_setter)
+// Twenty instructions more for each integer.
+SABOTAGE sabotage(void)
+{
+    __asm__ __volatile__(".rept 20\n\tnop\n\t.endr");
+}
+#define SABOTAGED ""
+#undef nsp_span_set_i64 // the macro around the function of this name
+#define nsp_span_set_i64(span, key, value) (sabotage(), (nsp_span_set_i64)(span, key, value))
+#elif defined(SABOTAGE_slow)
+// Two readings of the counter, before each of the two of a span: three times as long.
+SABOTAGE sabotage(void)
+{
+    for (int i = 0; i < 2; i++) {
+        uint64_t ticks = nsp__counter_read();
+        __asm__ __volatile__("" : : "r"(ticks));
+    }
+}
+#define SABOTAGED __func__ // wherever it is read
+#elif defined(SABOTAGE_nothing)
+SABOTAGE sabotage(void) {}
+#else
+#error "no kind of sabotage is chosen"
+#endif
+
+#ifndef SABOTAGED
+#define SABOTAGED "nsp__end"
+#endif
+
+#define nsp__counter_read()                                                                                  \
+    (__builtin_strcmp(__func__, SABOTAGED) == 0 ? sabotage() : (void)0, nsp__counter_read())
+
+#endif

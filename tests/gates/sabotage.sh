@@ -1,0 +1,130 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Do the gates fail where they should? Builds nanospan-bench with one deliberate worsening of the hot path at a time
+# (sabotage.h) and sends it through them: those that are meant to notice must turn red and say why, the others stay green.
+# One source is compiled anew for each; the product's own are not touched.
+#
+#     sabotage.sh BUILD [KIND...]
+#
+# BUILD: made by ninja.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+build=$(cd "${1:?usage: sabotage.sh BUILD [KIND...]}" && pwd)
+shift
+setting() { sed -n "s/^$1:[A-Z]*=//p" "$build/CMakeCache.txt"; }
+case $(uname -m)/$(setting CMAKE_GENERATOR)/$(setting CMAKE_BUILD_TYPE)/$(setting NSP_SANITIZE) in
+x86_64/Ninja/RelWithDebInfo/ | x86_64/Ninja/Release/) ;;
+*)
+    echo "sabotage: skipped: needs an optimised build for x86-64 by ninja, without sanitizers"
+    exit 0
+    ;;
+esac
+
+# KIND GATE COLOUR [COMPLAINT]. Not asked: fence and locked operation cost so much time that ratios may notice, too; of the
+# others, how many instructions a compiler makes of them.
+expected='
+nothing      fences        green
+nothing      instructions  green
+nothing      zero          green
+nothing      ratios        green
+fence        fences        red    mfence
+fence        instructions  green
+fence        zero          green
+locked       fences        red    lock
+locked       instructions  green
+locked       zero          green
+allocation   fences        green
+allocation   instructions  red    span3.*FAIL: \+
+allocation   zero          red    FAIL.*allocations_count
+system_call  fences        red    syscall
+system_call  instructions  green
+system_call  zero          red    FAIL.*system_calls_count
+fault        fences        green
+fault        zero          red    FAIL.*page_faults_count
+wait         fences        green
+wait         zero          red    FAIL.*voluntary_switches_count
+setter       fences        green
+setter       instructions  red    span3.*FAIL: \+2
+setter       zero          green
+slow         fences        green
+slow         zero          green
+slow         ratios        red    FAIL: span3
+'
+
+kinds=("$@")
+[ $# -gt 0 ] || mapfile -t kinds < <(awk 'NF && !seen[$1]++ { print $1 }' <<<"$expected")
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir "$work/bin"
+cp "$build/CMakeCache.txt" "$work"
+ninja -C "$build" -t commands bin/nanospan-bench >"$work/commands"
+
+# compile SOURCE OBJECT KIND: as the build does, with the sabotage before it.
+compile() {
+    local command
+    command=$(grep -m 1 -E -- "-c [^ ]*/$1\$" "$work/commands" |
+        sed -E -e 's/ -MD -MT [^ ]+ -MF [^ ]+//' -e "s| -o [^ ]+| -o $work/$2|")
+    [ -n "$command" ] || { echo "sabotage: the build does not compile $1" >&2; exit 2; }
+    (cd "$build" && eval "$command -DSABOTAGE_$3 -include $here/sabotage.h")
+}
+
+# One source is compiled anew: the call sites for a setter, else the library's hot path. A new span.o comes before the library,
+# which then has nothing to add.
+make_bench() {
+    local link
+    link=$(sed -n '$p' "$work/commands")
+    if [ "$1" = setter ]; then
+        compile bench/hot_path/operations.c operations.o "$1"
+        link=$(sed -E "s| [^ ]*bench/hot_path/operations\.c\.o| $work/operations.o|" <<<"$link")
+    else
+        compile core/trace/span.c span.o "$1"
+        link=${link/ -o / $work/span.o -o }
+    fi
+    (cd "$build" && eval "${link/-o bin\/nanospan-bench/-o $work/bin/nanospan-bench}")
+}
+
+run_gate() {
+    case $1 in
+    instructions) bash "$here/instructions.sh" "$work" --allowed "$work/allowed" span0 span3 unsampled3 ;;
+    zero) bash "$here/zero.sh" "$work" span0 span3 unsampled3 ;;
+    ratios) bash "$here/ratios.sh" "$work" span3 ;;
+    fences) bash "$here/fences.sh" "$work" ;;
+    esac
+}
+
+# Instructions are compared with what the same compiler makes of the sources as they are.
+echo '# for sabotage.sh' >"$work/allowed"
+make_bench nothing
+bash "$here/instructions.sh" "$work" --allowed "$work/allowed" --update span0 span3 unsampled3 >"$work/log" ||
+    { cat "$work/log"; exit 1; }
+
+failed=0
+for kind in "${kinds[@]}"; do
+    grep -q "^$kind " <<<"$expected" || { echo "sabotage: no kind is called $kind" >&2; exit 2; }
+    make_bench "$kind"
+    while read -r _ gate colour complaint; do
+        code=0
+        run_gate "$gate" >"$work/log" 2>&1 || code=$?
+        case $code in 0) is=green ;; 1) is=red ;; *) is=broken ;; esac
+        word=ok
+        if grep -q 'NOT JUDGED' "$work/log"; then
+            word="not judged: $(grep -m 1 'NOT JUDGED' "$work/log")"
+        elif [ "$is" != "$colour" ]; then
+            word="FAIL: $colour was expected"
+        elif [ -n "$complaint" ] && ! grep -qE -- "$complaint" "$work/log"; then
+            word="FAIL: it does not say: $complaint"
+        fi
+        said=''
+        [ "$is" != red ] || said=$(grep -m 1 -E -- "${complaint:-FAIL}" "$work/log" | tr -s ' \t' ' ' | cut -c 1-90 || true)
+        printf '%-12s %-13s %-6s %s%s\n' "$kind" "$gate" "$is" "$word" "${said:+: $said}"
+        case $word in
+        FAIL*)
+            sed 's/^/    /' "$work/log"
+            failed=1
+            ;;
+        esac
+    done < <(grep "^$kind " <<<"$expected")
+done
+exit "$failed"

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+# ctest: TIMEOUT 240
+"""nanospan-bench as a program: what it lists, writes, refuses, and leaves behind when it is interrupted. No figure is judged
+here: they depend on how busy the machine is."""
+
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+BENCH = pathlib.Path(os.environ.get("NSP_BUILD_DIR", "build"), "bin/nanospan-bench")
+CHEAP = ["--quick", "--rounds", "15", "--only", "disabled"]
+
+
+def bench(*arguments):
+    return subprocess.run([BENCH, *arguments], capture_output=True, text=True, timeout=100)
+
+
+class BenchProgram(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+
+    def test_lists(self):
+        everything = bench("--list").stdout
+        self.assertIn("hot path\n", everything)
+        self.assertIn("  tail_span3 ", everything)
+        some = bench("--list", "--only", "span[03]").stdout
+        self.assertEqual([line.split()[0] for line in some.splitlines()[1:]], ["span0", "span3"])
+
+    def test_wrong_calls(self):
+        for arguments in (["--no-such"], ["--rounds", "14"], ["extra"], [*CHEAP, "--only", "nothing_like_it"]):
+            done = bench(*arguments)
+            self.assertEqual(done.returncode, 2, arguments)
+            self.assertIn("nanospan-bench", done.stderr)
+
+    def test_writes_what_it_measured(self):
+        out, budgets = self.folder / "run.json", self.folder / "budgets.txt"
+        budgets.write_text("disabled span_ns <= 0.0001\nspan0 ratio <= 9\n")
+        done = bench(*CHEAP, "--json", out, "--check", budgets)
+        run = json.loads(out.read_text())
+        self.assertEqual(sorted(os.listdir(self.folder)), ["budgets.txt", "run.json"])
+        self.assertEqual([result["name"] for result in run["results"]], ["disabled"])
+        self.assertIn("--only disabled", run["command"])
+        self.assertFalse(run["interrupted"])
+        for fact in (
+            "cpu",
+            "kernel",
+            "clocksource",
+            "commit",
+            "flags",
+            "memory",
+            "load_after",
+            "stolen_ms",
+            "least_2T_ns",
+        ):
+            self.assertIn(fact, run["machine"])
+        # No machine is so fast, and none so noisy that it looks so.
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual([item["verdict"] for item in run["budgets"]["items"]], ["fail", "skip"])
+        self.assertIn("budgets: 0 pass, 1 fail, 1 skipped", done.stdout)
+        self.assertIn("nanospan-bench: 1 of 1: disabled", done.stderr)
+
+        done = bench(*CHEAP, "--compare", out)
+        self.assertIn("compared with", done.stdout)
+        self.assertIn("better, ", done.stdout)
+
+    def test_budgets_that_cannot_be_understood(self):
+        budgets = self.folder / "budgets.txt"
+        budgets.write_text("\nno_such_benchmark ratio <= 1\n")
+        done = bench(*CHEAP, "--check", budgets)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn(f"{budgets}:2: there is no such benchmark", done.stderr)
+
+    def test_json_that_cannot_be_written(self):
+        done = bench(*CHEAP, "--json", self.folder / "missing/run.json")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("cannot write", done.stderr)
+
+    def test_interrupted(self):
+        out = self.folder / "run.json"
+        running = subprocess.Popen(
+            [BENCH, "--rounds", "1000", "--only", "disabled,unsampled6,tail_*", "--json", out],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        said = ""
+        while not re.search(r"of \d+: tail_", said):
+            line = running.stderr.readline()
+            self.assertTrue(line, said)
+            said += line
+        time.sleep(0.2)
+        running.send_signal(signal.SIGINT)
+        said += running.communicate(timeout=100)[1]
+        self.assertEqual(running.returncode, 128 + signal.SIGINT)
+        self.assertIn("interrupted", said)
+        run = json.loads(out.read_text())
+        self.assertTrue(run["interrupted"])
+        done = [result["name"] for result in run["results"]]
+        self.assertIn("disabled", done)
+        self.assertLess(len(done), int(re.search(r"1 of (\d+): ", said)[1]))
+
+
+if not BENCH.exists():
+    print("skipped: nanospan-bench is not built")
+    sys.exit(77)
+unittest.main()
