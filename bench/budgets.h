@@ -40,6 +40,9 @@ typedef struct bench_budgets {
     unsigned verdicts[3]; // how many of each budget_verdict
 } bench_budgets;
 
+// Before anything is measured: can the file be understood, but for figures' names? False after a message with file and line.
+bool budgets_understood(const char *path, bool (*exists)(const char *pattern));
+
 // Reads the file and judges the results. A benchmark that did not give a valid figure fails; one that is not there on this
 // machine, or was not run, is skipped. exists: is there a benchmark of this name or pattern at all? False, after a
 // message with file and line, if the file cannot be understood or not one of its budgets could be judged.

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // nanospan-bench: what nanospan costs, on this machine. docs/latency.md says how it measures and how to read it.
+#include <errno.h>
 #include <fnmatch.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,7 +46,7 @@ static const bench_group *const groups[] = {&group_hot_path,
                                             &group_instructions};
 enum { GROUPS = sizeof groups / sizeof groups[0], RESULTS_MAX = 512 };
 
-// Exit codes.
+// Exit codes. STOPPED: and the signal.
 enum { FINE = 0, BROKEN = 1, USAGE = 2, STOPPED = 128 };
 
 // ---- the run ----
@@ -81,6 +83,53 @@ static bool exists(const char *pattern)
     }
     return false;
 }
+
+// ---- what would only be found wrong after minutes of measuring ----
+
+// Each of the names and patterns stands for something.
+static bool only_is_known(const char *only)
+{
+    bool any = false;
+    for (const char *rest = only; *rest != '\0'; rest += *rest == ',') {
+        size_t length = strcspn(rest, ",");
+        char word[64];
+        snprintf(word, sizeof word, "%.*s", (int)length, rest);
+        rest += length;
+        if (length == 0)
+            continue;
+        any = exists(word);
+        for (size_t g = 0; g < GROUPS && !any; g++)
+            any = selected(word, groups[g]->name);
+        if (!any) {
+            fprintf(stderr, "nanospan-bench: --only %s matches nothing; --list names what there is\n", word);
+            return false;
+        }
+    }
+    if (!any)
+        fprintf(stderr, "nanospan-bench: --only names nothing\n");
+    return any;
+}
+
+static bool can_write(const char *path)
+{
+    if (path == NULL)
+        return true;
+    char *copy = strdup(path);
+    bool fine = copy != NULL && access(dirname(copy), W_OK | X_OK) == 0;
+    if (!fine)
+        fprintf(stderr, "nanospan-bench: cannot write %s: %s\n", path, strerror(errno));
+    free(copy);
+    return fine;
+}
+
+static bool files_can_be_used(const bench_options *options)
+{
+    return can_write(options->json) && can_write(options->html) &&
+           (options->compare == NULL || report_comparable(options->compare)) &&
+           (options->check == NULL || budgets_understood(options->check, exists));
+}
+
+// ---- the measuring ----
 
 static void expect_all(const bench_options *options)
 {
@@ -208,11 +257,8 @@ static int run(bench_options *options)
     int stopped = progress_stopped();
     if (stopped != 0)
         fprintf(stderr, "nanospan-bench: interrupted; %zu benchmarks were done before\n", results.count);
-    if (stopped == 0 && results.count == 0)
-        fprintf(stderr, "nanospan-bench: --only %s matches nothing; --list names what there is\n",
-                options->only);
     if (results.count == 0)
-        return stopped != 0 ? STOPPED + stopped : USAGE;
+        return STOPPED + stopped;
     bool valid = all_valid(&results);
     report_books(stdout, &results);
     size_t described = machine.count;
@@ -239,11 +285,13 @@ int main(int argc, char **argv)
         return memory_main(argv[2]); // started by group_memory
     bench_options options;
     options_read(&options, argc, argv);
+    if (options.only != NULL && !only_is_known(options.only))
+        return USAGE;
     if (options.list) {
         list(&options);
         return FINE;
     }
-    if (!options_take_cpus(&options))
+    if (!files_can_be_used(&options) || !options_take_cpus(&options))
         return USAGE;
     if (options.instructions != NULL)
         return instructions_run(&options.setup, options.instructions, options.count) ? FINE : BROKEN;

@@ -10,7 +10,7 @@
 
 #include <nanospan/version.h>
 
-#include "harness/session.h"
+#include "harness/cpus.h"
 
 static const char help[] =
     "usage: nanospan-bench [OPTION]...\n"
@@ -20,7 +20,7 @@ static const char help[] =
     "\n"
     "  --list               names the benchmarks (with --only: those), and stops\n"
     "  --only NAMES         only these: names, groups, shell patterns, separated by commas\n"
-    "  --quick              fewer rounds\n"
+    "  --quick              fewer and shorter rounds; of the order path at a rate, one rate\n"
     "  --rounds N           valid rounds of each benchmark, 15 to 1000 (default 101, with --quick 21)\n"
     "  --cpu N              the CPU of the measured thread (default: the last one)\n"
     "  --collector-cpu N    the CPU of everything else (default: the first one)\n"
@@ -125,12 +125,10 @@ void options_read(bench_options *out, int argc, char **argv)
 
 bool options_take_cpus(bench_options *options)
 {
-    cpu_set_t allowed;
+    const cpu_set_t *given = cpus_given();
     int first = -1, last = -1;
-    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0)
-        CPU_ZERO(&allowed);
     for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-        if (CPU_ISSET((size_t)cpu, &allowed)) {
+        if (CPU_ISSET((size_t)cpu, given)) {
             first = first < 0 ? cpu : first;
             last = cpu;
         }
@@ -146,8 +144,12 @@ bool options_take_cpus(bench_options *options)
                 "such a machine are worse than those of any other\n");
         setup->collector_cpu = -1;
     }
-    if (setup->hot_cpu < 0 || !pin_to(setup->hot_cpu)) {
-        fprintf(stderr, "nanospan-bench: cannot run on CPU %d\n", setup->hot_cpu);
+    // The measured thread's last: that is where this one stays.
+    const int wanted[] = {setup->collector_cpu, setup->hot_cpu};
+    for (int i = setup->collector_cpu < 0; i < 2; i++) {
+        if (wanted[i] >= 0 && pin_to(wanted[i]))
+            continue;
+        fprintf(stderr, "nanospan-bench: cannot run on CPU %d\n", wanted[i]);
         return false;
     }
     return true;

@@ -330,6 +330,55 @@ static void every_fill_of_the_smallest_record_is_whole(void **state)
     }
 }
 
+static void largest_record(nsp_config *config)
+{
+    config->record_bytes = 65528;
+    config->attribute_count_limit = 32767;
+}
+
+static void the_largest_record_drops_what_comes_when_it_is_full(void **state)
+{
+    (void)state;
+    enum { MORE = 12 };
+    again_with(largest_record);
+    static char text[65500];
+    memset(text, 'x', sizeof text);
+    for (size_t length = 65200; length < sizeof text; length += 3) {
+        nsp_span *span = nsp_span_begin(NSP_NAME("span"));
+        nsp_span_set_strn(span, NSP_KEY("fill"), text, length);
+        for (int i = 0; i < MORE; i++)
+            nsp_span_set_i64(span, NSP_KEY("i"), i);
+        for (int i = 0; i < MORE; i++)
+            nsp_span_set_str(span, NSP_KEY("s"), "sixteen bytes...");
+        nsp_span_end(span);
+        capture_settle(); // a ring takes few of them
+    }
+    assert_int_equal(capture_count(), 100);
+    for (size_t i = 0; i < capture_count(); i++) {
+        const captured_span *span = capture_at(i);
+        assert_string_equal(span->name, "span");
+        assert_int_equal(span->attribute_count + span->dropped_attributes, 1 + 2 * MORE);
+        assert_in_range(span->dropped_attributes, 1, 2 * MORE);
+    }
+}
+
+static void a_detached_span_keeps_to_the_smallest_record_too(void **state)
+{
+    (void)state;
+    again_with(smallest_record);
+    static char text[4096];
+    memset(text, 'x', sizeof text);
+    for (size_t length = 0; length < sizeof text; length += 64) {
+        nsp_span *span = nsp_span_begin_detached(NSP_NAME("span"), NULL);
+        nsp_span_set_strn(span, NSP_KEY("k"), text, length);
+        nsp_span_end(span);
+    }
+    capture_settle();
+    assert_int_equal(capture_count(), sizeof text / 64);
+    assert_int_equal(capture_balance().dropped_invalid, 0);
+    assert_in_range(strlen(captured_text(capture_at(63), "k")), 300, 512);
+}
+
 // ---- limits ----
 
 static void few_of_everything(nsp_config *config)
@@ -558,6 +607,8 @@ int main(void)
         TEST(an_array_ends_with_the_element_that_is_cut),
         TEST(a_full_record_drops_and_counts_and_the_span_is_whole),
         TEST(every_fill_of_the_smallest_record_is_whole),
+        TEST(the_largest_record_drops_what_comes_when_it_is_full),
+        TEST(a_detached_span_keeps_to_the_smallest_record_too),
         TEST(limits_drop_and_count),
         TEST(values_are_cut_at_their_limit),
         TEST(a_character_longer_than_the_limit_leaves_an_empty_text),

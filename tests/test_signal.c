@@ -72,6 +72,12 @@ static bool run_trace(void)
     return recording;
 }
 
+static bool set_one(void)
+{
+    nsp_span_set_i64(nsp_span_current(), key_number, -7);
+    return true;
+}
+
 // A detached span, entered, with a child, left again, and ended; then a stack that reset clears.
 static bool run_detached(void)
 {
@@ -157,6 +163,15 @@ static void handler_long_attribute(void)
         nsp_span_set_str(nsp_span_current(), key_handler, long_text);
 }
 
+enum { FEW_ATTRIBUTES = 3 };
+
+// Once in a run, at the step that the phase says: more than the span takes, so that some are dropped and counted in it.
+static void handler_too_many(void)
+{
+    for (int i = 0; handler_runs == handler_phase && i <= FEW_ATTRIBUTES; i++)
+        nsp_span_set_i64(nsp_span_current(), key_handler, 5);
+}
+
 static void (*handler_body)(void);
 
 static void on_signal(int number)
@@ -197,7 +212,7 @@ static bool run_stepped(bool (*body)(void))
     return result;
 }
 
-static void begin_stepping(double rate, void (*body)(void))
+static void begin_stepping_with(double rate, uint32_t attributes, void (*body)(void))
 {
     if (TEST_UNDER_TSAN)
         SKIP_BECAUSE("the thread sanitizer is not reentrant: no handler may run within its own functions");
@@ -206,13 +221,18 @@ static void begin_stepping(double rate, void (*body)(void))
     capture_config(&config);
     config.sample_rate = rate;
     config.record_bytes = 32768;
-    config.attribute_count_limit = 4096;
+    config.attribute_count_limit = attributes;
     config.ring_bytes = 16 << 20; // the whole run fits, however late the collector comes
     capture_start(&config);
     assert_int_equal(nsp_thread_attach(NULL), NSP_OK);
     handler_body = body;
     handler_runs = 0;
     catch (SIGTRAP);
+}
+
+static void begin_stepping(double rate, void (*body)(void))
+{
+    begin_stepping_with(rate, 4096, body);
 }
 #endif
 
@@ -376,6 +396,40 @@ static void long_attributes_at_every_instruction(void **state)
     check_attributes_at_every_instruction(handler_long_attribute, long_text);
 }
 
+// What a handler made the library write behind an inline setter's back is lost with it; nothing else is.
+static void drops_at_every_instruction(void **state)
+{
+    (void)state;
+#if defined(__x86_64__)
+    enum { STEPS = 60, MORE = 300 };
+    begin_stepping_with(1, FEW_ATTRIBUTES, handler_too_many);
+    for (handler_phase = 1; handler_phase <= STEPS; handler_phase++) {
+        nsp_span *span = nsp_span_begin(name_root);
+        handler_runs = 0;
+        run_stepped(set_one);
+        nsp_span_add_event(span, name_event);
+        nsp_span_set_status(span, NSP_SPAN_STATUS_ERROR, "the message");
+        for (int i = 0; i < MORE; i++)
+            nsp_span_set_i64(span, key_last, 1);
+        nsp_span_end(span);
+    }
+    capture_settle();
+    assert_int_equal(capture_count(), STEPS);
+    assert_int_equal(capture_balance().misused, 0);
+    for (size_t i = 0; i < STEPS; i++) {
+        const captured_span *span = capture_at(i);
+        assert_int_equal(span->attribute_count, FEW_ATTRIBUTES);
+        assert_in_range(span->dropped_attributes, 1 + MORE - FEW_ATTRIBUTES, 2 + MORE);
+        assert_int_equal(span->event_count, 1);
+        assert_in_range(span->events[0].time_ns, span->start_ns, span->end_ns);
+        assert_string_equal(span->status_message, "the message");
+    }
+    capture_end();
+#else
+    SKIP_BECAUSE("single steps need the trap flag of x86-64");
+#endif
+}
+
 static void unsampled_at_every_instruction(void **state)
 {
     (void)state;
@@ -474,6 +528,7 @@ int main(void)
         cmocka_unit_test_teardown(detached_at_every_instruction, capture_teardown),
         cmocka_unit_test_teardown(attributes_at_every_instruction, capture_teardown),
         cmocka_unit_test_teardown(long_attributes_at_every_instruction, capture_teardown),
+        cmocka_unit_test_teardown(drops_at_every_instruction, capture_teardown),
         cmocka_unit_test_teardown(unsampled_at_every_instruction, capture_teardown),
         cmocka_unit_test_teardown(half_sampled_at_every_instruction, capture_teardown),
         cmocka_unit_test_teardown(spans_under_a_timer, capture_teardown),

@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 
-#include "harness/session.h"
+#include "harness/cpus.h"
 #include "harness/ticks.h"
 
 enum { TRIPS = 50, TURNS = 4, TRIP_MOST_NS = 2000000 };

@@ -30,6 +30,9 @@ bench_noise noise_mean(bench_noise a, bench_noise b);
 // Looks until it has seen the machine at rest, or thinks so: a few seconds. Before the first round.
 void noise_learn(double seconds);
 
+// What another process of ours has seen of this machine, counts among what was seen.
+void noise_remember(bench_noise seen);
+
 // Waits before the next round: briefly, and longer the more rounds in a row were invalid. Awake: on a shared
 // machine, fewer moments are quiet after a sleep.
 void noise_pause(unsigned streak);

@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "harness/cpus.h"
 #include "harness/id_set.h"
 #include "harness/otlp_walk.h"
 
@@ -28,6 +29,7 @@ enum { PAGE_FD = 3 };
 // Shared between the two processes.
 struct receiver_page {
     receiver_options options;
+    cpu_set_t cpus; // where it may run
     uint32_t state; // below; written last
     uint32_t port;
     receiver_counts counts; // written by the receiver's one thread
@@ -53,7 +55,6 @@ typedef struct process {
     struct libdeflate_decompressor *decompressor;
     uint8_t *unpacked;
     size_t unpacked_room;
-    uint64_t cpu_before; // ns
     struct MHD_Response *empty;
 } process;
 
@@ -167,7 +168,7 @@ static enum MHD_Result answer(process *me, exchange *x, struct MHD_Connection *c
     enum MHD_Result result = MHD_queue_response(connection, status, me->empty);
     count(&counts->requests, counts->requests + 1);
     count(&counts->refused, counts->refused + (status != 200));
-    count(&counts->cpu_ns, clock_ns(CLOCK_THREAD_CPUTIME_ID) - me->cpu_before);
+    count(&counts->cpu_ns, clock_ns(CLOCK_THREAD_CPUTIME_ID));
     count(&counts->last_ns, clock_ns(CLOCK_MONOTONIC));
     return result;
 }
@@ -243,13 +244,10 @@ int receiver_main(void)
     }
     signal(SIGINT, SIG_IGN); // of the terminal: whoever started this one decides
     const receiver_options *options = &me.page->options;
-    // -1: everywhere, not where the one who started it is pinned.
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
-        if (options->cpu < 0 || cpu == options->cpu)
-            CPU_SET((size_t)cpu, &set);
-    sched_setaffinity(0, sizeof set, &set);
+    if (options->cpu >= 0)
+        pin_to(options->cpu);
+    else // not where the one who started it is pinned
+        sched_setaffinity(0, sizeof me.page->cpus, &me.page->cpus);
     int listener = listen_on_loopback(&me.page->port);
     bool fine = listener >= 0 && (options->mode == RECEIVER_SILENT || serve(&me, listener));
     __atomic_store_n(&me.page->state, fine ? LISTENING : FAILED, __ATOMIC_RELEASE);
@@ -310,6 +308,7 @@ bool receiver_start(receiver *out, const receiver_options *options, char *proble
         out->page = NULL;
     } else {
         out->page->options = *options;
+        out->page->cpus = *cpus_given();
         // Not below the numbers that it is to have: a descriptor moved onto itself would stay closed at exec.
         int high = fcntl(file, F_DUPFD_CLOEXEC, PAGE_FD + 1),
             input = fcntl(ends[0], F_DUPFD_CLOEXEC, PAGE_FD + 1);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "harness/session.h"
 
-#include <sched.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -47,14 +46,6 @@ const nsp_exporter exporter_nowhere = {
 };
 
 // ---- the session ----
-
-bool pin_to(int cpu)
-{
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET((size_t)cpu, &set);
-    return sched_setaffinity(0, sizeof set, &set) == 0;
-}
 
 void session_configure(const bench_setup *setup, nsp_config *out)
 {

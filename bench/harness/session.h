@@ -7,13 +7,11 @@
 #include <nanospan/config.h>
 #include <nanospan/exporter.h>
 
+#include "harness/cpus.h"
 #include "harness/setup.h"
 
 // Encodes as the exporter otlp does; a send says "exported" at once.
 extern const nsp_exporter exporter_nowhere;
-
-// Pins the calling thread.
-bool pin_to(int cpu);
 
 // Starts a session in this mode with sample rate 1 and attaches the calling thread. exporter NULL: exporter_nowhere.
 // Says in out what went wrong.

@@ -16,6 +16,19 @@ static int compare_u32(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+// The highest rank (the least value has 1) that the true median lies below with a chance of 2.5 % at most; 0: there is none.
+// The number of values below the true median is binomial with p = 1/2.
+static size_t rank_of_limit(size_t count)
+{
+    double n = (double)count, chance = 0;
+    for (size_t below = 0;; below++) {
+        double k = (double)below;
+        chance += exp(lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1) - n * log(2));
+        if (chance > 0.025)
+            return below;
+    }
+}
+
 estimate estimate_median(double *values, size_t count)
 {
     estimate out = {NAN, NAN, NAN};
@@ -23,12 +36,10 @@ estimate estimate_median(double *values, size_t count)
         return out;
     qsort(values, count, sizeof *values, compare_double);
     out.value = (values[(count - 1) / 2] + values[count / 2]) / 2;
-    // The number of values below the true median is binomial with p = 1/2. Below 6, no pair of ranks reaches 95 %.
-    if (count >= 6) {
-        double half = 1.96 * sqrt((double)count) / 2;
-        double low = floor((double)count / 2 - half), high = ceil((double)count / 2 + half);
-        out.low = values[low > 0 ? (size_t)low : 0];
-        out.high = values[high < (double)count ? (size_t)high : count - 1];
+    size_t rank = rank_of_limit(count);
+    if (rank != 0) {
+        out.low = values[rank - 1];
+        out.high = values[count - rank];
     }
     return out;
 }

@@ -9,7 +9,8 @@ typedef struct estimate {
     double value, low, high;
 } estimate;
 
-// The median and its 95 % confidence interval, from order statistics (no assumption about the distribution). Sorts.
+// The median and its 95 % confidence interval (at least that), from order statistics (no assumption about the
+// distribution). Sorts.
 // The interval is NAN where there are fewer than 6 values, and all is NAN where there are none.
 estimate estimate_median(double *values, size_t count);
 

@@ -44,12 +44,9 @@ static void go_elsewhere(void)
         pin_to(operation_other_cpu);
         return;
     }
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++)
-        CPU_SET(cpu, &set);
-    CPU_CLR((size_t)sched_getcpu(), &set); // it was started where the caller is pinned
-    sched_setaffinity(0, sizeof set, &set);
+    cpu_set_t set = *cpus_given();
+    CPU_CLR((size_t)sched_getcpu(), &set);  // it was started where the caller is pinned
+    sched_setaffinity(0, sizeof set, &set); // fails, and it stays, where there is no other
 }
 
 static void wait_for(sem_t *semaphore)

@@ -153,7 +153,7 @@ static void report(const char *name, size_t rounds, bench_result *out)
         if (points[p].ratio_name != NULL)
             result_add_estimate(out, points[p].ratio_name, estimate_median(ratio[p], rounds));
     if (looks != 0)
-        result_add_estimate(out, "distance_ns", estimate_median(distance, looks));
+        result_add(out, "distance_ns", estimate_median(distance, looks).value);
 }
 
 static void measure(size_t index, const bench_setup *setup, bench_result *out)

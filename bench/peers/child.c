@@ -4,8 +4,6 @@
 #include <dirent.h>
 #include <dlfcn.h>
 #include <fcntl.h>
-#include <ftw.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +17,8 @@
 
 #include <nanospan/stats.h>
 
-#include "harness/session.h"
+#include "harness/cpus.h"
+#include "harness/folder.h"
 #include "progress.h"
 
 enum { PATIENCE_S = 150 };
@@ -82,7 +81,7 @@ static bool load(const peer *which, peer_calls *out)
 
 // Variables that would configure a peer otherwise than its defaults, and what a run-time system would learn wrongly from
 // the CPU that it is started on.
-static void set_environment(void)
+static void set_environment(const bench_setup *setup)
 {
     extern char **environ;
     for (char **at = environ; *at != NULL;) {
@@ -94,9 +93,7 @@ static void set_environment(void)
         else
             at++;
     }
-    char cpus[16];
-    snprintf(cpus, sizeof cpus, "%ld", sysconf(_SC_NPROCESSORS_ONLN));
-    setenv("GOMAXPROCS", cpus, 1);
+    setenv("GOMAXPROCS", setup->collector_cpu >= 0 ? "2" : "1", 1);
 }
 
 // So that its threads, and the daemons that it starts, begin where they belong.
@@ -139,7 +136,7 @@ static void work(const peer *which, peer_job job, peer_page *page)
 {
     const bench_setup *setup = page->setup;
     peer_calls calls = {0};
-    set_environment();
+    set_environment(setup);
     take_cpus(page);
     if (which->calls != NULL) {
         calls = *which->calls;
@@ -187,33 +184,6 @@ static void become_child(const peer *which, peer_job job, const char *folder, pe
 
 // ---- the parent ----
 
-// A folder to run in, for what a peer writes. It goes with the process, however that ends.
-static bool folder_make(char *path, size_t size)
-{
-    const char *where = getenv("TMPDIR");
-    snprintf(path, size, "%s/nanospan-bench-XXXXXX", where != NULL && where[0] == '/' ? where : "/tmp");
-    return mkdtemp(path) != NULL;
-}
-
-static int remove_one(const char *path, const struct stat *unused, int kind, struct FTW *place)
-{
-    (void)unused, (void)kind, (void)place;
-    remove(path);
-    return 0;
-}
-
-static void folder_remove(const char *path)
-{
-    // A daemon that was killed with the peer may still write for a moment.
-    struct timespec pause = {.tv_nsec = 100 * 1000 * 1000};
-    for (int i = 0; i < 20; i++) {
-        nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-        if (access(path, F_OK) != 0)
-            return;
-        nanosleep(&pause, NULL);
-    }
-}
-
 static peer_page *page_get(void)
 {
     static peer_page *page;
@@ -249,8 +219,8 @@ const peer_page *peer_work(const peer *which, const peer_task *task, const bench
                            bench_result *out)
 {
     peer_page *page = page_get();
-    char folder[256];
-    if (page == NULL || !folder_make(folder, sizeof folder)) {
+    char folder[FOLDER_PATH]; // to run in; it goes with the process, however that ends
+    if (page == NULL || !folder_make(folder)) {
         result_fail(out, page == NULL ? "no memory" : "no temporary folder");
         return NULL;
     }
@@ -274,6 +244,8 @@ const peer_page *peer_work(const peer *which, const peer_task *task, const bench
     pin_to(setup->hot_cpu);
     folder_remove(folder);
     bool finished = __atomic_load_n(&page->finished, __ATOMIC_ACQUIRE);
+    if (finished && page->best.two_reads != 0)
+        noise_remember(page->best);
     if (!ended)
         result_fail(out, "did not finish within %d s", PATIENCE_S);
     else if (!finished)

@@ -111,7 +111,7 @@ static void report(const peer *which, saturation *runs, unsigned count, bench_re
     qsort(runs, count, sizeof *runs, by_rate);
     const saturation *middle = &runs[count / 2];
     double lost = middle->recorded - middle->received;
-    result_add(out, "recorded_millions", middle->recorded / 1e6);
+    result_add(out, "attempted_millions", middle->recorded / 1e6);
     result_add(out, "received_millions", middle->received / 1e6);
     result_add(out, "dropped_millions", lost / 1e6);
     result_add(out, "dropped", lost / middle->recorded);

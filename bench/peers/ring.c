@@ -216,6 +216,7 @@ static void measure(size_t index, const bench_setup *setup, bench_result *out)
     size_t valid = 0, tries = 0;
     unsigned streak = 0;
     while (valid < setup->rounds && tries < setup->tries && tries < TRIES_MAX) {
+        progress(out, (unsigned)valid, setup->rounds);
         noise_pause(streak++);
         wait_empty();
         ticks_spin(20000);
@@ -233,7 +234,6 @@ static void measure(size_t index, const bench_setup *setup, bench_result *out)
         ours[valid] = own / 2;
         other[valid] = theirs / 2;
         ratio[valid++] = own / theirs;
-        progress(out, (unsigned)valid, setup->rounds);
     }
     __atomic_store_n(&consumer.stop, true, __ATOMIC_RELAXED);
     pthread_join(thread, NULL);

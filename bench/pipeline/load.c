@@ -3,7 +3,6 @@
 
 #include <dirent.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,13 +42,6 @@ typedef struct recorder {
     pthread_t thread;
     load_outcome outcome;
 } recorder;
-
-static void go_anywhere(void)
-{
-    cpu_set_t all;
-    memset(&all, 0xff, sizeof all);
-    sched_setaffinity(0, sizeof all, &all);
-}
 
 static void burst(recorder *me, size_t count)
 {
@@ -100,7 +92,7 @@ static void *recorder_run(void *argument)
     if (me->options->cpu >= 0)
         pin_to(me->options->cpu);
     else
-        go_anywhere();
+        unpin();
     nsp_thread_attach(NULL);
     pthread_barrier_wait(me->start);
     uint64_t start = clock_ns(CLOCK_MONOTONIC), cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID);
@@ -153,9 +145,9 @@ bool load_run(const load_options *options, load_outcome *out, bench_result *resu
 
 bool pipeline_start(const bench_setup *setup, const pipeline_options *options, bench_result *out)
 {
-    // Threads of ours begin where the one that starts them is pinned.
+    // Threads of ours may go where the one that starts them may.
     if (!options->pinned)
-        go_anywhere();
+        unpin();
     nsp_config config;
     session_configure(setup, &config);
     if (!options->pinned)

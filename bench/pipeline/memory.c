@@ -107,16 +107,16 @@ static bool read_child(unsigned threads, reading *out)
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
-    bool fine = posix_spawn(&child, "/proc/self/exe", &actions, NULL, arguments, environ) == 0;
+    bool started = posix_spawn(&child, "/proc/self/exe", &actions, NULL, arguments, environ) == 0;
     posix_spawn_file_actions_destroy(&actions);
     close(ends[1]);
     FILE *from = fdopen(ends[0], "r");
-    fine = fine && from != NULL && fgets(line, sizeof line, from) != NULL &&
-           sscanf(line, "%ld %ld %ld %ld", &out->idle.resident, &out->idle.shared, &out->loaded.resident,
-                  &out->loaded.shared) == 4;
+    bool fine = from != NULL && fgets(line, sizeof line, from) != NULL &&
+                sscanf(line, "%ld %ld %ld %ld", &out->idle.resident, &out->idle.shared, &out->loaded.resident,
+                       &out->loaded.shared) == 4;
     if (from != NULL)
         fclose(from);
-    return fine && waitpid(child, &status, 0) == child && status == 0;
+    return started && waitpid(child, &status, 0) == child && status == 0 && fine;
 }
 
 static double bytes(long kilobytes)

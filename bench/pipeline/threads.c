@@ -3,7 +3,6 @@
 // How many spans a second go through a process, by the number of threads that record them: held back so that nothing is
 // lost, and at full speed, where rings run over and the loss is counted.
 #include <math.h>
-#include <unistd.h>
 
 #include <nanospan/nanospan.h>
 
@@ -95,19 +94,23 @@ static medians measure_runs(const bench_setup *setup, unsigned threads, load_pac
 
 static unsigned cores(void)
 {
-    long online = sysconf(_SC_NPROCESSORS_ONLN);
-    return online < 1 ? 1 : online > THREADS_MAX / 2 ? THREADS_MAX / 2 : (unsigned)online;
+    int count = CPU_COUNT(cpus_given());
+    return count < 1 ? 1 : count > THREADS_MAX / 2 ? THREADS_MAX / 2 : (unsigned)count;
 }
 
 static void measure_held(const bench_setup *setup, bench_result *out)
 {
     static const char x[] = "recording threads", y[] = "million spans/s";
-    unsigned most = 2 * cores(), step = most > 8 ? most / 8 : 1;
+    enum { STEPS = 8 }; // one of them is at the number of cores
+    unsigned most = 2 * cores(), before = 0;
     bench_series *held = result_add_series(out, "threads", "nothing lost", x, y);
     estimate one = {NAN, NAN, NAN}, each = one, twice = one;
-    for (unsigned threads = 1; threads <= most && setup->rounds != 0;
-         threads += threads < step ? step - 1 : step) {
-        progress(out, threads - 1, most);
+    for (unsigned step = 0; step <= STEPS && setup->rounds != 0; step++) {
+        unsigned threads = step == 0 ? 1 : most * step / STEPS;
+        if (threads <= before)
+            continue;
+        before = threads;
+        progress(out, step, STEPS);
         medians now = measure_runs(setup, threads, LOAD_HELD, false, out);
         series_add(held, threads, now.exported);
         out->rounds += now.runs;
@@ -115,7 +118,7 @@ static void measure_held(const bench_setup *setup, bench_result *out)
         each = threads == cores() ? now.exported : each;
         twice = threads == most ? now.exported : twice;
     }
-    progress(out, most, most);
+    progress(out, STEPS, STEPS);
     result_add_estimate(out, "threads1_spans_per_s_millions", one);
     result_add_estimate(out, "cores_spans_per_s_millions", each);
     result_add_estimate(out, "twice_cores_spans_per_s_millions", twice);

@@ -104,18 +104,33 @@ static void print_summary(FILE *out, const bench_changes *changes, unsigned unpa
     fprintf(out, "\n");
 }
 
-bool report_compare(FILE *out, bench_changes *changes, const char *path, const bench_machine *machine,
-                    const bench_results *results)
+// NULL after a message.
+static json_t *load_earlier(const char *path)
 {
     json_error_t error;
     json_t *root = json_load_file(path, 0, &error);
-    const json_t *list = json_object_get(root, "results");
-    if (!json_is_array(list)) {
-        fprintf(stderr, "nanospan-bench: %s is no earlier run's JSON: %s\n", path,
-                root == NULL ? error.text : "it has no results");
-        json_decref(root);
+    if (json_is_array(json_object_get(root, "results")))
+        return root;
+    fprintf(stderr, "nanospan-bench: %s is no earlier run's JSON: %s\n", path,
+            root == NULL ? error.text : "it has no results");
+    json_decref(root);
+    return NULL;
+}
+
+bool report_comparable(const char *path)
+{
+    json_t *root = load_earlier(path);
+    json_decref(root);
+    return root != NULL;
+}
+
+bool report_compare(FILE *out, bench_changes *changes, const char *path, const bench_machine *machine,
+                    const bench_results *results)
+{
+    json_t *root = load_earlier(path);
+    if (root == NULL)
         return false;
-    }
+    const json_t *list = json_object_get(root, "results");
     *changes = (bench_changes){.path = path};
     unsigned unpaired = 0;
     fprintf(out, "\ncompared with %s\n", path);

@@ -41,6 +41,9 @@ typedef struct bench_changes {
     size_t count;
 } bench_changes;
 
+// Is that the JSON of an earlier run? False after a message.
+bool report_comparable(const char *path);
+
 // Each figure of this run beside the one of an earlier run's JSON, printed and kept in changes. False after a message.
 bool report_compare(FILE *out, bench_changes *changes, const char *path, const bench_machine *machine,
                     const bench_results *results);

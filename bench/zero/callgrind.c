@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "harness/session.h"
+#include "harness/folder.h"
 #include "hot_path/operations.h"
 #include "zero/watch.h"
 
@@ -24,7 +24,7 @@ static bench_result outcome;                 // problem or skipped: of all of th
 
 static const char *const *arguments_of(const char *folder)
 {
-    static char out[80], self[512];
+    static char out[FOLDER_PATH + 32], self[512];
     static const char *const arguments[] = {"valgrind",
                                             "--tool=callgrind",
                                             "--quiet",
@@ -45,12 +45,14 @@ static const char *const *arguments_of(const char *folder)
 // False with a problem, or skipped, in outcome. The environment must not change what is counted.
 static bool run_valgrind(const char *folder)
 {
-    char calls[80], errors[80], path[512], home[80];
+    char calls[FOLDER_PATH + 16], errors[FOLDER_PATH + 16], path[512], home[FOLDER_PATH + 16],
+        temporary[FOLDER_PATH + 16];
     snprintf(calls, sizeof calls, "%s/calls", folder);
     snprintf(errors, sizeof errors, "%s/errors", folder);
     snprintf(home, sizeof home, "HOME=%s", folder);
+    snprintf(temporary, sizeof temporary, "TMPDIR=%s", folder);
     snprintf(path, sizeof path, "PATH=%s", getenv("PATH") != NULL ? getenv("PATH") : "/usr/bin:/bin");
-    char memory[] = "NSP_SHM_DIR=none", *environment[] = {path, home, memory, NULL};
+    char memory[] = "NSP_SHM_DIR=none", *environment[] = {path, home, temporary, memory, NULL};
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, calls, O_WRONLY | O_CREAT | O_TRUNC, 0600);
@@ -84,7 +86,7 @@ static bool run_valgrind(const char *folder)
 // The total of the numbered dump; 0 where there is none.
 static double read_dump(const char *folder, unsigned number)
 {
-    char path[80], line[512];
+    char path[FOLDER_PATH + 32], line[512];
     double total = 0;
     snprintf(path, sizeof path, "%s/counts.%u", folder, number);
     FILE *file = fopen(path, "re");
@@ -100,7 +102,7 @@ static double read_dump(const char *folder, unsigned number)
 // One line for each dump: NAME SPANS TIMES; two lines for each operation.
 static void read_counts(const char *folder, double *out)
 {
-    char path[80], name[64], before[64] = "";
+    char path[FOLDER_PATH + 16], name[64], before[64] = "";
     snprintf(path, sizeof path, "%s/calls", folder);
     FILE *file = fopen(path, "re");
     if (file == NULL)
@@ -118,32 +120,17 @@ static void read_counts(const char *folder, double *out)
     fclose(file);
 }
 
-static void remove_folder(const char *folder)
-{
-    static const char *const names[] = {"calls", "errors", "counts"};
-    char path[80];
-    for (int i = 0; i < 3; i++) {
-        snprintf(path, sizeof path, "%s/%s", folder, names[i]);
-        unlink(path);
-    }
-    for (unsigned number = 1; number <= 2 * OPERATIONS_MAX + 1; number++) {
-        snprintf(path, sizeof path, "%s/counts.%u", folder, number);
-        unlink(path);
-    }
-    rmdir(folder);
-}
-
 static void count_all(bench_result *in)
 {
     for (int run = 0; run < RUNS && outcome.problem[0] == '\0' && outcome.skipped[0] == '\0'; run++) {
-        char folder[] = "/tmp/nanospan-bench-XXXXXX";
-        if (mkdtemp(folder) == NULL) {
-            result_fail(&outcome, "no folder in /tmp: %s", strerror(errno));
+        char folder[FOLDER_PATH];
+        if (!folder_make(folder)) {
+            result_fail(&outcome, "no temporary folder: %s", strerror(errno));
             return;
         }
         if (run_valgrind(folder))
             read_counts(folder, counted[run]);
-        remove_folder(folder);
+        folder_remove(folder);
         progress(in, (unsigned)run + 1, RUNS);
     }
 }

@@ -62,12 +62,15 @@ static uint64_t deadline_in(uint64_t timeout_ns)
 
 // ---- start ----
 
+static void make_hooks(void);
+
 // With the mutex held.
 static nsp_status start(void)
 {
     nsp_status status = nsp__runtime_start(runtime);
     if (status != NSP_OK)
         return status;
+    make_hooks(); // before any thread may record, or fork
     stopping = false;
     __atomic_store_n(&current, RUNNING, __ATOMIC_RELEASE);
     // A1: releases all of the session to the threads' A2.

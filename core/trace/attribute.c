@@ -36,13 +36,24 @@ static uint16_t *counter_of(nsp__dropped *counts, dropped_kind what)
     return what == ATTRIBUTE ? &counts->attributes : what == EVENT ? &counts->events : &counts->links;
 }
 
+#define DROPS_TAG nsp__item_tag(0, NSP__ITEM_DROPS, 0, sizeof(nsp__dropped))
+
+// True if the record has its item of drops. One that a signal handler made while it interrupted an inline setter is lost, as
+// all that it sets then: the setter's own item lies there, or what came after it.
+static bool has_drops(const writer *to)
+{
+    uint32_t at = to->frame->drops_at;
+    return (to->record->flags & NSP__RECORD_DROPS) != 0 && at < to->cursor &&
+           *(const uint64_t *)(const void *)((const char *)to->record + at) == DROPS_TAG;
+}
+
 // Counts in an item of its own, made at the first drop; the frame's limit leaves room for that one.
 static void drop(writer *to, dropped_kind what, uint16_t count)
 {
-    if ((to->record->flags & NSP__RECORD_DROPS) == 0) {
+    if (!has_drops(to)) {
         to->frame->drops_at = (uint16_t)to->cursor;
         uint64_t *item = claim(to, sizeof(nsp__dropped));
-        item[0] = nsp__item_tag(0, NSP__ITEM_DROPS, 0, sizeof(nsp__dropped));
+        item[0] = DROPS_TAG;
         item[1] = 0;
         to->record->flags |= NSP__RECORD_DROPS;
     }

@@ -12,6 +12,10 @@
 
 enum { FRAME_HEADER = offsetof(nsp__frame, record), FRAME_SKEW = 256, RECORD_RESERVE = 32 };
 
+// The end of a record that may still be added to: behind it come the DROPS item and whatever an inline setter asks for at
+// most, and that sum must not run over the pen's low half.
+enum { RECORD_END_MAX = UINT16_MAX - NSP__ITEM_BYTES(sizeof(nsp__dropped)) - NSP__ITEM_BYTES(16) };
+
 static uint32_t frame_stride(uint32_t record_bytes)
 {
     uint32_t bytes = (FRAME_HEADER + record_bytes + NSP__FRAME_ALIGN - 1) & ~(NSP__FRAME_ALIGN - 1);
@@ -32,11 +36,12 @@ static uint16_t at_most(uint32_t limit, uint16_t most)
     return limit < most ? (uint16_t)limit : most;
 }
 
-// bytes: of the frame's record.
+// bytes: that the frame's record has room for. No record may be larger than what the rings are laid out for.
 static void frame_prepare(nsp__frame *frame, uint32_t bytes)
 {
     const nsp__trace *trace = &nsp__trace_state;
-    uint32_t items = (bytes - RECORD_RESERVE - (uint32_t)sizeof(nsp__record)) & ~15u;
+    uint32_t end = (bytes < trace->record_bytes ? bytes : trace->record_bytes) - RECORD_RESERVE;
+    uint32_t items = (at_most(end, RECORD_END_MAX) - (uint32_t)sizeof(nsp__record)) & ~15u;
     frame->limit = (uint16_t)(sizeof(nsp__record) + items);
     frame->fresh = NSP__PEN(trace->attributes, sizeof(nsp__record));
     frame->value_limit = at_most(trace->value_limit, UINT16_MAX);
