@@ -78,7 +78,7 @@ static bool put(world *me, uint64_t sequence, uint32_t size)
     for (uint32_t i = 1; i < size / 8 - 1; i++)
         sum += at[i] = at[0] * (i + 0x9e3779b97f4a7c15u);
     at[size / 8 - 1] = sum ^ at[0];
-    nsp__ring_publish(&me->ring, nsp__ring_tail(&me->ring) + size);
+    nsp__slot_publish(me->slot, nsp__ring_tail(&me->ring) + size);
     return true;
 }
 

@@ -38,7 +38,7 @@ static void run_ours(size_t count)
         uint64_t *to = nsp__ring_place(&ring, nsp__ring_tail(&ring));
         for (size_t word = 0; word < RECORD_BYTES / 8; word++)
             to[word] = record.words[word];
-        nsp__ring_publish(&ring, nsp__ring_tail(&ring) + RECORD_BYTES);
+        nsp__slot_publish(slot, nsp__ring_tail(&ring) + RECORD_BYTES);
     }
 }
 

@@ -42,7 +42,7 @@ static inline bool nsp__ring_look(nsp__ring *ring, uint64_t reached)
 }
 
 // True if size bytes fit behind the tail; looks at the consumer's position if need be.
-static inline bool nsp__ring_reserve(nsp__ring *ring, uint64_t tail, uint32_t size)
+static inline bool nsp__ring_reserve(nsp__ring *ring, uint64_t tail, uint64_t size)
 {
     return NSP__LIKELY(tail + size <= ring->limit) || nsp__ring_look(ring, tail + size);
 }
@@ -54,10 +54,10 @@ static inline uint64_t *nsp__ring_place(const nsp__ring *ring, uint64_t tail)
 }
 
 // Hands everything before this position to the drainer.
-static inline void nsp__ring_publish(nsp__ring *ring, uint64_t tail)
+static inline void nsp__slot_publish(nsp__slot *slot, uint64_t tail)
 {
     // R1: releases the record's bytes to the drainer's R2.
-    __atomic_store_n(&ring->slot->published, tail, __ATOMIC_RELEASE);
+    __atomic_store_n(&slot->published, tail, __ATOMIC_RELEASE);
 }
 
 // Bytes in use, as the producer knows it after a fresh look.

@@ -260,7 +260,7 @@ void nsp__attr_set_slow(nsp_span *span, nsp_name key, nsp_type type, const void 
 
 void nsp__attr_set_text(nsp_span *span, nsp_name key, const char *value, size_t length)
 {
-    if (length > 16 || !nsp__attr_set_short(span, key, value, length))
+    if (length > 16 || value == NULL || !nsp__attr_set_short(span, key, value, length))
         nsp__attr_set_slow(span, key, NSP_TYPE_STR, value, length);
 }
 

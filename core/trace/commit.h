@@ -140,7 +140,7 @@ static inline bool nsp__commit(nsp__producer *producer, nsp__slot *slot, nsp__fr
     uint64_t bytes = nsp__frame_bytes(frame);
     uint64_t tail = nsp__slot_tail(slot);
     uint64_t reached = tail + bytes;
-    if (NSP__UNLIKELY(reached > ring->limit) && !nsp__ring_look(ring, reached))
+    if (!nsp__ring_reserve(ring, tail, bytes))
         return false;
     // Which position the record will end at, before it is published: so a reader after a crash can tell a published
     // record's frame from one that was not.
@@ -166,8 +166,7 @@ static inline bool nsp__commit(nsp__producer *producer, nsp__slot *slot, nsp__fr
         PAIR(at) = *(const nsp__pair *)(const void *)(from + at);
     }
 #undef PAIR
-    // R1: releases the record's bytes to the drainer's R2.
-    __atomic_store_n(&slot->published, reached, __ATOMIC_RELEASE);
+    nsp__slot_publish(slot, reached);
     NSP__TESTPOINT("commit: published");
     return true;
 }

@@ -39,11 +39,10 @@ typedef struct nsp__producer {
     nsp__ring ring;
     nsp__slot *slot;
     const nsp__control *control;
-    uint64_t random;                            // state of the generator
-    uint64_t id_base, id_step;                  // of its span ids (nsp__attempt)
-    uint64_t watermark;                         // bytes in the ring above which new traces are refused
-    uint64_t headroom;                          // the ring's other bytes
-    uint32_t event_attributes, link_attributes; // limits
+    uint64_t random;           // state of the generator
+    uint64_t id_base, id_step; // of its span ids (nsp__attempt)
+    uint64_t watermark;        // bytes in the ring above which new traces are refused
+    uint64_t headroom;         // the ring's other bytes
     uint32_t parent_policy;
     nsp__entry busy; // what `top` points to while nanospan is at work
 

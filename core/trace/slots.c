@@ -73,8 +73,6 @@ static nsp__producer *producer_make(nsp__slot *slot)
     producer->watermark = slot->ring_bytes * nsp__trace_state.watermark_permille / 1000;
     producer->headroom = slot->ring_bytes - producer->watermark;
     producer->ring.limit = slot->ring_bytes;
-    producer->event_attributes = nsp__trace_state.event_attributes;
-    producer->link_attributes = nsp__trace_state.link_attributes;
     producer->busy.current = NSP__BUSY;
     for (uint32_t i = 0; i < slot->frame_count; i++)
         producer->stack[i + 1].frame = nsp__frame_at(slot, i);

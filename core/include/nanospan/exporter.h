@@ -96,7 +96,7 @@ NSP_INLINE bool nsp_item_next(nsp_item_cursor *cursor, nsp_item *item)
     item->type = (uint8_t)(tag >> 48);
     item->small = (uint8_t)(tag >> 56);
     item->payload = cursor->at + 8;
-    cursor->at += NSP__ITEM_BYTES(item->length);
+    cursor->at += (8u + item->length + 15u) & ~15u; // items are whole pairs of words
     return cursor->at <= cursor->end;
 }
 
