@@ -281,6 +281,7 @@ static void child_has_a_session_of_its_own(void **state)
     config.keep_sessions = 0;
     capture_start(&config);
     record("parent", 1);
+    capture_settle(); // no thread is in the allocator at the fork: the address sanitizer's would stay locked in the child
     assert_int_equal(child_run(child_with_session, directory, 60), 0);
     record("parent", 2);
     capture_settle();
@@ -360,8 +361,10 @@ static void forks_under_load(void **state)
                                         &recorded[i]),
                          0);
     for (int i = 0; i < FORKS; i++) {
-        // Most children only exit: what is tested are the handlers of fork. Each fifth one traces.
-        int status = i % 5 == 0 ? child_run(child_traces, NULL, 120) : child_run(child_execs, NULL, 120);
+        // Most children only exit: what is tested are the handlers of fork. Each fifth one traces; not with the address
+        // sanitizer of gcc 12, whose allocator stays locked in a child if another thread was in it at the fork.
+        int status = i % 5 == 0 && !TEST_UNDER_ASAN ? child_run(child_traces, NULL, 120)
+                                                    : child_run(child_execs, NULL, 120);
         assert_int_equal(status, 0);
     }
     __atomic_store_n(&stop, 1, __ATOMIC_RELEASE);
