@@ -21,63 +21,16 @@
 #include "support/capture.h"
 #include "support/child.h"
 #include "support/sanitizer.h"
+#include "zero/watch.h"
 
-// ---- allocations: this program's malloc counts, then goes on to the C library's ----
-
-static __thread bool armed; // this thread is being watched
-static __thread uint64_t allocations, log_lines;
-
-#if !TEST_UNDER_ASAN && !TEST_UNDER_TSAN
-void *__libc_malloc(size_t);
-void *__libc_calloc(size_t, size_t);
-void *__libc_realloc(void *, size_t);
-void *__libc_memalign(size_t, size_t);
-void __libc_free(void *);
-
-void *malloc(size_t size)
-{
-    allocations += armed;
-    return __libc_malloc(size);
-}
-
-void *calloc(size_t count, size_t size)
-{
-    allocations += armed;
-    return __libc_calloc(count, size);
-}
-
-void *realloc(void *old, size_t size)
-{
-    allocations += armed;
-    return __libc_realloc(old, size);
-}
-
-void *aligned_alloc(size_t alignment, size_t size)
-{
-    allocations += armed;
-    return __libc_memalign(alignment, size);
-}
-
-int posix_memalign(void **out, size_t alignment, size_t size)
-{
-    allocations += armed;
-    *out = __libc_memalign(alignment, size);
-    return *out != NULL ? 0 : 12;
-}
-
-void free(void *pointer)
-{
-    allocations += armed;
-    __libc_free(pointer);
-}
-#endif
+static __thread uint64_t log_lines; // while this thread is being watched
 
 static void count_line(void *context, nsp_log_level level, const char *line)
 {
     (void)context;
     (void)level;
     (void)line;
-    log_lines += armed;
+    log_lines += watch_armed;
 }
 
 // ---- the spans ----
@@ -186,13 +139,13 @@ static void run(void (*body)(void), int times)
 static void watch_resources(void (*body)(void), int times)
 {
     struct rusage before, after;
-    allocations = log_lines = 0;
+    watch_allocations = log_lines = 0;
     getrusage(RUSAGE_THREAD, &before);
-    armed = true;
+    watch_armed = true;
     run(body, times);
-    armed = false;
+    watch_armed = false;
     getrusage(RUSAGE_THREAD, &after);
-    found->allocations = allocations;
+    found->allocations = watch_allocations;
     found->lines = log_lines;
     found->faults = after.ru_minflt - before.ru_minflt + after.ru_majflt - before.ru_majflt;
     found->waits = after.ru_nvcsw - before.ru_nvcsw;

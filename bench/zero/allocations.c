@@ -13,10 +13,12 @@ __thread uint64_t watch_allocations;
 #define MISSING "an instrumented build has an allocator of its own"
 #elif !defined(__GLIBC__)
 #define MISSING "needs the allocator of glibc"
-#elif !defined(__x86_64__)
-#define MISSING "knows the system calls of x86-64 only"
 #else
+#if defined(__x86_64__)
 #define MISSING NULL
+#else
+#define MISSING "knows the system calls of x86-64 only"
+#endif
 
 void *__libc_malloc(size_t);
 void *__libc_calloc(size_t, size_t);
