@@ -25,6 +25,17 @@ typedef struct bench_group {
     void (*measure)(size_t index, const bench_setup *setup, bench_result *out);
 } bench_group;
 
+// The describe of a group whose benchmarks stand in a table: an array of structs that have a name and a what.
+#define BENCH_DESCRIBE(table, size)                                                                          \
+    static bool describe(size_t index, bench_result *out)                                                    \
+    {                                                                                                        \
+        if (index >= (size))                                                                                 \
+            return false;                                                                                    \
+        out->name = (table)[index].name;                                                                     \
+        out->what = (table)[index].what;                                                                     \
+        return true;                                                                                         \
+    }
+
 extern const bench_group group_hot_path;         // hot_path/means.c
 extern const bench_group group_tails;            // hot_path/tails.c
 extern const bench_group group_cold;             // hot_path/cold.c

@@ -134,14 +134,7 @@ static void measure(size_t index, const bench_setup *setup, bench_result *out)
     operation_end(operation, out);
 }
 
-static bool describe(size_t index, bench_result *out)
-{
-    if (index >= operation_count)
-        return false;
-    out->name = operations[index].name;
-    out->what = operations[index].what;
-    return true;
-}
+BENCH_DESCRIBE(operations, operation_count)
 
 const bench_group group_hot_path = {
     .name = "hot path",

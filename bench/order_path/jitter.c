@@ -213,14 +213,7 @@ static void measure(size_t index, const bench_setup *setup, bench_result *out)
         receiver_stop(&backend);
 }
 
-static bool describe(size_t index, bench_result *out)
-{
-    if (index >= SUBJECTS)
-        return false;
-    out->name = subjects[index].name;
-    out->what = subjects[index].what;
-    return true;
-}
+BENCH_DESCRIBE(subjects, SUBJECTS)
 
 const bench_group group_jitter = {
     .name = "jitter",

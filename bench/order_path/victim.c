@@ -133,14 +133,7 @@ static void measure(size_t index, const bench_setup *setup, bench_result *out)
     one->close();
 }
 
-static bool describe(size_t index, bench_result *out)
-{
-    if (index >= VICTIMS)
-        return false;
-    out->name = victims[index].name;
-    out->what = victims[index].what;
-    return true;
-}
+BENCH_DESCRIBE(victims, VICTIMS)
 
 const bench_group group_victim = {
     .name = "victim",

@@ -246,14 +246,7 @@ static void measure(size_t index, const bench_setup *setup, bench_result *out)
     result_add_estimate(out, subjects[index].other_ns, estimate_median(other, valid));
 }
 
-static bool describe(size_t index, bench_result *out)
-{
-    if (index >= sizeof subjects / sizeof subjects[0])
-        return false;
-    out->name = subjects[index].name;
-    out->what = subjects[index].what;
-    return true;
-}
+BENCH_DESCRIBE(subjects, sizeof subjects / sizeof subjects[0])
 
 const bench_group group_ring = {
     .name = "ring",

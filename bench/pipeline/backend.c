@@ -149,14 +149,7 @@ static void measure(size_t index, const bench_setup *setup, bench_result *out)
         result_add_estimate(out, "full_ns", bursts_cost(&full, out).ns);
 }
 
-static bool describe(size_t index, bench_result *out)
-{
-    if (index >= BACKENDS)
-        return false;
-    out->name = backends[index].name;
-    out->what = backends[index].what;
-    return true;
-}
+BENCH_DESCRIBE(backends, BACKENDS)
 
 const bench_group group_backend = {
     .name = "backend",

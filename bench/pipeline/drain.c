@@ -261,14 +261,7 @@ static void measure(size_t index, const bench_setup *setup, bench_result *out)
     subjects[index].measure(operation_find(subjects[index].operation), setup, out);
 }
 
-static bool describe(size_t index, bench_result *out)
-{
-    if (index >= sizeof subjects / sizeof subjects[0])
-        return false;
-    out->name = subjects[index].name;
-    out->what = subjects[index].what;
-    return true;
-}
+BENCH_DESCRIBE(subjects, sizeof subjects / sizeof subjects[0])
 
 const bench_group group_pipeline = {
     .name = "pipeline",
