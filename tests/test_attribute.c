@@ -72,6 +72,8 @@ static void every_type_arrives_as_it_was_set(void **state)
     nsp_span_set_str(span, NSP_KEY("str.null"), NULL);
     nsp_span_set_strn(span, NSP_KEY("strn"), "text and more", 4);
     nsp_span_set_strn(span, NSP_KEY("strn.null"), NULL, 0);
+    volatile size_t five = 5; // not known where it is compiled: the library's own way
+    nsp_span_set_strn(span, NSP_KEY("strn.null.five"), NULL, five);
     nsp_span_set_i64(span, NSP_KEY("i64"), INT64_MIN);
     nsp_span_set_f64(span, NSP_KEY("f64"), 0.1);
     nsp_span_set_f64(span, NSP_KEY("f64.inf"), (double)INFINITY);
@@ -103,6 +105,7 @@ static void every_type_arrives_as_it_was_set(void **state)
         {"str.null", NSP_TYPE_STR, "", 0},
         {"strn", NSP_TYPE_STR, "text", 4},
         {"strn.null", NSP_TYPE_STR, "", 0},
+        {"strn.null.five", NSP_TYPE_STR, "", 0},
         {"i64", NSP_TYPE_I64, "-9223372036854775808", 1},
         {"f64", NSP_TYPE_F64, "0.10000000000000001", 1},
         {"f64.inf", NSP_TYPE_F64, "inf", 1},

@@ -23,10 +23,6 @@ enum { UUID_SIZE = 37, OWN_ATTRIBUTES = 12 };
 static const char host_arch[] = "amd64";
 #elif defined(__aarch64__)
 static const char host_arch[] = "arm64";
-#elif defined(__i386__)
-static const char host_arch[] = "x86";
-#elif defined(__arm__)
-static const char host_arch[] = "arm32";
 #elif defined(__powerpc64__)
 static const char host_arch[] = "ppc64";
 #elif defined(__s390x__)

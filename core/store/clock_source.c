@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
-#if defined(__x86_64__) || defined(__i386__)
+#if defined(__x86_64__)
 #include <cpuid.h>
 #endif
 
@@ -58,7 +58,7 @@ uint64_t nsp__clock_fallback(void)
     return nsp__clock_source_get()->monotonic();
 }
 
-#if defined(__x86_64__) || defined(__i386__)
+#if defined(__x86_64__)
 
 static bool processor_promises_invariance(void)
 {
@@ -117,7 +117,7 @@ static bool counter_is_trustworthy(void)
 
 void nsp__clock_select(nsp_clock_mode mode)
 {
-#if defined(__x86_64__) || defined(__i386__) || defined(__aarch64__)
+#if defined(__x86_64__) || defined(__aarch64__)
     const bool has_counter = true;
 #else
     const bool has_counter = false;

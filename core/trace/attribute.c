@@ -264,11 +264,6 @@ void nsp__attr_set_text(nsp_span *span, nsp_name key, const char *value, size_t 
         nsp__attr_set_slow(span, key, NSP_TYPE_STR, value, length);
 }
 
-void nsp__attr_set_array(nsp_span *span, nsp_name key, nsp_type type, const void *values, size_t count)
-{
-    nsp__attr_set_slow(span, key, type, values, count);
-}
-
 // ---- events and links ----
 
 // Puts the attributes of an event or link behind it; returns how many were dropped.

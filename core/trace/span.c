@@ -45,7 +45,7 @@ nsp_span *nsp__begin_child(nsp__thread *thread, nsp_name name, nsp_ticks start)
 {
     nsp__producer *producer = (nsp__producer *)thread;
     if (start == 0) {
-        if (NSP__UNLIKELY(!producer->hot.counts))
+        if (NSP__UNLIKELY(!producer->hot.reads_counter))
             return begin_child_by_clock(thread, name);
         start = nsp__counter_read();
     }
@@ -112,7 +112,7 @@ nsp_span *nsp__begin_root(nsp__thread *thread, nsp_name name, nsp_ticks start, u
     if (under_pressure(producer, slot))
         return refuse_root(producer, name_class);
     if (start == 0) {
-        if (NSP__UNLIKELY(!producer->hot.counts))
+        if (NSP__UNLIKELY(!producer->hot.reads_counter))
             return begin_root_by_clock(thread, name, name_class);
         start = nsp__counter_read();
     }
@@ -183,7 +183,7 @@ void nsp__end(nsp_span *span, nsp_ticks end)
     // Of a thread that is not attached this is no producer, and nothing but its stack is looked at.
     nsp__producer *producer = (nsp__producer *)nsp__thread_v1;
     if (end == 0) {
-        if (NSP__UNLIKELY(!producer->hot.counts)) {
+        if (NSP__UNLIKELY(!producer->hot.reads_counter)) {
             end_by_clock(span);
             return;
         }
@@ -239,7 +239,7 @@ nsp_span *nsp__next(nsp_span *span, nsp_name name, nsp_ticks at)
     const uint8_t always = NSP__RECORD_KEPT; // but in a session that has ended, whose pages are zero
     nsp__producer *producer = (nsp__producer *)nsp__thread_v1; // as in nsp__end
     if (at == 0) {
-        if (NSP__UNLIKELY(!producer->hot.counts))
+        if (NSP__UNLIKELY(!producer->hot.reads_counter))
             return next_by_clock(span, name);
         at = nsp__counter_read();
     }

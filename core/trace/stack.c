@@ -8,8 +8,7 @@
 // "recording" as before, so a reader after a crash still takes the span for open.
 #define TAG_ENDING NSP__FRAME_ALIGN
 
-// For a thread without a slot to count in.
-static void count_unattached(size_t counter)
+void nsp__count_unattached(size_t counter)
 {
     nsp__control *control = __atomic_load_n(&nsp__trace_state.control, __ATOMIC_ACQUIRE);
     if (control != NULL)
@@ -29,7 +28,7 @@ void nsp__misused(void)
     if (producer != NULL && !session_over(producer))
         nsp__count_nested(&producer->slot->counters.misused);
     else
-        count_unattached(offsetof(nsp__control, unattached_misused));
+        nsp__count_unattached(offsetof(nsp__control, unattached_misused));
 }
 
 static bool busy(const nsp__producer *producer)
@@ -126,7 +125,7 @@ static void end_detached(nsp__producer *producer, nsp_span *span, nsp_ticks end)
     if (producer == NULL) {
         nsp__frame_close(frame);
         if (recording)
-            count_unattached(offsetof(nsp__control, unattached_dropped));
+            nsp__count_unattached(offsetof(nsp__control, unattached_dropped));
         release_unattached(frame);
         return;
     }

@@ -13,6 +13,9 @@ void nsp__end_elsewhere(nsp_span *span, nsp_ticks end);
 // span, or misuse.
 nsp_span *nsp__next_elsewhere(nsp_span *span, nsp_name name, nsp_ticks at);
 
+// Counts for a thread without a slot to count in: at this offset in nsp__control. Nothing happens without a session.
+void nsp__count_unattached(size_t counter);
+
 // Counts one misuse, for the calling thread if it is attached.
 void nsp__misused(void);
 

@@ -13,6 +13,7 @@
 #include "trace/producer.h"
 #include "trace/sampler.h"
 #include "trace/slots.h"
+#include "trace/stack.h"
 
 static nsp__entry nobody_stack = {NSP__OFF, NULL};
 nsp__thread nsp__nobody = {.top = &nobody_stack};
@@ -57,7 +58,7 @@ static nsp__producer *attach(const nsp_thread_options *options, nsp_status *stat
     producer->random = nsp__random_seed();
     producer->id_base = nsp__random_next(&producer->random) | 1;
     producer->id_step = (nsp__random_next(&producer->random) | 1) << 1;
-    producer->hot.counts = nsp__clock_is_counter;
+    producer->hot.reads_counter = nsp__clock_is_counter;
     // Should the session end now, its generation is 0: the first root must not take that for the one that it has.
     producer->hot.generation = NSP__GENERATION_NONE;
     // A value other than NULL is what makes the destructor run.
@@ -112,7 +113,7 @@ nsp__producer *nsp__producer_attach(const nsp_thread_options *options, nsp_statu
     int error = errno; // a span call must leave errno alone
     local.attaching = true;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    // Either the shutdown sees this thread attaching and waits for it (attach_wait), or this thread sees that tracing
+    // Either the shutdown sees this thread attaching and waits for it (nsp__trace_quiesce), or this thread sees that tracing
     // ends: both sides write, then read, in one order for all.
     __atomic_fetch_add(&nsp__trace_state.attaching, 1, __ATOMIC_SEQ_CST);
     nsp__producer *producer = NULL;
@@ -130,13 +131,6 @@ nsp__producer *nsp__producer_attach(const nsp_thread_options *options, nsp_statu
     return producer;
 }
 
-static void count_unattached(void)
-{
-    nsp__control *control = __atomic_load_n(&nsp__trace_state.control, __ATOMIC_ACQUIRE);
-    if (control != NULL)
-        __atomic_fetch_add(&control->unattached_attempted, 1, __ATOMIC_RELAXED);
-}
-
 nsp_span *nsp__begin_unattached(nsp_name name, nsp_ticks start)
 {
     nsp_status status;
@@ -144,7 +138,7 @@ nsp_span *nsp__begin_unattached(nsp_name name, nsp_ticks start)
     if (producer != NULL)
         return nsp_span_begin_at(name, start);
     if (status != NSP_ERR_NOT_INITIALISED)
-        count_unattached();
+        nsp__count_unattached(offsetof(nsp__control, unattached_attempted));
     return NULL;
 }
 

@@ -160,7 +160,8 @@ typedef struct nsp_exporter {
     void (*close)(void *state, nsp_batch *batch);
 
     // Sends a closed batch (bytes head to length of data; unchanged afterwards). Returns by deadline_ns
-    // (CLOCK_MONOTONIC), or soon after *cancel becomes non-zero.
+    // (CLOCK_MONOTONIC), or soon after *cancel becomes non-zero: nsp_shutdown leaves a sender behind that does neither, and
+    // its batch's bytes turn to zero.
     nsp_send_result (*send)(void *state, const nsp_batch *batch, uint64_t deadline_ns,
                             nsp_send_report *report);
 } nsp_exporter;

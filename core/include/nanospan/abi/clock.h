@@ -20,7 +20,7 @@ NSP_API uint64_t nsp__clock_fallback(void);
 
 static inline __attribute__((unused, always_inline)) uint64_t nsp__counter_read(void)
 {
-#if defined(__x86_64__) || defined(__i386__)
+#if defined(__x86_64__)
     return __builtin_ia32_rdtsc();
 #elif defined(__aarch64__)
     uint64_t value;

@@ -8,6 +8,11 @@
 #ifndef NANOSPAN_ABI_LAYOUT_H
 #define NANOSPAN_ABI_LAYOUT_H
 
+// Tags are halves of addresses, items are read as the words that they were written as, and a pen's low half is the first.
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__ || UINTPTR_MAX != UINT64_MAX
+#error "nanospan is for little-endian processors of 64 bits"
+#endif
+
 // A span's handle is the address of its frame (256-byte aligned) plus eight low bits: bit 0 says "recording", the
 // other seven are taken from the span's id, which lets a second end of the same span be told from the end of a new one. So one
 // test of bit 0 tells what setters have to do; NULL and the sentinels below have it clear.
@@ -30,9 +35,8 @@
 typedef struct nsp__record {
     uint32_t bytes; // whole record, a multiple of 8; in a ring (of an open span, nsp__frame_bytes)
     nsp_name name;
-    uint64_t start,
-        end; // ticks; end in a ring, and there not before start only as far as users supply ticks that make sense
-    uint8_t flags; // NSP__RECORD_...
+    uint64_t start, end; // ticks; end in a ring only, and before start where a user supplied such ticks
+    uint8_t flags;       // NSP__RECORD_...
     uint8_t kind;
     uint8_t status;
     uint8_t reserved;
@@ -124,7 +128,7 @@ typedef struct nsp__thread {
     nsp__skips *skips;
     uint32_t generation;  // the one that classes and skips belong to
     uint32_t muted_class; // class of the unsampled root; its context is not drawn yet
-    bool counts;          // the clock is a counter that may be read here
+    bool reads_counter;   // the clock is a counter that may be read here
 } nsp__thread;
 
 NSP_BEGIN_DECLS

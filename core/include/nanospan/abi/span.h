@@ -23,10 +23,9 @@ NSP_API nsp_span *nsp__next(nsp_span *span, nsp_name name, nsp_ticks at);
 NSP_API nsp_span *nsp__next_inert(nsp_span *span, nsp_name name, nsp_ticks at);
 NSP_API void nsp__attr_dropped(nsp_span *span);
 NSP_API void nsp__attr_set_text(nsp_span *span, nsp_name key, const char *value, size_t length);
+// length: bytes of a text or byte value, elements of an array.
 NSP_API void nsp__attr_set_slow(nsp_span *span, nsp_name key, nsp_type type, const void *value,
                                 size_t length);
-NSP_API void nsp__attr_set_array(nsp_span *span, nsp_name key, nsp_type type, const void *values,
-                                 size_t count);
 NSP_API void nsp__event_add(nsp_span *span, nsp_name name, nsp_ticks at, const nsp_attr *attributes,
                             size_t count);
 NSP_API void nsp__link_add(nsp_span *span, const nsp_context *context, const nsp_attr *attributes,
@@ -299,25 +298,25 @@ NSP_INLINE void nsp_span_set_bytes(nsp_span *span, nsp_name key, const void *val
 NSP_INLINE void nsp_span_set_strs(nsp_span *span, nsp_name key, const char *const *values, size_t count)
 {
     if ((uintptr_t)span & NSP__RECORDING)
-        nsp__attr_set_array(span, key, NSP_TYPE_STRS, values, count);
+        nsp__attr_set_slow(span, key, NSP_TYPE_STRS, values, count);
 }
 
 NSP_INLINE void nsp_span_set_i64s(nsp_span *span, nsp_name key, const int64_t *values, size_t count)
 {
     if ((uintptr_t)span & NSP__RECORDING)
-        nsp__attr_set_array(span, key, NSP_TYPE_I64S, values, count);
+        nsp__attr_set_slow(span, key, NSP_TYPE_I64S, values, count);
 }
 
 NSP_INLINE void nsp_span_set_f64s(nsp_span *span, nsp_name key, const double *values, size_t count)
 {
     if ((uintptr_t)span & NSP__RECORDING)
-        nsp__attr_set_array(span, key, NSP_TYPE_F64S, values, count);
+        nsp__attr_set_slow(span, key, NSP_TYPE_F64S, values, count);
 }
 
 NSP_INLINE void nsp_span_set_bools(nsp_span *span, nsp_name key, const bool *values, size_t count)
 {
     if ((uintptr_t)span & NSP__RECORDING)
-        nsp__attr_set_array(span, key, NSP_TYPE_BOOLS, values, count);
+        nsp__attr_set_slow(span, key, NSP_TYPE_BOOLS, values, count);
 }
 
 NSP_INLINE void nsp_span_add_event_with(nsp_span *span, nsp_name name, nsp_ticks at,
