@@ -62,7 +62,7 @@ typedef struct nsp__control {
     uint32_t detached_stride;
     uint32_t batch_count;
     uint64_t batch_bytes;
-    uint32_t detached_taken; // of the pool, from the front, by threads' free lists
+    uint32_t detached_left; // places of the pool that were never used, at its end; beyond its count: none
     uint32_t resource_bytes;
 
     // What happened without a slot to count it in.

@@ -61,11 +61,12 @@ static nsp__detached_node *take_own(nsp__producer *producer)
 static nsp__detached_node *take_new(nsp__producer *producer)
 {
     const nsp__detached_pool *pool = &producer->pool;
-    // One addition, whatever the other threads do. Looked at first, so that an empty pool is not counted on for ever.
-    if (__atomic_load_n(pool->taken, __ATOMIC_RELAXED) >= pool->count)
+    // One subtraction, whatever the other threads do. Looked at first, so that an empty pool is not counted on for ever. What is
+    // left is counted, not what was taken: a session that has ended, whose pages are zero, has none to give.
+    if (__atomic_load_n(pool->left, __ATOMIC_RELAXED) - 1 >= pool->count)
         return NULL;
-    uint32_t taken = __atomic_fetch_add(pool->taken, 1, __ATOMIC_RELAXED);
-    return taken < pool->count ? &pool->nodes[taken] : NULL;
+    uint32_t left = __atomic_fetch_sub(pool->left, 1, __ATOMIC_RELAXED);
+    return left - 1 < pool->count ? &pool->nodes[pool->count - left] : NULL;
 }
 
 static struct cds_wfs_node *chain_of(nsp__producer *victim)
@@ -108,7 +109,8 @@ nsp__frame *nsp__detached_take(nsp__producer *producer)
     if (node == NULL)
         return NULL;
     node->owner = producer;
-    return nsp__detached_frame(&producer->pool, node->index);
+    // By its place in the pool: what is written in it may be zero by now.
+    return nsp__detached_frame(&producer->pool, (uint32_t)(node - producer->pool.nodes));
 }
 
 // Of the pool that the ending thread works on, and by the frame's address: what the pages of a session that has ended

@@ -17,7 +17,6 @@
 // began the last span in it, and comes home over that thread's wait-free stack when the span ends.
 typedef struct nsp__detached_node {
     struct cds_wfs_node link;
-    uint32_t index;
     struct nsp__producer *owner;
 } nsp__detached_node;
 
@@ -29,7 +28,7 @@ typedef struct nsp__detached_pool {
     nsp__detached_node *nodes;
     uint32_t count;
     uint32_t stride; // bytes from frame to frame
-    uint32_t *taken; // how many were ever taken, from the front
+    uint32_t *left;  // places that were never taken, at the end; beyond count: none
 } nsp__detached_pool;
 
 // Process-local state of one thread slot. Written by the thread only, except `home` and `spares`. Lives as long as the process;

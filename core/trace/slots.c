@@ -219,9 +219,9 @@ void nsp__trace_begin(nsp__session *session, const nsp_config *config)
         .nodes = nodes,
         .count = nodes != NULL ? session->control->detached_count : 0,
         .stride = session->control->detached_stride,
-        .taken = &session->control->detached_taken,
+        .left = &session->control->detached_left,
     };
-    session->control->detached_count = trace->pool.count;
+    session->control->detached_count = session->control->detached_left = trace->pool.count;
     trace->watermark_permille = (uint64_t)(config->watermark * 1000);
     trace->ring_bytes = round_power(config->ring_bytes);
     trace->record_bytes = config->record_bytes;
@@ -238,7 +238,6 @@ void nsp__trace_begin(nsp__session *session, const nsp_config *config)
         nsp__frame *frame = nsp__detached_frame(&trace->pool, i);
         frame_prepare(frame, trace->pool.stride - NSP__FRAME_ALIGN - FRAME_HEADER);
         frame->detached = 1;
-        nodes[i].index = i;
     }
 }
 
