@@ -14,13 +14,17 @@ pkg_check_modules(DEFLATE REQUIRED IMPORTED_TARGET libdeflate)
 set(nsp_dependencies PkgConfig::URCU_QSBR PkgConfig::URCU_CDS PkgConfig::CK PkgConfig::PROTOBUF_C PkgConfig::CURL
     PkgConfig::DEFLATE Threads::Threads m)
 
-if(NSP_BUILD_TOOLS OR NSP_BUILD_TESTS OR NSP_BUILD_BENCH)
+if(NSP_BUILD_TOOLS OR NSP_BUILD_EXAMPLES OR NSP_BUILD_TESTS OR NSP_BUILD_BENCH)
     pkg_check_modules(MICROHTTPD REQUIRED IMPORTED_TARGET libmicrohttpd)
     pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
+endif()
+if(NSP_BUILD_EXAMPLES)
+    pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3)
 endif()
 if(NSP_BUILD_TESTS)
     pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
     pkg_check_modules(SECCOMP REQUIRED IMPORTED_TARGET libseccomp)
+    pkg_check_modules(NGHTTP2 REQUIRED IMPORTED_TARGET libnghttp2)
 endif()
 
 find_program(PROTOC_C protoc-c)

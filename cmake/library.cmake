@@ -2,7 +2,8 @@
 #
 # The library: core and exporters, compiled once for the shared and the static form, and once more for the tests.
 
-file(GLOB core_sources CONFIGURE_DEPENDS core/base/*.c core/store/*.c core/trace/*.c core/drain/*.c core/lifecycle/*.c)
+file(GLOB core_sources CONFIGURE_DEPENDS core/base/*.c core/store/*.c
+    core/propagation/*.c core/trace/*.c core/drain/*.c core/lifecycle/*.c)
 # Records are copied word by word: a load that spans two of the stores that wrote it would have to wait for both.
 set_source_files_properties(core/trace/span.c core/trace/stack.c PROPERTIES COMPILE_OPTIONS -fno-tree-slp-vectorize)
 file(GLOB_RECURSE exporter_sources CONFIGURE_DEPENDS exporters/*.c)

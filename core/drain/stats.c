@@ -12,19 +12,23 @@ static uint64_t get(const uint64_t *counter)
     return __atomic_load_n(counter, __ATOMIC_ACQUIRE);
 }
 
-// A frame is closed a moment after its record was published, and by then the record may be drained and even exported:
-// such a span is not open any more.
-static bool open_recording(const nsp__frame *frame)
+static const nsp__slot *slot_at(void *nobody, uint32_t index)
+{
+    (void)nobody;
+    const nsp__producer *producer = index < NSP__THREADS_MAX ? nsp__producer_at(index) : NULL;
+    return producer != NULL ? producer->slot : NULL;
+}
+
+bool nsp__stats_open(const nsp__frame *frame, nsp__slot_finder find, void *argument)
 {
     if ((__atomic_load_n(&frame->tag, __ATOMIC_ACQUIRE) & NSP__RECORDING) == 0)
         return false;
-    const nsp__producer *producer = nsp__producer_at(__atomic_load_n(&frame->ring, __ATOMIC_RELAXED));
+    const nsp__slot *slot = find(argument, __atomic_load_n(&frame->ring, __ATOMIC_RELAXED));
     uint64_t position = __atomic_load_n(&frame->position, __ATOMIC_ACQUIRE);
-    return position == 0 || producer == NULL || position > get(&producer->slot->published);
+    return position == 0 || slot == NULL || position > get(&slot->published);
 }
 
-// What the receivers' side has settled, read first.
-static uint64_t settled(nsp_stats *out, const nsp__books *books)
+uint64_t nsp__stats_settled(nsp_stats *out, const nsp__books *books)
 {
     out->exported = get(&books->exported);
     out->rejected = get(&books->rejected);
@@ -40,8 +44,7 @@ static uint64_t settled(nsp_stats *out, const nsp__books *books)
            out->dropped_invalid;
 }
 
-// How spans end without being committed. Read before the open ones, so that no span counts as both.
-static void add_ended(nsp_stats *out, const nsp__slot_counters *counters)
+void nsp__stats_add_ended(nsp_stats *out, const nsp__slot_counters *counters)
 {
     out->dropped_ring_full += get(&counters->dropped_ring_full);
     out->dropped_in_signal += get(&counters->dropped_end_in_signal);
@@ -61,11 +64,9 @@ static uint64_t roots_unsampled(const nsp__slot *slot)
     return roots <= INT64_MAX ? roots : 0;
 }
 
-static void add_slot(nsp_stats *out, nsp__slot *slot, const nsp__slot_place *place)
+void nsp__stats_add_slot(nsp_stats *out, const nsp__slot *slot)
 {
     const nsp__slot_counters *counters = &slot->counters;
-    for (uint32_t depth = 0; depth < slot->frame_count; depth++)
-        out->open += open_recording(nsp__frame_at(slot, depth));
     out->dropped_too_deep += get(&counters->dropped_too_deep);
     out->dropped_detached_full += get(&counters->dropped_detached_full);
     uint64_t begun_in_signal = get(&counters->dropped_in_signal);
@@ -75,9 +76,32 @@ static void add_slot(nsp_stats *out, nsp__slot *slot, const nsp__slot_place *pla
     out->misused += get(&counters->misused);
     out->roots_refused += get(&counters->roots_refused);
     out->roots_unsampled += roots_unsampled(slot);
-    uint32_t state = __atomic_load_n(&slot->state, __ATOMIC_RELAXED);
-    out->threads += state == NSP__SLOT_ACTIVE;
-    out->threads_private += state == NSP__SLOT_ACTIVE && place->is_private;
+    out->threads += __atomic_load_n(&slot->state, __ATOMIC_RELAXED) == NSP__SLOT_ACTIVE;
+}
+
+void nsp__stats_add_unattached(nsp_stats *out, const nsp__control *control)
+{
+    uint64_t attempted = get(&control->unattached_attempted);
+    out->dropped_no_thread += attempted;
+    out->attempted += attempted;
+    out->misused += get(&control->unattached_misused);
+}
+
+void nsp__stats_total(nsp_stats *out, uint64_t settled, uint64_t drained, uint64_t committed)
+{
+    out->in_batches = drained > settled ? drained - settled : 0;
+    out->in_rings = committed > drained ? committed - drained : 0;
+    out->dropped = out->dropped_ring_full + out->dropped_too_deep + out->dropped_detached_full +
+                   out->dropped_in_signal + out->dropped_no_thread + out->dropped_invalid;
+}
+
+static void add_producer(nsp_stats *out, nsp__slot *slot, const nsp__slot_place *place)
+{
+    for (uint32_t depth = 0; depth < slot->frame_count; depth++)
+        out->open += nsp__stats_open(nsp__frame_at(slot, depth), slot_at, NULL);
+    nsp__stats_add_slot(out, slot);
+    out->threads_private +=
+        place->is_private && __atomic_load_n(&slot->state, __ATOMIC_RELAXED) == NSP__SLOT_ACTIVE;
 }
 
 void nsp__stats_read(nsp_stats *out, const nsp__session *session)
@@ -85,7 +109,7 @@ void nsp__stats_read(nsp_stats *out, const nsp__session *session)
     const nsp__control *control = session->control;
     memset(out, 0, sizeof *out);
     out->size = sizeof *out;
-    uint64_t done = settled(out, &control->books);
+    uint64_t settled = nsp__stats_settled(out, &control->books);
     uint32_t count = __atomic_load_n(&control->slot_count, __ATOMIC_ACQUIRE);
     uint64_t drained = 0, committed = 0;
     for (uint32_t i = 0; i < count; i++) {
@@ -96,34 +120,28 @@ void nsp__stats_read(nsp_stats *out, const nsp__session *session)
         const nsp__producer *producer = nsp__producer_at(i);
         committed += producer != NULL ? get(&producer->slot->counters.committed) : 0;
     }
-    out->in_batches = drained > done ? drained - done : 0;
-    out->in_rings = committed > drained ? committed - drained : 0;
     for (uint32_t i = 0; i < count; i++) {
         const nsp__producer *producer = nsp__producer_at(i);
         if (producer != NULL)
-            add_ended(out, &producer->slot->counters);
+            nsp__stats_add_ended(out, &producer->slot->counters);
     }
     out->dropped_no_thread = get(&control->unattached_dropped);
     const nsp__detached_pool *pool = &nsp__trace_state.pool;
     for (uint32_t i = 0; i < pool->count; i++)
-        out->open += open_recording(nsp__detached_frame(pool, i));
+        out->open += nsp__stats_open(nsp__detached_frame(pool, i), slot_at, NULL);
     for (uint32_t i = 0; i < count; i++) {
         nsp__producer *producer = nsp__producer_at(i);
         if (producer != NULL)
-            add_slot(out, producer->slot, &control->places[i]);
+            add_producer(out, producer->slot, &control->places[i]);
     }
     // Attempts last, those of threads that have come since too: their detached spans count as open already.
     count = __atomic_load_n(&control->slot_count, __ATOMIC_ACQUIRE); // S4
-    uint64_t unattached = get(&control->unattached_attempted);
-    out->dropped_no_thread += unattached;
-    out->attempted += unattached;
+    nsp__stats_add_unattached(out, control);
     for (uint32_t i = 0; i < count; i++) {
         const nsp__producer *producer = nsp__producer_at(i);
         out->attempted += producer != NULL ? get(&producer->slot->counters.attempted) : 0;
     }
-    out->dropped = out->dropped_ring_full + out->dropped_too_deep + out->dropped_detached_full +
-                   out->dropped_in_signal + out->dropped_no_thread + out->dropped_invalid;
-    out->misused += get(&control->unattached_misused);
+    nsp__stats_total(out, settled, drained, committed);
     out->names_overflowed = nsp__name_overflowed();
     out->threads_peak = count;
     out->clock_error_ns = nsp__clock_error_bound(&control->clock);

@@ -4,12 +4,27 @@
 #include <string.h>
 #include <strings.h>
 
+// The transport knows how long a socket's name may be.
+static bool socket_valid(const char *text, bool *is_socket)
+{
+    *is_socket = true;
+    if (strncasecmp(text, "unix-abstract:", 14) == 0)
+        return text[14] != 0;
+    if (strncasecmp(text, "unix:", 5) == 0)
+        return strncmp(text + 5, "//", 2) == 0 ? text[7] == '/' && text[8] : text[5] != 0;
+    *is_socket = false;
+    return false;
+}
+
 bool nsp__endpoint_valid(const char *text)
 {
     for (const char *c = text; *c; c++) {
         if ((unsigned char)*c <= ' ' || *c == 0x7f)
             return false;
     }
+    bool is_socket, valid = socket_valid(text, &is_socket);
+    if (is_socket)
+        return valid;
     const char *host = strstr(text, "://");
     if (host) {
         if (strncasecmp(text, "http://", 7) != 0 && strncasecmp(text, "https://", 8) != 0)

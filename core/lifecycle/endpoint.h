@@ -6,7 +6,7 @@
 
 #include <stdbool.h>
 
-// [http[s]://][user@]host[:port][/path], the host also as [IPv6]. Finds what can never work; the transport looks closer.
+// [http[s]://][user@]host[:port][/path], the host also as [IPv6]; unix:path, unix:///path, unix-abstract:name. Finds what can never work; the transport looks closer.
 bool nsp__endpoint_valid(const char *text);
 
 #endif

@@ -2,10 +2,12 @@
 #include "lifecycle/environment.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
+#include "propagation/propagators.h"
 
 #define KIB UINT64_C(1024)
 #define MIB (1024 * KIB)
@@ -21,7 +23,7 @@ static const char *const collectors[] = {"thread", "invoker", "external", NULL};
 static const char *const clocks[] = {"auto", "counter", "monotonic", NULL};
 
 static const char *const exporters[] = {"otlp", "console", "file", "none", NULL};
-static const char *const protocols[] = {"http/protobuf", "grpc", NULL};
+static const char *const protocols[] = {"http/protobuf", "http/json", "grpc", NULL};
 static const char *const compressions[] = {"none", "gzip", NULL};
 
 // ROW(name, kind, member, default, meaning, further members of nsp__variable)
@@ -55,6 +57,9 @@ const nsp__variable nsp__variables[] = {
         "the rate of traceidratio; means nothing without OTEL_TRACES_SAMPLER",),
     ROW("TRACE_SAMPLE_RATE", RATIO, sample_rate, "1.0", "the share of traces that is recorded; a remote parent decides",),
 
+    ROW("OTEL_PROPAGATORS", PROPAGATORS, propagators, NSP__PROPAGATORS_DEFAULT,
+        "how contexts and baggage are read from requests and written to them; the first that finds something wins",),
+
     ROW("OTEL_TRACES_EXPORTER", CHOICE_TEXT, exporter, "",
         "where spans go; where not set, otlp if there is an endpoint, else none", .choices = exporters),
     ROW("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", ENDPOINT_EXACT, endpoint, "",
@@ -62,7 +67,7 @@ const nsp__variable nsp__variables[] = {
     ROW("OTEL_EXPORTER_OTLP_ENDPOINT", ENDPOINT, endpoint, "",
         "where OTLP is sent to; v1/traces is put behind its path",),
     ROW("OTLP_ENDPOINT", ENDPOINT, endpoint, "", "where OTLP is sent to; v1/traces is put behind its path",),
-    OTLP_ROWS("PROTOCOL", CHOICE_TEXT, protocol, "", "where not set, the port decides: 4317 is grpc, others http/protobuf",
+    OTLP_ROWS("PROTOCOL", CHOICE_TEXT, protocol, "", "where not set, port 4317 and a Unix socket mean grpc, all else http/protobuf",
         .choices = protocols),
     OTLP_ROWS("INSECURE", BOOL, insecure, "true", "no TLS, for an endpoint without a scheme",),
     ROW("OTLP_INSECURE", BOOL_RELAXED, insecure, "true", "no TLS, for an endpoint without a scheme",),
@@ -138,8 +143,7 @@ const nsp__variable nsp__variables[] = {
 
 const size_t nsp__variable_count = sizeof nsp__variables / sizeof *nsp__variables;
 
-// The variable's text; NULL where it is not set or empty, and for a program that runs with more rights than its caller.
-static const char *get(const char *name)
+const char *nsp__environment_text(const char *name)
 {
     const char *text = secure_getenv(name);
     return text && *text ? text : NULL;
@@ -147,29 +151,43 @@ static const char *get(const char *name)
 
 void nsp__environment_read(nsp_config *config)
 {
-    const char *argument = get("OTEL_TRACES_SAMPLER_ARG");
+    const char *argument = nsp__environment_text("OTEL_TRACES_SAMPLER_ARG");
     memset(config, 0, sizeof *config);
     config->size = sizeof *config;
     // The strongest come last, so that they have the last word.
     for (size_t i = nsp__variable_count; i-- > 0;)
         nsp__variable_apply(&nsp__variables[i], nsp__variables[i].fallback, NULL, config);
     for (size_t i = nsp__variable_count; i-- > 0;) {
-        const char *text = get(nsp__variables[i].name);
+        const char *text = nsp__environment_text(nsp__variables[i].name);
         if (text)
             nsp__variable_apply(&nsp__variables[i], text, argument, config);
     }
 }
 
-static void report_unusable(const nsp__variable *variable, const char *text, const nsp_config *used)
+static const char *text_of(const nsp__variable *variable)
 {
+    return nsp__environment_text(variable->name);
+}
+
+bool nsp__environment_judge(const nsp__variable *variable, const nsp_config *used, char *problem, size_t size)
+{
+    const char *text = text_of(variable), *sampler = nsp__environment_text("OTEL_TRACES_SAMPLER");
+    nsp_config trial = *used;
+    // Only the ratio samplers read their argument.
+    bool unread =
+        variable->kind == NSP__SAMPLER_ARGUMENT && !(sampler && strcasestr(sampler, "traceidratio"));
+    if (!text || unread || nsp__variable_apply(variable, text, NULL, &trial))
+        return true;
     char accepts[160], value[256];
     nsp__variable_accepts(variable, false, accepts, sizeof accepts);
     nsp__variable_value(variable, false, used, value, sizeof value);
     const char *why = "is not accepted";
     if (variable->kind == NSP__SAMPLER && strcasestr(text, "jaeger_remote"))
         why = "is not supported in this version";
-    nsp__log(NSP_LOG_WARN, variable->name, "%s=%.200s %s and is ignored; accepted: %s; used instead: %s",
-             variable->name, nsp__variable_shown(variable, text), why, accepts, value);
+    if (variable->kind == NSP__PROPAGATORS && nsp__propagators_unsupported(text))
+        why = "is not supported in this version";
+    snprintf(problem, size, "%s and is ignored; accepted: %s; used instead: %s", why, accepts, value);
+    return false;
 }
 
 void nsp__environment_report(void)
@@ -177,22 +195,16 @@ void nsp__environment_report(void)
     static int queue_size_said;
     nsp_config used;
     nsp__environment_read(&used);
-    const char *sampler = get("OTEL_TRACES_SAMPLER");
     for (size_t i = 0; i < nsp__variable_count; i++) {
         const nsp__variable *variable = &nsp__variables[i];
-        const char *text = get(variable->name);
-        if (!text)
-            continue;
-        if (variable->kind == NSP__IGNORED) {
+        const char *text = text_of(variable);
+        char problem[512];
+        if (text && variable->kind == NSP__IGNORED) {
             if (!__atomic_exchange_n(&queue_size_said, 1, __ATOMIC_RELAXED))
                 nsp__log(NSP_LOG_INFO, "", "%s is ignored: it %s", variable->name, variable->meaning);
-            continue;
+        } else if (!nsp__environment_judge(variable, &used, problem, sizeof problem)) {
+            nsp__log(NSP_LOG_WARN, variable->name, "%s=%.200s %s", variable->name,
+                     nsp__variable_shown(variable, text), problem);
         }
-        // Only the ratio samplers read their argument.
-        if (variable->kind == NSP__SAMPLER_ARGUMENT && !(sampler && strcasestr(sampler, "traceidratio")))
-            continue;
-        nsp_config trial = used;
-        if (!nsp__variable_apply(variable, text, NULL, &trial))
-            report_unusable(variable, text, &used);
     }
 }

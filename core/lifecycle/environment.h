@@ -14,6 +14,14 @@ extern const size_t nsp__variable_count;
 // to the environment or are static.
 void nsp__environment_read(nsp_config *config);
 
+// A variable's text; NULL where it is not set or empty, and for a program that runs with more rights than its caller.
+const char *nsp__environment_text(const char *name);
+
+// Can the variable's text be used? If not, a sentence's end says why, what is accepted, and what is used instead; `used`
+// is what nsp__environment_read made. Unset variables can, and those that nothing reads.
+bool nsp__environment_judge(const nsp__variable *variable, const nsp_config *used, char *problem,
+                            size_t size);
+
 // Looks through the environment again and logs a line for each value that cannot be used.
 void nsp__environment_report(void);
 

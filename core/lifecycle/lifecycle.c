@@ -21,6 +21,7 @@
 #include "lifecycle/config.h"
 #include "lifecycle/environment.h"
 #include "lifecycle/runtime.h"
+#include "propagation/propagators.h"
 #include "trace/producer.h"
 #include "trace/sampler.h"
 
@@ -184,6 +185,7 @@ nsp_status nsp_init(const nsp_config *config)
         const nsp_config *resolved = &runtime->config;
         nsp__log_configure(resolved->log_level, resolved->log, resolved->log_context);
         nsp__environment_report();
+        nsp__propagators_choose(resolved->propagators);
         if (resolved->enabled && resolved->collector == NSP_COLLECTOR_EXTERNAL) {
             status = nsp__fail(NSP_ERR_UNSUPPORTED,
                                "collector external needs a process that drains from outside, which "

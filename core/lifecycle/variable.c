@@ -12,6 +12,7 @@
 #include "base/thread_start.h"
 #include "lifecycle/endpoint.h"
 #include "lifecycle/pairs.h"
+#include "propagation/propagators.h"
 
 static const char *const bool_words[] = {"false", "true", NULL};
 static const char *const relaxed_words[] = {"false", "true", "0", "1", "no", "yes", "off", "on", NULL};
@@ -145,6 +146,7 @@ static bool text_valid(const nsp__variable *variable, const char *text)
     case NSP__ENDPOINT_EXACT: return nsp__endpoint_valid(text);
     case NSP__CPUS: return nsp__cpu_list_valid(text);
     case NSP__FOLDER: return *text == '/' || !strcmp(text, "none");
+    case NSP__PROPAGATORS: return nsp__propagators_read(text) != 0;
     default: return true;
     }
 }
@@ -167,7 +169,7 @@ static bool apply_sampler(const nsp__variable *variable, const char *text, const
 const char *nsp__variable_shown(const nsp__variable *variable, const char *text)
 {
     bool endpoint = variable->kind == NSP__ENDPOINT || variable->kind == NSP__ENDPOINT_EXACT;
-    return variable->secret || (endpoint && strchr(text, '@')) ? "(not shown)" : text;
+    return variable->secret || (endpoint && strpbrk(text, "@?")) ? "(not shown)" : text;
 }
 
 bool nsp__variable_is_text(const nsp__variable *variable)
@@ -179,7 +181,8 @@ bool nsp__variable_is_text(const nsp__variable *variable)
     case NSP__ENDPOINT:
     case NSP__ENDPOINT_EXACT:
     case NSP__CPUS:
-    case NSP__FOLDER: return true;
+    case NSP__FOLDER:
+    case NSP__PROPAGATORS: return true;
     default: return false;
     }
 }
@@ -313,9 +316,13 @@ void nsp__variable_accepts(const nsp__variable *variable, bool in_code, char *ou
     case NSP__TEXT: snprintf(out, size, "any text"); break;
     case NSP__PAIRS: snprintf(out, size, "key=value,key=value with percent escapes"); break;
     case NSP__ENDPOINT:
-    case NSP__ENDPOINT_EXACT: snprintf(out, size, "host:port, or an http or https URL"); break;
+    case NSP__ENDPOINT_EXACT: snprintf(out, size, "host:port, an http or https URL, or unix:PATH"); break;
     case NSP__CPUS: snprintf(out, size, "CPU numbers and ranges, as 0,2-3"); break;
     case NSP__FOLDER: snprintf(out, size, "an absolute path or none"); break;
+    case NSP__PROPAGATORS:
+        snprintf(out, size, "a list of ");
+        list_words(nsp__propagator_names, out + strlen(out), size - strlen(out));
+        break;
     case NSP__SAMPLER:
         snprintf(out, size, "always_on, always_off or traceidratio, each also with parentbased_ before it");
         break;

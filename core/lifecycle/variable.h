@@ -21,10 +21,11 @@ typedef enum nsp__variable_kind {
     NSP__CHOICE_TEXT,      // one of choices, in any case; the member is a text
     NSP__TEXT,             // anything; the member is a text, from here on
     NSP__PAIRS,            // key=value,key=value
-    NSP__ENDPOINT,         // host:port, or an http or https URL
+    NSP__ENDPOINT,         // host:port, an http or https URL, a Unix socket
     NSP__ENDPOINT_EXACT,   // the same; its path is used as it is
     NSP__CPUS,             // a list of CPUs
     NSP__FOLDER,           // an absolute path, or "none"
+    NSP__PROPAGATORS,      // a list of propagators, of which one at least is known
     NSP__SAMPLER,          // a sampler's name: sets sample_rate and parent_policy
     NSP__SAMPLER_ARGUMENT, // a ratio, read by NSP__SAMPLER alone
     NSP__IGNORED           // has no counterpart here

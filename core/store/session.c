@@ -162,6 +162,18 @@ static void drop_partial(nsp__session *session)
     forget(session);
 }
 
+// The last part of the name of this process's session, as it will be before the session's files are there; 0: none.
+static uint64_t own_random;
+#define OWN_RANDOM(random) (UINT64_C(1) << 32 | (random))
+
+bool nsp__session_is_own(const char *name)
+{
+    unsigned pid, random;
+    const char *dot = strchr(name, '.');
+    return dot != NULL && sscanf(dot, ".%u.%8x", &pid, &random) == 2 && pid == (unsigned)getpid() &&
+           __atomic_load_n(&own_random, __ATOMIC_ACQUIRE) == OWN_RANDOM(random);
+}
+
 // False with errno if shared memory cannot be used; what was made until then is removed.
 static bool create_shared(nsp__session *session, const nsp_config *config, uint64_t detached_bytes,
                           uint64_t batches_bytes)
@@ -176,6 +188,7 @@ static bool create_shared(nsp__session *session, const nsp_config *config, uint6
     uint32_t random = 0;
     if (getrandom(&random, sizeof random, GRND_NONBLOCK) < 0)
         random = (uint32_t)clock();
+    __atomic_store_n(&own_random, OWN_RANDOM(random), __ATOMIC_RELEASE);
     sanitise(name, sizeof name, config->service_name != NULL ? config->service_name : "");
     snprintf(session->directory, sizeof session->directory, "%s/%s.%u.%08x", user_directory, name,
              (unsigned)getpid(), random);

@@ -27,6 +27,10 @@ nsp_status nsp__session_create(nsp__session *session, const nsp_config *config, 
 // Lock-free; one fallocate and one mmap. False if there is no memory at all.
 bool nsp__session_map_thread(nsp__session *session, uint64_t bytes, void **address, nsp__slot_place *place);
 
+// Is this the name of the directory of the present (or last) session of this very process? Its lock files must not be
+// opened then: closing them would give up the locks. Lock-free.
+bool nsp__session_is_own(const char *name);
+
 // Retires the mappings, closes and removes the files.
 void nsp__session_destroy(nsp__session *session);
 

@@ -27,20 +27,31 @@ bool nsp__file_locked(int fd)
     return fcntl(fd, F_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
 }
 
-static bool name_of_session(const char *name)
+bool nsp__session_name_valid(const char *name)
 {
     const char *dot = strchr(name, '.');
     return dot != NULL && dot != name && strchr(dot + 1, '.') != NULL;
 }
 
-static bool lock_is_free(int directory, const char *file)
+bool nsp__session_lock_free(int directory, const char *file)
 {
-    int fd = openat(directory, file, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    int fd = openat(directory, file, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return errno == ENOENT; // died between the folder and its files
     bool locked = nsp__file_locked(fd);
     close(fd);
     return !locked;
+}
+
+uint64_t nsp__session_bytes(int directory)
+{
+    static const char *const files[] = {"control", "threads", "detached", "batches"};
+    uint64_t bytes = 0;
+    struct stat status;
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
+        if (fstatat(directory, files[i], &status, AT_SYMLINK_NOFOLLOW) == 0)
+            bytes += (uint64_t)status.st_blocks * 512;
+    return bytes;
 }
 
 // A young folder may belong to an engine that is just about to lock it.
@@ -53,23 +64,21 @@ static bool too_young(const struct stat *status)
 
 static bool examine(int user_fd, const char *name, dead_session *out)
 {
-    if (!name_of_session(name))
+    if (!nsp__session_name_valid(name))
         return false;
     int fd = openat(user_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return false;
     struct stat status;
-    bool dead = fstat(fd, &status) == 0 && lock_is_free(fd, "alive") && lock_is_free(fd, "consumer");
+    bool dead = fstat(fd, &status) == 0 && nsp__session_lock_free(fd, "alive") &&
+                nsp__session_lock_free(fd, "consumer");
     if (dead && faccessat(fd, "alive", F_OK, 0) != 0 && too_young(&status))
         dead = false;
     if (dead) {
         memset(out, 0, sizeof *out);
         snprintf(out->name, sizeof out->name, "%s", name);
         out->modified_ns = (int64_t)status.st_mtim.tv_sec * 1000000000 + status.st_mtim.tv_nsec;
-        static const char *const files[] = {"control", "threads", "detached", "batches"};
-        for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
-            if (fstatat(fd, files[i], &status, AT_SYMLINK_NOFOLLOW) == 0)
-                out->bytes += (uint64_t)status.st_blocks * 512;
+        out->bytes = nsp__session_bytes(fd);
     }
     close(fd);
     return dead;

@@ -17,6 +17,9 @@ enum { NSP__THRESHOLD_DIGITS = 14, NSP__THRESHOLD_TEXT_SIZE = NSP__THRESHOLD_DIG
 
 // The code of "no threshold", and of one that has no code.
 #define NSP__THRESHOLD_CODE_NONE UINT32_MAX
+// "No threshold" in the record of a trace that B3 marks as debug: recorded whatever the rate is, it has none. Children take
+// it over with their parent's code, so that all of the trace in this process knows.
+#define NSP__THRESHOLD_CODE_DEBUG (UINT32_MAX - 1)
 
 // How many of the threshold's 14 digits are f, from the left.
 static inline unsigned nsp__threshold_leading_f(uint64_t threshold)

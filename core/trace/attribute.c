@@ -322,7 +322,7 @@ static void put_link(writer *to, const nsp_context *context, const nsp_attr *att
     memset(&link, 0, sizeof link);
     memcpy(link.trace_id, context->trace_id, sizeof link.trace_id);
     memcpy(link.span_id, context->span_id, sizeof link.span_id);
-    link.flags = context->flags;
+    link.flags = context->flags & (NSP_TRACE_FLAG_SAMPLED | NSP_TRACE_FLAG_RANDOM);
     link.remote = context->remote;
     memcpy((char *)&item[1] + sizeof link, state, state_length);
     link.dropped_attributes =
@@ -373,4 +373,14 @@ void nsp__status_set(nsp_span *span, nsp_span_status status, const char *message
         put_message(&to, message);
     }
     write_end(&to);
+}
+
+void nsp__name_set(nsp_span *span, nsp_name name)
+{
+    nsp__frame *frame = nsp__frame_of(span);
+    if (!nsp__span_open(span))
+        nsp__misused();
+    else if (name != 0)
+        __atomic_store_n(&frame->record.name, name,
+                         __ATOMIC_RELAXED); // a reader after a crash sees one or the other
 }

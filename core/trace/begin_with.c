@@ -19,9 +19,13 @@ static const nsp_span_options *checked(const nsp_span_options *options, nsp_span
     return own;
 }
 
+// The explicit parent: a context, or a decision for the trace that begins.
 static const nsp_context *parent_of(const nsp_span_options *options)
 {
-    return options->parent != NULL && nsp_context_valid(options->parent) ? options->parent : NULL;
+    const nsp_context *parent = options->parent;
+    bool given =
+        parent != NULL && (nsp_context_valid(parent) || (parent->flags & NSP_TRACE_FLAG_DECIDED) != 0);
+    return given ? parent : NULL;
 }
 
 static void describe(nsp_span *span, const nsp_span_options *options)

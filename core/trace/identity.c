@@ -55,7 +55,9 @@ static void state_write(nsp__frame *frame, const nsp_context *context)
     uint64_t threshold = context->threshold;
     frame->record.threshold =
         threshold < NSP__THRESHOLD_NEVER ? nsp__threshold_encode(threshold) : NSP__THRESHOLD_CODE_NONE;
-    if (frame->record.threshold != NSP__THRESHOLD_CODE_NONE && only_threshold(text, length, threshold))
+    if ((context->flags & NSP_TRACE_FLAG_DEBUG) != 0)
+        frame->record.threshold = NSP__THRESHOLD_CODE_DEBUG;
+    else if (frame->record.threshold != NSP__THRESHOLD_CODE_NONE && only_threshold(text, length, threshold))
         return;
     tracestate_put(frame, text, length);
 }
@@ -71,6 +73,32 @@ static void identity_clear(nsp__record *record)
     record->threshold = NSP__THRESHOLD_CODE_NONE;
 }
 
+// Debugging someone's trace is not left out for want of room, as long as there is any.
+static bool refused(nsp__producer *producer, uint8_t flags)
+{
+    if ((flags & NSP_TRACE_FLAG_DEBUG) != 0 || nsp__ring_fill(&producer->ring) <= producer->watermark)
+        return false;
+    nsp__count(&producer->slot->counters.roots_refused);
+    return true;
+}
+
+static bool asked_for(const nsp_context *context)
+{
+    return (context->flags & (NSP_TRACE_FLAG_SAMPLED | NSP_TRACE_FLAG_DEBUG)) != 0;
+}
+
+// A root that does not record; threshold: the one that its randomness is below, 0 for any.
+static void inert_root(nsp__producer *producer, nsp__frame *frame, uint64_t threshold)
+{
+    nsp__record *record = &frame->record;
+    identity_clear(record);
+    nsp__sampler_trace_id(producer, threshold, false, record->trace_id);
+    record->parent_id = 0;
+    record->span_id = nsp__span_id_draw(producer);
+    record->local_root_id = record->span_id;
+    record->flags = NSP__RECORD_RANDOM;
+}
+
 static bool decide_root(nsp__producer *producer, nsp__frame *frame, nsp_name name)
 {
     uint32_t name_class = nsp__sampler_class(producer, name);
@@ -81,23 +109,33 @@ static bool decide_root(nsp__producer *producer, nsp__frame *frame, nsp_name nam
         __atomic_store_n(left, skips - 1, __ATOMIC_RELAXED);
     else if (producer->thresholds[name_class] != 0)
         nsp__sampler_draw(producer, name_class);
-    if (sampled && nsp__ring_fill(&producer->ring) > producer->watermark) {
-        nsp__count(&producer->slot->counters.roots_refused);
-        sampled = false;
-    }
+    sampled = sampled && !refused(producer, 0);
     if (sampled) {
         nsp__sampler_trace_id(producer, producer->thresholds[name_class], true, frame->record.trace_id);
         nsp__record_root(producer, producer->slot, &frame->record, name_class);
         return true;
     }
-    nsp__record *record = &frame->record;
-    identity_clear(record);
-    nsp__sampler_trace_id(producer, producer->thresholds[name_class], false, record->trace_id);
-    record->parent_id = 0;
-    record->span_id = nsp__span_id_draw(producer);
-    record->local_root_id = record->span_id;
-    record->flags = NSP__RECORD_RANDOM;
+    inert_root(producer, frame, producer->thresholds[name_class]);
     return false;
+}
+
+// A root for which the sender of the request decided, without naming a trace. No rate goes with that, so no threshold.
+static bool decide_given_root(nsp__producer *producer, nsp__frame *frame, nsp_name name,
+                              const nsp_context *context)
+{
+    bool debug = (context->flags & NSP_TRACE_FLAG_DEBUG) != 0;
+    if (producer->parent_policy == NSP_PARENT_DECIDE && !debug)
+        return decide_root(producer, frame, name);
+    if (!asked_for(context) || refused(producer, context->flags)) {
+        inert_root(producer, frame, 0);
+        return false;
+    }
+    nsp__record *record = &frame->record;
+    nsp__sampler_trace_id(producer, 0, true, record->trace_id);
+    nsp__record_root(producer, producer->slot, record, 0);
+    nsp__record_set_traits(
+        record, nsp__record_root_traits(debug ? NSP__THRESHOLD_CODE_DEBUG : NSP__THRESHOLD_CODE_NONE));
+    return true;
 }
 
 static uint64_t randomness_of(const nsp_context *context)
@@ -113,18 +151,18 @@ static uint64_t randomness_of(const nsp_context *context)
 // consistent with it.
 static bool decide_remote(nsp__producer *producer, nsp_name name, nsp_context *context)
 {
-    bool sampled = (context->flags & NSP_TRACE_FLAG_SAMPLED) != 0;
+    bool sampled = asked_for(context);
     uint64_t threshold = context->threshold;
-    if (producer->parent_policy == NSP_PARENT_DECIDE) {
+    if ((context->flags & NSP_TRACE_FLAG_DEBUG) != 0) {
+        threshold = NSP_CONTEXT_UNKNOWN;
+    } else if (producer->parent_policy == NSP_PARENT_DECIDE ||
+               (context->flags & NSP_TRACE_FLAG_DEFERRED) != 0) {
         threshold = producer->thresholds[nsp__sampler_class(producer, name)];
         sampled = randomness_of(context) >= threshold;
     } else if (threshold != NSP_CONTEXT_UNKNOWN && (randomness_of(context) >= threshold) != sampled) {
         threshold = NSP_CONTEXT_UNKNOWN; // contradicts the flag, which counts
     }
-    if (sampled && nsp__ring_fill(&producer->ring) > producer->watermark) {
-        nsp__count(&producer->slot->counters.roots_refused);
-        sampled = false;
-    }
+    sampled = sampled && !refused(producer, context->flags);
     context->threshold = sampled ? threshold : NSP_CONTEXT_UNKNOWN;
     context->flags =
         (uint8_t)((context->flags & ~NSP_TRACE_FLAG_SAMPLED) | (sampled ? NSP_TRACE_FLAG_SAMPLED : 0));
@@ -158,8 +196,10 @@ bool nsp__identity_decide(nsp__producer *producer, nsp__frame *frame, nsp_name n
 {
     if (context == NULL)
         return decide_root(producer, frame, name);
+    if (!nsp_context_valid(context))
+        return decide_given_root(producer, frame, name, context);
     nsp_context given = *context;
-    bool sampled = (given.flags & NSP_TRACE_FLAG_SAMPLED) != 0;
+    bool sampled = asked_for(&given);
     if (given.remote)
         sampled = decide_remote(producer, name, &given);
     if (!sampled) {
@@ -181,8 +221,9 @@ void nsp__identity_context(const nsp__frame *frame, nsp_context *out)
     const char *text = NULL;
     size_t length = tracestate_of(frame, &text);
     char plain[6 + NSP__THRESHOLD_TEXT_SIZE] = "ot=th:";
-    if (length == 0 && record->threshold != NSP__THRESHOLD_CODE_NONE) {
-        length = 6 + nsp__threshold_format(nsp__threshold_decode(record->threshold), plain + 6);
+    uint64_t threshold = nsp__threshold_decode(record->threshold);
+    if (length == 0 && threshold != NSP_CONTEXT_UNKNOWN) {
+        length = 6 + nsp__threshold_format(threshold, plain + 6);
         text = plain;
     }
     if (length != 0)
@@ -190,6 +231,8 @@ void nsp__identity_context(const nsp__frame *frame, nsp_context *out)
     memcpy(out->trace_id, record->trace_id, sizeof out->trace_id);
     memcpy(out->span_id, &record->span_id, sizeof out->span_id);
     out->flags = record->flags & (NSP_TRACE_FLAG_SAMPLED | NSP_TRACE_FLAG_RANDOM);
+    if (record->threshold == NSP__THRESHOLD_CODE_DEBUG)
+        out->flags |= NSP_TRACE_FLAG_DEBUG;
     out->local_root = record->local_root_id;
     out->remote = false;
 }

@@ -9,7 +9,8 @@
 
 // Decides, and writes the identity into the frame: ids, flags, threshold, tracestate item. True if the span records; then it
 // is counted as attempted.
-// context: the explicit parent, of this process or another; NULL: a new trace. The producer is busy.
+// context: the explicit parent, of this process or another, or a decision without ids; NULL: a new trace. The producer is
+// busy.
 bool nsp__identity_decide(nsp__producer *producer, nsp__frame *frame, nsp_name name,
                           const nsp_context *context);
 

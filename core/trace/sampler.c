@@ -141,7 +141,7 @@ void nsp__sampler_classify(nsp_name name, const char *text, size_t length)
     }
 }
 
-static uint64_t checksum(const nsp__policy *policy)
+uint64_t nsp__sampler_checksum(const nsp__policy *policy)
 {
     // FNV-1a, 64 bits (Fowler, Noll, Vo): enough to tell a policy torn by a dying writer from a whole one.
     uint64_t hash = 0xcbf29ce484222325u;
@@ -165,7 +165,7 @@ static void publish(nsp__control *control)
         generation = 1; // and not 0, which means "no session"; keeps the low bit's alternation
     nsp__policy *policy = &control->policies[generation & 1];
     uint32_t known = nsp__name_count();
-    draft.checksum = checksum(&draft);
+    draft.checksum = nsp__sampler_checksum(&draft);
     memset(draft.classes, 0, sizeof draft.classes);
     classify_from(&draft, 1);
     for (uint32_t i = 0; i < NSP__CLASSES; i++)

@@ -16,6 +16,9 @@ void nsp__sampler_begin(nsp__control *control, double rate, nsp_parent_policy pa
 void nsp__sampler_lock(void);
 void nsp__sampler_unlock(void);
 
+// Of the policy's thresholds, rules and patterns: what its `checksum` is if it is whole.
+uint64_t nsp__sampler_checksum(const nsp__policy *policy);
+
 // The name hook: resolves the class of a new name. Wait-free.
 void nsp__sampler_classify(nsp_name name, const char *text, size_t length);
 

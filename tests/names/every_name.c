@@ -92,6 +92,7 @@ static void set_all(nsp_span *span)
     nsp_span_add_event_with(span, NSP_NAME("event"), 0, attributes, 10);
     nsp_span_add_link(span, &context);
     nsp_span_add_link_with(span, &context, attributes, 2);
+    nsp_span_set_name(span, NSP_NAME("another"));
     nsp_span_set_status(span, NSP_SPAN_STATUS_UNSET, NULL);
     nsp_span_set_status(span, NSP_SPAN_STATUS_ERROR, "message");
     nsp_span_set_status(span, NSP_SPAN_STATUS_OK, NULL);
@@ -166,6 +167,78 @@ static void use_contexts(void)
     CHECK(nsp_context_valid(&copy) == !DISABLED);
 }
 
+// The one field that the carrier below can hold.
+static char field[NSP_BAGGAGE_MAX + 1];
+
+static bool carrier_get(void *fields, const char *name, size_t index, const char **value, size_t *length)
+{
+    *value = (const char *)fields;
+    *length = strlen(field);
+    return strcmp(name, "baggage") == 0 && index == 0;
+}
+
+static bool carrier_set(void *fields, const char *name, const char *value, size_t length)
+{
+    if (strcmp(name, "baggage") == 0 && length <= NSP_BAGGAGE_MAX)
+        memcpy(fields, value, length + 1);
+    return true;
+}
+
+static void use_propagation(void)
+{
+    static nsp_incoming incoming;
+    nsp_baggage_member member;
+    size_t at = 0, length = 1;
+    char value[16];
+    nsp_status expected = DISABLED ? NSP_ERR_DISABLED : NSP_OK;
+    CHECK(nsp_baggage_parsen(&incoming.baggage, "a=b", 3) == expected);
+    CHECK(nsp_baggage_set(&incoming.baggage, "key", "1 2") == expected);
+    CHECK(nsp_baggage_set_with(&incoming.baggage, "gone", "x", 1, "property") == expected);
+    CHECK(nsp_baggage_remove(&incoming.baggage, "gone") == expected);
+    CHECK(nsp_baggage_get(&incoming.baggage, "key", value, sizeof value, &length) == expected);
+    CHECK(strcmp(value, DISABLED ? "" : "1 2") == 0 && length == (DISABLED ? 0 : 3));
+    CHECK(nsp_baggage_next(&incoming.baggage, &at, &member) == !DISABLED);
+    CHECK(nsp_baggage_decode("%41", 3, value, sizeof value) == (DISABLED ? 0 : 1));
+    const nsp_carrier carrier = {field, carrier_get, carrier_set};
+    CHECK(nsp_inject(&incoming.context, &incoming.baggage, &carrier) == expected);
+    CHECK((nsp_inject_field(0) != NULL) == !DISABLED);
+    CHECK(strcmp(field, DISABLED ? "" : "a=b,key=1%202") == 0);
+    CHECK(nsp_extract(&incoming, &carrier) == (DISABLED ? NSP_ERR_DISABLED : NSP_ERR_NOT_FOUND));
+    CHECK(incoming.baggage.length == strlen(field));
+    CHECK(nsp_incoming_enter(&incoming) == NULL);
+    CHECK((nsp_incoming_current() == &incoming) == !DISABLED);
+    CHECK(nsp_inject_span(NULL, &carrier) == expected);
+    CHECK((nsp_incoming_enter(NULL) == &incoming) == !DISABLED);
+    const int flags = NSP_TRACE_FLAG_DEFERRED | NSP_TRACE_FLAG_DEBUG | NSP_TRACE_FLAG_DECIDED;
+    CHECK((flags & (NSP_TRACE_FLAG_SAMPLED | NSP_TRACE_FLAG_RANDOM)) == 0);
+}
+
+static bool see_setting(void *argument, const nsp_setting *setting)
+{
+    ++*(size_t *)argument;
+    return setting->state == NSP_SETTING_UNSET || setting->state == NSP_SETTING_IN_FORCE ||
+           setting->state == NSP_SETTING_BEATEN || setting->state == NSP_SETTING_BAD ||
+           setting->state == NSP_SETTING_WITHOUT_EFFECT;
+}
+
+static bool see_session(void *argument, const nsp_session *session)
+{
+    ++*(size_t *)argument;
+    const nsp_session_rule *rules = session->rules;
+    return session->stats.size == sizeof(nsp_stats) && rules != NULL;
+}
+
+static void use_inspection(void)
+{
+    const nsp_setting_visit setting = see_setting;
+    const nsp_session_visit session = see_session;
+    size_t settings = 0, sessions = 0;
+    CHECK(nsp_settings_each(setting, &settings) == NSP_OK);
+    CHECK((settings > 50) == !DISABLED);
+    CHECK(nsp_sessions_each("/nowhere", session, &sessions) == NSP_OK);
+    CHECK(sessions == 0);
+}
+
 static void use_the_rest(void)
 {
     size_t length = 1;
@@ -203,6 +276,8 @@ int main(void)
     CHECK(nsp_thread_attach(&options) == NSP_OK);
     use_spans();
     use_contexts();
+    use_propagation();
+    use_inspection();
     use_the_rest();
     CHECK(nsp_do_work(1000) <= 1000);
     CHECK(nsp_flush(10000000000u) == NSP_OK);

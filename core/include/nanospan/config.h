@@ -41,21 +41,26 @@ typedef struct nsp_config {
     double sample_rate;              // OTEL_TRACES_SAMPLER (with _ARG), TRACE_SAMPLE_RATE; 1.0; 0 to 1
     nsp_parent_policy parent_policy; // OTEL_TRACES_SAMPLER; NSP_PARENT_FOLLOW
 
+    // Formats in which contexts and baggage are read from requests and written to them: a list of tracecontext, baggage,
+    // b3, b3multi and none. Entries that are not known are left out, with a line in the log; at least one has to be.
+    const char *propagators; // OTEL_PROPAGATORS; "tracecontext,baggage"
+
     // Exporter: otlp, console, file, none; NULL: otlp if an endpoint is set, else none
     const char *exporter; // OTEL_TRACES_EXPORTER
     // One of the application's own, used instead; copied shallowly
     const struct nsp_exporter *custom_exporter;
 
     // OTLP. "..." stands for OTEL_EXPORTER_OTLP_TRACES and, weaker, OTEL_EXPORTER_OTLP.
+    // An endpoint is a URL, host:port, unix:///path, unix:path or unix-abstract:name. gRPC uses no path of it.
     const char *endpoint;           // ..._ENDPOINT, OTLP_ENDPOINT
     bool endpoint_exact;            // use the endpoint's path as it is; else "v1/traces" is appended for HTTP
-    const char *protocol;           // ..._PROTOCOL: http/protobuf, grpc; NULL: by the port
+    const char *protocol;           // ..._PROTOCOL: http/protobuf, http/json, grpc; NULL: by the port
     bool insecure;                  // ..._INSECURE, OTLP_INSECURE; true. For an endpoint without a scheme
     const char *headers;            // ..._HEADERS: k=v,k=v with percent escapes
     const char *compression;        // ..._COMPRESSION: none, gzip; "none"
-    const char *certificate;        // ..._CERTIFICATE: PEM file of trusted authorities
-    const char *client_key;         // ..._CLIENT_KEY
-    const char *client_certificate; // ..._CLIENT_CERTIFICATE
+    const char *certificate;        // ..._CERTIFICATE: PEM file of trusted authorities; NULL: the system's
+    const char *client_key;         // ..._CLIENT_KEY: PEM file; NULL: it stands in client_certificate
+    const char *client_certificate; // ..._CLIENT_CERTIFICATE: PEM file
     uint64_t export_timeout_ns;     // ..._TIMEOUT, OTEL_BSP_EXPORT_TIMEOUT; of a request; 10 s; 1 ms to 1 h
 
     // File exporter: its path

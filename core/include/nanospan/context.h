@@ -17,7 +17,12 @@ enum {
 
 enum {
     NSP_TRACE_FLAG_SAMPLED = 0x01,
-    NSP_TRACE_FLAG_RANDOM = 0x02 // the right-most 7 bytes of the trace id are random
+    NSP_TRACE_FLAG_RANDOM = 0x02, // the right-most 7 bytes of the trace id are random
+    // What B3 can say beyond that. Known to nsp_extract, nsp_inject and explicit parents alone: never in a traceparent,
+    // in packed bytes or in what is exported.
+    NSP_TRACE_FLAG_DEFERRED = 0x20, // the sender leaves the decision to this process
+    NSP_TRACE_FLAG_DEBUG = 0x40,    // recorded whatever rates and policies say, here and further on
+    NSP_TRACE_FLAG_DECIDED = 0x80   // no ids (the context is invalid), but a decision for a new trace
 };
 
 // "No threshold", "no explicit randomness": both are 56-bit quantities otherwise.

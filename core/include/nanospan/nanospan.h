@@ -16,9 +16,11 @@
 #include <nanospan/clock.h>
 #include <nanospan/config.h>
 #include <nanospan/context.h>
+#include <nanospan/inspect.h>
 #include <nanospan/lifecycle.h>
 #include <nanospan/log.h>
 #include <nanospan/name.h>
+#include <nanospan/propagation.h>
 #include <nanospan/sampler.h>
 #include <nanospan/span.h>
 #include <nanospan/stats.h>

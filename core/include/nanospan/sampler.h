@@ -7,7 +7,8 @@
 #include <nanospan/base.h>
 
 // What a span with a remote parent does. FOLLOW: the parent's sampled flag decides. DECIDE: the trace's own randomness is
-// compared with this process's threshold, so that one trace is still decided alike everywhere.
+// compared with this process's threshold, so that one trace is still decided alike everywhere; a parent that leaves the
+// decision to this process (NSP_TRACE_FLAG_DEFERRED) is treated so in any case. NSP_TRACE_FLAG_DEBUG beats both.
 typedef enum nsp_parent_policy { NSP_PARENT_FOLLOW = 0, NSP_PARENT_DECIDE = 1 } nsp_parent_policy;
 
 enum {

@@ -192,6 +192,10 @@ NSP_INLINE nsp_span *nsp_span_current(void);
 // True if what is set on this span will be exported: ask before computing a costly attribute.
 NSP_INLINE bool nsp_span_recording(const nsp_span *span);
 
+// Gives an open span another name, where the right one is known only later. What was decided by the first name, whether it
+// is sampled, stays. 0 changes nothing.
+NSP_INLINE void nsp_span_set_name(nsp_span *span, nsp_name name);
+
 // Attributes. Values are copied. A key set twice: the last value wins. A text or array that does not fit is cut (at a
 // character, at an element); an attribute too many raises dropped_attributes_count. NULL texts count as "".
 NSP_INLINE_ALWAYS void nsp_span_set_str(nsp_span *span, nsp_name key, const char *value);

@@ -64,6 +64,17 @@ NSP__OFF nsp_status nsp_stats_get(nsp_stats *out)
     return NSP_OK;
 }
 
+NSP__OFF nsp_status nsp_settings_each(nsp_setting_visit visit, void *argument)
+{
+    NSP__OFF2(visit, argument);
+    return NSP_OK;
+}
+NSP__OFF nsp_status nsp_sessions_each(const char *folder, nsp_session_visit visit, void *argument)
+{
+    NSP__OFF3(folder, visit, argument);
+    return NSP_OK;
+}
+
 NSP__OFF nsp_name nsp_intern(const char *text, size_t length)
 {
     NSP__OFF2(text, length);
@@ -148,6 +159,10 @@ NSP__OFF bool nsp_span_recording(const nsp_span *span)
     return false;
 }
 
+NSP__OFF void nsp_span_set_name(nsp_span *span, nsp_name name)
+{
+    NSP__OFF2(span, name);
+}
 NSP__OFF void nsp_span_set_str(nsp_span *s, nsp_name key, const char *value)
 {
     NSP__OFF3(s, key, value);
@@ -268,6 +283,83 @@ NSP__OFF nsp_status nsp_context_unpack(nsp_context *out, const uint8_t *bytes, s
     NSP__OFF2(bytes, length);
     __builtin_memset(out, 0, sizeof *out);
     return NSP_ERR_DISABLED;
+}
+
+NSP__OFF nsp_status nsp_extract(nsp_incoming *out, const nsp_carrier *carrier)
+{
+    NSP__OFF1(carrier);
+    __builtin_memset(out, 0, sizeof *out);
+    return NSP_ERR_DISABLED;
+}
+NSP__OFF nsp_status nsp_inject(const nsp_context *context, const nsp_baggage *baggage,
+                               const nsp_carrier *carrier)
+{
+    NSP__OFF3(context, baggage, carrier);
+    return NSP_ERR_DISABLED;
+}
+NSP__OFF nsp_status nsp_inject_span(const nsp_span *span, const nsp_carrier *carrier)
+{
+    NSP__OFF2(span, carrier);
+    return NSP_ERR_DISABLED;
+}
+NSP__OFF const char *nsp_inject_field(size_t index)
+{
+    NSP__OFF1(index);
+    return NULL;
+}
+NSP__OFF const nsp_incoming *nsp_incoming_enter(const nsp_incoming *incoming)
+{
+    NSP__OFF1(incoming);
+    return NULL;
+}
+NSP__OFF const nsp_incoming *nsp_incoming_current(void)
+{
+    return NULL;
+}
+NSP__OFF nsp_status nsp_baggage_parsen(nsp_baggage *out, const char *text, size_t length)
+{
+    NSP__OFF2(text, length);
+    __builtin_memset(out, 0, sizeof *out);
+    return NSP_ERR_DISABLED;
+}
+NSP__OFF nsp_status nsp_baggage_get(const nsp_baggage *baggage, const char *key, char *value, size_t size,
+                                    size_t *length)
+{
+    NSP__OFF2(baggage, key);
+    if (size != 0)
+        value[0] = 0;
+    if (length)
+        *length = 0;
+    return NSP_ERR_DISABLED;
+}
+NSP__OFF nsp_status nsp_baggage_set_with(nsp_baggage *baggage, const char *key, const char *value,
+                                         size_t length, const char *properties)
+{
+    NSP__OFF4(baggage, key, value, length);
+    NSP__OFF1(properties);
+    return NSP_ERR_DISABLED;
+}
+NSP__OFF nsp_status nsp_baggage_set(nsp_baggage *baggage, const char *key, const char *value)
+{
+    NSP__OFF3(baggage, key, value);
+    return NSP_ERR_DISABLED;
+}
+NSP__OFF nsp_status nsp_baggage_remove(nsp_baggage *baggage, const char *key)
+{
+    NSP__OFF2(baggage, key);
+    return NSP_ERR_DISABLED;
+}
+NSP__OFF bool nsp_baggage_next(const nsp_baggage *baggage, size_t *at, nsp_baggage_member *member)
+{
+    NSP__OFF3(baggage, at, member);
+    return false;
+}
+NSP__OFF size_t nsp_baggage_decode(const char *value, size_t length, char *out, size_t size)
+{
+    NSP__OFF2(value, length);
+    if (size != 0)
+        out[0] = 0;
+    return 0;
 }
 
 NSP__OFF nsp_status nsp_sampler_set_rate(double rate)

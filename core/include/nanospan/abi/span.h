@@ -31,6 +31,7 @@ NSP_API void nsp__event_add(nsp_span *span, nsp_name name, nsp_ticks at, const n
 NSP_API void nsp__link_add(nsp_span *span, const nsp_context *context, const nsp_attr *attributes,
                            size_t count);
 NSP_API void nsp__status_set(nsp_span *span, nsp_span_status status, const char *message);
+NSP_API void nsp__name_set(nsp_span *span, nsp_name name);
 
 // ---- begin ----
 
@@ -352,6 +353,12 @@ NSP_INLINE void nsp_span_set_status(nsp_span *span, nsp_span_status status, cons
 {
     if ((uintptr_t)span & NSP__RECORDING)
         nsp__status_set(span, status, message);
+}
+
+NSP_INLINE void nsp_span_set_name(nsp_span *span, nsp_name name)
+{
+    if ((uintptr_t)span & NSP__RECORDING)
+        nsp__name_set(span, name);
 }
 
 NSP_END_DECLS

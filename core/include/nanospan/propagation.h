@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Contexts and baggage on their way between processes: W3C traceparent, tracestate and baggage, and B3, read from and
+// written to the header fields of any protocol.
+//
+//     nsp_incoming incoming;                                       // in a server, for each request
+//     nsp_extract(&incoming, &carrier);                            // whatever came, the request goes on
+//     const nsp_incoming *before = nsp_incoming_enter(&incoming);
+//     options.parent = &incoming.context;
+//     nsp_span *span = nsp_span_begin_with(NSP_NAME("handle"), &options);
+//     ...
+//     nsp_inject_span(span, &request_to_another_server);
+//     ...
+//     nsp_span_end(span);
+//     nsp_incoming_enter(before);
+//
+// Which formats there are is said by OTEL_PROPAGATORS, or nsp_config.propagators: a list of tracecontext, baggage, b3
+// (one field), b3multi (several) and none; without it "tracecontext,baggage". Before nsp_init, and where tracing is turned
+// off, the environment's choice holds, read at the first use; nothing that came is lost on the way then. docs/context.md
+// says what is read and written to the letter.
+//
+// Nothing here allocates, locks or blocks, or calls anything but the carrier's functions.
+#ifndef NANOSPAN_PROPAGATION_H
+#define NANOSPAN_PROPAGATION_H
+
+#include <nanospan/context.h>
+#include <nanospan/span.h>
+
+enum {
+    NSP_BAGGAGE_MAX = 8192 // bytes of a baggage list as it is sent
+};
+
+// Header fields of whatever protocol: the library's view of a request. Names are given in lower case and mean fields in any
+// case. A carrier that is only read may leave `set` NULL, one that is only written `get`.
+typedef struct nsp_carrier {
+    void *fields; // the caller's, handed to both functions
+    // The index-th field of this name, from 0; false: there is none. The value need not be zero terminated, and has to
+    // stay where it is until nsp_extract returns.
+    bool (*get)(void *fields, const char *name, size_t index, const char **value, size_t *length);
+    // The field of this name becomes this value, which is also zero terminated, and gone when set returns. False: no room.
+    bool (*set)(void *fields, const char *name, const char *value, size_t length);
+} nsp_carrier;
+
+// Name and value pairs that travel with a request, as a list in the form in which it is sent (key=value;property,...),
+// checked, without blanks. A value: copy it, keep it. All zero is the empty list. Only nsp_baggage_... may write it.
+typedef struct nsp_baggage {
+    uint32_t length;                // 0 to NSP_BAGGAGE_MAX
+    char text[NSP_BAGGAGE_MAX + 1]; // zero terminated
+} nsp_baggage;
+
+// One member of the list, as slices of its text.
+typedef struct nsp_baggage_member {
+    const char *key;
+    size_t key_length;
+    const char *value; // with percent escapes: nsp_baggage_decode
+    size_t value_length;
+    const char *properties; // what follows the value's semicolon, as it came; "" for none
+    size_t properties_length;
+} nsp_baggage_member;
+
+// What came with a request. All zero: nothing. The context is remote where it is valid; its flags may have
+// NSP_TRACE_FLAG_DEFERRED, _DEBUG and _DECIDED. As nsp_span_options.parent it may always be given, as it is.
+typedef struct nsp_incoming {
+    nsp_context context;
+    nsp_baggage baggage;
+} nsp_incoming;
+
+NSP_BEGIN_DECLS
+#ifndef NSP_DISABLE
+
+// ---- requests ----
+
+// Reads a request's fields in the formats that are configured; *out is always written, whatever they hold. The first
+// format of the list that has something good wins. NSP_OK: a context came, or a sampling decision without one;
+// NSP_ERR_NOT_FOUND: neither; NSP_ERR_INVALID: what came cannot be used (or the carrier has no `get`), so it counts as
+// absent. Baggage has no part in the status. Thread safe, and signal safe if `get` is.
+NSP_API nsp_status nsp_extract(nsp_incoming *out, const nsp_carrier *carrier);
+
+// Writes a context and baggage in all formats that are configured; both may be NULL, and what is invalid or empty is not
+// written. Fields that have nothing to say are not touched: start with a fresh request, or clear what
+// nsp_inject_field names. NSP_ERR_FULL: the carrier had no room for some field, and got the others;
+// NSP_ERR_INVALID: it has no `set`. Thread safe, and signal safe if `set` is.
+NSP_API nsp_status nsp_inject(const nsp_context *context, const nsp_baggage *baggage,
+                              const nsp_carrier *carrier);
+
+// The same for a request made under a span, with the context that it has (NULL: the thread's current span). Where there is
+// none, as when tracing is turned off, the context of what came in (nsp_incoming_current) is passed on unchanged. The
+// baggage is that of what came in. Not signal safe.
+NSP_API nsp_status nsp_inject_span(const nsp_span *span, const nsp_carrier *carrier);
+
+// Name of the index-th field that injection may set in the formats that are configured, in lower case; NULL: no more.
+// Static storage. Thread and signal safe.
+NSP_API const char *nsp_inject_field(size_t index);
+
+// Makes what came with a request current on this thread, NULL: nothing; returns what was current before, to be put back when
+// the request is done. It stays the caller's and must live until then. A request that moves to another thread is
+// entered there again. Thread and signal safe.
+NSP_API const nsp_incoming *nsp_incoming_enter(const nsp_incoming *incoming);
+
+// NULL: nothing. Thread and signal safe.
+NSP_API const nsp_incoming *nsp_incoming_current(void);
+
+// ---- baggage ----
+// Keys are tokens as HTTP has them (letters, digits and !#$%&'*+-.^_`|~), and mean their exact case. Values are UTF-8.
+// Everything here is thread safe on different lists, and signal safe.
+
+// Reads a field's text; members that are not well formed, and those that there is no room for, are left out, which is
+// NSP_ERR_INVALID and NSP_ERR_FULL. *out is always written. NULL with length 0 gives the empty list.
+NSP_API nsp_status nsp_baggage_parsen(nsp_baggage *out, const char *text, size_t length);
+
+// Puts the decoded value of a key into `value`, zero terminated; the last one's, if a list has the key more than once.
+// *length, unless NULL, becomes its length without the zero. NSP_ERR_NOT_FOUND; NSP_ERR_FULL if size is too small:
+// then value is "" (size 0 is allowed) and *length says how much it takes. NSP_BAGGAGE_MAX + 1 always does.
+NSP_API nsp_status nsp_baggage_get(const nsp_baggage *baggage, const char *key, char *value, size_t size,
+                                   size_t *length);
+
+// Sets a key, at the end of the list, in place of all members that had it; the value is encoded as it has to be. With
+// length for values that have zeros in them, and properties in the form in which they are sent ("a;b=c"), or NULL.
+// NSP_ERR_INVALID: no such key, value or properties can be; NSP_ERR_FULL: no room. The list is as before then.
+NSP_API nsp_status nsp_baggage_set(nsp_baggage *baggage, const char *key, const char *value);
+NSP_API nsp_status nsp_baggage_set_with(nsp_baggage *baggage, const char *key, const char *value,
+                                        size_t length, const char *properties);
+
+// Removes all members of this key; NSP_ERR_NOT_FOUND if there is none.
+NSP_API nsp_status nsp_baggage_remove(nsp_baggage *baggage, const char *key);
+
+// Walks the list: start with *at = 0; false after the last one. The slices point into the list.
+NSP_API bool nsp_baggage_next(const nsp_baggage *baggage, size_t *at, nsp_baggage_member *member);
+
+// Decodes a member's value: percent escapes become bytes, what is not UTF-8 then becomes U+FFFD. Returns the length without
+// the terminating zero, which is never more than the encoded length; writes only if that is less than size.
+NSP_API size_t nsp_baggage_decode(const char *value, size_t length, char *out, size_t size);
+
+#endif
+NSP_END_DECLS
+#endif

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// W3C Baggage: a list that is kept in the form in which it is sent. Members are independent of each other, so one that is not
+// well formed is left out and the others kept, as the specification allows; so are those that would make the list
+// longer than NSP_BAGGAGE_MAX. There is no other limit to their number.
+#include "propagation/field.h"
+#include "propagation/formats.h"
+#include "propagation/baggage_value.h"
+
+// ---- text ----
+
+static bool is_token(nsp__slice text)
+{
+    for (size_t i = 0; i < text.length; i++) {
+        char c = text.text[i];
+        bool plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+        if (!plain && (c == '\0' || strchr("!#$%&'*+-.^_`|~", c) == NULL))
+            return false;
+    }
+    return text.length != 0;
+}
+
+static bool is_value(nsp__slice text)
+{
+    for (size_t i = 0; i < text.length; i++)
+        if (!nsp__baggage_octet(text.text[i]))
+            return false;
+    return true;
+}
+
+// Members that are being written behind a list; `at` goes on counting where there is no more room.
+typedef struct writer {
+    nsp_baggage *list;
+    size_t at;
+} writer;
+
+static void put(writer *to, const char *text, size_t length)
+{
+    if (to->at <= NSP_BAGGAGE_MAX && length <= NSP_BAGGAGE_MAX - to->at)
+        memcpy(to->list->text + to->at, text, length);
+    to->at += length;
+}
+
+static bool fits(const writer *to)
+{
+    return to->at <= NSP_BAGGAGE_MAX;
+}
+
+// A comma, unless it is the first.
+static writer begin_member(nsp_baggage *list)
+{
+    writer to = {list, list->length};
+    if (to.at != 0)
+        put(&to, ",", 1);
+    return to;
+}
+
+// What was written becomes part of the list, or goes.
+static void end_member(writer *to, bool keep)
+{
+    if (keep)
+        to->list->length = (uint32_t)to->at;
+    to->list->text[to->list->length] = '\0';
+}
+
+// key=value without the blanks around both. False if either is not well formed.
+static bool put_pair(writer *to, nsp__slice text)
+{
+    nsp__slice rest = text, key;
+    nsp__slice_split(&rest, '=', &key);
+    key = nsp__slice_trim(key.text, key.length);
+    if (!is_token(key))
+        return false;
+    put(to, key.text, key.length);
+    if (rest.text == NULL)
+        return true; // without a value
+    nsp__slice value = nsp__slice_trim(rest.text, rest.length);
+    put(to, "=", 1);
+    put(to, value.text, value.length);
+    return is_value(value);
+}
+
+// Each with its semicolon before it; empty ones are nothing.
+static bool put_properties(writer *to, nsp__slice rest)
+{
+    nsp__slice property;
+    while (nsp__slice_split(&rest, ';', &property)) {
+        property = nsp__slice_trim(property.text, property.length);
+        if (property.length == 0)
+            continue;
+        put(to, ";", 1);
+        if (!put_pair(to, property))
+            return false;
+    }
+    return true;
+}
+
+static nsp_status append_member(nsp_baggage *list, nsp__slice text)
+{
+    nsp__slice rest = text, pair;
+    writer to = begin_member(list);
+    nsp__slice_split(&rest, ';', &pair);
+    bool good = pair.length != 0 && memchr(pair.text, '=', pair.length) != NULL && put_pair(&to, pair) &&
+                put_properties(&to, rest);
+    end_member(&to, good && fits(&to));
+    return !good ? NSP_ERR_INVALID : fits(&to) ? NSP_OK : NSP_ERR_FULL;
+}
+
+// The first thing that was wrong.
+static nsp_status append(nsp_baggage *list, nsp__slice text)
+{
+    nsp_status status = NSP_OK;
+    nsp__slice rest = text, member;
+    while (nsp__slice_split(&rest, ',', &member)) {
+        member = nsp__slice_trim(member.text, member.length);
+        nsp_status one = member.length != 0 ? append_member(list, member) : NSP_OK;
+        if (status == NSP_OK)
+            status = one;
+    }
+    return status;
+}
+
+static void make_empty(nsp_baggage *list)
+{
+    list->length = 0;
+    list->text[0] = '\0';
+}
+
+// ---- fields ----
+
+void nsp__baggage_extract(nsp_baggage *out, const nsp_carrier *carrier)
+{
+    nsp__slice value;
+    for (size_t index = 0; nsp__field_get(carrier, NSP__BAGGAGE, index, &value); index++)
+        append(out, value);
+}
+
+bool nsp__baggage_inject(const nsp_baggage *baggage, const nsp_carrier *carrier)
+{
+    return baggage->length == 0 || nsp__field_set(carrier, NSP__BAGGAGE, baggage->text, baggage->length);
+}
+
+// ---- public ----
+
+nsp_status nsp_baggage_parsen(nsp_baggage *out, const char *text, size_t length)
+{
+    make_empty(out);
+    return text != NULL ? append(out, (nsp__slice){text, length}) : NSP_OK;
+}
+
+bool nsp_baggage_next(const nsp_baggage *baggage, size_t *at, nsp_baggage_member *member)
+{
+    if (baggage->length > NSP_BAGGAGE_MAX || *at >= baggage->length)
+        return false;
+    nsp__slice rest = {baggage->text + *at, baggage->length - *at}, text, key, value;
+    nsp__slice_split(&rest, ',', &text);
+    *at += text.length + 1;
+    rest = text;
+    nsp__slice_split(&rest, '=', &key);
+    nsp__slice properties = rest.text != NULL ? rest : (nsp__slice){"", 0};
+    nsp__slice_split(&properties, ';', &value);
+    *member = (nsp_baggage_member){key.text,
+                                   key.length,
+                                   value.text,
+                                   value.length,
+                                   properties.text != NULL ? properties.text : "",
+                                   properties.length};
+    return true;
+}
+
+static bool has_key(const nsp_baggage_member *member, const char *key)
+{
+    return member->key_length == strlen(key) && memcmp(member->key, key, member->key_length) == 0;
+}
+
+nsp_status nsp_baggage_get(const nsp_baggage *baggage, const char *key, char *value, size_t size,
+                           size_t *length)
+{
+    nsp_baggage_member member, found = {0};
+    size_t decoded = 0;
+    for (size_t at = 0; nsp_baggage_next(baggage, &at, &member);)
+        if (has_key(&member, key))
+            found = member;
+    if (size != 0)
+        value[0] = '\0';
+    if (found.key != NULL)
+        decoded = nsp_baggage_decode(found.value, found.value_length, value, size);
+    if (length != NULL)
+        *length = decoded;
+    return found.key == NULL ? NSP_ERR_NOT_FOUND : decoded < size ? NSP_OK : NSP_ERR_FULL;
+}
+
+nsp_status nsp_baggage_remove(nsp_baggage *baggage, const char *key)
+{
+    nsp_baggage_member member;
+    size_t kept = 0, from = 0, at = 0;
+    while (nsp_baggage_next(baggage, &at, &member)) {
+        size_t length = at - 1 - from;
+        if (!has_key(&member, key)) {
+            if (kept != 0)
+                baggage->text[kept++] = ',';
+            memmove(baggage->text + kept, baggage->text + from, length);
+            kept += length;
+        }
+        from = at;
+    }
+    if (kept == baggage->length)
+        return NSP_ERR_NOT_FOUND;
+    baggage->length = (uint32_t)kept;
+    baggage->text[kept] = '\0';
+    return NSP_OK;
+}
+
+nsp_status nsp_baggage_set_with(nsp_baggage *baggage, const char *key, const char *value, size_t length,
+                                const char *properties)
+{
+    nsp__slice key_text = {key, strlen(key)};
+    nsp_baggage changed;
+    size_t encoded;
+    memcpy(&changed, baggage, sizeof changed);
+    nsp_baggage_remove(&changed, key);
+    writer to = begin_member(&changed);
+    put(&to, key, key_text.length);
+    put(&to, "=", 1);
+    size_t room = fits(&to) ? NSP_BAGGAGE_MAX - to.at : 0;
+    if (!is_token(key_text) ||
+        !nsp__baggage_encode(value, length, room != 0 ? changed.text + to.at : NULL, room, &encoded))
+        return NSP_ERR_INVALID;
+    to.at += encoded;
+    if (properties != NULL && !put_properties(&to, (nsp__slice){properties, strlen(properties)}))
+        return NSP_ERR_INVALID;
+    if (!fits(&to))
+        return NSP_ERR_FULL;
+    end_member(&to, true);
+    memcpy(baggage, &changed, sizeof changed);
+    return NSP_OK;
+}
+
+nsp_status nsp_baggage_set(nsp_baggage *baggage, const char *key, const char *value)
+{
+    return nsp_baggage_set_with(baggage, key, value, strlen(value), NULL);
+}
+
+size_t nsp_baggage_decode(const char *value, size_t length, char *out, size_t size)
+{
+    size_t decoded = nsp__baggage_decode(value, length, NULL);
+    if (decoded < size) {
+        nsp__baggage_decode(value, length, out);
+        out[decoded] = '\0';
+    }
+    return decoded;
+}
