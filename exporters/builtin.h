@@ -6,7 +6,7 @@
 
 #include <nanospan/exporter.h>
 
-extern const nsp_exporter nsp__exporter_otlp;    // otlp/otlp_http.c
+extern const nsp_exporter nsp__exporter_otlp;    // otlp/exporter.c
 extern const nsp_exporter nsp__exporter_file;    // text/file.c
 extern const nsp_exporter nsp__exporter_console; // text/console.c
 

@@ -21,6 +21,9 @@ typedef struct endpoint_case {
     bool loopback;
 } endpoint_case;
 
+// To fill the name of a Unix socket.
+#define FIFTY "12345678901234567890123456789012345678901234567890"
+
 static const endpoint_case cases[] = {
     {NULL, false, true, NULL, NSP_OK, "http://localhost:4318/v1/traces", NULL, true},
     {"", false, false, "", NSP_OK, "http://localhost:4318/v1/traces", NULL, true},
@@ -47,17 +50,15 @@ static const endpoint_case cases[] = {
      "http://c:1/x/v1/traces", false},
     {"http://c:4317", false, true, "http/protobuf", NSP_OK, "http://c:4317/v1/traces", NULL, false},
     {"http://c:4317/v1/traces", false, true, NULL, NSP_OK, "http://c:4317/v1/traces", NULL, false},
-    {"http://c:4317", false, true, NULL, NSP_ERR_UNSUPPORTED, "gRPC is not available in this version", NULL,
-     false},
-    {"c:4317", false, true, NULL, NSP_ERR_UNSUPPORTED, "port 4318", NULL, false},
-    {"grpc://c:1", false, true, NULL, NSP_ERR_UNSUPPORTED, "gRPC is not available in this version", NULL,
-     false},
-    {"http://c:4318", false, true, "grpc", NSP_ERR_UNSUPPORTED, "gRPC is not available in this version", NULL,
-     false},
-    {"http://c:4318", false, true, "http/json", NSP_ERR_UNSUPPORTED, "http/json", NULL, false},
+    {"unix:", false, true, NULL, NSP_ERR_CONFIG, "1 to 107", NULL, false},
+    {"unix-abstract:", false, true, NULL, NSP_ERR_CONFIG, "1 to 107", NULL, false},
+    {"unix://host/path", false, true, NULL, NSP_ERR_CONFIG, "absolute path", NULL, false},
+    {"unix://", false, true, NULL, NSP_ERR_CONFIG, "absolute path", NULL, false},
+    {"unix:" FIFTY FIFTY "12345678", false, true, NULL, NSP_ERR_CONFIG, "108 bytes", NULL, false},
+    {"grpc://c:1", false, true, NULL, NSP_ERR_CONFIG, "only http, https and unix", NULL, false},
     {"http://c:4318", false, true, "carrier pigeon", NSP_ERR_CONFIG, "carrier pigeon", NULL, false},
-    {"ftp://c", false, true, NULL, NSP_ERR_CONFIG, "only http and https", NULL, false},
-    {"file:///etc/passwd", false, true, NULL, NSP_ERR_CONFIG, "only http and https", NULL, false},
+    {"ftp://c", false, true, NULL, NSP_ERR_CONFIG, "only http, https and unix", NULL, false},
+    {"file:///etc/passwd", false, true, NULL, NSP_ERR_CONFIG, "only http, https and unix", NULL, false},
     {"http://c:port", false, true, NULL, NSP_ERR_CONFIG, "no URL", NULL, false},
     {"http://", false, true, NULL, NSP_ERR_CONFIG, "no URL", NULL, false},
     {"http://a b", false, true, NULL, NSP_ERR_CONFIG, "no URL", NULL, false},
@@ -82,11 +83,86 @@ static void resolves_each_form(void **state)
             assert_string_equal(endpoint.url, c->url);
             assert_string_equal(endpoint.shown, c->shown ? c->shown : c->url);
             assert_int_equal(endpoint.loopback, c->loopback);
+            assert_int_equal(endpoint.protocol, NSP__OTLP_HTTP_PROTOBUF);
+            assert_int_equal(endpoint.tls, strncmp(c->url, "https", 5) == 0);
+            assert_null(endpoint.unix_socket);
             assert_string_equal(detail, "");
         } else {
             assert_non_null(strstr(detail, c->url));
             assert_null(endpoint.url);
         }
+        nsp__http_endpoint_free(&endpoint);
+    }
+}
+
+enum { LOOPBACK = 1, TLS = 2, PATH_IGNORED = 4, ABSTRACT = 8, EXACT = 16, SECURE = 32 };
+
+typedef struct protocol_case {
+    const char *endpoint, *protocol;
+    nsp__otlp_protocol expected;
+    const char *url, *shown;
+    const char *socket;
+    unsigned flags;
+} protocol_case;
+
+#define EXPORT "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+
+static const protocol_case protocols[] = {
+    {"http://c:4318", "http/json", NSP__OTLP_HTTP_JSON, "http://c:4318/v1/traces", "http://c:4318/v1/traces",
+     NULL, 0},
+    {"http://c:4317", NULL, NSP__OTLP_GRPC, "http://c:4317" EXPORT, "http://c:4317", NULL, 0},
+    {"http://c:4317/", NULL, NSP__OTLP_GRPC, "http://c:4317" EXPORT, "http://c:4317", NULL, EXACT},
+    {"c:4317", NULL, NSP__OTLP_GRPC, "http://c:4317" EXPORT, "http://c:4317", NULL, 0},
+    {"c:4317", NULL, NSP__OTLP_GRPC, "https://c:4317" EXPORT, "https://c:4317", NULL, SECURE | TLS},
+    {"https://c:4317", NULL, NSP__OTLP_GRPC, "https://c:4317" EXPORT, "https://c:4317", NULL, TLS},
+    {"http://c:4317", NULL, NSP__OTLP_GRPC, "http://c:4317" EXPORT, "http://c:4317", NULL, SECURE},
+    {"http://c:4318", "grpc", NSP__OTLP_GRPC, "http://c:4318" EXPORT, "http://c:4318", NULL, 0},
+    {"c", "grpc", NSP__OTLP_GRPC, "http://c:4317" EXPORT, "http://c:4317", NULL, 0},
+    {"https://c", "grpc", NSP__OTLP_GRPC, "https://c" EXPORT, "https://c", NULL, TLS},
+    {NULL, "grpc", NSP__OTLP_GRPC, "http://localhost:4317" EXPORT, "http://localhost:4317", NULL, LOOPBACK},
+    {"http://c:1/a/b?q=1#f", "grpc", NSP__OTLP_GRPC, "http://c:1" EXPORT, "http://c:1", NULL,
+     EXACT | PATH_IGNORED},
+    {"http://u:p@c:4317", NULL, NSP__OTLP_GRPC, "http://u:p@c:4317" EXPORT, "http://c:4317", NULL, 0},
+    {"http://[::1]:4317", NULL, NSP__OTLP_GRPC, "http://[::1]:4317" EXPORT, "http://[::1]:4317", NULL,
+     LOOPBACK},
+    {"unix:///run/o.sock", NULL, NSP__OTLP_GRPC, "http://localhost" EXPORT, "unix:/run/o.sock", "/run/o.sock",
+     LOOPBACK},
+    {"unix:/o.sock", "grpc", NSP__OTLP_GRPC, "http://localhost" EXPORT, "unix:/o.sock", "/o.sock",
+     EXACT | SECURE | LOOPBACK},
+    {"unix:o.sock", NULL, NSP__OTLP_GRPC, "http://localhost" EXPORT, "unix:o.sock", "o.sock", LOOPBACK},
+    {"UNIX-abstract:o", NULL, NSP__OTLP_GRPC, "http://localhost" EXPORT, "unix-abstract:o", "o",
+     LOOPBACK | ABSTRACT},
+    {"unix:///o", "http/protobuf", NSP__OTLP_HTTP_PROTOBUF, "http://localhost/v1/traces", "unix:/o", "/o",
+     LOOPBACK},
+    {"unix:///o", "http/json", NSP__OTLP_HTTP_JSON, "http://localhost/v1/traces", "unix:/o", "/o",
+     EXACT | LOOPBACK},
+    {"unix:" FIFTY FIFTY "1234567", NULL, NSP__OTLP_GRPC, "http://localhost" EXPORT,
+     "unix:" FIFTY FIFTY "1234567", FIFTY FIFTY "1234567", LOOPBACK},
+};
+
+static void finds_the_protocol(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof protocols / sizeof *protocols; ++i) {
+        const protocol_case *c = &protocols[i];
+        nsp_config config = {.endpoint = c->endpoint,
+                             .endpoint_exact = c->flags & EXACT,
+                             .insecure = !(c->flags & SECURE),
+                             .protocol = c->protocol};
+        nsp__http_endpoint endpoint;
+        char detail[256] = "";
+        assert_int_equal(nsp__http_endpoint_resolve(&endpoint, &config, detail, sizeof detail), NSP_OK);
+        assert_int_equal(endpoint.protocol, c->expected);
+        assert_string_equal(endpoint.url, c->url);
+        assert_string_equal(endpoint.shown, c->shown);
+        assert_int_equal(endpoint.loopback, (c->flags & LOOPBACK) != 0);
+        assert_int_equal(endpoint.tls, (c->flags & TLS) != 0);
+        assert_int_equal(endpoint.path_ignored, (c->flags & PATH_IGNORED) != 0);
+        assert_int_equal(endpoint.abstract, (c->flags & ABSTRACT) != 0);
+        if (c->socket)
+            assert_string_equal(endpoint.unix_socket, c->socket);
+        else
+            assert_null(endpoint.unix_socket);
         nsp__http_endpoint_free(&endpoint);
     }
 }
@@ -156,6 +232,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(resolves_each_form),
+        cmocka_unit_test(finds_the_protocol),
         cmocka_unit_test(a_complaint_does_not_tell_the_password),
         cmocka_unit_test(reads_headers),
     };

@@ -456,14 +456,14 @@ static void expect_refusal(nsp_status status, const char *text, void (*change)(n
     finish(f);
 }
 
-static void set_grpc(nsp_config *config)
+static void set_protocol(nsp_config *config)
 {
-    config->protocol = "grpc";
+    config->protocol = "smtp";
 }
 
-static void set_grpc_port(nsp_config *config)
+static void set_endpoint(nsp_config *config)
 {
-    config->endpoint = "http://jaeger:4317";
+    config->endpoint = "unix://host/path";
 }
 
 static void set_compression(nsp_config *config)
@@ -479,8 +479,8 @@ static void set_headers(nsp_config *config)
 static void a_bad_configuration_is_said_once(void **state)
 {
     (void)state;
-    expect_refusal(NSP_ERR_UNSUPPORTED, "gRPC is not available in this version", set_grpc);
-    expect_refusal(NSP_ERR_UNSUPPORTED, "gRPC is not available in this version", set_grpc_port);
+    expect_refusal(NSP_ERR_CONFIG, "protocol \"smtp\"", set_protocol);
+    expect_refusal(NSP_ERR_CONFIG, "absolute path", set_endpoint);
     expect_refusal(NSP_ERR_CONFIG, "compression \"zstd\"", set_compression);
     expect_refusal(NSP_ERR_CONFIG, "x-key", set_headers);
 }

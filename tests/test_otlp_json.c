@@ -16,7 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "otlp/otlp_json.h"
+#include "otlp/encoding.h"
+#include "otlp/otlp_json_response.h"
 #include "support/span_generator.h"
 
 enum { SPANS = 2500, BATCH_BYTES = 1024 * 1024, CANARY = 256 };
@@ -234,29 +235,29 @@ typedef void (*batch_fn)(const json_t *models, const nsp_batch *batch);
 
 static void encode_generated(size_t spans, batch_fn done)
 {
-    nsp__otlp_json *encoder;
-    assert_int_equal(nsp__otlp_json_create(&encoder, generated_context()), NSP_OK);
+    void *encoder;
+    assert_int_equal(nsp__otlp_json.create(&encoder, generated_context()), NSP_OK);
     nsp_batch batch = {.data = malloc(BATCH_BYTES), .capacity = BATCH_BYTES};
     json_t *models = json_array();
-    nsp__otlp_json_open(encoder, &batch);
+    nsp__otlp_json.open(encoder, &batch);
     for (size_t i = 0; i < spans; i++) {
         generated_span span;
         generated_span_make(&span);
-        if (!nsp__otlp_json_append(encoder, &batch, &span.built.view)) {
-            nsp__otlp_json_close(encoder, &batch);
+        if (!nsp__otlp_json.append(encoder, &batch, &span.built.view)) {
+            nsp__otlp_json.close(encoder, &batch);
             done(models, &batch);
             json_array_clear(models);
-            nsp__otlp_json_open(encoder, &batch);
-            assert_true(nsp__otlp_json_append(encoder, &batch, &span.built.view));
+            nsp__otlp_json.open(encoder, &batch);
+            assert_true(nsp__otlp_json.append(encoder, &batch, &span.built.view));
         }
         json_array_append(models, span.model);
         generated_span_free(&span);
     }
-    nsp__otlp_json_close(encoder, &batch);
+    nsp__otlp_json.close(encoder, &batch);
     done(models, &batch);
     json_decref(models);
     free(batch.data);
-    nsp__otlp_json_destroy(encoder);
+    nsp__otlp_json.destroy(encoder);
 }
 
 static void spans_of_every_shape(void **state)
@@ -276,8 +277,8 @@ static void room_of_every_size(void **state)
 {
     (void)state;
     generator_seed(31);
-    nsp__otlp_json *encoder;
-    assert_int_equal(nsp__otlp_json_create(&encoder, generated_context()), NSP_OK);
+    void *encoder;
+    assert_int_equal(nsp__otlp_json.create(&encoder, generated_context()), NSP_OK);
     uint8_t canary[CANARY];
     memset(canary, 0xCA, sizeof canary);
     for (int i = 0; i < 50; i++) {
@@ -289,14 +290,14 @@ static void room_of_every_size(void **state)
              capacity += capacity < 1500 ? 1 : 1 + generator_draw(capacity / 32)) {
             nsp_batch batch = {.data = malloc(capacity + CANARY), .capacity = capacity};
             memset(batch.data, 0xCA, capacity + CANARY);
-            nsp__otlp_json_open(encoder, &batch);
+            nsp__otlp_json.open(encoder, &batch);
             size_t before = batch.length;
-            bool fits = nsp__otlp_json_append(encoder, &batch, &span.built.view);
+            bool fits = nsp__otlp_json.append(encoder, &batch, &span.built.view);
             assert_true(fits || !fitted);
             fitted = fits;
             if (!fits)
                 assert_int_equal(batch.length, before);
-            nsp__otlp_json_close(encoder, &batch);
+            nsp__otlp_json.close(encoder, &batch);
             assert_true(batch.length <= capacity);
             assert_memory_equal(batch.data + capacity, canary, sizeof canary);
             if (fits)
@@ -307,7 +308,111 @@ static void room_of_every_size(void **state)
         json_decref(models);
         generated_span_free(&span);
     }
-    nsp__otlp_json_destroy(encoder);
+    nsp__otlp_json.destroy(encoder);
+}
+
+static void responses(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body;
+        int64_t rejected; // -1: not a response
+        const char *message;
+    } cases[] = {
+        {"", 0, ""},
+        {" \n", 0, ""},
+        {"{}", 0, ""},
+        {" { \"partialSuccess\" : { } } \r\n", 0, ""},
+        {"{\"partialSuccess\":null}", 0, ""},
+        {"{\"partialSuccess\":{\"rejectedSpans\":null,\"errorMessage\":null}}", 0, ""},
+        {"{\"partialSuccess\":{\"rejectedSpans\":\"5\",\"errorMessage\":\"no room\"}}", 5, "no room"},
+        {"{\"partialSuccess\":{\"errorMessage\":\"no room\",\"rejectedSpans\":5}}", 5, "no room"},
+        {"{\"partialSuccess\":{\"rejectedSpans\":\"9223372036854775807\"}}", INT64_MAX, ""},
+        {"{\"partialSuccess\":{\"rejectedSpans\":-5}}", 0, ""},
+        {"{\"partialSuccess\":{\"errorMessage\":\"\\u00e9\\u20AC\\ud83d\\ude00\\\"\\\\\\/\"}}", 0,
+         "\u00e9\u20ac\U0001F600\"\\/"},
+        {"{\"partialSuccess\":{\"errorMessage\":\"a\\nb\\u0000\\ud83dx\\ude00\\ud83d\\u0041\"}}", 0,
+         "a b\uFFFD\uFFFDx\uFFFD\uFFFDA"},
+        {"{\"other\":[1,-0.5e+3,true,false,null,\"\\t\",{\"a\":[]}],\"partialSuccess\":{\"more\":{},"
+         "\"rejectedSpans\":\"2\"}}",
+         2, ""},
+        {"{\"partialSuccessful\":{\"rejectedSpans\":\"2\"},\"rejectedSpans\":\"3\"}", 0, ""},
+        {"<html>", -1, NULL},
+        {"null", -1, NULL},
+        {"[]", -1, NULL},
+        {"\"text\"", -1, NULL},
+        {"{", -1, NULL},
+        {"{}}", -1, NULL},
+        {"{} x", -1, NULL},
+        {"{,}", -1, NULL},
+        {"{\"a\":1,}", -1, NULL},
+        {"{\"a\" 1}", -1, NULL},
+        {"{a:1}", -1, NULL},
+        {"{\"a\":[1,]}", -1, NULL},
+        {"{\"a\":[1 2]}", -1, NULL},
+        {"{\"a\":01}", -1, NULL},
+        {"{\"a\":-}", -1, NULL},
+        {"{\"a\":1.}", -1, NULL},
+        {"{\"a\":1e}", -1, NULL},
+        {"{\"a\":.5}", -1, NULL},
+        {"{\"a\":tru}", -1, NULL},
+        {"{\"a\":\"\n\"}", -1, NULL},
+        {"{\"a\":\"\\x\"}", -1, NULL},
+        {"{\"a\":\"\\u12g4\"}", -1, NULL},
+        {"{\"a\":\"\\u12", -1, NULL},
+        {"{\"a\":\"\xff\"}", -1, NULL},
+        {"{\"partialSuccess\":5}", -1, NULL},
+        {"{\"partialSuccess\":[]}", -1, NULL},
+        {"{\"partialSuccess\":{\"rejectedSpans\":\"\"}}", -1, NULL},
+        {"{\"partialSuccess\":{\"rejectedSpans\":\"-\"}}", -1, NULL},
+        {"{\"partialSuccess\":{\"rejectedSpans\":\"5x\"}}", -1, NULL},
+        {"{\"partialSuccess\":{\"rejectedSpans\":1.5}}", -1, NULL},
+        {"{\"partialSuccess\":{\"rejectedSpans\":9223372036854775808}}", -1, NULL},
+        {"{\"partialSuccess\":{\"rejectedSpans\":true}}", -1, NULL},
+        {"{\"partialSuccess\":{\"errorMessage\":5}}", -1, NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        // In memory of just its size, so that a reader who goes too far is found.
+        size_t length = strlen(cases[i].body);
+        uint8_t *body = malloc(length);
+        if (length)
+            memcpy(body, cases[i].body, length);
+        char message[64] = "x";
+        int64_t rejected = 99;
+        bool read = nsp__otlp_json_response_decode(body, length, &rejected, message, sizeof message);
+        if (read != (cases[i].rejected >= 0))
+            fail_msg("%s is %sread", cases[i].body, read ? "" : "not ");
+        assert_int_equal(rejected, read ? cases[i].rejected : 0);
+        assert_string_equal(message, read ? cases[i].message : "");
+        free(body);
+    }
+}
+
+static void long_and_deep_responses(void **state)
+{
+    (void)state;
+    enum { DEEP = 100000 };
+    char message[160];
+    int64_t rejected;
+    uint8_t *body = malloc(2 * DEEP + 64);
+    for (int depth = 60; depth < DEEP; depth += DEEP - 61) {
+        int length = sprintf((char *)body, "{\"a\":");
+        memset(body + length, '[', (size_t)depth);
+        memset(body + length + depth, ']', (size_t)depth);
+        body[length + 2 * depth] = '}';
+        assert_int_equal(nsp__otlp_json_response_decode(body, (size_t)(length + 2 * depth + 1), &rejected,
+                                                        message, sizeof message),
+                         depth == 60);
+    }
+    int length = sprintf((char *)body, "{\"partialSuccess\":{\"errorMessage\":\"");
+    memset(body + length, 'x', 5000);
+    length += 5000 + sprintf((char *)body + length + 5000, "\"}}");
+    assert_true(nsp__otlp_json_response_decode(body, (size_t)length, &rejected, message, sizeof message));
+    assert_int_equal(strlen(message), sizeof message - 1);
+    // Every prefix of it is malformed, but for the one that says nothing.
+    for (int part = 1; part < length; part += part < 100 ? 1 : 700)
+        assert_false(nsp__otlp_json_response_decode(body, (size_t)part, &rejected, message, sizeof message));
+    free(body);
 }
 
 static const char *folder;
@@ -343,9 +448,9 @@ int main(int argc, char **argv)
         return cmocka_run_group_tests(writer, NULL, NULL);
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(spans_of_every_shape),
-        cmocka_unit_test(an_empty_batch_is_an_object),
-        cmocka_unit_test(room_of_every_size),
+        cmocka_unit_test(spans_of_every_shape),    cmocka_unit_test(an_empty_batch_is_an_object),
+        cmocka_unit_test(room_of_every_size),      cmocka_unit_test(responses),
+        cmocka_unit_test(long_and_deep_responses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

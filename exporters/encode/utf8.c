@@ -113,3 +113,13 @@ size_t nsp__utf8_cut(const uint8_t *text, size_t length, size_t max)
         cut--;
     return cut;
 }
+
+void nsp__utf8_line(char *out, size_t size, const char *text)
+{
+    if (size == 0)
+        return;
+    size_t length = nsp__utf8_cut((const uint8_t *)text, strlen(text), size - 1);
+    for (size_t i = 0; i < length; i++)
+        out[i] = (unsigned char)text[i] < 0x20 || text[i] == 0x7F ? ' ' : text[i];
+    out[length] = 0;
+}

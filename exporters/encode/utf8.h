@@ -25,4 +25,8 @@ uint8_t *nsp__utf8_repair(uint8_t *out, const uint8_t *text, size_t length);
 // The most bytes, up to max, of a valid text of this length that end with a whole character.
 size_t nsp__utf8_cut(const uint8_t *text, size_t length, size_t max);
 
+// Copies a valid, zero terminated text as one line: control characters become spaces; cut at a character to size - 1
+// bytes, zero terminated.
+void nsp__utf8_line(char *out, size_t size, const char *text);
+
 #endif

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "http/client.h"
 
-#include <curl/curl.h>
+#include <limits.h>
 #include <nanospan/version.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -9,21 +9,29 @@
 #include <string.h>
 #include <time.h>
 
-#include "http/gzip.h"
-#include "http/headers.h"
+#include "http/curl_version.h"
+#include "http/lines.h"
 
-enum { POLL_MS = 50, GZIP_MIN_BYTES = 1024, MAX_ANSWER_BYTES = 4 << 20 };
+enum { POLL_MS = 50, MAX_ANSWER_BYTES = 4 << 20 };
 
 struct nsp__http_client {
     CURLM *multi; // driven by hand, so that cancel is seen while curl waits
     CURL *easy;
-    struct curl_slist *plain_headers, *gzip_headers;
-    nsp__gzip *gzip; // NULL: no compression
     size_t max_body;
     const int *cancel;
+    bool http2, tls;
+    bool fresh;    // no connection is used twice
+    bool distrust; // the last one ended badly: not that connection again
+
+    // The request, as far as curl has asked for it.
+    const nsp__http_request *request;
+    size_t given; // bytes
+    bool lost;    // all was given, and then curl began anew: may have been taken the first time
+
     uint8_t *answer; // grows to MAX_ANSWER_BYTES
     size_t answer_length, answer_room;
     bool answer_too_large;
+    nsp__http_lines lines; // its headers and trailers
     char error[CURL_ERROR_SIZE];
 };
 
@@ -41,11 +49,6 @@ uint64_t nsp__http_now(void)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
-static bool is_set(const char *text)
-{
-    return text && *text;
 }
 
 static size_t keep_answer(char *bytes, size_t one, size_t length, void *context)
@@ -69,39 +72,61 @@ static size_t keep_answer(char *bytes, size_t one, size_t length, void *context)
     return length;
 }
 
-static bool make_headers(nsp__http_client *client, const nsp__http_options *options, nsp_status *status,
-                         char *detail, size_t size)
+static size_t size_of(const nsp__http_request *request)
 {
-    char type[128];
-    snprintf(type, sizeof type, "Content-Type: %s", options->content_type);
-    struct curl_slist **lists[] = {&client->plain_headers, &client->gzip_headers};
-    for (int i = 0; i < 2; ++i) {
-        // Without "Expect:" curl would ask before each large body, and wait a second for servers that do not know that.
-        if (!nsp__http_headers_add(lists[i], type) || !nsp__http_headers_add(lists[i], "Expect:") ||
-            (i == 1 && !nsp__http_headers_add(lists[i], "Content-Encoding: gzip"))) {
-            snprintf(detail, size, "headers: out of memory");
-            *status = NSP_ERR_NO_MEMORY;
-            return false;
-        }
-        *status = nsp__http_headers_append(lists[i], options->headers, detail, size);
-        if (*status != NSP_OK)
-            return false;
+    return request->prefix_length + request->message_length;
+}
+
+static size_t give(char *out, size_t one, size_t room, void *context)
+{
+    (void)one;
+    nsp__http_client *client = context;
+    const nsp__http_request *request = client->request;
+    size_t given = 0;
+    while (given < room && client->given < size_of(request)) {
+        bool prefix = client->given < request->prefix_length;
+        const uint8_t *from = prefix ? request->prefix + client->given
+                                     : request->message + (client->given - request->prefix_length);
+        size_t part = (prefix ? request->prefix_length : size_of(request)) - client->given;
+        if (part > room - given)
+            part = room - given;
+        memcpy(out + given, from, part);
+        given += part;
+        client->given += part;
     }
-    return true;
+    return given;
+}
+
+// curl begins again, on another connection: the one that it had kept was dead.
+static int give_again(void *context, curl_off_t offset, int origin)
+{
+    nsp__http_client *client = context;
+    if (origin != SEEK_SET || offset < 0 || (size_t)offset > size_of(client->request))
+        return CURL_SEEKFUNC_FAIL;
+    client->lost = client->lost || client->given == size_of(client->request);
+    client->given = (size_t)offset;
+    return CURL_SEEKFUNC_OK;
+}
+
+// Over TLS HTTP/2 is agreed upon in the handshake.
+static long http_version(const nsp__http_client *client)
+{
+    if (!client->http2)
+        return CURL_HTTP_VERSION_1_1;
+    return client->tls ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE;
 }
 
 // What stays the same from request to request.
 static bool set_options(nsp__http_client *client, const nsp__http_options *options)
 {
+    const nsp__http_endpoint *endpoint = options->endpoint;
     CURL *easy = client->easy;
     CURLcode code = CURLE_OK;
-#define SET(option, value)                                                                                   \
-    if (code == CURLE_OK)                                                                                    \
-    code = curl_easy_setopt(easy, CURLOPT_##option, value)
-    SET(URL, options->endpoint->url);
+#define SET(option, value) code = code != CURLE_OK ? code : curl_easy_setopt(easy, CURLOPT_##option, value)
+    SET(URL, endpoint->url);
     SET(PROTOCOLS_STR, "http,https");
     SET(FOLLOWLOCATION, 0L); // a redirect may lead the headers, with their keys, to somebody else
-    SET(HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    SET(HTTP_VERSION, http_version(client));
     SET(USERAGENT, "nanospan/" NSP_VERSION);
     SET(NOSIGNAL, 1L);
     SET(QUICK_EXIT, 1L); // a resolver thread that hangs is left alone, not waited for
@@ -110,51 +135,71 @@ static bool set_options(nsp__http_client *client, const nsp__http_options *optio
     SET(ERRORBUFFER, client->error);
     SET(WRITEFUNCTION, keep_answer);
     SET(WRITEDATA, client);
+    SET(HEADERFUNCTION, nsp__http_lines_keep);
+    SET(HEADERDATA, &client->lines);
     SET(POST, 1L);
-    SET(SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    if (options->endpoint->loopback)
+    SET(READFUNCTION, give);
+    SET(READDATA, client);
+    SET(SEEKFUNCTION, give_again);
+    SET(SEEKDATA, client);
+    SET(FORBID_REUSE, client->fresh ? 1L : 0L);
+    if (endpoint->loopback)
         SET(PROXY, "");
-    if (is_set(options->certificate))
-        SET(CAINFO, options->certificate);
-    if (is_set(options->client_certificate))
-        SET(SSLCERT, options->client_certificate);
-    if (is_set(options->client_key))
-        SET(SSLKEY, options->client_key);
+    if (endpoint->abstract)
+        SET(ABSTRACT_UNIX_SOCKET, endpoint->unix_socket);
+    else
+        SET(UNIX_SOCKET_PATH, endpoint->unix_socket); // NULL: none
 #undef SET
+    if (code == CURLE_OK && endpoint->tls)
+        code = nsp__tls_set(easy, &options->tls);
     return code == CURLE_OK && curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, 1L) == CURLM_OK;
+}
+
+static nsp_status check_curl(const nsp__http_endpoint *endpoint, char *detail, size_t size)
+{
+    pthread_once(&curl_once, initialise_curl);
+    if (curl_ready == CURLE_OK)
+        return nsp__curl_check(endpoint, detail, size);
+    snprintf(detail, size, "libcurl: %s", curl_easy_strerror(curl_ready));
+    return NSP_ERR_SYSTEM;
+}
+
+static nsp_status set_up(nsp__http_client *client, const nsp__http_options *options, char *detail,
+                         size_t size)
+{
+    client->max_body = options->max_body;
+    client->cancel = options->cancel;
+    client->http2 = options->endpoint->protocol == NSP__OTLP_GRPC;
+    client->tls = options->endpoint->tls;
+    client->fresh = client->http2 && !client->tls &&
+                    !nsp__curl_reuses_clear_http2(curl_version_info(CURLVERSION_NOW)->version_num);
+    client->multi = curl_multi_init();
+    client->easy = curl_easy_init();
+    if (!client->multi || !client->easy) {
+        snprintf(detail, size, "HTTP client: out of memory");
+        return NSP_ERR_NO_MEMORY;
+    }
+    if (set_options(client, options))
+        return NSP_OK;
+    snprintf(detail, size, "libcurl refuses an option%s%s", client->error[0] ? ": " : "", client->error);
+    return NSP_ERR_SYSTEM;
 }
 
 nsp_status nsp__http_client_create(nsp__http_client **out, const nsp__http_options *options, char *detail,
                                    size_t size)
 {
     *out = NULL;
-    pthread_once(&curl_once, initialise_curl);
-    if (curl_ready != CURLE_OK) {
-        snprintf(detail, size, "libcurl: %s", curl_easy_strerror(curl_ready));
-        return NSP_ERR_SYSTEM;
-    }
+    nsp_status status = check_curl(options->endpoint, detail, size);
+    if (status == NSP_OK && options->endpoint->tls)
+        status = nsp__tls_check(&options->tls, detail, size);
+    if (status != NSP_OK)
+        return status;
     nsp__http_client *client = calloc(1, sizeof *client);
     if (!client) {
         snprintf(detail, size, "HTTP client: out of memory");
         return NSP_ERR_NO_MEMORY;
     }
-    client->max_body = options->max_body;
-    client->cancel = options->cancel;
-    nsp_status status = NSP_OK;
-    if (make_headers(client, options, &status, detail, size)) {
-        client->multi = curl_multi_init();
-        client->easy = curl_easy_init();
-        if (options->gzip_bytes)
-            client->gzip = nsp__gzip_create(options->gzip_bytes);
-        if (!client->multi || !client->easy || (options->gzip_bytes && !client->gzip)) {
-            snprintf(detail, size, "HTTP client: out of memory");
-            status = NSP_ERR_NO_MEMORY;
-        } else if (!set_options(client, options)) {
-            snprintf(detail, size, "libcurl refuses an option%s%s", client->error[0] ? ": " : "",
-                     client->error);
-            status = NSP_ERR_SYSTEM;
-        }
-    }
+    status = set_up(client, options, detail, size);
     if (status == NSP_OK)
         *out = client;
     else
@@ -170,9 +215,6 @@ void nsp__http_client_destroy(nsp__http_client *client)
         curl_easy_cleanup(client->easy);
     if (client->multi)
         curl_multi_cleanup(client->multi);
-    curl_slist_free_all(client->plain_headers);
-    curl_slist_free_all(client->gzip_headers);
-    nsp__gzip_destroy(client->gzip);
     free(client->answer);
     free(client);
 }
@@ -202,6 +244,27 @@ static CURLcode transfer(nsp__http_client *client, uint64_t deadline_ns)
     }
 }
 
+// What stands in curl's words alone: the stream's error code, "... was not closed cleanly: NAME (err NUMBER)".
+static unsigned reset_code(const char *error)
+{
+    const char *number = strstr(error, "not closed cleanly") ? strstr(error, "(err ") : NULL;
+    unsigned code;
+    return number && sscanf(number, "(err %u)", &code) == 1 ? code : UINT_MAX;
+}
+
+// Under HTTP/2 curl keeps the server's last words (TLS alerts) to itself: of a client that was refused, all that is seen
+// is the end of a connection that was made for this request.
+static bool ended_unheard(const nsp__http_client *client, CURLcode code)
+{
+    long connects = 0, status = 0;
+    curl_easy_getinfo(client->easy, CURLINFO_NUM_CONNECTS, &connects);
+    curl_easy_getinfo(client->easy, CURLINFO_RESPONSE_CODE, &status);
+    bool ended = code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR || code == CURLE_PARTIAL_FILE ||
+                 (code == CURLE_HTTP2_STREAM && reset_code(client->error) == UINT_MAX);
+    return client->tls && client->http2 && connects > 0 && !status && ended &&
+           !strstr(client->error, "alert");
+}
+
 // "Connection refused" rather than curl's "Couldn't connect to server".
 static void describe(const nsp__http_client *client, CURLcode code, char *error, size_t size)
 {
@@ -211,22 +274,60 @@ static void describe(const nsp__http_client *client, CURLcode code, char *error,
     char text[80];
     if (number)
         snprintf(error, size, "%s", strerror_r((int)number, text, sizeof text));
+    else if (ended_unheard(client, code))
+        snprintf(error, size, "the server ended a new TLS connection; it may want a client certificate");
     else
         snprintf(error, size, "%.120s", client->error[0] ? client->error : curl_easy_strerror(code));
 }
 
-// What a finished transfer means. `size`: of the request's body as it was to be sent.
-static void judge(nsp__http_client *client, CURLcode code, size_t size, nsp__http_answer *answer)
+// May the request have left whole? Also where curl had given all of it to a kept connection and then began anew, of which
+// its own count says nothing.
+static bool left_whole(const nsp__http_client *client, uint64_t sent)
 {
-    long status = 0;
+    size_t size = size_of(client->request);
+    return client->lost || sent >= size || (sent == 0 && client->given == size);
+}
+
+static nsp__http_trouble trouble_of(const nsp__http_client *client, CURLcode code)
+{
+    switch (code) {
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_ISSUER_ERROR:
+    case CURLE_SSL_INVALIDCERTSTATUS: return NSP__HTTP_NOT_TRUSTED;
+    case CURLE_SSL_CONNECT_ERROR:
+        if (strstr(client->error, "application protocol"))
+            return NSP__HTTP_OTHER_PROTOCOL;
+        return strstr(client->error, "alert") && strstr(client->error, "certificate")
+                   ? NSP__HTTP_CLIENT_REFUSED
+                   : NSP__HTTP_NO_HANDSHAKE;
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_CLIENTCERT: return NSP__HTTP_CLIENT_REFUSED;
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_WEIRD_SERVER_REPLY: return NSP__HTTP_OTHER_PROTOCOL;
+    default: break;
+    }
+    // With TLS 1.3 the client believes to be connected before the server has looked at its certificate.
+    if (client->tls && strstr(client->error, "alert"))
+        return NSP__HTTP_CLIENT_REFUSED;
+    return NSP__HTTP_NO_TROUBLE;
+}
+
+// What a finished transfer means.
+static void judge(nsp__http_client *client, CURLcode code, nsp__http_answer *answer)
+{
+    long status = 0, version = 0;
     curl_off_t sent = 0, retry_after = 0;
     curl_easy_getinfo(client->easy, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(client->easy, CURLINFO_HTTP_VERSION, &version);
     curl_easy_getinfo(client->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
     curl_easy_getinfo(client->easy, CURLINFO_RETRY_AFTER, &retry_after);
     answer->bytes = sent > 0 ? (uint64_t)sent : 0;
     answer->status = (unsigned)status;
+    answer->version = !status ? 0 : version == CURL_HTTP_VERSION_2_0 ? 2 : 1;
     answer->body = client->answer;
     answer->length = client->answer_length;
+    answer->reset_code = UINT_MAX;
     if (retry_after > 0)
         answer->retry_after_ns = (uint64_t)(retry_after < 86400 ? retry_after : 86400) * 1000000000u;
     if (client->answer_too_large) {
@@ -236,39 +337,89 @@ static void judge(nsp__http_client *client, CURLcode code, size_t size, nsp__htt
         // An error's status says enough, even if the rest of the answer got lost.
         answer->outcome = NSP__HTTP_ANSWERED;
     } else {
-        answer->outcome = (uint64_t)sent >= size ? NSP__HTTP_UNCERTAIN : NSP__HTTP_NOT_SENT;
+        answer->timed_out = code == CURLE_OPERATION_TIMEDOUT;
+        answer->reset_code = client->http2 ? reset_code(client->error) : UINT_MAX;
+        answer->trouble = trouble_of(client, code);
+        answer->outcome = left_whole(client, answer->bytes) ? NSP__HTTP_UNCERTAIN : NSP__HTTP_NOT_SENT;
         describe(client, code, answer->error, sizeof answer->error);
     }
 }
 
-void nsp__http_post(nsp__http_client *client, const uint8_t *body, size_t length, uint64_t deadline_ns,
+// Is what broke off a request of HTTP/2 in clear text a server of HTTP/1? Asks it, with none of the request's headers.
+static bool answers_http1(nsp__http_client *client, uint64_t deadline_ns)
+{
+    static const uint64_t patience_ns = 1000000000;
+    uint64_t until = nsp__http_now() + patience_ns;
+    long status = 0;
+    CURL *post = client->easy, *probe = curl_easy_duphandle(post);
+    if (probe && curl_easy_setopt(probe, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) == CURLE_OK &&
+        curl_easy_setopt(probe, CURLOPT_NOBODY, 1L) == CURLE_OK &&
+        curl_easy_setopt(probe, CURLOPT_HTTPHEADER, NULL) == CURLE_OK &&
+        curl_easy_setopt(probe, CURLOPT_USERPWD, NULL) == CURLE_OK &&
+        curl_easy_setopt(probe, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK &&
+        curl_easy_setopt(probe, CURLOPT_FORBID_REUSE, 1L) == CURLE_OK &&
+        curl_multi_add_handle(client->multi, probe) == CURLM_OK) {
+        if (transfer(client, until < deadline_ns ? until : deadline_ns) == CURLE_OK)
+            curl_easy_getinfo(probe, CURLINFO_RESPONSE_CODE, &status);
+        curl_multi_remove_handle(client->multi, probe);
+    }
+    curl_easy_cleanup(probe);
+    return status != 0;
+}
+
+static bool broke_off(CURLcode code)
+{
+    return code == CURLE_HTTP2 || code == CURLE_GOT_NOTHING || code == CURLE_RECV_ERROR ||
+           code == CURLE_SEND_ERROR;
+}
+
+void nsp__http_post(nsp__http_client *client, const nsp__http_request *request, uint64_t deadline_ns,
                     nsp__http_answer *answer)
 {
     memset(answer, 0, sizeof *answer);
-    if (length > client->max_body) {
+    answer->reset_code = UINT_MAX;
+    size_t size = size_of(request);
+    if (size > client->max_body) {
         answer->outcome = NSP__HTTP_TOO_LARGE;
-        snprintf(answer->error, sizeof answer->error, "the request of %zu bytes is longer than %zu", length,
+        snprintf(answer->error, sizeof answer->error, "the request of %zu bytes is longer than %zu", size,
                  client->max_body);
         return;
     }
-    size_t compressed;
-    const uint8_t *packed = NULL;
-    if (client->gzip && length >= GZIP_MIN_BYTES)
-        packed = nsp__gzip_compress(client->gzip, body, length, &compressed);
-    size_t size = packed ? compressed : length;
-
+    client->request = request;
+    client->given = 0;
+    client->lost = false;
     client->answer_length = 0;
     client->answer_too_large = false;
+    nsp__http_lines_clear(&client->lines);
     client->error[0] = 0;
-    curl_easy_setopt(client->easy, CURLOPT_HTTPHEADER, packed ? client->gzip_headers : client->plain_headers);
+    curl_easy_setopt(client->easy, CURLOPT_HTTPHEADER, request->headers);
     curl_easy_setopt(client->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)size);
-    curl_easy_setopt(client->easy, CURLOPT_POSTFIELDS, packed ? packed : body);
+    curl_easy_setopt(client->easy, CURLOPT_FRESH_CONNECT, client->fresh || client->distrust ? 1L : 0L);
     if (curl_multi_add_handle(client->multi, client->easy) != CURLM_OK) {
         answer->outcome = NSP__HTTP_NOT_SENT;
         snprintf(answer->error, sizeof answer->error, "libcurl takes no request");
         return;
     }
     CURLcode code = transfer(client, deadline_ns);
-    judge(client, code, size, answer);
+    judge(client, code, answer);
+    client->distrust = code != CURLE_OK;
     curl_multi_remove_handle(client->multi, client->easy);
+    if (client->http2 && !client->tls && !answer->status && broke_off(code) &&
+        answers_http1(client, deadline_ns))
+        answer->trouble = NSP__HTTP_OTHER_PROTOCOL;
+}
+
+const char *nsp__http_header(const nsp__http_client *client, const char *name)
+{
+    return nsp__http_lines_find(&client->lines, false, name);
+}
+
+const char *nsp__http_trailer(const nsp__http_client *client, const char *name)
+{
+    return nsp__http_lines_find(&client->lines, true, name);
+}
+
+bool nsp__http_has_trailers(const nsp__http_client *client)
+{
+    return client->lines.length > client->lines.head;
 }

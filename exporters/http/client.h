@@ -1,44 +1,63 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// POST over HTTP/1.1 with a deadline: one client, one connection that is kept, one request at a time.
+// POST with a deadline, over HTTP/1.1 or HTTP/2: one client, one connection that is kept, one request at a time.
 #ifndef NSP_HTTP_CLIENT_H
 #define NSP_HTTP_CLIENT_H
 
+#include <curl/curl.h>
 #include <nanospan/base.h>
 
 #include "http/endpoint.h"
+#include "http/tls.h"
 
 typedef struct nsp__http_client nsp__http_client;
 
-// The texts are copied. Texts that are NULL or "" are not set.
+// The texts are copied.
 typedef struct nsp__http_options {
-    const nsp__http_endpoint *endpoint;
-    const char *content_type;
-    const char *headers; // k=v,k=v with percent escapes
-    size_t gzip_bytes;   // bodies from 1 KiB up to this size are compressed; 0: none
-    size_t max_body;     // bytes, before compression; longer ones are not sent
-    const char *certificate, *client_certificate, *client_key;
+    const nsp__http_endpoint *endpoint; // gRPC: HTTP/2 alone is spoken, in clear without asking first
+    nsp__tls_files tls;
+    size_t max_body;   // bytes; longer ones are not sent
     const int *cancel; // looked at every 50 ms at the latest; non-zero: give up
 } nsp__http_options;
 
+// The body is the prefix and then the message. All of it stays the caller's, who keeps it until the answer is read.
+typedef struct nsp__http_request {
+    struct curl_slist *headers;
+    const uint8_t *prefix, *message;
+    size_t prefix_length, message_length;
+} nsp__http_request;
+
 typedef enum nsp__http_outcome {
-    NSP__HTTP_ANSWERED,  // status and body are there
+    NSP__HTTP_ANSWERED,  // the answer is whole, or its status says enough
     NSP__HTTP_NOT_SENT,  // no connection, or the request did not leave whole: surely not taken
     NSP__HTTP_UNCERTAIN, // sent whole, but no whole answer: timeout, cancelled, connection closed
     NSP__HTTP_TOO_LARGE  // the answer is over 4 MiB (status is set), or the request over max_body (status 0)
 } nsp__http_outcome;
 
+// Why there is no answer, where it is likely that only a change of configuration, here or there, helps.
+typedef enum nsp__http_trouble {
+    NSP__HTTP_NO_TROUBLE,
+    NSP__HTTP_NOT_TRUSTED,    // the server's certificate is not accepted
+    NSP__HTTP_NO_HANDSHAKE,   // TLS does not come about
+    NSP__HTTP_CLIENT_REFUSED, // the server ended TLS over the client's certificate, or its absence
+    NSP__HTTP_OTHER_PROTOCOL  // what answers speaks no HTTP/1, or no HTTP/2
+} nsp__http_trouble;
+
 typedef struct nsp__http_answer {
     nsp__http_outcome outcome;
+    nsp__http_trouble trouble;
     unsigned status;     // 0: none
-    const uint8_t *body; // with ANSWERED; valid until the next request; of an error maybe cut short
+    unsigned version;    // of HTTP: 1 or 2; 0: no answer at all
+    bool timed_out;      // the deadline passed
+    unsigned reset_code; // of HTTP/2, where the stream was reset; UINT_MAX: it was not
+    const uint8_t *body; // valid until the next request; of an error maybe cut short
     size_t length;
     uint64_t retry_after_ns; // with ANSWERED; 0: not said
-    uint64_t bytes;          // of the body that were sent, after compression
+    uint64_t bytes;          // of the body that were sent
     char error[128];         // one line, where not ANSWERED
 } nsp__http_answer;
 
-// NSP_ERR_CONFIG, NSP_ERR_NO_MEMORY, NSP_ERR_SYSTEM with one line in detail.
+// NSP_ERR_CONFIG, NSP_ERR_NO_MEMORY, NSP_ERR_SYSTEM, NSP_ERR_UNSUPPORTED with one line in detail.
 nsp_status nsp__http_client_create(nsp__http_client **out, const nsp__http_options *options, char *detail,
                                    size_t size);
 // NULL is fine. Never waits for a name server.
@@ -48,7 +67,13 @@ void nsp__http_client_destroy(nsp__http_client *client);
 uint64_t nsp__http_now(void);
 
 // Returns by the deadline (CLOCK_MONOTONIC ns) plus a few milliseconds, or within 50 ms of *cancel.
-void nsp__http_post(nsp__http_client *client, const uint8_t *body, size_t length, uint64_t deadline_ns,
+void nsp__http_post(nsp__http_client *client, const nsp__http_request *request, uint64_t deadline_ns,
                     nsp__http_answer *answer);
+
+// The last one of that name, in any case, of the last answer: from what stands before the body, or from the trailers. NULL:
+// none. Valid until the next request.
+const char *nsp__http_header(const nsp__http_client *client, const char *name);
+const char *nsp__http_trailer(const nsp__http_client *client, const char *name);
+bool nsp__http_has_trailers(const nsp__http_client *client);
 
 #endif

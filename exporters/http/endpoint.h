@@ -1,20 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Where spans are sent: from what the configuration says to a URL.
+// Where spans are sent, and how: from what the configuration says to a protocol, a URL and perhaps a Unix socket.
+//
+// Forms of an endpoint:
+//   http://host[:port][/path]  https://...   the scheme says whether TLS is used, whatever `insecure` says
+//   host[:port][/path]                       `insecure` says it; without a port 4317 for gRPC, 4318 for HTTP
+//   unix:///absolute/path  unix:path         a Unix socket, as gRPC writes it; never TLS. The request's own path is
+//   unix-abstract:name                       /v1/traces: the text has no room for another
+// The protocol is what `protocol` says; else gRPC for a Unix socket and for port 4317 without a path; else
+// http/protobuf. gRPC has a path of its own: one in the endpoint is passed over (path_ignored).
 #ifndef NSP_HTTP_ENDPOINT_H
 #define NSP_HTTP_ENDPOINT_H
 
 #include <nanospan/config.h>
 
+typedef enum nsp__otlp_protocol {
+    NSP__OTLP_HTTP_PROTOBUF,
+    NSP__OTLP_HTTP_JSON,
+    NSP__OTLP_GRPC
+} nsp__otlp_protocol;
+
 typedef struct nsp__http_endpoint {
-    char *url;     // for the connection; may hold a user name and password
-    char *shown;   // for log lines: without those and without a query
-    bool loopback; // the host is this machine
+    nsp__otlp_protocol protocol;
+    char *url;         // for the connection; may hold a user name and password
+    char *shown;       // for log lines: without those and without a query; of a Unix socket the socket
+    char *unix_socket; // NULL: none; else its path, or its abstract name
+    bool abstract;
+    bool tls;
+    bool loopback;     // the host is this machine
+    bool path_ignored; // gRPC, and the endpoint had a path
 } nsp__http_endpoint;
 
-// Reads endpoint, endpoint_exact, insecure and protocol. NULL or "": http://localhost:4318. HOST and HOST:PORT get the
-// scheme that `insecure` says; HOST alone port 4318 as well. Unless exact, v1/traces is appended to the path, where it is
-// not there yet. NSP_ERR_UNSUPPORTED: asks for gRPC or JSON. NSP_ERR_CONFIG: makes no sense. Both with one line in detail.
+// Reads endpoint, endpoint_exact, insecure and protocol. NULL or "" as endpoint: localhost, http, the protocol's port.
+// Unless exact, v1/traces is appended to the path of a URL for HTTP, where it is not there yet. NSP_ERR_CONFIG: makes no
+// sense, with one line in detail.
 nsp_status nsp__http_endpoint_resolve(nsp__http_endpoint *out, const nsp_config *config, char *detail,
                                       size_t size);
 void nsp__http_endpoint_free(nsp__http_endpoint *endpoint);

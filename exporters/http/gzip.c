@@ -48,3 +48,27 @@ const uint8_t *nsp__gzip_compress(nsp__gzip *gzip, const uint8_t *input, size_t 
     *compressed = libdeflate_gzip_compress(gzip->compressor, input, length, gzip->output, gzip->room);
     return *compressed ? gzip->output : NULL;
 }
+
+uint8_t *nsp__gunzip(const uint8_t *input, size_t length, size_t most, size_t *unpacked)
+{
+    enum { TAIL_BYTES = 4, LEAST_BYTES = 18 };
+    if (length < LEAST_BYTES)
+        return NULL;
+    // Its length before compression stands at the end.
+    const uint8_t *tail = input + length - TAIL_BYTES;
+    size_t room = (size_t)tail[0] | (size_t)tail[1] << 8 | (size_t)tail[2] << 16 | (size_t)tail[3] << 24;
+    if (room > most)
+        return NULL;
+    struct libdeflate_decompressor *decompressor = libdeflate_alloc_decompressor();
+    uint8_t *output = decompressor ? malloc(room + 1) : NULL;
+    size_t used = 0;
+    if (output && (libdeflate_gzip_decompress_ex(decompressor, input, length, output, room, &used,
+                                                 unpacked) != LIBDEFLATE_SUCCESS ||
+                   used != length)) {
+        free(output);
+        output = NULL;
+    }
+    if (decompressor)
+        libdeflate_free_decompressor(decompressor);
+    return output;
+}

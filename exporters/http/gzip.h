@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A gzip compressor with its output buffer, allocated once.
+// A gzip compressor with its output buffer, allocated once; and the way back, for replies.
 #ifndef NSP_HTTP_GZIP_H
 #define NSP_HTTP_GZIP_H
 
@@ -14,5 +14,8 @@ nsp__gzip *nsp__gzip_create(size_t max_input);
 void nsp__gzip_destroy(nsp__gzip *gzip);
 // The compressed bytes, valid until the next call. NULL: the input is longer than max_input. One thread at a time.
 const uint8_t *nsp__gzip_compress(nsp__gzip *gzip, const uint8_t *input, size_t length, size_t *compressed);
+
+// The bytes that were compressed, to be freed. NULL: no gzip, more than `most` bytes, or out of memory.
+uint8_t *nsp__gunzip(const uint8_t *input, size_t length, size_t most, size_t *unpacked);
 
 #endif

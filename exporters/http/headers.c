@@ -78,9 +78,24 @@ bool nsp__http_headers_add(struct curl_slist **list, const char *line)
     return longer != NULL;
 }
 
-// One k=v. name and line have room for all of it.
-static nsp_status append_pair(struct curl_slist **list, const char *begin, const char *end, char *name,
-                              char *line, char *detail, size_t size)
+nsp_status nsp__http_headers_add_pair(struct curl_slist **list, const char *name, const char *value,
+                                      char *detail, size_t size)
+{
+    char *line = NULL;
+    // A name alone would take a header away; a semicolon says: present, but empty.
+    int length = *value ? asprintf(&line, "%s: %s", name, value) : asprintf(&line, "%s;", name);
+    bool added = length >= 0 && nsp__http_headers_add(list, line);
+    if (length >= 0)
+        free(line);
+    if (added)
+        return NSP_OK;
+    snprintf(detail, size, "headers: out of memory");
+    return NSP_ERR_NO_MEMORY;
+}
+
+// One k=v. name and value have room for all of it.
+static nsp_status read_pair(const char *begin, const char *end, char *name, char *value, nsp__header_fn take,
+                            void *context, char *detail, size_t size)
 {
     const char *equals = memchr(begin, '=', (size_t)(end - begin));
     if (!equals) {
@@ -88,40 +103,24 @@ static nsp_status append_pair(struct curl_slist **list, const char *begin, const
                  (int)(end - begin < 32 ? end - begin : 32), begin);
         return NSP_ERR_CONFIG;
     }
-    const char *name_end = equals, *value = equals + 1;
+    const char *name_end = equals, *value_begin = equals + 1;
     trim(&begin, &name_end);
-    trim(&value, &end);
-    size_t name_length = decode(name, begin, name_end);
-    if (!is_token(name, name_length)) {
+    trim(&value_begin, &end);
+    if (!is_token(name, decode(name, begin, name_end))) {
         snprintf(detail, size, "headers: a name is empty or has characters that HTTP does not allow");
         return NSP_ERR_CONFIG;
     }
-    if (is_reserved(name)) {
-        snprintf(detail, size, "headers: %.64s is set by nanospan itself", name);
-        return NSP_ERR_CONFIG;
-    }
-    memcpy(line, name, name_length);
-    memcpy(line + name_length, ": ", 3);
-    size_t value_length = decode(line + name_length + 2, value, end);
-    if (!is_value(line + name_length + 2, value_length)) {
-        snprintf(detail, size, "headers: the value of %.64s has characters that HTTP does not allow", name);
-        return NSP_ERR_CONFIG;
-    }
-    if (value_length == 0)
-        memcpy(line + name_length, ";", 2); // curl's way to say: present, but empty
-    if (nsp__http_headers_add(list, line))
-        return NSP_OK;
-    snprintf(detail, size, "headers: out of memory");
-    return NSP_ERR_NO_MEMORY;
+    return take(context, name, value, decode(value, value_begin, end), detail, size);
 }
 
-nsp_status nsp__http_headers_append(struct curl_slist **list, const char *text, char *detail, size_t size)
+nsp_status nsp__http_headers_read(const char *text, nsp__header_fn take, void *context, char *detail,
+                                  size_t size)
 {
     if (!text || !*text)
         return NSP_OK;
     size_t room = strlen(text) + 4;
-    char *name = malloc(room), *line = malloc(room);
-    nsp_status status = name && line ? NSP_OK : NSP_ERR_NO_MEMORY;
+    char *name = malloc(room), *value = malloc(room);
+    nsp_status status = name && value ? NSP_OK : NSP_ERR_NO_MEMORY;
     if (status != NSP_OK)
         snprintf(detail, size, "headers: out of memory");
     for (const char *begin = text; status == NSP_OK && begin;) {
@@ -129,9 +128,27 @@ nsp_status nsp__http_headers_append(struct curl_slist **list, const char *text, 
         begin = comma ? comma + 1 : NULL;
         trim(&pair, &end);
         if (pair < end)
-            status = append_pair(list, pair, end, name, line, detail, size);
+            status = read_pair(pair, end, name, value, take, context, detail, size);
     }
     free(name);
-    free(line);
+    free(value);
     return status;
+}
+
+static nsp_status append(void *context, char *name, char *value, size_t length, char *detail, size_t size)
+{
+    if (is_reserved(name)) {
+        snprintf(detail, size, "headers: %.64s is set by nanospan itself", name);
+        return NSP_ERR_CONFIG;
+    }
+    if (!is_value(value, length)) {
+        snprintf(detail, size, "headers: the value of %.64s has characters that HTTP does not allow", name);
+        return NSP_ERR_CONFIG;
+    }
+    return nsp__http_headers_add_pair(context, name, value, detail, size);
+}
+
+nsp_status nsp__http_headers_append(struct curl_slist **list, const char *text, char *detail, size_t size)
+{
+    return nsp__http_headers_read(text, append, list, detail, size);
 }

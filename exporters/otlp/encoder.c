@@ -3,6 +3,7 @@
 // Fields are written in the order of their numbers. A span is written where it will stay; only resource and scope, whose
 // message counts all spans, come last: close puts them into the head room before the first span.
 #include "encode/walk.h"
+#include "otlp/encoding.h"
 #include "otlp/otlp.h"
 #include "otlp/otlp_prefix.h"
 #include "otlp/otlp_value.h"
@@ -286,3 +287,26 @@ bool nsp__otlp_encoder_append(void *state, nsp_batch *batch, const nsp_span_view
     batch->length = (size_t)(at - batch->data);
     return true;
 }
+
+static nsp_status create(void **encoder, const nsp_exporter_context *context)
+{
+    nsp__otlp_encoder *made;
+    nsp_status status = nsp__otlp_encoder_create(&made, context);
+    *encoder = made;
+    return status;
+}
+
+static void destroy(void *encoder)
+{
+    nsp__otlp_encoder_destroy(encoder);
+}
+
+const nsp__otlp_encoding nsp__otlp_protobuf = {
+    .content_type = "application/x-protobuf",
+    .create = create,
+    .destroy = destroy,
+    .open = nsp__otlp_encoder_open,
+    .append = nsp__otlp_encoder_append,
+    .close = nsp__otlp_encoder_close,
+    .read_response = nsp__otlp_response_decode,
+};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Ids are hex, other bytes base64, 64-bit integers strings, enums numbers. Members in the order of the field numbers.
-#include "otlp/otlp_json.h"
+#include "otlp/encoding.h"
 
 #include <nanospan/version.h>
 #include <stdlib.h>
@@ -9,13 +9,14 @@
 #include "encode/names.h"
 #include "encode/text.h"
 #include "encode/walk.h"
+#include "otlp/otlp_json_response.h"
 
-struct nsp__otlp_json {
+typedef struct encoder {
     nsp__names *names; // quoted
     uint8_t *prefix;   // all that stands before the first span
     size_t prefix_size;
     nsp__keys keys;
-};
+} encoder;
 
 static const char suffix[] = "]}]}]}\n"; // all that stands behind the last one
 enum { SUFFIX_SIZE = sizeof suffix - 1 };
@@ -45,17 +46,27 @@ static void put_prefix(nsp__text *out, const nsp_exporter_context *context)
                        "\"},\"spans\":[");
 }
 
-nsp_status nsp__otlp_json_create(nsp__otlp_json **out, const nsp_exporter_context *context)
+static void destroy(void *state)
+{
+    encoder *json = state;
+    if (!json)
+        return;
+    nsp__names_destroy(json->names);
+    free(json->prefix);
+    free(json);
+}
+
+static nsp_status create(void **out, const nsp_exporter_context *context)
 {
     *out = NULL;
-    nsp__otlp_json *json = calloc(1, sizeof *json);
+    encoder *json = calloc(1, sizeof *json);
     if (!json)
         return NSP_ERR_NO_MEMORY;
     size_t bound = prefix_bound(context);
     json->names = nsp__names_create(nsp__quoted_form, NSP__QUOTED_GROWTH, 2);
     json->prefix = malloc(bound);
     if (!json->names || !json->prefix) {
-        nsp__otlp_json_destroy(json);
+        destroy(json);
         return NSP_ERR_NO_MEMORY;
     }
     nsp__text text = {json->prefix, json->prefix + bound, false};
@@ -66,25 +77,16 @@ nsp_status nsp__otlp_json_create(nsp__otlp_json **out, const nsp_exporter_contex
                      "the resource attributes take %zu bytes, more than half of a batch of %zu; shorten "
                      "OTEL_RESOURCE_ATTRIBUTES or raise NSP_BATCH_BYTES",
                      json->prefix_size, context->config->batch_bytes);
-        nsp__otlp_json_destroy(json);
+        destroy(json);
         return NSP_ERR_CONFIG;
     }
     *out = json;
     return NSP_OK;
 }
 
-void nsp__otlp_json_destroy(nsp__otlp_json *json)
+static void open_batch(void *state, nsp_batch *batch)
 {
-    if (!json)
-        return;
-    nsp__names_destroy(json->names);
-    free(json->prefix);
-    free(json);
-}
-
-void nsp__otlp_json_open(void *state, nsp_batch *batch)
-{
-    const nsp__otlp_json *json = state;
+    const encoder *json = state;
     batch->head = 0;
     batch->length = 0;
     if (batch->capacity < json->prefix_size + SUFFIX_SIZE)
@@ -93,7 +95,7 @@ void nsp__otlp_json_open(void *state, nsp_batch *batch)
     batch->length = json->prefix_size;
 }
 
-void nsp__otlp_json_close(void *state, nsp_batch *batch)
+static void close_batch(void *state, nsp_batch *batch)
 {
     (void)state;
     if (batch->length == 0)
@@ -102,7 +104,7 @@ void nsp__otlp_json_close(void *state, nsp_batch *batch)
     batch->length += SUFFIX_SIZE;
 }
 
-static void put_name(nsp__otlp_json *json, nsp__text *out, nsp_name name)
+static void put_name(encoder *json, nsp__text *out, nsp_name name)
 {
     nsp__form form = nsp__names_get(json->names, name);
     nsp__text_bytes(out, form.bytes, form.size);
@@ -177,7 +179,7 @@ static void put_value(nsp__text *out, const nsp_item *item)
 }
 
 // The member "attributes", left out where there are none.
-static void put_attributes(nsp__otlp_json *json, nsp__text *out, nsp__scope scope)
+static void put_attributes(encoder *json, nsp__text *out, nsp__scope scope)
 {
     nsp_item item;
     bool first = true;
@@ -194,7 +196,7 @@ static void put_attributes(nsp__otlp_json *json, nsp__text *out, nsp__scope scop
     nsp__text_put(out, first ? "" : "]");
 }
 
-static void put_events(nsp__otlp_json *json, nsp__text *out, const nsp_span_view *view)
+static void put_events(encoder *json, nsp__text *out, const nsp_span_view *view)
 {
     nsp_item_cursor cursor = {view->items, view->items + view->items_bytes};
     nsp_item item;
@@ -214,7 +216,7 @@ static void put_events(nsp__otlp_json *json, nsp__text *out, const nsp_span_view
     nsp__text_put(out, "]");
 }
 
-static void put_links(nsp__otlp_json *json, nsp__text *out, const nsp_span_view *view)
+static void put_links(encoder *json, nsp__text *out, const nsp_span_view *view)
 {
     nsp_item_cursor cursor = {view->items, view->items + view->items_bytes};
     nsp_item item;
@@ -265,9 +267,9 @@ static void put_status(nsp__text *out, const nsp_span_view *view, const nsp__par
     nsp__text_put(out, "}");
 }
 
-bool nsp__otlp_json_append(void *state, nsp_batch *batch, const nsp_span_view *view)
+static bool append(void *state, nsp_batch *batch, const nsp_span_view *view)
 {
-    nsp__otlp_json *json = state;
+    encoder *json = state;
     if (batch->capacity < batch->length + SUFFIX_SIZE || batch->length < json->prefix_size)
         return false;
     nsp__parts parts;
@@ -306,3 +308,13 @@ bool nsp__otlp_json_append(void *state, nsp_batch *batch, const nsp_span_view *v
     batch->length = (size_t)(out->at - batch->data);
     return true;
 }
+
+const nsp__otlp_encoding nsp__otlp_json = {
+    .content_type = "application/json",
+    .create = create,
+    .destroy = destroy,
+    .open = open_batch,
+    .append = append,
+    .close = close_batch,
+    .read_response = nsp__otlp_json_response_decode,
+};

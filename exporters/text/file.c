@@ -8,11 +8,11 @@
 #include <unistd.h>
 
 #include "builtin.h"
-#include "otlp/otlp_json.h"
+#include "otlp/encoding.h"
 #include "text/output.h"
 
 typedef struct file_exporter {
-    nsp__otlp_json *json;
+    void *json; // encoder
     nsp__output output;
     char *path;
 } file_exporter;
@@ -24,7 +24,7 @@ static void file_destroy(void *state)
         return;
     if (file->output.fd >= 0)
         close(file->output.fd);
-    nsp__otlp_json_destroy(file->json);
+    nsp__otlp_json.destroy(file->json);
     free(file->path);
     free(file);
 }
@@ -59,7 +59,7 @@ static nsp_status file_create(void **state, const nsp_exporter_context *context)
     file->output.cancel = context->cancel;
     nsp_status status = file_open(file, context);
     if (status == NSP_OK)
-        status = nsp__otlp_json_create(&file->json, context);
+        status = nsp__otlp_json.create(&file->json, context);
     if (status != NSP_OK) {
         file_destroy(file);
         return status;
@@ -70,17 +70,17 @@ static nsp_status file_create(void **state, const nsp_exporter_context *context)
 
 static void file_batch_open(void *state, nsp_batch *batch)
 {
-    nsp__otlp_json_open(((file_exporter *)state)->json, batch);
+    nsp__otlp_json.open(((file_exporter *)state)->json, batch);
 }
 
 static bool file_batch_append(void *state, nsp_batch *batch, const nsp_span_view *view)
 {
-    return nsp__otlp_json_append(((file_exporter *)state)->json, batch, view);
+    return nsp__otlp_json.append(((file_exporter *)state)->json, batch, view);
 }
 
 static void file_batch_close(void *state, nsp_batch *batch)
 {
-    nsp__otlp_json_close(((file_exporter *)state)->json, batch);
+    nsp__otlp_json.close(((file_exporter *)state)->json, batch);
 }
 
 static nsp_send_result file_send(void *state, const nsp_batch *batch, uint64_t deadline_ns,

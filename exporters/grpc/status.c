@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "grpc/status.h"
+
+#include "grpc/base64.h"
+
+#include "rpc.pb-c.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const names[] = {
+    "OK",        "CANCELLED",       "UNKNOWN",           "INVALID_ARGUMENT",   "DEADLINE_EXCEEDED",
+    "NOT_FOUND", "ALREADY_EXISTS",  "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION",
+    "ABORTED",   "OUT_OF_RANGE",    "UNIMPLEMENTED",     "INTERNAL",           "UNAVAILABLE",
+    "DATA_LOSS", "UNAUTHENTICATED",
+};
+
+const char *nsp__grpc_code_name(nsp__grpc_code code)
+{
+    return code <= NSP__GRPC_UNAUTHENTICATED ? names[code] : names[NSP__GRPC_UNKNOWN];
+}
+
+bool nsp__grpc_code_read(const char *text, nsp__grpc_code *code)
+{
+    size_t digits = strspn(text, "0123456789");
+    if (digits == 0 || text[digits])
+        return false;
+    unsigned long number = digits > 3 ? 999 : strtoul(text, NULL, 10);
+    *code = number <= NSP__GRPC_UNAUTHENTICATED ? (nsp__grpc_code)number : NSP__GRPC_UNKNOWN;
+    return true;
+}
+
+nsp__grpc_code nsp__grpc_code_of_http(unsigned status)
+{
+    switch (status) {
+    case 400: return NSP__GRPC_INTERNAL;
+    case 401: return NSP__GRPC_UNAUTHENTICATED;
+    case 403: return NSP__GRPC_PERMISSION_DENIED;
+    case 404: return NSP__GRPC_UNIMPLEMENTED;
+    case 429:
+    case 502:
+    case 503:
+    case 504: return NSP__GRPC_UNAVAILABLE;
+    default: return NSP__GRPC_UNKNOWN;
+    }
+}
+
+nsp__grpc_code nsp__grpc_code_of_reset(unsigned reset_code)
+{
+    switch (reset_code) {
+    case 0x0: // NO_ERROR, and yet no status
+    case 0x1: // PROTOCOL_ERROR
+    case 0x2: // INTERNAL_ERROR
+    case 0x3: // FLOW_CONTROL_ERROR
+    case 0x4: // SETTINGS_TIMEOUT
+    case 0x6: // FRAME_SIZE_ERROR
+    case 0x9: // COMPRESSION_ERROR
+    case 0xa: // CONNECT_ERROR
+        return NSP__GRPC_INTERNAL;
+    case 0x7: return NSP__GRPC_UNAVAILABLE;        // REFUSED_STREAM
+    case 0x8: return NSP__GRPC_CANCELLED;          // CANCEL
+    case 0xb: return NSP__GRPC_RESOURCE_EXHAUSTED; // ENHANCE_YOUR_CALM
+    case 0xc: return NSP__GRPC_PERMISSION_DENIED;  // INADEQUATE_SECURITY
+    default: return NSP__GRPC_UNKNOWN;
+    }
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = (char)(c | 0x20);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+void nsp__grpc_message_text(char *out, size_t size, const char *text)
+{
+    size_t used = 0;
+    bool more = false;
+    for (; *text && !more; ++text) {
+        int high = *text == '%' ? hex_digit(text[1]) : -1, low = high >= 0 ? hex_digit(text[2]) : -1;
+        unsigned char byte = (unsigned char)(low >= 0 ? high * 16 + low : *text);
+        more = used + 1 >= size;
+        if (!more)
+            out[used++] = byte < ' ' || byte == 0x7f ? ' ' : (char)byte;
+        text += low >= 0 ? 2 : 0;
+    }
+    // Cut short: the last character may be half, so it goes.
+    while (more && used && ((unsigned char)out[used - 1] & 0xc0) == 0x80)
+        --used;
+    out[used - (more && used)] = 0;
+}
+
+static bool read_delay(const uint8_t *bytes, size_t length, uint64_t *delay_ns)
+{
+    enum { DAY_SECONDS = 86400 };
+    Nanospan__Rpc__RetryInfo *info = nanospan__rpc__retry_info__unpack(NULL, length, bytes);
+    const Nanospan__Rpc__Duration *delay = info ? info->retry_delay : NULL;
+    bool sensible =
+        info && (!delay || (delay->seconds >= 0 && delay->nanos >= 0 && delay->nanos < 1000000000));
+    if (sensible && delay && delay->seconds < DAY_SECONDS)
+        *delay_ns = (uint64_t)delay->seconds * 1000000000u + (uint64_t)delay->nanos;
+    else if (sensible && delay)
+        *delay_ns = (uint64_t)DAY_SECONDS * 1000000000u;
+    if (info)
+        nanospan__rpc__retry_info__free_unpacked(info, NULL);
+    return sensible;
+}
+
+// The type is what stands after the last slash.
+static bool is_retry_info(const char *type_url)
+{
+    const char *slash = strrchr(type_url, '/');
+    return strcmp(slash ? slash + 1 : type_url, "google.rpc.RetryInfo") == 0;
+}
+
+bool nsp__grpc_retry_info(const char *text, uint64_t *delay_ns)
+{
+    *delay_ns = 0;
+    size_t length = 0;
+    uint8_t *bytes = text ? nsp__base64_decode(text, &length) : NULL;
+    Nanospan__Rpc__Status *status = bytes ? nanospan__rpc__status__unpack(NULL, length, bytes) : NULL;
+    free(bytes);
+    if (!status)
+        return false;
+    bool found = false;
+    for (size_t i = 0; i < status->n_details && !found; ++i)
+        if (is_retry_info(status->details[i]->type_url))
+            found = read_delay(status->details[i]->value.data, status->details[i]->value.len, delay_ns);
+    nanospan__rpc__status__free_unpacked(status, NULL);
+    return found;
+}

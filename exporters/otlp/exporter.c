@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The exporter `otlp`: spans in the form that the protocol asks for, and a transport for it.
+#include <stdlib.h>
+
+#include "builtin.h"
+#include "otlp/encoding.h"
+#include "otlp/transport.h"
+
+enum { DETAIL_BYTES = 320 };
+
+typedef struct otlp {
+    const nsp__otlp_encoding *encoding;
+    void *encoder;
+    nsp__otlp_transport transport;
+} otlp;
+
+static void destroy(void *state)
+{
+    otlp *me = state;
+    if (!me)
+        return;
+    nsp__otlp_transport_destroy(&me->transport);
+    if (me->encoding)
+        me->encoding->destroy(me->encoder);
+    free(me);
+}
+
+static nsp_status create(void **state, const nsp_exporter_context *context)
+{
+    char detail[DETAIL_BYTES] = "";
+    *state = NULL;
+    otlp *me = calloc(1, sizeof *me);
+    if (!me)
+        return NSP_ERR_NO_MEMORY;
+    nsp_status status = nsp__otlp_transport_create(&me->transport, context, detail, sizeof detail);
+    if (status != NSP_OK) {
+        context->log(NSP_LOG_ERROR, "otlp", "%s", detail);
+    } else {
+        me->encoding = me->transport.encoding;
+        status = me->encoding->create(&me->encoder, context);
+    }
+    if (status == NSP_OK)
+        *state = me;
+    else
+        destroy(me);
+    return status;
+}
+
+static void open_batch(void *state, nsp_batch *batch)
+{
+    otlp *me = state;
+    me->encoding->open(me->encoder, batch);
+}
+
+static bool append(void *state, nsp_batch *batch, const nsp_span_view *view)
+{
+    otlp *me = state;
+    return me->encoding->append(me->encoder, batch, view);
+}
+
+static void close_batch(void *state, nsp_batch *batch)
+{
+    otlp *me = state;
+    me->encoding->close(me->encoder, batch);
+}
+
+static nsp_send_result send_batch(void *state, const nsp_batch *batch, uint64_t deadline_ns,
+                                  nsp_send_report *report)
+{
+    otlp *me = state;
+    return nsp__otlp_transport_send(&me->transport, batch->data + batch->head, batch->length - batch->head,
+                                    deadline_ns, report);
+}
+
+const nsp_exporter nsp__exporter_otlp = {
+    .size = sizeof(nsp_exporter),
+    .name = "otlp",
+    .create = create,
+    .destroy = destroy,
+    .open = open_batch,
+    .append = append,
+    .close = close_batch,
+    .send = send_batch,
+};

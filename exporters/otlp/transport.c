@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "otlp/transport.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "grpc/grpc.h"
+
+// Of a request before compression, by the protocol.
+static const size_t max_request_bytes = 64u << 20;
+static const uint64_t warn_again_ns = 60ull * 1000000000u;
+
+static nsp_status read_compression(const char *compression, bool *gzip, char *detail, size_t size)
+{
+    *gzip = compression && strcmp(compression, "gzip") == 0;
+    if (*gzip || !compression || !*compression || strcmp(compression, "none") == 0)
+        return NSP_OK;
+    snprintf(detail, size, "compression \"%s\" is unknown; it can be none or gzip", compression);
+    return NSP_ERR_CONFIG;
+}
+
+// What works, but perhaps not as it was meant.
+static void warn_of_leftovers(const nsp__otlp_transport *transport, const nsp__tls_files *files)
+{
+    const nsp__http_endpoint *endpoint = &transport->endpoint;
+    if (endpoint->path_ignored)
+        transport->log(NSP_LOG_WARN, "",
+                       "endpoint %.100s: gRPC has a path of its own, the endpoint's is not used",
+                       endpoint->shown);
+    if (!endpoint->tls && nsp__tls_files_any(files))
+        transport->log(
+            NSP_LOG_WARN, "",
+            "endpoint %.100s is in clear text: certificate, client_certificate and client_key are not used",
+            endpoint->shown);
+}
+
+nsp_status nsp__otlp_transport_create(nsp__otlp_transport *transport, const nsp_exporter_context *context,
+                                      char *detail, size_t size)
+{
+    const nsp_config *config = context->config;
+    *transport = (nsp__otlp_transport){.timeout_ns = config->export_timeout_ns, .log = context->log};
+    bool gzip;
+    nsp_status status = read_compression(config->compression, &gzip, detail, size);
+    if (status == NSP_OK)
+        status = nsp__http_endpoint_resolve(&transport->endpoint, config, detail, size);
+    transport->encoding =
+        transport->endpoint.protocol == NSP__OTLP_HTTP_JSON ? &nsp__otlp_json : &nsp__otlp_protobuf;
+    if (status == NSP_OK && gzip) {
+        transport->gzip = nsp__gzip_create(config->batch_bytes);
+        if (!transport->gzip) {
+            snprintf(detail, size, "compression: out of memory");
+            status = NSP_ERR_NO_MEMORY;
+        }
+    }
+    if (status == NSP_OK)
+        status = transport->endpoint.protocol == NSP__OTLP_GRPC
+                     ? nsp__grpc_headers(transport, config, detail, size)
+                     : nsp__otlp_http_headers(transport, config, detail, size);
+    if (status != NSP_OK)
+        return status;
+    nsp__http_options options = {
+        .endpoint = &transport->endpoint,
+        .tls = {.certificate = config->certificate,
+                .client_certificate = config->client_certificate,
+                .client_key = config->client_key},
+        .max_body = max_request_bytes,
+        .cancel = context->cancel,
+    };
+    status = nsp__http_client_create(&transport->client, &options, detail, size);
+    if (status == NSP_OK)
+        warn_of_leftovers(transport, &options.tls);
+    return status;
+}
+
+void nsp__otlp_transport_destroy(nsp__otlp_transport *transport)
+{
+    nsp__http_client_destroy(transport->client);
+    curl_slist_free_all(transport->plain_headers);
+    curl_slist_free_all(transport->gzip_headers);
+    nsp__gzip_destroy(transport->gzip);
+    nsp__http_endpoint_free(&transport->endpoint);
+}
+
+nsp_send_result nsp__otlp_transport_send(nsp__otlp_transport *transport, const uint8_t *body, size_t length,
+                                         uint64_t deadline_ns, nsp_send_report *report)
+{
+    uint64_t own_deadline = nsp__http_now() + transport->timeout_ns;
+    uint64_t deadline = own_deadline < deadline_ns ? own_deadline : deadline_ns;
+    return transport->endpoint.protocol == NSP__OTLP_GRPC
+               ? nsp__grpc_send(transport, body, length, deadline, report)
+               : nsp__otlp_http_send(transport, body, length, deadline, report);
+}
+
+void nsp__otlp_explain(nsp_send_report *report, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(report->detail, sizeof report->detail, format, arguments);
+    va_end(arguments);
+}
+
+// What the user can do about it; the sender's own line says the rest.
+static const char *advice(const nsp__otlp_transport *transport, nsp__http_trouble trouble)
+{
+    bool grpc = transport->endpoint.protocol == NSP__OTLP_GRPC;
+    switch (trouble) {
+    case NSP__HTTP_NOT_TRUSTED:
+        return "TLS: the server's certificate is not trusted, not valid now, or for another host; "
+               "OTEL_EXPORTER_OTLP_CERTIFICATE names the file of the authorities to trust";
+    case NSP__HTTP_NO_HANDSHAKE:
+        return "TLS does not come about; if the server speaks clear text, the endpoint begins with http://";
+    case NSP__HTTP_CLIENT_REFUSED:
+        return "TLS: the server did not accept the client's certificate, or wants one; "
+               "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY name it";
+    default:
+        return grpc ? "what answers there does not speak HTTP/2 in this form: OTLP/HTTP (usual port 4318) "
+                      "wants "
+                      "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf, TLS wants an https:// endpoint"
+                    : "what answers there does not speak HTTP/1.1 in this form: OTLP/gRPC (usual port 4317) "
+                      "wants "
+                      "OTEL_EXPORTER_OTLP_PROTOCOL=grpc, TLS wants an https:// endpoint";
+    }
+}
+
+// Spans wait, since somebody may set it right at the other end; but not in silence.
+static void warn_of_trouble(nsp__otlp_transport *transport, const nsp__http_answer *answer)
+{
+    uint64_t now = nsp__http_now();
+    if (answer->trouble == NSP__HTTP_NO_TROUBLE ||
+        (transport->warned_ns && now - transport->warned_ns < warn_again_ns))
+        return;
+    transport->warned_ns = now;
+    transport->log(NSP_LOG_ERROR, "endpoint", "%.100s: %s (%s)", transport->endpoint.shown,
+                   advice(transport, answer->trouble), answer->error);
+}
+
+nsp_send_result nsp__otlp_no_answer(nsp__otlp_transport *transport, const nsp__http_answer *answer,
+                                    nsp_send_report *report)
+{
+    warn_of_trouble(transport, answer);
+    // Whoever does not understand the request, or ends TLS over its sender, has not taken it.
+    if (answer->outcome == NSP__HTTP_NOT_SENT || answer->trouble != NSP__HTTP_NO_TROUBLE) {
+        nsp__otlp_explain(report, "cannot reach %.80s: %s", transport->endpoint.shown, answer->error);
+        return NSP_SEND_RETRY;
+    }
+    nsp__otlp_explain(report, "no answer from %.80s: %s", transport->endpoint.shown, answer->error);
+    return NSP_SEND_UNKNOWN;
+}
+
+nsp_send_result nsp__otlp_taken(const nsp__otlp_transport *transport, const uint8_t *reply, size_t length,
+                                nsp_send_report *report)
+{
+    int64_t rejected;
+    if (transport->encoding->read_response(reply, length, &rejected, report->detail, sizeof report->detail))
+        report->rejected = (uint64_t)rejected;
+    else
+        nsp__otlp_explain(report, "%.80s answered with success and a body that is not OTLP",
+                          transport->endpoint.shown);
+    return NSP_SEND_EXPORTED;
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The sending half of the exporter `otlp`: one request over HTTP (otlp_http.c) or gRPC (grpc/grpc.c), and what its answer
+// means.
+#ifndef NSP_OTLP_TRANSPORT_H
+#define NSP_OTLP_TRANSPORT_H
+
+#include <nanospan/exporter.h>
+
+#include "http/client.h"
+#include "http/endpoint.h"
+#include "http/gzip.h"
+#include "otlp/encoding.h"
+
+typedef struct nsp__otlp_transport {
+    nsp__http_endpoint endpoint;
+    const nsp__otlp_encoding *encoding;
+    nsp__http_client *client;
+    struct curl_slist *plain_headers, *gzip_headers;
+    nsp__gzip *gzip;     // NULL: no compression
+    uint64_t timeout_ns; // of one request
+    uint64_t
+        warned_ns; // CLOCK_MONOTONIC of the last line about trouble that only a changed configuration ends; 0: none
+    void (*log)(nsp_log_level level, const char *subject, const char *format, ...)
+        __attribute__((format(printf, 3, 4)));
+} nsp__otlp_transport;
+
+// Bodies from this size on are compressed.
+enum { NSP__OTLP_GZIP_MIN_BYTES = 1024 };
+
+// Connects nothing yet. Errors with one line in detail; destroy the transport then as well. Texts of the configuration
+// are copied.
+nsp_status nsp__otlp_transport_create(nsp__otlp_transport *transport, const nsp_exporter_context *context,
+                                      char *detail, size_t size);
+void nsp__otlp_transport_destroy(nsp__otlp_transport *transport);
+
+// Sends one request; returns by the deadline (CLOCK_MONOTONIC), or soon after cancel.
+nsp_send_result nsp__otlp_transport_send(nsp__otlp_transport *transport, const uint8_t *body, size_t length,
+                                         uint64_t deadline_ns, nsp_send_report *report);
+
+// ---- the two protocols, called by the above ----
+
+nsp_status nsp__otlp_http_headers(nsp__otlp_transport *transport, const nsp_config *config, char *detail,
+                                  size_t size);
+nsp_send_result nsp__otlp_http_send(nsp__otlp_transport *transport, const uint8_t *body, size_t length,
+                                    uint64_t deadline_ns, nsp_send_report *report);
+
+// ---- and what they share ----
+
+// The report's line. What does not fit is cut off.
+__attribute__((format(printf, 2, 3))) void nsp__otlp_explain(nsp_send_report *report, const char *format,
+                                                             ...);
+
+// No whole answer: RETRY where the request was surely not taken, else UNKNOWN. Says what to do about trouble of the
+// configuration's, at once and then once a minute.
+nsp_send_result nsp__otlp_no_answer(nsp__otlp_transport *transport, const nsp__http_answer *answer,
+                                    nsp_send_report *report);
+
+// The receiver took it: reads its reply.
+nsp_send_result nsp__otlp_taken(const nsp__otlp_transport *transport, const uint8_t *reply, size_t length,
+                                nsp_send_report *report);
+
+#endif

@@ -1,0 +1,935 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// OTLP over gRPC: its parts, and the exporter against a receiver that answers in every way, frame by frame.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <nanospan/exporter.h>
+#include <nanospan/version.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "builtin.h"
+#include "grpc/base64.h"
+#include "grpc/frame.h"
+#include "grpc/metadata.h"
+#include "grpc/status.h"
+#include "http/curl_version.h"
+#include "http/gzip.h"
+#include "rpc.pb-c.h"
+#include "support/h2_server.h"
+#include "support/http_server.h"
+
+#define MS 1000000ull
+
+// SLACK_MS: how late a loaded machine may be.
+enum { BODY = 200 * 1024, SLACK_MS = 1000 };
+
+typedef struct fixture {
+    h2_server *server;
+    nsp_config config;
+    nsp_exporter_context context;
+    char endpoint[128];
+    void *exporter;
+    int cancel;
+    uint8_t body[BODY];
+    nsp_send_report report;
+} fixture;
+
+static char last_line[512];
+static int lines;
+
+__attribute__((format(printf, 3, 4))) static void keep_line(nsp_log_level level, const char *subject,
+                                                            const char *format, ...)
+{
+    (void)level;
+    (void)subject;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(last_line, sizeof last_line, format, arguments);
+    va_end(arguments);
+    ++lines;
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 * MS + (uint64_t)now.tv_nsec;
+}
+
+static fixture *prepare(void)
+{
+    static const char *const keys[] = {"service.name"}, *const values[] = {"test"};
+    static const nsp_type types[] = {NSP_TYPE_STR};
+    fixture *f = calloc(1, sizeof *f);
+    f->server = h2_server_start(NULL);
+    assert_non_null(f->server);
+    snprintf(f->endpoint, sizeof f->endpoint, "http://127.0.0.1:%u", h2_server_port(f->server));
+    f->config.endpoint = f->endpoint;
+    f->config.protocol = "grpc";
+    f->config.insecure = true;
+    f->config.export_timeout_ns = 10000 * MS;
+    f->config.batch_bytes = 1 << 20;
+    f->context = (nsp_exporter_context){.config = &f->config,
+                                        .resource_keys = keys,
+                                        .resource_values = values,
+                                        .resource_types = types,
+                                        .resource_count = 1,
+                                        .cancel = &f->cancel,
+                                        .log = keep_line};
+    uint64_t random = 1;
+    for (size_t i = 0; i < BODY; ++i) { // compressible, but not a run of one byte
+        random = random * 6364136223846793005ull + 1442695040888963407ull;
+        f->body[i] = (uint8_t)("abcdefgh"[random >> 61]);
+    }
+    lines = 0;
+    last_line[0] = 0;
+    return f;
+}
+
+static void create(fixture *f)
+{
+    nsp_status status = nsp__exporter_otlp.create(&f->exporter, &f->context);
+    if (status != NSP_OK)
+        fail_msg("create: %s", last_line);
+}
+
+static void finish(fixture *f)
+{
+    nsp__exporter_otlp.destroy(f->exporter);
+    h2_server_stop(f->server);
+    free(f);
+}
+
+static void plan(fixture *f, h2_reply reply)
+{
+    h2_server_plan(f->server, &reply);
+}
+
+static nsp_send_result send_bytes(fixture *f, size_t length, unsigned timeout_ms)
+{
+    nsp_batch batch = {.data = f->body, .capacity = BODY, .head = 16, .length = 16 + length, .spans = 10};
+    memset(&f->report, 0, sizeof f->report);
+    return nsp__exporter_otlp.send(f->exporter, &batch, now_ns() + timeout_ms * MS, &f->report);
+}
+
+static void expect_text(const fixture *f, const char *text)
+{
+    if (!strstr(f->report.detail, text))
+        fail_msg("\"%s\" does not say \"%s\"", f->report.detail, text);
+}
+
+static void expect_header(const fixture *f, const char *line)
+{
+    const h2_request *request = h2_server_last(f->server);
+    const char *found = strstr(request->headers, line);
+    if (!found || (found != request->headers && found[-1] != '\n'))
+        fail_msg("no \"%s\" in:\n%s", line, request->headers);
+}
+
+// ---- the parts ----
+
+static void frames(void **state)
+{
+    (void)state;
+    uint8_t prefix[NSP__GRPC_PREFIX_BYTES];
+    nsp__grpc_prefix_write(prefix, true, 0x01020304);
+    assert_memory_equal(prefix, "\1\1\2\3\4", 5);
+    nsp__grpc_message message;
+    assert_null(nsp__grpc_message_read(&message, (const uint8_t *)"\0\0\0\0\2ab", 7, NULL, 100));
+    assert_int_equal(message.length, 2);
+    assert_memory_equal(message.bytes, "ab", 2);
+    assert_null(nsp__grpc_message_read(&message, (const uint8_t *)"\0\0\0\0\0", 5, "gzip", 100));
+    assert_int_equal(message.length, 0);
+    static const struct {
+        const char *bytes;
+        size_t length;
+    } bad[] = {{"", 0},
+               {"\0\0\0\0", 4},
+               {"\0\0\0\0\2a", 6},
+               {"\0\0\0\0\1ab", 7},
+               {"\2\0\0\0\1a", 6},
+               {"\0\xff\xff\xff\xff", 5},
+               {"\1\0\0\0\1a", 6},
+               {"\0\0\0\0\6abcdef", 11}};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; ++i) {
+        assert_non_null(
+            nsp__grpc_message_read(&message, (const uint8_t *)bad[i].bytes, bad[i].length, NULL, 5));
+        assert_int_equal(message.length, 0);
+        assert_null(message.unpacked);
+    }
+}
+
+// A compressed frame around `length` bytes; the caller frees.
+static uint8_t *packed_frame(const uint8_t *bytes, size_t length, size_t *size)
+{
+    nsp__gzip *gzip = nsp__gzip_create(length);
+    size_t packed;
+    const uint8_t *out = nsp__gzip_compress(gzip, bytes, length, &packed);
+    uint8_t *frame = malloc(NSP__GRPC_PREFIX_BYTES + packed);
+    nsp__grpc_prefix_write(frame, true, packed);
+    memcpy(frame + NSP__GRPC_PREFIX_BYTES, out, packed);
+    *size = NSP__GRPC_PREFIX_BYTES + packed;
+    nsp__gzip_destroy(gzip);
+    return frame;
+}
+
+static void compressed_frames(void **state)
+{
+    (void)state;
+    uint8_t zeros[5000] = {0};
+    size_t size;
+    uint8_t *frame = packed_frame(zeros, sizeof zeros, &size);
+    nsp__grpc_message message;
+    assert_null(nsp__grpc_message_read(&message, frame, size, "gzip", sizeof zeros));
+    assert_int_equal(message.length, sizeof zeros);
+    assert_memory_equal(message.bytes, zeros, sizeof zeros);
+    free(message.unpacked);
+    assert_non_null(nsp__grpc_message_read(&message, frame, size, "gzip", sizeof zeros - 1)); // a bomb
+    assert_non_null(nsp__grpc_message_read(&message, frame, size, "snappy", sizeof zeros));
+    assert_non_null(nsp__grpc_message_read(&message, frame, size, NULL, sizeof zeros));
+    frame[size - 6] ^= 1; // the checksum
+    assert_non_null(nsp__grpc_message_read(&message, frame, size, "gzip", sizeof zeros));
+    free(frame);
+}
+
+static void timeouts_have_eight_digits_at_most(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t ns;
+        const char *text;
+    } cases[] = {
+        {0, "1n"},
+        {1, "1n"},
+        {99999999, "99999999n"},
+        {100000000, "100000u"},
+        {9999999999, "9999999u"},
+        {99999999999, "99999999u"},
+        {100000000000, "100000m"},
+        {99999999999999, "99999999m"},
+        {100000000000000, "100000S"},
+        {100000000000000000, "1666666M"},
+        {UINT64_MAX, "5124095H"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
+        char line[NSP__GRPC_TIMEOUT_BYTES], expected[64];
+        snprintf(expected, sizeof expected, "grpc-timeout: %s", cases[i].text);
+        nsp__grpc_timeout_write(line, cases[i].ns);
+        if (i == sizeof cases / sizeof *cases - 1)
+            assert_true(strlen(line) <= strlen("grpc-timeout: ") + 9);
+        else
+            assert_string_equal(line, expected);
+    }
+}
+
+static void metadata(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        nsp_status status;
+        const char *lines[3]; // or a part of the detail
+    } cases[] = {
+        {NULL, NSP_OK, {NULL}},
+        {"Api-Key=x%20y", NSP_OK, {"api-key: x y"}},
+        {"a=b,C=D", NSP_OK, {"a: b", "c: D"}},
+        {"a=", NSP_OK, {"a;"}},
+        {"Trace-Bin=a%01%ff", NSP_OK, {"trace-bin: YQH/"}},
+        {"x-bin=ab", NSP_OK, {"x-bin: YWI"}},
+        {"x-bin=a", NSP_OK, {"x-bin: YQ"}},
+        {"a=%c3%a4", NSP_ERR_CONFIG, {"printable ASCII"}},
+        {"a=x%09y", NSP_ERR_CONFIG, {"printable ASCII"}},
+        {"a=x%0d%0ay", NSP_ERR_CONFIG, {"value of a"}},
+        {"GRPC-Timeout=1S", NSP_ERR_CONFIG, {"grpc-timeout is set by gRPC itself"}},
+        {"grpc-encoding=x", NSP_ERR_CONFIG, {"grpc-encoding"}},
+        {"TE=x", NSP_ERR_CONFIG, {"te is set"}},
+        {"Content-Type=x", NSP_ERR_CONFIG, {"content-type"}},
+        {"Connection=close", NSP_ERR_CONFIG, {"connection"}},
+        {":path=/x", NSP_ERR_CONFIG, {"name"}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
+        struct curl_slist *list = NULL, *at;
+        char detail[256] = "";
+        assert_int_equal(nsp__grpc_metadata_append(&list, cases[i].text, detail, sizeof detail),
+                         cases[i].status);
+        at = list;
+        for (int n = 0; cases[i].status == NSP_OK && cases[i].lines[n]; ++n, at = at->next) {
+            assert_non_null(at);
+            assert_string_equal(at->data, cases[i].lines[n]);
+        }
+        assert_null(at);
+        if (cases[i].status != NSP_OK)
+            assert_non_null(strstr(detail, cases[i].lines[0]));
+        curl_slist_free_all(list);
+    }
+}
+
+static void base64_both_ways(void **state)
+{
+    (void)state;
+    uint8_t bytes[256];
+    for (int i = 0; i < 256; ++i)
+        bytes[i] = (uint8_t)(i * 7);
+    for (size_t length = 0; length < sizeof bytes; ++length) {
+        size_t back;
+        char *text = nsp__base64_encode(bytes, length);
+        assert_int_equal(strlen(text), (length * 4 + 2) / 3);
+        uint8_t *decoded = nsp__base64_decode(text, &back);
+        assert_non_null(decoded);
+        assert_int_equal(back, length);
+        assert_memory_equal(decoded, bytes, length);
+        free(decoded);
+        free(text);
+    }
+    static const char *const good[] = {"YQ==", "YQ", "YWI=", "YWI", "YWJj", ""};
+    static const char *const bad[] = {"Y", "Y===", "YQ=", "YW I", "YWI==", "-_-_", "YWJj=", "="};
+    for (size_t i = 0; i < sizeof good / sizeof *good; ++i) {
+        size_t length;
+        uint8_t *decoded = nsp__base64_decode(good[i], &length);
+        assert_non_null(decoded);
+        assert_int_equal(length, strcspn(good[i], "=") * 3 / 4);
+        assert_memory_equal(decoded, "abc", length);
+        free(decoded);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; ++i) {
+        size_t length;
+        assert_null(nsp__base64_decode(bad[i], &length));
+    }
+}
+
+static void codes_and_messages(void **state)
+{
+    (void)state;
+    nsp__grpc_code code;
+    assert_true(nsp__grpc_code_read("14", &code) && code == NSP__GRPC_UNAVAILABLE);
+    assert_true(nsp__grpc_code_read("17", &code) && code == NSP__GRPC_UNKNOWN);
+    assert_true(nsp__grpc_code_read("99999999999999999999", &code) && code == NSP__GRPC_UNKNOWN);
+    assert_false(nsp__grpc_code_read("", &code));
+    assert_false(nsp__grpc_code_read("-1", &code));
+    assert_false(nsp__grpc_code_read("0x", &code));
+    assert_string_equal(nsp__grpc_code_name(NSP__GRPC_UNAUTHENTICATED), "UNAUTHENTICATED");
+    static const unsigned http[][2] = {{400, 13}, {401, 16}, {403, 7}, {404, 12}, {429, 14}, {502, 14},
+                                       {503, 14}, {504, 14}, {200, 2}, {500, 2},  {302, 2}};
+    for (size_t i = 0; i < sizeof http / sizeof *http; ++i)
+        assert_int_equal(nsp__grpc_code_of_http(http[i][0]), http[i][1]);
+    static const unsigned reset[][2] = {{0, 13}, {1, 13}, {2, 13}, {7, 14},
+                                        {8, 1},  {11, 8}, {12, 7}, {99, 2}};
+    for (size_t i = 0; i < sizeof reset / sizeof *reset; ++i)
+        assert_int_equal(nsp__grpc_code_of_reset(reset[i][0]), reset[i][1]);
+    static const char *const texts[][2] = {
+        {"plain", "plain"},         {"a%20b%25", "a b%"},
+        {"100%", "100%"},           {"%zz%4", "%zz%4"},
+        {"a%0ab%1b[0m", "a b [0m"}, {"%C3%A4", "\xc3\xa4"},
+        {"01234567", "0123456"},    {"01234%C3%A4x", "01234\xc3\xa4"[0] ? "01234" : ""}};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; ++i) {
+        char text[16];
+        nsp__grpc_message_text(text, i < 6 ? sizeof text : 9, texts[i][0]);
+        if (i < 6)
+            assert_string_equal(text, texts[i][1]);
+        else
+            assert_true(strlen(text) <= 8 && strncmp(text, "01234", 5) == 0);
+    }
+    char cut[8]; // in the middle of a character
+    nsp__grpc_message_text(cut, sizeof cut, "012345%C3%A4");
+    assert_string_equal(cut, "012345");
+}
+
+// google.rpc.Status in base64; the caller frees. seconds INT64_MIN: a RetryInfo without a delay.
+static char *retry_info(const char *type, int64_t seconds, int32_t nanos)
+{
+    Nanospan__Rpc__Duration delay = NANOSPAN__RPC__DURATION__INIT;
+    Nanospan__Rpc__RetryInfo info = NANOSPAN__RPC__RETRY_INFO__INIT;
+    Nanospan__Rpc__Detail other = NANOSPAN__RPC__DETAIL__INIT, detail = NANOSPAN__RPC__DETAIL__INIT;
+    Nanospan__Rpc__Detail *details[] = {&other, &detail};
+    Nanospan__Rpc__Status status = NANOSPAN__RPC__STATUS__INIT;
+    uint8_t packed[64], bytes[256], noise[] = {0xff, 0xff};
+    delay.seconds = seconds;
+    delay.nanos = nanos;
+    info.retry_delay = seconds == INT64_MIN ? NULL : &delay;
+    other.type_url = (char *)(uintptr_t) "type.googleapis.com/google.rpc.DebugInfo";
+    other.value = (ProtobufCBinaryData){.len = sizeof noise, .data = noise};
+    detail.type_url = (char *)(uintptr_t)type;
+    detail.value =
+        (ProtobufCBinaryData){.len = nanospan__rpc__retry_info__pack(&info, packed), .data = packed};
+    status.code = 8;
+    status.n_details = 2;
+    status.details = details;
+    return nsp__base64_encode(bytes, nanospan__rpc__status__pack(&status, bytes));
+}
+
+static const char retry_type[] = "type.googleapis.com/google.rpc.RetryInfo";
+
+static void retry_infos(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *type;
+        int64_t seconds;
+        int32_t nanos;
+        bool found;
+        uint64_t delay_ns;
+    } cases[] = {
+        {retry_type, 3, 500, true, 3000000500},
+        {"google.rpc.RetryInfo", 0, 1, true, 1},
+        {retry_type, 0, 0, true, 0},
+        {retry_type, INT64_MIN, 0, true, 0},
+        {retry_type, INT64_MAX, 999999999, true, 86400000 * MS},
+        {retry_type, -1, 0, false, 0},
+        {retry_type, 1, -1, false, 0},
+        {retry_type, 1, 1000000000, false, 0},
+        {"type.googleapis.com/google.rpc.Help", 3, 0, false, 0},
+        {"", 3, 0, false, 0},
+    };
+    uint64_t delay;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
+        char *text = retry_info(cases[i].type, cases[i].seconds, cases[i].nanos);
+        assert_int_equal(nsp__grpc_retry_info(text, &delay), cases[i].found);
+        assert_int_equal(delay, cases[i].delay_ns);
+        free(text);
+    }
+    assert_false(nsp__grpc_retry_info(NULL, &delay));
+    assert_false(nsp__grpc_retry_info("", &delay));
+    assert_false(nsp__grpc_retry_info("!", &delay));
+    assert_false(nsp__grpc_retry_info("////", &delay));
+}
+
+static void versions_of_curl(void **state)
+{
+    (void)state;
+    assert_false(nsp__curl_reuses_clear_http2(0x075800)); // 7.88.0
+    assert_false(nsp__curl_reuses_clear_http2(0x075801));
+    assert_true(nsp__curl_reuses_clear_http2(0x080000));
+    assert_true(nsp__curl_reuses_clear_http2(0x080c01));
+    assert_true(nsp__curl_strips_te(0x080c01)); // 8.12.1
+    assert_false(nsp__curl_strips_te(0x080c00));
+    assert_false(nsp__curl_strips_te(0x080d00));
+}
+
+// ---- requests ----
+
+static void sends_what_the_protocol_asks_for(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    f->config.headers = "X-Api-Key=a%20b%3D%2C%25,trace-bin=ab";
+    create(f);
+    assert_int_equal(send_bytes(f, 5000, 5000), NSP_SEND_EXPORTED);
+    expect_header(f, ":method: POST\n");
+    expect_header(f, ":scheme: http\n");
+    expect_header(f, ":path: /opentelemetry.proto.collector.trace.v1.TraceService/Export\n");
+    expect_header(f, "content-type: application/grpc+proto\n");
+    expect_header(f, "te: trailers\n");
+    expect_header(f, "user-agent: nanospan/" NSP_VERSION "\n");
+    expect_header(f, "grpc-accept-encoding: identity,gzip\n");
+    expect_header(f, "x-api-key: a b=,%\n");
+    expect_header(f, "trace-bin: YWI\n");
+    char authority[160];
+    snprintf(authority, sizeof authority, ":authority: %s\n", f->endpoint + strlen("http://"));
+    expect_header(f, authority);
+    const h2_request *request = h2_server_last(f->server);
+    assert_null(strstr(request->headers, "grpc-encoding"));
+    assert_null(strstr(request->headers, "expect:"));
+    assert_null(strstr(request->headers, "accept: "));
+    unsigned timeout = 0;
+    const char *header = strstr(request->headers, "grpc-timeout: ");
+    assert_non_null(header);
+    assert_int_equal(sscanf(header, "grpc-timeout: %uu\n", &timeout), 1);
+    assert_in_range(timeout, 1000000, 5000000);
+    assert_int_equal(request->length, 5005);
+    assert_memory_equal(request->body, "\0\0\0\x13\x88", 5);
+    assert_memory_equal(request->body + 5, f->body + 16, 5000);
+    assert_true(f->report.answered);
+    assert_int_equal(f->report.bytes, 5005);
+    assert_string_equal(f->report.detail, "");
+    finish(f);
+}
+
+static void many_requests_of_all_sizes(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    create(f);
+    static const size_t sizes[] = {0, 1, 1000, 16384, 65530, 65535, 65536, BODY - 16, 70000, 5};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; ++i) {
+        assert_int_equal(send_bytes(f, sizes[i], 10000), NSP_SEND_EXPORTED);
+        const h2_request *request = h2_server_last(f->server);
+        assert_int_equal(request->length, sizes[i] + 5);
+        assert_memory_equal(request->body + 5, f->body + 16, sizes[i]);
+        assert_int_equal(f->report.bytes, sizes[i] + 5);
+    }
+    unsigned connections = h2_server_connections(f->server);
+    bool reused = nsp__curl_reuses_clear_http2(curl_version_info(CURLVERSION_NOW)->version_num);
+    assert_int_equal(connections, reused ? 1 : sizeof sizes / sizeof *sizes);
+    finish(f);
+}
+
+static void compresses_what_is_worth_it(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    f->config.compression = "gzip";
+    create(f);
+    assert_int_equal(send_bytes(f, BODY - 16, 10000), NSP_SEND_EXPORTED);
+    expect_header(f, "grpc-encoding: gzip\n");
+    const h2_request *request = h2_server_last(f->server);
+    assert_int_equal(request->body[0], 1);
+    assert_in_range(request->length, 100, BODY / 2);
+    assert_int_equal(f->report.bytes, request->length);
+    nsp__grpc_message message;
+    assert_null(nsp__grpc_message_read(&message, request->body, request->length, "gzip", BODY));
+    assert_int_equal(message.length, BODY - 16);
+    assert_memory_equal(message.bytes, f->body + 16, BODY - 16);
+    free(message.unpacked);
+    assert_int_equal(send_bytes(f, 1000, 5000), NSP_SEND_EXPORTED);
+    request = h2_server_last(f->server);
+    assert_int_equal(request->length, 1005);
+    assert_int_equal(request->body[0], 0);
+    finish(f);
+}
+
+static void over_a_unix_socket(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/nanospan-grpc-XXXXXX", path[64], endpoint[80];
+    assert_non_null(mkdtemp(folder));
+    for (int abstract = 0; abstract < 2; ++abstract) {
+        snprintf(path, sizeof path, "%s%s/s", abstract ? "@" : "", folder);
+        snprintf(endpoint, sizeof endpoint, "%s%s", abstract ? "unix-abstract:" : "unix://", path + abstract);
+        fixture *f = prepare();
+        h2_server_stop(f->server);
+        f->server = h2_server_start(path);
+        assert_non_null(f->server);
+        f->config.endpoint = endpoint;
+        f->config.protocol = NULL;
+        create(f);
+        for (int i = 0; i < 3; ++i)
+            assert_int_equal(send_bytes(f, 5000, 5000), NSP_SEND_EXPORTED);
+        expect_header(f, ":authority: localhost\n");
+        finish(f);
+    }
+    unlink(path + 1);
+    fixture *f = prepare();
+    snprintf(endpoint, sizeof endpoint, "unix:%s", path + 1);
+    f->config.endpoint = endpoint;
+    create(f);
+    assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_RETRY); // nobody there
+    expect_text(f, endpoint);
+    finish(f);
+    rmdir(folder);
+}
+
+// ---- answers ----
+
+// gRPC's list of codes, and what becomes of the batch.
+static const nsp_send_result results[] = {
+    NSP_SEND_EXPORTED, // not refused at all
+    NSP_SEND_UNKNOWN,  NSP_SEND_REJECTED, NSP_SEND_REJECTED, NSP_SEND_UNKNOWN,
+    NSP_SEND_REJECTED, NSP_SEND_REJECTED, NSP_SEND_REJECTED, NSP_SEND_REJECTED,
+    NSP_SEND_REJECTED, NSP_SEND_RETRY,    NSP_SEND_RETRY,    NSP_SEND_REJECTED,
+    NSP_SEND_REJECTED, NSP_SEND_RETRY,    NSP_SEND_RETRY,    NSP_SEND_REJECTED};
+
+// In three forms: Trailers-Only, trailers without a message, and trailers behind a message.
+static void each_code_has_its_result(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    char trailers[16][64];
+    for (int code = 1; code <= 16; ++code) {
+        snprintf(trailers[code - 1], sizeof trailers[0], "grpc-status: %d\ngrpc-message: no%%2c %d\n", code,
+                 code);
+        for (int form = 0; form < 3; ++form)
+            plan(f, (h2_reply){.trailers = trailers[code - 1],
+                               .apart = form == 1,
+                               .data = form == 2 ? "\0\0\0\0\0" : NULL,
+                               .length = form == 2 ? 5 : 0});
+    }
+    create(f);
+    for (int code = 1; code <= 16; ++code)
+        for (int form = 0; form < 3; ++form) {
+            assert_int_equal(send_bytes(f, 100, 10000), results[code]);
+            assert_true(f->report.answered);
+            assert_int_equal(f->report.retry_after_ns, 0);
+            char expected[256];
+            snprintf(expected, sizeof expected, "%s answered %s: no, %d", f->endpoint,
+                     nsp__grpc_code_name((nsp__grpc_code)code), code);
+            assert_string_equal(f->report.detail, expected);
+        }
+    assert_int_equal(h2_server_requests(f->server), 16 * 3);
+    finish(f);
+}
+
+static void retry_info_names_the_delay(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    char *delay = retry_info(retry_type, 7, 500000000), *none = retry_info(retry_type, 0, 0);
+    char trailers[3][512];
+    snprintf(trailers[0], sizeof trailers[0], "grpc-status: 8\ngrpc-status-details-bin: %s\n", delay);
+    snprintf(trailers[1], sizeof trailers[1], "grpc-status: 14\ngrpc-status-details-bin: %s\n", delay);
+    snprintf(trailers[2], sizeof trailers[2], "grpc-status: 8\ngrpc-status-details-bin: %s\n", none);
+    for (int i = 0; i < 3; ++i)
+        plan(f, (h2_reply){.trailers = trailers[i], .apart = i == 1});
+    plan(f, (h2_reply){.trailers = "grpc-status: 8\ngrpc-status-details-bin: CAg\n"});
+    create(f);
+    for (int i = 0; i < 2; ++i) {
+        assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_RETRY);
+        assert_int_equal(f->report.retry_after_ns, 7500 * MS);
+    }
+    assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_RETRY);
+    assert_int_equal(f->report.retry_after_ns, 0);
+    assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_REJECTED);
+    finish(f);
+    free(delay);
+    free(none);
+}
+
+static void reads_partial_success(void **state)
+{
+    (void)state;
+    static const char partial[] = "\0\0\0\0\x0d\x0a\x0b\x08\x03\x12\x07no room";
+    static const uint8_t message[] = "\x0a\x0b\x08\x03\x12\x07no room";
+    static const char ok[] = "grpc-status: 0\n";
+    size_t size;
+    uint8_t *packed = packed_frame(message, 13, &size);
+    fixture *f = prepare();
+    plan(f, (h2_reply){.data = partial, .length = 18, .trailers = ok});
+    plan(f, (h2_reply){.data = partial, .length = 18, .trailers = ok, .chunk = 1});
+    plan(f, (h2_reply){.headers = "grpc-encoding: gzip\n", .data = packed, .length = size, .trailers = ok});
+    plan(f,
+         (h2_reply){.data = partial, .length = 18, .trailers = ok, .content_type = "application/grpc+proto"});
+    plan(f, (h2_reply){.data = "\0\0\0\0\6<html>", .length = 11, .trailers = ok});
+    create(f);
+    for (int i = 0; i < 4; ++i) {
+        assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_EXPORTED);
+        assert_int_equal(f->report.rejected, 3);
+        assert_string_equal(f->report.detail, "no room");
+    }
+    assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_EXPORTED);
+    assert_int_equal(f->report.rejected, 0);
+    expect_text(f, "not OTLP");
+    finish(f);
+    free(packed);
+}
+
+// Success whose one message is not there, or not in order.
+static void a_bad_message_is_refused(void **state)
+{
+    (void)state;
+    static const char ok[] = "grpc-status: 0\n";
+    static uint8_t large[(4 << 20) + 6];
+    nsp__grpc_prefix_write(large, false, sizeof large - 5);
+    uint8_t *zeros = calloc(1, (4 << 20) + 1);
+    size_t size;
+    uint8_t *bomb = packed_frame(zeros, (4 << 20) + 1, &size);
+    fixture *f = prepare();
+    plan(f, (h2_reply){.trailers = ok});
+    plan(f, (h2_reply){.data = "\0\0\0\0\5ab", .length = 7, .trailers = ok});
+    plan(f, (h2_reply){.data = "\0\0\0\0\0\0\0\0\0\0", .length = 10, .trailers = ok});
+    plan(f, (h2_reply){.data = "\1\0\0\0\2ab", .length = 7, .trailers = ok});
+    plan(f, (h2_reply){.headers = "grpc-encoding: gzip\n", .data = bomb, .length = size, .trailers = ok});
+    plan(f, (h2_reply){.data = large, .length = sizeof large, .trailers = ok});
+    create(f);
+    static const char *const texts[] = {"no message",  "malformed", "more than one",
+                                        "unknown way", "too long",  "longer than 4 MiB"};
+    for (int i = 0; i < 6; ++i) {
+        assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_REJECTED);
+        expect_text(f, texts[i]);
+    }
+    finish(f);
+    free(zeros);
+    free(bomb);
+}
+
+static void what_is_no_grpc(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    // No status: the trailers got lost, there never were any, or the server is of another kind.
+    plan(f, (h2_reply){.data = "\0\0\0\0\0", .length = 5});
+    plan(f, (h2_reply){.data = "\0\0\0\0\0", .length = 5, .trailers = "x: y\n"});
+    plan(f, (h2_reply){.content_type = "text/html", .data = "<html>", .length = 6});
+    plan(f, (h2_reply){.content_type = "", .status = 404});
+    plan(f, (h2_reply){.content_type = "text/html", .status = 503, .headers = "retry-after: 7\n"});
+    plan(f, (h2_reply){.content_type = "text/html", .status = 502, .data = "bad", .length = 3});
+    plan(f, (h2_reply){.status = 429});
+    plan(f, (h2_reply){.status = 401});
+    plan(f,
+         (h2_reply){.status = 503, .trailers = "grpc-status: 16\n"}); // a status counts, whatever HTTP says
+    plan(f, (h2_reply){.trailers = "grpc-status: none\n"});
+    // A status before a message is none; the one behind it is.
+    plan(f, (h2_reply){.headers = "grpc-status: 0\n", .data = "\0\0\0\0\0", .length = 5});
+    plan(f,
+         (h2_reply){.headers = "grpc-status: 0\n", .data = "\0\0\0\0\0", .length = 5, .trailers = "x: y\n"});
+    plan(f, (h2_reply){.headers = "grpc-status: 0\n",
+                       .data = "\0\0\0\0\0",
+                       .length = 5,
+                       .trailers = "grpc-status: 13\n"});
+    create(f);
+    assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_REJECTED);
+    expect_text(f, "without a grpc-status");
+    assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_REJECTED);
+    expect_text(f, "without a grpc-status");
+    assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_REJECTED);
+    expect_text(f, "answered 200 by HTTP, not gRPC");
+    assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_REJECTED);
+    expect_text(f, "answered 404 by HTTP, not gRPC");
+    assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_RETRY);
+    assert_int_equal(f->report.retry_after_ns, 7000 * MS);
+    assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_RETRY);
+    assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_RETRY);
+    assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_REJECTED);
+    assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_REJECTED);
+    expect_text(f, "UNAUTHENTICATED");
+    assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_REJECTED);
+    expect_text(f, "without a grpc-status");
+    for (int i = 0; i < 2; ++i) {
+        assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_REJECTED);
+        expect_text(f, "without a grpc-status");
+    }
+    assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_REJECTED);
+    expect_text(f, "INTERNAL");
+    finish(f);
+}
+
+static void an_early_refusal_counts(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    plan(f, (h2_reply){.manner = H2_EARLY, .trailers = "grpc-status: 16\ngrpc-message: who are you\n"});
+    create(f);
+    assert_int_equal(send_bytes(f, BODY - 16, 10000), NSP_SEND_REJECTED);
+    expect_text(f, "UNAUTHENTICATED: who are you");
+    finish(f);
+}
+
+static void streams_that_are_reset(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    plan(f, (h2_reply){.manner = H2_RESET, .error = 0x2});
+    plan(f, (h2_reply){.manner = H2_RESET, .error = 0x8});
+    plan(f, (h2_reply){.manner = H2_RESET, .error = 0xb});
+    plan(f, (h2_reply){.manner = H2_RESET, .error = 0x7}); // and ever again, since curl asks again by itself
+    create(f);
+    assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_REJECTED);
+    expect_text(f, "INTERNAL");
+    assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_UNKNOWN);
+    expect_text(f, "CANCELLED");
+    assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_REJECTED);
+    expect_text(f, "RESOURCE_EXHAUSTED");
+    nsp_send_result result = send_bytes(f, 100, 10000);
+    print_message("refused: %s\n", f->report.detail);
+    assert_true(result == NSP_SEND_RETRY || result == NSP_SEND_UNKNOWN);
+    finish(f);
+}
+
+static void a_refused_stream_is_sent_again(void **state)
+{
+    (void)state;
+    static const h2_manner manners[] = {H2_RESET, H2_GOAWAY};
+    for (int i = 0; i < 2; ++i) {
+        fixture *f = prepare();
+        plan(f, (h2_reply){.manner = manners[i], .error = manners[i] == H2_RESET ? 0x7 : 0});
+        plan(f, (h2_reply){.data = "\0\0\0\0\0", .length = 5, .trailers = "grpc-status: 0\n"});
+        create(f);
+        nsp_send_result result = send_bytes(f, 100, 10000);
+        print_message("%s\n", f->report.detail);
+        if (result != NSP_SEND_EXPORTED) { // by the sender, where not by curl
+            assert_true(result == NSP_SEND_RETRY || result == NSP_SEND_UNKNOWN);
+            assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_EXPORTED);
+        }
+        finish(f);
+    }
+}
+
+static void a_lost_answer_is_unknown(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    plan(f, (h2_reply){.manner = H2_HANG_UP});
+    plan(f, (h2_reply){.manner = H2_GOAWAY_LATER});
+    plan(f, (h2_reply){.manner = H2_SILENT});
+    plan(f, (h2_reply){.manner = H2_HALF, .data = "\0\0\0\0\0", .length = 5});
+    plan(f, (h2_reply){.data = "\0\0\0\0\0", .length = 5, .trailers = "grpc-status: 0\n"});
+    create(f);
+    for (int i = 0; i < 2; ++i) {
+        assert_int_equal(send_bytes(f, 50000, 5000), NSP_SEND_UNKNOWN);
+        assert_false(f->report.answered);
+        expect_text(f, "no answer from http://127.0.0.1:");
+    }
+    for (int i = 0; i < 2; ++i) {
+        uint64_t begin = now_ns();
+        assert_int_equal(send_bytes(f, 100, 300), NSP_SEND_UNKNOWN);
+        assert_in_range(now_ns() - begin, 300 * MS, (300 + SLACK_MS) * MS);
+        expect_text(f, "DEADLINE_EXCEEDED");
+    }
+    assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_EXPORTED);
+    finish(f);
+}
+
+static void a_request_that_is_not_read_is_surely_not_taken(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    plan(f, (h2_reply){.manner = H2_STALLED});
+    create(f);
+    assert_int_equal(send_bytes(f, BODY - 16, 500), NSP_SEND_RETRY);
+    assert_in_range(f->report.bytes, 0, BODY - 1);
+    finish(f);
+}
+
+static void the_configured_timeout_limits_one_request(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    f->config.export_timeout_ns = 200 * MS;
+    plan(f, (h2_reply){.manner = H2_SILENT});
+    create(f);
+    uint64_t begin = now_ns();
+    assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_UNKNOWN);
+    assert_in_range(now_ns() - begin, 200 * MS, (200 + SLACK_MS) * MS);
+    const char *header = strstr(h2_server_last(f->server)->headers, "grpc-timeout: ");
+    unsigned timeout = 0;
+    assert_int_equal(sscanf(header, "grpc-timeout: %uu\n", &timeout), 1);
+    assert_in_range(timeout, 1, 200000);
+    finish(f);
+}
+
+static void *cancel_soon(void *argument)
+{
+    fixture *f = argument;
+    nanosleep(&(struct timespec){.tv_nsec = 150 * MS}, NULL);
+    __atomic_store_n(&f->cancel, 1, __ATOMIC_RELEASE);
+    return NULL;
+}
+
+static void cancel_ends_a_stalled_send(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    plan(f, (h2_reply){.manner = H2_SILENT});
+    create(f);
+    pthread_t thread;
+    uint64_t begin = now_ns();
+    pthread_create(&thread, NULL, cancel_soon, f);
+    assert_int_equal(send_bytes(f, 100, 20000), NSP_SEND_UNKNOWN);
+    assert_in_range(now_ns() - begin, 150 * MS, (150 + 50 + SLACK_MS) * MS);
+    pthread_join(thread, NULL);
+    finish(f);
+}
+
+// ---- the wrong port ----
+
+static void grpc_to_http1_names_the_confusion(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    http_server *other = http_server_start(NULL);
+    snprintf(f->endpoint, sizeof f->endpoint, "http://127.0.0.1:%u", http_server_port(other));
+    create(f);
+    for (int i = 0; i < 3; ++i) {
+        nsp_send_result result = send_bytes(f, 100, 5000);
+        print_message("%d: %s\n", result, f->report.detail);
+        assert_int_equal(result, NSP_SEND_RETRY);
+    }
+    assert_int_equal(lines, 1);
+    assert_non_null(strstr(last_line, "http/protobuf"));
+    assert_non_null(strstr(last_line, "4318"));
+    http_server_stop(other);
+    finish(f);
+}
+
+static void http1_to_grpc_names_the_confusion(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    f->config.protocol = "http/protobuf";
+    create(f);
+    for (int i = 0; i < 3; ++i) {
+        nsp_send_result result = send_bytes(f, 100, 5000);
+        print_message("%d: %s\n", result, f->report.detail);
+        assert_int_equal(result, NSP_SEND_RETRY);
+    }
+    assert_int_equal(lines, 1);
+    assert_non_null(strstr(last_line, "PROTOCOL=grpc"));
+    assert_non_null(strstr(last_line, "4317"));
+    finish(f);
+}
+
+// ---- configuration ----
+
+static void leftovers_are_said(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    f->config.endpoint = "http://127.0.0.1:1/v1/traces";
+    create(f);
+    assert_int_equal(lines, 1);
+    assert_non_null(strstr(last_line, "path"));
+    nsp__exporter_otlp.destroy(f->exporter);
+    f->config.endpoint = f->endpoint;
+    f->config.certificate = "/nonexistent";
+    lines = 0;
+    create(f);
+    assert_int_equal(lines, 1);
+    assert_non_null(strstr(last_line, "clear text"));
+    finish(f);
+}
+
+static void reserved_metadata_is_refused(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    f->config.headers = "grpc-timeout=1S";
+    assert_int_equal(nsp__exporter_otlp.create(&f->exporter, &f->context), NSP_ERR_CONFIG);
+    assert_null(f->exporter);
+    assert_int_equal(lines, 1);
+    assert_non_null(strstr(last_line, "grpc-timeout"));
+    finish(f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(frames),
+        cmocka_unit_test(compressed_frames),
+        cmocka_unit_test(timeouts_have_eight_digits_at_most),
+        cmocka_unit_test(metadata),
+        cmocka_unit_test(base64_both_ways),
+        cmocka_unit_test(codes_and_messages),
+        cmocka_unit_test(retry_infos),
+        cmocka_unit_test(versions_of_curl),
+        cmocka_unit_test(sends_what_the_protocol_asks_for),
+        cmocka_unit_test(many_requests_of_all_sizes),
+        cmocka_unit_test(compresses_what_is_worth_it),
+        cmocka_unit_test(over_a_unix_socket),
+        cmocka_unit_test(each_code_has_its_result),
+        cmocka_unit_test(retry_info_names_the_delay),
+        cmocka_unit_test(reads_partial_success),
+        cmocka_unit_test(a_bad_message_is_refused),
+        cmocka_unit_test(what_is_no_grpc),
+        cmocka_unit_test(an_early_refusal_counts),
+        cmocka_unit_test(streams_that_are_reset),
+        cmocka_unit_test(a_refused_stream_is_sent_again),
+        cmocka_unit_test(a_lost_answer_is_unknown),
+        cmocka_unit_test(a_request_that_is_not_read_is_surely_not_taken),
+        cmocka_unit_test(the_configured_timeout_limits_one_request),
+        cmocka_unit_test(cancel_ends_a_stalled_send),
+        cmocka_unit_test(grpc_to_http1_names_the_confusion),
+        cmocka_unit_test(http1_to_grpc_names_the_confusion),
+        cmocka_unit_test(leftovers_are_said),
+        cmocka_unit_test(reserved_metadata_is_refused),
+    };
+    return cmocka_run_group_tests_name("otlp_grpc", tests, NULL, NULL);
+}
