@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// URLs as spans may show them, and their parts. Reads any text; nothing here allocates.
+#ifndef NSP_INSTRUMENTATION_URL_H
+#define NSP_INSTRUMENTATION_URL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// A piece of a longer text.
+typedef struct nsp__slice {
+    const char *text; // not zero terminated; NULL: there is none
+    size_t length;
+} nsp__slice;
+
+typedef struct nsp__url {
+    nsp__slice scheme;      // empty if the URL has none
+    nsp__slice credentials; // before the @
+    nsp__slice authority;   // host and port as they were written
+    nsp__slice host;        // an IPv6 address without its brackets
+    uint32_t port;          // 0 if none is said
+    nsp__slice path;        // and everything behind it: query, fragment
+} nsp__url;
+
+void nsp__url_split(nsp__url *out, const char *text);
+
+// "host", "host:port", "[::1]:port": the host without brackets, and the port, 0 if there is none.
+nsp__slice nsp__host_split(nsp__slice text, uint32_t *port);
+
+// 443 of https and wss, 80 of all others.
+uint32_t nsp__default_port(nsp__slice scheme);
+
+// Writes a query (without its question mark) with the values of secret parameters replaced by REDACTED; what follows a # is
+// kept. Zero terminated, cut at size. Returns the length.
+size_t nsp__redact_query(char *out, size_t size, const char *query, size_t length);
+
+// Writes a URL with a scheme ("http" where it has none), with credentials and secret parameters replaced.
+size_t nsp__redact_url(char *out, size_t size, const nsp__url *url);
+
+#endif

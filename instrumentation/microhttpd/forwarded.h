@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What proxies say of the request that they pass on: Forwarded (RFC 7239), and the X-Forwarded- fields before it.
+#ifndef NSP_INSTRUMENTATION_MICROHTTPD_FORWARDED_H
+#define NSP_INSTRUMENTATION_MICROHTTPD_FORWARDED_H
+
+#include "common/url.h"
+
+// A parameter of the first element of a Forwarded field, without quotes; empty if there is none. field may be NULL.
+nsp__slice nsp__forwarded(const char *field, const char *parameter);
+
+// The first element of a list that is separated by commas, without blanks around it. list may be NULL.
+nsp__slice nsp__first_of(const char *list);
+
+#endif
