@@ -24,7 +24,7 @@ DROP_TRADE = 2
 SERVER, CLIENT = 2, 3
 
 Span = collections.namedtuple("Span", "service name kind trace id parent start end attributes links events "
-                                      "dropped_events")
+                                      "dropped_events status")
 
 
 def value_of(value):
@@ -50,7 +50,7 @@ def read_spans(path):
                         span = Span(service, raw["name"], raw.get("kind", 0), raw["traceId"], raw["spanId"],
                                     raw.get("parentSpanId", ""), int(raw["startTimeUnixNano"]),
                                     int(raw["endTimeUnixNano"]), attributes_of(raw), raw.get("links", ()),
-                                    raw.get("events", ()), raw.get("droppedEventsCount", 0))
+                                    raw.get("events", ()), raw.get("droppedEventsCount", 0), raw.get("status", {}))
                         key = (span.trace, span.id)
                         twice += key in spans
                         spans[key] = span
