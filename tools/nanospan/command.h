@@ -10,6 +10,7 @@ enum {
     EXIT_USAGE = 2,   // the command line is wrong; nothing was done
 };
 
+int command_doctor(int argc, char **argv);
 int command_sink(int argc, char **argv);
 int command_view(int argc, char **argv);
 int command_version(int argc, char **argv);

@@ -20,6 +20,8 @@ typedef struct subcommand {
 static const subcommand SUBCOMMANDS[] = {
     {"sink", "nanospan sink", "receive spans over OTLP/HTTP, count them, write them to a file", command_sink},
     {"view", "nanospan view", "show the traces of a file as trees, slowest first", command_view},
+    {"doctor", "nanospan doctor", "find out why traces do not arrive, and what to do about it",
+     command_doctor},
     {"version", "nanospan version", "print the version", command_version},
 };
 #define SUBCOMMAND_COUNT (sizeof SUBCOMMANDS / sizeof SUBCOMMANDS[0])

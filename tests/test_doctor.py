@@ -1,0 +1,626 @@
+# SPDX-License-Identifier: Apache-2.0
+# ctest: TIMEOUT 240
+"""`nanospan doctor` against endpoints that are right, wrong, silent and absent: what it finds, what it says to do, how it ends."""
+import contextlib
+import http.server
+import json
+import os
+import shutil
+import signal
+import socket
+import ssl
+import struct
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+from pathlib import Path
+
+from certificates import Certificates
+from receivers import Receiver, grpc_is_there
+from sink_process import Sink, command
+
+BUILD = Path(os.environ.get("NSP_BUILD_DIR", "build"))
+SHM = tempfile.TemporaryDirectory(prefix="nanospan-doctor-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
+SPARE = ("PATH", "HOME", "LD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS")
+
+
+class Report:
+    """What one run said, as JSON."""
+
+    def __init__(self, run):
+        self.code = run.returncode
+        self.text = run.stdout
+        document = json.loads(run.stdout)
+        self.findings = document["findings"]
+        assert document["exit_code"] == run.returncode, (document["exit_code"], run.returncode)
+
+    def levels(self, check):
+        return [finding["level"] for finding in self.findings if finding["check"] == check]
+
+    def one(self, check):
+        found = [finding for finding in self.findings if finding["check"] == check]
+        assert len(found) == 1, (check, self.findings)
+        return found[0]
+
+
+def run(*options, timeout=60, **environment):
+    kept = {name: os.environ[name] for name in SPARE if name in os.environ}
+    settings = {"NSP_SHM_DIR": SHM.name, "COLUMNS": "100", **environment}
+    return subprocess.run([command(), "doctor", *options], env={**kept, **settings}, capture_output=True, text=True,
+                          timeout=timeout, check=False)
+
+
+def examine(*options, **environment):
+    result = run("--json", *options, **environment)
+    assert result.stderr == "", result.stderr
+    return Report(result)
+
+
+def endpoint(port, scheme="http", host="127.0.0.1"):
+    return f"{scheme}://{host}:{port}"
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextlib.contextmanager
+def listener(serve):
+    """Calls serve(connection) for each connection; yields the port."""
+    server = socket.create_server(("127.0.0.1", 0))
+    server.settimeout(0.2)
+    ended = threading.Event()
+    threads = []
+
+    def one(connection):
+        with contextlib.suppress(OSError):
+            with connection:
+                connection.settimeout(10)
+                serve(connection)
+
+    def accept():
+        while not ended.is_set():
+            with contextlib.suppress(TimeoutError, OSError):
+                threads.append(threading.Thread(target=one, args=(server.accept()[0],), daemon=True))
+                threads[-1].start()
+
+    acceptor = threading.Thread(target=accept, daemon=True)
+    acceptor.start()
+    try:
+        yield server.getsockname()[1]
+    finally:
+        ended.set()
+        acceptor.join(10)
+        server.close()
+
+
+@contextlib.contextmanager
+def web(answer, context=None):
+    """An HTTP/1.1 server; answer(path) gives (status, headers, body)."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def reply(self):
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            status, headers, body = answer(self)
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST = reply
+
+        def log_message(self, *_):
+            pass
+
+    class Server(http.server.ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, *_):
+            pass  # a stranger that spoke another protocol
+
+        def finish_request(self, request, client_address):
+            request.settimeout(10)
+            if not context:
+                return super().finish_request(request, client_address)
+            with context.wrap_socket(request, server_side=True) as wrapped:
+                return super().finish_request(wrapped, client_address)
+
+    server = Server(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True)
+    thread.start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(10)
+
+
+def http2(connection):
+    """Enough of an HTTP/2 server: its SETTINGS, then it reads on until the end."""
+    connection.sendall(b"\0\0\0\4\0\0\0\0\0")
+    if connection.recv(3) != b"PRI":
+        return
+    while connection.recv(65536):
+        pass
+
+
+def silence(connection):
+    while connection.recv(65536):
+        pass
+
+
+class Authority(Certificates):
+    """With a server whose certificate does not expire tomorrow."""
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self._issue("good", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-days", "300")
+
+    def context(self, name, demand=False, alpn=None):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.path(name), self.path(f"{name}_key"))
+        if demand:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(self.path("ca"))
+        if alpn:
+            context.set_alpn_protocols(alpn)
+        return context
+
+
+class Configuration(unittest.TestCase):
+    def test_nothing_set(self):
+        report = examine()
+        self.assertEqual(report.code, 1)
+        self.assertIn("no endpoint is set", report.one("tracing")["text"])
+        self.assertEqual(report.levels("configuration.defaults"), [])  # the test sets NSP_SHM_DIR
+        self.assertEqual(report.levels("span.not_sent"), ["note"])
+
+    def test_turned_off(self):
+        for variable, value in (("ENABLE_TRACING", "false"), ("ENABLE_TRACING", "0"), ("OTEL_SDK_DISABLED", "true")):
+            with self.subTest(variable):
+                report = examine(**{variable: value})
+                self.assertEqual((report.code, report.one("tracing")["level"]), (1, "warn"))
+                self.assertIn(variable, report.one("tracing")["text"])
+
+    def test_exporter_none(self):
+        report = examine(OTEL_TRACES_EXPORTER="none", OTLP_ENDPOINT=endpoint(free_port()))
+        self.assertEqual(report.code, 1)
+        self.assertIn("OTEL_TRACES_EXPORTER", report.one("tracing")["text"])
+        self.assertEqual(report.levels("endpoint.connect"), [])
+
+    def test_rate_zero(self):
+        with Sink() as sink:
+            report = examine(OTLP_ENDPOINT=endpoint(sink.port), TRACE_SAMPLE_RATE="0")
+            self.assertEqual((report.code, report.one("tracing")["level"]), (1, "warn"))
+            self.assertIn("sample rate is 0", report.one("tracing")["text"])
+
+    def test_file_exporter(self):
+        report = examine(OTEL_TRACES_EXPORTER="file", NSP_FILE="/nowhere/spans.jsonl")
+        self.assertEqual((report.code, report.one("span.file")["level"]), (3, "fail"))
+        report = examine(OTEL_TRACES_EXPORTER="file", NSP_FILE=f"{SHM.name}/spans.jsonl")
+        self.assertEqual((report.code, report.one("span.file")["level"]), (0, "ok"))
+        self.assertFalse(Path(SHM.name, "spans.jsonl").exists())
+
+    def test_bad_beaten_and_misspelled(self):
+        with Sink() as sink:
+            report = examine(OTLP_ENDPOINT="http://elsewhere:4317", OTEL_EXPORTER_OTLP_ENDPOINT=endpoint(sink.port),
+                             NSP_RING_BYTES="a lot", TRACE_SAMPLE_RTE="0.5", SERVICE_NAME="x", OTEL_SERVICE_NAME="x")
+            self.assertEqual(report.code, 1)
+            self.assertIn("OTLP_ENDPOINT=http://elsewhere:4317 is not used", report.one("configuration.beaten")["text"])
+            self.assertIn("NSP_RING_BYTES=a lot is not accepted", report.one("configuration.bad")["text"])
+            self.assertEqual(report.one("configuration.misspelled")["advice"], ["did you mean TRACE_SAMPLE_RATE?"])
+            self.assertEqual(report.levels("span.accepted"), ["ok"])
+
+    def test_environment_of_another_process(self):
+        with Sink() as sink:
+            other = subprocess.Popen(["sleep", "60"], env={"OTLP_ENDPOINT": endpoint(sink.port), "NSP_SHM_DIR": SHM.name})
+            try:
+                deadline = time.monotonic() + 10
+                while b"OTLP" not in Path(f"/proc/{other.pid}/environ").read_bytes() and time.monotonic() < deadline:
+                    time.sleep(0.01)
+                report = examine("--pid", str(other.pid))
+            finally:
+                other.kill()
+                other.wait()
+            self.assertEqual((report.code, report.levels("span.accepted")), (0, ["ok"]))
+        self.assertEqual(run("--pid", str(other.pid)).returncode, 2)
+
+
+class Endpoint(unittest.TestCase):
+    def test_nothing_listens(self):
+        report = examine(OTLP_ENDPOINT=endpoint(free_port()))
+        self.assertEqual((report.code, report.one("endpoint.connect")["level"]), (3, "fail"))
+        self.assertIn("refused", report.one("endpoint.connect")["text"])
+        self.assertEqual(report.levels("span.not_sent"), ["note"])
+
+    def test_unknown_name(self):
+        start = time.monotonic()
+        report = examine(OTLP_ENDPOINT="http://no-such-host.invalid:4317")
+        self.assertEqual((report.code, report.one("endpoint.resolve")["level"]), (3, "fail"))
+        self.assertLess(time.monotonic() - start, 30)
+
+    def test_sink(self):
+        with Sink() as sink:
+            report = examine(OTLP_ENDPOINT=endpoint(sink.port), SERVICE_NAME="examined")
+            self.assertEqual(report.code, 0, report.text)
+            self.assertEqual([finding["level"] for finding in report.findings if finding["level"] not in ("ok", "note")], [])
+            self.assertEqual(report.levels("endpoint.protocol") + report.levels("span.accepted"), ["ok", "ok"])
+            self.assertEqual(report.levels("machine.skew"), ["ok"])
+            trace = report.one("span.accepted")["text"].split()[-1]
+            sink.stop()
+            spans = [(span["traceId"], span["name"]) for line in sink.lines() for group in line["resourceSpans"]
+                     for scope in group["scopeSpans"] for span in scope["spans"]]
+            self.assertEqual(spans, [(trace, "nanospan doctor")])
+            self.assertEqual(list(sink.summary()["services"]), ["examined"])
+
+    def test_sink_with_service_and_json(self):
+        with Sink() as sink:
+            report = examine("--service", "other", OTLP_ENDPOINT=endpoint(sink.port), SERVICE_NAME="examined",
+                             OTEL_EXPORTER_OTLP_PROTOCOL="http/json")
+            self.assertEqual((report.code, report.levels("span.accepted")), (0, ["ok"]), report.text)
+            sink.stop()
+            self.assertEqual(list(sink.summary()["services"]), ["other"])
+
+    def test_no_send(self):
+        with Sink() as sink:
+            report = examine("--no-send", OTLP_ENDPOINT=endpoint(sink.port))
+            self.assertEqual((report.code, report.levels("span.not_sent")), (0, ["note"]))
+            sink.stop()
+            self.assertEqual(sink.summary()["spans"], 0)
+
+    def test_silent_server(self):
+        with listener(silence) as port:
+            start = time.monotonic()
+            report = examine("--timeout", "8s", OTLP_ENDPOINT=endpoint(port))
+            self.assertLess(time.monotonic() - start, 20)
+            self.assertEqual((report.code, report.levels("endpoint.silent")), (3, ["fail"]))
+            self.assertEqual(report.levels("span.accepted"), ["fail"])
+
+    def test_server_that_hangs_up(self):
+        with listener(lambda connection: connection.recv(1)) as port:
+            report = examine(OTLP_ENDPOINT=endpoint(port))
+            self.assertEqual((report.code, report.levels("endpoint.protocol")), (3, ["fail"]))
+
+    def test_http1_where_grpc_is_configured(self):
+        with Sink() as sink:
+            report = examine(OTLP_ENDPOINT=endpoint(sink.port), OTEL_EXPORTER_OTLP_PROTOCOL="grpc")
+            self.assertEqual((report.code, report.one("endpoint.protocol")["level"]), (3, "fail"))
+            self.assertIn("speaks HTTP/1.1, and gRPC is configured", report.one("endpoint.protocol")["text"])
+            self.assertIn("http/protobuf", report.one("endpoint.protocol")["advice"][0])
+
+    def test_http2_where_http1_is_configured(self):
+        with listener(http2) as port:
+            report = examine(OTLP_ENDPOINT=endpoint(port))
+            self.assertEqual((report.code, report.one("endpoint.protocol")["level"]), (3, "fail"))
+            self.assertIn("speaks HTTP/2, as gRPC does", report.one("endpoint.protocol")["text"])
+            self.assertIn("OTEL_EXPORTER_OTLP_PROTOCOL=grpc", report.one("endpoint.protocol")["advice"][0])
+
+    def test_statuses(self):
+        cases = {401: ("endpoint.authentication", "fail", 3), 403: ("endpoint.authentication", "fail", 3),
+                 404: ("endpoint.path", "fail", 3), 405: ("endpoint.path", "fail", 3), 415: ("endpoint.protocol", "fail", 3),
+                 500: ("endpoint.protocol", "fail", 3), 302: ("endpoint.path", "fail", 3), 503: ("endpoint.busy", "warn", 1)}
+        for status, (check, level, code) in cases.items():
+            with self.subTest(status), web(lambda _, status=status: (status, {"Location": "https://there/"}, b"no\x1b[31m!")) as port:
+                report = examine("--no-send", OTLP_ENDPOINT=endpoint(port))
+                self.assertEqual((report.code, report.levels(check)), (code, [level]), report.text)
+                self.assertNotIn("\x1b", report.text)
+
+    def test_web_page(self):
+        with web(lambda _: (200, {"Content-Type": "text/html; charset=utf-8"}, b"<html>")) as port:
+            report = examine("--no-send", OTLP_ENDPOINT=endpoint(port))
+            self.assertEqual((report.code, report.levels("endpoint.protocol")), (3, ["fail"]))
+            self.assertIn("web page", report.one("endpoint.protocol")["text"])
+
+    def test_exact_path(self):
+        with Sink() as sink:
+            report = examine("--no-send", OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=endpoint(sink.port) + "/")
+            self.assertEqual((report.code, report.levels("endpoint.path")), (3, ["fail"]))
+            self.assertIn("/v1/traces", report.one("endpoint.path")["advice"][0])
+
+    def test_clock_of_the_receiver(self):
+        date = "Tue, 01 Jan 2030 00:00:00 GMT"
+
+        def answer(handler):
+            handler.date_time_string = lambda *_: date
+            return 200, {}, b""
+
+        with web(answer) as port:
+            report = examine("--no-send", OTLP_ENDPOINT=endpoint(port))
+            self.assertEqual((report.code, report.levels("machine.skew")), (1, ["warn"]))
+
+    def test_unix_socket(self):
+        path = f"{SHM.name}/otlp.sock"
+        report = examine(OTLP_ENDPOINT=f"unix://{path}")
+        self.assertEqual((report.code, report.levels("endpoint.connect")), (3, ["fail"]))
+
+    def test_proxy(self):
+        proxied = {"http_proxy": "http://user:hush-hush@127.0.0.1:1/", "OTLP_ENDPOINT": "http://collector.invalid:4318"}
+        report = examine("--no-send", **proxied)
+        self.assertEqual(report.levels("endpoint.proxy"), ["warn"])
+        self.assertNotIn("hush", report.text)
+        self.assertEqual(examine("--no-send", no_proxy=".invalid", **proxied).levels("endpoint.proxy"), [])
+
+    def test_secrets_are_never_shown(self):
+        def repeat(handler):
+            return 401, {}, ("got " + str(handler.headers["Authorization"]) + " " + str(handler.headers["x-key"])).encode()
+
+        with web(repeat) as port:
+            settings = {"OTLP_ENDPOINT": f"http://somebody:hush-password@127.0.0.1:{port}/?token=hush-token",
+                        "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20hush-bearer,x-key=hush%2Dkey"}
+            for options in ((), ("--json",), ("--quiet",)):
+                result = run(*options, **settings)
+                self.assertEqual(result.returncode, 3)
+                self.assertNotIn("hush", result.stdout + result.stderr)
+
+
+@unittest.skipUnless(shutil.which("openssl"), "there is no openssl")
+class Tls(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(folder.cleanup)
+        cls.authority = Authority(folder.name)
+
+    @staticmethod
+    def fine(_):
+        return 200, {}, b""
+
+    def test_trusted(self):
+        with web(self.fine, self.authority.context("good")) as port:
+            report = examine(OTLP_ENDPOINT=endpoint(port, "https"), OTEL_EXPORTER_OTLP_CERTIFICATE=self.authority.path("ca"))
+            self.assertEqual((report.code, report.levels("endpoint.certificate"), report.levels("span.accepted")), (0, ["ok"], ["ok"]),
+                             report.text)
+
+    def test_soon_to_expire(self):
+        with web(self.fine, self.authority.context("server")) as port:
+            report = examine("--no-send", OTLP_ENDPOINT=endpoint(port, "https"),
+                             OTEL_EXPORTER_OTLP_CERTIFICATE=self.authority.path("ca"))
+            self.assertEqual((report.code, report.levels("endpoint.certificate")), (1, ["warn"]), report.text)
+
+    def test_untrusted(self):
+        with web(self.fine, self.authority.context("good")) as port:
+            report = examine("--no-send", OTLP_ENDPOINT=endpoint(port, "https"))
+            self.assertEqual((report.code, report.levels("endpoint.certificate")), (3, ["fail"]), report.text)
+            self.assertIn("is not trusted", report.one("endpoint.certificate")["text"])
+            self.assertIn("OTEL_EXPORTER_OTLP_CERTIFICATE", report.one("endpoint.certificate")["advice"][0])
+
+    def test_name_mismatch(self):
+        with web(self.fine, self.authority.context("other_host")) as port:
+            report = examine("--no-send", OTLP_ENDPOINT=endpoint(port, "https"),
+                             OTEL_EXPORTER_OTLP_CERTIFICATE=self.authority.path("ca"))
+            self.assertEqual((report.code, report.levels("endpoint.certificate")), (3, ["fail"]), report.text)
+            self.assertIn("is for another name", report.one("endpoint.certificate")["text"])
+
+    def test_expired(self):
+        with web(self.fine, self.authority.context("expired")) as port:
+            report = examine("--no-send", OTLP_ENDPOINT=endpoint(port, "https"),
+                             OTEL_EXPORTER_OTLP_CERTIFICATE=self.authority.path("ca"))
+            self.assertEqual((report.code, report.levels("endpoint.certificate")), (3, ["fail"]), report.text)
+            self.assertIn("has expired", report.one("endpoint.certificate")["text"])
+
+    def test_client_certificate(self):
+        settings = {"OTEL_EXPORTER_OTLP_CERTIFICATE": self.authority.path("ca")}
+        with web(self.fine, self.authority.context("good", demand=True)) as port:
+            report = examine("--no-send", OTLP_ENDPOINT=endpoint(port, "https"), **settings)
+            self.assertEqual((report.code, report.levels("endpoint.client_certificate")), (3, ["fail"]), report.text)
+            settings["OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"] = self.authority.path("client")
+            settings["OTEL_EXPORTER_OTLP_CLIENT_KEY"] = self.authority.path("client_key")
+            report = examine(OTLP_ENDPOINT=endpoint(port, "https"), **settings)
+            self.assertEqual((report.code, report.levels("span.accepted")), (0, ["ok"]), report.text)
+
+    def test_certificate_files(self):
+        report = examine("--no-send", OTLP_ENDPOINT="https://127.0.0.1:1", OTEL_EXPORTER_OTLP_CERTIFICATE="/nowhere/ca.pem")
+        self.assertEqual((report.code, report.levels("configuration.file")), (3, ["fail"]))
+
+    def test_tls_where_clear_text_is_configured(self):
+        with web(self.fine, self.authority.context("good")) as port:
+            for protocol in ("http/protobuf", "grpc"):
+                with self.subTest(protocol):
+                    report = examine("--no-send", OTLP_ENDPOINT=endpoint(port), OTEL_EXPORTER_OTLP_PROTOCOL=protocol)
+                    self.assertEqual((report.code, report.levels("endpoint.tls")), (3, ["fail"]), report.text)
+                    self.assertIn("speaks TLS, and clear text is configured", report.one("endpoint.tls")["text"])
+
+    def test_clear_text_where_tls_is_configured(self):
+        with Sink() as sink:
+            report = examine("--no-send", OTLP_ENDPOINT=endpoint(sink.port, "https"))
+            self.assertEqual((report.code, report.levels("endpoint.tls")), (3, ["fail"]), report.text)
+            self.assertIn("HTTP/1.1 in clear", report.one("endpoint.tls")["text"])
+        with listener(http2) as port:
+            report = examine("--no-send", OTLP_ENDPOINT=endpoint(port, "https"), OTEL_EXPORTER_OTLP_PROTOCOL="grpc")
+            self.assertEqual((report.code, report.levels("endpoint.tls")), (3, ["fail"]), report.text)
+            self.assertIn("HTTP/2 (gRPC) in clear", report.one("endpoint.tls")["text"])
+
+    def test_grpc_over_tls_that_has_no_http2(self):
+        with web(self.fine, self.authority.context("good", alpn=["http/1.1"])) as port:
+            report = examine("--no-send", OTLP_ENDPOINT=endpoint(port, "https"), OTEL_EXPORTER_OTLP_PROTOCOL="grpc",
+                             OTEL_EXPORTER_OTLP_CERTIFICATE=self.authority.path("ca"))
+            self.assertEqual((report.code, report.levels("endpoint.protocol")), (3, ["fail"]), report.text)
+
+
+@unittest.skipUnless(grpc_is_there(), "python3-grpcio is not installed")
+class Grpc(unittest.TestCase):
+    """A real gRPC server."""
+
+    def test_in_clear(self):
+        with Receiver("grpc") as receiver:
+            report = examine(OTLP_ENDPOINT=receiver.endpoint, OTEL_EXPORTER_OTLP_PROTOCOL="grpc")
+            self.assertEqual((report.code, report.levels("endpoint.protocol"), report.levels("span.accepted")), (0, ["ok"], ["ok"]),
+                             report.text)
+            report = examine("--no-send", OTLP_ENDPOINT=receiver.endpoint)
+            self.assertEqual((report.code, report.levels("endpoint.protocol")), (3, ["fail"]))
+            self.assertIn("speaks HTTP/2, as gRPC does", report.one("endpoint.protocol")["text"])
+
+    def test_unix_socket(self):
+        with Receiver("grpc", unix=True) as receiver:
+            report = examine(OTLP_ENDPOINT=receiver.endpoint, OTEL_EXPORTER_OTLP_PROTOCOL="grpc")
+            self.assertEqual((report.code, report.levels("span.accepted")), (0, ["ok"]), report.text)
+
+    def test_refusals(self):
+        cases = ((16, "endpoint.authentication", "fail", 3), (7, "endpoint.authentication", "fail", 3), (12, "endpoint.path", "fail", 3),
+                 (14, "endpoint.busy", "warn", 1), (3, "endpoint.protocol", "fail", 3))
+        with Receiver("grpc", answers=[{"status": case[0], "message": "not \u2603 so"} for case in cases]) as receiver:
+            for status, check, level, code in cases:
+                report = examine("--no-send", OTLP_ENDPOINT=receiver.endpoint, OTEL_EXPORTER_OTLP_PROTOCOL="grpc")
+                self.assertEqual((report.code, report.levels(check)), (code, [level]), (status, report.text))
+                self.assertIn("not \u2603 so", report.one(check)["text"])
+
+    def test_tls(self):
+        with tempfile.TemporaryDirectory() as folder:
+            authority = Authority(folder)
+            settings = {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_CERTIFICATE": authority.path("ca")}
+            with Receiver("grpc", tls=(authority.path("good"), authority.path("good_key")), client_ca=authority.path("ca")) as receiver:
+                report = examine("--no-send", OTLP_ENDPOINT=receiver.endpoint, **settings)
+                self.assertEqual((report.code, report.levels("endpoint.client_certificate")), (3, ["fail"]), report.text)
+                report = examine(OTLP_ENDPOINT=receiver.endpoint, **settings,
+                                 OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE=authority.path("client"),
+                                 OTEL_EXPORTER_OTLP_CLIENT_KEY=authority.path("client_key"))
+                self.assertEqual((report.code, report.levels("span.accepted")), (0, ["ok"]), report.text)
+                report = examine("--no-send", OTLP_ENDPOINT=receiver.endpoint.replace("https", "http"), **settings)
+                self.assertEqual((report.code, report.levels("endpoint.tls")), (3, ["fail"]), report.text)
+
+
+class Query(unittest.TestCase):
+    """A stand-in for Jaeger's query API, which knows the spans that the sink wrote."""
+
+    def jaeger(self, sink, blind=False):
+        def answer(handler):
+            if handler.path == "/api/v3/services":
+                return 200, {"Content-Type": "application/json"}, b'{"services":["examined","other"]}'
+            lines = [] if blind else sink.lines()
+            wanted = handler.path.rpartition("/")[2]
+            found = [line for line in lines if wanted in json.dumps(line)]
+            if handler.path.startswith("/api/v3/traces/") and found:
+                return 200, {"Content-Type": "application/json"}, json.dumps({"result": found[0]}).encode()
+            return 404, {"Content-Type": "application/json"}, b'{"error":{"httpCode":404,"message":"No traces found"}}'
+
+        return web(answer)
+
+    def test_found(self):
+        with Sink() as sink, self.jaeger(sink) as port:
+            report = examine("--query", endpoint(port), OTLP_ENDPOINT=endpoint(sink.port), SERVICE_NAME="examined")
+            self.assertEqual((report.code, report.levels("query.connect"), report.levels("query.found")), (0, ["ok"], ["ok"]),
+                             report.text)
+            self.assertIn("among them examined", report.one("query.connect")["text"])
+
+    def test_not_found(self):
+        with Sink() as sink, self.jaeger(sink, blind=True) as port:
+            report = examine("--query", endpoint(port) + "/", "--timeout", "4s", OTLP_ENDPOINT=endpoint(sink.port))
+            self.assertEqual((report.code, report.levels("query.found")), (3, ["fail"]))
+
+    def test_not_there(self):
+        with Sink() as sink:
+            report = examine("--query", endpoint(free_port()), OTLP_ENDPOINT=endpoint(sink.port))
+            self.assertEqual((report.code, report.levels("query.connect")), (3, ["fail"]))
+            report = examine("--query", endpoint(sink.port), OTLP_ENDPOINT=endpoint(sink.port))
+            self.assertEqual((report.code, report.levels("query.connect")), (3, ["fail"]))
+
+
+@contextlib.contextmanager
+def engine(shm, **environment):
+    """The example engine, with this environment; yields its process after it has worked on some orders."""
+    program = BUILD / "bin" / "engine"
+    if not os.access(program, os.X_OK):
+        raise unittest.SkipTest(f"there is no {program}")
+    with tempfile.TemporaryDirectory() as folder:
+        address = Path(folder, "address")
+        kept = {name: os.environ[name] for name in SPARE if name in os.environ}
+        process = subprocess.Popen([program, "--listen", "127.0.0.1:0", "--no-pin", "--address-file", address],
+                                   env={**kept, "NSP_SHM_DIR": shm, **environment}, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL)
+        try:
+            deadline = time.monotonic() + 20
+            while not address.exists() and process.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.02)
+            host, port = address.read_text(encoding="ascii").strip().rsplit(":", 1)
+            with socket.create_connection((host, int(port)), timeout=10) as client:
+                for number in range(1, 51):
+                    body = struct.pack("<IQII8sBB6x", 1, number, 100, 1, b"BTCUSDT", 1, 1)
+                    client.sendall(struct.pack("<HBB", 4 + len(body), 1, 1) + body)
+                    client.recv(65536)
+            yield process
+        finally:
+            process.kill()
+            process.wait(20)
+
+
+class Engines(unittest.TestCase):
+    def test_one_that_drops(self):
+        with tempfile.TemporaryDirectory(dir=SHM.name) as shm, Sink() as sink:
+            settings = {"OTLP_ENDPOINT": endpoint(sink.port), "SERVICE_NAME": "tiny engine", "NSP_OPEN_SPANS": "1",
+                        "OTEL_BSP_SCHEDULE_DELAY": "50"}
+            with engine(shm, **settings) as process:
+                report = examine("--no-send", NSP_SHM_DIR=shm, OTLP_ENDPOINT=endpoint(sink.port))
+                self.assertEqual((report.code, report.levels("engine.too_deep")), (1, ["warn"]), report.text)
+                self.assertIn(f"tiny engine (pid {process.pid})", report.one("engine.too_deep")["text"])
+                self.assertIn("NSP_OPEN_SPANS", report.one("engine.too_deep")["advice"][0])
+                self.assertEqual(report.levels("engine.alive"), ["ok"])
+                # With the environment of that engine, all else is fine.
+                report = examine("--pid", str(process.pid))
+                self.assertEqual((report.code, report.levels("span.accepted")), (1, ["ok"]), report.text)
+                process.send_signal(signal.SIGKILL)
+                process.wait(20)
+                report = examine("--no-send", NSP_SHM_DIR=shm, OTLP_ENDPOINT=endpoint(sink.port))
+                self.assertEqual((report.code, report.levels("engine.dead"), report.levels("engine.alive")), (0, ["note"], []),
+                                 report.text)
+                self.assertEqual(report.levels("engine.too_deep") + report.levels("engine.left_behind"), ["note", "note"])
+
+    def test_one_whose_spans_go_nowhere(self):
+        with tempfile.TemporaryDirectory(dir=SHM.name) as shm, Sink() as sink:
+            with engine(shm, SERVICE_NAME="lost"):
+                time.sleep(0.2)
+                report = examine("--no-send", NSP_SHM_DIR=shm, OTLP_ENDPOINT=endpoint(sink.port))
+                self.assertEqual((report.code, report.levels("engine.discarded")), (1, ["warn"]), report.text)
+
+    def test_what_was_left_behind_stays(self):
+        with tempfile.TemporaryDirectory(dir=SHM.name) as shm, Sink() as sink:
+            for _ in range(2):
+                with engine(shm, SERVICE_NAME="killed"):
+                    pass
+            for _ in range(2):
+                report = examine(NSP_SHM_DIR=shm, NSP_KEEP_SESSIONS="0", OTLP_ENDPOINT=endpoint(sink.port))
+                self.assertEqual(report.levels("engine.dead"), ["note", "note"], report.text)
+                self.assertEqual(report.levels("span.accepted"), ["ok"])
+
+
+class CommandLine(unittest.TestCase):
+    def test_wrong_ones(self):
+        for options in (("--timeout", "soon"), ("--timeout", "1ns"), ("--query", "ftp://x"), ("--query", "::"), ("--color", "blue"),
+                        ("--pid", "0"), ("--nonsense",), ("argument",)):
+            with self.subTest(options):
+                self.assertEqual(run(*options).returncode, 2)
+
+    def test_help(self):
+        result = run("--help")
+        self.assertEqual(result.returncode, 0)
+        self.assertIn("Exit codes: 0 no warning", " ".join(result.stdout.split()))
+        self.assertIn("nanospan doctor --query http://localhost:16686", result.stdout)
+
+    def test_width_and_colour(self):
+        for width in ("60", "100"):
+            result = run("--color", "never", COLUMNS=width, OTLP_ENDPOINT="http://no-such-host.invalid:4317")
+            self.assertNotIn("\x1b", result.stdout)
+            # A word that is longer than the line stays whole.
+            self.assertEqual([line for line in result.stdout.splitlines() if len(line) > int(width) and line.count(" ") > 12], [])
+        self.assertIn("\x1b[1;31mFAIL", run("--color", "always", OTLP_ENDPOINT="http://no-such-host.invalid:4317").stdout)
+
+    def test_quiet(self):
+        with Sink() as sink:
+            result = run("--quiet", OTLP_ENDPOINT=endpoint(sink.port))
+            self.assertEqual((result.returncode, result.stdout), (0, ""))
+        result = run("--quiet", OTLP_ENDPOINT=endpoint(free_port()))
+        self.assertEqual(result.returncode, 3)
+        self.assertNotIn(" OK ", result.stdout)
+        self.assertIn("FAIL", result.stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What configuration is in force and from which variable, and is tracing on?
+#include "doctor.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <strings.h>
+#include <unistd.h>
+
+extern char **environ;
+
+enum { NAMES_MAX = 256, NAME_SIZE = 64 };
+
+typedef struct known_names {
+    const char *names[NAMES_MAX];
+    size_t count;
+} known_names;
+
+typedef struct round {
+    doctor *d;
+    known_names known;
+    size_t set;
+} round;
+
+// ---- one variable ----
+
+// The parts of a secret that a server might repeat: each value of k=v,k=v as it stands.
+static void hide_values(doctor *d, const char *pairs)
+{
+    while (*pairs) {
+        size_t length = strcspn(pairs, ",");
+        const char *equals = memchr(pairs, '=', length);
+        if (equals) {
+            const char *value = equals + 1;
+            size_t value_length = length - (size_t)(value - pairs);
+            doctor_hide(d, value, value_length);
+            int decoded_length = 0;
+            char *decoded = curl_easy_unescape(NULL, value, (int)value_length, &decoded_length);
+            if (decoded)
+                doctor_hide(d, decoded, (size_t)decoded_length);
+            // "Bearer TOKEN", "Basic TOKEN": the token alone may be repeated
+            const char *space = decoded ? strrchr(decoded, ' ') : NULL;
+            if (space)
+                doctor_hide(d, space + 1, strlen(space + 1));
+            curl_free(decoded);
+        }
+        pairs += length + (pairs[length] == ',');
+    }
+}
+
+static const char *shown(const char *value)
+{
+    return *value ? value : "nothing";
+}
+
+static void tell_beaten(doctor *d, const nsp_setting *setting)
+{
+    const char *mine = getenv(setting->variable), *stronger = getenv(setting->beaten_by);
+    if (mine && stronger && strcasecmp(mine, stronger) == 0)
+        return; // both say the same
+    doctor_say(d, DOCTOR_WARN, "configuration.beaten", "%s=%s is not used: %s is set too, and stronger: %s",
+               setting->variable, setting->text, setting->beaten_by, shown(setting->value));
+    doctor_advise(d, "unset %s, or %s if that is the one you do not want", setting->variable,
+                  setting->beaten_by);
+}
+
+static bool visit(void *argument, const nsp_setting *setting)
+{
+    round *r = argument;
+    doctor *d = r->d;
+    if (r->known.count < NAMES_MAX)
+        r->known.names[r->known.count++] = setting->variable;
+    const char *given = getenv(setting->variable);
+    if (setting->secret && given && strcmp(setting->member, "headers") == 0)
+        hide_values(d, given);
+    switch (setting->state) {
+    case NSP_SETTING_UNSET: break;
+    case NSP_SETTING_IN_FORCE:
+        doctor_say(d, DOCTOR_OK, "configuration.set", "%s = %s, from %s", setting->member,
+                   shown(setting->value), setting->variable);
+        r->set++;
+        break;
+    case NSP_SETTING_BEATEN: tell_beaten(d, setting); break;
+    case NSP_SETTING_BAD:
+        doctor_say(d, DOCTOR_WARN, "configuration.bad", "%s=%s %s", setting->variable, setting->text,
+                   setting->problem);
+        doctor_advise(d, "correct it, or unset it: %s", setting->meaning);
+        break;
+    case NSP_SETTING_WITHOUT_EFFECT:
+        doctor_say(d, DOCTOR_NOTE, "configuration.without_effect", "%s=%s %s", setting->variable,
+                   setting->text, setting->problem);
+        break;
+    }
+    return true;
+}
+
+// ---- variables that nobody knows ----
+
+// How many letters must be changed, added or taken away to make one word of the other.
+static size_t distance(const char *a, const char *b)
+{
+    size_t rows = strlen(a), columns = strlen(b), row[NAME_SIZE + 1];
+    if (rows >= NAME_SIZE || columns >= NAME_SIZE)
+        return NAME_SIZE;
+    for (size_t j = 0; j <= columns; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= rows; i++) {
+        size_t corner = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= columns; j++) {
+            size_t least = corner + (a[i - 1] != b[j - 1]);
+            corner = row[j];
+            least = row[j] + 1 < least ? row[j] + 1 : least;
+            row[j] = row[j - 1] + 1 < least ? row[j - 1] + 1 : least;
+        }
+    }
+    return row[columns];
+}
+
+static const char *nearest(const known_names *known, const char *name)
+{
+    const char *best = NULL;
+    size_t least = 3;
+    for (size_t i = 0; i < known->count; i++) {
+        size_t away = distance(name, known->names[i]);
+        if (away == 0)
+            return NULL;
+        if (away < least) {
+            least = away;
+            best = known->names[i];
+        }
+    }
+    return best;
+}
+
+static void look_for_misspelled(doctor *d, const known_names *known)
+{
+    for (char **entry = environ; entry && *entry; entry++) {
+        size_t length = strcspn(*entry, "=");
+        char name[NAME_SIZE];
+        if (length < 8 || length >= sizeof name)
+            continue;
+        memcpy(name, *entry, length);
+        name[length] = '\0';
+        const char *meant = nearest(known, name);
+        if (!meant)
+            continue;
+        doctor_say(d, DOCTOR_WARN, "configuration.misspelled", "%s is set, but nothing reads it", name);
+        doctor_advise(d, "did you mean %s?", meant);
+    }
+}
+
+// ---- as a whole ----
+
+static void check_file(doctor *d, const char *what, const char *path)
+{
+    if (!path || !*path || access(path, R_OK) == 0)
+        return;
+    doctor_say(d, DOCTOR_FAIL, "configuration.file", "the %s %s cannot be read: %s", what, path,
+               strerror(errno));
+    doctor_advise(d, "it must be there and readable for the user that the engine runs as");
+}
+
+static const char *exporter_of(const nsp_config *config)
+{
+    if (config->exporter && *config->exporter)
+        return config->exporter;
+    return config->endpoint && *config->endpoint ? "otlp" : "none";
+}
+
+static const char *variable_that_disables(void)
+{
+    const char *otel = getenv("OTEL_SDK_DISABLED");
+    return otel && strcasecmp(otel, "true") == 0 ? "OTEL_SDK_DISABLED=true" : "ENABLE_TRACING";
+}
+
+static void tell_whether_on(doctor *d)
+{
+    const nsp_config *config = &d->config;
+    const char *exporter = exporter_of(config);
+    d->tracing = config->enabled && strcmp(exporter, "none") != 0;
+    d->target.otlp = strcmp(exporter, "otlp") == 0;
+    if (!config->enabled) {
+        doctor_say(d, DOCTOR_WARN, "tracing", "tracing is off: %s turns it off", variable_that_disables());
+        doctor_advise(d, "unset it, or set ENABLE_TRACING=true and no OTEL_SDK_DISABLED");
+    } else if (!d->tracing && config->exporter && *config->exporter) {
+        doctor_say(d, DOCTOR_WARN, "tracing", "spans go nowhere: OTEL_TRACES_EXPORTER is none");
+        doctor_advise(d, "set OTEL_TRACES_EXPORTER=otlp, or unset it and set OTLP_ENDPOINT");
+    } else if (!d->tracing) {
+        doctor_say(d, DOCTOR_WARN, "tracing", "spans go nowhere: no endpoint is set, and no exporter");
+        doctor_advise(
+            d,
+            "set OTLP_ENDPOINT, to http://localhost:4317 (gRPC) or http://localhost:4318 (HTTP) for a Jaeger "
+            "on this machine");
+        doctor_advise(
+            d, "in a container: docker exec CONTAINER env | grep -e OTLP -e OTEL shows what it was given");
+    } else if (config->sample_rate <= 0) {
+        doctor_say(
+            d, DOCTOR_WARN, "tracing", "tracing is on, but no trace is begun here: the sample rate is 0%s",
+            config->parent_policy == NSP_PARENT_FOLLOW ? "; only callers that sample are followed" : "");
+        doctor_advise(d, "set TRACE_SAMPLE_RATE above 0 (0.1: one trace in ten), or OTEL_TRACES_SAMPLER");
+    } else {
+        doctor_say(d, DOCTOR_OK, "tracing",
+                   "tracing is on: %.6g%% of traces are recorded, the exporter is %s",
+                   config->sample_rate * 100, exporter);
+    }
+}
+
+static void tell_service(doctor *d)
+{
+    const nsp_config *config = &d->config;
+    bool named = config->service_name && strcmp(config->service_name, "unknown-service") != 0;
+    if (named || (config->resource_attributes && strstr(config->resource_attributes, "service.name=")))
+        return;
+    doctor_say(d, DOCTOR_NOTE, "configuration.service",
+               "the service has no name; it will be listed as unknown-service");
+    doctor_advise(d, "set SERVICE_NAME (or OTEL_SERVICE_NAME)");
+}
+
+static void tell_library(doctor *d)
+{
+    const curl_version_info_data *curl = curl_version_info(CURLVERSION_NOW);
+    bool http2 = curl->features & CURL_VERSION_HTTP2, tls = curl->features & CURL_VERSION_SSL;
+    doctor_say(d, http2 && tls ? DOCTOR_OK : DOCTOR_WARN, "library",
+               "nanospan %s, binary interface %d, with libcurl %s%s%s; no OpenTelemetry package is needed",
+               NSP_VERSION, NSP_ABI_VERSION, curl->version, http2 ? "" : ", which has no HTTP/2",
+               tls ? "" : ", which has no TLS");
+    if (!http2)
+        doctor_advise(d, "gRPC needs HTTP/2: use a libcurl that has it, or OTLP over HTTP, port 4318");
+    if (!tls)
+        doctor_advise(d, "https endpoints need TLS: use a libcurl that has it");
+}
+
+void doctor_settings(doctor *d)
+{
+    round r = {.d = d};
+    nsp_config_init(&d->config);
+    tell_library(d);
+    nsp_settings_each(visit, &r);
+    if (r.set == 0)
+        doctor_say(d, DOCTOR_NOTE, "configuration.defaults",
+                   "every setting has its default: no variable of nanospan's "
+                   "is set here");
+    look_for_misspelled(d, &r.known);
+    check_file(d, "certificate file", d->config.certificate);
+    check_file(d, "client certificate", d->config.client_certificate);
+    check_file(d, "client key", d->config.client_key);
+    tell_service(d);
+    tell_whether_on(d);
+}
