@@ -94,11 +94,12 @@ static const struct {
     {"OTEL_TRACES_SAMPLER", "1", "always_off", "0", "sometimes"},
     {"OTEL_TRACES_SAMPLER_ARG", "1", "0.5", "1", "half"},
     {"TRACE_SAMPLE_RATE", "1", "0.1", "0.1", "1.1"},
+    {"OTEL_PROPAGATORS", "tracecontext,baggage", "b3multi, jaeger", "b3multi, jaeger", "jaeger"},
     {"OTEL_TRACES_EXPORTER", "NULL", "FILE", "file", "zipkin"},
     {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "NULL", "https://a/b", "https://a/b", "ftp://a"},
     {"OTEL_EXPORTER_OTLP_ENDPOINT", "NULL", "http://[::1]:4318/x", "http://[::1]:4318/x", "http://"},
     {"OTLP_ENDPOINT", "NULL", "jaeger:4317", "jaeger:4317", "jaeger:0"},
-    {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "NULL", "grpc", "grpc", "http/json"},
+    {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "NULL", "grpc", "grpc", "http/xml"},
     {"OTEL_EXPORTER_OTLP_PROTOCOL", "NULL", "HTTP/protobuf", "http/protobuf", "udp"},
     {"OTEL_EXPORTER_OTLP_TRACES_INSECURE", "1", "false", "0", "no"},
     {"OTEL_EXPORTER_OTLP_INSECURE", "1", "False", "0", "0"},
@@ -362,7 +363,8 @@ static void values_of_each_class_are_judged(void **state)
         {"NSP_KEEP_BYTES", "0 1024 1KiB 1kib 3MiB 2GiB 1TiB 1024TiB",
          "-1 1.5MiB 1K 1MB 1MiBs KiB 1025TiB 0x10"},
         {"OTLP_ENDPOINT", "h h:1 h:65535 http://h HTTPS://h:1/p http://u:p@h:1 [::1] [::1]:4317 http://h?q",
-         "http:// :4317 h:0 h:65536 h:x h: grpc://h unix:///s [::1 []:1 [::1]x http://u@ http://u@:1"},
+         "http:// :4317 h:0 h:65536 h:x h: grpc://h unix: unix:// unix:/// unix://s unix-abstract: [::1 []:1 "
+         "[::1]x http://u@ http://u@:1"},
         {"NSP_SHM_DIR", "/dev/shm none /", "None shm ./shm"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -573,10 +575,11 @@ static void texts_are_copies(void **state)
         const nsp__variable *variable = &nsp__variables[i];
         if (!nsp__variable_is_text(variable) || variable->kind == NSP__CHOICE_TEXT)
             continue;
-        // Good for each of the kinds: pairs, an endpoint, a list of CPUs, a folder.
-        const char *value = variable->kind == NSP__PAIRS  ? "k=v"
-                            : variable->kind == NSP__CPUS ? "0"
-                                                          : "/changing";
+        // Good for each of the kinds: pairs, an endpoint, a list of CPUs or propagators, a folder.
+        const char *value = variable->kind == NSP__PAIRS         ? "k=v"
+                            : variable->kind == NSP__CPUS        ? "0"
+                            : variable->kind == NSP__PROPAGATORS ? "b3"
+                                                                 : "/changing";
         if (variable->kind == NSP__ENDPOINT || variable->kind == NSP__ENDPOINT_EXACT)
             value = "changing";
         char text[20];

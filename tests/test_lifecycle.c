@@ -361,18 +361,20 @@ static void no_endpoint(void **state)
     assert_int_equal(script_lines_with("discarded"), 1);
 }
 
-static void an_endpoint_that_needs_grpc(void **state)
+static void headers_that_grpc_does_not_allow(void **state)
 {
     (void)state;
     nsp_config config;
     script_config(&config);
     config.custom_exporter = NULL;
-    config.endpoint = "http://127.0.0.1:4317";
+    config.endpoint = "http://127.0.0.1:1";
+    config.headers = "grpc-timeout=1S";
+    config.protocol = "grpc";
     start(&config);
     record(10);
     assert_int_equal(nsp_flush(10 * SECOND), NSP_OK);
     assert_int_equal(script_balance().discarded, 10);
-    assert_true(script_lines_with("gRPC") + script_lines_with("grpc") >= 1);
+    assert_int_equal(script_lines_with("grpc-timeout"), 1);
     assert_int_equal(nsp_shutdown(10 * SECOND), NSP_OK);
 }
 
@@ -657,7 +659,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(disabled_in_code, setup, teardown),
         cmocka_unit_test_setup_teardown(disabled_by_the_environment, setup, teardown),
         cmocka_unit_test_setup_teardown(no_endpoint, setup, teardown),
-        cmocka_unit_test_setup_teardown(an_endpoint_that_needs_grpc, setup, teardown),
+        cmocka_unit_test_setup_teardown(headers_that_grpc_does_not_allow, setup, teardown),
         cmocka_unit_test_setup_teardown(bad_configuration, setup, teardown),
         cmocka_unit_test_setup_teardown(an_exporter_that_cannot_be_made, setup, teardown),
         cmocka_unit_test_setup_teardown(flush_means_that_the_receiver_has_it, setup, teardown),

@@ -82,7 +82,7 @@ typedef struct backend {
     int listener;
     char endpoint[64];
     pthread_t thread;
-    enum { DEAD, SILENT, HALF_CLOSED, SLOW } manner;
+    enum { DEAD, SILENT, HALF_CLOSED, SLOW, SLOW_HTTP2 } manner;
     bool over; // atomic
 } backend;
 
@@ -104,6 +104,13 @@ static void *serve(void *argument)
             close(connection);
         if (me->manner == SLOW &&
             write(connection, "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", 43) < 0)
+            break;
+        // SETTINGS, their acknowledgement, and the head of a longer frame.
+        if (me->manner == SLOW_HTTP2 && write(connection,
+                                              "\0\0\0\4\0\0\0\0\0"
+                                              "\0\0\0\4\1\0\0\0\0"
+                                              "\0\1\0\1\4\0\0\0\1",
+                                              27) < 0)
             break;
     }
     for (unsigned i = 0; i < count; i++)
@@ -178,17 +185,23 @@ static nsp_stats expect_in_time(uint64_t flush_ns, uint64_t shutdown_ns)
     return stats;
 }
 
-static nsp_stats expect_in_time_of(int manner, uint64_t flush_ns, uint64_t shutdown_ns)
+static nsp_stats expect_in_time_by(const char *protocol, int manner, uint64_t flush_ns, uint64_t shutdown_ns)
 {
     backend end = {.manner = manner};
     backend_start(&end);
     nsp_config config;
     otlp_config(&config, end.endpoint);
+    config.protocol = protocol;
     config.batch_spans = 300;
     start(&config);
     nsp_stats stats = expect_in_time(flush_ns, shutdown_ns);
     backend_stop(&end);
     return stats;
+}
+
+static nsp_stats expect_in_time_of(int manner, uint64_t flush_ns, uint64_t shutdown_ns)
+{
+    return expect_in_time_by(NULL, manner, flush_ns, shutdown_ns);
 }
 
 static int setup(void **state)
@@ -233,6 +246,22 @@ static void a_backend_that_begins_to_answer(void **state)
     (void)state;
     nsp_stats stats = expect_in_time_of(SLOW, 300 * MILLISECOND, 500 * MILLISECOND);
     assert_int_equal(stats.exported, 0);
+}
+
+static void over_grpc(void **state)
+{
+    (void)state;
+    nsp_stats stats = expect_in_time_by("grpc", DEAD, 300 * MILLISECOND, 500 * MILLISECOND);
+    assert_int_equal(stats.discarded, SPANS);
+    stats = expect_in_time_by("grpc", SILENT, 300 * MILLISECOND, 500 * MILLISECOND);
+    assert_true(stats.unconfirmed > 0);
+    expect_in_time_by("grpc", HALF_CLOSED, 300 * MILLISECOND, 500 * MILLISECOND);
+    expect_in_time_by("grpc", SLOW, 300 * MILLISECOND, 500 * MILLISECOND); // HTTP/1: the wrong port
+    stats = expect_in_time_by("grpc", SLOW_HTTP2, 300 * MILLISECOND, 500 * MILLISECOND);
+    assert_true(stats.unconfirmed > 0);
+    assert_int_equal(stats.exported, 0);
+    for (int manner = DEAD; manner <= SLOW_HTTP2; manner++)
+        expect_in_time_by("grpc", manner, MILLISECOND, 0);
 }
 
 static void no_time_at_all(void **state)
@@ -506,6 +535,7 @@ int main(int count, char **arguments)
         cmocka_unit_test_setup_teardown(a_silent_backend, setup, teardown),
         cmocka_unit_test_setup_teardown(a_backend_that_half_closes, setup, teardown),
         cmocka_unit_test_setup_teardown(a_backend_that_begins_to_answer, setup, teardown),
+        cmocka_unit_test_setup_teardown(over_grpc, setup, teardown),
         cmocka_unit_test_setup_teardown(no_time_at_all, setup, teardown),
         cmocka_unit_test_setup_teardown(a_name_server_that_hangs, setup, teardown),
         cmocka_unit_test_setup_teardown(a_log_callback_that_blocks_the_collector, setup, teardown),

@@ -533,6 +533,23 @@ static void inert_handles_do_nothing(void **state)
     assert_int_equal(capture_balance().attempted, 0);
 }
 
+static void the_last_name_counts(void **state)
+{
+    (void)state;
+    nsp_span *root = nsp_span_begin(NSP_NAME("GET"));
+    nsp_span *child = nsp_span_begin(NSP_NAME("child"));
+    nsp_span_set_name(root, NSP_NAME("POST"));
+    nsp_span_set_name(child, 0);
+    nsp_span_end(child);
+    nsp_span_end(root);
+    assert_int_equal(misused(), 0);
+    nsp_span_set_name(child, NSP_NAME("too late"));
+    assert_int_equal(misused(), 1);
+    capture_settle();
+    assert_int_equal(capture_count(), 2);
+    assert_true(captured_child_of(capture_named("child"), capture_named("POST")));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -547,6 +564,7 @@ int main(void)
         TEST(an_older_options_struct_gives_what_it_has),
         TEST(an_explicit_parent_overrides_an_unsampled_root_for_its_time),
         TEST(status_follows_its_rules),
+        TEST(the_last_name_counts),
         TEST(a_scope_ends_however_it_is_left),
         TEST(a_span_too_deep_is_dropped_whole),
         TEST(a_full_ring_drops_whole_spans_and_refuses_traces_before),

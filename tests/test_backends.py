@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+# ctest: TIMEOUT 600 RUN_SERIAL TRUE
+"""What arrives in the real Jaeger and the real OpenTelemetry Collector, seen through their own outputs: Jaeger's query API
+and the file that the Collector writes. `./run backends` builds both; without them this test is skipped, but fails in CI."""
+import copy
+import itertools
+import signal
+import tempfile
+import unittest
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import backends
+import expected
+from backends import wait_until
+from certificates import Certificates
+from receivers import Emitted
+
+PROTOCOLS = ("grpc", "http/protobuf", "http/json")
+SETS = 3  # of spans, by each way
+
+
+def setUpModule():
+    global certificates, jaeger, collector
+    backends.programs()
+    holder = tempfile.TemporaryDirectory()
+    unittest.addModuleCleanup(holder.cleanup)
+    folder = Path(holder.name)
+    certificates = Certificates(folder)
+    jaeger = unittest.enterModuleContext(backends.Jaeger(folder, certificates))
+    collector = unittest.enterModuleContext(backends.Collector(folder, certificates))
+
+
+def variables(backend, protocol, service, receiver="clear", **more):
+    named = {"OTEL_EXPORTER_OTLP_ENDPOINT": backend.endpoint(protocol, receiver), "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
+             "OTEL_SERVICE_NAME": service, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "50", "NSP_RETRY_MIN_MS": "20",
+             "NSP_RETRY_MAX_MS": "200", **more}
+    if receiver != "clear":
+        named["OTEL_EXPORTER_OTLP_CERTIFICATE"] = certificates.path("ca")
+    if receiver == "mutual":
+        named["OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"] = certificates.path("client")
+        named["OTEL_EXPORTER_OTLP_CLIENT_KEY"] = certificates.path("client_key")
+    return named
+
+
+def traces_of(spans):
+    return sorted({span["traceId"] for span in spans})
+
+
+MINUS_ZERO, ZERO = expected.f64_bits(-0.0), expected.f64_bits(0.0)
+WARNINGS = "@jaeger@warnings"
+ORPHAN = "parent span ID={} is not in the trace; skipping clock skew adjustment"
+
+
+def as_jaeger_has_it(span):
+    """Jaeger puts attributes and events in an order of its own, knows one zero only, and with its storage in memory warns
+    once more each time that a trace is asked for."""
+    span = copy.deepcopy(span)
+    for holder in [span] + span["events"] + span["links"]:
+        holder["attributes"] = sorted([key, kind, ZERO if (kind, value) == ("f64", MINUS_ZERO) else value]
+                                      for key, kind, value in holder["attributes"])
+    for attribute in span["attributes"]:
+        if attribute[0] == WARNINGS:
+            attribute[2] = sorted(set(attribute[2]))
+    span["events"].sort(key=lambda event: (int(event["time"]), event["name"]))
+    return span
+
+
+def as_jaeger_shows(spans):
+    """How Jaeger must show these spans: it warns of those whose parents were not sent, and of nothing else."""
+    sent = {(span["traceId"], span["spanId"]) for span in spans}
+    shown = []
+    for span in map(as_jaeger_has_it, spans):
+        if span["parentSpanId"] and (span["traceId"], span["parentSpanId"]) not in sent:
+            span["attributes"].insert(0, [WARNINGS, "strs", [ORPHAN.format(span["parentSpanId"])]])
+        shown.append(span)
+    return shown
+
+
+class BackendTest(unittest.TestCase):
+    def assert_same(self, emitted, received):
+        found = expected.differences(emitted, received)
+        if found:
+            self.fail(expected.report(found))
+
+
+class EverySpan(BackendTest):
+    """Spans with everything that a span can have, by every way there is."""
+
+    def deliver(self, backend, protocol, receiver, gzip):
+        service = "-".join([protocol.replace("/", "-"), receiver, gzip])
+        emitted = Emitted(variables(backend, protocol, service, receiver, OTEL_EXPORTER_OTLP_COMPRESSION=gzip), count=SETS)
+        self.assertEqual(emitted.code, 0, emitted.said)
+        self.assertEqual(emitted.books["exported"], len(emitted.spans))
+        if gzip == "gzip":
+            self.assertLess(emitted.books["bytes_sent"], emitted.books["bytes_encoded"] / 2)
+        return service, emitted
+
+    def each_way(self, backend, check):
+        ways = list(itertools.product(PROTOCOLS, backends.RECEIVERS, ("none", "gzip")))
+        with ThreadPoolExecutor(4) as pool:
+            sent = pool.map(lambda way: self.deliver(backend, *way), ways)
+            for way, (service, emitted) in zip(ways, sent):
+                with self.subTest(way=way):
+                    check(service, emitted)
+        return ways
+
+    def test_collector(self):
+        def check(service, emitted):
+            groups = [group for group in collector.groups() if group[0]["service.name"] == service]
+            self.assertEqual({scope for _, scope, _ in groups}, {"nanospan"})
+            self.assert_same(emitted.spans, [span for _, _, spans in groups for span in spans])
+            for resource, _, _ in groups:
+                self.assertEqual((resource["telemetry.sdk.language"], resource["service.name"]), ("c", service))
+
+        self.each_way(collector, check)
+
+    def test_jaeger(self):
+        def check(service, emitted):
+            received = jaeger.spans(traces_of(emitted.spans), service)
+            self.assert_same(as_jaeger_shows(emitted.spans), [as_jaeger_has_it(span) for span in received])
+            self.assert_old_api_agrees(emitted)
+            services.append(service)
+
+        services = []
+        self.each_way(jaeger, check)
+        self.assertLessEqual(set(services), set(jaeger.ask("/api/v3/services")["services"]))
+        self.assertLessEqual(set(services), set(jaeger.ask("/api/services")["data"]))
+
+    def assert_old_api_agrees(self, emitted):
+        """The API that the web pages use knows a trace too, and warns of nothing. (It cannot show one with attributes that are
+        not finite, as the set's trace has.)"""
+        root = next(span for span in emitted.spans if span["name"] == "new root within a trace")
+        (trace,) = jaeger.ask(f"/api/traces/{root['traceId']}")["data"]
+        (span,) = trace["spans"]
+        self.assertEqual((span["spanID"], span["operationName"], span["references"]), (root["spanId"], root["name"], []))
+        self.assertFalse(span.get("warnings"))
+
+
+class Interruptions(BackendTest):
+    """A backend goes away in the middle and comes back."""
+
+    SETS = 250
+
+    def interrupt(self, backend, protocol, service, how, begun):
+        """Emits, ends the backend when some of it has come, starts it again; what was emitted and said."""
+        with ThreadPoolExecutor(1) as pool:
+            emission = pool.submit(Emitted, variables(backend, protocol, service), self.SETS, 60)
+            wait_until(lambda: begun() or emission.done(), "nothing came")
+            backend.stop(how)
+            self.assertFalse(emission.done(), "it was over before anything was interrupted")
+            backend.start()
+            emitted = emission.result()
+        print(emitted.said)
+        books = emitted.books
+        self.assertIn(emitted.code, (0, 3), emitted.said)  # 2: the books do not balance
+        self.assertEqual(books["attempted"], sum(books[where] for where in ("open", "dropped", "discarded", "in_rings",
+                                                                            "in_batches", "unconfirmed", "rejected",
+                                                                            "exported", "spooled")))
+        self.assertEqual((books["open"], books["in_rings"], books["in_batches"], books["rejected"]), (0, 0, 0, 0), emitted.said)
+        self.assertGreater(books["exported"], len(emitted.spans) / 2, emitted.said)
+        return emitted
+
+    def test_killed_collector(self):
+        """What the books call exported is there, and each span whole; nothing is there that was not emitted."""
+        for protocol in PROTOCOLS:
+            with self.subTest(protocol=protocol):
+                service = "interrupted-" + protocol.replace("/", "-")
+                size = collector.output.stat().st_size if collector.output.exists() else 0
+                emitted = self.interrupt(collector, protocol, service, signal.SIGKILL,
+                                         lambda: collector.output.exists() and collector.output.stat().st_size > size)
+                received = {}
+                for span in collector.spans(service):
+                    # A request that was taken and not answered is sent again: the same span, the same content.
+                    self.assertEqual(received.setdefault((span["traceId"], span["spanId"]), span), span)
+                self.assert_same([span for span in emitted.spans if (span["traceId"], span["spanId"]) in received],
+                                 list(received.values()))
+                books = emitted.books
+                self.assertGreaterEqual(len(received), books["exported"])
+                self.assertLessEqual(len(received), books["exported"] + books["unconfirmed"])
+
+    def test_restarted_jaeger(self):
+        """What comes after the restart is whole; what came before is gone, as Jaeger's memory is."""
+        for protocol in ("grpc", "http/protobuf"):
+            with self.subTest(protocol=protocol):
+                service = "interrupted-" + protocol.replace("/", "-")
+                emitted = self.interrupt(jaeger, protocol, service, signal.SIGTERM,
+                                         lambda: service in jaeger.ask("/api/v3/services").get("services", []))
+                received = {(span["traceId"], span["spanId"]): as_jaeger_has_it(span)
+                            for span in jaeger.spans(traces_of(emitted.spans), service)}
+                shown = as_jaeger_shows([span for span in emitted.spans if (span["traceId"], span["spanId"]) in received])
+                self.assert_same(shown, list(received.values()))
+                last = [span for span in emitted.spans if span["name"] == "set"][-1]
+                self.assertIn((last["traceId"], last["spanId"]), received)
+
+
+if __name__ == "__main__":
+    unittest.main()
