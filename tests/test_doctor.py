@@ -17,10 +17,12 @@ import time
 import unittest
 from pathlib import Path
 
+import backends
 from certificates import Certificates
 from receivers import Receiver, grpc_is_there
 from sink_process import Sink, command
 
+SOURCE = Path(os.environ.get("NSP_SOURCE_DIR") or Path(__file__).parents[1])
 BUILD = Path(os.environ.get("NSP_BUILD_DIR", "build"))
 SHM = tempfile.TemporaryDirectory(prefix="nanospan-doctor-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
 SPARE = ("PATH", "HOME", "LD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS")
@@ -550,6 +552,60 @@ def engine(shm, **environment):
         finally:
             process.kill()
             process.wait(20)
+
+
+class RealJaeger(unittest.TestCase):
+    """Every protocol at every port of the real thing, where `./run backends` has built it."""
+
+    @classmethod
+    def setUpClass(cls):
+        where = SOURCE / "tools" / "backends" / "build.sh"
+        built = where.exists() and subprocess.run([where, "--where"], capture_output=True, text=True, check=False).stdout
+        if not built or "jaeger " not in built:
+            raise unittest.SkipTest("Jaeger is not built")
+        folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(folder.cleanup)
+        cls.authority = Authority(folder.name)
+        work = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(work.cleanup)
+        cls.jaeger = cls.enterClassContext(backends.Jaeger(work.name, cls.authority))
+
+    def examine(self, at, protocol, *options, scheme=None, **more):
+        where = self.jaeger.endpoint(*at)
+        if scheme:
+            where = scheme + where[where.index(":"):]
+        return examine(*options, OTLP_ENDPOINT=where, OTEL_EXPORTER_OTLP_PROTOCOL=protocol, SERVICE_NAME="examined", **more)
+
+    def test_right_ones(self):
+        trust = {"OTEL_EXPORTER_OTLP_CERTIFICATE": self.authority.path("ca"),
+                 "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE": self.authority.path("client"),
+                 "OTEL_EXPORTER_OTLP_CLIENT_KEY": self.authority.path("client_key")}
+        query = endpoint(self.jaeger.ports["query", "http"])
+        for protocol in ("grpc", "http/protobuf", "http/json"):
+            for receiver in backends.RECEIVERS:
+                with self.subTest(protocol=protocol, receiver=receiver):
+                    report = self.examine((protocol, receiver), protocol, "--query", query, **trust)
+                    # Its certificate is good for two days: a warning.
+                    self.assertEqual(report.code, 0 if receiver == "clear" else 1, report.text)
+                    for check in ("endpoint.protocol", "span.accepted", "query.connect", "query.found"):
+                        self.assertEqual(report.levels(check), ["ok"], report.text)
+
+    def test_wrong_ones(self):
+        trust = {"OTEL_EXPORTER_OTLP_CERTIFICATE": self.authority.path("ca")}
+        other = {"grpc": "http/protobuf", "http/protobuf": "grpc"}
+        for protocol in other:
+            cases = {
+                "the other's port": ((other[protocol], "clear"), None, trust, "endpoint.protocol"),
+                "the other's TLS port": ((other[protocol], "tls"), None, trust, "endpoint.protocol"),
+                "in clear at the TLS port": ((protocol, "tls"), "http", {}, "endpoint.tls"),
+                "TLS at the port in clear": ((protocol, "clear"), "https", trust, "endpoint.tls"),
+                "no client certificate": ((protocol, "mutual"), None, trust, "endpoint.client_certificate"),
+                "an unknown authority": ((protocol, "tls"), None, {}, "endpoint.certificate"),
+            }
+            for name, (at, scheme, more, check) in cases.items():
+                with self.subTest(name, protocol=protocol):
+                    report = self.examine(at, protocol, "--no-send", scheme=scheme, **more)
+                    self.assertEqual((report.code, report.levels(check)[-1:]), (3, ["fail"]), report.text)
 
 
 class Engines(unittest.TestCase):

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A traced libmicrohttpd server: real daemons on loopback, and clients that write bytes, so that what arrives and when is known.
+// A traced libmicrohttpd server: real daemons on loopback, and clients that write bytes, so that it is known what arrives,
+// and when.
 //
 // ctest: TIMEOUT 240
 #include <errno.h>
@@ -403,6 +404,22 @@ static void without_a_parent_it_is_a_root(void **state)
     assert_int_equal(atoi(captured_text(span, "server.port")), port);
     assert_no_text(span, "user_agent.original");
     assert_no_text(span, "url.query");
+}
+
+static void a_span_begins_with_the_request_line(void **state)
+{
+    (void)state;
+    char heard[1024];
+    serve(MODE_INTERNAL, 1, 0);
+    int fd = dial();
+    say(fd, "GET /n/1 HTTP/1.1\r\n", 19);
+    usleep(50000);
+    say(fd, "Host: a\r\nConnection: close\r\n\r\n", 30);
+    assert_int_equal(hear(fd, "answer\n", 1, heard, sizeof heard), 1);
+    close(fd);
+    stop();
+    capture_settle();
+    assert_true(capture_named("work")->start_ns - capture_named("GET")->start_ns >= 40000000);
 }
 
 static void proxies_are_believed(void **state)
@@ -1036,6 +1053,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_request_is_described),
         TEST(without_a_parent_it_is_a_root),
+        TEST(a_span_begins_with_the_request_line),
         TEST(proxies_are_believed),
         TEST(long_texts_are_cut),
         TEST(spans_are_named_after_routes),

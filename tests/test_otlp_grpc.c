@@ -676,10 +676,10 @@ static void what_is_no_grpc(void **state)
                        .length = 5,
                        .trailers = "grpc-status: 13\n"});
     create(f);
-    assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_REJECTED);
-    expect_text(f, "without a grpc-status");
-    assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_REJECTED);
-    expect_text(f, "without a grpc-status");
+    for (int i = 0; i < 2; ++i) {
+        assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_UNKNOWN);
+        expect_text(f, "broke off");
+    }
     assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_REJECTED);
     expect_text(f, "answered 200 by HTTP, not gRPC");
     assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_REJECTED);
@@ -694,11 +694,29 @@ static void what_is_no_grpc(void **state)
     assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_REJECTED);
     expect_text(f, "without a grpc-status");
     for (int i = 0; i < 2; ++i) {
-        assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_REJECTED);
-        expect_text(f, "without a grpc-status");
+        assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_UNKNOWN);
+        expect_text(f, "broke off");
     }
     assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_REJECTED);
     expect_text(f, "INTERNAL");
+    finish(f);
+}
+
+static void an_answer_that_breaks_off_is_asked_for_a_few_times(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    plan(f, (h2_reply){.data = "\0\0\0\0\0", .length = 5});
+    plan(f, (h2_reply){.status = 200});
+    plan(f, (h2_reply){.data = "\0\0\0\0\0", .length = 5, .trailers = "x: y\n"});
+    plan(f, (h2_reply){.data = "\0\0\0\0\0", .length = 5});
+    create(f);
+    for (int i = 0; i < 3; ++i) {
+        assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_UNKNOWN);
+        expect_text(f, "broke off");
+    }
+    assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_REJECTED);
+    expect_text(f, "does a proxy drop trailers?");
     finish(f);
 }
 
@@ -919,6 +937,7 @@ int main(void)
         cmocka_unit_test(reads_partial_success),
         cmocka_unit_test(a_bad_message_is_refused),
         cmocka_unit_test(what_is_no_grpc),
+        cmocka_unit_test(an_answer_that_breaks_off_is_asked_for_a_few_times),
         cmocka_unit_test(an_early_refusal_counts),
         cmocka_unit_test(streams_that_are_reset),
         cmocka_unit_test(a_refused_stream_is_sent_again),

@@ -376,7 +376,9 @@ class Contexts(PlatformTest):
     def test_names_of_the_environment(self):
         platform = self.platform(SERVICE_VERSION="7.1", ENVIRONMENT="staging")
         platform.ask("POST", EXECUTE, TRADE)
-        self.assertEqual({span.service for span in platform.stop()}, {"quantum-backend", "ai-engine", "execution"})
+        services = {span.service for span in platform.stop()}
+        self.assertEqual(platform.codes, [0, 0, 0], platform.said)
+        self.assertEqual(services, {"quantum-backend", "ai-engine", "execution"}, platform.said)
         resources = [group["resource"] for line in platform.sink.lines() for group in line["resourceSpans"]]
         for resource in resources:
             said = {pair["key"]: pair["value"].get("stringValue") for pair in resource["attributes"]}

@@ -73,17 +73,30 @@ static bool is_grpc(const char *content_type)
     return next == 0 || next == '+' || next == ';' || next == ' ';
 }
 
+// A server that is stopped while it answers leaves the status out, as does a proxy that drops trailers. The first may have
+// taken the spans or not, and comes back; the second would have them sent for ever. So: a few times in a row, then no more.
+static bool broken_off(nsp__otlp_transport *me, const nsp__http_answer *answer)
+{
+    enum { PATIENCE = 3 };
+    return answer->outcome == NSP__HTTP_ANSWERED && answer->version != 1 && answer->status == 200 &&
+           !find(me, answer, "grpc-status") && is_grpc(nsp__http_header(me->client, "content-type")) &&
+           ++me->broken_off <= PATIENCE;
+}
+
 // False: the answer was lost, and nobody can say how the call ended.
 static bool judge(nsp__otlp_transport *me, const nsp__http_answer *answer, verdict *out)
 {
     *out = (verdict){0};
     const char *status = answer->status ? find(me, answer, "grpc-status") : NULL;
     if (status && nsp__grpc_code_read(status, &out->code)) {
+        me->broken_off = 0;
         out->told = find(me, answer, "grpc-message");
         out->retry_info =
             nsp__grpc_retry_info(find(me, answer, "grpc-status-details-bin"), &out->retry_delay_ns);
         return true;
     }
+    if (broken_off(me, answer))
+        return false;
     if (answer->outcome == NSP__HTTP_ANSWERED) {
         const char *type = nsp__http_header(me->client, "content-type");
         out->code = nsp__grpc_code_of_http(answer->status);
@@ -168,7 +181,9 @@ static nsp_send_result read_answer(nsp__otlp_transport *me, nsp__http_answer *an
         return judged.code == NSP__GRPC_OK && !judged.made ? taken(me, answer, report)
                                                            : refused(me, answer, &judged, report);
     }
-    if (answer->timed_out)
+    if (answer->outcome == NSP__HTTP_ANSWERED)
+        snprintf(answer->error, sizeof answer->error, "the answer broke off before its grpc-status");
+    else if (answer->timed_out)
         snprintf(answer->error, sizeof answer->error, "DEADLINE_EXCEEDED: timed out");
     return nsp__otlp_no_answer(me, answer, report);
 }

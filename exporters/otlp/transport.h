@@ -21,6 +21,7 @@ typedef struct nsp__otlp_transport {
     uint64_t timeout_ns; // of one request
     uint64_t
         warned_ns; // CLOCK_MONOTONIC of the last line about trouble that only a changed configuration ends; 0: none
+    unsigned broken_off; // gRPC: answers in a row that ended before their status
     void (*log)(nsp_log_level level, const char *subject, const char *format, ...)
         __attribute__((format(printf, 3, 4)));
 } nsp__otlp_transport;

@@ -42,8 +42,8 @@ static bool is_ours(const nsp_curl_call *call, const char *line)
     return false;
 }
 
-// The application's list as it follows ours: the list itself, unless it has fields that must not be sent twice. Without memory
-// for a copy it stays as it is.
+// The application's list as it follows ours: the list itself, unless it has fields that must not be sent twice. Without
+// memory for a copy it stays as it is.
 static struct curl_slist *rest_of(nsp_curl_call *call)
 {
     const struct curl_slist *ours = call->headers;

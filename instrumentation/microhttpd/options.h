@@ -20,8 +20,8 @@ typedef struct nsp__mhd_options {
     void *uri_log_context;
 } nsp__mhd_options;
 
-// Reads the options up to MHD_OPTION_END; arrays among them too. False, with errno EINVAL, if there is one whose arguments are not
-// known here, or ENOMEM. To be released either way.
+// Reads the options up to MHD_OPTION_END; arrays among them too. False, with errno EINVAL, if there is one whose arguments
+// are not known here, or ENOMEM. To be released either way.
 bool nsp__mhd_options_read(nsp__mhd_options *out, va_list options);
 
 void nsp__mhd_options_release(nsp__mhd_options *options);

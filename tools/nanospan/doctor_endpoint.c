@@ -100,7 +100,10 @@ static bool resolve(doctor *d, connect_address *addresses, size_t *count)
     uint64_t elapsed = doctor_now() - start;
     if (*count == 0) {
         doctor_say(d, DOCTOR_FAIL, "endpoint.resolve", "the name %s cannot be resolved: %s", t->host, error);
-        advise_name(d);
+        if (elapsed >= 4 * DOCTOR_SECOND)
+            doctor_advise(d, "look at the name servers in /etc/resolv.conf");
+        else
+            advise_name(d);
         return false;
     }
     units_duration(took, elapsed);

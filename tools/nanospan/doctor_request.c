@@ -2,10 +2,12 @@
 #include "doctor_request.h"
 
 #include "doctor.h"
+#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 enum { BODY_MAX = 64 * 1024 };
 
@@ -198,6 +200,36 @@ static int keep_complaint(CURL *easy, curl_infotype type, char *bytes, size_t le
     return 0;
 }
 
+static void wait_for(curl_socket_t socket)
+{
+    struct pollfd waiting = {.fd = socket, .events = POLLIN};
+    poll(&waiting, 1, 50);
+}
+
+static bool hangs_up(CURL *easy, curl_socket_t socket, uint64_t until)
+{
+    char byte;
+    size_t got;
+    CURLcode code;
+    while ((code = curl_easy_recv(easy, &byte, 1, &got)) == CURLE_AGAIN && doctor_now() < until)
+        wait_for(socket);
+    return code == CURLE_OK ? got == 0 : code != CURLE_AGAIN;
+}
+
+// Whatever comes, does the end come too? For HTTP/2, of which curl_easy_recv can make nothing (7.88 crashes).
+static bool closes(curl_socket_t socket, uint64_t until)
+{
+    char bytes[4096];
+    while (doctor_now() < until) {
+        ssize_t got = recv(socket, bytes, sizeof bytes, MSG_DONTWAIT);
+        if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
+            return true;
+        if (got < 0)
+            wait_for(socket);
+    }
+    return false;
+}
+
 bool request_refused_late(const request *r, char *why, size_t size)
 {
     complaint kept = {why, size};
@@ -217,17 +249,14 @@ bool request_refused_late(const request *r, char *why, size_t size)
     curl_easy_setopt(easy, CURLOPT_DEBUGDATA, &kept);
     exchange(easy, &quiet, &ignored);
     CURLcode code = ignored.code;
-    size_t got = 1;
-    if (code == CURLE_OK && curl_easy_getinfo(easy, CURLINFO_ACTIVESOCKET, &socket) == CURLE_OK) {
-        char byte;
-        uint64_t until = doctor_now() + r->timeout_ns;
-        struct pollfd waiting = {.fd = socket, .events = POLLIN};
-        while ((code = curl_easy_recv(easy, &byte, 1, &got)) == CURLE_AGAIN && doctor_now() < until)
-            poll(&waiting, 1, 50);
-    }
+    uint64_t until = doctor_now() + r->timeout_ns;
+    bool connected = code == CURLE_OK && curl_easy_getinfo(easy, CURLINFO_ACTIVESOCKET, &socket) == CURLE_OK;
+    bool refused = code != CURLE_OK;
+    if (connected)
+        refused = r->version == REQUEST_HTTP1 ? hangs_up(easy, socket, until) : closes(socket, until);
     curl_easy_cleanup(easy);
     request_answer_free(&ignored);
-    return code == CURLE_OK ? got == 0 : code != CURLE_AGAIN;
+    return refused;
 }
 
 void request_answer_free(request_answer *answer)

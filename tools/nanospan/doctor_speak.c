@@ -199,6 +199,16 @@ static void tell_grpc(doctor *d, const request_answer *a)
     }
 }
 
+// HTTP/2, but not a word of gRPC.
+static void tell_no_grpc(doctor *d, const request_answer *a)
+{
+    doctor_say(d, DOCTOR_FAIL, "endpoint.protocol",
+               "port %s answers gRPC with HTTP %ld alone: what listens there is not a gRPC server",
+               d->target.port, a->status);
+    doctor_advise(
+        d, "set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf, or use the receiver's gRPC port, usually 4317");
+}
+
 // ---- TLS ----
 
 static void fetch_certificate(doctor *d, request_answer *out)
@@ -259,7 +269,7 @@ static bool alerts_of_certificate(const char *error)
 // Is a certificate of ours demanded? Either the handshake says so, or, with TLS 1.3, what comes after it.
 static bool demands_certificate(doctor *d, const request_answer *a, char *why, size_t size)
 {
-    if (!d->target.tls)
+    if (!d->target.tls || a->code == CURLE_OK)
         return false;
     snprintf(why, size, "%s", a->error);
     if (alerts_of_certificate(a->error))
@@ -268,7 +278,7 @@ static bool demands_certificate(doctor *d, const request_answer *a, char *why, s
     r.timeout_ns = doctor_time(d, DOCTOR_SECOND);
     if (!*a->subject || a->code == CURLE_OPERATION_TIMEDOUT || !request_refused_late(&r, why, size))
         return false;
-    if (why[0])
+    if (why[0] || !d->target.grpc) // one that wants HTTP/2 hangs up on HTTP/1.1 without a word
         return alerts_of_certificate(why);
     snprintf(why, size, "it hangs up right after the TLS handshake, as gRPC servers do then");
     return true;
@@ -348,6 +358,8 @@ void doctor_speak(doctor *d, const connect_address *addresses, size_t count)
         tell_grpc(d, &a);
     else if (answered && !wants_tls(&a))
         tell_http(d, &a);
+    else if (a.code == CURLE_OK && d->target.grpc && a.version >= CURL_HTTP_VERSION_2_0)
+        tell_no_grpc(d, &a);
     else if (!tell_certificate(d, &a) && !tell_own_certificate(d, &a))
         doctor_listen_around(d, first_connected(addresses, count), &a);
     request_answer_free(&a);

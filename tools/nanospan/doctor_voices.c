@@ -107,6 +107,8 @@ void doctor_listen_around(doctor *d, const connect_address *address, const reque
         tell_tls_instead(d, &v);
     else if (t->tls && v.tls && t->grpc && v.tls_version && v.tls_version < CURL_HTTP_VERSION_2_0)
         tell_other_protocol(d, false);
+    else if (t->tls && v.tls && !t->grpc && v.tls_version >= CURL_HTTP_VERSION_2_0)
+        tell_other_protocol(d, true);
     else if (!t->tls && (t->grpc ? http1 : http2))
         tell_other_protocol(d, http2);
     else

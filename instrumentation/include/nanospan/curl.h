@@ -50,8 +50,8 @@ NSP_BEGIN_DECLS
 
 // curl_easy_perform under a client span, child of the current one, that is current for the callbacks. name 0 (no name):
 // the method. headers is the list that would be given to CURLOPT_HTTPHEADER, or NULL; it is not changed, and it is what
-// CURLOPT_HTTPHEADER says afterwards: a list that was set on the handle itself before is replaced. Everything else of the handle
-// stays as the application has set it. Answers what curl_easy_perform answers. Uses about 10 KiB of stack.
+// CURLOPT_HTTPHEADER says afterwards: a list that was set on the handle itself before is replaced. Everything else of the
+// handle stays as the application has set it. Answers what curl_easy_perform answers. Uses about 10 KiB of stack.
 NSP_API CURLcode nsp_curl_perform(CURL *easy, nsp_name name, struct curl_slist *headers);
 
 // The two halves of it, for the multi interface: begin before curl_multi_add_handle, finish with the transfer's result

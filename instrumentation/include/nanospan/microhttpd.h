@@ -23,8 +23,9 @@
 // they are valid until the request is completed; that thread enters them, and leaves them before it resumes the connection.
 //
 // The application's handler, its request state (*con_cls), its MHD_OPTION_NOTIFY_COMPLETED and
-// MHD_OPTION_URI_LOG_CALLBACK and MHD_queue_response work as they do without this library. The one limit: the options are read
-// here, so an option that a later libmicrohttpd adds, unknown here, makes the start fail (NULL, errno EINVAL).
+// MHD_OPTION_URI_LOG_CALLBACK and MHD_queue_response work as they do without this library. The one limit: the options are
+// read here, so an option that a later libmicrohttpd adds, unknown here, makes the start fail (NULL, errno EINVAL). A request
+// that libmicrohttpd refuses itself, before it calls the handler, has no span.
 //
 // Attributes follow the HTTP semantic conventions of OpenTelemetry: http.request.method (and method_original), http.route,
 // http.response.status_code, url.path, url.query, url.scheme, server.address and port, client.address,
@@ -32,12 +33,14 @@
 // of 500 and above, and where no whole answer was sent. Values of url.query that are secrets by their names are replaced by
 // REDACTED. Long texts are cut: path and query at 256 bytes, user agent and addresses at 128. Fields of proxies (Forwarded,
 // X-Forwarded-For, -Host and -Proto) are believed for client.address, server.address and url.scheme; network.peer is
-// always the socket's.
+// always the socket's. Methods beyond the standard ones (or OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS) are _OTHER, and HTTP in
+// names.
 //
 // error.type: the status code as text from 500 on; handler_error (the handler returned MHD_NO), client_abort,
 // read_error, timeout, shutdown, connection_error.
 //
-// Cost: one block of memory (9 KiB) from malloc for each request while it is being worked on, whether it is traced or not.
+// Cost: one block of memory (9 KiB) from malloc for each request while it is being worked on, traced or not, and a detached
+// span (nsp_config.detached_spans is how many can be open). A server's thread is attached by its first traced request.
 #ifndef NANOSPAN_MICROHTTPD_H
 #define NANOSPAN_MICROHTTPD_H
 
@@ -46,19 +49,18 @@
 #include <microhttpd.h>
 #include <nanospan/nanospan.h>
 
-// A route that spans are named after. It does not choose the handler.
+// A route that spans are named after. It does not choose the handler. In a pattern a part in braces stands for one part of a
+// path, and a last "/*" for all that follows: "/orders/{id}", "/static/*".
 typedef struct nsp_mhd_route {
-    const char *method; // "GET" (which HEAD belongs to as well); NULL: every method
-    const char *
-        pattern; // "/orders/{id}": a part in braces stands for one part of a path, a last "/*" for all that follows
+    const char *method;    // "GET" (which HEAD belongs to as well); NULL: every method
+    const char *pattern;   // also http.route
     const char *span_name; // NULL: "{METHOD} {pattern}"
 } nsp_mhd_route;
 
 // Set up by NSP_MHD_SERVER_INIT. All of it is copied.
 typedef struct nsp_mhd_server {
     size_t size;
-    const nsp_mhd_route
-        *routes; // the first one that fits is taken; where none fits the span is named "{METHOD}"
+    const nsp_mhd_route *routes; // the first that fits is taken; if none fits, spans are named "{METHOD}"
     size_t route_count;
 } nsp_mhd_server;
 

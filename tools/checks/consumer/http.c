@@ -1,9 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A traced server and a traced client, in the words that C and C++ share. A request goes from one to the other.
+// A traced server and a traced client, in the words that C and C++ share. A request goes from one to the other. With
+// NSP_DISABLE it needs nothing of nanospan but its headers.
 #include <nanospan/curl.h>
 #include <nanospan/microhttpd.h>
 #include <stdio.h>
+
+#ifdef NSP_DISABLE
+enum { TRACED = 0 };
+#else
+enum { TRACED = 1 };
+#endif
 
 static enum MHD_Result handle(void *context, struct MHD_Connection *connection, const char *path,
                               const char *method, const char *version, const char *data, size_t *size,
@@ -13,8 +20,8 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
     static char text[] = "fine\n";
     struct MHD_Response *response =
         MHD_create_response_from_buffer(sizeof text - 1, text, MHD_RESPMEM_PERSISTENT);
-    enum MHD_Result result =
-        MHD_queue_response(connection, nsp_span_recording(nsp_span_current()) ? 200 : 500, response);
+    enum MHD_Result result = MHD_queue_response(
+        connection, nsp_span_recording(nsp_span_current()) == TRACED ? 200 : 500, response);
     MHD_destroy_response(response);
     return result;
 }
