@@ -353,8 +353,8 @@ static void several_fields_are_one_list(void **state)
     nsp__propagators_choose("baggage");
     headers_clear(&request);
     for (int i = 0; i < 180; i++) {
-        char member[16];
-        sprintf(member, "k%d=%d", i, i);
+        char member[32];
+        snprintf(member, sizeof member, "k%d=%d", i, i);
         headers_add(&request, "baggage", member);
     }
     nsp_extract(&incoming, &carrier);

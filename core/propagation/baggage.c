@@ -152,7 +152,7 @@ bool nsp_baggage_next(const nsp_baggage *baggage, size_t *at, nsp_baggage_member
 {
     if (baggage->length > NSP_BAGGAGE_MAX || *at >= baggage->length)
         return false;
-    nsp__slice rest = {baggage->text + *at, baggage->length - *at}, text, key, value;
+    nsp__slice rest = {baggage->text + *at, baggage->length - *at}, text = {0}, key = {0}, value = {0};
     nsp__slice_split(&rest, ',', &text);
     *at += text.length + 1;
     rest = text;

@@ -32,7 +32,8 @@ uint64_t doctor_time(const doctor *d, uint64_t most_ns)
 
 // ---- keeping ----
 
-static void add_formatted(text *out, const char *format, va_list arguments)
+__attribute__((format(printf, 2, 0))) static void add_formatted(text *out, const char *format,
+                                                                va_list arguments)
 {
     char line[2048];
     vsnprintf(line, sizeof line, format, arguments);
