@@ -4,7 +4,11 @@
 and the file that the Collector writes. `./run backends` builds both; without them this test is skipped, but fails in CI."""
 import copy
 import itertools
+import json
+import os
 import signal
+import subprocess
+import sys
 import tempfile
 import unittest
 from concurrent.futures import ThreadPoolExecutor
@@ -151,7 +155,6 @@ class Interruptions(BackendTest):
             self.assertFalse(emission.done(), "it was over before anything was interrupted")
             backend.start()
             emitted = emission.result()
-        print(emitted.said)
         books = emitted.books
         self.assertIn(emitted.code, (0, 3), emitted.said)  # 2: the books do not balance
         self.assertEqual(books["attempted"], sum(books[where] for where in ("open", "dropped", "discarded", "in_rings",
@@ -192,6 +195,62 @@ class Interruptions(BackendTest):
                 self.assert_same(shown, list(received.values()))
                 last = [span for span in emitted.spans if span["name"] == "set"][-1]
                 self.assertIn((last["traceId"], last["spanId"]), received)
+
+
+BUILD = Path(os.environ.get("NSP_BUILD_DIR", backends.SOURCES / "build"))
+
+
+@unittest.skipUnless((BUILD / "bin/platform-backend").exists(), "the example platform was not built")
+class Platform(BackendTest):
+    """The trading platform's traces: `./run platform` sends them, and its own proof is held against what the backend shows."""
+
+    PROGRAMS = backends.SOURCES / "examples/platform"
+    SERVICES = ("quantum-backend", "ai-engine", "execution")
+
+    def run_platform(self, backend, protocol, receiver, gzip, folder):
+        """What it says of itself in ENVIRONMENT, by which its spans are known in the backend."""
+        case = folder.name
+        kept = {key: value for key, value in os.environ.items()
+                if not key.startswith(("OTEL_", "OTLP_", "NSP_", "SERVICE_", "TRACE_", "ENABLE_"))}
+        named = variables(backend, protocol, "", receiver, OTEL_EXPORTER_OTLP_COMPRESSION=gzip)
+        named["OTLP_ENDPOINT"] = named.pop("OTEL_EXPORTER_OTLP_ENDPOINT")
+        done = subprocess.run(["bash", self.PROGRAMS / "platform.sh", BUILD, "--duration", "1", "--rate", "100", "--files", folder],
+                              env={**kept, **named, "ENVIRONMENT": case}, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=180)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        return case
+
+    def prove(self, folder, case, trees):
+        """Writes the case's part of the trees where the proof looks for the traces, and runs it."""
+        lines = []
+        for tree in trees:
+            mine = [resource_spans for resource_spans in tree["resourceSpans"]
+                    if {"key": "deployment.environment.name", "value": {"stringValue": case}}
+                    in resource_spans["resource"]["attributes"]]
+            lines.append(json.dumps({"resourceSpans": mine}) + "\n")
+        self.assertNotIn(WARNINGS, "".join(lines))
+        (folder / "traces.jsonl").write_text("".join(lines), encoding="utf-8")
+        done = subprocess.run([sys.executable, self.PROGRAMS / "check_platform.py", folder], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertIn("each trace is exactly the tree that its result demands", done.stdout)
+
+    def each_way(self, backend, ways, trees):
+        with tempfile.TemporaryDirectory() as holder, ThreadPoolExecutor(2) as pool:
+            folders = [Path(holder, "-".join((backend.name, *way)).replace("/", "-")) for way in ways]
+            cases = pool.map(lambda way, folder: self.run_platform(backend, *way, folder), ways, folders)
+            for way, folder, case in zip(ways, folders, cases):
+                with self.subTest(way=way):
+                    self.prove(folder, case, trees())
+
+    def test_jaeger(self):
+        self.each_way(jaeger, list(itertools.product(("grpc", "http/protobuf"), ("clear", "tls"), ("none", "gzip"))),
+                      lambda: [jaeger.search("quantum-backend")["result"]])
+        self.assertLessEqual(set(self.SERVICES), set(jaeger.ask("/api/services")["data"]))
+
+    def test_collector(self):
+        self.each_way(collector, [("grpc", "mutual", "gzip"), ("http/protobuf", "clear", "none"), ("http/json", "tls", "gzip")],
+                      collector.trees)
 
 
 if __name__ == "__main__":

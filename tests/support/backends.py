@@ -72,7 +72,7 @@ class Backend:
         self.folder = Path(folder)
         logs = Path(os.environ.get("NSP_BUILD_DIR", folder), "backends")
         logs.mkdir(exist_ok=True)
-        self.log = logs / f"{name}.{self.folder.name}.log"
+        self.log = logs / f"{Path(sys.argv[0]).stem}.{name}.log"
         self.log.unlink(missing_ok=True)
         self.process = None
         # A port that was free can be taken until the program asks for it.
@@ -166,6 +166,7 @@ class Jaeger(Backend):
                 "jaeger_storage": {"backends": {"memory": {"memory": {"max_traces": 100000}}}},
                 "jaeger_query": {
                     "storage": {"traces": "memory"},
+                    "enable_tracing": False,  # of what it does itself
                     "http": {"endpoint": f"127.0.0.1:{self.ports['query', 'http']}"},
                     "grpc": {"endpoint": f"127.0.0.1:{self.ports['query', 'grpc']}"},
                 },
@@ -225,12 +226,16 @@ class Collector(Backend):
             "exporters": {"file": {"path": str(self.output), "rotation": {"max_megabytes": 4096}}},
         }
 
-    def groups(self):
-        """[(resource, scope, spans in plain form)] of all that it has written; a last line may be half there."""
+    def trees(self):
+        """OTLP JSON of all that it has written; a last line that is only half there is left out."""
         if not self.output.exists():
             return []
         whole = self.output.read_text(encoding="utf-8").rpartition("\n")[0]
-        return [group for line in whole.split("\n") if line for group in otlp_json_form.groups_of(otlp_json_form.parse(line))]
+        return [otlp_json_form.parse(line) for line in whole.split("\n") if line]
+
+    def groups(self):
+        """[(resource, scope, spans in plain form)] of all that it has written."""
+        return [group for tree in self.trees() for group in otlp_json_form.groups_of(tree)]
 
     def spans(self, service):
         return [span for resource, _, spans in self.groups() if resource["service.name"] == service for span in spans]
