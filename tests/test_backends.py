@@ -6,6 +6,7 @@ import copy
 import itertools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -228,7 +229,8 @@ class Platform(BackendTest):
                     if {"key": "deployment.environment.name", "value": {"stringValue": case}}
                     in resource_spans["resource"]["attributes"]]
             lines.append(json.dumps({"resourceSpans": mine}) + "\n")
-        self.assertNotIn(WARNINGS, "".join(lines))
+        found = re.search(f'"{WARNINGS}".{{,300}}', "".join(lines))
+        self.assertIsNone(found, found and found[0])
         (folder / "traces.jsonl").write_text("".join(lines), encoding="utf-8")
         done = subprocess.run([sys.executable, self.PROGRAMS / "check_platform.py", folder], stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, timeout=60)
@@ -238,10 +240,12 @@ class Platform(BackendTest):
     def each_way(self, backend, ways, trees):
         with tempfile.TemporaryDirectory() as holder, ThreadPoolExecutor(2) as pool:
             folders = [Path(holder, "-".join((backend.name, *way)).replace("/", "-")) for way in ways]
-            cases = pool.map(lambda way, folder: self.run_platform(backend, *way, folder), ways, folders)
+            cases = list(pool.map(lambda way, folder: self.run_platform(backend, *way, folder), ways, folders))
+            # Asked for once all is there: Jaeger remembers for good that it has once shown a span before its parent came.
+            found = trees()
             for way, folder, case in zip(ways, folders, cases):
                 with self.subTest(way=way):
-                    self.prove(folder, case, trees())
+                    self.prove(folder, case, found)
 
     def test_jaeger(self):
         self.each_way(jaeger, list(itertools.product(("grpc", "http/protobuf"), ("clear", "tls"), ("none", "gzip"))),

@@ -127,7 +127,8 @@ where() {
 manual() {
     cat <<TEXT
 Jaeger $JAEGER is $jaeger_path
-  ./run jaeger           starts it here: OTLP on 4317 (gRPC) and 4318 (HTTP), what it got on http://localhost:16686
+  ./run jaeger           starts it here: OTLP on 4317 (gRPC) and 4318 (HTTP); what it got: http://localhost:16686/api/v3/services
+                         Its web pages are not part of its Go module: a page there says so.
 OpenTelemetry Collector $COLLECTOR is $collector_path
   PROGRAM --config FILE  starts it; PROGRAM validate --config FILE says whether the file makes sense; PROGRAM components
 TEXT
