@@ -389,7 +389,7 @@ static void secrets_of_the_url_are_not_shown(void **state)
     CURL *easy = handle("/end");
     snprintf(url, sizeof url, "http://name:pass%%40word@127.0.0.1:%u/end?a=1&Signature=abc#part", port);
     snprintf(expected, sizeof expected,
-             "http://REDACTED:REDACTED@127.0.0.1:%u/end?a=1&Signature=REDACTED#part", port);
+             "http://REDACTED:REDACTED@127.0.0.1:%u/end?a=1&Signature=REDACTED", port);
     curl_easy_setopt(easy, CURLOPT_URL, url);
     assert_int_equal(nsp_curl_perform(easy, 0, NULL), CURLE_OK);
     assert_non_null(sent("Authorization")); // it was used
@@ -664,7 +664,7 @@ static void urls_are_redacted(void **state)
          "a", 0},
         {"http://a/?TOKEN=1&tokens=2&token&token=", "http://a/?TOKEN=REDACTED&tokens=2&token&token=REDACTED",
          "a", 0},
-        {"http://a/?b=1;password=2#token=3", "http://a/?b=1;password=REDACTED#token=3", "a", 0},
+        {"http://a/?b=1;password=2#token=3", "http://a/?b=1;password=REDACTED", "a", 0},
         {"http://", "http://", "", 0},
         {"", "http://", "", 0},
     };

@@ -65,6 +65,7 @@ static size_t length_until(const char *text, size_t length, const char *stops)
     return n;
 }
 
+// Without the fragment, which is never sent and may hold a token.
 static void put_query(output *to, const char *query, size_t length)
 {
     size_t visible = length_until(query, length, "#");
@@ -81,7 +82,6 @@ static void put_query(output *to, const char *query, size_t length)
         if (at < visible)
             put(to, query + at++, 1);
     }
-    put(to, query + visible, length - visible);
 }
 
 size_t nsp__redact_query(char *out, size_t size, const char *query, size_t length)
@@ -168,9 +168,9 @@ size_t nsp__redact_url(char *out, size_t size, const nsp__url *url)
         put(&to, "@", 1);
     }
     put(&to, url->authority.text, url->authority.length);
-    size_t path = length_until(url->path.text, url->path.length, "?");
+    size_t path = length_until(url->path.text, url->path.length, "?#");
     put(&to, url->path.text, path);
-    if (path < url->path.length) {
+    if (path < url->path.length && url->path.text[path] == '?') {
         put(&to, "?", 1);
         put_query(&to, url->path.text + path + 1, url->path.length - path - 1);
     }

@@ -55,7 +55,10 @@ CURLcode nsp_curl_perform(CURL *easy, nsp_name name, struct curl_slist *headers)
 
 void nsp_curl_begin(nsp_curl_call *call, CURL *easy, nsp_name name, struct curl_slist *headers)
 {
-    begin(call, easy, name, headers, nsp_span_begin_detached);
+    if (easy == NULL) // finish, which knows no handle either, would leave the span open
+        memset(call, 0, offsetof(nsp_curl_call, fields));
+    else
+        begin(call, easy, name, headers, nsp_span_begin_detached);
 }
 
 void nsp_curl_finish(nsp_curl_call *call, CURLcode result)
