@@ -388,8 +388,8 @@ static void secrets_of_the_url_are_not_shown(void **state)
     char url[256], expected[256];
     CURL *easy = handle("/end");
     snprintf(url, sizeof url, "http://name:pass%%40word@127.0.0.1:%u/end?a=1&Signature=abc#part", port);
-    snprintf(expected, sizeof expected,
-             "http://REDACTED:REDACTED@127.0.0.1:%u/end?a=1&Signature=REDACTED", port);
+    snprintf(expected, sizeof expected, "http://REDACTED:REDACTED@127.0.0.1:%u/end?a=1&Signature=REDACTED",
+             port);
     curl_easy_setopt(easy, CURLOPT_URL, url);
     assert_int_equal(nsp_curl_perform(easy, 0, NULL), CURLE_OK);
     assert_non_null(sent("Authorization")); // it was used
