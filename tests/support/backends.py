@@ -226,6 +226,13 @@ class Collector(Backend):
             "exporters": {"file": {"path": str(self.output), "rotation": {"max_megabytes": 4096}}},
         }
 
+    def start(self):
+        # Killed while it wrote, it has left half a line, which it never acknowledged, and would go on behind it.
+        if self.output.exists():
+            written = self.output.read_bytes()
+            os.truncate(self.output, written.rfind(b"\n") + 1)
+        super().start()
+
     def trees(self):
         """OTLP JSON of all that it has written; a last line that is only half there is left out."""
         if not self.output.exists():

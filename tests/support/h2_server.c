@@ -367,5 +367,14 @@ unsigned h2_server_connections(h2_server *server)
 
 const h2_request *h2_server_last(h2_server *server)
 {
+    // A sender that gave up may be here before its request is.
+    for (int tries = 0; tries < 500; tries++) {
+        pthread_mutex_lock(&server->lock);
+        bool there = server->last.headers[0] != 0;
+        pthread_mutex_unlock(&server->lock);
+        if (there)
+            break;
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    }
     return &server->last;
 }

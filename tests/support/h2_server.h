@@ -55,7 +55,8 @@ void h2_server_plan(h2_server *server, const h2_reply *reply);
 
 unsigned h2_server_requests(h2_server *server); // begun
 unsigned h2_server_connections(h2_server *server);
-// The last request that was read whole; valid until the next. Call it when none is on its way.
+// The last request that was read whole; valid until the next. Waits a while for the first one. Call it when no other is on
+// its way.
 const h2_request *h2_server_last(h2_server *server);
 
 #endif
