@@ -25,6 +25,9 @@ CURLcode nsp__tls_set(CURL *easy, const nsp__tls_files *files)
     CURLcode code = curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     if (code == CURLE_OK && is_set(files->certificate))
         code = curl_easy_setopt(easy, CURLOPT_CAINFO, files->certificate);
+    // These authorities are trusted instead of the system's, not beside them.
+    if (code == CURLE_OK && is_set(files->certificate))
+        code = curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
     if (code == CURLE_OK && is_set(files->client_certificate))
         code = curl_easy_setopt(easy, CURLOPT_SSLCERT, files->client_certificate);
     if (code == CURLE_OK && is_set(files->client_key))

@@ -26,8 +26,8 @@ static void tell_target(doctor *d)
     doctor_say(d, DOCTOR_OK, "endpoint.url", "OTLP over %s, %s, to %s; %s", protocol_name(d),
                t->tls ? "with TLS" : "in clear", t->shown,
                t->protocol_given ? "the protocol is what a PROTOCOL variable says"
+               : *t->socket      ? "gRPC because no PROTOCOL variable says otherwise"
                : t->grpc         ? "gRPC because the port is 4317"
-               : *t->socket      ? "HTTP because no PROTOCOL variable says otherwise"
                                  : "HTTP because it is not port 4317 without a path");
     if (!t->grpc && strcmp(t->port, "4317") == 0)
         doctor_say(d, DOCTOR_NOTE, "endpoint.port", "4317 is the usual port of gRPC, and this is HTTP");

@@ -114,9 +114,12 @@ static void set_tls(CURL *easy, const request *r)
         curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
     } else if (r->certificate && *r->certificate) {
         curl_easy_setopt(easy, CURLOPT_CAINFO, r->certificate);
+        curl_easy_setopt(easy, CURLOPT_CAPATH, NULL); // instead of the system's
     }
-    if (r->client_certificate && *r->client_certificate)
+    if (r->client_certificate && *r->client_certificate) {
         curl_easy_setopt(easy, CURLOPT_SSLCERT, r->client_certificate);
+        curl_easy_setopt(easy, CURLOPT_KEYPASSWD, ""); // or the TLS library would ask on the terminal
+    }
     if (r->client_key && *r->client_key)
         curl_easy_setopt(easy, CURLOPT_SSLKEY, r->client_key);
 }
@@ -195,8 +198,10 @@ static int keep_complaint(CURL *easy, curl_infotype type, char *bytes, size_t le
 {
     const complaint *kept = context;
     (void)easy;
-    if (type == CURLINFO_TEXT && memmem(bytes, length, "SSL routines", 12))
-        snprintf(kept->line, kept->size, "%.*s", (int)strcspn(bytes, "\n"), bytes);
+    if (type == CURLINFO_TEXT && memmem(bytes, length, "SSL routines", 12)) {
+        const char *end = memchr(bytes, '\n', length);
+        snprintf(kept->line, kept->size, "%.*s", (int)(end ? (size_t)(end - bytes) : length), bytes);
+    }
     return 0;
 }
 

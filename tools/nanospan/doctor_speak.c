@@ -216,7 +216,10 @@ static void fetch_certificate(doctor *d, request_answer *out)
     request r = empty_export(d);
     r.trust_anybody = true;
     r.body = NULL;
-    r.pairs = NULL; // nothing secret to somebody who is not trusted
+    // Nothing secret to somebody who is not trusted: no header, no password or query of the URL, no certificate of ours.
+    r.pairs = NULL;
+    r.url = d->target.shown;
+    r.client_certificate = r.client_key = NULL;
     r.content_type = NULL;
     r.grpc = false;
     r.version = REQUEST_HTTP2_OR_1;

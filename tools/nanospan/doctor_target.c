@@ -154,8 +154,10 @@ bool doctor_target_read(doctor *d)
     if (is_set(config->endpoint))
         endpoint = config->endpoint;
     const char *name = socket_name(endpoint, &t->abstract);
-    if (name)
+    if (name) {
+        t->grpc = t->grpc || !t->protocol_given;
         return read_socket(d, name);
+    }
     bool has_scheme;
     CURLU *url = parse(d, endpoint, &has_scheme);
     if (url && !t->protocol_given)
