@@ -344,6 +344,19 @@ class Endpoint(unittest.TestCase):
         report = examine(OTLP_ENDPOINT=f"unix://{path}")
         self.assertEqual((report.code, report.levels("endpoint.connect")), (3, ["fail"]))
 
+    def test_headers_are_those_of_the_exporter(self):
+        heard = []
+
+        def listen(handler):
+            heard.append([item for item in handler.headers.items() if item[0] not in ("Content-Length", "Host")])
+            return 200, {}, b""
+
+        with web(listen) as port:
+            examine(OTLP_ENDPOINT=endpoint(port), OTEL_EXPORTER_OTLP_HEADERS=f"x-long={'k' * 6000},x-empty=, x-blank = a%20 ")
+        self.assertEqual(len(heard), 2)  # the doctor's, and the library's
+        self.assertEqual(heard[0], heard[1])
+        self.assertEqual(dict(heard[0])["x-long"], "k" * 6000)
+
     def test_proxy(self):
         proxied = {"http_proxy": "http://user:hush-hush@127.0.0.1:1/", "OTLP_ENDPOINT": "http://collector.invalid:4318"}
         report = examine("--no-send", **proxied)
@@ -394,6 +407,41 @@ class Tls(unittest.TestCase):
             self.assertEqual((report.code, report.levels("endpoint.certificate")), (3, ["fail"]), report.text)
             self.assertIn("is not trusted", report.one("endpoint.certificate")["text"])
             self.assertIn("OTEL_EXPORTER_OTLP_CERTIFICATE", report.one("endpoint.certificate")["advice"][0])
+
+    def test_untrusted_server_is_told_no_secret(self):
+        heard = []
+
+        def listen(handler):
+            heard.append(handler.path + str(handler.headers))
+            return 200, {}, b""
+
+        with web(listen, self.authority.context("good")) as port:
+            examine("--no-send", OTLP_ENDPOINT=f"https://somebody:hush-password@127.0.0.1:{port}/?token=hush-token",
+                    OTEL_EXPORTER_OTLP_HEADERS="x-key=hush-key")
+        self.assertTrue(heard)  # it was asked for its certificate
+        for request in heard:
+            self.assertNotRegex(request, "(?i)hush|authorization")
+
+    def test_key_with_a_passphrase(self):
+        locked = Path(self.authority.path("client_key")).with_name("locked.pem")
+        subprocess.run(["openssl", "pkey", "-in", self.authority.path("client_key"), "-aes128", "-passout", "pass:hush", "-out",
+                        locked], check=True, capture_output=True, timeout=60)
+        with web(self.fine, self.authority.context("good")) as port:
+            # With a terminal at hand the TLS library would ask there, and wait.
+            primary, terminal = os.openpty()
+            try:
+                kept = {"PATH": os.environ["PATH"], "NSP_SHM_DIR": SHM.name, "OTLP_ENDPOINT": endpoint(port, "https"),
+                        "OTEL_EXPORTER_OTLP_CERTIFICATE": self.authority.path("ca"),
+                        "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE": self.authority.path("client"),
+                        "OTEL_EXPORTER_OTLP_CLIENT_KEY": str(locked)}
+                kept.update({name: os.environ[name] for name in SPARE if name in os.environ})
+                done = subprocess.run(["setsid", "--ctty", "--wait", command(), "doctor", "--no-send"], env=kept, stdin=terminal,
+                                      stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60, check=False)
+            finally:
+                os.close(primary)
+                os.close(terminal)
+        self.assertEqual(done.returncode, 3, done.stdout)
+        self.assertIn(b"cannot be used", done.stdout)
 
     def test_name_mismatch(self):
         with web(self.fine, self.authority.context("other_host")) as port:
@@ -463,8 +511,10 @@ class Grpc(unittest.TestCase):
 
     def test_unix_socket(self):
         with Receiver("grpc", unix=True) as receiver:
-            report = examine(OTLP_ENDPOINT=receiver.endpoint, OTEL_EXPORTER_OTLP_PROTOCOL="grpc")
-            self.assertEqual((report.code, report.levels("span.accepted")), (0, ["ok"]), report.text)
+            report = examine(OTLP_ENDPOINT=receiver.endpoint)
+            self.assertIn("OTLP over gRPC", report.one("endpoint.url")["text"])
+            self.assertEqual((report.code, report.levels("endpoint.protocol"), report.levels("span.accepted")), (0, ["ok"], ["ok"]),
+                             report.text)
 
     def test_refusals(self):
         cases = ((16, "endpoint.authentication", "fail", 3), (7, "endpoint.authentication", "fail", 3), (12, "endpoint.path", "fail", 3),
@@ -512,6 +562,9 @@ class Query(unittest.TestCase):
             self.assertEqual((report.code, report.levels("query.connect"), report.levels("query.found")), (0, ["ok"], ["ok"]),
                              report.text)
             self.assertIn("among them examined", report.one("query.connect")["text"])
+            # What is on this machine is not asked for through a proxy.
+            report = examine("--query", endpoint(port), OTLP_ENDPOINT=endpoint(sink.port), http_proxy="http://127.0.0.1:1")
+            self.assertEqual((report.code, report.levels("query.found")), (0, ["ok"]), report.text)
 
     def test_not_found(self):
         with Sink() as sink, self.jaeger(sink, blind=True) as port:

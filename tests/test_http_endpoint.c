@@ -83,7 +83,7 @@ static void resolves_each_form(void **state)
             assert_string_equal(endpoint.url, c->url);
             assert_string_equal(endpoint.shown, c->shown ? c->shown : c->url);
             assert_int_equal(endpoint.loopback, c->loopback);
-            assert_int_equal(endpoint.protocol, NSP__OTLP_HTTP_PROTOBUF);
+            assert_int_equal(endpoint.protocol, NSP_OTLP_HTTP_PROTOBUF);
             assert_int_equal(endpoint.tls, strncmp(c->url, "https", 5) == 0);
             assert_null(endpoint.unix_socket);
             assert_string_equal(detail, "");
@@ -99,7 +99,7 @@ enum { LOOPBACK = 1, TLS = 2, PATH_IGNORED = 4, ABSTRACT = 8, EXACT = 16, SECURE
 
 typedef struct protocol_case {
     const char *endpoint, *protocol;
-    nsp__otlp_protocol expected;
+    nsp_otlp_protocol expected;
     const char *url, *shown;
     const char *socket;
     unsigned flags;
@@ -108,35 +108,35 @@ typedef struct protocol_case {
 #define EXPORT "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 
 static const protocol_case protocols[] = {
-    {"http://c:4318", "http/json", NSP__OTLP_HTTP_JSON, "http://c:4318/v1/traces", "http://c:4318/v1/traces",
+    {"http://c:4318", "http/json", NSP_OTLP_HTTP_JSON, "http://c:4318/v1/traces", "http://c:4318/v1/traces",
      NULL, 0},
-    {"http://c:4317", NULL, NSP__OTLP_GRPC, "http://c:4317" EXPORT, "http://c:4317", NULL, 0},
-    {"http://c:4317/", NULL, NSP__OTLP_GRPC, "http://c:4317" EXPORT, "http://c:4317", NULL, EXACT},
-    {"c:4317", NULL, NSP__OTLP_GRPC, "http://c:4317" EXPORT, "http://c:4317", NULL, 0},
-    {"c:4317", NULL, NSP__OTLP_GRPC, "https://c:4317" EXPORT, "https://c:4317", NULL, SECURE | TLS},
-    {"https://c:4317", NULL, NSP__OTLP_GRPC, "https://c:4317" EXPORT, "https://c:4317", NULL, TLS},
-    {"http://c:4317", NULL, NSP__OTLP_GRPC, "http://c:4317" EXPORT, "http://c:4317", NULL, SECURE},
-    {"http://c:4318", "grpc", NSP__OTLP_GRPC, "http://c:4318" EXPORT, "http://c:4318", NULL, 0},
-    {"c", "grpc", NSP__OTLP_GRPC, "http://c:4317" EXPORT, "http://c:4317", NULL, 0},
-    {"https://c", "grpc", NSP__OTLP_GRPC, "https://c" EXPORT, "https://c", NULL, TLS},
-    {NULL, "grpc", NSP__OTLP_GRPC, "http://localhost:4317" EXPORT, "http://localhost:4317", NULL, LOOPBACK},
-    {"http://c:1/a/b?q=1#f", "grpc", NSP__OTLP_GRPC, "http://c:1" EXPORT, "http://c:1", NULL,
+    {"http://c:4317", NULL, NSP_OTLP_GRPC, "http://c:4317" EXPORT, "http://c:4317", NULL, 0},
+    {"http://c:4317/", NULL, NSP_OTLP_GRPC, "http://c:4317" EXPORT, "http://c:4317", NULL, EXACT},
+    {"c:4317", NULL, NSP_OTLP_GRPC, "http://c:4317" EXPORT, "http://c:4317", NULL, 0},
+    {"c:4317", NULL, NSP_OTLP_GRPC, "https://c:4317" EXPORT, "https://c:4317", NULL, SECURE | TLS},
+    {"https://c:4317", NULL, NSP_OTLP_GRPC, "https://c:4317" EXPORT, "https://c:4317", NULL, TLS},
+    {"http://c:4317", NULL, NSP_OTLP_GRPC, "http://c:4317" EXPORT, "http://c:4317", NULL, SECURE},
+    {"http://c:4318", "grpc", NSP_OTLP_GRPC, "http://c:4318" EXPORT, "http://c:4318", NULL, 0},
+    {"c", "grpc", NSP_OTLP_GRPC, "http://c:4317" EXPORT, "http://c:4317", NULL, 0},
+    {"https://c", "grpc", NSP_OTLP_GRPC, "https://c" EXPORT, "https://c", NULL, TLS},
+    {NULL, "grpc", NSP_OTLP_GRPC, "http://localhost:4317" EXPORT, "http://localhost:4317", NULL, LOOPBACK},
+    {"http://c:1/a/b?q=1#f", "grpc", NSP_OTLP_GRPC, "http://c:1" EXPORT, "http://c:1", NULL,
      EXACT | PATH_IGNORED},
-    {"http://u:p@c:4317", NULL, NSP__OTLP_GRPC, "http://u:p@c:4317" EXPORT, "http://c:4317", NULL, 0},
-    {"http://[::1]:4317", NULL, NSP__OTLP_GRPC, "http://[::1]:4317" EXPORT, "http://[::1]:4317", NULL,
+    {"http://u:p@c:4317", NULL, NSP_OTLP_GRPC, "http://u:p@c:4317" EXPORT, "http://c:4317", NULL, 0},
+    {"http://[::1]:4317", NULL, NSP_OTLP_GRPC, "http://[::1]:4317" EXPORT, "http://[::1]:4317", NULL,
      LOOPBACK},
-    {"unix:///run/o.sock", NULL, NSP__OTLP_GRPC, "http://localhost" EXPORT, "unix:/run/o.sock", "/run/o.sock",
+    {"unix:///run/o.sock", NULL, NSP_OTLP_GRPC, "http://localhost" EXPORT, "unix:/run/o.sock", "/run/o.sock",
      LOOPBACK},
-    {"unix:/o.sock", "grpc", NSP__OTLP_GRPC, "http://localhost" EXPORT, "unix:/o.sock", "/o.sock",
+    {"unix:/o.sock", "grpc", NSP_OTLP_GRPC, "http://localhost" EXPORT, "unix:/o.sock", "/o.sock",
      EXACT | SECURE | LOOPBACK},
-    {"unix:o.sock", NULL, NSP__OTLP_GRPC, "http://localhost" EXPORT, "unix:o.sock", "o.sock", LOOPBACK},
-    {"UNIX-abstract:o", NULL, NSP__OTLP_GRPC, "http://localhost" EXPORT, "unix-abstract:o", "o",
+    {"unix:o.sock", NULL, NSP_OTLP_GRPC, "http://localhost" EXPORT, "unix:o.sock", "o.sock", LOOPBACK},
+    {"UNIX-abstract:o", NULL, NSP_OTLP_GRPC, "http://localhost" EXPORT, "unix-abstract:o", "o",
      LOOPBACK | ABSTRACT},
-    {"unix:///o", "http/protobuf", NSP__OTLP_HTTP_PROTOBUF, "http://localhost/v1/traces", "unix:/o", "/o",
+    {"unix:///o", "http/protobuf", NSP_OTLP_HTTP_PROTOBUF, "http://localhost/v1/traces", "unix:/o", "/o",
      LOOPBACK},
-    {"unix:///o", "http/json", NSP__OTLP_HTTP_JSON, "http://localhost/v1/traces", "unix:/o", "/o",
+    {"unix:///o", "http/json", NSP_OTLP_HTTP_JSON, "http://localhost/v1/traces", "unix:/o", "/o",
      EXACT | LOOPBACK},
-    {"unix:" FIFTY FIFTY "1234567", NULL, NSP__OTLP_GRPC, "http://localhost" EXPORT,
+    {"unix:" FIFTY FIFTY "1234567", NULL, NSP_OTLP_GRPC, "http://localhost" EXPORT,
      "unix:" FIFTY FIFTY "1234567", FIFTY FIFTY "1234567", LOOPBACK},
 };
 

@@ -428,7 +428,7 @@ static void sends_what_the_protocol_asks_for(void **state)
     expect_header(f, ":method: POST\n");
     expect_header(f, ":scheme: http\n");
     expect_header(f, ":path: /opentelemetry.proto.collector.trace.v1.TraceService/Export\n");
-    expect_header(f, "content-type: application/grpc+proto\n");
+    expect_header(f, "content-type: application/grpc\n");
     expect_header(f, "te: trailers\n");
     expect_header(f, "user-agent: nanospan/" NSP_VERSION "\n");
     expect_header(f, "grpc-accept-encoding: identity,gzip\n");

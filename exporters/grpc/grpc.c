@@ -10,26 +10,14 @@
 #include "grpc/frame.h"
 #include "grpc/metadata.h"
 #include "grpc/status.h"
-#include "http/curl_version.h"
 #include "http/headers.h"
 
 enum { MESSAGE_BYTES = 100, MAX_REPLY_BYTES = 4 << 20 };
 
-static void warn_of_curl(const nsp__otlp_transport *me)
-{
-    const curl_version_info_data *curl = curl_version_info(CURLVERSION_NOW);
-    if (nsp__curl_strips_te(curl->version_num))
-        me->log(NSP_LOG_WARN, "",
-                "libcurl %s leaves out a header (te: trailers) that some gRPC servers insist on; another "
-                "version, or "
-                "OTLP over HTTP, helps if the server refuses requests",
-                curl->version);
-}
-
 nsp_status nsp__grpc_headers(nsp__otlp_transport *me, const nsp_config *config, char *detail, size_t size)
 {
     // An empty "Accept:" and "Expect:" take out what curl would add.
-    const char *const lines[] = {"Content-Type: application/grpc+proto",
+    const char *const lines[] = {"Content-Type: application/grpc",
                                  "TE: trailers",
                                  "grpc-accept-encoding: identity,gzip",
                                  "Accept:",
@@ -40,10 +28,7 @@ nsp_status nsp__grpc_headers(nsp__otlp_transport *me, const nsp_config *config, 
             snprintf(detail, size, "headers: out of memory");
             return NSP_ERR_NO_MEMORY;
         }
-    nsp_status status = nsp__grpc_metadata_append(&me->plain_headers, config->headers, detail, size);
-    if (status == NSP_OK)
-        warn_of_curl(me);
-    return status;
+    return nsp__grpc_metadata_append(&me->plain_headers, config->headers, detail, size);
 }
 
 // What the answer says of the call, beside its message.

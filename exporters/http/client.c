@@ -19,6 +19,7 @@ struct nsp__http_client {
     CURL *easy;
     size_t max_body;
     const int *cancel;
+    char *bare_url; // without user and password; NULL of a Unix socket
     bool http2, tls;
     bool fresh;    // no connection is used twice
     bool distrust; // the last one ended badly: not that connection again
@@ -169,13 +170,16 @@ static nsp_status set_up(nsp__http_client *client, const nsp__http_options *opti
 {
     client->max_body = options->max_body;
     client->cancel = options->cancel;
-    client->http2 = options->endpoint->protocol == NSP__OTLP_GRPC;
+    bool bare = !options->endpoint->unix_socket;
+    if (bare)
+        client->bare_url = strdup(options->endpoint->shown);
+    client->http2 = options->endpoint->protocol == NSP_OTLP_GRPC;
     client->tls = options->endpoint->tls;
     client->fresh = client->http2 && !client->tls &&
                     !nsp__curl_reuses_clear_http2(curl_version_info(CURLVERSION_NOW)->version_num);
     client->multi = curl_multi_init();
     client->easy = curl_easy_init();
-    if (!client->multi || !client->easy) {
+    if (!client->multi || !client->easy || (bare && !client->bare_url)) {
         snprintf(detail, size, "HTTP client: out of memory");
         return NSP_ERR_NO_MEMORY;
     }
@@ -215,6 +219,7 @@ void nsp__http_client_destroy(nsp__http_client *client)
         curl_easy_cleanup(client->easy);
     if (client->multi)
         curl_multi_cleanup(client->multi);
+    free(client->bare_url);
     free(client->answer);
     free(client);
 }
@@ -355,7 +360,7 @@ static bool answers_http1(nsp__http_client *client, uint64_t deadline_ns)
     if (probe && curl_easy_setopt(probe, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) == CURLE_OK &&
         curl_easy_setopt(probe, CURLOPT_NOBODY, 1L) == CURLE_OK &&
         curl_easy_setopt(probe, CURLOPT_HTTPHEADER, NULL) == CURLE_OK &&
-        curl_easy_setopt(probe, CURLOPT_USERPWD, NULL) == CURLE_OK &&
+        (!client->bare_url || curl_easy_setopt(probe, CURLOPT_URL, client->bare_url) == CURLE_OK) &&
         curl_easy_setopt(probe, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK &&
         curl_easy_setopt(probe, CURLOPT_FORBID_REUSE, 1L) == CURLE_OK &&
         curl_multi_add_handle(client->multi, probe) == CURLM_OK) {

@@ -13,8 +13,7 @@ nsp_status nsp__curl_check(const nsp__http_endpoint *endpoint, char *detail, siz
     } needs[] = {{CURL_VERSION_HTTP2, "HTTP/2, which gRPC needs"},
                  {CURL_VERSION_SSL, "TLS"},
                  {CURL_VERSION_UNIX_SOCKETS, "Unix sockets"}};
-    const bool needed[] = {endpoint->protocol == NSP__OTLP_GRPC, endpoint->tls,
-                           endpoint->unix_socket != NULL};
+    const bool needed[] = {endpoint->protocol == NSP_OTLP_GRPC, endpoint->tls, endpoint->unix_socket != NULL};
     for (size_t i = 0; i < sizeof needs / sizeof *needs; ++i)
         if (needed[i] && !(curl->features & needs[i].feature)) {
             snprintf(detail, size, "libcurl %s was built without %s", curl->version, needs[i].text);

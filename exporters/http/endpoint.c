@@ -21,17 +21,17 @@ static bool is_set(const char *text)
 }
 
 // False: the protocol is none that we know. Not set is http/protobuf, until the endpoint says otherwise.
-static bool read_protocol(const char *text, nsp__otlp_protocol *protocol)
+static bool read_protocol(const char *text, nsp_otlp_protocol *protocol)
 {
-    static const char *const names[] = {[NSP__OTLP_HTTP_PROTOBUF] = "http/protobuf",
-                                        [NSP__OTLP_HTTP_JSON] = "http/json",
-                                        [NSP__OTLP_GRPC] = "grpc"};
-    *protocol = NSP__OTLP_HTTP_PROTOBUF;
+    static const char *const names[] = {[NSP_OTLP_HTTP_PROTOBUF] = "http/protobuf",
+                                        [NSP_OTLP_HTTP_JSON] = "http/json",
+                                        [NSP_OTLP_GRPC] = "grpc"};
+    *protocol = NSP_OTLP_HTTP_PROTOBUF;
     if (!is_set(text))
         return true;
     for (unsigned i = 0; i < sizeof names / sizeof *names; ++i)
         if (strcmp(text, names[i]) == 0) {
-            *protocol = (nsp__otlp_protocol)i;
+            *protocol = (nsp_otlp_protocol)i;
             return true;
         }
     return false;
@@ -164,7 +164,7 @@ static nsp_status resolve_socket(nsp__http_endpoint *out, const char *endpoint, 
     out->unix_socket = strdup(name);
     if (asprintf(&out->shown, "%s:%s", out->abstract ? "unix-abstract" : "unix", name) < 0)
         out->shown = NULL;
-    if (asprintf(&out->url, "http://localhost%s", out->protocol == NSP__OTLP_GRPC ? grpc_path : traces_path) <
+    if (asprintf(&out->url, "http://localhost%s", out->protocol == NSP_OTLP_GRPC ? grpc_path : traces_path) <
         0)
         out->url = NULL;
     return out->unix_socket && out->shown && out->url ? NSP_OK : out_of_memory(detail, size);
@@ -187,12 +187,12 @@ static nsp_status read_out(nsp__http_endpoint *out, CURLU *url, char *detail, si
     curl_url_set(url, CURLUPART_USER, NULL, 0);
     curl_url_set(url, CURLUPART_PASSWORD, NULL, 0);
     curl_url_set(url, CURLUPART_QUERY, NULL, 0);
-    if (out->protocol == NSP__OTLP_GRPC)
+    if (out->protocol == NSP_OTLP_GRPC)
         curl_url_set(url, CURLUPART_PATH, NULL, 0);
     out->shown = text_of(url);
     // Without its path the URL ends in a slash still.
     size_t length = out->shown ? strlen(out->shown) : 0;
-    if (out->protocol == NSP__OTLP_GRPC && length && out->shown[length - 1] == '/')
+    if (out->protocol == NSP_OTLP_GRPC && length && out->shown[length - 1] == '/')
         out->shown[length - 1] = 0;
     return out->url && out->shown ? NSP_OK : out_of_memory(detail, size);
 }
@@ -202,7 +202,7 @@ static nsp_status resolve_url(nsp__http_endpoint *out, CURLU *url, const char *e
 {
     char shown[SHOWN_BYTES];
     without_user(endpoint, shown, sizeof shown);
-    bool grpc = out->protocol == NSP__OTLP_GRPC;
+    bool grpc = out->protocol == NSP_OTLP_GRPC;
     CURLUcode code = parse(url, endpoint, config->insecure, grpc ? grpc_port : http_port);
     if (code == CURLUE_OK && !part_is(url, CURLUPART_SCHEME, "http") &&
         !part_is(url, CURLUPART_SCHEME, "https")) {
@@ -212,7 +212,7 @@ static nsp_status resolve_url(nsp__http_endpoint *out, CURLU *url, const char *e
     if (code == CURLUE_OK && !is_set(config->protocol) && part_is(url, CURLUPART_PORT, grpc_port) &&
         !has_path(url)) {
         grpc = true;
-        out->protocol = NSP__OTLP_GRPC;
+        out->protocol = NSP_OTLP_GRPC;
     }
     if (code == CURLUE_OK && grpc)
         code = set_grpc_path(out, url);
@@ -233,11 +233,11 @@ static nsp_status resolve(nsp__http_endpoint *out, const nsp_config *config, cha
     }
     const char *endpoint = config->endpoint;
     if (!is_set(endpoint))
-        endpoint = out->protocol == NSP__OTLP_GRPC ? "http://localhost:4317" : "http://localhost:4318";
+        endpoint = out->protocol == NSP_OTLP_GRPC ? "http://localhost:4317" : "http://localhost:4318";
     const char *name = socket_name(endpoint, &out->abstract);
     if (name) {
         if (!is_set(config->protocol))
-            out->protocol = NSP__OTLP_GRPC;
+            out->protocol = NSP_OTLP_GRPC;
         return resolve_socket(out, endpoint, name, detail, size);
     }
     CURLU *url = curl_url();

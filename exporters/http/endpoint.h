@@ -12,16 +12,10 @@
 #ifndef NSP_HTTP_ENDPOINT_H
 #define NSP_HTTP_ENDPOINT_H
 
-#include <nanospan/config.h>
-
-typedef enum nsp__otlp_protocol {
-    NSP__OTLP_HTTP_PROTOBUF,
-    NSP__OTLP_HTTP_JSON,
-    NSP__OTLP_GRPC
-} nsp__otlp_protocol;
+#include <nanospan/exporters.h>
 
 typedef struct nsp__http_endpoint {
-    nsp__otlp_protocol protocol;
+    nsp_otlp_protocol protocol;
     char *url;         // for the connection; may hold a user name and password
     char *shown;       // for log lines: without those and without a query; of a Unix socket the socket
     char *unix_socket; // NULL: none; else its path, or its abstract name

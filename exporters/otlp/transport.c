@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "grpc/grpc.h"
+#include "http/curl_version.h"
 
 // Of a request before compression, by the protocol.
 static const size_t max_request_bytes = 64u << 20;
@@ -21,9 +22,16 @@ static nsp_status read_compression(const char *compression, bool *gzip, char *de
 }
 
 // What works, but perhaps not as it was meant.
-static void warn_of_leftovers(const nsp__otlp_transport *transport, const nsp__tls_files *files)
+static void warn_of_doubts(const nsp__otlp_transport *transport, const nsp__tls_files *files)
 {
     const nsp__http_endpoint *endpoint = &transport->endpoint;
+    const curl_version_info_data *curl = curl_version_info(CURLVERSION_NOW);
+    if (endpoint->protocol == NSP_OTLP_GRPC && nsp__curl_strips_te(curl->version_num))
+        transport->log(
+            NSP_LOG_WARN, "",
+            "libcurl %s leaves out a header (te: trailers) that some gRPC servers insist on; another "
+            "version, or OTLP over HTTP, helps if the server refuses requests",
+            curl->version);
     if (endpoint->path_ignored)
         transport->log(NSP_LOG_WARN, "",
                        "endpoint %.100s: gRPC has a path of its own, the endpoint's is not used",
@@ -35,17 +43,16 @@ static void warn_of_leftovers(const nsp__otlp_transport *transport, const nsp__t
             endpoint->shown);
 }
 
-nsp_status nsp__otlp_transport_create(nsp__otlp_transport *transport, const nsp_exporter_context *context,
-                                      char *detail, size_t size)
+nsp_status nsp__otlp_transport_describe(nsp__otlp_transport *transport, const nsp_config *config,
+                                        char *detail, size_t size)
 {
-    const nsp_config *config = context->config;
-    *transport = (nsp__otlp_transport){.timeout_ns = config->export_timeout_ns, .log = context->log};
+    *transport = (nsp__otlp_transport){.timeout_ns = config->export_timeout_ns};
     bool gzip;
     nsp_status status = read_compression(config->compression, &gzip, detail, size);
     if (status == NSP_OK)
         status = nsp__http_endpoint_resolve(&transport->endpoint, config, detail, size);
     transport->encoding =
-        transport->endpoint.protocol == NSP__OTLP_HTTP_JSON ? &nsp__otlp_json : &nsp__otlp_protobuf;
+        transport->endpoint.protocol == NSP_OTLP_HTTP_JSON ? &nsp__otlp_json : &nsp__otlp_protobuf;
     if (status == NSP_OK && gzip) {
         transport->gzip = nsp__gzip_create(config->batch_bytes);
         if (!transport->gzip) {
@@ -54,9 +61,18 @@ nsp_status nsp__otlp_transport_create(nsp__otlp_transport *transport, const nsp_
         }
     }
     if (status == NSP_OK)
-        status = transport->endpoint.protocol == NSP__OTLP_GRPC
+        status = transport->endpoint.protocol == NSP_OTLP_GRPC
                      ? nsp__grpc_headers(transport, config, detail, size)
                      : nsp__otlp_http_headers(transport, config, detail, size);
+    return status;
+}
+
+nsp_status nsp__otlp_transport_create(nsp__otlp_transport *transport, const nsp_exporter_context *context,
+                                      char *detail, size_t size)
+{
+    const nsp_config *config = context->config;
+    nsp_status status = nsp__otlp_transport_describe(transport, config, detail, size);
+    transport->log = context->log;
     if (status != NSP_OK)
         return status;
     nsp__http_options options = {
@@ -69,7 +85,7 @@ nsp_status nsp__otlp_transport_create(nsp__otlp_transport *transport, const nsp_
     };
     status = nsp__http_client_create(&transport->client, &options, detail, size);
     if (status == NSP_OK)
-        warn_of_leftovers(transport, &options.tls);
+        warn_of_doubts(transport, &options.tls);
     return status;
 }
 
@@ -87,7 +103,7 @@ nsp_send_result nsp__otlp_transport_send(nsp__otlp_transport *transport, const u
 {
     uint64_t own_deadline = nsp__http_now() + transport->timeout_ns;
     uint64_t deadline = own_deadline < deadline_ns ? own_deadline : deadline_ns;
-    return transport->endpoint.protocol == NSP__OTLP_GRPC
+    return transport->endpoint.protocol == NSP_OTLP_GRPC
                ? nsp__grpc_send(transport, body, length, deadline, report)
                : nsp__otlp_http_send(transport, body, length, deadline, report);
 }
@@ -103,7 +119,7 @@ void nsp__otlp_explain(nsp_send_report *report, const char *format, ...)
 // What the user can do about it; the sender's own line says the rest.
 static const char *advice(const nsp__otlp_transport *transport, nsp__http_trouble trouble)
 {
-    bool grpc = transport->endpoint.protocol == NSP__OTLP_GRPC;
+    bool grpc = transport->endpoint.protocol == NSP_OTLP_GRPC;
     switch (trouble) {
     case NSP__HTTP_NOT_TRUSTED:
         return "TLS: the server's certificate is not trusted, not valid now, or for another host; "

@@ -29,7 +29,12 @@ typedef struct nsp__otlp_transport {
 // Bodies from this size on are compressed.
 enum { NSP__OTLP_GZIP_MIN_BYTES = 1024 };
 
-// Connects nothing yet. Errors with one line in detail; destroy the transport then as well. Texts of the configuration
+// Protocol, endpoint, encoding, headers and compression, as configured; nothing to send with. Errors with one line in
+// detail; destroy the transport then as well.
+nsp_status nsp__otlp_transport_describe(nsp__otlp_transport *transport, const nsp_config *config,
+                                        char *detail, size_t size);
+
+// The same, and what sends. Connects nothing yet. Errors with one line in detail; destroy the transport then as well. Texts of the configuration
 // are copied.
 nsp_status nsp__otlp_transport_create(nsp__otlp_transport *transport, const nsp_exporter_context *context,
                                       char *detail, size_t size);

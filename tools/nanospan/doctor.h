@@ -6,6 +6,7 @@
 #define NANOSPAN_DOCTOR_H
 
 #include "text.h"
+#include <nanospan/exporters.h>
 #include <nanospan/nanospan.h>
 #include <stdio.h>
 
@@ -27,15 +28,12 @@ typedef struct doctor_finding {
 // Where spans go, as the exporter understands the configuration.
 typedef struct doctor_target {
     bool otlp; // the exporter is otlp; else nothing below counts
-    bool grpc, tls, loopback;
-    bool protocol_given; // by a variable, not by the port
+    nsp_otlp_target way;
+    bool grpc;
+    bool protocol_given; // by a variable, not by the endpoint
     char host[256];
-    char port[8];
-    char path[512];        // of HTTP requests
-    char socket[108];      // of a Unix socket; "": none;
-    bool abstract;         // its name is not one of the file system
-    char url[1024];        // for requests; may hold a password
-    char shown[1024];      // for people
+    char port[8]; // "" of a Unix socket
+    char path[512];
     bool connected;        // something took a connection at
     char address[64];      // this address
     bool spoken;           // the right protocol answered

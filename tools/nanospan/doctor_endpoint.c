@@ -16,19 +16,18 @@ static const char *protocol_name(const doctor *d)
 {
     if (d->target.grpc)
         return "gRPC";
-    return d->config.protocol && strcmp(d->config.protocol, "http/json") == 0 ? "HTTP with JSON"
-                                                                              : "HTTP with protobuf";
+    return d->target.way.protocol == NSP_OTLP_HTTP_JSON ? "HTTP with JSON" : "HTTP with protobuf";
 }
 
 static void tell_target(doctor *d)
 {
     const doctor_target *t = &d->target;
     doctor_say(d, DOCTOR_OK, "endpoint.url", "OTLP over %s, %s, to %s; %s", protocol_name(d),
-               t->tls ? "with TLS" : "in clear", t->shown,
-               t->protocol_given ? "the protocol is what a PROTOCOL variable says"
-               : *t->socket      ? "gRPC because no PROTOCOL variable says otherwise"
-               : t->grpc         ? "gRPC because the port is 4317"
-                                 : "HTTP because it is not port 4317 without a path");
+               t->way.tls ? "with TLS" : "in clear", t->way.shown,
+               t->protocol_given    ? "the protocol is what a PROTOCOL variable says"
+               : t->way.unix_socket ? "gRPC because no PROTOCOL variable says otherwise"
+               : t->grpc            ? "gRPC because the port is 4317"
+                                    : "HTTP because it is not port 4317 without a path");
     if (!t->grpc && strcmp(t->port, "4317") == 0)
         doctor_say(d, DOCTOR_NOTE, "endpoint.port", "4317 is the usual port of gRPC, and this is HTTP");
     if (t->grpc && strcmp(t->port, "4318") == 0)
@@ -62,16 +61,16 @@ static void check_proxy(doctor *d)
     const doctor_target *t = &d->target;
     static const char *const CLEAR[] = {"http_proxy", "all_proxy", "ALL_PROXY", NULL};
     static const char *const TLS[] = {"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", NULL};
-    if (t->loopback || proxy_excepted(t->host))
+    if (t->way.loopback || proxy_excepted(t->host))
         return;
-    for (const char *const *name = t->tls ? TLS : CLEAR; *name; name++) {
+    for (const char *const *name = t->way.tls ? TLS : CLEAR; *name; name++) {
         const char *proxy = getenv(*name);
         if (!proxy || !*proxy)
             continue;
         doctor_say(d, DOCTOR_WARN, "endpoint.proxy",
                    "%s is set: spans go through that proxy, not straight to %s", *name, t->host);
         doctor_advise(d, "if that is not wanted, add %s to no_proxy%s", t->host,
-                      t->grpc && !t->tls ? "; gRPC in clear does not pass through HTTP proxies" : "");
+                      t->grpc && !t->way.tls ? "; gRPC in clear does not pass through HTTP proxies" : "");
         return;
     }
 }
@@ -183,12 +182,13 @@ static bool connect_any(doctor *d, connect_address *addresses, size_t count)
 static bool connect_socket(doctor *d, connect_address *addresses, size_t *count)
 {
     doctor_target *t = &d->target;
-    *count = connect_unix_address(addresses, t->socket, t->abstract);
+    *count = connect_unix_address(addresses, t->way.unix_socket, t->way.abstract_socket);
     connect_try(addresses, *count, doctor_time(d, 2 * DOCTOR_SECOND));
     int error = *count ? addresses[0].error : ENAMETOOLONG;
     t->connected = error == 0;
-    doctor_say(d, error ? DOCTOR_FAIL : DOCTOR_OK, "endpoint.connect", "the socket %s %s%s", t->socket,
-               error ? "takes no connection: " : "takes connections", error ? strerror(error) : "");
+    doctor_say(d, error ? DOCTOR_FAIL : DOCTOR_OK, "endpoint.connect", "the socket %s %s%s",
+               t->way.unix_socket, error ? "takes no connection: " : "takes connections",
+               error ? strerror(error) : "");
     if (error == ENOENT)
         doctor_advise(
             d, "start the receiver, or correct the path; in a container the socket's folder must be mounted");
@@ -211,8 +211,8 @@ void doctor_endpoint(doctor *d)
         return;
     tell_target(d);
     check_proxy(d);
-    bool connected = *t->socket ? connect_socket(d, addresses, &count)
-                                : resolve(d, addresses, &count) && connect_any(d, addresses, count);
+    bool connected = t->way.unix_socket ? connect_socket(d, addresses, &count)
+                                        : resolve(d, addresses, &count) && connect_any(d, addresses, count);
     if (connected)
         doctor_speak(d, addresses, count);
 }

@@ -89,6 +89,7 @@ void doctor_free(doctor *d)
         text_free(&d->secrets[i]);
     free(d->findings);
     free(d->secrets);
+    nsp_otlp_target_free(&d->target.way);
 }
 
 // Wherever a secret stands in what others said (a server that repeats our headers), it goes.

@@ -9,7 +9,7 @@
 #include <strings.h>
 #include <sys/socket.h>
 
-enum { BODY_MAX = 64 * 1024 };
+enum { BODY_MAX = 1 << 20 }; // a trace store may know many services
 
 static size_t keep_body(char *bytes, size_t one, size_t length, void *context)
 {
@@ -53,46 +53,6 @@ static size_t keep_header(char *line, size_t one, size_t length, void *context)
     if (header_is(line, length, "grpc-status", status, sizeof status))
         answer->grpc_status = atoi(status);
     return length;
-}
-
-static struct curl_slist *add_line(struct curl_slist *list, const char *line)
-{
-    struct curl_slist *longer = curl_slist_append(list, line);
-    return longer ? longer : list;
-}
-
-// k=v,k=v becomes lines; what would make two lines of one is left out.
-static struct curl_slist *add_pairs(struct curl_slist *list, const char *pairs)
-{
-    while (pairs && *pairs) {
-        size_t length = strcspn(pairs, ",");
-        char pair[4096];
-        snprintf(pair, sizeof pair, "%.*s", (int)length, pairs);
-        char *key = curl_easy_unescape(NULL, pair, 0, NULL), *equals = key ? strchr(key, '=') : NULL;
-        if (equals && !strpbrk(key, "\r\n")) {
-            char line[4200];
-            *equals = '\0';
-            const char *name = key + strspn(key, " \t"), *value = equals + 1 + strspn(equals + 1, " \t");
-            snprintf(line, sizeof line, "%s: %s", name, value);
-            list = add_line(list, line);
-        }
-        curl_free(key);
-        pairs += length + (pairs[length] == ',');
-    }
-    return list;
-}
-
-static struct curl_slist *headers_of(const request *r)
-{
-    struct curl_slist *list = add_line(NULL, "Expect:");
-    char line[128];
-    if (r->content_type) {
-        snprintf(line, sizeof line, "Content-Type: %s", r->content_type);
-        list = add_line(list, line);
-    }
-    if (r->grpc)
-        list = add_line(list, "te: trailers");
-    return add_pairs(list, r->pairs);
 }
 
 static long version_of(const request *r)
@@ -141,14 +101,13 @@ static void keep_certificate(CURL *easy, request_answer *answer)
 
 static void exchange(CURL *easy, const request *r, request_answer *answer)
 {
-    struct curl_slist *headers = headers_of(r);
     curl_easy_setopt(easy, CURLOPT_URL, r->url);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, version_of(r));
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "nanospan/" NSP_VERSION);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
-    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
+    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, r->headers);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(r->timeout_ns / 1000000));
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, answer->error);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, keep_body);
@@ -171,7 +130,6 @@ static void exchange(CURL *easy, const request *r, request_answer *answer)
     curl_easy_getinfo(easy, CURLINFO_HTTP_VERSION, &answer->version);
     curl_easy_getinfo(easy, CURLINFO_SSL_VERIFYRESULT, &answer->verify);
     keep_certificate(easy, answer);
-    curl_slist_free_all(headers);
 }
 
 void request_send(const request *r, request_answer *answer)
@@ -245,7 +203,7 @@ bool request_refused_late(const request *r, char *why, size_t size)
         return false;
     request quiet = *r;
     quiet.body = NULL;
-    quiet.pairs = NULL;
+    quiet.headers = NULL;
     why[0] = '\0';
     // Up to the end of the handshake, and then not a word: what is said too early has the alert thrown away.
     curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);

@@ -21,9 +21,7 @@ typedef struct request {
     request_version version;
     const void *body; // NULL: a GET
     size_t body_length;
-    const char *content_type; // NULL: none
-    const char *pairs;        // further headers, k=v,k=v with percent escapes; NULL: none
-    bool grpc;                // with te: trailers
+    struct curl_slist *headers; // NULL: what libcurl sends by itself
     bool no_proxy;
     bool trust_anybody; // certificates are not checked
     const char *certificate, *client_certificate, *client_key;

@@ -147,8 +147,19 @@ static void query(doctor *d, const char *path, request_answer *out)
     while (length && d->query[length - 1] == '/')
         length--;
     snprintf(url, sizeof url, "%.*s%s", (int)length, d->query, path);
-    const request r = {.url = url, .version = REQUEST_HTTP1, .timeout_ns = doctor_time(d, 3 * DOCTOR_SECOND)};
+    // Is the store on this machine? A proxy of the environment is not asked then, as for the endpoint.
+    nsp_config of_store = d->config;
+    of_store.endpoint = d->query;
+    nsp_otlp_target store;
+    char detail[160];
+    nsp_otlp_target_resolve(&store, &of_store, detail, sizeof detail);
+    const request r = {.url = url,
+                       .version = REQUEST_HTTP1,
+                       .no_proxy = store.loopback,
+                       .certificate = d->config.certificate,
+                       .timeout_ns = doctor_time(d, 3 * DOCTOR_SECOND)};
     request_send(&r, out);
+    nsp_otlp_target_free(&store);
 }
 
 // Is the store there, and does it know the service? GET /api/v3/services gives {"services": [names]}.

@@ -13,7 +13,7 @@ static const uint8_t GRPC_EMPTY[5];
 
 static bool is_json(const doctor *d)
 {
-    return !d->target.grpc && d->config.protocol && strcmp(d->config.protocol, "http/json") == 0;
+    return d->target.way.protocol == NSP_OTLP_HTTP_JSON;
 }
 
 static request empty_export(doctor *d)
@@ -22,9 +22,9 @@ static request empty_export(doctor *d)
     const nsp_config *config = &d->config;
     bool json = is_json(d);
     return (request){
-        .url = t->url,
-        .socket = t->socket,
-        .abstract = t->abstract,
+        .url = t->way.url,
+        .socket = t->way.unix_socket,
+        .abstract = t->way.abstract_socket,
         .version = t->grpc ? REQUEST_HTTP2 : REQUEST_HTTP1,
         .body = t->grpc ? (const void *)GRPC_EMPTY
                 : json  ? "{}"
@@ -32,12 +32,8 @@ static request empty_export(doctor *d)
         .body_length = t->grpc ? sizeof GRPC_EMPTY
                        : json  ? 2
                                : 0,
-        .content_type = t->grpc ? "application/grpc"
-                        : json  ? "application/json"
-                                : "application/x-protobuf",
-        .pairs = config->headers,
-        .grpc = t->grpc,
-        .no_proxy = t->loopback,
+        .headers = t->way.headers,
+        .no_proxy = t->way.loopback,
         .certificate = config->certificate,
         .client_certificate = config->client_certificate,
         .client_key = config->client_key,
@@ -143,7 +139,7 @@ static void tell_http(doctor *d, const request_answer *a)
         doctor_advise(d, "look at the receiver's log");
     } else if (strncmp(a->type, "text/html", 9) == 0) {
         doctor_say(d, DOCTOR_FAIL, "endpoint.protocol", "a web page answers at %s, not a receiver of spans",
-                   t->shown);
+                   t->way.shown);
         doctor_advise(d, "spans go to port 4317 (gRPC) or 4318 (HTTP); 16686 is Jaeger's web page");
     } else {
         t->spoken = true;
@@ -217,11 +213,9 @@ static void fetch_certificate(doctor *d, request_answer *out)
     r.trust_anybody = true;
     r.body = NULL;
     // Nothing secret to somebody who is not trusted: no header, no password or query of the URL, no certificate of ours.
-    r.pairs = NULL;
-    r.url = d->target.shown;
+    r.headers = NULL;
+    r.url = d->target.way.shown;
     r.client_certificate = r.client_key = NULL;
-    r.content_type = NULL;
-    r.grpc = false;
     r.version = REQUEST_HTTP2_OR_1;
     r.timeout_ns = doctor_time(d, 2 * DOCTOR_SECOND);
     request_send(&r, out);
@@ -272,7 +266,7 @@ static bool alerts_of_certificate(const char *error)
 // Is a certificate of ours demanded? Either the handshake says so, or, with TLS 1.3, what comes after it.
 static bool demands_certificate(doctor *d, const request_answer *a, char *why, size_t size)
 {
-    if (!d->target.tls || a->code == CURLE_OK)
+    if (!d->target.way.tls || a->code == CURLE_OK)
         return false;
     snprintf(why, size, "%s", a->error);
     if (alerts_of_certificate(a->error))
@@ -355,7 +349,7 @@ void doctor_speak(doctor *d, const connect_address *addresses, size_t count)
     // A gRPC server answers with a status, even in refusal; a proxy in front of it with HTTP's alone.
     bool answered =
         a.code == CURLE_OK && (!d->target.grpc || a.grpc_status >= 0 || a.status == 401 || a.status == 403);
-    if (answered && *a.expires && d->target.tls)
+    if (answered && *a.expires && d->target.way.tls)
         check_expiry(d, &a);
     if (answered && a.grpc_status >= 0 && d->target.grpc)
         tell_grpc(d, &a);

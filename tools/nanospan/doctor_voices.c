@@ -16,12 +16,12 @@ typedef struct voices {
 
 static bool over_tls(doctor *d, long *version)
 {
-    char url[sizeof d->target.url];
+    char url[sizeof d->target.host + sizeof d->target.port + 16];
     snprintf(url, sizeof url, "https://%s:%s/", d->target.host, *d->target.port ? d->target.port : "443");
     request_answer answer;
     request r = {.url = url,
-                 .socket = d->target.socket,
-                 .abstract = d->target.abstract,
+                 .socket = d->target.way.unix_socket,
+                 .abstract = d->target.way.abstract_socket,
                  .version = REQUEST_HTTP2_OR_1,
                  .trust_anybody = true,
                  .no_proxy = true,
@@ -101,15 +101,15 @@ void doctor_listen_around(doctor *d, const connect_address *address, const reque
     const doctor_target *t = &d->target;
     voices v = listen_around(d, address);
     bool http2 = v.http2 == VOICE_HTTP2, http1 = v.http1 == VOICE_HTTP1 && !http2;
-    if (t->tls && !v.tls && (http1 || http2))
+    if (t->way.tls && !v.tls && (http1 || http2))
         tell_clear_instead(d, http2 ? "HTTP/2 (gRPC)" : "HTTP/1.1");
-    else if (!t->tls && (v.tls || v.http1 == VOICE_HTTP1_WANTS_TLS || v.http1 == VOICE_TLS))
+    else if (!t->way.tls && (v.tls || v.http1 == VOICE_HTTP1_WANTS_TLS || v.http1 == VOICE_TLS))
         tell_tls_instead(d, &v);
-    else if (t->tls && v.tls && t->grpc && v.tls_version && v.tls_version < CURL_HTTP_VERSION_2_0)
+    else if (t->way.tls && v.tls && t->grpc && v.tls_version && v.tls_version < CURL_HTTP_VERSION_2_0)
         tell_other_protocol(d, false);
-    else if (t->tls && v.tls && !t->grpc && v.tls_version >= CURL_HTTP_VERSION_2_0)
+    else if (t->way.tls && v.tls && !t->grpc && v.tls_version >= CURL_HTTP_VERSION_2_0)
         tell_other_protocol(d, true);
-    else if (!t->tls && (t->grpc ? http1 : http2))
+    else if (!t->way.tls && (t->grpc ? http1 : http2))
         tell_other_protocol(d, http2);
     else
         tell_strange(d, &v, a);

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <nanospan/exporters.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "otlp/transport.h"
+
+nsp_status nsp_otlp_target_resolve(nsp_otlp_target *out, const nsp_config *config, char *detail, size_t size)
+{
+    *out = (nsp_otlp_target){0};
+    nsp__otlp_transport *transport = calloc(1, sizeof *transport);
+    if (!transport) {
+        snprintf(detail, size, "endpoint: out of memory");
+        return NSP_ERR_NO_MEMORY;
+    }
+    nsp_status status = nsp__otlp_transport_describe(transport, config, detail, size);
+    out->owner = transport;
+    if (status != NSP_OK) {
+        nsp_otlp_target_free(out);
+        return status;
+    }
+    const nsp__http_endpoint *endpoint = &transport->endpoint;
+    out->protocol = endpoint->protocol;
+    out->tls = endpoint->tls;
+    out->loopback = endpoint->loopback;
+    out->abstract_socket = endpoint->abstract;
+    out->unix_socket = endpoint->unix_socket;
+    out->url = endpoint->url;
+    out->shown = endpoint->shown;
+    out->headers = transport->plain_headers;
+    return NSP_OK;
+}
+
+void nsp_otlp_target_free(nsp_otlp_target *target)
+{
+    if (target->owner)
+        nsp__otlp_transport_destroy(target->owner);
+    free(target->owner);
+    *target = (nsp_otlp_target){0};
+}
