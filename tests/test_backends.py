@@ -19,6 +19,7 @@ import backends
 import expected
 from backends import wait_until
 from certificates import Certificates
+from peers import needs
 from receivers import Emitted
 
 PROTOCOLS = ("grpc", "http/protobuf", "http/json")
@@ -201,7 +202,7 @@ class Interruptions(BackendTest):
 BUILD = Path(os.environ.get("NSP_BUILD_DIR", backends.SOURCES / "build"))
 
 
-@unittest.skipUnless((BUILD / "bin/platform-backend").exists(), "the example platform was not built")
+@needs((BUILD / "bin/platform-backend").exists(), "the example platform was not built")
 class Platform(BackendTest):
     """The trading platform's traces: `./run platform` sends them, and its own proof is held against what the backend shows."""
 

@@ -6,10 +6,11 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 import unittest
 from pathlib import Path
+
+from peers import missing, need
 
 SOURCE = Path(os.environ.get("NSP_SOURCE_DIR", Path(__file__).parent.parent))
 BUILD = Path(os.environ.get("NSP_BUILD_DIR", SOURCE / "build"))
@@ -18,13 +19,6 @@ SEVEN = {"SERVICE_NAME", "SERVICE_VERSION", "ENVIRONMENT", "ENABLE_TRACING", "OT
          "TRACE_SAMPLE_RATE"}
 SERVICES = {"backend": ("quantum_backend", "quantum-backend"), "ai-engine": ("quantum_ai_engine", "ai-engine"),
             "execution": ("quantum_execution", "execution")}
-
-
-def missing(what):
-    """Ends the test as skipped, or in CI as failed."""
-    print(f"{'failed' if os.environ.get('CI') == 'true' else 'skipped'}: {what}")
-    sys.exit(1 if os.environ.get("CI") == "true" else 77)
-
 
 try:
     import yaml
@@ -118,8 +112,8 @@ for profiles, names in json.load(sys.stdin):
     print(json.dumps(sorted(service.name for service in project.get_services(names, include_deps=True))))
 """
         python = "/usr/bin/python3"
-        if subprocess.run([python, "-c", "import compose.project"], capture_output=True).returncode != 0:
-            self.skipTest("docker-compose is not Debian's")
+        need(subprocess.run([python, "-c", "import compose.project"], capture_output=True).returncode == 0,
+             "docker-compose is not Debian's")
         everything = sorted(["jaeger", *SERVICES])
         cases = [((["observability", "dev"], []), everything), (([], ["backend", "jaeger"]), everything), (([], ["jaeger"]), ["jaeger"]),
                  (([], ["backend"]), everything), (([], ["execution"]), ["execution"]), ((["prod"], []), everything),
@@ -273,8 +267,7 @@ class Image(unittest.TestCase):
     def test_runtime_packages(self):
         programs = [BUILD / "bin" / name for name in ("platform-backend", "platform-ai-engine", "platform-execution", "nanospan")]
         programs = [program for program in programs if program.exists()]
-        if not programs or not shutil.which("dpkg-query"):
-            self.skipTest("no programs here, or not a Debian")
+        need(programs and shutil.which("dpkg-query"), "no programs here, or not a Debian")
         needed = set()
         for program in programs:
             libraries = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout

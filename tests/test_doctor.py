@@ -19,6 +19,7 @@ from pathlib import Path
 
 import backends
 from certificates import Certificates
+from peers import needs
 from receivers import Receiver, grpc_is_there
 from sink_process import Sink, command
 
@@ -377,7 +378,7 @@ class Endpoint(unittest.TestCase):
                 self.assertNotIn("hush", result.stdout + result.stderr)
 
 
-@unittest.skipUnless(shutil.which("openssl"), "there is no openssl")
+@needs(shutil.which("openssl"), "there is no openssl")
 class Tls(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -496,7 +497,7 @@ class Tls(unittest.TestCase):
             self.assertEqual((report.code, report.levels("endpoint.protocol")), (3, ["fail"]), report.text)
 
 
-@unittest.skipUnless(grpc_is_there(), "python3-grpcio is not installed")
+@needs(grpc_is_there(), "python3-grpcio is not installed")
 class Grpc(unittest.TestCase):
     """A real gRPC server."""
 

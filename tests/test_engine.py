@@ -15,6 +15,8 @@ import time
 import unittest
 from pathlib import Path
 
+from peers import missing
+
 SOURCE = Path(os.environ.get("NSP_SOURCE_DIR", Path(__file__).parents[1]))
 BIN = Path(os.environ.get("NSP_BUILD_DIR", SOURCE / "build")) / "bin"
 EXAMPLES = SOURCE / "examples"
@@ -338,6 +340,5 @@ class Demo(unittest.TestCase):
 
 if __name__ == "__main__":
     if not (BIN / "engine").exists() or not (BIN / "feed").exists():
-        print("engine and feed are not built")
-        sys.exit(77)
+        missing("engine and feed are not built")
     unittest.main()

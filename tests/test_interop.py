@@ -25,6 +25,8 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent / "support"),
                 str(Path(__file__).parents[1] / "examples")]
+from peers import missing
+
 try:
     from opentelemetry import baggage, trace
     from opentelemetry.context import Context
@@ -35,8 +37,7 @@ try:
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
     from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased, TraceIdRatioBased
 except ImportError as problem:
-    print(f"skipped: Python's OpenTelemetry SDK is not here (tests/requirements.txt): {problem}")
-    sys.exit(1 if os.environ.get("CI") == "true" else 77)
+    missing(f"Python's OpenTelemetry SDK is not here (tests/requirements.txt): {problem}")
 from check_traces import read_spans
 from sink_process import Sink
 from test_platform import Service, clean_environment
@@ -301,6 +302,5 @@ class Interoperation(unittest.TestCase):
 
 if __name__ == "__main__":
     if not (Path(os.environ.get("NSP_BUILD_DIR", "build")) / "bin/platform-backend").exists():
-        print("skipped: the platform's services are not built")
-        sys.exit(77)
+        missing("the platform's services are not built")
     unittest.main()

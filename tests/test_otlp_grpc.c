@@ -28,85 +28,34 @@
 #include "rpc.pb-c.h"
 #include "support/h2_server.h"
 #include "support/http_server.h"
+#include "support/otlp_sender.h"
 
-#define MS 1000000ull
-
-// SLACK_MS: how late a loaded machine may be.
-enum { BODY = 200 * 1024, SLACK_MS = 1000 };
+enum { SLACK_MS = 1000 }; // how late a loaded machine may be
 
 typedef struct fixture {
     h2_server *server;
-    nsp_config config;
-    nsp_exporter_context context;
-    char endpoint[128];
-    void *exporter;
-    int cancel;
-    uint8_t body[BODY];
-    nsp_send_report report;
+    otlp_sender otlp;
 } fixture;
-
-static char last_line[512];
-static int lines;
-
-__attribute__((format(printf, 3, 4))) static void keep_line(nsp_log_level level, const char *subject,
-                                                            const char *format, ...)
-{
-    (void)level;
-    (void)subject;
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(last_line, sizeof last_line, format, arguments);
-    va_end(arguments);
-    ++lines;
-}
-
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 * MS + (uint64_t)now.tv_nsec;
-}
 
 static fixture *prepare(void)
 {
-    static const char *const keys[] = {"service.name"}, *const values[] = {"test"};
-    static const nsp_type types[] = {NSP_TYPE_STR};
     fixture *f = calloc(1, sizeof *f);
     f->server = h2_server_start(NULL);
     assert_non_null(f->server);
-    snprintf(f->endpoint, sizeof f->endpoint, "http://127.0.0.1:%u", h2_server_port(f->server));
-    f->config.endpoint = f->endpoint;
-    f->config.protocol = "grpc";
-    f->config.insecure = true;
-    f->config.export_timeout_ns = 10000 * MS;
-    f->config.batch_bytes = 1 << 20;
-    f->context = (nsp_exporter_context){.config = &f->config,
-                                        .resource_keys = keys,
-                                        .resource_values = values,
-                                        .resource_types = types,
-                                        .resource_count = 1,
-                                        .cancel = &f->cancel,
-                                        .log = keep_line};
-    uint64_t random = 1;
-    for (size_t i = 0; i < BODY; ++i) { // compressible, but not a run of one byte
-        random = random * 6364136223846793005ull + 1442695040888963407ull;
-        f->body[i] = (uint8_t)("abcdefgh"[random >> 61]);
-    }
-    lines = 0;
-    last_line[0] = 0;
+    otlp_sender_prepare(&f->otlp, h2_server_port(f->server));
+    f->otlp.config.protocol = "grpc";
     return f;
 }
 
 static void create(fixture *f)
 {
-    nsp_status status = nsp__exporter_otlp.create(&f->exporter, &f->context);
-    if (status != NSP_OK)
-        fail_msg("create: %s", last_line);
+    if (otlp_sender_create(&f->otlp) != NSP_OK)
+        fail_msg("create: %s", f->otlp.last_line);
 }
 
 static void finish(fixture *f)
 {
-    nsp__exporter_otlp.destroy(f->exporter);
+    otlp_sender_destroy(&f->otlp);
     h2_server_stop(f->server);
     free(f);
 }
@@ -118,15 +67,13 @@ static void plan(fixture *f, h2_reply reply)
 
 static nsp_send_result send_bytes(fixture *f, size_t length, unsigned timeout_ms)
 {
-    nsp_batch batch = {.data = f->body, .capacity = BODY, .head = 16, .length = 16 + length, .spans = 10};
-    memset(&f->report, 0, sizeof f->report);
-    return nsp__exporter_otlp.send(f->exporter, &batch, now_ns() + timeout_ms * MS, &f->report);
+    return otlp_sender_send(&f->otlp, length, timeout_ms);
 }
 
 static void expect_text(const fixture *f, const char *text)
 {
-    if (!strstr(f->report.detail, text))
-        fail_msg("\"%s\" does not say \"%s\"", f->report.detail, text);
+    if (!strstr(f->otlp.report.detail, text))
+        fail_msg("\"%s\" does not say \"%s\"", f->otlp.report.detail, text);
 }
 
 static void expect_header(const fixture *f, const char *line)
@@ -422,7 +369,7 @@ static void sends_what_the_protocol_asks_for(void **state)
 {
     (void)state;
     fixture *f = prepare();
-    f->config.headers = "X-Api-Key=a%20b%3D%2C%25,trace-bin=ab";
+    f->otlp.config.headers = "X-Api-Key=a%20b%3D%2C%25,trace-bin=ab";
     create(f);
     assert_int_equal(send_bytes(f, 5000, 5000), NSP_SEND_EXPORTED);
     expect_header(f, ":method: POST\n");
@@ -435,7 +382,7 @@ static void sends_what_the_protocol_asks_for(void **state)
     expect_header(f, "x-api-key: a b=,%\n");
     expect_header(f, "trace-bin: YWI\n");
     char authority[160];
-    snprintf(authority, sizeof authority, ":authority: %s\n", f->endpoint + strlen("http://"));
+    snprintf(authority, sizeof authority, ":authority: %s\n", f->otlp.endpoint + strlen("http://"));
     expect_header(f, authority);
     const h2_request *request = h2_server_last(f->server);
     assert_null(strstr(request->headers, "grpc-encoding"));
@@ -448,10 +395,10 @@ static void sends_what_the_protocol_asks_for(void **state)
     assert_in_range(timeout, 1000000, 5000000);
     assert_int_equal(request->length, 5005);
     assert_memory_equal(request->body, "\0\0\0\x13\x88", 5);
-    assert_memory_equal(request->body + 5, f->body + 16, 5000);
-    assert_true(f->report.answered);
-    assert_int_equal(f->report.bytes, 5005);
-    assert_string_equal(f->report.detail, "");
+    assert_memory_equal(request->body + 5, f->otlp.body + 16, 5000);
+    assert_true(f->otlp.report.answered);
+    assert_int_equal(f->otlp.report.bytes, 5005);
+    assert_string_equal(f->otlp.report.detail, "");
     finish(f);
 }
 
@@ -465,8 +412,8 @@ static void many_requests_of_all_sizes(void **state)
         assert_int_equal(send_bytes(f, sizes[i], 10000), NSP_SEND_EXPORTED);
         const h2_request *request = h2_server_last(f->server);
         assert_int_equal(request->length, sizes[i] + 5);
-        assert_memory_equal(request->body + 5, f->body + 16, sizes[i]);
-        assert_int_equal(f->report.bytes, sizes[i] + 5);
+        assert_memory_equal(request->body + 5, f->otlp.body + 16, sizes[i]);
+        assert_int_equal(f->otlp.report.bytes, sizes[i] + 5);
     }
     unsigned connections = h2_server_connections(f->server);
     bool reused = nsp__curl_reuses_clear_http2(curl_version_info(CURLVERSION_NOW)->version_num);
@@ -478,18 +425,18 @@ static void compresses_what_is_worth_it(void **state)
 {
     (void)state;
     fixture *f = prepare();
-    f->config.compression = "gzip";
+    f->otlp.config.compression = "gzip";
     create(f);
     assert_int_equal(send_bytes(f, BODY - 16, 10000), NSP_SEND_EXPORTED);
     expect_header(f, "grpc-encoding: gzip\n");
     const h2_request *request = h2_server_last(f->server);
     assert_int_equal(request->body[0], 1);
     assert_in_range(request->length, 100, BODY / 2);
-    assert_int_equal(f->report.bytes, request->length);
+    assert_int_equal(f->otlp.report.bytes, request->length);
     nsp__grpc_message message;
     assert_null(nsp__grpc_message_read(&message, request->body, request->length, "gzip", BODY));
     assert_int_equal(message.length, BODY - 16);
-    assert_memory_equal(message.bytes, f->body + 16, BODY - 16);
+    assert_memory_equal(message.bytes, f->otlp.body + 16, BODY - 16);
     free(message.unpacked);
     assert_int_equal(send_bytes(f, 1000, 5000), NSP_SEND_EXPORTED);
     request = h2_server_last(f->server);
@@ -510,8 +457,8 @@ static void over_a_unix_socket(void **state)
         h2_server_stop(f->server);
         f->server = h2_server_start(path);
         assert_non_null(f->server);
-        f->config.endpoint = endpoint;
-        f->config.protocol = NULL;
+        f->otlp.config.endpoint = endpoint;
+        f->otlp.config.protocol = NULL;
         create(f);
         for (int i = 0; i < 3; ++i)
             assert_int_equal(send_bytes(f, 5000, 5000), NSP_SEND_EXPORTED);
@@ -521,7 +468,7 @@ static void over_a_unix_socket(void **state)
     unlink(path + 1);
     fixture *f = prepare();
     snprintf(endpoint, sizeof endpoint, "unix:%s", path + 1);
-    f->config.endpoint = endpoint;
+    f->otlp.config.endpoint = endpoint;
     create(f);
     assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_RETRY); // nobody there
     expect_text(f, endpoint);
@@ -558,12 +505,12 @@ static void each_code_has_its_result(void **state)
     for (int code = 1; code <= 16; ++code)
         for (int form = 0; form < 3; ++form) {
             assert_int_equal(send_bytes(f, 100, 10000), results[code]);
-            assert_true(f->report.answered);
-            assert_int_equal(f->report.retry_after_ns, 0);
+            assert_true(f->otlp.report.answered);
+            assert_int_equal(f->otlp.report.retry_after_ns, 0);
             char expected[256];
-            snprintf(expected, sizeof expected, "%s answered %s: no, %d", f->endpoint,
+            snprintf(expected, sizeof expected, "%s answered %s: no, %d", f->otlp.endpoint,
                      nsp__grpc_code_name((nsp__grpc_code)code), code);
-            assert_string_equal(f->report.detail, expected);
+            assert_string_equal(f->otlp.report.detail, expected);
         }
     assert_int_equal(h2_server_requests(f->server), 16 * 3);
     finish(f);
@@ -584,10 +531,10 @@ static void retry_info_names_the_delay(void **state)
     create(f);
     for (int i = 0; i < 2; ++i) {
         assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_RETRY);
-        assert_int_equal(f->report.retry_after_ns, 7500 * MS);
+        assert_int_equal(f->otlp.report.retry_after_ns, 7500 * MS);
     }
     assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_RETRY);
-    assert_int_equal(f->report.retry_after_ns, 0);
+    assert_int_equal(f->otlp.report.retry_after_ns, 0);
     assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_REJECTED);
     finish(f);
     free(delay);
@@ -612,11 +559,11 @@ static void reads_partial_success(void **state)
     create(f);
     for (int i = 0; i < 4; ++i) {
         assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_EXPORTED);
-        assert_int_equal(f->report.rejected, 3);
-        assert_string_equal(f->report.detail, "no room");
+        assert_int_equal(f->otlp.report.rejected, 3);
+        assert_string_equal(f->otlp.report.detail, "no room");
     }
     assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_EXPORTED);
-    assert_int_equal(f->report.rejected, 0);
+    assert_int_equal(f->otlp.report.rejected, 0);
     expect_text(f, "not OTLP");
     finish(f);
     free(packed);
@@ -685,7 +632,7 @@ static void what_is_no_grpc(void **state)
     assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_REJECTED);
     expect_text(f, "answered 404 by HTTP, not gRPC");
     assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_RETRY);
-    assert_int_equal(f->report.retry_after_ns, 7000 * MS);
+    assert_int_equal(f->otlp.report.retry_after_ns, 7000 * MS);
     assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_RETRY);
     assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_RETRY);
     assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_REJECTED);
@@ -747,7 +694,7 @@ static void streams_that_are_reset(void **state)
     assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_REJECTED);
     expect_text(f, "RESOURCE_EXHAUSTED");
     nsp_send_result result = send_bytes(f, 100, 10000);
-    print_message("refused: %s\n", f->report.detail);
+    print_message("refused: %s\n", f->otlp.report.detail);
     assert_true(result == NSP_SEND_RETRY || result == NSP_SEND_UNKNOWN);
     finish(f);
 }
@@ -762,7 +709,7 @@ static void a_refused_stream_is_sent_again(void **state)
         plan(f, (h2_reply){.data = "\0\0\0\0\0", .length = 5, .trailers = "grpc-status: 0\n"});
         create(f);
         nsp_send_result result = send_bytes(f, 100, 10000);
-        print_message("%s\n", f->report.detail);
+        print_message("%s\n", f->otlp.report.detail);
         if (result != NSP_SEND_EXPORTED) { // by the sender, where not by curl
             assert_true(result == NSP_SEND_RETRY || result == NSP_SEND_UNKNOWN);
             assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_EXPORTED);
@@ -783,7 +730,7 @@ static void a_lost_answer_is_unknown(void **state)
     create(f);
     for (int i = 0; i < 2; ++i) {
         assert_int_equal(send_bytes(f, 50000, 5000), NSP_SEND_UNKNOWN);
-        assert_false(f->report.answered);
+        assert_false(f->otlp.report.answered);
         expect_text(f, "no answer from http://127.0.0.1:");
     }
     for (int i = 0; i < 2; ++i) {
@@ -803,7 +750,7 @@ static void a_request_that_is_not_read_is_surely_not_taken(void **state)
     plan(f, (h2_reply){.manner = H2_STALLED});
     create(f);
     assert_int_equal(send_bytes(f, BODY - 16, 500), NSP_SEND_RETRY);
-    assert_in_range(f->report.bytes, 0, BODY - 1);
+    assert_in_range(f->otlp.report.bytes, 0, BODY - 1);
     finish(f);
 }
 
@@ -811,7 +758,7 @@ static void the_configured_timeout_limits_one_request(void **state)
 {
     (void)state;
     fixture *f = prepare();
-    f->config.export_timeout_ns = 200 * MS;
+    f->otlp.config.export_timeout_ns = 200 * MS;
     plan(f, (h2_reply){.manner = H2_SILENT});
     create(f);
     uint64_t begin = now_ns();
@@ -828,7 +775,7 @@ static void *cancel_soon(void *argument)
 {
     fixture *f = argument;
     nanosleep(&(struct timespec){.tv_nsec = 150 * MS}, NULL);
-    __atomic_store_n(&f->cancel, 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&f->otlp.cancel, 1, __ATOMIC_RELEASE);
     return NULL;
 }
 
@@ -854,16 +801,16 @@ static void grpc_to_http1_names_the_confusion(void **state)
     (void)state;
     fixture *f = prepare();
     http_server *other = http_server_start(NULL);
-    snprintf(f->endpoint, sizeof f->endpoint, "http://127.0.0.1:%u", http_server_port(other));
+    snprintf(f->otlp.endpoint, sizeof f->otlp.endpoint, "http://127.0.0.1:%u", http_server_port(other));
     create(f);
     for (int i = 0; i < 3; ++i) {
         nsp_send_result result = send_bytes(f, 100, 5000);
-        print_message("%d: %s\n", result, f->report.detail);
+        print_message("%d: %s\n", result, f->otlp.report.detail);
         assert_int_equal(result, NSP_SEND_RETRY);
     }
-    assert_int_equal(lines, 1);
-    assert_non_null(strstr(last_line, "http/protobuf"));
-    assert_non_null(strstr(last_line, "4318"));
+    assert_int_equal(f->otlp.lines, 1);
+    assert_non_null(strstr(f->otlp.last_line, "http/protobuf"));
+    assert_non_null(strstr(f->otlp.last_line, "4318"));
     http_server_stop(other);
     finish(f);
 }
@@ -872,16 +819,16 @@ static void http1_to_grpc_names_the_confusion(void **state)
 {
     (void)state;
     fixture *f = prepare();
-    f->config.protocol = "http/protobuf";
+    f->otlp.config.protocol = "http/protobuf";
     create(f);
     for (int i = 0; i < 3; ++i) {
         nsp_send_result result = send_bytes(f, 100, 5000);
-        print_message("%d: %s\n", result, f->report.detail);
+        print_message("%d: %s\n", result, f->otlp.report.detail);
         assert_int_equal(result, NSP_SEND_RETRY);
     }
-    assert_int_equal(lines, 1);
-    assert_non_null(strstr(last_line, "PROTOCOL=grpc"));
-    assert_non_null(strstr(last_line, "4317"));
+    assert_int_equal(f->otlp.lines, 1);
+    assert_non_null(strstr(f->otlp.last_line, "PROTOCOL=grpc"));
+    assert_non_null(strstr(f->otlp.last_line, "4317"));
     finish(f);
 }
 
@@ -891,17 +838,17 @@ static void leftovers_are_said(void **state)
 {
     (void)state;
     fixture *f = prepare();
-    f->config.endpoint = "http://127.0.0.1:1/v1/traces";
+    f->otlp.config.endpoint = "http://127.0.0.1:1/v1/traces";
     create(f);
-    assert_int_equal(lines, 1);
-    assert_non_null(strstr(last_line, "path"));
-    nsp__exporter_otlp.destroy(f->exporter);
-    f->config.endpoint = f->endpoint;
-    f->config.certificate = "/nonexistent";
-    lines = 0;
+    assert_int_equal(f->otlp.lines, 1);
+    assert_non_null(strstr(f->otlp.last_line, "path"));
+    nsp__exporter_otlp.destroy(f->otlp.exporter);
+    f->otlp.config.endpoint = f->otlp.endpoint;
+    f->otlp.config.certificate = "/nonexistent";
+    f->otlp.lines = 0;
     create(f);
-    assert_int_equal(lines, 1);
-    assert_non_null(strstr(last_line, "clear text"));
+    assert_int_equal(f->otlp.lines, 1);
+    assert_non_null(strstr(f->otlp.last_line, "clear text"));
     finish(f);
 }
 
@@ -909,11 +856,11 @@ static void reserved_metadata_is_refused(void **state)
 {
     (void)state;
     fixture *f = prepare();
-    f->config.headers = "grpc-timeout=1S";
-    assert_int_equal(nsp__exporter_otlp.create(&f->exporter, &f->context), NSP_ERR_CONFIG);
-    assert_null(f->exporter);
-    assert_int_equal(lines, 1);
-    assert_non_null(strstr(last_line, "grpc-timeout"));
+    f->otlp.config.headers = "grpc-timeout=1S";
+    assert_int_equal(nsp__exporter_otlp.create(&f->otlp.exporter, &f->otlp.context), NSP_ERR_CONFIG);
+    assert_null(f->otlp.exporter);
+    assert_int_equal(f->otlp.lines, 1);
+    assert_non_null(strstr(f->otlp.last_line, "grpc-timeout"));
     finish(f);
 }
 

@@ -23,44 +23,14 @@
 #include "builtin.h"
 #include "drain/sender.h"
 #include "support/http_server.h"
+#include "support/otlp_sender.h"
 
-#define MS 1000000ull
-
-// SLACK_MS: how late a loaded machine may be.
-enum { BODY = 200 * 1024, SLACK_MS = 400 };
+enum { SLACK_MS = 400 }; // how late a loaded machine may be
 
 typedef struct fixture {
     http_server *server;
-    nsp_config config;
-    nsp_exporter_context context;
-    char endpoint[128];
-    void *exporter;
-    int cancel;
-    uint8_t body[BODY];
-    nsp_send_report report;
+    otlp_sender otlp;
 } fixture;
-
-static char last_line[512];
-static int lines;
-
-__attribute__((format(printf, 3, 4))) static void keep_line(nsp_log_level level, const char *subject,
-                                                            const char *format, ...)
-{
-    (void)level;
-    (void)subject;
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(last_line, sizeof last_line, format, arguments);
-    va_end(arguments);
-    ++lines;
-}
-
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 * MS + (uint64_t)now.tv_nsec;
-}
 
 // A name server that does not answer: curl's look-ups come by here, since the program's own symbol comes first.
 static unsigned hanging_lookups;
@@ -79,40 +49,22 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
 
 static fixture *prepare(void)
 {
-    static const char *const keys[] = {"service.name"}, *const values[] = {"test"};
-    static const nsp_type types[] = {NSP_TYPE_STR};
     fixture *f = calloc(1, sizeof *f);
     f->server = http_server_start("X-Api-Key");
     assert_non_null(f->server);
-    snprintf(f->endpoint, sizeof f->endpoint, "http://127.0.0.1:%u", http_server_port(f->server));
-    f->config.endpoint = f->endpoint;
-    f->config.export_timeout_ns = 10000 * MS;
-    f->config.batch_bytes = 1 << 20;
-    f->context = (nsp_exporter_context){.config = &f->config,
-                                        .resource_keys = keys,
-                                        .resource_values = values,
-                                        .resource_types = types,
-                                        .resource_count = 1,
-                                        .cancel = &f->cancel,
-                                        .log = keep_line};
-    uint64_t random = 1;
-    for (size_t i = 0; i < BODY; ++i) { // compressible, but not a run of one byte
-        random = random * 6364136223846793005ull + 1442695040888963407ull;
-        f->body[i] = (uint8_t)("abcdefgh"[random >> 61]);
-    }
-    lines = 0;
-    last_line[0] = 0;
+    otlp_sender_prepare(&f->otlp, http_server_port(f->server));
     return f;
 }
 
 static void create(fixture *f)
 {
-    assert_int_equal(nsp__exporter_otlp.create(&f->exporter, &f->context), NSP_OK);
+    if (otlp_sender_create(&f->otlp) != NSP_OK)
+        fail_msg("create: %s", f->otlp.last_line);
 }
 
 static void finish(fixture *f)
 {
-    nsp__exporter_otlp.destroy(f->exporter);
+    otlp_sender_destroy(&f->otlp);
     http_server_stop(f->server);
     free(f);
 }
@@ -122,19 +74,16 @@ static void plan(fixture *f, http_reply reply)
     http_server_plan(f->server, &reply);
 }
 
-// The first 16 bytes of a batch are free room, as an encoder leaves it.
 static nsp_send_result send_bytes(fixture *f, size_t length, unsigned timeout_ms)
 {
-    nsp_batch batch = {.data = f->body, .capacity = BODY, .head = 16, .length = 16 + length, .spans = 10};
-    memset(&f->report, 0, sizeof f->report);
-    return nsp__exporter_otlp.send(f->exporter, &batch, now_ns() + timeout_ms * MS, &f->report);
+    return otlp_sender_send(&f->otlp, length, timeout_ms);
 }
 
 static void sends_what_the_protocol_asks_for(void **state)
 {
     (void)state;
     fixture *f = prepare();
-    f->config.headers = "x-api-key=a%20b%3D%2C%25";
+    f->otlp.config.headers = "x-api-key=a%20b%3D%2C%25";
     create(f);
     assert_int_equal(send_bytes(f, 5000, 5000), NSP_SEND_EXPORTED);
     const http_request *request = http_server_last(f->server);
@@ -145,11 +94,11 @@ static void sends_what_the_protocol_asks_for(void **state)
     assert_string_equal(request->user_agent, "nanospan/" NSP_VERSION);
     assert_string_equal(request->extra, "a b=,%");
     assert_int_equal(request->body_length, 5000);
-    assert_memory_equal(request->body, f->body + 16, 5000);
-    assert_true(f->report.answered);
-    assert_int_equal(f->report.bytes, 5000);
-    assert_int_equal(f->report.rejected, 0);
-    assert_string_equal(f->report.detail, "");
+    assert_memory_equal(request->body, f->otlp.body + 16, 5000);
+    assert_true(f->otlp.report.answered);
+    assert_int_equal(f->otlp.report.bytes, 5000);
+    assert_int_equal(f->otlp.report.rejected, 0);
+    assert_string_equal(f->otlp.report.detail, "");
     finish(f);
 }
 
@@ -172,15 +121,15 @@ static void compresses_what_is_worth_it(void **state)
 {
     (void)state;
     fixture *f = prepare();
-    f->config.compression = "gzip";
+    f->otlp.config.compression = "gzip";
     create(f);
     assert_int_equal(send_bytes(f, BODY - 16, 5000), NSP_SEND_EXPORTED);
     const http_request *request = http_server_last(f->server);
     assert_string_equal(request->content_encoding, "gzip");
     assert_in_range(request->length, 1, BODY / 2);
-    assert_int_equal(f->report.bytes, request->length);
+    assert_int_equal(f->otlp.report.bytes, request->length);
     assert_int_equal(request->body_length, BODY - 16);
-    assert_memory_equal(request->body, f->body + 16, BODY - 16);
+    assert_memory_equal(request->body, f->otlp.body + 16, BODY - 16);
     assert_int_equal(send_bytes(f, 1000, 5000), NSP_SEND_EXPORTED);
     request = http_server_last(f->server);
     assert_string_equal(request->content_encoding, "");
@@ -198,16 +147,16 @@ static void reads_partial_success(void **state)
     plan(f, (http_reply){.status = 202, .body = "<html>", .length = 6});
     create(f);
     assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_EXPORTED);
-    assert_int_equal(f->report.rejected, 3);
-    assert_string_equal(f->report.detail, "no room");
+    assert_int_equal(f->otlp.report.rejected, 3);
+    assert_string_equal(f->otlp.report.detail, "no room");
     assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_EXPORTED);
-    assert_int_equal(f->report.rejected, 0);
-    assert_string_equal(f->report.detail, "no room");
+    assert_int_equal(f->otlp.report.rejected, 0);
+    assert_string_equal(f->otlp.report.detail, "no room");
     assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_EXPORTED);
-    assert_int_equal(f->report.rejected, 0);
-    assert_non_null(strstr(f->report.detail, "not OTLP"));
+    assert_int_equal(f->otlp.report.rejected, 0);
+    assert_non_null(strstr(f->otlp.report.detail, "not OTLP"));
     assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_EXPORTED);
-    assert_string_equal(f->report.detail, "");
+    assert_string_equal(f->otlp.report.detail, "");
     finish(f);
 }
 
@@ -227,15 +176,15 @@ static void retries_what_the_specification_names(void **state)
     enum { CASES = sizeof cases / sizeof *cases };
     fixture *f = prepare();
     for (int i = 0; i < CASES; ++i)
-        plan(f, (http_reply){.status = cases[i].status, .header = "Location", .value = f->endpoint});
+        plan(f, (http_reply){.status = cases[i].status, .header = "Location", .value = f->otlp.endpoint});
     create(f);
     for (int i = 0; i < CASES; ++i) {
         assert_int_equal(send_bytes(f, 100, 5000), cases[i].result);
-        assert_true(f->report.answered);
-        assert_int_equal(f->report.retry_after_ns, 0);
+        assert_true(f->otlp.report.answered);
+        assert_int_equal(f->otlp.report.retry_after_ns, 0);
         char expected[192];
-        snprintf(expected, sizeof expected, "%s/v1/traces answered %u", f->endpoint, cases[i].status);
-        assert_string_equal(f->report.detail, expected);
+        snprintf(expected, sizeof expected, "%s/v1/traces answered %u", f->otlp.endpoint, cases[i].status);
+        assert_string_equal(f->otlp.report.detail, expected);
     }
     assert_int_equal(http_server_requests(f->server), CASES); // a redirect is not followed
     finish(f);
@@ -252,9 +201,9 @@ static void passes_on_what_the_receiver_says(void **state)
     plan(f, (http_reply){.status = 400, .length = 100000});
     create(f);
     assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_REJECTED);
-    assert_non_null(strstr(f->report.detail, "answered 400: bad span [0m id!"));
+    assert_non_null(strstr(f->otlp.report.detail, "answered 400: bad span [0m id!"));
     assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_REJECTED);
-    assert_in_range(strlen(f->report.detail), 100, 159);
+    assert_in_range(strlen(f->otlp.report.detail), 100, 159);
     finish(f);
 }
 
@@ -274,15 +223,15 @@ static void reads_retry_after_in_both_forms(void **state)
     plan(f, (http_reply){.status = 503, .header = "Retry-After", .value = "99999999999999999999"});
     create(f);
     assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_RETRY);
-    assert_int_equal(f->report.retry_after_ns, 7000 * MS);
+    assert_int_equal(f->otlp.report.retry_after_ns, 7000 * MS);
     assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_RETRY);
-    assert_in_range(f->report.retry_after_ns, 15000 * MS, 20000 * MS);
+    assert_in_range(f->otlp.report.retry_after_ns, 15000 * MS, 20000 * MS);
     for (int i = 0; i < 2; ++i) {
         assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_RETRY);
-        assert_int_equal(f->report.retry_after_ns, 0);
+        assert_int_equal(f->otlp.report.retry_after_ns, 0);
     }
     assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_RETRY);
-    assert_in_range(f->report.retry_after_ns, 0, 86400000 * MS);
+    assert_in_range(f->otlp.report.retry_after_ns, 0, 86400000 * MS);
     finish(f);
 }
 
@@ -296,14 +245,14 @@ static void a_lost_answer_is_unknown(void **state)
     plan(f, (http_reply){.status = 200, .manner = HTTP_STALL});
     create(f);
     assert_int_equal(send_bytes(f, 50000, 5000), NSP_SEND_UNKNOWN);
-    assert_false(f->report.answered);
-    assert_non_null(strstr(f->report.detail, "no answer from http://127.0.0.1:"));
+    assert_false(f->otlp.report.answered);
+    assert_non_null(strstr(f->otlp.report.detail, "no answer from http://127.0.0.1:"));
     assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_UNKNOWN);
     assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_REJECTED);
     uint64_t begin = now_ns();
     assert_int_equal(send_bytes(f, 100, 200), NSP_SEND_UNKNOWN);
     assert_in_range(now_ns() - begin, 200 * MS, (200 + SLACK_MS) * MS);
-    assert_non_null(strstr(f->report.detail, "timed out"));
+    assert_non_null(strstr(f->otlp.report.detail, "timed out"));
     finish(f);
 }
 
@@ -321,7 +270,7 @@ static void the_configured_timeout_limits_one_request(void **state)
 {
     (void)state;
     fixture *f = prepare();
-    f->config.export_timeout_ns = 150 * MS;
+    f->otlp.config.export_timeout_ns = 150 * MS;
     plan(f, (http_reply){.status = 200, .manner = HTTP_STALL});
     create(f);
     uint64_t begin = now_ns();
@@ -334,7 +283,7 @@ static void *cancel_soon(void *argument)
 {
     fixture *f = argument;
     nanosleep(&(struct timespec){.tv_nsec = 150 * MS}, NULL);
-    __atomic_store_n(&f->cancel, 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&f->otlp.cancel, 1, __ATOMIC_RELEASE);
     return NULL;
 }
 
@@ -364,11 +313,11 @@ static void cancel_does_not_wait_for_a_name_server(void **state)
 {
     (void)state;
     fixture *f = prepare();
-    f->config.endpoint = "http://hanging.invalid:4318";
+    f->otlp.config.endpoint = "http://hanging.invalid:4318";
     create(f);
     assert_int_equal(send_cancelled(f), NSP_SEND_RETRY);
     assert_int_equal(__atomic_load_n(&hanging_lookups, __ATOMIC_ACQUIRE), 1);
-    assert_int_equal(f->report.bytes, 0);
+    assert_int_equal(f->otlp.report.bytes, 0);
     uint64_t begin = now_ns();
     finish(f); // nor does destroying it
     assert_in_range(now_ns() - begin, 0, SLACK_MS * MS);
@@ -382,7 +331,7 @@ static void a_huge_answer_is_refused(void **state)
     plan(f, (http_reply){.status = 200, .length = (4 << 20) + 1});
     create(f);
     assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_REJECTED);
-    assert_non_null(strstr(f->report.detail, "longer than 4 MiB"));
+    assert_non_null(strstr(f->otlp.report.detail, "longer than 4 MiB"));
     finish(f);
 }
 
@@ -396,15 +345,15 @@ static void a_dead_port_is_retried(void **state)
     socklen_t length = sizeof address;
     assert_int_equal(bind(sock, (struct sockaddr *)&address, length), 0);
     assert_int_equal(getsockname(sock, (struct sockaddr *)&address, &length), 0);
-    snprintf(f->endpoint, sizeof f->endpoint, "http://user:secret@127.0.0.1:%u/x?key=secret",
+    snprintf(f->otlp.endpoint, sizeof f->otlp.endpoint, "http://user:secret@127.0.0.1:%u/x?key=secret",
              ntohs(address.sin_port));
     create(f);
     assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_RETRY);
-    assert_false(f->report.answered);
+    assert_false(f->otlp.report.answered);
     char expected[160];
     snprintf(expected, sizeof expected, "cannot reach http://127.0.0.1:%u/x/v1/traces: Connection refused",
              ntohs(address.sin_port));
-    assert_string_equal(f->report.detail, expected);
+    assert_string_equal(f->otlp.report.detail, expected);
     close(sock);
     finish(f);
 }
@@ -432,14 +381,14 @@ static void a_request_that_the_receiver_reads_no_further_is_surely_not_taken(voi
     assert_int_equal(bind(sock, (struct sockaddr *)&address, length), 0);
     assert_int_equal(listen(sock, 1), 0);
     assert_int_equal(getsockname(sock, (struct sockaddr *)&address, &length), 0);
-    snprintf(f->endpoint, sizeof f->endpoint, "127.0.0.1:%u", ntohs(address.sin_port));
-    f->config.insecure = true;
+    snprintf(f->otlp.endpoint, sizeof f->otlp.endpoint, "127.0.0.1:%u", ntohs(address.sin_port));
+    f->otlp.config.insecure = true;
     create(f);
     enum { LARGE = 32 << 20 };
     nsp_batch batch = {.data = calloc(1, LARGE), .capacity = LARGE, .length = LARGE};
-    assert_int_equal(nsp__exporter_otlp.send(f->exporter, &batch, now_ns() + 500 * MS, &f->report),
+    assert_int_equal(nsp__exporter_otlp.send(f->otlp.exporter, &batch, now_ns() + 500 * MS, &f->otlp.report),
                      NSP_SEND_RETRY);
-    assert_in_range(f->report.bytes, 1, LARGE - 1);
+    assert_in_range(f->otlp.report.bytes, 1, LARGE - 1);
     free(batch.data);
     close(sock);
     finish(f);
@@ -448,11 +397,11 @@ static void a_request_that_the_receiver_reads_no_further_is_surely_not_taken(voi
 static void expect_refusal(nsp_status status, const char *text, void (*change)(nsp_config *))
 {
     fixture *f = prepare();
-    change(&f->config);
-    assert_int_equal(nsp__exporter_otlp.create(&f->exporter, &f->context), status);
-    assert_null(f->exporter);
-    assert_int_equal(lines, 1);
-    assert_non_null(strstr(last_line, text));
+    change(&f->otlp.config);
+    assert_int_equal(nsp__exporter_otlp.create(&f->otlp.exporter, &f->otlp.context), status);
+    assert_null(f->otlp.exporter);
+    assert_int_equal(f->otlp.lines, 1);
+    assert_non_null(strstr(f->otlp.last_line, text));
     finish(f);
 }
 
@@ -494,15 +443,16 @@ static void stop_sender(fixture *f, nsp__books *books, bool all_sent)
     bool left_behind = true;
     memset(books, 0, sizeof *books);
     for (int i = 0; i < COUNT; ++i)
-        batches[i] = (nsp__batch){.exported = {.data = f->body, .capacity = BODY}, .header = &headers[i]};
+        batches[i] =
+            (nsp__batch){.exported = {.data = f->otlp.body, .capacity = BODY}, .header = &headers[i]};
     create(f);
     nsp__sender_options options = {.exporter = &nsp__exporter_otlp,
-                                   .exporter_state = f->exporter,
+                                   .exporter_state = f->otlp.exporter,
                                    .batches = batches,
                                    .count = COUNT,
                                    .books = books,
-                                   .cancel = &f->cancel,
-                                   .export_timeout_ns = f->config.export_timeout_ns,
+                                   .cancel = &f->otlp.cancel,
+                                   .export_timeout_ns = f->otlp.config.export_timeout_ns,
                                    .left_behind = &left_behind};
     nsp__sender *sender;
     assert_int_equal(nsp__sender_start(&sender, &options), NSP_OK);
@@ -554,13 +504,13 @@ static void the_sender_stops_in_time_whatever_the_backend_does(void **state)
     assert_int_equal(books.batches_sent, 1);
 
     f = prepare(); // nobody there
-    f->config.endpoint = "http://127.0.0.1:1";
+    f->otlp.config.endpoint = "http://127.0.0.1:1";
     stop_sender(f, &books, false);
     assert_int_equal(books.discarded, 30);
     assert_int_equal(books.batches_sent, 0);
 
     f = prepare(); // the name server hangs
-    f->config.endpoint = "http://hanging.invalid:4318";
+    f->otlp.config.endpoint = "http://hanging.invalid:4318";
     stop_sender(f, &books, false);
     assert_int_equal(books.discarded, 30);
     sleep(3);

@@ -12,12 +12,13 @@ import sys
 import tempfile
 from pathlib import Path
 
+from peers import missing
+
 try:
     import expected
     import otlp_decoder
 except ImportError as error:
-    print(f"skipped: {error}; pip install -r tests/requirements.txt")
-    sys.exit(77)
+    missing(f"{error}; pip install -r tests/requirements.txt")
 
 
 def plain(attributes):
@@ -57,8 +58,7 @@ def model_of(path):
 def main():
     traces = otlp_decoder.OWNERS_TRACES
     if traces is None:
-        print("skipped: opentelemetry-proto is not there; pip install -r tests/requirements.txt")
-        return 77
+        missing("opentelemetry-proto is not there; pip install -r tests/requirements.txt")
     programs = Path(os.environ["NSP_BUILD_DIR"]) / "tests"
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -23,6 +23,7 @@ BIN = Path(os.environ.get("NSP_BUILD_DIR", SOURCE / "build")) / "bin"
 PLATFORM = SOURCE / "examples" / "platform"
 sys.path[:0] = [str(SOURCE / "examples"), str(SOURCE / "tests" / "support")]
 from check_traces import read_spans  # noqa: E402
+from peers import missing
 from sink_process import Sink  # noqa: E402
 
 SERVER, CLIENT, ERROR = 2, 3, 2
@@ -445,6 +446,5 @@ class Endings(PlatformTest):
 if __name__ == "__main__":
     for name in ("platform-backend", "platform-ai-engine", "platform-execution", "platform-load", "nanospan"):
         if not (BIN / name).exists():
-            print(f"skipped: {name} is not built")
-            sys.exit(77)
+            missing(f"{name} is not built")
     unittest.main()

@@ -13,6 +13,7 @@ import threading
 import time
 import unittest
 
+from peers import need
 from sink_process import Sink, attribute, chunk, command, fixed32, fixed64, number, plain_span, request, varint
 
 START = 1_700_000_000_000_000_000
@@ -162,7 +163,7 @@ class Protobuf(unittest.TestCase):
             from google.protobuf import json_format
             from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
         except ImportError:
-            self.skipTest("opentelemetry-proto is not installed")
+            need(False, "opentelemetry-proto is not installed")
         wire, _ = rich_span()
         two = request(wire, plain_span(5, 6)) + request(plain_span(7, 8), service="feed")
         parsed = ExportTraceServiceRequest.FromString(two)

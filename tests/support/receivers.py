@@ -10,17 +10,17 @@ import time
 from pathlib import Path
 
 import expected
+from peers import missing
 
 SUPPORT = Path(__file__).parent
 SYSTEM_PYTHON = "/usr/bin/python3"  # the one that Debian's python3-grpcio belongs to
 
 
 def emit_program():
-    """The path of the program emit; ends the test as skipped where it was not built."""
+    """The path of the program emit; ends the test where it was not built."""
     path = str(Path(os.environ.get("NSP_BUILD_DIR", "build")) / "tests" / "emit")
     if not os.access(path, os.X_OK):
-        print(f"skipped: there is no {path}")
-        sys.exit(77)
+        missing(f"there is no {path}")
     return path
 
 

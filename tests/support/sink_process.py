@@ -5,18 +5,18 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
+from peers import missing
+
 
 def command():
-    """The path of the command nanospan; ends the test as skipped where it was not built."""
+    """The path of the command nanospan; ends the test where it was not built."""
     path = os.environ.get("NSP_COMMAND") or str(Path(os.environ.get("NSP_BUILD_DIR", "build")) / "bin" / "nanospan")
     if not os.access(path, os.X_OK):
-        print(f"skipped: there is no {path}")
-        sys.exit(77)
+        missing(f"there is no {path}")
     return path
 
 

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The sending half of the exporter `otlp`, held as the core holds it: configured, created, asked to send.
+#ifndef NSP_TESTS_OTLP_SENDER_H
+#define NSP_TESTS_OTLP_SENDER_H
+
+#include <nanospan/exporter.h>
+
+#define MS 1000000ull
+
+enum { BODY = 200 * 1024 };
+
+typedef struct otlp_sender {
+    nsp_config config; // for 127.0.0.1, 10 s a request; to be changed before it is created
+    nsp_exporter_context context;
+    char endpoint[128];
+    void *exporter;
+    int cancel;
+    uint8_t body[BODY]; // compressible, but not a run of one byte
+    nsp_send_report report;
+    char last_line[512]; // that was logged
+    int lines;
+} otlp_sender;
+
+// One at a time: the lines that it logs are kept in the last one that was prepared.
+void otlp_sender_prepare(otlp_sender *sender, unsigned port);
+nsp_status otlp_sender_create(otlp_sender *sender);
+void otlp_sender_destroy(otlp_sender *sender);
+
+// Sends that many bytes of the body. The first 16 bytes of a batch are free room, as an encoder leaves it.
+nsp_send_result otlp_sender_send(otlp_sender *sender, size_t length, unsigned timeout_ms);
+
+uint64_t now_ns(void); // CLOCK_MONOTONIC
+
+#endif
