@@ -57,42 +57,9 @@ fi
 folder=$(cd "$folder" && pwd)
 rm -f "$folder"/{port,address,traces.jsonl,sink.json,engine.json,feed.json,drop_copy.bin}
 
-# Whatever happens, nothing that was started here stays behind.
-sink_pid='' engine_pid=''
-cleanup() {
-    local pid
-    for pid in $engine_pid $sink_pid; do
-        kill -KILL "$pid" 2>/dev/null || true
-    done
-}
-trap cleanup EXIT
-
-# wait_for FILE PID WHAT LOG: until the program has written the file.
-wait_for() {
-    local tries
-    for ((tries = 0; tries < 500; tries++)); do
-        [ -s "$1" ] && return 0
-        kill -0 "$2" 2>/dev/null || break
-        sleep 0.02
-    done
-    cat "$4" >&2
-    fail "the $3 did not start"
-}
-
-# stop PID WHAT: asks it to end, gives it 30 seconds, and returns its exit code.
-stop() {
-    local tries
-    kill -TERM "$1" 2>/dev/null || true
-    for ((tries = 0; tries < 1500; tries++)); do
-        kill -0 "$1" 2>/dev/null || break
-        sleep 0.02
-    done
-    if kill -0 "$1" 2>/dev/null; then
-        printf 'demo: the %s does not stop\n' "$2" >&2
-        return 1
-    fi
-    wait "$1"
-}
+me=demo logs=$folder
+# shellcheck source=examples/processes.sh
+. "$examples/processes.sh"
 
 # The demo's tracing is configured here and nowhere else.
 for name in $(compgen -e); do
@@ -102,20 +69,18 @@ for name in $(compgen -e); do
 done
 
 heading "Receiver and engine"
-"$build/bin/nanospan" sink --listen 127.0.0.1:0 --port-file "$folder/port" --output "$folder/traces.jsonl" \
-    --summary "$folder/sink.json" >"$folder/sink.log" 2>&1 &
-sink_pid=$!
-wait_for "$folder/port" "$sink_pid" receiver "$folder/sink.log"
+start_process sink "$build/bin/nanospan" sink --listen 127.0.0.1:0 --port-file "$folder/port" \
+    --output "$folder/traces.jsonl" --summary "$folder/sink.json"
+wait_for "$folder/port" sink
 port=$(tr -d '[:space:]' <"$folder/port")
 export OTLP_ENDPOINT=http://127.0.0.1:${port##*:} TRACE_SAMPLE_RATE=1.0 OTEL_BSP_SCHEDULE_DELAY=500
-echo "receiver: listening on $OTLP_ENDPOINT, process $sink_pid"
+echo "receiver: listening on $OTLP_ENDPOINT, process ${pids[sink]}"
 
 # Room for half a second in which a busy machine lets nobody collect, and for a receiver that falls behind. With less,
 # traces would be refused at their root, and counted.
-NSP_RING_BYTES=$((8 << 20)) NSP_BATCHES=32 "$build/bin/engine" --listen 127.0.0.1:0 --address-file "$folder/address" --drop-copy "$folder/drop_copy.bin" \
-    --stats-json "$folder/engine.json" --progress >"$folder/engine.log" 2>&1 &
-engine_pid=$!
-wait_for "$folder/address" "$engine_pid" engine "$folder/engine.log"
+NSP_RING_BYTES=$((8 << 20)) NSP_BATCHES=32 start_process engine "$build/bin/engine" --listen 127.0.0.1:0 \
+    --address-file "$folder/address" --drop-copy "$folder/drop_copy.bin" --stats-json "$folder/engine.json" --progress
+wait_for "$folder/address" engine
 grep '^engine: listening' "$folder/engine.log"
 
 heading "Feed: $orders orders at $rate a second, sampled at 100 %, from the middle on at 10 %"
@@ -128,11 +93,9 @@ timeout "$limit" "$build/bin/feed" --file "$examples/orders/orders.csv" --connec
 cat "$folder/feed.log" >&2
 
 heading "Engine"
-stop "$engine_pid" engine || good=no
-engine_pid=''
+stop engine || good=no
 cat "$folder/engine.log"
-stop "$sink_pid" receiver || good=no
-sink_pid=''
+stop sink || good=no
 
 view() { "$build/bin/nanospan" view "$folder/traces.jsonl" "$@" || good=no; }
 heading "The slowest round trip: a trace that begins in the feed and goes on in the engine"

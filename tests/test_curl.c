@@ -665,6 +665,8 @@ static void urls_are_redacted(void **state)
         {"http://a/?TOKEN=1&tokens=2&token&token=", "http://a/?TOKEN=REDACTED&tokens=2&token&token=REDACTED",
          "a", 0},
         {"http://a/?b=1;password=2#token=3", "http://a/?b=1;password=REDACTED", "a", 0},
+        {"http://a/?%74oke%6E=1&toke%6=2&token%=3&%00token=4",
+         "http://a/?%74oke%6E=REDACTED&toke%6=2&token%=3&%00token=4", "a", 0},
         {"http://", "http://", "", 0},
         {"", "http://", "", 0},
     };

@@ -140,6 +140,16 @@ for profiles, names in json.load(sys.stdin):
         for name in example:
             self.assertIn("${" + name + ":-", (DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
 
+    def test_an_authority_of_ones_own(self):
+        """The file named in .env lies in each service where the variable for it says."""
+        inside = "/etc/nanospan/ca.pem"
+        self.assertIn(f"OTEL_EXPORTER_OTLP_CERTIFICATE={inside} ", (DEPLOY / ".env.example").read_text(encoding="utf-8"))
+        services = understood(DEPLOY, "--profile", "dev", OTLP_CA_FILE="/some/ca.crt",
+                              OTEL_EXPORTER_OTLP_CERTIFICATE=inside)["services"]
+        for name in SERVICES:
+            self.assertIn(f"/some/ca.crt:{inside}:ro", services[name]["volumes"])
+            self.assertEqual(services[name]["environment"]["OTEL_EXPORTER_OTLP_CERTIFICATE"], inside)
+
     def test_storage(self):
         for setting, file in (({}, "memory"), ({"JAEGER_STORAGE": "disk"}, "disk")):
             mounted = understood(DEPLOY, **setting)["services"]["jaeger"]["volumes"]
@@ -226,7 +236,7 @@ class Files(unittest.TestCase):
                 for text in service.get("volumes", []):
                     source = text.split(":")[0]
                     if source.startswith("/") and "/secrets/" not in source:
-                        self.assertTrue(Path(source).is_file(), f"{name}: {source}")
+                        self.assertTrue(Path(source).is_file() or source == "/dev/null", f"{name}: {source}")
 
     def test_configurations_parse(self):
         files = [*DEPLOY.glob("jaeger/*.yaml"), *DEPLOY.glob("collector/*.yaml")]

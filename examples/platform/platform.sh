@@ -74,63 +74,17 @@ folder=$(cd "$folder" && pwd)
 cd "$folder"
 rm -f -- *.address *.log *.json *.jsonl shown.txt port {backend,ai-engine,execution}.db{,-wal,-shm}
 
-# Whatever happens, nothing that was started here stays behind.
-declare -A pids=()
-cleanup() {
-    local name
-    for name in "${!pids[@]}"; do
-        kill -KILL "${pids[$name]}" 2>/dev/null || true
-    done
-    [ -z "$temporary" ] || rm -rf "$temporary"
-}
-trap cleanup EXIT
-
-# wait_for FILE NAME: until the program of that name has written the file.
-wait_for() {
-    local tries
-    for ((tries = 0; tries < 1000; tries++)); do
-        [ -s "$1" ] && return 0
-        kill -0 "${pids[$2]}" 2>/dev/null || break
-        sleep 0.02
-    done
-    cat "$2.log" >&2
-    fail "$2 did not start"
-}
-
-# stop NAME: asks it to end, gives it 20 seconds, and returns its exit code.
-stop() {
-    local tries pid=${pids[$1]:-}
-    [ -n "$pid" ] || return 0
-    kill -TERM "$pid" 2>/dev/null || true
-    for ((tries = 0; tries < 1000; tries++)); do
-        kill -0 "$pid" 2>/dev/null || break
-        sleep 0.02
-    done
-    if kill -0 "$pid" 2>/dev/null; then
-        printf 'platform: %s does not stop\n' "$1" >&2
-        return 1
-    fi
-    unset "pids[$1]"
-    wait "$pid" && return 0
-    printf 'platform: %s ended with an error\n' "$1" >&2
-    cat "$1.log" >&2
-    return 1
-}
-
-# background LOG COMMAND... in a session of its own, so that Ctrl-C comes to this script alone, which then stops all in order.
-background() {
-    local log=$1
-    shift
-    setsid "$@" >"$log" 2>&1 </dev/null &
-}
+me=platform logs=$folder
+# shellcheck source=examples/processes.sh
+. "$here/../processes.sh"
+[ -z "$temporary" ] || trap 'kill_all; rm -rf "$temporary"' EXIT
 
 # start NAME OPTION... starts bin/platform-NAME on a free port and sets `url` to where it listens.
 start() {
     local name=$1
     shift
-    background "$name.log" "$bin/platform-$name" --listen 127.0.0.1:0 --address-file "$name.address" \
+    start_process "$name" "$bin/platform-$name" --listen 127.0.0.1:0 --address-file "$name.address" \
         --database "$name.db" --busy-ms 10000 --stats-json "$name.json" "$@"
-    pids[$name]=$!
     wait_for "$name.address" "$name"
     url=http://$(cat "$name.address")
     grep ' listens on ' "$name.log"
@@ -145,7 +99,10 @@ say_where() {
     host=${endpoint#*://}
     host=${host%%[:/]*}
     case $endpoint in
-    *:4317* | *:4318*) echo "if that is Jaeger: open http://$host:16686 and look for quantum-backend" ;;
+    *:4317* | *:4318*)
+        echo "if that is Jaeger: open http://$host:16686 and look for quantum-backend"
+        echo "  (that of ./run jaeger has no pages: http://$host:16686/api/v3/services)"
+        ;;
     esac
 }
 
@@ -159,9 +116,8 @@ if [ -n "$endpoint" ]; then
 else
     # The receiver speaks OTLP/HTTP without TLS; what else is set for another one must not reach it.
     for name in $(compgen -e OTEL_ || true); do unset "$name"; done
-    background sink.log "$bin/nanospan" sink --listen 127.0.0.1:0 --port-file port --output traces.jsonl \
+    start_process sink "$bin/nanospan" sink --listen 127.0.0.1:0 --port-file port --output traces.jsonl \
         --summary sink.json
-    pids[sink]=$!
     wait_for port sink
     export OTLP_ENDPOINT
     OTLP_ENDPOINT=http://127.0.0.1:$(tr -d '[:space:]' <port)

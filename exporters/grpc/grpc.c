@@ -176,14 +176,10 @@ static nsp_send_result read_answer(nsp__otlp_transport *me, nsp__http_answer *an
 nsp_send_result nsp__grpc_send(nsp__otlp_transport *me, const uint8_t *body, size_t length,
                                uint64_t deadline_ns, nsp_send_report *report)
 {
-    size_t compressed = 0;
-    const uint8_t *packed = NULL;
-    if (me->gzip && length >= NSP__OTLP_GZIP_MIN_BYTES)
-        packed = nsp__gzip_compress(me->gzip, body, length, &compressed);
-    nsp__http_request request = {.message = packed ? packed : body,
-                                 .message_length = packed ? compressed : length};
+    const uint8_t *message = nsp__otlp_pack(me, body, &length);
+    nsp__http_request request = {.message = message, .message_length = length};
     uint8_t prefix[NSP__GRPC_PREFIX_BYTES];
-    nsp__grpc_prefix_write(prefix, packed != NULL, request.message_length);
+    nsp__grpc_prefix_write(prefix, message != body, length);
     request.prefix = prefix;
     request.prefix_length = sizeof prefix;
 

@@ -86,13 +86,10 @@ static nsp_send_result read_answer(nsp__otlp_transport *me, const nsp__http_answ
 nsp_send_result nsp__otlp_http_send(nsp__otlp_transport *me, const uint8_t *body, size_t length,
                                     uint64_t deadline_ns, nsp_send_report *report)
 {
-    size_t compressed = 0;
-    const uint8_t *packed = NULL;
-    if (me->gzip && length >= NSP__OTLP_GZIP_MIN_BYTES)
-        packed = nsp__gzip_compress(me->gzip, body, length, &compressed);
-    nsp__http_request request = {.headers = packed ? me->gzip_headers : me->plain_headers,
-                                 .message = packed ? packed : body,
-                                 .message_length = packed ? compressed : length};
+    const uint8_t *message = nsp__otlp_pack(me, body, &length);
+    nsp__http_request request = {.headers = message != body ? me->gzip_headers : me->plain_headers,
+                                 .message = message,
+                                 .message_length = length};
     nsp__http_answer answer;
     nsp__http_post(me->client, &request, deadline_ns, &answer);
     return read_answer(me, &answer, report);

@@ -108,6 +108,18 @@ nsp_send_result nsp__otlp_transport_send(nsp__otlp_transport *transport, const u
                : nsp__otlp_http_send(transport, body, length, deadline, report);
 }
 
+const uint8_t *nsp__otlp_pack(nsp__otlp_transport *transport, const uint8_t *body, size_t *length)
+{
+    enum { MIN_BYTES = 1024 };
+    size_t compressed;
+    const uint8_t *packed = NULL;
+    if (transport->gzip && *length >= MIN_BYTES)
+        packed = nsp__gzip_compress(transport->gzip, body, *length, &compressed);
+    if (packed)
+        *length = compressed;
+    return packed ? packed : body;
+}
+
 void nsp__otlp_explain(nsp_send_report *report, const char *format, ...)
 {
     va_list arguments;

@@ -26,9 +26,6 @@ typedef struct nsp__otlp_transport {
         __attribute__((format(printf, 3, 4)));
 } nsp__otlp_transport;
 
-// Bodies from this size on are compressed.
-enum { NSP__OTLP_GZIP_MIN_BYTES = 1024 };
-
 // Protocol, endpoint, encoding, headers and compression, as configured; nothing to send with. Errors with one line in
 // detail; destroy the transport then as well.
 nsp_status nsp__otlp_transport_describe(nsp__otlp_transport *transport, const nsp_config *config,
@@ -52,6 +49,10 @@ nsp_send_result nsp__otlp_http_send(nsp__otlp_transport *transport, const uint8_
                                     uint64_t deadline_ns, nsp_send_report *report);
 
 // ---- and what they share ----
+
+// The bytes to send: of a body for which that is worth it the compressed form, valid until the next call, else the body
+// itself.
+const uint8_t *nsp__otlp_pack(nsp__otlp_transport *transport, const uint8_t *body, size_t *length);
 
 // The report's line. What does not fit is cut off.
 __attribute__((format(printf, 2, 3))) void nsp__otlp_explain(nsp_send_report *report, const char *format,

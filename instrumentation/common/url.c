@@ -49,10 +49,32 @@ static void put(output *to, const char *text, size_t length)
     to->text[to->length] = '\0';
 }
 
+static int hex_digit(char c)
+{
+    c |= 0x20;
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+// Does the name, in which any character may be a percent escape, read so?
+static bool reads(const char *name, size_t length, const char *text)
+{
+    size_t at = 0;
+    for (; *text != '\0' && at < length; text++) {
+        char c = name[at++];
+        if (c == '%' && length - at >= 2 && hex_digit(name[at]) >= 0 && hex_digit(name[at + 1]) >= 0) {
+            c = (char)(hex_digit(name[at]) * 16 + hex_digit(name[at + 1]));
+            at += 2;
+        }
+        if (strncasecmp(&c, text, 1) != 0)
+            return false;
+    }
+    return *text == '\0' && at == length;
+}
+
 static bool is_secret(const char *name, size_t length)
 {
     for (size_t i = 0; i < sizeof secrets / sizeof secrets[0]; i++)
-        if (strlen(secrets[i]) == length && strncasecmp(secrets[i], name, length) == 0)
+        if (reads(name, length, secrets[i]))
             return true;
     return false;
 }

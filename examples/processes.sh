@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+#
+# The processes that a demonstration starts, by name; read by demo.sh and platform.sh. Wants the caller's name in `me`, a folder
+# for NAME.log in `logs`, and a function `fail`.
+: "${me:?}" "${logs:?}"
+
+declare -A pids=()
+
+# Whatever happens, nothing that was started here stays behind.
+kill_all() {
+    local name
+    for name in "${!pids[@]}"; do
+        kill -KILL "${pids[$name]}" 2>/dev/null || true
+    done
+}
+trap kill_all EXIT
+
+# start_process NAME COMMAND... in a session of its own, so that Ctrl-C comes to the script alone, which then stops all in
+# order.
+start_process() {
+    local name=$1
+    shift
+    setsid "$@" >"$logs/$name.log" 2>&1 </dev/null &
+    pids[$name]=$!
+}
+
+# wait_for FILE NAME: until the process has written the file.
+wait_for() {
+    local tries
+    for ((tries = 0; tries < 1000; tries++)); do
+        [ -s "$1" ] && return 0
+        kill -0 "${pids[$2]}" 2>/dev/null || break
+        sleep 0.02
+    done
+    cat "$logs/$2.log" >&2
+    fail "$2 did not start"
+}
+
+# stop NAME: asks it to end, gives it 30 seconds, and returns its exit code. One that is not there has stopped well.
+stop() {
+    local tries result=0 pid=${pids[$1]:-}
+    [ -n "$pid" ] || return 0
+    kill -TERM "$pid" 2>/dev/null || true
+    for ((tries = 0; tries < 1500; tries++)); do
+        kill -0 "$pid" 2>/dev/null || break
+        sleep 0.02
+    done
+    if kill -0 "$pid" 2>/dev/null; then
+        printf '%s: %s does not stop\n' "$me" "$1" >&2
+        return 1
+    fi
+    unset "pids[$1]"
+    wait "$pid" || result=$?
+    [ "$result" -eq 0 ] || printf '%s: %s ended with exit code %s; its log is %s\n' "$me" "$1" "$result" "$logs/$1.log" >&2
+    return "$result"
+}
