@@ -2,23 +2,18 @@
 #include "support/session_dir.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
-void session_dir_make(char path[SESSION_PATH_MAX])
-{
-    snprintf(path, SESSION_PATH_MAX, "/dev/shm/nanospan-test-XXXXXX");
-    if (mkdtemp(path) != NULL)
-        return;
-    snprintf(path, SESSION_PATH_MAX, "/tmp/nanospan-test-XXXXXX");
-    if (mkdtemp(path) == NULL) {
-        perror(path);
-        abort();
-    }
-}
+#define SHARED "/dev/shm"
+#define PREFIX "nanospan-test-"
 
 static int remove_one(const char *path, const struct stat *status, int type, struct FTW *where)
 {
@@ -31,6 +26,51 @@ static int remove_one(const char *path, const struct stat *status, int type, str
 void session_dir_remove(const char *path)
 {
     nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+// A test holds the lock of its folder until it ends, and so do its children; the kernel opens it when they are killed.
+// The descriptor is never closed for that reason.
+static bool lock(const char *path)
+{
+    int folder = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (folder < 0)
+        return false;
+    if (flock(folder, LOCK_EX | LOCK_NB) == 0)
+        return true;
+    close(folder);
+    return false;
+}
+
+// Folders of tests that were killed hold shared memory until somebody removes them. Young ones may not be locked yet.
+static void remove_abandoned(void)
+{
+    enum { YOUNG_SECONDS = 60 };
+    DIR *directory = opendir(SHARED);
+    if (directory == NULL)
+        return;
+    for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {
+        char path[SESSION_PATH_MAX];
+        struct stat status;
+        snprintf(path, sizeof path, SHARED "/%s", entry->d_name);
+        if (strncmp(entry->d_name, PREFIX, strlen(PREFIX)) == 0 && lstat(path, &status) == 0 &&
+            status.st_uid == geteuid() && status.st_ctime + YOUNG_SECONDS < time(NULL) && lock(path))
+            session_dir_remove(path);
+    }
+    closedir(directory);
+}
+
+void session_dir_make(char path[SESSION_PATH_MAX])
+{
+    remove_abandoned();
+    snprintf(path, SESSION_PATH_MAX, SHARED "/" PREFIX "XXXXXX");
+    if (mkdtemp(path) == NULL) {
+        snprintf(path, SESSION_PATH_MAX, "/tmp/" PREFIX "XXXXXX");
+        if (mkdtemp(path) == NULL) {
+            perror(path);
+            abort();
+        }
+    }
+    lock(path);
 }
 
 // Visits the sessions; those of `pid` only, unless it is 0. Writes the path of the last one.

@@ -11,6 +11,7 @@
 enum { SESSION_PATH_MAX = 600 };
 
 // Makes a fresh folder, to be used as nsp_config.shm_dir: in shared memory if that can be had, else in /tmp.
+// First removes from shared memory what tests that were killed have left there.
 void session_dir_make(char path[SESSION_PATH_MAX]);
 
 // Removes it with all that is in it.
