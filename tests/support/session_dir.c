@@ -28,8 +28,7 @@ void session_dir_remove(const char *path)
     nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-// A test holds the lock of its folder until it ends, and so do its children; the kernel opens it when they are killed.
-// The descriptor is never closed for that reason.
+// Held until this process and its forked children have ended, however they end: the descriptor is left open on purpose.
 static bool lock(const char *path)
 {
     int folder = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -63,14 +62,15 @@ void session_dir_make(char path[SESSION_PATH_MAX])
 {
     remove_abandoned();
     snprintf(path, SESSION_PATH_MAX, SHARED "/" PREFIX "XXXXXX");
-    if (mkdtemp(path) == NULL) {
+    bool made = mkdtemp(path) != NULL;
+    if (!made) {
         snprintf(path, SESSION_PATH_MAX, "/tmp/" PREFIX "XXXXXX");
-        if (mkdtemp(path) == NULL) {
-            perror(path);
-            abort();
-        }
+        made = mkdtemp(path) != NULL;
     }
-    lock(path);
+    if (!made || !lock(path)) {
+        perror(path);
+        abort();
+    }
 }
 
 // Visits the sessions; those of `pid` only, unless it is 0. Writes the path of the last one.
