@@ -5,8 +5,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "common/time.h"
 
 enum { EXPECTED_MAX = 512 };
 
@@ -22,9 +23,7 @@ static volatile sig_atomic_t stop_signal;
 
 static double seconds_now(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+    return (double)nsp__monotonic_ns() / 1e9;
 }
 
 static bool terminal(void)

@@ -25,7 +25,7 @@ if(NSP_BUILD_BENCH)
 
     # The example engine's order path, compiled twice: traced, and with tracing compiled out. Each becomes one object that
     # shows nothing but its table of functions, so that both fit into one program.
-    set(engine_sources bench/order_path/engine/path.c examples/common/stream.c)
+    set(engine_sources bench/order_path/engine/path.c examples/shared/stream.c)
     foreach(part account book drop_copy engine instrument life order process stages)
         list(APPEND engine_sources examples/engine/${part}.c)
     endforeach()

@@ -9,20 +9,20 @@ endif()
 if(NOT TARGET PkgConfig::MICROHTTPD)
     pkg_check_modules(MICROHTTPD IMPORTED_TARGET libmicrohttpd)
 endif()
-file(GLOB instrumentation_common CONFIGURE_DEPENDS instrumentation/common/*.c)
+file(GLOB instrumentation_http CONFIGURE_DEPENDS instrumentation/http/*.c)
 
 # nsp_add_instrumentation(NAME PREFIX MODULE VERSION) builds instrumentation/NAME/*.c and what all share, if pkg-config's MODULE,
 # found as PREFIX, is of this version at least.
 function(nsp_add_instrumentation name prefix module version)
     file(GLOB sources CONFIGURE_DEPENDS instrumentation/${name}/*.c)
-    list(APPEND sources ${instrumentation_common})
+    list(APPEND sources ${instrumentation_http})
     if(NOT TARGET PkgConfig::${prefix} OR ${prefix}_VERSION VERSION_LESS version)
         message(STATUS "nanospan: no ${module} ${version}, no nanospan::${name}")
         return()
     endif()
     set(objects nsp_${name}_objects)
     add_library(${objects} OBJECT ${sources})
-    target_include_directories(${objects} PRIVATE ${PROJECT_SOURCE_DIR}/instrumentation
+    target_include_directories(${objects} PRIVATE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/instrumentation
         ${PROJECT_SOURCE_DIR}/instrumentation/include ${PROJECT_SOURCE_DIR}/core/include)
     target_link_libraries(${objects} PRIVATE nsp_strict PkgConfig::${prefix} Threads::Threads)
     set_target_properties(${objects} PROPERTIES POSITION_INDEPENDENT_CODE ON C_VISIBILITY_PRESET hidden)
@@ -32,7 +32,7 @@ function(nsp_add_instrumentation name prefix module version)
     if(TARGET nanospan)
         set(target nanospan_${name})
         add_library(${target} SHARED $<TARGET_OBJECTS:${objects}>)
-        target_link_libraries(${target} PUBLIC nanospan PkgConfig::${prefix} PRIVATE Threads::Threads)
+        target_link_libraries(${target} PUBLIC nanospan PkgConfig::${prefix} PRIVATE nsp_common_archive Threads::Threads)
         target_link_options(${target} PRIVATE -Wl,-z,now)
         if(NOT NSP_SANITIZE)
             target_link_options(${target} PRIVATE -Wl,-z,defs)
@@ -47,9 +47,9 @@ function(nsp_add_instrumentation name prefix module version)
         set(target nanospan_${name}_static)
         set(whole ${PROJECT_BINARY_DIR}/nanospan_${name}_whole.o)
         add_custom_command(OUTPUT ${whole}
-            COMMAND ${CMAKE_LINKER} -r -o ${whole} $<TARGET_OBJECTS:${objects}>
+            COMMAND ${CMAKE_LINKER} -r -o ${whole} $<TARGET_OBJECTS:${objects}> $<TARGET_FILE:nsp_common_archive>
             COMMAND ${CMAKE_OBJCOPY} --localize-hidden ${whole}
-            DEPENDS $<TARGET_OBJECTS:${objects}> COMMAND_EXPAND_LISTS VERBATIM)
+            DEPENDS $<TARGET_OBJECTS:${objects}> nsp_common_archive COMMAND_EXPAND_LISTS VERBATIM)
         add_library(${target} STATIC ${whole})
         target_link_libraries(${target} PUBLIC nanospan_static PkgConfig::${prefix} Threads::Threads)
         set_target_properties(${target} PROPERTIES OUTPUT_NAME nanospan-${name} EXPORT_NAME ${name}_static

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# The library: core and exporters, compiled once for the shared and the static form, and once more for the tests.
+# The library: common, core and exporters, compiled once for the shared and the static form, and once more for the tests.
 
+file(GLOB common_sources CONFIGURE_DEPENDS common/*.c)
 file(GLOB core_sources CONFIGURE_DEPENDS core/base/*.c core/store/*.c
     core/propagation/*.c core/trace/*.c core/drain/*.c core/lifecycle/*.c)
 # Records are copied word by word: a load that spans two of the stores that wrote it would have to wait for both.
@@ -32,19 +33,24 @@ target_compile_options(nsp_object_flags INTERFACE -ftls-model=initial-exec)
 target_link_libraries(nsp_object_flags INTERFACE ${nsp_dependencies})
 
 # nsp_add_objects(NAME VISIBILITY [DEFINITION...]) compiles all sources into object libraries and lists the objects in
-# NAME_objects. The include paths draw the line between the parts: core does not see exporters at all.
+# NAME_objects. The include paths draw the line between the parts: core does not see exporters at all, and common, which is
+# for everybody and named from the root of the repository, sees nothing but itself.
 function(nsp_add_objects name visibility)
-    set(parts)
+    add_library(${name}_common OBJECT ${common_sources})
+    target_include_directories(${name}_common PRIVATE ${PROJECT_SOURCE_DIR})
+    target_link_libraries(${name}_common PRIVATE nsp_strict)
+    set(parts ${name}_common)
     if(core_sources)
         add_library(${name}_core OBJECT ${core_sources})
-        target_include_directories(${name}_core PRIVATE ${PROJECT_SOURCE_DIR}/core ${PROJECT_SOURCE_DIR}/core/include)
+        target_include_directories(${name}_core PRIVATE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/core
+            ${PROJECT_SOURCE_DIR}/core/include)
         target_link_libraries(${name}_core PRIVATE nsp_strict)
         list(APPEND parts ${name}_core)
     endif()
     if(exporter_sources)
         add_library(${name}_exporters OBJECT ${exporter_sources})
         add_dependencies(${name}_exporters nsp_proto_generated)
-        target_include_directories(${name}_exporters PRIVATE ${PROJECT_SOURCE_DIR}/exporters
+        target_include_directories(${name}_exporters PRIVATE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/exporters
             ${PROJECT_SOURCE_DIR}/exporters/include ${PROJECT_SOURCE_DIR}/core/include)
         target_include_directories(${name}_exporters SYSTEM PRIVATE ${proto_dir})
         target_link_libraries(${name}_exporters PRIVATE nsp_strict)
@@ -74,6 +80,10 @@ if(NOT (core_sources OR exporter_sources))
     return()
 endif()
 nsp_add_objects(nsp hidden)
+
+# common for those that are linked with the library, which does not show it: each takes what it uses.
+add_library(nsp_common_archive STATIC $<TARGET_OBJECTS:nsp_common>)
+set_target_properties(nsp_common_archive PROPERTIES LINKER_LANGUAGE C)
 
 if(NSP_BUILD_SHARED)
     add_library(nanospan SHARED ${nsp_objects})
@@ -113,7 +123,7 @@ function(nsp_add_internal name objects)
     add_library(${name}_archive STATIC ${objects})
     set_target_properties(${name}_archive PROPERTIES LINKER_LANGUAGE C)
     add_library(${name} INTERFACE)
-    target_include_directories(${name} INTERFACE ${PROJECT_SOURCE_DIR}/core ${PROJECT_SOURCE_DIR}/core/include
+    target_include_directories(${name} INTERFACE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/core ${PROJECT_SOURCE_DIR}/core/include
         ${PROJECT_SOURCE_DIR}/exporters ${PROJECT_SOURCE_DIR}/exporters/include)
     target_include_directories(${name} SYSTEM INTERFACE ${proto_dir})
     target_compile_definitions(${name} INTERFACE ${ARGN})

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# What people run. The command and the examples see the public headers only.
+# What people run. The command sees the public headers and common; the examples are as their reader would write them, and
+# see the public headers only.
 
 if(NOT (core_sources OR exporter_sources))
     return()
@@ -31,6 +32,8 @@ if(NSP_BUILD_TOOLS)
         PkgConfig::DEFLATE PkgConfig::PROTOBUF_C PkgConfig::CURL)
     if(TARGET nanospan-command)
         set_target_properties(nanospan-command PROPERTIES OUTPUT_NAME nanospan)
+        target_include_directories(nanospan-command PRIVATE ${PROJECT_SOURCE_DIR})
+        target_link_libraries(nanospan-command PRIVATE nsp_common_archive)
         if(proto_sources)
             target_link_libraries(nanospan-command PRIVATE $<TARGET_OBJECTS:nsp_proto>)
             target_include_directories(nanospan-command SYSTEM PRIVATE ${proto_dir})
@@ -45,7 +48,7 @@ if(NSP_BUILD_TOOLS)
 endif()
 
 if(NSP_BUILD_EXAMPLES)
-    set(shared "examples/common examples/protocol")
+    set(shared "examples/shared examples/protocol")
     nsp_add_program(engine "examples/engine ${shared}" nanospan::nanospan)
     nsp_add_program(feed "examples/feed ${shared}" nanospan::nanospan)
 endif()

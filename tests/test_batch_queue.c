@@ -6,18 +6,11 @@
 
 #include <cmocka.h>
 #include <pthread.h>
-#include <time.h>
 
+#include "common/time.h"
 #include "drain/batch_queue.h"
 
 enum { BATCHES = 8, ROUNDS = 200000 };
-
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 static void holds_what_was_put_in_order(void **state)
 {
@@ -94,12 +87,12 @@ static void passes_every_batch_between_threads(void **state)
         nsp__batch_queue_put(&both.empty, &batches[i]);
     pthread_t consumer;
     assert_int_equal(pthread_create(&consumer, NULL, consume, &both), 0);
-    uint64_t give_up = now_ns() + 60000000000u;
+    uint64_t give_up = nsp__monotonic_ns() + 60000000000u;
     for (uint32_t i = 0; i < ROUNDS;) {
         uint32_t value = nsp__event_value(&both.room);
         nsp__batch *batch = nsp__batch_queue_take(&both.empty);
         if (!batch) {
-            assert_true(now_ns() < give_up);
+            assert_true(nsp__monotonic_ns() < give_up);
             nsp__event_wait(&both.room, value, give_up);
             continue;
         }
@@ -122,14 +115,14 @@ static void waits_no_longer_than_the_deadline(void **state)
     nsp__event event;
     nsp__event_init(&event);
     uint32_t value = nsp__event_value(&event);
-    uint64_t start = now_ns();
-    while (now_ns() < start + 80000000u)
+    uint64_t start = nsp__monotonic_ns();
+    while (nsp__monotonic_ns() < start + 80000000u)
         nsp__event_wait(&event, value, start + 80000000u);
-    assert_in_range(now_ns() - start, 80000000u, 480000000u);
+    assert_in_range(nsp__monotonic_ns() - start, 80000000u, 480000000u);
     nsp__event_signal(&event);
-    start = now_ns();
+    start = nsp__monotonic_ns();
     nsp__event_wait(&event, value, UINT64_MAX); // signalled already: returns at once
-    assert_true(now_ns() - start < 400000000u);
+    assert_true(nsp__monotonic_ns() - start < 400000000u);
 }
 
 int main(void)

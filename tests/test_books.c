@@ -16,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/seed.h"
 #include "support/receiver.h"
 #include "support/sanitizer.h"
 #include "support/scripted.h"
@@ -46,11 +47,7 @@ typedef struct worker {
 
 static uint64_t draw(uint64_t *state)
 {
-    *state += 0x9e3779b97f4a7c15u;
-    uint64_t x = *state;
-    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-    return x ^ x >> 31;
+    return nsp__random_splitmix(state);
 }
 
 static unsigned below(worker *me, unsigned limit)

@@ -18,7 +18,7 @@
 #include <nanospan/microhttpd.h>
 #include <nanospan/propagation.h>
 
-#include "common/url.h"
+#include "http/url.h"
 #include "support/capture.h"
 
 #define TRACE_ID "0af7651916cd43dd8448eb211c80319c"

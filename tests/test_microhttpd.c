@@ -21,7 +21,7 @@
 #include <nanospan/microhttpd.h>
 #include <nanospan/nanospan.h>
 
-#include "common/url.h"
+#include "http/url.h"
 #include "microhttpd/forwarded.h"
 #include "microhttpd/routes.h"
 #include "support/capture.h"

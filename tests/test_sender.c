@@ -12,10 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "common/time.h"
 #include "drain/sender.h"
 
 #define MS 1000000ull
@@ -52,13 +52,6 @@ typedef struct fixture {
     uint64_t sequence;
 } fixture;
 
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 * MS + (uint64_t)now.tv_nsec;
-}
-
 static void sleep_ms(unsigned ms)
 {
     nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000 * MS)}, NULL);
@@ -92,13 +85,14 @@ static nsp_send_result receive(void *state, const nsp_batch *batch, uint64_t dea
     receiver *me = state;
     uint32_t n = __atomic_load_n(&me->attempts, __ATOMIC_RELAXED);
     if (n < PLAN) {
-        me->at[n] = now_ns();
+        me->at[n] = nsp__monotonic_ns();
         me->attempt[n] = batch->attempt;
     }
     __atomic_store_n(&me->attempts, n + 1, __ATOMIC_RELEASE);
-    uint64_t until = now_ns() + me->stall_ns;
-    while (now_ns() < until) {
-        if (!me->deaf && (__atomic_load_n(me->cancel, __ATOMIC_ACQUIRE) || now_ns() >= deadline_ns))
+    uint64_t until = nsp__monotonic_ns() + me->stall_ns;
+    while (nsp__monotonic_ns() < until) {
+        if (!me->deaf &&
+            (__atomic_load_n(me->cancel, __ATOMIC_ACQUIRE) || nsp__monotonic_ns() >= deadline_ns))
             return NSP_SEND_UNKNOWN;
         sleep_ms(5);
     }
@@ -170,15 +164,15 @@ static uint64_t put_batch(fixture *f, uint32_t spans)
 
 static bool wait_ms(fixture *f, uint64_t sequence, unsigned ms)
 {
-    return nsp__sender_wait(f->sender, sequence, now_ns() + ms * MS);
+    return nsp__sender_wait(f->sender, sequence, nsp__monotonic_ns() + ms * MS);
 }
 
 // Stops and checks that it took no longer than it may.
 static bool stop_ms(fixture *f, unsigned ms)
 {
-    uint64_t begin = now_ns();
+    uint64_t begin = nsp__monotonic_ns();
     bool all = nsp__sender_stop(f->sender, begin + ms * MS);
-    assert_in_range(now_ns() - begin, 0, (ms + 200 + SLACK_MS) * MS);
+    assert_in_range(nsp__monotonic_ns() - begin, 0, (ms + 200 + SLACK_MS) * MS);
     return all;
 }
 
@@ -292,9 +286,9 @@ static void observe_pauses(uint64_t min_ns, uint64_t max_ns, uint32_t count, uin
 static void backs_off_exponentially(void **state)
 {
     (void)state;
-    uint64_t pauses[12], begin = now_ns();
+    uint64_t pauses[12], begin = nsp__monotonic_ns();
     observe_pauses(10 * MS, 40 * MS, 12, pauses);
-    assert_in_range(now_ns() - begin, 0, 8000 * MS);
+    assert_in_range(nsp__monotonic_ns() - begin, 0, 8000 * MS);
     assert_true(pauses[0] >= 5 * MS);
     assert_true(pauses[1] >= 10 * MS);
     for (int i = 2; i < 12; ++i)
@@ -343,8 +337,8 @@ static void waiting_in_slices_does_not_pester_the_receiver(void **state)
     plan(f, NSP_SEND_RETRY, "");
     start(f);
     put_batch(f, 4);
-    uint64_t until = now_ns() + 500 * MS;
-    while (now_ns() < until)
+    uint64_t until = nsp__monotonic_ns() + 500 * MS;
+    while (nsp__monotonic_ns() < until)
         assert_false(wait_ms(f, f->sequence, 5));
     assert_in_range(attempts(f), 2, 12);
     assert_false(stop_ms(f, 0));
@@ -358,9 +352,9 @@ static void a_wait_ends_at_its_deadline(void **state)
     plan(f, NSP_SEND_RETRY, "");
     start(f);
     put_batch(f, 4);
-    uint64_t begin = now_ns();
+    uint64_t begin = nsp__monotonic_ns();
     assert_false(wait_ms(f, f->sequence, 100));
-    assert_in_range(now_ns() - begin, 100 * MS, (100 + SLACK_MS) * MS);
+    assert_in_range(nsp__monotonic_ns() - begin, 100 * MS, (100 + SLACK_MS) * MS);
     assert_false(stop_ms(f, 0));
     assert_books(f, 0, 0, 0, 4);
     free(f);
@@ -392,9 +386,9 @@ static void stop_does_not_sit_out_a_retry_after_in_vain(void **state)
     put_batch(f, 5);
     while (attempts(f) < 1)
         sleep_ms(1);
-    uint64_t begin = now_ns();
+    uint64_t begin = nsp__monotonic_ns();
     assert_false(stop_ms(f, 5000));
-    assert_in_range(now_ns() - begin, 0, SLACK_MS * MS);
+    assert_in_range(nsp__monotonic_ns() - begin, 0, SLACK_MS * MS);
     assert_books(f, 0, 0, 0, 9);
     assert_int_equal(attempts(f), 1); // nor is the receiver pestered for the second batch
     assert_int_equal(lines_with("9 spans could not"), 0);
@@ -632,11 +626,11 @@ static void fifty_thousand_batches_are_all_counted(void **state)
     f->options.backoff_min_ns = 1;
     f->options.backoff_max_ns = 1000;
     start(f);
-    uint64_t random = 7, put = 0, give_up = now_ns() + 100000 * MS;
+    uint64_t random = 7, put = 0, give_up = nsp__monotonic_ns() + 100000 * MS;
     for (int i = 0; i < BATCHES;) {
         nsp__batch *batch = nsp__sender_take_empty(f->sender);
         if (!batch) {
-            assert_true(now_ns() < give_up);
+            assert_true(nsp__monotonic_ns() < give_up);
             sched_yield();
             continue;
         }

@@ -15,9 +15,9 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "common/time.h"
 #include "harness/cpus.h"
 #include "harness/id_set.h"
 #include "harness/otlp_walk.h"
@@ -58,13 +58,6 @@ typedef struct process {
     struct MHD_Response *empty;
 } process;
 
-static uint64_t clock_ns(clockid_t clock)
-{
-    struct timespec now;
-    clock_gettime(clock, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 static void count(uint64_t *counter, uint64_t value)
 {
     __atomic_store_n(counter, value, __ATOMIC_RELAXED);
@@ -104,7 +97,7 @@ static exchange *exchange_begin(process *me, struct MHD_Connection *connection, 
         x->status = 413;
     receiver_counts *counts = &me->page->counts;
     if (counts->first_ns == 0)
-        count(&counts->first_ns, clock_ns(CLOCK_MONOTONIC));
+        count(&counts->first_ns, nsp__clock_ns(CLOCK_MONOTONIC));
     return x;
 }
 
@@ -168,8 +161,8 @@ static enum MHD_Result answer(process *me, exchange *x, struct MHD_Connection *c
     enum MHD_Result result = MHD_queue_response(connection, status, me->empty);
     count(&counts->requests, counts->requests + 1);
     count(&counts->refused, counts->refused + (status != 200));
-    count(&counts->cpu_ns, clock_ns(CLOCK_THREAD_CPUTIME_ID));
-    count(&counts->last_ns, clock_ns(CLOCK_MONOTONIC));
+    count(&counts->cpu_ns, nsp__clock_ns(CLOCK_THREAD_CPUTIME_ID));
+    count(&counts->last_ns, nsp__clock_ns(CLOCK_MONOTONIC));
     return result;
 }
 

@@ -1,14 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "harness/ticks.h"
 
-#include <time.h>
-
-static uint64_t raw_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC_RAW, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
+#include "common/time.h"
 
 // A pair of readings of the same moment: the narrowest of some sandwiches.
 static void reading(uint64_t *ticks, uint64_t *ns)
@@ -16,7 +9,7 @@ static void reading(uint64_t *ticks, uint64_t *ns)
     uint64_t narrowest = UINT64_MAX;
     for (int i = 0; i < 16; i++) {
         uint64_t before = ticks_fenced();
-        uint64_t now = raw_ns();
+        uint64_t now = nsp__clock_ns(CLOCK_MONOTONIC_RAW);
         uint64_t width = ticks_fenced() - before;
         if (width < narrowest) {
             narrowest = width;

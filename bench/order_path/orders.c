@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/seed.h"
 #include "feed/order_file.h"
 #include "protocol/protocol.h"
 
@@ -12,13 +13,10 @@ enum { RAMP = 2000 }; // messages: the file's orders rest for at most 1600
 
 static uint64_t random_state;
 
-// splitmix64: the same contexts in each run.
+// The same contexts in each run.
 static uint64_t random_next(void)
 {
-    uint64_t z = random_state += 0x9e3779b97f4a7c15u;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
+    return nsp__random_splitmix(&random_state);
 }
 
 static size_t put_context(uint8_t *to, bool sampled)

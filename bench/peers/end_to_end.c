@@ -4,21 +4,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <time.h>
 
+#include "common/time.h"
 #include "harness/receiver.h"
 #include "harness/ticks.h"
 #include "peers/child.h"
 
 // A peer whose queue has no bound is stopped before it eats the machine.
 enum { CHUNK = 256, MEMORY_MOST_KIB = 1 << 20, RUNS = 3 };
-
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 static uint64_t resident_kib(void)
 {
@@ -31,7 +24,7 @@ static void job_saturate(const peer_calls *calls, peer_page *page)
 {
     const bench_setup *setup = page->setup;
     double wanted_ns = setup->quick ? 1e9 : 2e9;
-    page->begun_ns = now_ns();
+    page->begun_ns = nsp__monotonic_ns();
     uint64_t from = ticks_fenced(), ticks = 0;
     double looked_ns = 0;
     while ((page->took_ns = (double)ticks * ticks_ns()) < wanted_ns) {

@@ -4,8 +4,8 @@
 // thread empties its queue.
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
+#include "common/time.h"
 #include "harness/distribution.h"
 #include "harness/noise.h"
 #include "harness/ticks.h"
@@ -47,9 +47,7 @@ static bool go_on(double seconds, double limit, bool least)
 
 static double seconds_now(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+    return (double)nsp__monotonic_ns() / 1e9;
 }
 
 // ---- in the child: means ----

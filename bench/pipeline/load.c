@@ -6,27 +6,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <nanospan/nanospan.h>
 
+#include "common/time.h"
 #include "harness/session.h"
 #include "harness/ticks.h"
 #include "trace/producer.h"
 
 enum { THREADS_MAX = 64, BURST = 64, RATE_BURST = 16 };
-
-static uint64_t clock_ns(clockid_t clock)
-{
-    struct timespec now;
-    clock_gettime(clock, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
-uint64_t monotonic_ns(void)
-{
-    return clock_ns(CLOCK_MONOTONIC);
-}
 
 static void rest(long ns)
 {
@@ -62,7 +50,7 @@ static void run_until(recorder *me, uint64_t end)
 {
     const load_options *options = me->options;
     bool held = options->pace == LOAD_HELD;
-    while (clock_ns(CLOCK_MONOTONIC) < end) {
+    while (nsp__clock_ns(CLOCK_MONOTONIC) < end) {
         for (int i = 0; i < 16 && !(held && half_full()); i++)
             burst(me, BURST);
         while (held && half_full())
@@ -75,7 +63,7 @@ static void run_at_rate(recorder *me, uint64_t start, uint64_t end)
     const load_options *options = me->options;
     size_t spans = RATE_BURST * options->operation->spans;
     double step = 1e9 * (double)(spans * options->threads) / options->rate, next = (double)start;
-    for (uint64_t now = start; now < end; now = clock_ns(CLOCK_MONOTONIC)) {
+    for (uint64_t now = start; now < end; now = nsp__clock_ns(CLOCK_MONOTONIC)) {
         for (; next <= (double)now; next += step)
             burst(me, RATE_BURST);
         double left = next - (double)now;
@@ -95,15 +83,15 @@ static void *recorder_run(void *argument)
         unpin();
     nsp_thread_attach(NULL);
     pthread_barrier_wait(me->start);
-    uint64_t start = clock_ns(CLOCK_MONOTONIC), cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    uint64_t start = nsp__clock_ns(CLOCK_MONOTONIC), cpu = nsp__clock_ns(CLOCK_THREAD_CPUTIME_ID);
     uint64_t end = start + (uint64_t)(me->options->seconds * 1e9);
     if (me->options->pace == LOAD_RATE)
         run_at_rate(me, start, end);
     else
         run_until(me, end);
     me->outcome.first_ns = start;
-    me->outcome.last_ns = clock_ns(CLOCK_MONOTONIC);
-    me->outcome.cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu;
+    me->outcome.last_ns = nsp__clock_ns(CLOCK_MONOTONIC);
+    me->outcome.cpu_ns = nsp__clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu;
     me->outcome.busy_ns = (uint64_t)((double)me->outcome.busy_ns * ticks_ns());
     return NULL;
 }

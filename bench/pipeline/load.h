@@ -45,6 +45,4 @@ bool pipeline_start(const bench_setup *setup, const pipeline_options *options, b
 // CPU time that the threads of this process with that name have used, in ns; 0 if there is none.
 uint64_t thread_cpu_ns(const char *name);
 
-uint64_t monotonic_ns(void);
-
 #endif

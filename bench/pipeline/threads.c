@@ -6,6 +6,7 @@
 
 #include <nanospan/nanospan.h>
 
+#include "common/time.h"
 #include "harness/receiver.h"
 #include "harness/session.h"
 #include "pipeline/load.h"
@@ -37,7 +38,7 @@ static bool measure_run(const bench_setup *setup, unsigned threads, load_pace pa
         return false;
     bool fine = load_run(&how, &load, out);
     nsp_flush(UINT64_C(10) * 1000 * 1000 * 1000);
-    uint64_t end = monotonic_ns();
+    uint64_t end = nsp__monotonic_ns();
     session_end(out);
     const nsp_stats *books = &out->books;
     uint64_t recorded = books->attempted - books->dropped, lost = books->dropped + books->roots_refused;

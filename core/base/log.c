@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "base/log_limit.h"
-#include "base/time.h"
+#include "common/time.h"
 
 enum { LINE_SIZE = 1024, DETAIL_SIZE = 256 };
 

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/log_limit.h"
 
-// FNV-1a; never 0, which marks a free entry.
+#include <string.h>
+
+#include "common/fnv.h"
+
+// Never 0, which marks a free entry.
 static uint64_t hash(const char *text)
 {
-    uint64_t value = UINT64_C(0xcbf29ce484222325);
-    for (; *text; text++)
-        value = (value ^ (uint8_t)*text) * UINT64_C(0x100000001b3);
+    uint64_t value = nsp__fnv(NSP__FNV_START, text, strlen(text));
     return value ? value : 1;
 }
 

@@ -8,20 +8,10 @@
 #include <math.h>
 #include <nanospan/base.h>
 
+#include "common/seed.h"
+
 // A chance of 1 in the 56-bit fixed point of sampling thresholds.
 #define NSP__RANDOM_ONE (UINT64_C(1) << 56)
-
-// A seed that differs between processes, threads and calls. Never blocks, never fails. Signal safe.
-uint64_t nsp__random_seed(void);
-
-// Mixes a seed or a hash: the finisher of splitmix64 (Steele, Lea and Flood, "Fast Splittable Pseudorandom Number
-// Generators", OOPSLA 2014), with the constants of Vigna's public domain version.
-static inline uint64_t nsp__random_mix(uint64_t value)
-{
-    value = (value ^ (value >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    value = (value ^ (value >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return value ^ (value >> 31);
-}
 
 // wyrand, of Wang Yi's wyhash (public domain): one multiplication, half the instructions of splitmix64, and they are
 // what a span costs. Each state has its turn once in 2^64 steps.

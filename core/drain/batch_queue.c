@@ -6,7 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "base/time.h"
+#include "common/time.h"
 #include "base/tsan.h"
 
 nsp_status nsp__batch_queue_init(nsp__batch_queue *queue, uint32_t count)

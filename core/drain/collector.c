@@ -6,7 +6,7 @@
 
 #include "base/log.h"
 #include "base/thread_start.h"
-#include "base/time.h"
+#include "common/time.h"
 #include "drain/pass.h"
 #include "drain/ring_walk.h"
 

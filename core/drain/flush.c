@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "base/time.h"
+#include "common/time.h"
 #include "drain/collector.h"
 #include "drain/pass.h"
 #include "drain/ring_walk.h"

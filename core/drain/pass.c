@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "drain/pass.h"
 
-#include "base/time.h"
+#include "common/time.h"
 #include "drain/ring_walk.h"
 
 static void slot_drained(nsp__slot *slot, const nsp__ring_walk *walk)

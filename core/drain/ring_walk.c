@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/testpoint.h"
-#include "base/time.h"
+#include "common/time.h"
 #include "drain/span_view.h"
 
 // ---- batches ----

@@ -2,10 +2,10 @@
 #include "drain/sender.h"
 
 #include <stdlib.h>
-#include <sys/random.h>
 
 #include "base/log.h"
 #include "base/thread_start.h"
+#include "common/seed.h"
 #include "drain/sender_state.h"
 
 // After the deadline of stop: how long a cancelled send may take to return before its thread is left behind.
@@ -53,9 +53,7 @@ nsp_status nsp__sender_start(nsp__sender **out, const nsp__sender_options *optio
     sender->options = *options;
     nsp__event_init(&sender->work);
     nsp__event_init(&sender->progress);
-    if (getrandom(&sender->random, sizeof sender->random, GRND_NONBLOCK) < 0)
-        sender->random = nsp__monotonic_ns();
-    sender->random |= 1; // xorshift never leaves zero
+    sender->random = nsp__random_seed() | 1; // xorshift never leaves zero
 
     __atomic_store_n(options->cancel, 0, __ATOMIC_RELAXED);
     if (options->left_behind)

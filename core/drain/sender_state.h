@@ -6,7 +6,7 @@
 
 #include <pthread.h>
 
-#include "base/time.h"
+#include "common/time.h"
 #include "drain/batch_queue.h"
 #include "drain/sender.h"
 

@@ -16,7 +16,7 @@
 
 #include "base/log.h"
 #include "base/mapping.h"
-#include "base/time.h"
+#include "common/time.h"
 #include "drain/stats.h"
 #include "lifecycle/config.h"
 #include "lifecycle/environment.h"

@@ -1,22 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lifecycle/pairs.h"
 
-#include <stdint.h>
 #include <string.h>
 
-static bool blank(char c)
-{
-    return c == ' ' || c == '\t';
-}
+#include "common/percent.h"
+#include "common/slice.h"
 
 static void trim(const char **start, size_t *length)
 {
-    while (*length && blank(**start)) {
-        ++*start;
-        --*length;
-    }
-    while (*length && blank((*start)[*length - 1]))
-        --*length;
+    nsp__slice trimmed = nsp__slice_trim((nsp__slice){*start, *length});
+    *start = trimmed.text;
+    *length = trimmed.length;
 }
 
 bool nsp__pairs_next(const char **at, nsp__key_value *pair)
@@ -41,35 +35,16 @@ bool nsp__pairs_next(const char **at, nsp__key_value *pair)
     }
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-// The byte that the escape at text stands for, or -1 if it is none.
-static int escaped_byte(const char *text, size_t length)
-{
-    if (length < 3 || hex_digit(text[1]) < 0 || hex_digit(text[2]) < 0)
-        return -1;
-    return hex_digit(text[1]) * 16 + hex_digit(text[2]);
-}
-
 static bool slice_valid(const char *text, size_t length)
 {
-    for (size_t i = 0; i < length; i++) {
-        int byte = (unsigned char)text[i];
-        if (text[i] == '%') {
-            byte = escaped_byte(text + i, length - i);
-            i += 2;
-        }
+    for (size_t at = 0; at < length;) {
+        uint8_t byte;
+        at += nsp__percent_byte(text + at, length - at, &byte);
         // Also what keeps a header's value from smuggling in a second header.
         if (byte < 0x20 || byte == 0x7f)
             return false;
     }
-    return true;
+    return nsp__percent_whole(text, length);
 }
 
 bool nsp__pairs_valid(const char *text)
@@ -81,20 +56,4 @@ bool nsp__pairs_valid(const char *text)
             return false;
     }
     return true;
-}
-
-size_t nsp__percent_decode(char *out, const char *text, size_t length)
-{
-    size_t written = 0;
-    for (size_t i = 0; i < length; i++) {
-        int byte = text[i] == '%' ? escaped_byte(text + i, length - i) : -1;
-        if (byte >= 0) {
-            out[written++] = (char)byte;
-            i += 2;
-        } else {
-            out[written++] = text[i];
-        }
-    }
-    out[written] = 0;
-    return written;
 }

@@ -20,7 +20,4 @@ bool nsp__pairs_next(const char **at, nsp__key_value *pair);
 // True if every part is key=value, with a key, whole escapes, and no control character in them even when decoded.
 bool nsp__pairs_valid(const char *text);
 
-// Decodes the escapes of a valid slice into out (at most length bytes, and a zero after them). Returns the new length.
-size_t nsp__percent_decode(char *out, const char *text, size_t length);
-
 #endif

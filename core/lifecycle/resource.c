@@ -7,13 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/auxv.h>
-#include <sys/random.h>
 #include <sys/utsname.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "common/percent.h"
+#include "common/seed.h"
 #include "lifecycle/environment.h"
 #include "lifecycle/pairs.h"
 
@@ -31,29 +30,6 @@ static const char host_arch[] = "s390x";
 static const char host_arch[] = "";
 #endif
 
-static void random_bytes(unsigned char out[16])
-{
-    // Without blocking: a process that starts at boot must not wait for entropy.
-    if (getrandom(out, 16, GRND_NONBLOCK) == 16)
-        return;
-    // The kernel's bytes for this program, which a fork shares; so the time and the process are mixed in.
-    const unsigned char *kernel = (const unsigned char *)getauxval(AT_RANDOM);
-    struct timespec time;
-    clock_gettime(CLOCK_REALTIME, &time);
-    uint64_t mixed[2] = {(uint64_t)time.tv_sec, (uint64_t)time.tv_nsec ^ (uint64_t)getpid() << 32};
-    uint64_t seed[2] = {0, 0};
-    if (kernel)
-        memcpy(seed, kernel, sizeof seed);
-    for (int i = 0; i < 2; i++) {
-        // The finisher of SplitMix64.
-        uint64_t z = seed[i] ^ (mixed[i] * UINT64_C(0x9e3779b97f4a7c15));
-        z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-        z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-        mixed[i] = z ^ z >> 31;
-    }
-    memcpy(out, mixed, 16);
-}
-
 // A random UUID, version 4, drawn once a process.
 static const char *instance_id(void)
 {
@@ -61,8 +37,10 @@ static const char *instance_id(void)
     static pid_t drawn_by;
     if (drawn_by == getpid())
         return text;
-    unsigned char bytes[16];
-    random_bytes(bytes);
+    // Without blocking: a process that starts at boot must not wait for entropy.
+    const uint64_t seeds[2] = {nsp__random_seed(), nsp__random_seed()};
+    unsigned char bytes[sizeof seeds];
+    memcpy(bytes, seeds, sizeof bytes);
     bytes[6] = (unsigned char)((bytes[6] & 0x0f) | 0x40);
     bytes[8] = (unsigned char)((bytes[8] & 0x3f) | 0x80);
     char *to = text;

@@ -4,7 +4,7 @@
 // The sender's parent id is neither used nor sent: here the two sides of a request are two spans.
 #include <strings.h>
 
-#include "base/hex.h"
+#include "common/hex.h"
 #include "propagation/field.h"
 #include "propagation/formats.h"
 #include "store/context.h"

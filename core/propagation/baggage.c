@@ -68,13 +68,13 @@ static bool put_pair(writer *to, nsp__slice text)
 {
     nsp__slice rest = text, key;
     nsp__slice_split(&rest, '=', &key);
-    key = nsp__slice_trim(key.text, key.length);
+    key = nsp__slice_trim(key);
     if (!is_token(key))
         return false;
     put(to, key.text, key.length);
     if (rest.text == NULL)
         return true; // without a value
-    nsp__slice value = nsp__slice_trim(rest.text, rest.length);
+    nsp__slice value = nsp__slice_trim(rest);
     put(to, "=", 1);
     put(to, value.text, value.length);
     return is_value(value);
@@ -85,7 +85,7 @@ static bool put_properties(writer *to, nsp__slice rest)
 {
     nsp__slice property;
     while (nsp__slice_split(&rest, ';', &property)) {
-        property = nsp__slice_trim(property.text, property.length);
+        property = nsp__slice_trim(property);
         if (property.length == 0)
             continue;
         put(to, ";", 1);
@@ -112,7 +112,7 @@ static nsp_status append(nsp_baggage *list, nsp__slice text)
     nsp_status status = NSP_OK;
     nsp__slice rest = text, member;
     while (nsp__slice_split(&rest, ',', &member)) {
-        member = nsp__slice_trim(member.text, member.length);
+        member = nsp__slice_trim(member);
         nsp_status one = member.length != 0 ? append_member(list, member) : NSP_OK;
         if (status == NSP_OK)
             status = one;

@@ -9,10 +9,6 @@
 // May the character stand in a value as it is? ('%' may: it begins an escape, or is what a careless sender wrote.)
 bool nsp__baggage_octet(char c);
 
-// Takes one character, or one longest part that could begin one but does not go on (1 to 4 bytes), at bytes[0]; count is
-// not 0. *valid says which it is.
-size_t nsp__utf8_take(const uint8_t *bytes, size_t count, bool *valid);
-
 // Writes the encoded value, which must be UTF-8, and returns its length, which may be more than `room`: then nothing is
 // written behind that. False: not UTF-8.
 bool nsp__baggage_encode(const char *value, size_t length, char *out, size_t room, size_t *encoded);

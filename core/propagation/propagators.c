@@ -28,7 +28,7 @@ static int find(const char *const *names, nsp__slice name)
 static bool next_name(nsp__slice *rest, nsp__slice *name)
 {
     while (nsp__slice_split(rest, ',', name)) {
-        *name = nsp__slice_trim(name->text, name->length);
+        *name = nsp__slice_trim(*name);
         if (name->length != 0)
             return true;
     }

@@ -10,7 +10,7 @@
 #include <cpuid.h>
 #endif
 
-#include "base/time.h"
+#include "common/time.h"
 
 bool nsp__clock_is_counter;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/context.h"
 
-#include "base/hex.h"
+#include "common/hex.h"
 #include "store/tracestate.h"
 #include <string.h>
 

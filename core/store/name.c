@@ -15,8 +15,10 @@
 //   any reader of a text by id       completed, then text                            I2: acquire, at I1
 #include "store/name.h"
 
-#include "base/random.h"
 #include "base/tsan.h"
+#include "common/fnv.h"
+#include "common/seed.h"
+#include "common/utf8.h"
 #include <string.h>
 #include <urcu-qsbr.h>
 #include <urcu/rculfhash.h>
@@ -60,24 +62,10 @@ void (*nsp__name_added)(nsp_name name, const char *text, size_t length);
 // Set while this thread adds a name, for signal handlers that come in between.
 static __thread volatile bool adding __attribute__((tls_model("initial-exec")));
 
-size_t nsp__name_cut(const char *text, size_t length, size_t limit)
-{
-    if (length <= limit)
-        return length;
-    // The byte at the cut, if it goes on with a character, takes that character's beginning with it.
-    size_t cut = limit;
-    while (cut > 0 && limit - cut < 3 && ((unsigned char)text[cut] & 0xc0) == 0x80)
-        cut--;
-    return ((unsigned char)text[cut] & 0xc0) == 0x80 ? limit : cut;
-}
-
-// FNV-1a (Fowler, Noll, Vo), with a last mixing because buckets are chosen by the low bits.
+// Mixed, because buckets are chosen by the low bits.
 static unsigned long hash_text(text_key key)
 {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    for (size_t i = 0; i < key.length; i++)
-        hash = (hash ^ (unsigned char)key.text[i]) * UINT64_C(0x100000001b3);
-    return (unsigned long)nsp__random_mix(hash);
+    return (unsigned long)nsp__random_mix(nsp__fnv(NSP__FNV_START, key.text, key.length));
 }
 
 // Called by liburcu for a node of equal hash; hence the sanitizer's edge stands here.
@@ -225,7 +213,7 @@ static nsp_name intern(const char *text, size_t length, bool *lasting)
     if (NSP__UNLIKELY(__atomic_load_n(&table, __ATOMIC_ACQUIRE) == NULL))
         create_table();
     text_key key = {text != NULL ? text : "",
-                    text != NULL ? nsp__name_cut(text, length, NSP_NAME_LENGTH_MAX) : 0};
+                    text != NULL ? nsp__utf8_cut(text, length, NSP_NAME_LENGTH_MAX) : 0};
     unsigned long hash = hash_text(key);
 
     *lasting = true;

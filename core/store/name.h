@@ -28,7 +28,4 @@ void nsp__name_replay(void);
 // How often NSP_NAME_OVERFLOW was handed out for a text. Never reset.
 uint64_t nsp__name_overflowed(void);
 
-// The length at which a text of `length` bytes is cut so that at most `limit` are left and no UTF-8 character is split.
-size_t nsp__name_cut(const char *text, size_t length, size_t limit);
-
 #endif

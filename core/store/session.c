@@ -6,13 +6,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/mapping.h"
-#include "base/time.h"
+#include "common/seed.h"
+#include "common/time.h"
 #include "store/session_prune.h"
 
 static uint64_t page_up(uint64_t bytes)
@@ -185,9 +185,7 @@ static bool create_shared(nsp__session *session, const nsp_config *config, uint6
     close(user_fd);
     nsp__session_prune(user_directory, config->keep_sessions, config->keep_bytes);
 
-    uint32_t random = 0;
-    if (getrandom(&random, sizeof random, GRND_NONBLOCK) < 0)
-        random = (uint32_t)clock();
+    uint32_t random = (uint32_t)nsp__random_seed();
     __atomic_store_n(&own_random, OWN_RANDOM(random), __ATOMIC_RELEASE);
     sanitise(name, sizeof name, config->service_name != NULL ? config->service_name : "");
     snprintf(session->directory, sizeof session->directory, "%s/%s.%u.%08x", user_directory, name,

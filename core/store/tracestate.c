@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/tracestate.h"
 
-#include "base/hex.h"
+#include "common/hex.h"
 #include "store/threshold.h"
 #include <string.h>
 
@@ -156,7 +156,7 @@ static uint64_t read_digits(slice item, size_t least)
         return NSP_CONTEXT_UNKNOWN;
     uint64_t value = 0;
     for (size_t i = 3; i < item.length; i++) {
-        int digit = nsp__hex_digit(item.text[i]);
+        int digit = nsp__hex_digit_lower(item.text[i]);
         if (digit < 0)
             return NSP_CONTEXT_UNKNOWN;
         value = value << 4 | (uint64_t)digit;

@@ -3,6 +3,7 @@
 // What is set on a span and does not fit into a few inline stores: long texts, arrays, events, links, status.
 #include <string.h>
 
+#include "common/utf8.h"
 #include "store/name.h"
 #include "trace/commit.h"
 #include "trace/stack.h"
@@ -146,7 +147,7 @@ static size_t cut_bytes(const writer *to, nsp_type type, const void *value, size
         limit = UINT16_MAX;
     if (length <= limit)
         return length;
-    return type == NSP_TYPE_STR ? nsp__name_cut(value, length, limit) : limit;
+    return type == NSP_TYPE_STR ? nsp__utf8_cut(value, length, limit) : limit;
 }
 
 static size_t element_bytes(nsp_type type)
@@ -166,7 +167,7 @@ static size_t strs_write(const writer *to, uint8_t *payload, const char *const *
             most = to->value_limit;
         bool whole = length <= most;
         if (!whole)
-            length = nsp__name_cut(text, length, most);
+            length = nsp__utf8_cut(text, length, most);
         uint16_t prefix = (uint16_t)length;
         memcpy(payload + bytes, &prefix, 2);
         memcpy(payload + bytes + 2, text, length);

@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/testpoint.h"
+#include "common/fnv.h"
 #include "store/name.h"
 #include "store/threshold.h"
 
@@ -143,15 +144,14 @@ void nsp__sampler_classify(nsp_name name, const char *text, size_t length)
 
 uint64_t nsp__sampler_checksum(const nsp__policy *policy)
 {
-    // FNV-1a, 64 bits (Fowler, Noll, Vo): enough to tell a policy torn by a dying writer from a whole one.
-    uint64_t hash = 0xcbf29ce484222325u;
+    // Enough to tell a policy torn by a dying writer from a whole one.
+    uint64_t hash = NSP__FNV_START;
     const uint8_t *parts[] = {(const uint8_t *)policy->thresholds, (const uint8_t *)&policy->rules,
                               (const uint8_t *)policy->patterns};
     const size_t sizes[] = {sizeof policy->thresholds, sizeof policy->rules + sizeof policy->parent_policy,
                             sizeof policy->patterns};
     for (size_t part = 0; part < 3; part++)
-        for (size_t i = 0; i < sizes[part]; i++)
-            hash = (hash ^ parts[part][i]) * 0x100000001b3u;
+        hash = nsp__fnv(hash, parts[part], sizes[part]);
     return hash;
 }
 

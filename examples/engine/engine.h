@@ -9,8 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/histogram.h"
-#include "common/stream.h"
+#include "shared/histogram.h"
+#include "shared/stream.h"
 #include "engine/account.h"
 #include "engine/book.h"
 #include "engine/drop_copy.h"

@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#include "common/address.h"
+#include "shared/address.h"
 #include "engine/process.h"
 
 static bool stopped(const struct gateway *gateway)

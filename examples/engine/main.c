@@ -12,10 +12,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/address.h"
-#include "common/arguments.h"
-#include "common/span_books.h"
-#include "common/tracing.h"
+#include "shared/address.h"
+#include "shared/arguments.h"
+#include "shared/span_books.h"
+#include "shared/tracing.h"
 #include "engine/engine.h"
 #include "engine/gateway.h"
 #include "engine/life.h"

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/span_books.h"
+#include "shared/span_books.h"
 
 struct quantile {
     const char *name;

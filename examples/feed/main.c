@@ -11,10 +11,10 @@
 #include <string.h>
 #include <sys/prctl.h>
 
-#include "common/address.h"
-#include "common/arguments.h"
-#include "common/span_books.h"
-#include "common/tracing.h"
+#include "shared/address.h"
+#include "shared/arguments.h"
+#include "shared/span_books.h"
+#include "shared/tracing.h"
 #include "feed/replay.h"
 
 struct options {

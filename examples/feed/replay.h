@@ -11,8 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/histogram.h"
-#include "common/stream.h"
+#include "shared/histogram.h"
+#include "shared/stream.h"
 #include "feed/ledger.h"
 #include "feed/order_file.h"
 

@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "encode/utf8.h"
+#include "common/base64.h"
+#include "common/hex.h"
+#include "common/utf8.h"
 
 void nsp__text_digits(nsp__text *text, uint64_t value, unsigned digits)
 {
@@ -88,26 +90,30 @@ void nsp__text_f64(nsp__text *text, double value)
     }
 }
 
+// Room for so many bytes, or NULL when they do not fit.
+static char *take_room(nsp__text *text, size_t length)
+{
+    if (length > (size_t)(text->limit - text->at))
+        text->full = true;
+    if (text->full)
+        return NULL;
+    char *room = (char *)text->at;
+    text->at += length;
+    return room;
+}
+
 void nsp__text_hex(nsp__text *text, const uint8_t *bytes, size_t length)
 {
-    static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < length; i++) {
-        char pair[2] = {digits[bytes[i] >> 4], digits[bytes[i] & 15]};
-        nsp__text_bytes(text, pair, sizeof pair);
-    }
+    char *room = take_room(text, 2 * length);
+    if (room)
+        nsp__hex_encode(room, bytes, length);
 }
 
 void nsp__text_base64(nsp__text *text, const uint8_t *bytes, size_t length)
 {
-    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < length; i += 3) {
-        size_t left = length - i;
-        uint32_t three = (uint32_t)bytes[i] << 16 | (left > 1 ? (uint32_t)bytes[i + 1] << 8 : 0u) |
-                         (left > 2 ? (uint32_t)bytes[i + 2] : 0u);
-        char four[4] = {alphabet[three >> 18], alphabet[three >> 12 & 63],
-                        left > 1 ? alphabet[three >> 6 & 63] : '=', left > 2 ? alphabet[three & 63] : '='};
-        nsp__text_bytes(text, four, sizeof four);
-    }
+    char *room = take_room(text, NSP__BASE64_DIGITS(length));
+    if (room)
+        nsp__base64_encode(room, bytes, length, true);
 }
 
 static bool plain(uint8_t byte)
@@ -126,8 +132,7 @@ static void put_escape(nsp__text *text, uint8_t code)
         nsp__text_bytes(text, escape, 2);
         return;
     }
-    escape[4] = "0123456789abcdef"[code >> 4];
-    escape[5] = "0123456789abcdef"[code & 15];
+    nsp__hex_encode(escape + 4, &code, 1);
     nsp__text_bytes(text, escape, sizeof escape);
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/time.h"
 #include "grpc/frame.h"
 #include "grpc/metadata.h"
 #include "grpc/status.h"
@@ -185,7 +186,7 @@ nsp_send_result nsp__grpc_send(nsp__otlp_transport *me, const uint8_t *body, siz
 
     // The one header that differs from call to call stands before the others.
     char line[NSP__GRPC_TIMEOUT_BYTES];
-    uint64_t now = nsp__http_now();
+    uint64_t now = nsp__monotonic_ns();
     nsp__grpc_timeout_write(line, deadline_ns > now ? deadline_ns - now : 0);
     struct curl_slist timeout = {.data = line, .next = me->plain_headers};
     request.headers = &timeout;

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "grpc/base64.h"
+#include "common/base64.h"
 #include "http/headers.h"
 
 // Ours to set, or HTTP/2's. Everything that begins with grpc- is gRPC's own.
@@ -43,11 +43,12 @@ static nsp_status append(void *context, char *name, char *value, size_t length, 
         return NSP_ERR_CONFIG;
     }
     if (name_length > 4 && strcmp(name + name_length - 4, "-bin") == 0) {
-        char *text = nsp__base64_encode((const uint8_t *)value, length);
+        char *text = malloc(NSP__BASE64_DIGITS(length) + 1);
         if (!text) {
             snprintf(detail, size, "headers: out of memory");
             return NSP_ERR_NO_MEMORY;
         }
+        text[nsp__base64_encode(text, (const uint8_t *)value, length, false)] = 0;
         nsp_status status = nsp__http_headers_add_pair(list, name, text, detail, size);
         free(text);
         return status;

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "grpc/status.h"
 
-#include "grpc/base64.h"
+#include "common/base64.h"
+#include "common/percent.h"
+#include "common/time.h"
+#include "common/utf8.h"
 
 #include "rpc.pb-c.h"
 
@@ -65,30 +68,15 @@ nsp__grpc_code nsp__grpc_code_of_reset(unsigned reset_code)
     }
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 void nsp__grpc_message_text(char *out, size_t size, const char *text)
 {
-    size_t used = 0;
-    bool more = false;
-    for (; *text && !more; ++text) {
-        int high = *text == '%' ? hex_digit(text[1]) : -1, low = high >= 0 ? hex_digit(text[2]) : -1;
-        unsigned char byte = (unsigned char)(low >= 0 ? high * 16 + low : *text);
-        more = used + 1 >= size;
-        if (!more)
-            out[used++] = byte < ' ' || byte == 0x7f ? ' ' : (char)byte;
-        text += low >= 0 ? 2 : 0;
+    size_t length = strlen(text), used = 0;
+    for (size_t at = 0; at < length && used < size; used++) {
+        uint8_t byte;
+        at += nsp__percent_byte(text + at, length - at, &byte);
+        out[used] = byte < ' ' || byte == 0x7f ? ' ' : (char)byte;
     }
-    // Cut short: the last character may be half, so it goes.
-    while (more && used && ((unsigned char)out[used - 1] & 0xc0) == 0x80)
-        --used;
-    out[used - (more && used)] = 0;
+    out[nsp__utf8_cut(out, used, size - 1)] = 0;
 }
 
 static bool read_delay(const uint8_t *bytes, size_t length, uint64_t *delay_ns)
@@ -99,9 +87,9 @@ static bool read_delay(const uint8_t *bytes, size_t length, uint64_t *delay_ns)
     bool sensible =
         info && (!delay || (delay->seconds >= 0 && delay->nanos >= 0 && delay->nanos < 1000000000));
     if (sensible && delay && delay->seconds < DAY_SECONDS)
-        *delay_ns = (uint64_t)delay->seconds * 1000000000u + (uint64_t)delay->nanos;
+        *delay_ns = (uint64_t)delay->seconds * NSP__SECOND + (uint64_t)delay->nanos;
     else if (sensible && delay)
-        *delay_ns = (uint64_t)DAY_SECONDS * 1000000000u;
+        *delay_ns = (uint64_t)DAY_SECONDS * NSP__SECOND;
     if (info)
         nanospan__rpc__retry_info__free_unpacked(info, NULL);
     return sensible;
@@ -117,9 +105,10 @@ static bool is_retry_info(const char *type_url)
 bool nsp__grpc_retry_info(const char *text, uint64_t *delay_ns)
 {
     *delay_ns = 0;
-    size_t length = 0;
-    uint8_t *bytes = text ? nsp__base64_decode(text, &length) : NULL;
-    Nanospan__Rpc__Status *status = bytes ? nanospan__rpc__status__unpack(NULL, length, bytes) : NULL;
+    size_t digits = text ? strlen(text) : 0, length;
+    uint8_t *bytes = text ? malloc(NSP__BASE64_BYTES(digits)) : NULL;
+    bool read = bytes && nsp__base64_decode(bytes, text, digits, NSP__BASE64_STANDARD, &length);
+    Nanospan__Rpc__Status *status = read ? nanospan__rpc__status__unpack(NULL, length, bytes) : NULL;
     free(bytes);
     if (!status)
         return false;

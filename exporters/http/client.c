@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "common/time.h"
 #include "http/curl_version.h"
 #include "http/lines.h"
 
@@ -43,13 +43,6 @@ static CURLcode curl_ready;
 static void initialise_curl(void)
 {
     curl_ready = curl_global_init(CURL_GLOBAL_DEFAULT);
-}
-
-uint64_t nsp__http_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
 static size_t keep_answer(char *bytes, size_t one, size_t length, void *context)
@@ -235,7 +228,7 @@ static CURLcode transfer(nsp__http_client *client, uint64_t deadline_ns)
         for (CURLMsg *message; (message = curl_multi_info_read(client->multi, &left)) != NULL;)
             if (message->msg == CURLMSG_DONE)
                 return message->data.result;
-        uint64_t now = nsp__http_now();
+        uint64_t now = nsp__monotonic_ns();
         if (now >= deadline_ns) {
             snprintf(client->error, sizeof client->error, "timed out");
             return CURLE_OPERATION_TIMEDOUT;
@@ -354,7 +347,7 @@ static void judge(nsp__http_client *client, CURLcode code, nsp__http_answer *ans
 static bool answers_http1(nsp__http_client *client, uint64_t deadline_ns)
 {
     static const uint64_t patience_ns = 1000000000;
-    uint64_t until = nsp__http_now() + patience_ns;
+    uint64_t until = nsp__monotonic_ns() + patience_ns;
     long status = 0;
     CURL *post = client->easy, *probe = curl_easy_duphandle(post);
     if (probe && curl_easy_setopt(probe, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) == CURLE_OK &&

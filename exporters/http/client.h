@@ -63,9 +63,6 @@ nsp_status nsp__http_client_create(nsp__http_client **out, const nsp__http_optio
 // NULL is fine. Never waits for a name server.
 void nsp__http_client_destroy(nsp__http_client *client);
 
-// CLOCK_MONOTONIC, in nanoseconds.
-uint64_t nsp__http_now(void);
-
 // Returns by the deadline (CLOCK_MONOTONIC ns) plus a few milliseconds, or within 50 ms of *cancel.
 void nsp__http_post(nsp__http_client *client, const nsp__http_request *request, uint64_t deadline_ns,
                     nsp__http_answer *answer);

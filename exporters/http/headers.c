@@ -6,44 +6,18 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/percent.h"
+#include "common/slice.h"
+
 // Ours to set: they describe the body that is sent.
 static const char *const reserved[] = {"content-type", "content-encoding", "content-length",
                                        "transfer-encoding"};
 
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
 static void trim(const char **begin, const char **end)
 {
-    while (*begin < *end && is_blank(**begin))
-        ++*begin;
-    while (*end > *begin && is_blank((*end)[-1]))
-        --*end;
-}
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-// Writes at most end - begin bytes and a zero. A percent sign that starts no escape stands for itself.
-static size_t decode(char *out, const char *begin, const char *end)
-{
-    size_t length = 0;
-    for (; begin < end; ++begin) {
-        int high = end - begin > 2 && *begin == '%' ? hex_digit(begin[1]) : -1;
-        int low = high >= 0 ? hex_digit(begin[2]) : -1;
-        if (low >= 0)
-            begin += 2;
-        out[length++] = low >= 0 ? (char)(high * 16 + low) : *begin;
-    }
-    out[length] = 0;
-    return length;
+    nsp__slice trimmed = nsp__slice_trim((nsp__slice){*begin, (size_t)(*end - *begin)});
+    *begin = trimmed.text;
+    *end = trimmed.text + trimmed.length;
 }
 
 static bool is_token(const char *text, size_t length)
@@ -106,11 +80,12 @@ static nsp_status read_pair(const char *begin, const char *end, char *name, char
     const char *name_end = equals, *value_begin = equals + 1;
     trim(&begin, &name_end);
     trim(&value_begin, &end);
-    if (!is_token(name, decode(name, begin, name_end))) {
+    if (!is_token(name, nsp__percent_decode(name, begin, (size_t)(name_end - begin)))) {
         snprintf(detail, size, "headers: a name is empty or has characters that HTTP does not allow");
         return NSP_ERR_CONFIG;
     }
-    return take(context, name, value, decode(value, value_begin, end), detail, size);
+    return take(context, name, value, nsp__percent_decode(value, value_begin, (size_t)(end - value_begin)),
+                detail, size);
 }
 
 nsp_status nsp__http_headers_read(const char *text, nsp__header_fn take, void *context, char *detail,

@@ -8,7 +8,7 @@
 #include "otlp/otlp_prefix.h"
 #include "otlp/otlp_value.h"
 
-#include "encode/utf8.h"
+#include "common/utf8.h"
 
 #include <stdlib.h>
 

@@ -9,7 +9,8 @@
 #include <string.h>
 
 #include "encode/text.h"
-#include "encode/utf8.h"
+#include "common/hex.h"
+#include "common/utf8.h"
 
 enum { DEPTH_MAX = 64, KEY_BYTES = 32, NUMBER_BYTES = 32, MESSAGE_BYTES = 1024 };
 
@@ -76,13 +77,10 @@ static bool read_unit(reader *in, uint32_t *unit)
     for (int i = 0; i < 4; i++, in->at++) {
         if (in->at == in->end)
             return false;
-        uint8_t digit = *in->at, letter = digit | 0x20;
-        if (digit >= '0' && digit <= '9')
-            *unit = *unit << 4 | (digit - '0');
-        else if (letter >= 'a' && letter <= 'f')
-            *unit = *unit << 4 | (letter - 'a' + 10u);
-        else
+        int digit = nsp__hex_digit((char)*in->at);
+        if (digit < 0)
             return false;
+        *unit = *unit << 4 | (uint32_t)digit;
     }
     return true;
 }
@@ -90,16 +88,7 @@ static bool read_unit(reader *in, uint32_t *unit)
 static void put_character(nsp__text *out, uint32_t c)
 {
     uint8_t bytes[4];
-    if (c < 0x80) {
-        bytes[0] = (uint8_t)c;
-        nsp__text_bytes(out, bytes, 1);
-        return;
-    }
-    size_t size = c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
-    for (size_t i = size - 1; i > 0; i--, c >>= 6)
-        bytes[i] = 0x80 | (c & 0x3F);
-    bytes[0] = (uint8_t)(0xF00u >> size | c);
-    nsp__text_bytes(out, bytes, size);
+    nsp__text_bytes(out, bytes, nsp__utf8_put(bytes, c));
 }
 
 // What follows a backslash. Half a surrogate pair, and zero, which would end the text, become U+FFFD.
@@ -125,7 +114,7 @@ static bool read_escape(reader *in, nsp__text *out)
         return true;
     }
     in->at = after;
-    put_character(out, unit == 0 || (unit >= 0xD800 && unit < 0xE000) ? 0xFFFD : unit);
+    put_character(out, unit == 0 ? 0xFFFD : unit);
     return true;
 }
 

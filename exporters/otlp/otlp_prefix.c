@@ -4,7 +4,7 @@
 #include <nanospan/version.h>
 #include <stdlib.h>
 
-#include "encode/utf8.h"
+#include "common/utf8.h"
 #include "otlp/wire.h"
 
 #include "otlp.pb-c.h"

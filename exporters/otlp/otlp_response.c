@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "encode/utf8.h"
+#include "common/utf8.h"
 #include "otlp/otlp.h"
 
 #include "otlp.pb-c.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "otlp/otlp_value.h"
 
-#include "encode/utf8.h"
+#include "common/utf8.h"
 #include "encode/walk.h"
 
 uint8_t *nsp__close_length_moving(uint8_t *body, uint8_t *end)

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/time.h"
 #include "grpc/grpc.h"
 #include "http/curl_version.h"
 
@@ -101,7 +102,7 @@ void nsp__otlp_transport_destroy(nsp__otlp_transport *transport)
 nsp_send_result nsp__otlp_transport_send(nsp__otlp_transport *transport, const uint8_t *body, size_t length,
                                          uint64_t deadline_ns, nsp_send_report *report)
 {
-    uint64_t own_deadline = nsp__http_now() + transport->timeout_ns;
+    uint64_t own_deadline = nsp__monotonic_ns() + transport->timeout_ns;
     uint64_t deadline = own_deadline < deadline_ns ? own_deadline : deadline_ns;
     return transport->endpoint.protocol == NSP_OTLP_GRPC
                ? nsp__grpc_send(transport, body, length, deadline, report)
@@ -154,7 +155,7 @@ static const char *advice(const nsp__otlp_transport *transport, nsp__http_troubl
 // Spans wait, since somebody may set it right at the other end; but not in silence.
 static void warn_of_trouble(nsp__otlp_transport *transport, const nsp__http_answer *answer)
 {
-    uint64_t now = nsp__http_now();
+    uint64_t now = nsp__monotonic_ns();
     if (answer->trouble == NSP__HTTP_NO_TROUBLE ||
         (transport->warned_ns && now - transport->warned_ns < warn_again_ns))
         return;

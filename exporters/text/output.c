@@ -7,8 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "common/time.h"
 
 enum {
     CANCEL_POLL_MS = 50,
@@ -16,13 +17,6 @@ enum {
     // non-blocking: that would change it for everybody who writes to the same pipe or terminal.
     STEP = PIPE_BUF
 };
-
-static uint64_t monotonic_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 static bool cancelled(const nsp__output *output)
 {
@@ -34,7 +28,7 @@ static bool wait_writable(const nsp__output *output, uint64_t deadline_ns)
 {
     for (;;) {
         struct pollfd ready = {output->fd, POLLOUT, 0};
-        uint64_t now = monotonic_ns();
+        uint64_t now = nsp__monotonic_ns();
         uint64_t left_ms = now < deadline_ns ? (deadline_ns - now) / 1000000u + 1 : 0;
         int timeout = left_ms < CANCEL_POLL_MS ? (int)left_ms : CANCEL_POLL_MS;
         int result = poll(&ready, 1, cancelled(output) ? 0 : timeout);

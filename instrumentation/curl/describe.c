@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/url.h"
+#include "http/url.h"
 
 enum { URL_SHOWN = 512, HOST_SHOWN = 128 };
 

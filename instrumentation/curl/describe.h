@@ -4,7 +4,7 @@
 #ifndef NSP_INSTRUMENTATION_CURL_DESCRIBE_H
 #define NSP_INSTRUMENTATION_CURL_DESCRIBE_H
 
-#include "common/methods.h"
+#include "http/methods.h"
 #include <nanospan/curl.h>
 
 // The method, as far as the handle says: before its first transfer it says GET for what will be a POST.

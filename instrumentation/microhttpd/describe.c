@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "common/url.h"
+#include "http/url.h"
 #include "microhttpd/forwarded.h"
 
 // A detached span has 2 KiB for all that is set on it: the application's share must not be eaten up by a client's URL.

@@ -4,7 +4,7 @@
 #ifndef NSP_INSTRUMENTATION_MICROHTTPD_FORWARDED_H
 #define NSP_INSTRUMENTATION_MICROHTTPD_FORWARDED_H
 
-#include "common/url.h"
+#include "http/url.h"
 
 // A parameter of the first element of a Forwarded field, without quotes; empty if there is none. field may be NULL.
 nsp__slice nsp__forwarded(const char *field, const char *parameter);

@@ -4,7 +4,7 @@
 #ifndef NSP_INSTRUMENTATION_MICROHTTPD_ROUTES_H
 #define NSP_INSTRUMENTATION_MICROHTTPD_ROUTES_H
 
-#include "common/methods.h"
+#include "http/methods.h"
 #include <nanospan/microhttpd.h>
 
 typedef struct nsp__route {

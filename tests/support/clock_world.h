@@ -4,6 +4,7 @@
 #ifndef NSP_TESTS_CLOCK_WORLD_H
 #define NSP_TESTS_CLOCK_WORLD_H
 
+#include "common/seed.h"
 #include "store/clock.h"
 
 #define US ((uint64_t)1000)
@@ -50,13 +51,10 @@ static inline uint64_t distance(uint64_t a, uint64_t b)
     return a > b ? a - b : b - a;
 }
 
-// Splitmix64: a fixed sequence of numbers for each state to begin with.
+// A fixed sequence of numbers for each state to begin with.
 static inline uint64_t random_next(uint64_t *state)
 {
-    uint64_t z = (*state += 0x9e3779b97f4a7c15u);
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
+    return nsp__random_splitmix(state);
 }
 
 static inline uint64_t random_below(uint64_t *state, uint64_t bound)

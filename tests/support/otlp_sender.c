@@ -4,9 +4,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "builtin.h"
+#include "common/time.h"
 
 static otlp_sender *logged_by;
 
@@ -24,9 +24,7 @@ __attribute__((format(printf, 3, 4))) static void keep_line(nsp_log_level level,
 
 uint64_t now_ns(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 * MS + (uint64_t)now.tv_nsec;
+    return nsp__monotonic_ns();
 }
 
 void otlp_sender_prepare(otlp_sender *sender, unsigned port)

@@ -9,7 +9,8 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
+
+#include "common/time.h"
 
 enum { LINES = 512, LINE_BYTES = 256 };
 
@@ -22,9 +23,7 @@ static unsigned line_count;
 
 uint64_t test_now_ns(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    return nsp__monotonic_ns();
 }
 
 void test_sleep_ms(unsigned ms)

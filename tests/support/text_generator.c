@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "common/seed.h"
+
 static uint64_t state = 1;
 
 void generator_seed(uint64_t seed)
@@ -12,13 +14,9 @@ void generator_seed(uint64_t seed)
 
 bool generator_simple;
 
-// splitmix64
 uint64_t generator_word(void)
 {
-    uint64_t z = state += 0x9E3779B97F4A7C15u;
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    return z ^ (z >> 31);
+    return nsp__random_splitmix(&state);
 }
 
 uint64_t generator_draw(uint64_t below)

@@ -6,6 +6,7 @@
 #define NANOSPAN_DOCTOR_H
 
 #include "text.h"
+#include "common/time.h"
 #include <nanospan/exporters.h>
 #include <nanospan/nanospan.h>
 #include <stdio.h>
@@ -85,7 +86,7 @@ uint64_t doctor_now(void); // CLOCK_MONOTONIC, ns
 // What a step may take: `most`, or what is left of the whole; at least 1 ms.
 uint64_t doctor_time(const doctor *d, uint64_t most_ns);
 
-#define DOCTOR_SECOND UINT64_C(1000000000)
+#define DOCTOR_SECOND NSP__SECOND
 
 // ---- sections ----
 

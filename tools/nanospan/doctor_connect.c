@@ -2,6 +2,7 @@
 #include "doctor_connect.h"
 
 #include "doctor.h"
+#include "common/time.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -9,7 +10,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 // ---- resolving ----
@@ -69,12 +69,6 @@ static size_t take_addresses(const resolving *r, connect_address out[CONNECT_ADD
     return count;
 }
 
-static struct timespec monotonic_in(uint64_t ns)
-{
-    uint64_t at = doctor_now() + ns;
-    return (struct timespec){.tv_sec = (time_t)(at / DOCTOR_SECOND), .tv_nsec = (long)(at % DOCTOR_SECOND)};
-}
-
 size_t connect_resolve(const char *host, const char *port, connect_address out[CONNECT_ADDRESSES_MAX],
                        uint64_t timeout_ns, char *error, size_t size)
 {
@@ -89,7 +83,7 @@ size_t connect_resolve(const char *host, const char *port, connect_address out[C
     r->host[strcspn(r->host, "]")] = '\0';
     snprintf(r->port, sizeof r->port, "%s", port);
     pthread_t thread;
-    struct timespec until = monotonic_in(timeout_ns);
+    struct timespec until = nsp__timespec_of(nsp__after(doctor_now(), timeout_ns));
     size_t count = 0;
     if (pthread_create(&thread, NULL, resolve, r) != 0) {
         snprintf(error, size, "no thread to ask with");

@@ -6,10 +6,10 @@
 #include "paint.h"
 #include "trace_notes.h"
 #include "units.h"
+#include "common/time.h"
 #include <jansson.h>
 #include <stdarg.h>
 #include <stdlib.h>
-#include <time.h>
 
 enum { SECRET_LEAST = 4 };
 
@@ -17,9 +17,7 @@ static const char *const LEVELS[] = {"OK", "note", "WARN", "FAIL"};
 
 uint64_t doctor_now(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * DOCTOR_SECOND + (uint64_t)now.tv_nsec;
+    return nsp__monotonic_ns();
 }
 
 uint64_t doctor_time(const doctor *d, uint64_t most_ns)
@@ -37,7 +35,7 @@ __attribute__((format(printf, 2, 0))) static void add_formatted(text *out, const
 {
     char line[2048];
     vsnprintf(line, sizeof line, format, arguments);
-    trace_notes_plain(out, slice_of(line));
+    trace_notes_plain(out, nsp__slice_of(line));
 }
 
 void doctor_say(doctor *d, doctor_level level, const char *check, const char *format, ...)
@@ -122,9 +120,9 @@ static size_t fitting(slice line, size_t room)
 {
     size_t end = 0;
     for (size_t at = 0; at < line.length;) {
-        const char *space = memchr(line.data + at, ' ', line.length - at);
-        size_t word_end = space ? (size_t)(space - line.data) : line.length;
-        if (end && paint_width((slice){line.data, word_end}) > room)
+        const char *space = memchr(line.text + at, ' ', line.length - at);
+        size_t word_end = space ? (size_t)(space - line.text) : line.length;
+        if (end && paint_width((slice){line.text, word_end}) > room)
             break;
         end = word_end;
         at = word_end + 1;
@@ -138,11 +136,11 @@ static void add_wrapped(paint *p, paint_colour colour, slice line, size_t indent
     size_t room = p->width > indent + 20 ? p->width - indent : 20;
     while (true) {
         size_t length = fitting(line, room);
-        paint_add(p, colour, (slice){line.data, length});
+        paint_add(p, colour, (slice){line.text, length});
         text_char(p->out, '\n');
         if (length >= line.length)
             return;
-        line.data += length + 1;
+        line.text += length + 1;
         line.length -= length + 1;
         paint_spaces(p, indent);
     }
@@ -152,7 +150,7 @@ static void add_finding(paint *p, const doctor_finding *finding)
 {
     static const paint_colour COLOURS[] = {PAINT_CYAN, PAINT_BLUE, PAINT_YELLOW, PAINT_RED};
     paint_spaces(p, 2);
-    paint_cell(p, COLOURS[finding->level], slice_of(LEVELS[finding->level]), 6);
+    paint_cell(p, COLOURS[finding->level], nsp__slice_of(LEVELS[finding->level]), 6);
     add_wrapped(p, PAINT_PLAIN, (slice){finding->line.data, finding->line.length}, 8);
     const char *at = finding->advice.data, *end = at + finding->advice.length;
     while (finding->advice.length && at < end) {
@@ -199,7 +197,7 @@ bool doctor_print(doctor *d, bool quiet, bool coloured, size_t width)
         if (group && strcmp(group, finding->group) != 0)
             text_char(&out, '\n');
         if (!group || strcmp(group, finding->group) != 0)
-            paint_add(&p, PAINT_BOLD, slice_of(finding->group)), text_char(&out, '\n');
+            paint_add(&p, PAINT_BOLD, nsp__slice_of(finding->group)), text_char(&out, '\n');
         group = finding->group;
         add_finding(&p, finding);
     }

@@ -4,8 +4,8 @@
 #include "doctor.h"
 
 #include "units.h"
+#include "common/time.h"
 #include <inttypes.h>
-#include <time.h>
 
 enum {
     BUSY = 1000,   // spans a second that are worth a word about sampling
@@ -32,13 +32,6 @@ typedef struct cause {
     uint64_t count;
     const char *what, *advice;
 } cause;
-
-static uint64_t unix_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * DOCTOR_SECOND + (uint64_t)now.tv_nsec;
-}
 
 // 5 s, 12 min, 3 h, 2 days.
 static void how_long(char out[UNITS_SIZE], uint64_t ns)
@@ -142,7 +135,8 @@ static void tell_alive(doctor *d, const nsp_session *session)
 {
     const nsp_stats *s = &session->stats;
     char attempted[UNITS_SIZE], exported[UNITS_SIZE], waiting[UNITS_SIZE], age[UNITS_SIZE];
-    uint64_t now = unix_now(), ns = now > session->start_unix_ns ? now - session->start_unix_ns : 0;
+    uint64_t now = nsp__clock_ns(CLOCK_REALTIME),
+             ns = now > session->start_unix_ns ? now - session->start_unix_ns : 0;
     units_count(attempted, s->attempted);
     units_count(exported, s->exported);
     units_count(waiting, s->open + s->in_rings + s->in_batches);

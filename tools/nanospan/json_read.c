@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "json_read.h"
 
+#include "common/hex.h"
+#include "common/utf8.h"
+
 enum { DEEPEST = 512 };
 
 void json_begin(json_reader *r, char *data, size_t length)
@@ -68,40 +71,11 @@ bool json_element(json_reader *r)
 
 static int hex4(const char *at)
 {
-    int value = 0;
-    for (int i = 0; i < 4; i++) {
-        char c = at[i];
-        int digit = c >= '0' && c <= '9'                 ? c - '0'
-                    : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10
-                                                         : -1;
-        if (digit < 0)
-            return -1;
-        value = value << 4 | digit;
-    }
-    return value;
+    uint8_t bytes[2];
+    return nsp__hex_decode(bytes, at, sizeof bytes) ? bytes[0] << 8 | bytes[1] : -1;
 }
 
-static char *put_utf8(char *to, uint32_t point)
-{
-    if (point < 0x80) {
-        *to++ = (char)point;
-    } else if (point < 0x800) {
-        *to++ = (char)(0xc0 | point >> 6);
-        *to++ = (char)(0x80 | (point & 63));
-    } else if (point < 0x10000) {
-        *to++ = (char)(0xe0 | point >> 12);
-        *to++ = (char)(0x80 | (point >> 6 & 63));
-        *to++ = (char)(0x80 | (point & 63));
-    } else {
-        *to++ = (char)(0xf0 | point >> 18);
-        *to++ = (char)(0x80 | (point >> 12 & 63));
-        *to++ = (char)(0x80 | (point >> 6 & 63));
-        *to++ = (char)(0x80 | (point & 63));
-    }
-    return to;
-}
-
-// r->at stands behind "\u". Half a surrogate pair becomes U+FFFD.
+// r->at stands behind "\u". Half a surrogate pair stays one, which is written as U+FFFD.
 static bool unicode_escape(json_reader *r, uint32_t *point)
 {
     int first = r->end - r->at >= 4 ? hex4(r->at) : -1;
@@ -115,8 +89,6 @@ static bool unicode_escape(json_reader *r, uint32_t *point)
     if (first < 0xdc00 && second >= 0xdc00 && second <= 0xdfff) {
         *point = 0x10000 + ((uint32_t)(first - 0xd800) << 10) + (uint32_t)(second - 0xdc00);
         r->at += 6;
-    } else {
-        *point = 0xfffd;
     }
     return true;
 }
@@ -143,7 +115,7 @@ static bool decode_rest(json_reader *r, char *start, slice *out)
         else if (kind != 'u')
             return fail(r, "an unknown escape within a string");
         else if (unicode_escape(r, &point))
-            to = put_utf8(to, point);
+            to += nsp__utf8_put((uint8_t *)to, point);
         else
             return false;
     }
@@ -214,8 +186,8 @@ uint64_t json_number(json_reader *r)
     slice digits;
     uint64_t value = 0;
     if (json_scalar(r, &digits))
-        for (size_t i = 0; i < digits.length && digits.data[i] >= '0' && digits.data[i] <= '9'; i++)
-            value = value * 10 + (uint64_t)(digits.data[i] - '0');
+        for (size_t i = 0; i < digits.length && digits.text[i] >= '0' && digits.text[i] <= '9'; i++)
+            value = value * 10 + (uint64_t)(digits.text[i] - '0');
     return value;
 }
 

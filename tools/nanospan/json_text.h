@@ -18,7 +18,4 @@ void json_double(text *out, double value);
 void json_unsigned(text *out, uint64_t value);
 void json_signed(text *out, int64_t value);
 
-// True if the bytes are UTF-8: no overlong forms, no surrogates, nothing above U+10FFFF.
-bool utf8_valid(const char *bytes, size_t length);
-
 #endif

@@ -8,6 +8,7 @@
 #include "json_text.h"
 #include "otlp_request.h"
 #include "wire.h"
+#include "common/utf8.h"
 #include <stdio.h>
 
 // Bytes put together where a message that may be there once came in several parts; freed after decoding.
@@ -77,7 +78,7 @@ static inline void take_bytes(decoder *d, const wire_field *field, const char *n
 static inline void take_text(decoder *d, const wire_field *field, const char *name, wire *out)
 {
     take_bytes(d, field, name, out);
-    if (!d->failed && !utf8_valid((const char *)out->at, (size_t)(out->end - out->at))) {
+    if (!d->failed && !nsp__utf8_valid(out->at, (size_t)(out->end - out->at))) {
         char why[96];
         snprintf(why, sizeof why, "field %s is not valid UTF-8", name);
         decoder_fail(d, out->at, why);

@@ -3,6 +3,8 @@
 // OTLP in JSON, as a sender posts it. The tables say what each message holds and in which form; everything is checked
 // against them before anything is counted. Unknown members are kept and ignored.
 #include "otlp_request.h"
+#include "common/base64.h"
+#include "common/hex.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -114,28 +116,13 @@ static bool wrong(otlp_request *request, const path *at, const char *expected)
     return false;
 }
 
-static int hex_digit(char digit)
-{
-    if (digit >= '0' && digit <= '9')
-        return digit - '0';
-    if (digit >= 'a' && digit <= 'f')
-        return digit - 'a' + 10;
-    return digit >= 'A' && digit <= 'F' ? digit - 'A' + 10 : -1;
-}
-
 // False where the text is not the hexadecimal digits of `size` bytes.
 static bool read_hex(const json_t *value, uint8_t *out, size_t size)
 {
     const char *digits = json_string_value(value);
     if (!digits || json_string_length(value) != size * 2)
         return false;
-    for (size_t i = 0; i < size; i++) {
-        int high = hex_digit(digits[2 * i]), low = hex_digit(digits[2 * i + 1]);
-        if (high < 0 || low < 0)
-            return false;
-        out[i] = (uint8_t)(high << 4 | low);
-    }
-    return true;
+    return nsp__hex_decode(out, digits, size);
 }
 
 static bool id_sound(const json_t *value, size_t size)
@@ -182,13 +169,7 @@ static bool base64_sound(const json_t *value)
     const char *digits = json_string_value(value);
     if (!digits)
         return false;
-    size_t length = json_string_length(value), padding = 0;
-    while (padding < 2 && length && digits[length - 1] == '=') {
-        length--;
-        padding++;
-    }
-    return length % 4 != 1 && (!padding || (length + padding) % 4 == 0) &&
-           strspn(digits, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_") >= length;
+    return nsp__base64_decode(NULL, digits, json_string_length(value), NSP__BASE64_ANY, NULL);
 }
 
 static bool scalar_sound(const json_t *value, value_form form, const char **expected)

@@ -211,7 +211,7 @@ static void look_for_service(decoder *d, wire message, wire *service_name)
             take_bytes(d, &field, "KeyValue.key", &name);
         else if (field.number == 2)
             take_bytes(d, &field, "KeyValue.value", &held);
-    if (!slice_is(text_of(name), "service.name"))
+    if (!nsp__slice_is(text_of(name), "service.name"))
         return;
     while (next(d, &held, &field))
         if (field.number == 1)

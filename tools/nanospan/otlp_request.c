@@ -6,14 +6,14 @@
 service_tally *otlp_service(otlp_request *request, slice name)
 {
     for (size_t i = 0; i < request->service_count; i++)
-        if (slice_is(name, request->services[i].name))
+        if (nsp__slice_is(name, request->services[i].name))
             return &request->services[i];
     request->services = need_room(request->services, request->service_count, &request->service_capacity,
                                   sizeof *request->services);
     service_tally *tally = &request->services[request->service_count++];
     *tally = (service_tally){.name = need_memory(name.length + 1)};
     if (name.length)
-        memcpy(tally->name, name.data, name.length);
+        memcpy(tally->name, name.text, name.length);
     tally->name[name.length] = '\0';
     return tally;
 }

@@ -63,7 +63,7 @@ static void put_value(decoder *d, uint32_t which, uint64_t number, wire bytes)
         break;
     case 2:
         key(json, "boolValue");
-        text_slice(json, slice_of(number ? "true" : "false"));
+        text_slice(json, nsp__slice_of(number ? "true" : "false"));
         break;
     case 3:
         key(json, "intValue");

@@ -5,13 +5,15 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "common/utf8.h"
+
 enum { NARROWEST = 60, WIDEST = 400, USUAL = 100 };
 
 static const char *const CODES[PAINT_COLOURS] = {"", "1", "2", "1;31", "33", "36", "34"};
 
 static bool continues(char byte)
 {
-    return ((unsigned char)byte & 0xc0) == 0x80;
+    return nsp__utf8_continues((uint8_t)byte);
 }
 
 size_t paint_width(slice value)
@@ -19,10 +21,10 @@ size_t paint_width(slice value)
     size_t width = 0;
     for (size_t i = 0; i < value.length; i++) {
         // U+0300 to U+036F sit on the letter before them.
-        unsigned char byte = (unsigned char)value.data[i];
+        unsigned char byte = (unsigned char)value.text[i];
         bool combining =
-            byte == 0xcc || (byte == 0xcd && i + 1 < value.length && (unsigned char)value.data[i + 1] < 0xb0);
-        width += !continues(value.data[i]) && !combining;
+            byte == 0xcc || (byte == 0xcd && i + 1 < value.length && (unsigned char)value.text[i + 1] < 0xb0);
+        width += !continues(value.text[i]) && !combining;
     }
     return width;
 }
@@ -33,11 +35,11 @@ static slice head(slice value, size_t columns)
     size_t end = 0;
     for (size_t at = 0; at < value.length && columns; columns--) {
         at++;
-        while (at < value.length && continues(value.data[at]))
+        while (at < value.length && continues(value.text[at]))
             at++;
         end = at;
     }
-    return (slice){value.data, end};
+    return (slice){value.text, end};
 }
 
 size_t paint_add(paint *p, paint_colour colour, slice value)
@@ -65,7 +67,7 @@ void paint_cell(paint *p, paint_colour colour, slice value, size_t columns)
         paint_spaces(p, columns - width);
     } else if (columns) {
         paint_add(p, colour, head(value, columns - 1));
-        paint_add(p, PAINT_DIM, slice_of("\u2026"));
+        paint_add(p, PAINT_DIM, nsp__slice_of("\u2026"));
     }
 }
 
@@ -102,7 +104,7 @@ void paint_bar(paint *p, paint_colour colour, double from, double to, size_t col
     for (; (cell + 1) * 8 <= end; cell++)
         text_put(&bar, "\u2588");
     if (end > cell * 8) {
-        text_slice(&bar, slice_of(EIGHTHS[end - cell * 8]));
+        text_slice(&bar, nsp__slice_of(EIGHTHS[end - cell * 8]));
     }
     paint_add(p, colour, (slice){bar.data, bar.length});
     text_free(&bar);

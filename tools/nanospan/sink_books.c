@@ -80,7 +80,8 @@ static void add_services(sink_books *books, const otlp_request *request)
 {
     for (size_t i = 0; i < request->service_count; i++) {
         const service_tally *from = &request->services[i];
-        slice name = slice_of(books->services.service_count < MOST_SERVICES ? from->name : OTHER_SERVICES);
+        slice name =
+            nsp__slice_of(books->services.service_count < MOST_SERVICES ? from->name : OTHER_SERVICES);
         service_tally *tally = otlp_service(&books->services, name);
         tally->spans += from->spans;
         tally->errors += from->errors;
@@ -159,7 +160,7 @@ void books_json(sink_books *books, double seconds, text *out)
     for (size_t i = 0; i < books->services.service_count; i++) {
         const service_tally *tally = &books->services.services[i];
         text_format(out, "%s\n    ", i ? "," : "");
-        json_string(out, slice_of(tally->name));
+        json_string(out, nsp__slice_of(tally->name));
         text_format(out, ": {\"spans\": %" PRIu64 ", \"errors\": %" PRIu64 "}", tally->spans, tally->errors);
     }
     text_format(out, "%s}\n}\n", books->services.service_count ? "\n  " : "");

@@ -4,6 +4,7 @@
 #include "json_text.h"
 #include "sink_body.h"
 #include "sink_reply.h"
+#include "common/time.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <microhttpd.h>
@@ -11,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
-#include <time.h>
 #include <unistd.h>
 
 // An idle connection is closed after this many seconds.
@@ -92,7 +92,7 @@ static double lot(uint64_t seed, uint64_t request, uint64_t purpose)
 
 static void sleep_for(uint64_t nanoseconds)
 {
-    struct timespec left = {(time_t)(nanoseconds / 1000000000), (long)(nanoseconds % 1000000000)};
+    struct timespec left = nsp__timespec_of(nanoseconds);
     while (nanosleep(&left, &left) != 0 && errno == EINTR)
         continue;
 }

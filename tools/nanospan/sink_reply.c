@@ -57,7 +57,7 @@ static void write_response(text *out, sink_encoding encoding, uint64_t rejected)
     } else if (rejected) {
         text partial = {0};
         put_number(&partial, 1, rejected);
-        put_bytes(&partial, 2, slice_of(NO_IDENTITY));
+        put_bytes(&partial, 2, nsp__slice_of(NO_IDENTITY));
         put_bytes(out, 1, (slice){partial.data, partial.length});
         text_free(&partial);
     }
@@ -85,10 +85,10 @@ static void write_status(text *out, sink_encoding encoding, unsigned http, const
 {
     if (encoding == SINK_PROTOBUF) {
         put_number(out, 1, status_code(http));
-        put_bytes(out, 2, slice_of(why));
+        put_bytes(out, 2, nsp__slice_of(why));
     } else {
         text_format(out, "{\"code\":%u,\"message\":", status_code(http));
-        json_string(out, slice_of(why));
+        json_string(out, nsp__slice_of(why));
         text_char(out, '}');
     }
 }

@@ -4,16 +4,14 @@
 #ifndef NANOSPAN_TEXT_H
 #define NANOSPAN_TEXT_H
 
+#include "common/slice.h"
 #include "complain.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
-typedef struct slice {
-    const char *data;
-    size_t length;
-} slice;
+typedef nsp__slice slice;
 
 typedef struct text {
     char *data; // owned; freed by text_free
@@ -24,17 +22,6 @@ typedef struct text {
 void text_grow(text *out, size_t more);
 void text_free(text *out);
 void text_format(text *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static inline slice slice_of(const char *literal)
-{
-    return (slice){literal, strlen(literal)};
-}
-
-static inline bool slice_is(slice a, const char *literal)
-{
-    size_t length = strlen(literal);
-    return a.length == length && (length == 0 || memcmp(a.data, literal, length) == 0);
-}
 
 // Room for `more` bytes behind the text; the caller writes there and raises `length`.
 static inline char *text_room(text *out, size_t more)
@@ -65,7 +52,7 @@ static inline __attribute__((always_inline)) void text_put(text *out, const char
 
 static inline void text_slice(text *out, slice piece)
 {
-    text_add(out, piece.data, piece.length);
+    text_add(out, piece.text, piece.length);
 }
 
 #endif

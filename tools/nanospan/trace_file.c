@@ -3,6 +3,7 @@
 
 #include "json_read.h"
 #include "trace_notes.h"
+#include "common/hex.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -67,20 +68,15 @@ void trace_file_close(trace_file *file)
     free(file->line);
 }
 
-// The hexadecimal digits of up to 8 bytes; anything else gives 0, which no id is.
-static uint64_t read_hex(const char *digits, size_t length)
+// 16 hexadecimal digits; anything else gives 0, which no id is.
+static uint64_t read_hex(const char *digits)
 {
-    uint64_t value = 0;
-    for (size_t i = 0; i < length; i++) {
-        char c = digits[i];
-        unsigned digit = c >= '0' && c <= '9'                 ? (unsigned)(c - '0')
-                         : (c | 32) >= 'a' && (c | 32) <= 'f' ? (unsigned)((c | 32) - 'a' + 10)
-                                                              : 16;
-        if (digit == 16)
-            return 0;
-        value = value << 4 | digit;
-    }
-    return value;
+    uint8_t bytes[8];
+    uint64_t word;
+    if (!nsp__hex_decode(bytes, digits, sizeof bytes))
+        return 0;
+    memcpy(&word, bytes, sizeof word);
+    return be64toh(word);
 }
 
 static uint8_t read_status(json_reader *json)
@@ -89,7 +85,7 @@ static uint8_t read_status(json_reader *json)
     uint64_t code = 0;
     json_enter(json, '{');
     while (json_key(json, &name))
-        if (slice_is(name, "code"))
+        if (nsp__slice_is(name, "code"))
             code = json_number(json);
         else
             json_skip(json);
@@ -104,26 +100,26 @@ static void read_span(line_reader *in)
     uint64_t trace_id[2] = {0}, end = 0;
     json_enter(json, '{');
     while (json_key(json, &name)) {
-        if (slice_is(name, "traceId")) {
+        if (nsp__slice_is(name, "traceId")) {
             if (json_scalar(json, &value) && value.length == 32) {
-                trace_id[0] = read_hex(value.data, 16);
-                trace_id[1] = read_hex(value.data + 16, 16);
+                trace_id[0] = read_hex(value.text);
+                trace_id[1] = read_hex(value.text + 16);
             }
-        } else if (slice_is(name, "spanId")) {
+        } else if (nsp__slice_is(name, "spanId")) {
             if (json_scalar(json, &value) && value.length == 16)
-                row.id = read_hex(value.data, 16);
-        } else if (slice_is(name, "parentSpanId")) {
+                row.id = read_hex(value.text);
+        } else if (nsp__slice_is(name, "parentSpanId")) {
             if (json_scalar(json, &value) && value.length == 16)
-                row.parent = read_hex(value.data, 16);
-        } else if (slice_is(name, "name")) {
+                row.parent = read_hex(value.text);
+        } else if (nsp__slice_is(name, "name")) {
             json_scalar(json, &label);
-        } else if (slice_is(name, "kind")) {
+        } else if (nsp__slice_is(name, "kind")) {
             row.kind = (uint8_t)json_number(json);
-        } else if (slice_is(name, "startTimeUnixNano")) {
+        } else if (nsp__slice_is(name, "startTimeUnixNano")) {
             row.start = json_number(json);
-        } else if (slice_is(name, "endTimeUnixNano")) {
+        } else if (nsp__slice_is(name, "endTimeUnixNano")) {
             end = json_number(json);
-        } else if (slice_is(name, "status")) {
+        } else if (nsp__slice_is(name, "status")) {
             row.status = read_status(json);
         } else {
             json_skip(json);
@@ -164,14 +160,14 @@ static uint32_t read_service(line_reader *in, uint32_t service)
     slice name, label, value;
     json_enter(json, '{');
     while (json_key(json, &name)) {
-        if (!slice_is(name, "attributes")) {
+        if (!nsp__slice_is(name, "attributes")) {
             json_skip(json);
             continue;
         }
         json_enter(json, '[');
         while (json_element(json)) {
             trace_notes_string_attribute(json, &label, &value);
-            if (slice_is(label, "service.name"))
+            if (nsp__slice_is(label, "service.name"))
                 service = trace_store_string(in->store, value);
         }
     }
@@ -185,7 +181,7 @@ static void read_scopes(line_reader *in)
     while (json_element(&in->json)) {
         json_enter(&in->json, '{');
         while (json_key(&in->json, &name))
-            if (slice_is(name, "spans"))
+            if (nsp__slice_is(name, "spans"))
                 read_spans(in);
             else
                 json_skip(&in->json);
@@ -199,9 +195,9 @@ static void read_resource(line_reader *in)
     size_t first = in->store->row_count;
     json_enter(&in->json, '{');
     while (json_key(&in->json, &name))
-        if (slice_is(name, "resource") && !in->wanted)
+        if (nsp__slice_is(name, "resource") && !in->wanted)
             service = read_service(in, service);
-        else if (slice_is(name, "scopeSpans"))
+        else if (nsp__slice_is(name, "scopeSpans"))
             read_scopes(in);
         else
             json_skip(&in->json);
@@ -218,7 +214,7 @@ static const char *read_line(line_reader *in, char *data, size_t length)
     in->ordinal = 0;
     json_enter(&in->json, '{');
     while (json_key(&in->json, &name)) {
-        if (!slice_is(name, "resourceSpans")) {
+        if (!nsp__slice_is(name, "resourceSpans")) {
             json_skip(&in->json);
             continue;
         }

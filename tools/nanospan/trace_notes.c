@@ -8,9 +8,9 @@
 void trace_notes_plain(text *out, slice value)
 {
     for (size_t i = 0; i < value.length; i++) {
-        unsigned char byte = (unsigned char)value.data[i];
+        unsigned char byte = (unsigned char)value.text[i];
         // U+0080 to U+009F are control characters too.
-        bool c1 = byte == 0xc2 && i + 1 < value.length && ((unsigned char)value.data[i + 1] & 0xe0) == 0x80;
+        bool c1 = byte == 0xc2 && i + 1 < value.length && ((unsigned char)value.text[i + 1] & 0xe0) == 0x80;
         if (byte == '\n')
             text_put(out, "\\n");
         else if (byte == '\t')
@@ -18,7 +18,7 @@ void trace_notes_plain(text *out, slice value)
         else if (byte < 0x20 || byte == 0x7f)
             text_format(out, "\\x%02x", byte);
         else if (c1)
-            text_format(out, "\\x%02x", (unsigned char)value.data[++i]);
+            text_format(out, "\\x%02x", (unsigned char)value.text[++i]);
         else
             text_char(out, (char)byte);
     }
@@ -30,17 +30,17 @@ void trace_notes_string_attribute(json_reader *json, slice *key, slice *value)
     *key = *value = (slice){"", 0};
     json_enter(json, '{');
     while (json_key(json, &name)) {
-        if (slice_is(name, "key")) {
+        if (nsp__slice_is(name, "key")) {
             json_scalar(json, key);
             continue;
         }
-        if (!slice_is(name, "value")) {
+        if (!nsp__slice_is(name, "value")) {
             json_skip(json);
             continue;
         }
         json_enter(json, '{');
         while (json_key(json, &name))
-            if (slice_is(name, "stringValue"))
+            if (nsp__slice_is(name, "stringValue"))
                 json_scalar(json, value);
             else
                 json_skip(json);
@@ -52,7 +52,7 @@ static void add_string(text *out, slice value)
 {
     bool quotes = value.length == 0;
     for (size_t i = 0; i < value.length; i++)
-        quotes = quotes || strchr(" \"=,[]{}", value.data[i]);
+        quotes = quotes || strchr(" \"=,[]{}", value.text[i]);
     if (quotes)
         text_char(out, '"');
     trace_notes_plain(out, value);
@@ -68,7 +68,7 @@ static void add_double(text *out, slice digits)
         trace_notes_plain(out, digits);
         return;
     }
-    memcpy(copy, digits.data, digits.length);
+    memcpy(copy, digits.text, digits.length);
     copy[digits.length] = '\0';
     char *end = NULL;
     double value = strtod(copy, &end);
@@ -95,7 +95,7 @@ static void add_values(json_reader *json, text *out, bool is_array)
     text_char(out, is_array ? '[' : '{');
     json_enter(json, '{');
     while (json_key(json, &name)) {
-        if (!slice_is(name, "values")) {
+        if (!nsp__slice_is(name, "values")) {
             json_skip(json);
             continue;
         }
@@ -117,15 +117,15 @@ static void add_values(json_reader *json, text *out, bool is_array)
 static void add_scalar(json_reader *json, text *out, slice form)
 {
     slice value;
-    if (!json_scalar(json, &value) || !value.data)
+    if (!json_scalar(json, &value) || !value.text)
         return;
-    if (slice_is(form, "stringValue"))
+    if (nsp__slice_is(form, "stringValue"))
         add_string(out, value);
-    else if (slice_is(form, "doubleValue"))
+    else if (nsp__slice_is(form, "doubleValue"))
         add_double(out, value);
-    else if (slice_is(form, "bytesValue"))
+    else if (nsp__slice_is(form, "bytesValue"))
         text_put(out, "base64:");
-    if (!slice_is(form, "stringValue") && !slice_is(form, "doubleValue"))
+    if (!nsp__slice_is(form, "stringValue") && !nsp__slice_is(form, "doubleValue"))
         trace_notes_plain(out, value);
 }
 
@@ -134,9 +134,9 @@ static void add_value(json_reader *json, text *out)
     slice name;
     json_enter(json, '{');
     while (json_key(json, &name))
-        if (slice_is(name, "arrayValue") || slice_is(name, "kvlistValue"))
-            add_values(json, out, name.data[0] == 'a');
-        else if (name.length > 5 && memcmp(name.data + name.length - 5, "Value", 5) == 0)
+        if (nsp__slice_is(name, "arrayValue") || nsp__slice_is(name, "kvlistValue"))
+            add_values(json, out, name.text[0] == 'a');
+        else if (name.length > 5 && memcmp(name.text + name.length - 5, "Value", 5) == 0)
             add_scalar(json, out, name);
         else
             json_skip(json);
@@ -149,9 +149,9 @@ static void add_key_value(json_reader *json, text *out)
     slice name, label;
     json_enter(json, '{');
     while (json_key(json, &name))
-        if (slice_is(name, "key") && json_scalar(json, &label))
+        if (nsp__slice_is(name, "key") && json_scalar(json, &label))
             trace_notes_plain(&key, label);
-        else if (slice_is(name, "value"))
+        else if (nsp__slice_is(name, "value"))
             add_value(json, &value);
         else
             json_skip(json);
@@ -168,7 +168,7 @@ static void add_attributes(json_reader *json, text *out, const char *between)
     json_enter(json, '[');
     while (json_element(json)) {
         if (out->length > before)
-            text_slice(out, slice_of(between));
+            text_slice(out, nsp__slice_of(between));
         add_key_value(json, out);
     }
 }
@@ -188,13 +188,13 @@ static void read_note(json_reader *json, note *out)
     slice name, value;
     json_enter(json, '{');
     while (json_key(json, &name))
-        if (slice_is(name, "attributes"))
+        if (nsp__slice_is(name, "attributes"))
             add_attributes(json, &attributes, " ");
-        else if (slice_is(name, "timeUnixNano"))
+        else if (nsp__slice_is(name, "timeUnixNano"))
             out->time = json_number(json);
-        else if (slice_is(name, "traceId") && json_scalar(json, &value))
+        else if (nsp__slice_is(name, "traceId") && json_scalar(json, &value))
             trace_notes_plain(&trace_id, value);
-        else if ((slice_is(name, "name") || slice_is(name, "spanId")) && json_scalar(json, &value))
+        else if ((nsp__slice_is(name, "name") || nsp__slice_is(name, "spanId")) && json_scalar(json, &value))
             trace_notes_plain(&label, value);
         else
             json_skip(json);
@@ -229,7 +229,7 @@ static void read_status(json_reader *json, span_notes *out)
     slice name, value;
     json_enter(json, '{');
     while (json_key(json, &name))
-        if (slice_is(name, "message") && json_scalar(json, &value))
+        if (nsp__slice_is(name, "message") && json_scalar(json, &value))
             trace_notes_plain(&add_note(out, NOTE_STATUS)->text, value);
         else
             json_skip(json);
@@ -247,19 +247,19 @@ void trace_notes_read(json_reader *json, span_notes *out)
     slice name;
     json_enter(json, '{');
     while (json_key(json, &name))
-        if (slice_is(name, "attributes"))
+        if (nsp__slice_is(name, "attributes"))
             read_notes(json, out, NOTE_ATTRIBUTE);
-        else if (slice_is(name, "events"))
+        else if (nsp__slice_is(name, "events"))
             read_notes(json, out, NOTE_EVENT);
-        else if (slice_is(name, "links"))
+        else if (nsp__slice_is(name, "links"))
             read_notes(json, out, NOTE_LINK);
-        else if (slice_is(name, "status"))
+        else if (nsp__slice_is(name, "status"))
             read_status(json, out);
-        else if (slice_is(name, "droppedAttributesCount"))
+        else if (nsp__slice_is(name, "droppedAttributesCount"))
             read_dropped(json, out, "attributes");
-        else if (slice_is(name, "droppedEventsCount"))
+        else if (nsp__slice_is(name, "droppedEventsCount"))
             read_dropped(json, out, "events");
-        else if (slice_is(name, "droppedLinksCount"))
+        else if (nsp__slice_is(name, "droppedLinksCount"))
             read_dropped(json, out, "links");
         else
             json_skip(json);

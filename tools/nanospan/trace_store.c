@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "common/fnv.h"
+
 enum { FIRST_SLOTS = 1 << 10 };
 
 void trace_store_init(trace_store *store)
@@ -12,13 +14,13 @@ void trace_store_init(trace_store *store)
     for (int i = 0; i < 2; i++)
         *tables[i] =
             (index_table){.slots = need_zeroes(FIRST_SLOTS, sizeof(uint32_t)), .mask = FIRST_SLOTS - 1};
-    trace_store_string(store, slice_of(""));
+    trace_store_string(store, nsp__slice_of(""));
 }
 
 void trace_store_free(trace_store *store)
 {
     for (size_t i = 0; i < store->string_count; i++)
-        free((void *)(uintptr_t)store->strings[i].data);
+        free((void *)(uintptr_t)store->strings[i].text);
     free(store->strings);
     free(store->rows);
     free(store->traces);
@@ -35,10 +37,7 @@ static uint64_t mix(uint64_t a, uint64_t b)
 
 static uint64_t hash_string(slice value)
 {
-    uint64_t hash = value.length;
-    for (size_t i = 0; i < value.length; i++)
-        hash = (hash ^ (unsigned char)value.data[i]) * 0x100000001b3u;
-    return mix(hash, 1);
+    return mix(nsp__fnv(NSP__FNV_START, value.text, value.length), 1);
 }
 
 static uint64_t hash_at(const trace_store *store, const index_table *table, uint32_t index)
@@ -78,14 +77,14 @@ uint32_t trace_store_string(trace_store *store, slice value)
     for (size_t at = hash_string(value) & table->mask; table->slots[at]; at = (at + 1) & table->mask) {
         slice known = store->strings[table->slots[at] - 1];
         if (known.length == value.length &&
-            (!value.length || memcmp(known.data, value.data, value.length) == 0))
+            (!value.length || memcmp(known.text, value.text, value.length) == 0))
             return table->slots[at] - 1;
     }
     store->strings =
         need_room(store->strings, store->string_count, &store->string_capacity, sizeof *store->strings);
     char *copy = need_memory(value.length + 1);
     if (value.length)
-        memcpy(copy, value.data, value.length);
+        memcpy(copy, value.text, value.length);
     copy[value.length] = '\0';
     uint32_t index = (uint32_t)store->string_count++;
     store->strings[index] = (slice){copy, value.length};

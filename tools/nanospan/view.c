@@ -163,7 +163,7 @@ static bool passes(const view_options *o, const trace_store *store, const trace 
 {
     if (!t->count || t->duration < o->min_duration || (o->errors && !t->errors))
         return false;
-    if (o->root && (!t->rooted || fnmatch(o->root, store->strings[store->rows[t->root].name].data, 0) != 0))
+    if (o->root && (!t->rooted || fnmatch(o->root, store->strings[store->rows[t->root].name].text, 0) != 0))
         return false;
     if (o->trace && !id_begins(t, o->trace))
         return false;
@@ -176,7 +176,7 @@ static const trace **choose(const view_options *o, const trace_store *store, siz
     const trace **chosen = need_memory((store->trace_count + 1) * sizeof *chosen);
     bool *service_matches = need_zeroes(store->string_count, sizeof *service_matches);
     for (size_t i = 0; o->service && i < store->string_count; i++)
-        service_matches[i] = fnmatch(o->service, store->strings[i].data, 0) == 0;
+        service_matches[i] = fnmatch(o->service, store->strings[i].text, 0) == 0;
     *count = 0;
     for (size_t i = 0; i < store->trace_count; i++)
         if (passes(o, store, &store->traces[i], service_matches))

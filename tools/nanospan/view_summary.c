@@ -73,7 +73,7 @@ static void spread(paint *p, const group *g, const scale *s, size_t bins)
     for (size_t i = 0; i < bins; i++) {
         // A square root, so that the rare slow ones are seen beside the many.
         size_t height = counts[i] ? (size_t)(sqrt((double)counts[i] / (double)highest) * 7 + 0.5) : 0;
-        paint_add(p, counts[i] ? PAINT_CYAN : PAINT_PLAIN, slice_of(counts[i] ? LEVELS[height] : " "));
+        paint_add(p, counts[i] ? PAINT_CYAN : PAINT_PLAIN, nsp__slice_of(counts[i] ? LEVELS[height] : " "));
     }
 }
 
@@ -97,18 +97,18 @@ static void titles(paint *p, size_t names, size_t bins, const scale *s)
 {
     static const char *const TIMES[] = {"p50", "p90", "p99", "max"};
     char lowest[UNITS_SIZE], highest[UNITS_SIZE];
-    paint_cell(p, PAINT_DIM, slice_of("root"), names);
-    paint_right(p, PAINT_DIM, slice_of("traces"), COUNT_COLUMNS);
-    paint_right(p, PAINT_DIM, slice_of("failed"), FAILED_COLUMNS);
+    paint_cell(p, PAINT_DIM, nsp__slice_of("root"), names);
+    paint_right(p, PAINT_DIM, nsp__slice_of("traces"), COUNT_COLUMNS);
+    paint_right(p, PAINT_DIM, nsp__slice_of("failed"), FAILED_COLUMNS);
     for (int i = 0; i < 4; i++) {
         paint_spaces(p, GAP);
-        paint_right(p, PAINT_DIM, slice_of(TIMES[i]), TIME_COLUMNS);
+        paint_right(p, PAINT_DIM, nsp__slice_of(TIMES[i]), TIME_COLUMNS);
     }
     paint_spaces(p, GAP);
     units_duration(lowest, (uint64_t)(exp(s->lowest) + 0.5));
     units_duration(highest, (uint64_t)(exp(s->highest) + 0.5));
-    size_t used = paint_add(p, PAINT_DIM, slice_of(lowest));
-    paint_right(p, PAINT_DIM, slice_of(highest), bins > used ? bins - used : 0);
+    size_t used = paint_add(p, PAINT_DIM, nsp__slice_of(lowest));
+    paint_right(p, PAINT_DIM, nsp__slice_of(highest), bins > used ? bins - used : 0);
     text_char(p->out, '\n');
 }
 
@@ -118,14 +118,14 @@ static void row(paint *p, const group *g, size_t names, size_t bins, const scale
     char number[UNITS_SIZE];
     paint_cell(p, PAINT_BOLD, g->name, names);
     units_count(number, g->count);
-    paint_right(p, PAINT_PLAIN, slice_of(number), COUNT_COLUMNS);
+    paint_right(p, PAINT_PLAIN, nsp__slice_of(number), COUNT_COLUMNS);
     units_count(number, g->failed);
-    paint_right(p, g->failed ? PAINT_RED : PAINT_DIM, slice_of(g->failed ? number : "\u00b7"),
+    paint_right(p, g->failed ? PAINT_RED : PAINT_DIM, nsp__slice_of(g->failed ? number : "\u00b7"),
                 FAILED_COLUMNS);
     for (int i = 0; i < 4; i++) {
         units_duration(number, quantile(g, SHARES[i]));
         paint_spaces(p, GAP);
-        paint_right(p, i == 3 ? PAINT_YELLOW : PAINT_PLAIN, slice_of(number), TIME_COLUMNS);
+        paint_right(p, i == 3 ? PAINT_YELLOW : PAINT_PLAIN, nsp__slice_of(number), TIME_COLUMNS);
     }
     paint_spaces(p, GAP);
     spread(p, g, s, bins);
@@ -149,7 +149,7 @@ void view_summary(paint *p, const trace_store *store, const trace *const *traces
     size_t fixed = COUNT_COLUMNS + FAILED_COLUMNS + 4 * (TIME_COLUMNS + GAP) + GAP, names = 8;
     text *shown = need_zeroes(made, sizeof *shown);
     for (size_t i = 0; i < made; i++) {
-        trace_notes_plain(&shown[i], groups[i].string == UINT32_MAX ? slice_of("(root not seen)")
+        trace_notes_plain(&shown[i], groups[i].string == UINT32_MAX ? nsp__slice_of("(root not seen)")
                                                                     : store->strings[groups[i].string]);
         groups[i].name = (slice){shown[i].data, shown[i].length};
         size_t width = paint_width(groups[i].name);

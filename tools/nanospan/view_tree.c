@@ -81,7 +81,7 @@ static void draw_guides(canvas *c, uint32_t at, bool under_orphan)
         pieces[used++] = has_later_sibling(c, up) ? "\u2502  " : "   ";
     c->guides.length = 0;
     while (used)
-        text_slice(&c->guides, slice_of(pieces[--used]));
+        text_slice(&c->guides, nsp__slice_of(pieces[--used]));
 }
 
 static size_t name_columns(const canvas *c, uint32_t at, bool under_orphan)
@@ -124,8 +124,8 @@ static void headline(canvas *c)
     units_time(time, t->start);
     units_count(count, t->count);
     text name = {0}, facts = {0};
-    trace_notes_plain(&name, t->rooted ? string_of(c, root->name) : slice_of("(root not seen)"));
-    paint_add(c->p, t->errors ? PAINT_RED : PAINT_CYAN, slice_of("\u25cf "));
+    trace_notes_plain(&name, t->rooted ? string_of(c, root->name) : nsp__slice_of("(root not seen)"));
+    paint_add(c->p, t->errors ? PAINT_RED : PAINT_CYAN, nsp__slice_of("\u25cf "));
     paint_add(c->p, PAINT_BOLD, (slice){name.data, name.length});
     text_format(&facts, "  %s  ", duration);
     paint_add(c->p, PAINT_YELLOW, (slice){facts.data, facts.length});
@@ -152,12 +152,12 @@ static void column_titles(canvas *c)
     units_duration(total, c->t->end - c->t->start);
     paint_spaces(c->p, c->names);
     paint_spaces(c->p, GAP);
-    paint_right(c->p, PAINT_DIM, slice_of("duration"), TIME_COLUMNS);
+    paint_right(c->p, PAINT_DIM, nsp__slice_of("duration"), TIME_COLUMNS);
     paint_spaces(c->p, GAP);
-    paint_right(c->p, PAINT_DIM, slice_of("self"), TIME_COLUMNS);
+    paint_right(c->p, PAINT_DIM, nsp__slice_of("self"), TIME_COLUMNS);
     paint_spaces(c->p, GAP);
-    paint_add(c->p, PAINT_DIM, slice_of("0"));
-    paint_right(c->p, PAINT_DIM, slice_of(total), c->line - 1);
+    paint_add(c->p, PAINT_DIM, nsp__slice_of("0"));
+    paint_right(c->p, PAINT_DIM, nsp__slice_of(total), c->line - 1);
     text_char(c->p->out, '\n');
 }
 
@@ -175,7 +175,7 @@ static void span_line(canvas *c, uint32_t at, bool under_orphan)
         bool goes_on = has_later_sibling(c, at);
         size_t last = goes_on ? strlen("\u2502  ") : GUIDE;
         columns = paint_add(c->p, PAINT_DIM, (slice){c->guides.data, c->guides.length - last});
-        columns += paint_add(c->p, PAINT_DIM, slice_of(goes_on ? "\u251c\u2500 " : "\u2514\u2500 "));
+        columns += paint_add(c->p, PAINT_DIM, nsp__slice_of(goes_on ? "\u251c\u2500 " : "\u2514\u2500 "));
     }
     text name = {0}, behind = {0};
     trace_notes_plain(&name, string_of(c, row->name));
@@ -188,9 +188,9 @@ static void span_line(canvas *c, uint32_t at, bool under_orphan)
     paint_cell(c->p, colour, (slice){name.data, name.length}, width < room ? width : room);
     paint_cell(c->p, PAINT_DIM, (slice){behind.data, behind.length}, width < room ? room - width : 0);
     paint_spaces(c->p, GAP);
-    paint_right(c->p, PAINT_YELLOW, slice_of(duration), TIME_COLUMNS);
+    paint_right(c->p, PAINT_YELLOW, nsp__slice_of(duration), TIME_COLUMNS);
     paint_spaces(c->p, GAP);
-    paint_right(c->p, PAINT_DIM, slice_of(node->self == row->duration ? "\u00b7" : self), TIME_COLUMNS);
+    paint_right(c->p, PAINT_DIM, nsp__slice_of(node->self == row->duration ? "\u00b7" : self), TIME_COLUMNS);
     paint_spaces(c->p, GAP);
     double whole = (double)(c->t->end - c->t->start);
     double from = whole > 0 ? (double)(row->start - c->t->start) / whole : 0;
@@ -210,7 +210,7 @@ static size_t begin_note(canvas *c, uint32_t at)
 {
     size_t columns = paint_add(c->p, PAINT_DIM, (slice){c->guides.data, c->guides.length});
     bool has_children = c->tree->nodes[at].first_child != NOBODY;
-    return columns + paint_add(c->p, PAINT_DIM, slice_of(has_children ? "\u2502 " : "  "));
+    return columns + paint_add(c->p, PAINT_DIM, nsp__slice_of(has_children ? "\u2502 " : "  "));
 }
 
 // Attributes run on in one paragraph; the other notes have a line each.
@@ -233,10 +233,10 @@ static void attribute_lines(canvas *c, uint32_t at, const span_notes *notes)
         } else {
             column = begin_note(c, at);
         }
-        const char *equals = memchr(value.data, '=', value.length);
-        size_t key = (size_t)(equals - value.data) + 1;
-        paint_add(c->p, PAINT_DIM, (slice){value.data, key});
-        paint_add(c->p, PAINT_PLAIN, (slice){value.data + key, value.length - key});
+        const char *equals = memchr(value.text, '=', value.length);
+        size_t key = (size_t)(equals - value.text) + 1;
+        paint_add(c->p, PAINT_DIM, (slice){value.text, key});
+        paint_add(c->p, PAINT_PLAIN, (slice){value.text + key, value.length - key});
         column += width;
     }
     if (column)
@@ -258,11 +258,11 @@ static void other_lines(canvas *c, uint32_t at, const span_notes *notes)
             units_duration(offset, before ? c->tree->rows[at].start - one->time
                                           : one->time - c->tree->rows[at].start);
             text_format(&when, "%s%s ", before ? "-" : "+", offset);
-            paint_add(c->p, PAINT_CYAN, slice_of("\u25c6 "));
+            paint_add(c->p, PAINT_CYAN, nsp__slice_of("\u25c6 "));
             paint_add(c->p, PAINT_YELLOW, (slice){when.data, when.length});
             text_free(&when);
         } else if (one->type == NOTE_LINK) {
-            paint_add(c->p, PAINT_CYAN, slice_of("\u2192 "));
+            paint_add(c->p, PAINT_CYAN, nsp__slice_of("\u2192 "));
         }
         paint_add(c->p, one->type == NOTE_STATUS ? PAINT_RED : PAINT_PLAIN, value);
         text_char(c->p->out, '\n');
@@ -271,7 +271,7 @@ static void other_lines(canvas *c, uint32_t at, const span_notes *notes)
 
 static void orphans_line(canvas *c)
 {
-    paint_add(c->p, PAINT_DIM, slice_of("(parent not seen)\n"));
+    paint_add(c->p, PAINT_DIM, nsp__slice_of("(parent not seen)\n"));
 }
 
 void view_tree(paint *p, const trace_store *store, const trace *t, const span_notes *notes,

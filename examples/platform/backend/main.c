@@ -3,7 +3,7 @@
 // The backend API: what clients talk to. Asks the AI engine, has orders placed by the execution service.
 #include <stdio.h>
 
-#include "common/arguments.h"
+#include "shared/arguments.h"
 #include "platform/backend/backend.h"
 #include "platform/service/service.h"
 

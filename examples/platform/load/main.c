@@ -10,8 +10,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "common/arguments.h"
-#include "common/tracing.h"
+#include "shared/arguments.h"
+#include "shared/tracing.h"
 #include "platform/load/report.h"
 
 enum {

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/histogram.h"
+#include "shared/histogram.h"
 #include "platform/load/scenario.h"
 
 enum { ANSWERS_MAX = 64, RESULT_SIZE = 40 };

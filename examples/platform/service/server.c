@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/address.h"
+#include "shared/address.h"
 #include "platform/service/database.h"
 
 enum { BODY_MAX = 64 * 1024, ROUTES_MAX = 16, CONNECTIONS_PER_THREAD = 256, IDLE_SECONDS = 60 };

@@ -10,10 +10,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/address.h"
-#include "common/arguments.h"
-#include "common/span_books.h"
-#include "common/tracing.h"
+#include "shared/address.h"
+#include "shared/arguments.h"
+#include "shared/span_books.h"
+#include "shared/tracing.h"
 
 enum { LISTEN = 256, ADDRESS_FILE, DATABASE, BUSY_MS, THREADS, STATS_JSON };
 enum { DETACHED_SPANS = 1024, PATIENCE_MS = 3000 };

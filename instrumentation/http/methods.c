@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "common/methods.h"
+#include "http/methods.h"
 
 #include <pthread.h>
 #include <stdlib.h>

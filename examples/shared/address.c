@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "common/address.h"
+#include "shared/address.h"
 
 #include <errno.h>
 #include <fcntl.h>

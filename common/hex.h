@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Lower-case hexadecimal, eight digits at a time in one 64-bit word (SWAR), without tables and branches. Words go by
-// value, because bytes stored one by one and loaded as a word at once stall the processor.
-#ifndef NSP_BASE_HEX_H
-#define NSP_BASE_HEX_H
+// Hexadecimal digits. What is on the path of a span goes eight digits at a time in one 64-bit word (SWAR), without tables
+// and branches, and takes lower case only, as the W3C's headers have it. Words go by value, because bytes stored one by
+// one and loaded as a word at once stall the processor. All functions are pure; thread and signal safe.
+#ifndef NSP_COMMON_HEX_H
+#define NSP_COMMON_HEX_H
 
-#include <nanospan/base.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 #define NSP__HEX_EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
@@ -39,14 +42,14 @@ static inline uint64_t nsp__hex_encode_word(uint32_t bytes)
 // The same from text at `digits` to 4 bytes at `out`; *any gathers the bits, to tell whether all is zero.
 static inline bool nsp__hex_decode8(uint8_t *out, const char *digits, uint32_t *any)
 {
-    uint64_t text;
-    memcpy(&text, digits, sizeof text);
+    uint64_t eight;
+    memcpy(&eight, digits, sizeof eight);
     uint32_t bytes;
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    bool valid = nsp__hex_decode_word(__builtin_bswap64(text), &bytes);
+    bool valid = nsp__hex_decode_word(__builtin_bswap64(eight), &bytes);
     bytes = __builtin_bswap32(bytes);
 #else
-    bool valid = nsp__hex_decode_word(text, &bytes);
+    bool valid = nsp__hex_decode_word(eight, &bytes);
 #endif
     memcpy(out, &bytes, sizeof bytes);
     *any |= bytes;
@@ -59,15 +62,15 @@ static inline void nsp__hex_encode4(char *digits, const uint8_t *bytes)
     uint32_t word;
     memcpy(&word, bytes, sizeof word);
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    uint64_t text = __builtin_bswap64(nsp__hex_encode_word(__builtin_bswap32(word)));
+    uint64_t eight = __builtin_bswap64(nsp__hex_encode_word(__builtin_bswap32(word)));
 #else
-    uint64_t text = nsp__hex_encode_word(word);
+    uint64_t eight = nsp__hex_encode_word(word);
 #endif
-    memcpy(digits, &text, sizeof text);
+    memcpy(digits, &eight, sizeof eight);
 }
 
-// The value of one digit, -1 for what is none.
-static inline int nsp__hex_digit(char character)
+// The value of one lower-case digit, -1 for what is none.
+static inline int nsp__hex_digit_lower(char character)
 {
     if (character >= '0' && character <= '9')
         return character - '0';
@@ -75,5 +78,19 @@ static inline int nsp__hex_digit(char character)
         return character - 'a' + 10;
     return -1;
 }
+
+// The same in either case of letters.
+static inline int nsp__hex_digit(char character)
+{
+    if (character >= 'A' && character <= 'F')
+        return character - 'A' + 10;
+    return nsp__hex_digit_lower(character);
+}
+
+// Writes 2 * length digits in lower case, without a terminating zero.
+void nsp__hex_encode(char *digits, const void *bytes, size_t length);
+
+// Reads 2 * length digits in either case. False, with some of the bytes written, if one of them is none.
+bool nsp__hex_decode(void *bytes, const char *digits, size_t length);
 
 #endif

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The system's clocks in nanoseconds, for deadlines and pauses; what spans are timed with is store/clock.h.
-#ifndef NSP_BASE_TIME_H
-#define NSP_BASE_TIME_H
+#ifndef NSP_COMMON_TIME_H
+#define NSP_COMMON_TIME_H
 
-#include <nanospan/base.h>
+#include <stdint.h>
 #include <time.h>
 
 #define NSP__MILLISECOND 1000000ull

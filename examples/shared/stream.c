@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "common/stream.h"
+#include "shared/stream.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "encode/utf8.h"
+#include "common/utf8.h"
 
 #include <string.h>
 
@@ -104,21 +104,38 @@ uint8_t *nsp__utf8_repair(uint8_t *out, const uint8_t *text, size_t length)
     return out;
 }
 
-size_t nsp__utf8_cut(const uint8_t *text, size_t length, size_t max)
+size_t nsp__utf8_put(uint8_t *out, uint32_t code)
+{
+    if (code < 0x80) {
+        out[0] = (uint8_t)code;
+        return 1;
+    }
+    if ((code >= 0xD800 && code < 0xE000) || code > 0x10FFFF)
+        code = 0xFFFD;
+    size_t size = code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+    for (size_t i = size - 1; i > 0; i--, code >>= 6)
+        out[i] = (uint8_t)(0x80 | (code & 0x3F));
+    out[0] = (uint8_t)(0xF00u >> size | code); // as many ones as there are bytes, and a zero
+    return size;
+}
+
+size_t nsp__utf8_cut(const void *text, size_t length, size_t max)
 {
     if (length <= max)
         return length;
+    // The byte at the cut, if it goes on with a character, takes that character's beginning with it.
+    const uint8_t *bytes = text;
     size_t cut = max;
-    while (cut > 0 && (text[cut] & 0xC0) == 0x80)
+    while (cut > 0 && max - cut < 3 && nsp__utf8_continues(bytes[cut]))
         cut--;
-    return cut;
+    return nsp__utf8_continues(bytes[cut]) ? max : cut;
 }
 
 void nsp__utf8_line(char *out, size_t size, const char *text)
 {
     if (size == 0)
         return;
-    size_t length = nsp__utf8_cut((const uint8_t *)text, strlen(text), size - 1);
+    size_t length = nsp__utf8_cut(text, strlen(text), size - 1);
     for (size_t i = 0; i < length; i++)
         out[i] = (unsigned char)text[i] < 0x20 || text[i] == 0x7F ? ' ' : text[i];
     out[length] = 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "common/arguments.h"
+#include "shared/arguments.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "common/url.h"
+#include "http/url.h"
 
 #include <string.h>
 #include <strings.h>
+
+#include "common/percent.h"
 
 // Parameters whose values let others in: signatures and keys of cloud storage, which the conventions name, and what web and
 // exchange interfaces commonly call theirs. In any case of letters.
@@ -49,22 +51,14 @@ static void put(output *to, const char *text, size_t length)
     to->text[to->length] = '\0';
 }
 
-static int hex_digit(char c)
-{
-    c |= 0x20;
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 // Does the name, in which any character may be a percent escape, read so?
 static bool reads(const char *name, size_t length, const char *text)
 {
     size_t at = 0;
     for (; *text != '\0' && at < length; text++) {
-        char c = name[at++];
-        if (c == '%' && length - at >= 2 && hex_digit(name[at]) >= 0 && hex_digit(name[at + 1]) >= 0) {
-            c = (char)(hex_digit(name[at]) * 16 + hex_digit(name[at + 1]));
-            at += 2;
-        }
+        uint8_t byte;
+        at += nsp__percent_byte(name + at, length - at, &byte);
+        const char c = (char)byte;
         if (strncasecmp(&c, text, 1) != 0)
             return false;
     }

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "encode/utf8.h"
+#include "common/utf8.h"
 #include "support/span_generator.h"
 
 // The bytes of a code point, or 0 for what is none.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "common/tracing.h"
+#include "shared/tracing.h"
 
 #include <nanospan/nanospan.h>
 #include <stdio.h>

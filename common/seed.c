@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "base/random.h"
+#include "common/seed.h"
 
 #include <errno.h>
 #include <string.h>
@@ -7,7 +7,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#include "base/time.h"
+#include "common/time.h"
 
 // Where the kernel's generator is not ready or not allowed (early boot, a seccomp filter): the 16 random bytes that
 // every process is started with, told apart by process, time and call.

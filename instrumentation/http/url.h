@@ -8,11 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// A piece of a longer text.
-typedef struct nsp__slice {
-    const char *text; // not zero terminated; NULL: there is none
-    size_t length;
-} nsp__slice;
+#include "common/slice.h"
 
 typedef struct nsp__url {
     nsp__slice scheme;      // empty if the URL has none

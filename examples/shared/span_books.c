@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "common/span_books.h"
+#include "shared/span_books.h"
 
 #include <inttypes.h>
 #include <nanospan/nanospan.h>

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A piece of a text that somebody else owns, and how lists and fields are taken apart. Nothing here allocates.
+#ifndef NSP_COMMON_SLICE_H
+#define NSP_COMMON_SLICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+typedef struct nsp__slice {
+    const char *text; // not zero terminated; NULL: there is none
+    size_t length;
+} nsp__slice;
+
+static inline nsp__slice nsp__slice_of(const char *text)
+{
+    return (nsp__slice){text, strlen(text)};
+}
+
+static inline bool nsp__slice_is(nsp__slice slice, const char *text)
+{
+    size_t length = strlen(text);
+    return slice.length == length && (length == 0 || memcmp(slice.text, text, length) == 0);
+}
+
+// Blanks as header fields and lists of the environment have them.
+static inline bool nsp__is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+// Blanks around a value are the protocol's, not the value's.
+static inline nsp__slice nsp__slice_trim(nsp__slice slice)
+{
+    while (slice.length != 0 && nsp__is_blank(slice.text[slice.length - 1]))
+        slice.length--;
+    while (slice.length != 0 && nsp__is_blank(*slice.text)) {
+        slice.text++;
+        slice.length--;
+    }
+    return slice;
+}
+
+// What is before the next separator; *rest moves behind it. False at the end: *rest has no text then.
+static inline bool nsp__slice_split(nsp__slice *rest, char separator, nsp__slice *part)
+{
+    if (rest->text == NULL)
+        return false;
+    const char *end = rest->length != 0 ? (const char *)memchr(rest->text, separator, rest->length) : NULL;
+    if (end == NULL) {
+        *part = *rest;
+        *rest = (nsp__slice){NULL, 0};
+        return true;
+    }
+    size_t length = (size_t)(end - rest->text);
+    *part = (nsp__slice){rest->text, length};
+    *rest = (nsp__slice){end + 1, rest->length - length - 1};
+    return true;
+}
+
+#endif
