@@ -164,6 +164,23 @@ static void cut_at_a_character(void **state)
     for (size_t max = 0; max < sizeof cuts / sizeof *cuts; max++)
         assert_int_equal(nsp__utf8_cut(text, 11, max), cuts[max]);
     assert_int_equal(nsp__utf8_cut(text, 0, 5), 0);
+    const uint8_t wild[] = "ab\x80\x80\x80\x80\x80"; // what begins nowhere is cut anywhere
+    assert_int_equal(nsp__utf8_cut(wild, 7, 6), 6);
+}
+
+// Each code point is written as it is encoded here, and what is none as U+FFFD.
+static void written_characters(void **state)
+{
+    (void)state;
+    for (uint32_t code = 0; code < 0x110010; code++) {
+        uint8_t expected[4], actual[5] = {0};
+        size_t size = encode(code, expected);
+        if (size == 0)
+            size = encode(0xFFFD, expected);
+        assert_int_equal(nsp__utf8_put(actual, code), size);
+        assert_memory_equal(actual, expected, size);
+        assert_int_equal(actual[size], 0);
+    }
 }
 
 int main(void)
@@ -173,6 +190,7 @@ int main(void)
         cmocka_unit_test(sequences_of_boundary_bytes),
         cmocka_unit_test(random_texts),
         cmocka_unit_test(cut_at_a_character),
+        cmocka_unit_test(written_characters),
     };
     return cmocka_run_group_tests(tests, make_characters, free_characters);
 }

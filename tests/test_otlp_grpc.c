@@ -257,6 +257,10 @@ static void codes_and_messages(void **state)
     char cut[8]; // in the middle of a character
     nsp__grpc_message_text(cut, sizeof cut, "012345%C3%A4");
     assert_string_equal(cut, "012345");
+    nsp__grpc_message_text(cut, sizeof cut, "01234%C3%A4x"); // behind a whole one, which stays
+    assert_string_equal(cut, "01234\xc3\xa4");
+    nsp__grpc_message_text(cut, sizeof cut, "01234567");
+    assert_string_equal(cut, "0123456");
 }
 
 // google.rpc.Status in base64; the caller frees. seconds INT64_MIN: a RetryInfo without a delay.

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "encode/names.h"
-#include "encode/text.h"
+#include "common/text.h"
 #include "encode/walk.h"
 #include "otlp/otlp_json_response.h"
 

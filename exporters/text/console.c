@@ -10,7 +10,7 @@
 
 #include "builtin.h"
 #include "encode/names.h"
-#include "encode/text.h"
+#include "common/text.h"
 #include "encode/walk.h"
 #include "text/output.h"
 

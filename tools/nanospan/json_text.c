@@ -2,44 +2,35 @@
 #include "json_text.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 #include "common/base64.h"
 #include "common/hex.h"
+#include "common/text.h"
 
-static bool needs_escape(unsigned char byte)
+enum { NUMBER_ROOM = 40 };
+
+// Where a writer of common/text.h goes on behind the text, with room for so many bytes.
+static nsp__text behind(text *out, size_t room)
 {
-    return byte < 0x20 || byte == '"' || byte == '\\';
+    uint8_t *at = (uint8_t *)text_room(out, room);
+    return (nsp__text){at, at + room, false};
 }
 
-static void escape(text *out, unsigned char byte)
+static void take_in(text *out, const nsp__text *written)
 {
-    static const char SHORT[][2] = {{'"', '"'},  {'\\', '\\'}, {'\n', 'n'}, {'\r', 'r'},
-                                    {'\t', 't'}, {'\b', 'b'},  {'\f', 'f'}};
-    for (size_t i = 0; i < sizeof SHORT / sizeof SHORT[0]; i++)
-        if ((unsigned char)SHORT[i][0] == byte) {
-            text_add(out, (char[]){'\\', SHORT[i][1]}, 2);
-            return;
-        }
-    char code[6] = {'\\', 'u', '0', '0', 0, 0};
-    nsp__hex_encode(code + 4, &byte, 1);
-    text_add(out, code, sizeof code);
+    out->length = (size_t)((char *)written->at - out->data);
 }
 
 void json_string(text *out, slice value)
 {
-    text_room(out, value.length + 2);
-    text_char(out, '"');
-    size_t plain = 0;
-    for (size_t i = 0; i < value.length; i++)
-        if (needs_escape((unsigned char)value.text[i])) {
-            text_add(out, value.text + plain, i - plain);
-            escape(out, (unsigned char)value.text[i]);
-            plain = i + 1;
-        }
-    text_add(out, value.text + plain, value.length - plain);
-    text_char(out, '"');
+    // Room for an escape here and there, and for nothing but escapes only where it is needed.
+    nsp__text to = behind(out, value.length + value.length / 8 + 16);
+    nsp__text_quoted(&to, (const uint8_t *)value.text, value.length);
+    if (to.full) {
+        to = behind(out, NSP__QUOTED_GROWTH * value.length + 2);
+        nsp__text_quoted(&to, (const uint8_t *)value.text, value.length);
+    }
+    take_in(out, &to);
 }
 
 void json_hex(text *out, const uint8_t *bytes, size_t length)
@@ -62,44 +53,24 @@ void json_base64(text *out, const uint8_t *bytes, size_t length)
 
 void json_double(text *out, double value)
 {
-    if (!isfinite(value)) {
-        text_slice(out, nsp__slice_of(isnan(value) ? "\"NaN\""
-                                      : value > 0  ? "\"Infinity\""
-                                                   : "\"-Infinity\""));
-        return;
-    }
-    // Whole numbers, which are many, need no search for the shortest text.
-    if (fabs(value) < 1e15 && value == (double)(int64_t)value && value != 0) {
-        json_signed(out, (int64_t)value);
-        return;
-    }
-    char digits[40];
-    int length = 0;
-    for (int precision = 15; precision <= 17; precision++) {
-        length = snprintf(digits, sizeof digits, "%.*g", precision, value);
-        if (strtod(digits, NULL) == value)
-            break;
-    }
-    text_add(out, digits, (size_t)length);
-    // Readers take "-0" for the integer zero and lose its sign.
-    if (value == 0 && signbit(value))
-        text_put(out, ".0");
+    bool finite = isfinite(value);
+    nsp__text to = behind(out, NUMBER_ROOM);
+    nsp__text_put(&to, finite ? "" : "\"");
+    nsp__text_f64(&to, value);
+    nsp__text_put(&to, finite ? "" : "\"");
+    take_in(out, &to);
 }
 
 void json_unsigned(text *out, uint64_t value)
 {
-    char digits[20];
-    size_t at = sizeof digits;
-    do {
-        digits[--at] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value);
-    text_add(out, digits + at, sizeof digits - at);
+    nsp__text to = behind(out, NUMBER_ROOM);
+    nsp__text_u64(&to, value);
+    take_in(out, &to);
 }
 
 void json_signed(text *out, int64_t value)
 {
-    if (value < 0)
-        text_char(out, '-');
-    json_unsigned(out, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
+    nsp__text to = behind(out, NUMBER_ROOM);
+    nsp__text_i64(&to, value);
+    take_in(out, &to);
 }

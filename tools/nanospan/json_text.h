@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Writing JSON as OTLP spells it: ids in hexadecimal, 64-bit integers as strings, other bytes in base64.
+// The writers of common/text.h over text that grows, and JSON as OTLP spells it: ids in hexadecimal, 64-bit integers as strings, other bytes in base64.
 #ifndef NANOSPAN_JSON_TEXT_H
 #define NANOSPAN_JSON_TEXT_H
 
 #include "text.h"
 
-// A quoted string. The bytes are valid UTF-8; quotes, backslashes and control characters are escaped.
+// A quoted string; made valid, and with quotes, backslashes and control characters escaped.
 void json_string(text *out, slice value);
 
 void json_hex(text *out, const uint8_t *bytes, size_t length);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trace_file.h"
 
-#include "json_read.h"
+#include "common/json_read.h"
 #include "trace_notes.h"
 #include "common/hex.h"
 #include <errno.h>
@@ -16,7 +16,7 @@ enum { BUFFER = 1 << 20, MOST_COMPLAINTS = 10, PROGRESS_LINES = 16 };
 typedef struct line_reader {
     trace_file *file;
     trace_store *store;
-    json_reader json;
+    nsp__json_reader json;
     uint32_t line;
     uint32_t ordinal;
     span_notes *wanted, *wanted_end;
@@ -79,50 +79,50 @@ static uint64_t read_hex(const char *digits)
     return be64toh(word);
 }
 
-static uint8_t read_status(json_reader *json)
+static uint8_t read_status(nsp__json_reader *json)
 {
     slice name;
     uint64_t code = 0;
-    json_enter(json, '{');
-    while (json_key(json, &name))
+    nsp__json_enter(json, '{');
+    while (nsp__json_key(json, &name))
         if (nsp__slice_is(name, "code"))
-            code = json_number(json);
+            code = nsp__json_number(json);
         else
-            json_skip(json);
+            nsp__json_skip(json);
     return (uint8_t)code;
 }
 
 static void read_span(line_reader *in)
 {
-    json_reader *json = &in->json;
+    nsp__json_reader *json = &in->json;
     span_row row = {.line = in->line, .ordinal = in->ordinal++};
     slice name, value, label = {"", 0};
     uint64_t trace_id[2] = {0}, end = 0;
-    json_enter(json, '{');
-    while (json_key(json, &name)) {
+    nsp__json_enter(json, '{');
+    while (nsp__json_key(json, &name)) {
         if (nsp__slice_is(name, "traceId")) {
-            if (json_scalar(json, &value) && value.length == 32) {
+            if (nsp__json_scalar(json, &value) && value.length == 32) {
                 trace_id[0] = read_hex(value.text);
                 trace_id[1] = read_hex(value.text + 16);
             }
         } else if (nsp__slice_is(name, "spanId")) {
-            if (json_scalar(json, &value) && value.length == 16)
+            if (nsp__json_scalar(json, &value) && value.length == 16)
                 row.id = read_hex(value.text);
         } else if (nsp__slice_is(name, "parentSpanId")) {
-            if (json_scalar(json, &value) && value.length == 16)
+            if (nsp__json_scalar(json, &value) && value.length == 16)
                 row.parent = read_hex(value.text);
         } else if (nsp__slice_is(name, "name")) {
-            json_scalar(json, &label);
+            nsp__json_scalar(json, &label);
         } else if (nsp__slice_is(name, "kind")) {
-            row.kind = (uint8_t)json_number(json);
+            row.kind = (uint8_t)nsp__json_number(json);
         } else if (nsp__slice_is(name, "startTimeUnixNano")) {
-            row.start = json_number(json);
+            row.start = nsp__json_number(json);
         } else if (nsp__slice_is(name, "endTimeUnixNano")) {
-            end = json_number(json);
+            end = nsp__json_number(json);
         } else if (nsp__slice_is(name, "status")) {
             row.status = read_status(json);
         } else {
-            json_skip(json);
+            nsp__json_skip(json);
         }
     }
     if (json->wrong)
@@ -139,8 +139,8 @@ static void read_span(line_reader *in)
 
 static void read_spans(line_reader *in)
 {
-    json_enter(&in->json, '[');
-    while (json_element(&in->json)) {
+    nsp__json_enter(&in->json, '[');
+    while (nsp__json_element(&in->json)) {
         if (!in->wanted) {
             read_span(in);
         } else if (in->wanted < in->wanted_end && in->wanted->row->line == in->line &&
@@ -148,7 +148,7 @@ static void read_spans(line_reader *in)
             trace_notes_read(&in->json, in->wanted++);
             in->ordinal++;
         } else {
-            json_skip(&in->json);
+            nsp__json_skip(&in->json);
             in->ordinal++;
         }
     }
@@ -156,16 +156,16 @@ static void read_spans(line_reader *in)
 
 static uint32_t read_service(line_reader *in, uint32_t service)
 {
-    json_reader *json = &in->json;
+    nsp__json_reader *json = &in->json;
     slice name, label, value;
-    json_enter(json, '{');
-    while (json_key(json, &name)) {
+    nsp__json_enter(json, '{');
+    while (nsp__json_key(json, &name)) {
         if (!nsp__slice_is(name, "attributes")) {
-            json_skip(json);
+            nsp__json_skip(json);
             continue;
         }
-        json_enter(json, '[');
-        while (json_element(json)) {
+        nsp__json_enter(json, '[');
+        while (nsp__json_element(json)) {
             trace_notes_string_attribute(json, &label, &value);
             if (nsp__slice_is(label, "service.name"))
                 service = trace_store_string(in->store, value);
@@ -177,14 +177,14 @@ static uint32_t read_service(line_reader *in, uint32_t service)
 static void read_scopes(line_reader *in)
 {
     slice name;
-    json_enter(&in->json, '[');
-    while (json_element(&in->json)) {
-        json_enter(&in->json, '{');
-        while (json_key(&in->json, &name))
+    nsp__json_enter(&in->json, '[');
+    while (nsp__json_element(&in->json)) {
+        nsp__json_enter(&in->json, '{');
+        while (nsp__json_key(&in->json, &name))
             if (nsp__slice_is(name, "spans"))
                 read_spans(in);
             else
-                json_skip(&in->json);
+                nsp__json_skip(&in->json);
     }
 }
 
@@ -193,14 +193,14 @@ static void read_resource(line_reader *in)
     slice name;
     uint32_t service = 0;
     size_t first = in->store->row_count;
-    json_enter(&in->json, '{');
-    while (json_key(&in->json, &name))
+    nsp__json_enter(&in->json, '{');
+    while (nsp__json_key(&in->json, &name))
         if (nsp__slice_is(name, "resource") && !in->wanted)
             service = read_service(in, service);
         else if (nsp__slice_is(name, "scopeSpans"))
             read_scopes(in);
         else
-            json_skip(&in->json);
+            nsp__json_skip(&in->json);
     // The resource may come behind its spans.
     for (size_t i = first; i < in->store->row_count && !in->wanted; i++)
         in->store->rows[i].service = service;
@@ -210,19 +210,19 @@ static void read_resource(line_reader *in)
 static const char *read_line(line_reader *in, char *data, size_t length)
 {
     slice name;
-    json_begin(&in->json, data, length);
+    nsp__json_begin(&in->json, data, length);
     in->ordinal = 0;
-    json_enter(&in->json, '{');
-    while (json_key(&in->json, &name)) {
+    nsp__json_enter(&in->json, '{');
+    while (nsp__json_key(&in->json, &name)) {
         if (!nsp__slice_is(name, "resourceSpans")) {
-            json_skip(&in->json);
+            nsp__json_skip(&in->json);
             continue;
         }
-        json_enter(&in->json, '[');
-        while (json_element(&in->json))
+        nsp__json_enter(&in->json, '[');
+        while (nsp__json_element(&in->json))
             read_resource(in);
     }
-    json_finish(&in->json);
+    nsp__json_finish(&in->json);
     return in->json.wrong;
 }
 

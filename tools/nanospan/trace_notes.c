@@ -24,26 +24,26 @@ void trace_notes_plain(text *out, slice value)
     }
 }
 
-void trace_notes_string_attribute(json_reader *json, slice *key, slice *value)
+void trace_notes_string_attribute(nsp__json_reader *json, slice *key, slice *value)
 {
     slice name;
     *key = *value = (slice){"", 0};
-    json_enter(json, '{');
-    while (json_key(json, &name)) {
+    nsp__json_enter(json, '{');
+    while (nsp__json_key(json, &name)) {
         if (nsp__slice_is(name, "key")) {
-            json_scalar(json, key);
+            nsp__json_scalar(json, key);
             continue;
         }
         if (!nsp__slice_is(name, "value")) {
-            json_skip(json);
+            nsp__json_skip(json);
             continue;
         }
-        json_enter(json, '{');
-        while (json_key(json, &name))
+        nsp__json_enter(json, '{');
+        while (nsp__json_key(json, &name))
             if (nsp__slice_is(name, "stringValue"))
-                json_scalar(json, value);
+                nsp__json_scalar(json, value);
             else
-                json_skip(json);
+                nsp__json_skip(json);
     }
 }
 
@@ -84,19 +84,19 @@ static void add_double(text *out, slice digits)
     }
 }
 
-static void add_attributes(json_reader *json, text *out, const char *between);
+static void add_attributes(nsp__json_reader *json, text *out, const char *between);
 
-static void add_value(json_reader *json, text *out);
+static void add_value(nsp__json_reader *json, text *out);
 
 // An ArrayValue or a KeyValueList: both hold `values`.
-static void add_values(json_reader *json, text *out, bool is_array)
+static void add_values(nsp__json_reader *json, text *out, bool is_array)
 {
     slice name;
     text_char(out, is_array ? '[' : '{');
-    json_enter(json, '{');
-    while (json_key(json, &name)) {
+    nsp__json_enter(json, '{');
+    while (nsp__json_key(json, &name)) {
         if (!nsp__slice_is(name, "values")) {
-            json_skip(json);
+            nsp__json_skip(json);
             continue;
         }
         if (!is_array) {
@@ -104,8 +104,8 @@ static void add_values(json_reader *json, text *out, bool is_array)
             continue;
         }
         size_t before = out->length;
-        json_enter(json, '[');
-        while (json_element(json)) {
+        nsp__json_enter(json, '[');
+        while (nsp__json_element(json)) {
             if (out->length > before)
                 text_put(out, ", ");
             add_value(json, out);
@@ -114,10 +114,10 @@ static void add_values(json_reader *json, text *out, bool is_array)
     text_char(out, is_array ? ']' : '}');
 }
 
-static void add_scalar(json_reader *json, text *out, slice form)
+static void add_scalar(nsp__json_reader *json, text *out, slice form)
 {
     slice value;
-    if (!json_scalar(json, &value) || !value.text)
+    if (!nsp__json_scalar(json, &value) || !value.text)
         return;
     if (nsp__slice_is(form, "stringValue"))
         add_string(out, value);
@@ -129,32 +129,32 @@ static void add_scalar(json_reader *json, text *out, slice form)
         trace_notes_plain(out, value);
 }
 
-static void add_value(json_reader *json, text *out)
+static void add_value(nsp__json_reader *json, text *out)
 {
     slice name;
-    json_enter(json, '{');
-    while (json_key(json, &name))
+    nsp__json_enter(json, '{');
+    while (nsp__json_key(json, &name))
         if (nsp__slice_is(name, "arrayValue") || nsp__slice_is(name, "kvlistValue"))
             add_values(json, out, name.text[0] == 'a');
         else if (name.length > 5 && memcmp(name.text + name.length - 5, "Value", 5) == 0)
             add_scalar(json, out, name);
         else
-            json_skip(json);
+            nsp__json_skip(json);
 }
 
-static void add_key_value(json_reader *json, text *out)
+static void add_key_value(nsp__json_reader *json, text *out)
 {
     // The value may come before its key.
     text value = {0}, key = {0};
     slice name, label;
-    json_enter(json, '{');
-    while (json_key(json, &name))
-        if (nsp__slice_is(name, "key") && json_scalar(json, &label))
+    nsp__json_enter(json, '{');
+    while (nsp__json_key(json, &name))
+        if (nsp__slice_is(name, "key") && nsp__json_scalar(json, &label))
             trace_notes_plain(&key, label);
         else if (nsp__slice_is(name, "value"))
             add_value(json, &value);
         else
-            json_skip(json);
+            nsp__json_skip(json);
     text_add(out, key.data, key.length);
     text_char(out, '=');
     text_add(out, value.data, value.length);
@@ -162,11 +162,11 @@ static void add_key_value(json_reader *json, text *out)
     text_free(&value);
 }
 
-static void add_attributes(json_reader *json, text *out, const char *between)
+static void add_attributes(nsp__json_reader *json, text *out, const char *between)
 {
     size_t before = out->length;
-    json_enter(json, '[');
-    while (json_element(json)) {
+    nsp__json_enter(json, '[');
+    while (nsp__json_element(json)) {
         if (out->length > before)
             text_slice(out, nsp__slice_of(between));
         add_key_value(json, out);
@@ -182,22 +182,23 @@ static note *add_note(span_notes *out, note_type type)
 }
 
 // An event or a link: they differ in their first members.
-static void read_note(json_reader *json, note *out)
+static void read_note(nsp__json_reader *json, note *out)
 {
     text attributes = {0}, trace_id = {0}, label = {0};
     slice name, value;
-    json_enter(json, '{');
-    while (json_key(json, &name))
+    nsp__json_enter(json, '{');
+    while (nsp__json_key(json, &name))
         if (nsp__slice_is(name, "attributes"))
             add_attributes(json, &attributes, " ");
         else if (nsp__slice_is(name, "timeUnixNano"))
-            out->time = json_number(json);
-        else if (nsp__slice_is(name, "traceId") && json_scalar(json, &value))
+            out->time = nsp__json_number(json);
+        else if (nsp__slice_is(name, "traceId") && nsp__json_scalar(json, &value))
             trace_notes_plain(&trace_id, value);
-        else if ((nsp__slice_is(name, "name") || nsp__slice_is(name, "spanId")) && json_scalar(json, &value))
+        else if ((nsp__slice_is(name, "name") || nsp__slice_is(name, "spanId")) &&
+                 nsp__json_scalar(json, &value))
             trace_notes_plain(&label, value);
         else
-            json_skip(json);
+            nsp__json_skip(json);
     if (out->type == NOTE_LINK) {
         text_put(&out->text, "trace ");
         text_add(&out->text, trace_id.data, trace_id.length);
@@ -212,10 +213,10 @@ static void read_note(json_reader *json, note *out)
     text_free(&label);
 }
 
-static void read_notes(json_reader *json, span_notes *out, note_type type)
+static void read_notes(nsp__json_reader *json, span_notes *out, note_type type)
 {
-    json_enter(json, '[');
-    while (json_element(json)) {
+    nsp__json_enter(json, '[');
+    while (nsp__json_element(json)) {
         note *added = add_note(out, type);
         if (type == NOTE_ATTRIBUTE)
             add_key_value(json, &added->text);
@@ -224,29 +225,29 @@ static void read_notes(json_reader *json, span_notes *out, note_type type)
     }
 }
 
-static void read_status(json_reader *json, span_notes *out)
+static void read_status(nsp__json_reader *json, span_notes *out)
 {
     slice name, value;
-    json_enter(json, '{');
-    while (json_key(json, &name))
-        if (nsp__slice_is(name, "message") && json_scalar(json, &value))
+    nsp__json_enter(json, '{');
+    while (nsp__json_key(json, &name))
+        if (nsp__slice_is(name, "message") && nsp__json_scalar(json, &value))
             trace_notes_plain(&add_note(out, NOTE_STATUS)->text, value);
         else
-            json_skip(json);
+            nsp__json_skip(json);
 }
 
-static void read_dropped(json_reader *json, span_notes *out, const char *what)
+static void read_dropped(nsp__json_reader *json, span_notes *out, const char *what)
 {
-    uint64_t count = json_number(json);
+    uint64_t count = nsp__json_number(json);
     if (count)
         text_format(&add_note(out, NOTE_DROPPED)->text, "%" PRIu64 " %s dropped", count, what);
 }
 
-void trace_notes_read(json_reader *json, span_notes *out)
+void trace_notes_read(nsp__json_reader *json, span_notes *out)
 {
     slice name;
-    json_enter(json, '{');
-    while (json_key(json, &name))
+    nsp__json_enter(json, '{');
+    while (nsp__json_key(json, &name))
         if (nsp__slice_is(name, "attributes"))
             read_notes(json, out, NOTE_ATTRIBUTE);
         else if (nsp__slice_is(name, "events"))
@@ -262,5 +263,5 @@ void trace_notes_read(json_reader *json, span_notes *out)
         else if (nsp__slice_is(name, "droppedLinksCount"))
             read_dropped(json, out, "links");
         else
-            json_skip(json);
+            nsp__json_skip(json);
 }

@@ -4,14 +4,14 @@
 #ifndef NANOSPAN_TRACE_NOTES_H
 #define NANOSPAN_TRACE_NOTES_H
 
-#include "json_read.h"
+#include "common/json_read.h"
 #include "trace_file.h"
 
 // Reads one span, and adds its notes.
-void trace_notes_read(json_reader *json, span_notes *out);
+void trace_notes_read(nsp__json_reader *json, span_notes *out);
 
 // Reads one KeyValue; both are empty where the value is not a string.
-void trace_notes_string_attribute(json_reader *json, slice *key, slice *value);
+void trace_notes_string_attribute(nsp__json_reader *json, slice *key, slice *value);
 
 // Adds text as it may be shown: control characters, which could steer the terminal, as \xNN.
 void trace_notes_plain(text *out, slice value);

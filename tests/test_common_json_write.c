@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "encode/text.h"
+#include "common/text.h"
 #include "support/span_generator.h"
 
 static char buffer[256];

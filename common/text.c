@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "encode/text.h"
+#include "common/text.h"
 
 #include <math.h>
 #include <stdio.h>
