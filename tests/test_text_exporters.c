@@ -15,9 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "common/time.h"
 #include "support/span_generator.h"
 
 enum { BATCH_BYTES = 256 * 1024 };
@@ -58,9 +58,7 @@ static int set_up(void **state)
 
 static uint64_t in_ms(uint64_t ms)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec + ms * 1000000u;
+    return nsp__monotonic_ns() + ms * NSP__MILLISECOND;
 }
 
 // A batch with so many spans of a text of so many bytes.

@@ -5,6 +5,7 @@
 
 #include "doctor_request.h"
 #include "units.h"
+#include "common/hex.h"
 #include <errno.h>
 #include <jansson.h>
 #include <libgen.h>
@@ -78,8 +79,8 @@ static void record(char trace_id[33])
     nsp_span_set_str(span, NSP_KEY("nanospan.doctor.version"), NSP_VERSION);
     nsp_span_set_i64(span, NSP_KEY("nanospan.doctor.pid"), getpid());
     nsp_span_end(span);
-    for (size_t i = 0; i < NSP_TRACE_ID_SIZE; i++)
-        snprintf(trace_id + 2 * i, 3, "%02x", context.trace_id[i]);
+    nsp__hex_encode(trace_id, context.trace_id, NSP_TRACE_ID_SIZE);
+    trace_id[2 * NSP_TRACE_ID_SIZE] = '\0';
 }
 
 // Tells what became of the span; true if it was accepted.

@@ -6,6 +6,7 @@
 #include "sink_http.h"
 #include "sink_listen.h"
 #include "units.h"
+#include "common/time.h"
 #include <argp.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -14,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/signalfd.h>
-#include <time.h>
 #include <unistd.h>
 
 // A clean end waits this long for requests that are under way.
@@ -133,9 +133,7 @@ static error_t parse(int key, char *given, struct argp_state *state)
 
 static double now(void)
 {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
+    return (double)nsp__monotonic_ns() * 1e-9;
 }
 
 static bool write_file(const char *name, const text *contents)
