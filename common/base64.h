@@ -20,8 +20,8 @@ typedef enum nsp__base64_alphabet {
 // Writes digits of the standard alphabet, padded or not, without a terminating zero; returns their number.
 size_t nsp__base64_encode(char *out, const uint8_t *bytes, size_t length, bool padded);
 
-// Reads digits with whole padding or without any. out may be NULL, to check only, and so may *decoded, the number of
-// bytes. False, with some of the bytes written: it is no base64.
+// Reads digits with whole padding or without any. out may be NULL, to check only, and so may *decoded, the
+// number of bytes. False, with some of the bytes written: it is no base64.
 bool nsp__base64_decode(uint8_t *out, const char *text, size_t length, nsp__base64_alphabet alphabet,
                         size_t *decoded);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// FNV-1a, 64 bits (Fowler, Noll and Vo): for hash tables of short texts and for checksums against accidents, not against
-// malice. Its low bits are weak: mix it (common/seed.h) where they choose a bucket.
+// FNV-1a, 64 bits (Fowler, Noll and Vo): for hash tables of short texts and for checksums against accidents,
+// not against malice. Its low bits are weak: mix it (common/seed.h) where they choose a bucket.
 #ifndef NSP_COMMON_FNV_H
 #define NSP_COMMON_FNV_H
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Hexadecimal digits. What is on the path of a span goes eight digits at a time in one 64-bit word (SWAR), without tables
-// and branches, and takes lower case only, as the W3C's headers have it. Words go by value, because bytes stored one by
-// one and loaded as a word at once stall the processor. All functions are pure; thread and signal safe.
+// Hexadecimal digits. What is on the path of a span goes eight digits at a time in one 64-bit word (SWAR),
+// without tables and branches, and takes lower case only, as the W3C's headers have it. Words go by value,
+// because bytes stored one by one and loaded as a word at once stall the processor. All functions are pure;
+// thread and signal safe.
 #ifndef NSP_COMMON_HEX_H
 #define NSP_COMMON_HEX_H
 
@@ -13,11 +14,12 @@
 
 #define NSP__HEX_EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
 
-// Decodes eight digits, the first in the lowest byte, to four bytes in the same order. Returns false, with rubbish in
-// *bytes, if any of them is not in 0-9a-f.
+// Decodes eight digits, the first in the lowest byte, to four bytes in the same order. Returns false, with
+// rubbish in *bytes, if any of them is not in 0-9a-f.
 static inline bool nsp__hex_decode_word(uint64_t digits, uint32_t *bytes)
 {
-    // Adding 0x80 - c raises a byte's top bit if the byte is at least c; no carry leaves a byte that is under 0x80.
+    // Adding 0x80 - c raises a byte's top bit if the byte is at least c; no carry leaves a byte that is under
+    // 0x80.
     uint64_t low = digits & NSP__HEX_EACH(0x7f);
     uint64_t decimal = (low + NSP__HEX_EACH(0x80 - '0')) & ~(low + NSP__HEX_EACH(0x80 - ('9' + 1)));
     uint64_t letter = (low + NSP__HEX_EACH(0x80 - 'a')) & ~(low + NSP__HEX_EACH(0x80 - ('f' + 1)));

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A strict pull reader for JSON (RFC 8259): no tree, no allocation and no recursion, since files of traces are large and
-// replies may be anybody's. Strings with escapes are decoded in place, so the text is changed by reading it. The first thing
-// that is wrong sets `wrong` and ends every loop. Whether strings are UTF-8 is not looked at: see nsp__utf8_valid.
+// A strict pull reader for JSON (RFC 8259): no tree, no allocation and no recursion, since files of traces
+// are large and replies may be anybody's. Strings with escapes are decoded in place, so the text is changed
+// by reading it. The first thing that is wrong sets `wrong` and ends every loop. Whether strings are UTF-8 is
+// not looked at: see nsp__utf8_valid.
 //
 //     nsp__json_enter(r, '{');
 //     while (nsp__json_key(r, &name)) ...read or skip one value...

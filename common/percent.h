@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Percent escapes (RFC 3986), wherever they occur: baggage, the lists of the environment, gRPC's messages, URLs. Digits in
-// either case; a percent sign that begins no escape stands for itself. All functions are pure; thread and signal safe.
+// Percent escapes (RFC 3986), wherever they occur: baggage, the lists of the environment, gRPC's messages,
+// URLs. Digits in either case; a percent sign that begins no escape stands for itself. All functions are
+// pure; thread and signal safe.
 #ifndef NSP_COMMON_PERCENT_H
 #define NSP_COMMON_PERCENT_H
 
@@ -11,7 +12,8 @@
 
 enum { NSP__PERCENT_ESCAPE = 3 }; // bytes of an escape
 
-// Takes the byte at `text`, of which `length` bytes, not 0, are left. Returns how many of them say so: 1 or 3.
+// Takes the byte at `text`, of which `length` bytes, not 0, are left. Returns how many of them say so: 1 or
+// 3.
 static inline size_t nsp__percent_byte(const char *text, size_t length, uint8_t *byte)
 {
     *byte = (uint8_t)text[0];
@@ -24,7 +26,8 @@ static inline size_t nsp__percent_byte(const char *text, size_t length, uint8_t 
     return NSP__PERCENT_ESCAPE;
 }
 
-// Decodes into out: at most length bytes, and a zero behind them. Returns the new length. out may be text itself.
+// Decodes into out: at most length bytes, and a zero behind them. Returns the new length. out may be text
+// itself.
 size_t nsp__percent_decode(char *out, const char *text, size_t length);
 
 // Is every percent sign the beginning of an escape?

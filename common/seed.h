@@ -6,11 +6,12 @@
 
 #include <stdint.h>
 
-// A seed that differs between processes, threads and calls; all 64 bits are random. Never blocks, never fails. Signal safe.
+// A seed that differs between processes, threads and calls; all 64 bits are random. Never blocks, never
+// fails. Signal safe.
 uint64_t nsp__random_seed(void);
 
-// Mixes a seed or a hash: the finisher of splitmix64 (Steele, Lea and Flood, "Fast Splittable Pseudorandom Number
-// Generators", OOPSLA 2014), with the constants of Vigna's public domain version.
+// Mixes a seed or a hash: the finisher of splitmix64 (Steele, Lea and Flood, "Fast Splittable Pseudorandom
+// Number Generators", OOPSLA 2014), with the constants of Vigna's public domain version.
 static inline uint64_t nsp__random_mix(uint64_t value)
 {
     value = (value ^ (value >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A piece of a text that somebody else owns, and how lists and fields are taken apart. Nothing here allocates.
+// A piece of a text that somebody else owns, and how lists and fields are taken apart. Nothing here
+// allocates.
 #ifndef NSP_COMMON_SLICE_H
 #define NSP_COMMON_SLICE_H
 

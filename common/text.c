@@ -31,8 +31,9 @@ void nsp__text_i64(nsp__text *text, int64_t value)
     nsp__text_digits(text, value < 0 ? 0 - (uint64_t)value : (uint64_t)value, 1);
 }
 
-// Prices, quantities, ratios: numbers that are an integer below 2^53 over a small power of ten. Both are exact as double,
-// division is correctly rounded, so integer and power read back as the same number if the quotient is that number.
+// Prices, quantities, ratios: numbers that are an integer below 2^53 over a small power of ten. Both are
+// exact as double, division is correctly rounded, so integer and power read back as the same number if the
+// quotient is that number.
 static bool put_short_decimal(nsp__text *text, double value)
 {
     const double exact = 9007199254740992.0; // 2^53
@@ -80,7 +81,8 @@ void nsp__text_f64(nsp__text *text, double value)
         if (strtod(buffer, NULL) == size)
             break;
     }
-    // printf and strtod follow the locale, whose decimal separator may be any characters; the digits are always these.
+    // printf and strtod follow the locale, whose decimal separator may be any characters; the digits are
+    // always these.
     const char *digits = "0123456789e+-";
     size_t whole = strspn(buffer, digits);
     nsp__text_bytes(text, buffer, whole);

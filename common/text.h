@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Text into a bounded buffer: the pieces that JSON and what people read are made of. Independent of the locale. Once something
-// did not fit, `full` is set and everything that follows is dropped, so that a writer asks once, at the end.
+// Text into a bounded buffer: the pieces that JSON and what people read are made of. Independent of the
+// locale. Once something did not fit, `full` is set and everything that follows is dropped, so that a writer
+// asks once, at the end.
 #ifndef NSP_COMMON_TEXT_H
 #define NSP_COMMON_TEXT_H
 
@@ -39,7 +40,8 @@ void nsp__text_i64(nsp__text *out, int64_t value);
 // With at least this many digits.
 void nsp__text_digits(nsp__text *out, uint64_t value, unsigned digits);
 
-// The shortest decimal form, mostly, and always one that reads back as the same number. NaN, Infinity, -Infinity otherwise.
+// The shortest decimal form, mostly, and always one that reads back as the same number. NaN, Infinity,
+// -Infinity otherwise.
 void nsp__text_f64(nsp__text *out, double value);
 
 // Lower case.
@@ -48,8 +50,8 @@ void nsp__text_hex(nsp__text *out, const uint8_t *bytes, size_t length);
 // Standard alphabet, padded.
 void nsp__text_base64(nsp__text *out, const uint8_t *bytes, size_t length);
 
-// As a JSON string with its quotes: made valid, and with every control character escaped, so that it is harmless on a
-// terminal too.
+// As a JSON string with its quotes: made valid, and with every control character escaped, so that it is
+// harmless on a terminal too.
 void nsp__text_quoted(nsp__text *out, const uint8_t *bytes, size_t length);
 
 // The same into a buffer that is large enough; returns the end. A form for nsp__names.

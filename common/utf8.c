@@ -5,7 +5,8 @@
 
 static const uint8_t replacement[3] = {0xEF, 0xBF, 0xBD}; // U+FFFD
 
-// Bytes of ASCII at the front, in steps of eight and at most seven short of the truth: what follows goes one by one.
+// Bytes of ASCII at the front, in steps of eight and at most seven short of the truth: what follows goes one
+// by one.
 static size_t ascii_run(const uint8_t *text, size_t length)
 {
     size_t run = 0;
@@ -24,8 +25,8 @@ size_t nsp__utf8_next(const uint8_t *at, const uint8_t *end, bool *valid)
     if (lead < 0x80)
         return 1;
 
-    // How many bytes follow, and the range of the first of them: it is what rules out overlong forms, surrogates and
-    // what lies beyond U+10FFFF.
+    // How many bytes follow, and the range of the first of them: it is what rules out overlong forms,
+    // surrogates and what lies beyond U+10FFFF.
     size_t follow;
     uint8_t low = 0x80, high = 0xBF;
     if (lead >= 0xC2 && lead <= 0xDF) {

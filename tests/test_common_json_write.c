@@ -79,8 +79,8 @@ static void numbers_read_back(void **state)
     }
 }
 
-// What a program does with its locale must not reach the wire. The test makes a locale of its own, with a comma; where
-// localedef is missing it is skipped.
+// What a program does with its locale must not reach the wire. The test makes a locale of its own, with a
+// comma; where localedef is missing it is skipped.
 static void the_locale_does_not_matter(void **state)
 {
     (void)state;
@@ -153,7 +153,8 @@ static void quoted(void **state)
         buffer, "\"a\\\"\\\\/\\n\\u0001\\u007f\\u009b\xC2\xA0\xE2\x82\xAC\xEF\xBF\xBD\xEF\xBF\xBD\\u0000\"");
 }
 
-// Nothing is written beyond the limit, and what follows the first piece that did not fit is not written either.
+// Nothing is written beyond the limit, and what follows the first piece that did not fit is not written
+// either.
 static void what_does_not_fit(void **state)
 {
     (void)state;

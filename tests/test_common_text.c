@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Slices, hexadecimal digits, percent escapes, hashes and times of common/. UTF-8 and base64 have tests of their own.
+// Slices, hexadecimal digits, percent escapes, hashes and times of common/. UTF-8 and base64 have tests of
+// their own.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -30,7 +31,8 @@ static void slices(void **state)
     assert_true(nsp__slice_is((nsp__slice){NULL, 0}, ""));
 }
 
-// Every byte as a digit: what setting a bit makes a digit of, such as the control characters under '0', is none.
+// Every byte as a digit: what setting a bit makes a digit of, such as the control characters under '0', is
+// none.
 static void digits(void **state)
 {
     (void)state;
