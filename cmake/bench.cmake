@@ -34,13 +34,8 @@ if(NSP_BUILD_BENCH)
         target_include_directories(bench_engine_${variant} PRIVATE bench examples core/include)
         target_link_libraries(bench_engine_${variant} PRIVATE nsp_strict)
         target_compile_definitions(bench_engine_${variant} PRIVATE ORDER_PATH=order_path_${variant})
-        set(whole ${PROJECT_BINARY_DIR}/bench_engine_${variant}.o)
-        add_custom_command(OUTPUT ${whole}
-            COMMAND ${CMAKE_LINKER} -r -o ${whole} $<TARGET_OBJECTS:bench_engine_${variant}>
-            COMMAND ${CMAKE_OBJCOPY} --keep-global-symbol=order_path_${variant} ${whole}
-            DEPENDS bench_engine_${variant} $<TARGET_OBJECTS:bench_engine_${variant}>
-            COMMAND_EXPAND_LISTS VERBATIM)
-        set_source_files_properties(${whole} PROPERTIES EXTERNAL_OBJECT ON GENERATED ON)
+        nsp_merge(whole bench_engine_${variant} --keep-global-symbol=order_path_${variant}
+            $<TARGET_OBJECTS:bench_engine_${variant}>)
         target_sources(nanospan-bench PRIVATE ${whole})
     endforeach()
     target_compile_definitions(bench_engine_untraced PRIVATE NSP_DISABLE)

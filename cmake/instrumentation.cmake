@@ -25,6 +25,7 @@ function(nsp_add_instrumentation name prefix module version)
     target_include_directories(${objects} PRIVATE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/instrumentation
         ${PROJECT_SOURCE_DIR}/instrumentation/include ${PROJECT_SOURCE_DIR}/core/include)
     target_link_libraries(${objects} PRIVATE nsp_strict PkgConfig::${prefix} Threads::Threads)
+    target_compile_options(${objects} PRIVATE -fno-lto) # as the library's own objects
     set_target_properties(${objects} PROPERTIES POSITION_INDEPENDENT_CODE ON C_VISIBILITY_PRESET hidden)
 
     set(include_dirs $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/instrumentation/include>
@@ -45,11 +46,7 @@ function(nsp_add_instrumentation name prefix module version)
     if(TARGET nanospan_static)
         # One object, as in the main library.
         set(target nanospan_${name}_static)
-        set(whole ${PROJECT_BINARY_DIR}/nanospan_${name}_whole.o)
-        add_custom_command(OUTPUT ${whole}
-            COMMAND ${CMAKE_LINKER} -r -o ${whole} $<TARGET_OBJECTS:${objects}> $<TARGET_FILE:nsp_common_archive>
-            COMMAND ${CMAKE_OBJCOPY} --localize-hidden ${whole}
-            DEPENDS $<TARGET_OBJECTS:${objects}> nsp_common_archive COMMAND_EXPAND_LISTS VERBATIM)
+        nsp_merge(whole nanospan_${name} --localize-hidden $<TARGET_OBJECTS:${objects}> ARCHIVES nsp_common_archive)
         add_library(${target} STATIC ${whole})
         target_link_libraries(${target} PUBLIC nanospan_static PkgConfig::${prefix} Threads::Threads)
         set_target_properties(${target} PROPERTIES OUTPUT_NAME nanospan-${name} EXPORT_NAME ${name}_static

@@ -27,9 +27,10 @@ endforeach()
 file(MAKE_DIRECTORY ${proto_dir})
 add_custom_target(nsp_proto_generated DEPENDS ${proto_sources})
 
-# What every object of the library is compiled with. Thread-locals are initial-exec: one load, no call.
+# What every object of the library is compiled with. Thread-locals are initial-exec: one load, no call. No link-time
+# optimisation, even in a program that is built with it: neither `ld -r` nor objcopy can work on what it leaves.
 add_library(nsp_object_flags INTERFACE)
-target_compile_options(nsp_object_flags INTERFACE -ftls-model=initial-exec)
+target_compile_options(nsp_object_flags INTERFACE -ftls-model=initial-exec -fno-lto)
 target_link_libraries(nsp_object_flags INTERFACE ${nsp_dependencies})
 
 # nsp_add_objects(NAME VISIBILITY [DEFINITION...]) compiles all sources into object libraries and lists the objects in
@@ -102,11 +103,7 @@ endif()
 if(NSP_BUILD_STATIC)
     # One object in the archive, its hidden symbols made local: a program gets all of the library or nothing, and what
     # is internal cannot clash with its own names.
-    set(whole ${PROJECT_BINARY_DIR}/nanospan_whole.o)
-    add_custom_command(OUTPUT ${whole}
-        COMMAND ${CMAKE_LINKER} -r -o ${whole} ${nsp_objects}
-        COMMAND ${CMAKE_OBJCOPY} --localize-hidden ${whole}
-        DEPENDS ${nsp_objects} COMMAND_EXPAND_LISTS VERBATIM)
+    nsp_merge(whole nanospan --localize-hidden ${nsp_objects})
     add_library(nanospan_static STATIC ${whole})
     target_include_directories(nanospan_static INTERFACE ${public_include_dirs})
     target_link_libraries(nanospan_static PRIVATE ${nsp_dependencies})
