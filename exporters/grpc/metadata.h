@@ -13,7 +13,7 @@
 // ASCII.
 nsp_status nsp__grpc_metadata_append(struct curl_slist **list, const char *text, char *detail, size_t size);
 
-enum { NSP__GRPC_TIMEOUT_BYTES = 32 };
+enum { NSP__GRPC_TIMEOUT_BYTES = 40 };
 
 // Writes `grpc-timeout: ` and at most 8 digits with the finest unit that they suffice for; rounded down, but never 0.
 void nsp__grpc_timeout_write(char line[NSP__GRPC_TIMEOUT_BYTES], uint64_t timeout_ns);
