@@ -10,7 +10,8 @@ extern const nsp_exporter nsp__exporter_otlp;    // otlp/exporter.c
 extern const nsp_exporter nsp__exporter_file;    // text/file.c
 extern const nsp_exporter nsp__exporter_console; // text/console.c
 
-// Ends with NULL. Core, which includes nothing of this folder, declares it for itself.
+// Core, which includes nothing of this folder, declares both for itself (lifecycle/exporters.h says what they are).
 extern const nsp_exporter *const nsp__builtin_exporters[];
+void nsp__builtin_describe(const nsp_exporter *exporter, const nsp_config *config, char *text, size_t size);
 
 #endif

@@ -170,6 +170,7 @@ static void make_hooks(void)
 
 nsp_status nsp_init(const nsp_config *config)
 {
+    char started[768] = "";
     pthread_mutex_lock(&mutex);
     if (current != NONE) {
         pthread_mutex_unlock(&mutex);
@@ -201,6 +202,8 @@ nsp_status nsp_init(const nsp_config *config)
             status = nsp__fail(NSP_ERR_SYSTEM, "a thread is still attaching to the session before this one");
         } else {
             status = start();
+            if (status == NSP_OK)
+                nsp__runtime_describe(runtime, started, sizeof started);
         }
     }
     if (status != NSP_OK)
@@ -209,6 +212,8 @@ nsp_status nsp_init(const nsp_config *config)
         make_hooks();
     __atomic_store_n(&nsp__trace_state.disabled, current == DISABLED, __ATOMIC_RELAXED);
     pthread_mutex_unlock(&mutex);
+    if (started[0] != 0)
+        nsp__log(NSP_LOG_INFO, "", "%s", started);
     return status;
 }
 

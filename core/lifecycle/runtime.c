@@ -208,6 +208,16 @@ nsp_status nsp__runtime_start(nsp__runtime *runtime)
     return status;
 }
 
+void nsp__runtime_describe(const nsp__runtime *runtime, char *line, size_t size)
+{
+    char where[640];
+    line[0] = 0;
+    if (runtime->exporter == NULL)
+        return;
+    nsp__builtin_describe(runtime->exporter, &runtime->config, where, sizeof where);
+    snprintf(line, size, "tracing is on: %s, sample rate %g", where, runtime->config.sample_rate);
+}
+
 // ---- the end ----
 
 bool nsp__runtime_stop(nsp__runtime *runtime, uint64_t deadline_ns)

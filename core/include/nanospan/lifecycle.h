@@ -13,7 +13,8 @@ NSP_BEGIN_DECLS
 // Starts tracing: makes the session, calibrates the clock (about 10 ms), starts our threads. NULL: from the environment
 // alone. A second call: NSP_ERR_ALREADY. Tracing turned off by configuration is NSP_OK: all calls are inert. A value
 // out of range or of no meaning: NSP_ERR_CONFIG with nsp_error_detail, and nothing is started. Shared memory or a
-// backend that cannot be had is no error: one log line, and the engine runs on. Thread safe.
+// backend that cannot be had is no error: one log line, and the engine runs on. Logs one line at NSP_LOG_INFO that says where
+// spans are sent and what share of traces is recorded, or a line that says why none are sent. Thread safe.
 NSP_API nsp_status nsp_init(const nsp_config *config);
 
 // Collects what was ended before the call and sends it. NSP_ERR_TIMEOUT if the backend has not taken all of it when
