@@ -10,6 +10,7 @@ JAEGER=1.76.0    # as in jaeger/go.mod
 COLLECTOR=0.158.0 # as in collector/builder.yaml
 GO_NEEDED=1.25    # what the newer of the two asks for
 JOBS=${JOBS:-$(nproc)}
+[ -n "${HOME:-}" ] || { unset HOME; export HOME=~; } # as the system knows it
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/nanospan/backends
 
 BUILD_FAILED=1 USAGE=2 NO_GO=3 NO_PROXY=4
