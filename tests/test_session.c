@@ -61,13 +61,12 @@ static void record(int64_t number)
 
 // ---- what lies there ----
 
-static void permissions_and_files(void **state)
+static void check_permissions_and_files(mode_t creation_mask)
 {
-    (void)state;
     nsp_config config;
     configure(&config);
     config.service_name = "../My Engine/ä";
-    mode_t mask = umask(0); // even then
+    mode_t mask = umask(creation_mask);
     capture_start(&config);
     umask(mask);
     record(1);
@@ -96,6 +95,42 @@ static void permissions_and_files(void **state)
     assert_true(capture_lines_with("shared memory") == 0);
 }
 
+// Whatever the umask is.
+static void permissions_and_files(void **state)
+{
+    (void)state;
+    check_permissions_and_files(0);
+    check_permissions_and_files(0077);
+}
+
+static void a_umask_that_takes_everything(void **state)
+{
+    (void)state;
+    char path[SESSION_PATH_MAX + 32];
+    check_permissions_and_files(0777);
+    // The folder that an earlier process left in such a state.
+    snprintf(path, sizeof path, "%s/nanospan-%u", directory, (unsigned)geteuid());
+    assert_int_equal(chmod(path, 0), 0);
+    check_permissions_and_files(0777);
+}
+
+// As somebody whom modes stop.
+static void ordinary_user(void *argument)
+{
+    (void)argument;
+    if (geteuid() == 0) {
+        CHILD_CHECK(chmod(directory, 0700) == 0 && chown(directory, 12345, 12345) == 0);
+        CHILD_CHECK(setresgid(12345, 12345, 12345) == 0 && setresuid(12345, 12345, 12345) == 0);
+    }
+    a_umask_that_takes_everything(NULL);
+}
+
+static void ordinary_user_with_such_a_umask(void **state)
+{
+    (void)state;
+    assert_int_equal(child_run(ordinary_user, NULL, 60), 0);
+}
+
 static void header(void **state)
 {
     (void)state;
@@ -122,7 +157,7 @@ static void header(void **state)
     capture_end();
 }
 
-// In another process: record locks are the process's own.
+// In another process.
 static void look_at_locks(void *argument)
 {
     const char *session = argument;
@@ -134,7 +169,8 @@ static void look_at_locks(void *argument)
         struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
         CHILD_CHECK(fd >= 0);
         CHILD_CHECK(fcntl(fd, F_SETLK, &lock) != 0 && (errno == EAGAIN || errno == EACCES));
-        CHILD_CHECK(fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type == F_WRLCK && lock.l_pid == getppid());
+        // Not the process's: then another copy of the library in it could give the lock up.
+        CHILD_CHECK(fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type == F_WRLCK && lock.l_pid == -1);
         close(fd);
     }
 }
@@ -408,6 +444,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(permissions_and_files, make_directory, remove_directory),
+        cmocka_unit_test_setup_teardown(a_umask_that_takes_everything, make_directory, remove_directory),
+        cmocka_unit_test_setup_teardown(ordinary_user_with_such_a_umask, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(header, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(locks_show_who_lives, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(forbidden_directories, make_directory, remove_directory),

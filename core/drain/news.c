@@ -61,7 +61,9 @@ nsp__news nsp__news_take(nsp__news *news)
 void nsp__news_tell(const nsp__news *news)
 {
     static const char *const troubles[NSP__TROUBLES] = {
-        "no room for another ring in shared memory: such threads have private ones, which a crash loses",
+        ("no ring in shared memory for another thread (no room, the process's limit of file sizes, or its "
+         "folder "
+         "cannot be reached any more): such threads have private ones, which a crash loses"),
         ("more threads than nsp_config.threads (NSP_THREADS) record spans: what the others record is dropped "
          "and counted"),
         "no memory for a thread's ring: what it records is dropped and counted"};

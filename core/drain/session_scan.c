@@ -14,8 +14,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/descriptor.h"
 #include "drain/stats.h"
-#include "store/session.h"
+#include "store/session_lock.h"
 #include "store/session_prune.h"
 #include "store/threshold.h"
 #include "trace/sampler.h"
@@ -63,7 +64,7 @@ static bool within(uint64_t size, uint64_t offset, uint64_t bytes)
 // Opens a plain file of the directory; -1 if there is none. O_NONBLOCK: a pipe of that name must not stop us.
 static int open_plain(int directory, const char *name, uint64_t *size)
 {
-    int fd = openat(directory, name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+    int fd = nsp__open(directory, name, O_RDONLY | O_NONBLOCK, 0);
     struct stat status;
     *size = 0;
     if (fd < 0)
@@ -305,21 +306,12 @@ static bool read_all(reading *me, int directory)
 static void read_directory(nsp__session_scan *out, nsp__control *control, int directory)
 {
     reading me = {.control_fd = -1, .threads_fd = -1, .detached_fd = -1, .control = control, .out = out};
-    bool own = nsp__session_is_own(out->name);
-    out->seen.alive = own || !nsp__session_lock_free(directory, "alive");
+    out->seen.alive = !nsp__session_lock_free(directory, "alive");
     out->seen.bytes = nsp__session_bytes(directory);
-    // Closing our own control file would give up a lock that a change of the sampler is working under.
-    if (own)
-        nsp__sampler_lock();
     bool whole = read_all(&me, directory);
-    if (me.control_fd >= 0)
-        close(me.control_fd);
-    if (own)
-        nsp__sampler_unlock();
-    if (me.threads_fd >= 0)
-        close(me.threads_fd);
-    if (me.detached_fd >= 0)
-        close(me.detached_fd);
+    nsp__close(me.control_fd);
+    nsp__close(me.threads_fd);
+    nsp__close(me.detached_fd);
     free(me.slots);
     if (!whole) {
         out->seen.problem = out->problem;
@@ -343,7 +335,7 @@ bool nsp__session_scan_read(nsp__session_scan *out, int folder_fd, const char *f
     memset(out, 0, sizeof *out);
     if (!nsp__session_name_valid(name))
         return false;
-    int directory = openat(folder_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int directory = nsp__open(folder_fd, name, O_RDONLY | O_DIRECTORY, 0);
     if (directory < 0)
         return false;
     nsp__control *control = aligned_alloc(_Alignof(nsp__control), sizeof *control);

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/descriptor.h"
 #include "base/log.h"
 #include "drain/session_scan.h"
 #include "lifecycle/environment.h"
@@ -166,7 +167,7 @@ nsp_status nsp_sessions_each(const char *folder, nsp_session_visit visit, void *
     int length = snprintf(path, sizeof path, "%s/nanospan-%u", folder, (unsigned)geteuid());
     if (length < 0 || (size_t)length >= sizeof path)
         return nsp__fail(NSP_ERR_INVALID, "nsp_sessions_each: the folder's path is too long");
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int fd = nsp__open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
     if (fd < 0 && errno == ENOENT)
         return NSP_OK;
     if (fd < 0)

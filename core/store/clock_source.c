@@ -10,6 +10,7 @@
 #include <cpuid.h>
 #endif
 
+#include "base/descriptor.h"
 #include "common/time.h"
 
 bool nsp__clock_is_counter;
@@ -70,7 +71,8 @@ static bool processor_promises_invariance(void)
 static void read_kernel_source(char *name, size_t size)
 {
     name[0] = '\0';
-    int fd = open("/sys/devices/system/clocksource/clocksource0/current_clocksource", O_RDONLY | O_CLOEXEC);
+    int fd =
+        nsp__open(AT_FDCWD, "/sys/devices/system/clocksource/clocksource0/current_clocksource", O_RDONLY, 0);
     if (fd < 0)
         return;
     ssize_t length = read(fd, name, size - 1);

@@ -5,14 +5,16 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/mapping.h"
+#include "base/testpoint.h"
 #include "common/seed.h"
 #include "common/time.h"
+#include "store/session_lock.h"
 #include "store/session_prune.h"
 
 static uint64_t page_up(uint64_t bytes)
@@ -57,30 +59,59 @@ static void sanitise(char *out, size_t size, const char *name)
     out[length] = 0;
 }
 
-// Opens (or makes) the folder of this user's sessions. A folder that is not ours alone is refused: its owner could
-// replace our files under us.
-static int open_user_directory(const char *shm_dir, char *path, size_t size)
+// A folder of ours that its owner may not even enter: some umask was in force when it was made.
+static bool mend_mode(const char *path)
+{
+    struct stat status;
+    return lstat(path, &status) == 0 && S_ISDIR(status.st_mode) && status.st_uid == geteuid() &&
+           (status.st_mode & 0700) != 0700 && fchmodat(AT_FDCWD, path, 0700, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+// Makes a folder for this user alone, whatever the umask.
+static bool make_folder(const char *path)
+{
+    if (mkdir(path, 0700) != 0)
+        return false;
+    mend_mode(path);
+    return true;
+}
+
+static int open_folder(const char *path)
+{
+    return nsp__open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
+}
+
+// Finds (or makes) the folder of this user's sessions. A folder that is not ours alone is refused: its owner could
+// replace our files under us. False with errno.
+static bool find_user_directory(const char *shm_dir, char *path, size_t size)
 {
     int length = snprintf(path, size, "%s/nanospan-%u", shm_dir, (unsigned)geteuid());
     if (length < 0 || (size_t)length >= size) {
         errno = ENAMETOOLONG; // cut off, it would be another folder
-        return -1;
+        return false;
     }
-    if (mkdir(path, 0700) != 0 && errno != EEXIST)
-        return -1;
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (!make_folder(path) && errno != EEXIST)
+        return false;
+    mend_mode(path); // one that an earlier process left
+    int fd = open_folder(path);
     struct stat status;
-    if (fd >= 0 && (fstat(fd, &status) != 0 || status.st_uid != geteuid() || (status.st_mode & 077) != 0)) {
-        close(fd);
+    bool ours = fd >= 0 && fstat(fd, &status) == 0;
+    if (ours && (status.st_uid != geteuid() || (status.st_mode & 077) != 0)) {
         errno = EPERM;
-        return -1;
+        ours = false;
     }
-    return fd;
+    nsp__close(fd);
+    return ours;
 }
 
 // Reserves a part of the file. Older kernels give up when a signal comes. Returns an errno.
 static int reserve(int fd, uint64_t offset, uint64_t bytes)
 {
+    // A file that grows beyond this limit costs the process a signal, SIGXFSZ, which ends it.
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+        offset + bytes > limit.rlim_cur)
+        return EFBIG;
     int error;
     do
         error = posix_fallocate(fd, (off_t)offset, (off_t)bytes);
@@ -88,68 +119,45 @@ static int reserve(int fd, uint64_t offset, uint64_t bytes)
     return error;
 }
 
-static int make_file(int directory, const char *name, uint64_t bytes)
+// Makes a file of this size and maps it, if address is not NULL. id: NULL if it need not be known.
+static bool make_file(int directory, const char *name, uint64_t bytes, void **address, nsp__file_id *id)
 {
-    int fd = openat(directory, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    int fd = nsp__open(directory, name, O_RDWR | O_CREAT | O_EXCL, 0600);
     if (fd < 0)
-        return -1;
+        return false;
+    bool made = id == NULL || nsp__file_identify(fd, id);
     // Reserved now: a page that is missing later would be a SIGBUS in the trading thread.
-    int error = bytes == 0 ? 0 : reserve(fd, 0, bytes);
+    int error = made && bytes != 0 ? reserve(fd, 0, bytes) : 0;
     if (error != 0) {
-        close(fd);
         errno = error;
-        return -1;
+        made = false;
     }
-    return fd;
+    if (made && address != NULL)
+        made = (*address = nsp__map_file(fd, 0, bytes)) != NULL;
+    nsp__close(fd);
+    return made;
 }
 
-static bool lock_whole(int fd)
+// ---- the session's folder ----
+
+static void path_of(const nsp__session *session, const char *file, char *path, size_t size)
 {
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    return fcntl(fd, F_SETLK, &lock) == 0;
+    snprintf(path, size, "%s/%s", session->directory, file);
 }
 
-static void *map_new_file(int directory, const char *name, uint64_t bytes)
-{
-    int fd = make_file(directory, name, bytes);
-    if (fd < 0)
-        return NULL;
-    void *address = nsp__map_file(fd, 0, bytes);
-    int error = errno;
-    close(fd);
-    errno = error;
-    return address;
-}
-
-static const char *const session_files[] = {"control", "threads", "detached", "batches", "alive", "consumer"};
-
-static void close_files(nsp__session *session)
-{
-    int *const files[] = {&session->control_fd, &session->threads_fd, &session->consumer_fd,
-                          &session->alive_fd, &session->directory_fd};
-    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
-        if (*files[i] >= 0)
-            close(*files[i]);
-        *files[i] = -1;
-    }
-}
+enum { PATH_SIZE = sizeof((nsp__session *)0)->directory + 16 };
 
 static void remove_files(nsp__session *session)
 {
-    if (session->directory[0] == 0)
+    static const char *const files[] = {"control", "threads", "detached", "batches", "alive", "consumer"};
+    if (!nsp__session_shared(session))
         return;
-    for (size_t i = 0; i < sizeof session_files / sizeof session_files[0]; i++)
-        if (session->directory_fd >= 0)
-            unlinkat(session->directory_fd, session_files[i], 0);
+    int directory = nsp__open_again(session->directory, O_RDONLY | O_DIRECTORY, &session->directory_id);
+    for (size_t i = 0; i < sizeof files / sizeof files[0] && directory >= 0; i++)
+        unlinkat(directory, files[i], 0);
+    nsp__close(directory);
     rmdir(session->directory);
     session->directory[0] = 0;
-}
-
-static void forget(nsp__session *session)
-{
-    memset(session, 0, sizeof *session);
-    session->directory_fd = session->control_fd = session->threads_fd = -1;
-    session->alive_fd = session->consumer_fd = -1;
 }
 
 static void drop_partial(nsp__session *session)
@@ -158,93 +166,124 @@ static void drop_partial(nsp__session *session)
     nsp__mapping_retire(session->detached);
     nsp__mapping_retire(session->batches);
     remove_files(session);
-    close_files(session);
-    forget(session);
+    nsp__session_lock_release(session->alive);
+    nsp__session_lock_release(session->consumer);
+    memset(session, 0, sizeof *session);
 }
 
-// The last part of the name of this process's session, as it will be before the session's files are there; 0: none.
-static uint64_t own_random;
-#define OWN_RANDOM(random) (UINT64_C(1) << 32 | (random))
+typedef struct sizes {
+    uint64_t detached, batches;
+} sizes;
 
-bool nsp__session_is_own(const char *name)
+// The locks first. Who drains holds `consumer`: this process does.
+static bool make_files(nsp__session *session, const sizes *bytes)
 {
-    unsigned pid, random;
-    const char *dot = strchr(name, '.');
-    return dot != NULL && sscanf(dot, ".%u.%8x", &pid, &random) == 2 && pid == (unsigned)getpid() &&
-           __atomic_load_n(&own_random, __ATOMIC_ACQUIRE) == OWN_RANDOM(random);
+    void *control = NULL, *batches = NULL, *detached = NULL;
+    int directory = open_folder(session->directory);
+    bool made = directory >= 0 && nsp__file_identify(directory, &session->directory_id) &&
+                (session->alive = nsp__session_lock_make(directory, "alive")) != NULL &&
+                (session->consumer = nsp__session_lock_make(directory, "consumer")) != NULL &&
+                make_file(directory, "control", sizeof(nsp__control), &control, &session->control_id) &&
+                make_file(directory, "threads", 0, NULL, &session->threads_id) &&
+                make_file(directory, "batches", bytes->batches, &batches, NULL) &&
+                (bytes->detached == 0 || make_file(directory, "detached", bytes->detached, &detached, NULL));
+    nsp__close(directory);
+    session->control = control;
+    session->batches = batches;
+    session->detached = detached;
+    return made;
 }
 
-// False with errno if shared memory cannot be used; what was made until then is removed.
-static bool create_shared(nsp__session *session, const nsp_config *config, uint64_t detached_bytes,
-                          uint64_t batches_bytes)
+// False with errno if shared memory cannot be used. What was made until then is still there. The session is made
+// under a name that begins with a dot, which nobody takes for a session (but see session_prune.c), and gets its own when it
+// is whole and locked: so no other engine that is just starting can take it for a dead one.
+static bool create_shared(nsp__session *session, const nsp_config *config, const sizes *bytes)
 {
-    char user_directory[400], name[64];
-    int user_fd = open_user_directory(config->shm_dir, user_directory, sizeof user_directory);
-    if (user_fd < 0)
+    char user_directory[400], name[64], final[sizeof session->directory];
+    if (!find_user_directory(config->shm_dir, user_directory, sizeof user_directory))
         return false;
-    close(user_fd);
     nsp__session_prune(user_directory, config->keep_sessions, config->keep_bytes);
 
     uint32_t random = (uint32_t)nsp__random_seed();
-    __atomic_store_n(&own_random, OWN_RANDOM(random), __ATOMIC_RELEASE);
     sanitise(name, sizeof name, config->service_name != NULL ? config->service_name : "");
-    snprintf(session->directory, sizeof session->directory, "%s/%s.%u.%08x", user_directory, name,
+    snprintf(final, sizeof final, "%s/%s.%u.%08x", user_directory, name, (unsigned)getpid(), random);
+    snprintf(session->directory, sizeof session->directory, "%s/.%s.%u.%08x", user_directory, name,
              (unsigned)getpid(), random);
-    if (mkdir(session->directory, 0700) != 0) {
+    if (!make_folder(session->directory)) {
         session->directory[0] = 0;
         return false;
     }
-    session->directory_fd = open(session->directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    bool made =
-        session->directory_fd >= 0 &&
-        (session->alive_fd = make_file(session->directory_fd, "alive", 0)) >= 0 &&
-        lock_whole(session->alive_fd) &&
-        (session->consumer_fd = make_file(session->directory_fd, "consumer", 0)) >= 0 &&
-        (session->control_fd = make_file(session->directory_fd, "control", sizeof(nsp__control))) >= 0 &&
-        (session->threads_fd = make_file(session->directory_fd, "threads", 0)) >= 0 &&
-        (session->control = nsp__map_file(session->control_fd, 0, sizeof(nsp__control))) != NULL &&
-        (session->batches = map_new_file(session->directory_fd, "batches", batches_bytes)) != NULL &&
-        (detached_bytes == 0 ||
-         (session->detached = map_new_file(session->directory_fd, "detached", detached_bytes)) != NULL);
-    // Who drains holds `consumer`: this process does.
-    return made && lock_whole(session->consumer_fd);
+    if (!make_files(session, bytes))
+        return false;
+    fill_header(session->control, config, bytes->batches);
+    NSP__TESTPOINT("session: before it has its name");
+    if (rename(session->directory, final) != 0)
+        return false;
+    memcpy(session->directory, final, sizeof final);
+    return true;
+}
+
+static bool create_private(nsp__session *session, const nsp_config *config, const sizes *bytes)
+{
+    session->control = nsp__map_private(page_up(sizeof(nsp__control)));
+    session->batches = nsp__map_private(bytes->batches);
+    if (bytes->detached != 0)
+        session->detached = nsp__map_private(bytes->detached);
+    if (session->control == NULL || session->batches == NULL ||
+        (bytes->detached != 0 && session->detached == NULL))
+        return false;
+    fill_header(session->control, config, bytes->batches);
+    return true;
 }
 
 nsp_status nsp__session_create(nsp__session *session, const nsp_config *config, uint64_t batches_bytes)
 {
-    uint64_t detached_bytes = 0;
+    sizes bytes = {0, page_up(batches_bytes)};
     if (config->detached_spans != 0)
-        detached_bytes = page_up((uint64_t)config->detached_spans * DETACHED_STRIDE + DETACHED_MARGIN);
-    batches_bytes = page_up(batches_bytes);
-    forget(session);
+        bytes.detached = page_up((uint64_t)config->detached_spans * DETACHED_STRIDE + DETACHED_MARGIN);
+    memset(session, 0, sizeof *session);
 
-    bool shared = false;
+    bool made = false;
     if (config->shm_dir != NULL && strcmp(config->shm_dir, "none") != 0) {
-        shared = create_shared(session, config, detached_bytes, batches_bytes);
-        if (!shared) {
+        made = create_shared(session, config, &bytes);
+        if (!made) {
             int error = errno;
             drop_partial(session);
             nsp__log(NSP_LOG_WARN, "",
                      "no session in shared memory under %s: %s; using private memory, so nothing survives a "
                      "crash and outside tools see nothing",
-                     config->shm_dir, strerror(error));
+                     config->shm_dir,
+                     error == EFBIG ? "the process's limit of file sizes (ulimit -f) is too low"
+                                    : strerror(error));
         }
     }
-    if (!shared) {
-        session->control = nsp__map_private(page_up(sizeof(nsp__control)));
-        session->batches = nsp__map_private(batches_bytes);
-        if (detached_bytes != 0)
-            session->detached = nsp__map_private(detached_bytes);
-        if (session->control == NULL || session->batches == NULL ||
-            (detached_bytes != 0 && session->detached == NULL)) {
-            drop_partial(session);
-            return nsp__fail(NSP_ERR_NO_MEMORY, "no memory for the session (%zu bytes)",
-                             (size_t)(sizeof(nsp__control) + batches_bytes + detached_bytes));
-        }
+    if (!made && !create_private(session, config, &bytes)) {
+        drop_partial(session);
+        return nsp__fail(NSP_ERR_NO_MEMORY, "no memory for the session (%zu bytes)",
+                         (size_t)(sizeof(nsp__control) + bytes.batches + bytes.detached));
     }
-    session->batches_bytes = batches_bytes;
-    fill_header(session->control, config, batches_bytes);
+    session->batches_bytes = bytes.batches;
     return NSP_OK;
+}
+
+// NULL where there is no room in shared memory, or the file cannot be reached any more: the process may have changed its
+// root or its user.
+static void *map_shared_thread(nsp__session *session, uint64_t bytes, uint64_t *offset)
+{
+    char path[PATH_SIZE];
+    path_of(session, "threads", path, sizeof path);
+    int fd = nsp__open_again(path, O_RDWR, &session->threads_id);
+    if (fd < 0)
+        return NULL;
+    void *address = NULL;
+    *offset = __atomic_fetch_add(&session->control->threads_bytes, bytes, __ATOMIC_RELAXED);
+    if (reserve(fd, *offset, bytes) == 0)
+        address = nsp__map_file(fd, *offset, bytes);
+    // Whatever could be reserved before the space ran out goes back.
+    if (address == NULL)
+        fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)*offset, (off_t)bytes);
+    nsp__close(fd);
+    return address;
 }
 
 bool nsp__session_map_thread(nsp__session *session, uint64_t bytes, void **address, nsp__slot_place *place)
@@ -253,21 +292,23 @@ bool nsp__session_map_thread(nsp__session *session, uint64_t bytes, void **addre
     *address = NULL;
     place->bytes = bytes;
     place->is_private = 0;
-    if (session->threads_fd >= 0) {
-        place->offset = __atomic_fetch_add(&session->control->threads_bytes, bytes, __ATOMIC_RELAXED);
-        if (reserve(session->threads_fd, place->offset, bytes) == 0)
-            *address = nsp__map_file(session->threads_fd, place->offset, bytes);
-        // Whatever could be reserved before the space ran out goes back.
-        if (*address == NULL)
-            fallocate(session->threads_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)place->offset,
-                      (off_t)bytes);
-    }
+    if (nsp__session_shared(session))
+        *address = map_shared_thread(session, bytes, &place->offset);
     if (*address == NULL) {
         place->is_private = 1;
         place->offset = 0;
         *address = nsp__map_private(bytes);
     }
     return *address != NULL;
+}
+
+int nsp__session_open_control(const nsp__session *session)
+{
+    char path[PATH_SIZE];
+    if (!nsp__session_shared(session))
+        return -1;
+    path_of(session, "control", path, sizeof path);
+    return nsp__open_again(path, O_RDWR, &session->control_id);
 }
 
 void nsp__session_destroy(nsp__session *session)
@@ -277,7 +318,6 @@ void nsp__session_destroy(nsp__session *session)
 
 void nsp__session_abandon(nsp__session *session)
 {
-    // Closing does not release the parent's record locks: those belong to the parent.
-    close_files(session);
-    forget(session);
+    // The locks are the parent's: their pages are not in this process.
+    memset(session, 0, sizeof *session);
 }

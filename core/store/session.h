@@ -6,6 +6,7 @@
 
 #include <nanospan/config.h>
 
+#include "base/descriptor.h"
 #include "store/control.h"
 #include "store/slot.h"
 
@@ -15,8 +16,9 @@ typedef struct nsp__session {
         *detached; // control->detached_count frames, control->detached_stride apart; NULL if there are none
     uint8_t *batches; // headers, then coverage, then data; see batch_pool.h
     uint64_t batches_bytes;
-    char directory[512];                                             // "" where the session is private memory
-    int directory_fd, control_fd, threads_fd, alive_fd, consumer_fd; // -1 where private
+    char directory[512]; // absolute; "" where the session is private memory, and then all below is empty
+    nsp__file_id directory_id, control_id, threads_id; // to open them again by: no descriptor is kept
+    void *alive, *consumer;                            // the locks
 } nsp__session;
 
 // Makes the session's files (or private memory, said once in the log) and maps control, detached and batches.
@@ -24,17 +26,22 @@ typedef struct nsp__session {
 nsp_status nsp__session_create(nsp__session *session, const nsp_config *config, uint64_t batches_bytes);
 
 // Takes `bytes` of the file `threads` and maps them at *address, populated; private memory if there is no room.
-// Lock-free; one fallocate and one mmap. False if there is no memory at all.
+// Lock-free; a handful of system calls. False if there is no memory at all.
 bool nsp__session_map_thread(nsp__session *session, uint64_t bytes, void **address, nsp__slot_place *place);
 
-// Is this the name of the directory of the present (or last) session of this very process? Its lock files must not be
-// opened then: closing them would give up the locks. Lock-free.
-bool nsp__session_is_own(const char *name);
+// True if the session lies in shared memory.
+static inline bool nsp__session_shared(const nsp__session *session)
+{
+    return session->directory[0] != 0;
+}
 
-// Retires the mappings, closes and removes the files.
+// Opens the session's file `control` for writing; the caller closes it. -1 if there is none.
+int nsp__session_open_control(const nsp__session *session);
+
+// Retires the mappings, removes the files and gives up the locks.
 void nsp__session_destroy(nsp__session *session);
 
-// In the child of a fork: closes the descriptors without touching the parent's files.
+// In the child of a fork: forgets the session without touching the parent's files.
 void nsp__session_abandon(nsp__session *session);
 
 #endif

@@ -2,7 +2,6 @@
 #include "store/session_prune.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <time.h>
 #include <stdio.h>
@@ -11,7 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/descriptor.h"
 #include "base/log.h"
+#include "store/session_lock.h"
 
 enum { SESSIONS_SEEN_MAX = 1024 };
 
@@ -21,26 +22,10 @@ typedef struct dead_session {
     int64_t modified_ns;
 } dead_session;
 
-bool nsp__file_locked(int fd)
-{
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    return fcntl(fd, F_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
-}
-
 bool nsp__session_name_valid(const char *name)
 {
     const char *dot = strchr(name, '.');
     return dot != NULL && dot != name && strchr(dot + 1, '.') != NULL;
-}
-
-bool nsp__session_lock_free(int directory, const char *file)
-{
-    int fd = openat(directory, file, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return errno == ENOENT; // died between the folder and its files
-    bool locked = nsp__file_locked(fd);
-    close(fd);
-    return !locked;
 }
 
 uint64_t nsp__session_bytes(int directory)
@@ -54,45 +39,64 @@ uint64_t nsp__session_bytes(int directory)
     return bytes;
 }
 
-// A young folder may belong to an engine that is just about to lock it.
-static bool too_young(const struct stat *status)
+static bool younger_than(const struct stat *status, int seconds)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    return now.tv_sec - status->st_ctim.tv_sec < 2;
+    return now.tv_sec - status->st_mtim.tv_sec < seconds;
+}
+
+// Sessions have a name that begins with a dot while they are made (session.c). All but the first moment of that is under
+// the lock, so one without lock is left over from an engine that died, unless it is quite new.
+static bool half_made(const char *name)
+{
+    return name[0] == '.' && nsp__session_name_valid(name + 1);
+}
+
+// Whether its age allows to take the folder away, nobody having locked it.
+static bool old_enough(int fd, const char *name, const struct stat *status)
+{
+    enum { HALF_MADE_SECONDS = 60, EMPTY_SECONDS = 2 };
+    if (half_made(name))
+        return !younger_than(status, HALF_MADE_SECONDS);
+    // Earlier versions gave a session its name first, and removed its locks before its folder.
+    return faccessat(fd, "alive", F_OK, 0) == 0 || !younger_than(status, EMPTY_SECONDS);
+}
+
+static int open_session(int user_fd, const char *name)
+{
+    return nsp__open(user_fd, name, O_RDONLY | O_DIRECTORY, 0);
 }
 
 static bool examine(int user_fd, const char *name, dead_session *out)
 {
-    if (!nsp__session_name_valid(name))
+    if (!half_made(name) && !nsp__session_name_valid(name))
         return false;
-    int fd = openat(user_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int fd = open_session(user_fd, name);
     if (fd < 0)
         return false;
     struct stat status;
     bool dead = fstat(fd, &status) == 0 && nsp__session_lock_free(fd, "alive") &&
-                nsp__session_lock_free(fd, "consumer");
-    if (dead && faccessat(fd, "alive", F_OK, 0) != 0 && too_young(&status))
-        dead = false;
+                nsp__session_lock_free(fd, "consumer") && old_enough(fd, name, &status);
     if (dead) {
         memset(out, 0, sizeof *out);
         snprintf(out->name, sizeof out->name, "%s", name);
         out->modified_ns = (int64_t)status.st_mtim.tv_sec * 1000000000 + status.st_mtim.tv_nsec;
         out->bytes = nsp__session_bytes(fd);
     }
-    close(fd);
+    nsp__close(fd);
     return dead;
 }
 
 static bool remove_session(int user_fd, const char *name)
 {
-    int fd = openat(user_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int fd = open_session(user_fd, name);
     if (fd < 0)
         return false;
     static const char *const files[] = {"control", "threads", "detached", "batches", "consumer", "alive"};
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
         unlinkat(fd, files[i], 0);
-    close(fd);
+    nsp__close(fd);
     return unlinkat(user_fd, name, AT_REMOVEDIR) == 0;
 }
 
@@ -102,26 +106,42 @@ static int newest_first(const void *left, const void *right)
     return a->modified_ns < b->modified_ns ? 1 : a->modified_ns > b->modified_ns ? -1 : 0;
 }
 
-// Called before this process makes a session: it has none then whose locks could be lost by opening and closing its
-// files. So a session with this process's pid in its name is another container's, or dead.
+// Takes the half-made ones away and the list then holds the others. How many were removed.
+static unsigned remove_half_made(int user_fd, dead_session *dead, size_t *count)
+{
+    unsigned removed = 0;
+    size_t kept = 0;
+    for (size_t i = 0; i < *count; i++) {
+        if (!half_made(dead[i].name))
+            dead[kept++] = dead[i];
+        else if (remove_session(user_fd, dead[i].name))
+            removed++;
+    }
+    *count = kept;
+    return removed;
+}
+
 unsigned nsp__session_prune(const char *user_directory, uint32_t keep_sessions, uint64_t keep_bytes)
 {
-    DIR *directory = opendir(user_directory);
-    if (directory == NULL)
+    int user_fd = nsp__open(AT_FDCWD, user_directory, O_RDONLY | O_DIRECTORY, 0);
+    DIR *directory = user_fd >= 0 ? fdopendir(user_fd) : NULL;
+    if (directory == NULL) {
+        nsp__close(user_fd);
         return 0;
+    }
     dead_session *dead = malloc(SESSIONS_SEEN_MAX * sizeof *dead);
     size_t count = 0;
-    unsigned removed = 0;
     struct dirent *entry;
     while (dead != NULL && count < SESSIONS_SEEN_MAX && (entry = readdir(directory)) != NULL)
-        if (entry->d_name[0] != '.' && examine(dirfd(directory), entry->d_name, &dead[count]))
+        if (examine(user_fd, entry->d_name, &dead[count]))
             count++;
+    unsigned removed = remove_half_made(user_fd, dead, &count);
     if (dead != NULL)
         qsort(dead, count, sizeof *dead, newest_first);
     uint64_t bytes = 0;
     for (size_t i = 0; i < count; i++) {
         bytes += dead[i].bytes;
-        if ((i >= keep_sessions || bytes > keep_bytes) && remove_session(dirfd(directory), dead[i].name))
+        if ((i >= keep_sessions || bytes > keep_bytes) && remove_session(user_fd, dead[i].name))
             removed++;
     }
     if (removed != 0)

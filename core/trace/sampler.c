@@ -5,16 +5,16 @@
 // threshold samples. The joint law is that of drawing an id and comparing it, without drawing ids to throw away.
 #include "trace/sampler.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <pthread.h>
 #include <string.h>
 
+#include "base/descriptor.h"
 #include "base/log.h"
 #include "base/testpoint.h"
 #include "common/fnv.h"
 #include "store/name.h"
+#include "store/session_lock.h"
 #include "store/threshold.h"
 
 // ---- the thread's side ----
@@ -195,14 +195,9 @@ void nsp__sampler_begin(nsp__control *control, double rate, nsp_parent_policy pa
     pthread_mutex_unlock(&policy_mutex);
 }
 
-// Writers of other processes keep out over a lock on the control file.
-static void lock_file(short type)
-{
-    int fd = nsp__trace_state.session->control_fd;
-    struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_len = 1};
-    while (fd >= 0 && fcntl(fd, F_SETLKW, &lock) != 0 && errno == EINTR)
-        ;
-}
+// Writers of other processes keep out over a lock on the control file, held as long as this descriptor of it is open; -1
+// where there is no such file.
+static int control_fd = -1;
 
 static nsp_status change_begin(void)
 {
@@ -214,7 +209,9 @@ static nsp_status change_begin(void)
         pthread_mutex_unlock(&policy_mutex);
         return nsp__fail(NSP_ERR_NOT_INITIALISED, "tracing is not running: nsp_init first");
     }
-    lock_file(F_WRLCK);
+    control_fd = nsp__session_open_control(nsp__trace_state.session);
+    if (control_fd >= 0)
+        nsp__file_lock_wait(control_fd);
     // Without the classes, which are made anew, and which other threads may be writing.
     memcpy(&draft, &control->policies[control->policy_generation & 1], offsetof(nsp__policy, classes));
     return NSP_OK;
@@ -224,7 +221,8 @@ static void change_end(bool changed)
 {
     if (changed)
         publish(nsp__trace_state.control);
-    lock_file(F_UNLCK);
+    nsp__close(control_fd);
+    control_fd = -1;
     pthread_mutex_unlock(&policy_mutex);
 }
 

@@ -137,7 +137,7 @@ static nsp__producer *slot_make(uint64_t ring_bytes, nsp_status *status)
         return NULL;
     }
     frames_prepare(slot);
-    if (place.is_private && trace->session->threads_fd >= 0)
+    if (place.is_private && nsp__session_shared(trace->session))
         __atomic_fetch_add(&trace->trouble.private_rings, 1, __ATOMIC_RELAXED);
     nsp__slot_place *shared = &control->places[slot->index];
     *shared = place;

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/descriptor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+enum { FIRST = 3 }; // behind standard input, output and error
+
+void nsp__close(int fd)
+{
+    int error = errno;
+    if (fd >= 0)
+        close(fd);
+    errno = error;
+}
+
+int nsp__open(int at, const char *path, int flags, mode_t mode)
+{
+    int fd = openat(at, path, flags | O_NOFOLLOW | O_CLOEXEC, mode);
+    if (fd >= 0 && fd < FIRST) {
+        int low = fd;
+        fd = fcntl(low, F_DUPFD_CLOEXEC, FIRST);
+        nsp__close(low);
+    }
+    // The umask may have taken from the mode what the owner needs.
+    if (fd >= 0 && (flags & O_CREAT) != 0 && fchmod(fd, mode) != 0) {
+        nsp__close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+bool nsp__file_identify(int fd, nsp__file_id *id)
+{
+    struct stat status;
+    if (fstat(fd, &status) != 0)
+        return false;
+    *id = (nsp__file_id){status.st_dev, status.st_ino};
+    return true;
+}
+
+int nsp__open_again(const char *path, int flags, const nsp__file_id *id)
+{
+    // O_NONBLOCK: a pipe that has taken the name must not stop us.
+    int fd = nsp__open(AT_FDCWD, path, flags | O_NONBLOCK, 0);
+    nsp__file_id found;
+    if (fd < 0)
+        return -1;
+    if (nsp__file_identify(fd, &found) && found.device == id->device && found.inode == id->inode)
+        return fd;
+    nsp__close(fd);
+    errno = ESTALE;
+    return -1;
+}

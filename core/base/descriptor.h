@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Files that are opened, used and closed within one call. The library keeps no descriptor between its calls: the application
+// may close any of them (daemons close all), and the number may then stand for a file of its own.
+#ifndef NSP_BASE_DESCRIPTOR_H
+#define NSP_BASE_DESCRIPTOR_H
+
+#include <nanospan/base.h>
+#include <sys/stat.h>
+
+// Which file it is, whatever its name.
+typedef struct nsp__file_id {
+    dev_t device;
+    ino_t inode;
+} nsp__file_id;
+
+// As openat with O_CLOEXEC and O_NOFOLLOW, but never one of the descriptors 0 to 2, which the application may have closed:
+// its output would go into the file. at: a folder's descriptor, or AT_FDCWD. mode: for O_CREAT, whatever the process's
+// umask is. -1 with errno. Async-signal-safe.
+int nsp__open(int at, const char *path, int flags, mode_t mode);
+
+// The same of a file that is there already, if it is still this one; -1 otherwise, errno ESTALE where it is another one.
+int nsp__open_again(const char *path, int flags, const nsp__file_id *id);
+
+// False with errno if the descriptor is none.
+bool nsp__file_identify(int fd, nsp__file_id *id);
+
+// Closes it and leaves errno as it is; -1 is none.
+void nsp__close(int fd);
+
+#endif
