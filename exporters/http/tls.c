@@ -10,6 +10,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "descriptor.h"
+
 static bool is_set(const char *text)
 {
     return text && *text;
@@ -43,7 +45,7 @@ static nsp_status check_readable(const char *member, const char *path, char *det
     if (!is_set(path))
         return NSP_OK;
     struct stat status;
-    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), error = 0;
+    int file = nsp__above_standard(open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)), error = 0;
     if (file < 0)
         error = errno;
     else if (fstat(file, &status) != 0)
@@ -66,7 +68,7 @@ static int listen_somewhere(char name[static 6])
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     socklen_t size = sizeof address.sun_family;
-    int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int listener = nsp__above_standard(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (listener < 0)
         return -1;
     if (bind(listener, (struct sockaddr *)&address, size) == 0 && listen(listener, 1) == 0) {
@@ -84,7 +86,7 @@ static bool something_came(int listener, int *connection)
 {
     char byte;
     if (*connection < 0)
-        *connection = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        *connection = nsp__above_standard(accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK));
     return *connection >= 0 && recv(*connection, &byte, 1, MSG_PEEK) == 1;
 }
 

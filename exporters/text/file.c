@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The exporter "file": OTLP JSON, one TracesData object a line and batch, appended to nsp_config.file.
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "builtin.h"
 #include "otlp/encoding.h"
@@ -14,7 +11,7 @@
 typedef struct file_exporter {
     void *json; // encoder
     nsp__output output;
-    char *path;
+    char *label, *path; // as configured; absolute
 } file_exporter;
 
 static void file_destroy(void *state)
@@ -22,9 +19,9 @@ static void file_destroy(void *state)
     file_exporter *file = state;
     if (!file)
         return;
-    if (file->output.fd >= 0)
-        close(file->output.fd);
+    nsp__output_close(&file->output);
     nsp__otlp_json.destroy(file->json);
+    free(file->label);
     free(file->path);
     free(file);
 }
@@ -36,18 +33,27 @@ static nsp_status file_open(file_exporter *file, const nsp_exporter_context *con
         context->log(NSP_LOG_ERROR, "file", "the exporter file has no path; set nsp_config.file or NSP_FILE");
         return NSP_ERR_CONFIG;
     }
-    // Not to wait for the reader of a named pipe.
-    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0644);
-    if (fd < 0) {
+    file->label = strdup(path);
+    file->path = strdup(path);
+    if (!file->label || !file->path)
+        return NSP_ERR_NO_MEMORY;
+    file->output.label = file->label;
+    file->output.path = file->path;
+    int error = nsp__output_open(&file->output);
+    if (error) {
         context->log(NSP_LOG_ERROR, "file",
                      "cannot open '%s' to append spans: %s (the path is nsp_config.file, NSP_FILE)", path,
-                     strerror(errno));
+                     strerror(error));
         return NSP_ERR_SYSTEM;
     }
-    file->output.fd = fd;
-    file->path = strdup(path);
-    file->output.label = file->path;
-    return file->path ? NSP_OK : NSP_ERR_NO_MEMORY;
+    // Where the process goes to another working directory, as daemons do, it is still this file. What has no such path (a
+    // pipe behind /dev/stdout) keeps the one that was given.
+    char *absolute = realpath(path, NULL);
+    if (absolute) {
+        free(file->path);
+        file->output.path = file->path = absolute;
+    }
+    return NSP_OK;
 }
 
 static nsp_status file_create(void **state, const nsp_exporter_context *context)

@@ -2,14 +2,17 @@
 #include "text/output.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/time.h"
+#include "descriptor.h"
 
 enum {
     CANCEL_POLL_MS = 50,
@@ -39,16 +42,74 @@ static bool wait_writable(const nsp__output *output, uint64_t deadline_ns)
     }
 }
 
+// ---- the descriptor ----
+
+// Whether the descriptor still stands for the file that was opened.
+static bool intact(const nsp__output *output)
+{
+    struct stat status;
+    return output->path == NULL ||
+           (fstat(output->fd, &status) == 0 && status.st_dev == output->device &&
+            status.st_ino == output->inode && fcntl(output->fd, F_GETFL) == output->flags);
+}
+
+int nsp__output_open(nsp__output *output)
+{
+    // O_NONBLOCK: not to wait for the reader of a named pipe.
+    int fd = nsp__above_standard(
+        open(output->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0644));
+    struct stat status;
+    if (fd < 0)
+        return errno;
+    if (fstat(fd, &status) != 0) {
+        int error = errno;
+        close(fd);
+        return error;
+    }
+    // Another file has nothing yet of the batch that was interrupted.
+    if (status.st_dev != output->device || status.st_ino != output->inode)
+        output->done = 0;
+    output->fd = fd;
+    output->device = status.st_dev;
+    output->inode = status.st_ino;
+    output->flags = fcntl(fd, F_GETFL);
+    return 0;
+}
+
+void nsp__output_close(nsp__output *output)
+{
+    if (output->fd >= 0 && intact(output))
+        close(output->fd);
+    output->fd = -1;
+}
+
+// ---- writing ----
+
+// A regular file that grows beyond this limit costs the process a signal, SIGXFSZ.
+static bool within_limit(const nsp__output *output, const struct stat *file, size_t bytes)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return true;
+    bool appends = (fcntl(output->fd, F_GETFL) & O_APPEND) != 0;
+    off_t at = appends ? file->st_size : lseek(output->fd, 0, SEEK_CUR);
+    return at < 0 || (uint64_t)at + bytes <= limit.rlim_cur;
+}
+
 // Writes all of it; 0, or an errno value, ETIMEDOUT for the deadline. *done counts what was written.
 static int write_until(const nsp__output *output, const uint8_t *bytes, size_t size, size_t *done,
                        uint64_t deadline_ns)
 {
-    struct stat status;
-    bool regular = fstat(output->fd, &status) == 0 && S_ISREG(status.st_mode);
     while (*done < size) {
+        if (!intact(output))
+            return EBADF;
+        struct stat file;
+        bool regular = fstat(output->fd, &file) == 0 && S_ISREG(file.st_mode);
         // A regular file is always ready, and takes a batch whole, so that lines of several writers do not mix.
         if (!regular && !wait_writable(output, deadline_ns))
             return ETIMEDOUT;
+        if (regular && !within_limit(output, &file, size - *done))
+            return EFBIG;
         size_t step = size - *done;
         if (!regular && step > STEP)
             step = STEP;
@@ -69,6 +130,9 @@ static nsp_send_result fail(const nsp__output *output, int error, nsp_send_repor
 {
     if (error == ETIMEDOUT)
         snprintf(report->detail, sizeof report->detail, "%s does not take more for now", output->label);
+    else if (error == EFBIG)
+        snprintf(report->detail, sizeof report->detail,
+                 "%s would grow beyond the process's limit of file sizes (ulimit -f)", output->label);
     else
         snprintf(report->detail, sizeof report->detail, "cannot write to %s: %s", output->label,
                  strerror(error));
@@ -78,6 +142,12 @@ static nsp_send_result fail(const nsp__output *output, int error, nsp_send_repor
 nsp_send_result nsp__output_send(nsp__output *output, const nsp_batch *batch, uint64_t deadline_ns,
                                  nsp_send_report *report)
 {
+    if (!intact(output)) {
+        output->fd = -1; // the application's now, or nobody's
+        int lost = nsp__output_open(output);
+        if (lost)
+            return fail(output, lost, report);
+    }
     bool same = output->data == batch->data && output->first_ns == batch->first_ns;
     if (output->done && !same) {
         size_t ended = 0;
