@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fork.h"
 #include "base/log_limit.h"
 #include "common/time.h"
 
@@ -113,7 +114,7 @@ static bool call_sink(nsp_log_level level, const char *line)
 
 void nsp__log(nsp_log_level level, const char *subject, const char *format, ...)
 {
-    if (level < NSP_LOG_ERROR || level > NSP_LOG_DEBUG || in_callback ||
+    if (level < NSP_LOG_ERROR || level > NSP_LOG_DEBUG || in_callback || nsp__forking ||
         (int)level > __atomic_load_n(&threshold, __ATOMIC_RELAXED))
         return;
     int saved_errno = errno;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/mapping.h"
 
+#include <errno.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -14,11 +15,12 @@ enum { MAPPINGS_MAX = 4096 * 2 + 64 };
 static struct {
     uintptr_t address;
     size_t bytes;
+    bool inherited; // children have it too, wiped but for what is kept
 } mappings[MAPPINGS_MAX];
 
 static uint32_t mappings_used; // places that were ever taken, from the front
 
-static bool remember(void *address, size_t bytes)
+static bool remember(void *address, size_t bytes, bool inherited)
 {
     for (uint32_t i = 0; i < MAPPINGS_MAX; i++) {
         uintptr_t expected = 0;
@@ -29,6 +31,7 @@ static bool remember(void *address, size_t bytes)
                                          __ATOMIC_RELAXED))
             continue;
         mappings[i].bytes = bytes;
+        mappings[i].inherited = inherited;
         __atomic_store_n(&mappings[i].address, (uintptr_t)address, __ATOMIC_RELEASE);
         uint32_t used = __atomic_load_n(&mappings_used, __ATOMIC_RELAXED);
         while (used < i + 1 && !__atomic_compare_exchange_n(&mappings_used, &used, i + 1, true,
@@ -39,51 +42,79 @@ static bool remember(void *address, size_t bytes)
     return false;
 }
 
-static void *map(int fd, uint64_t offset, size_t bytes, int flags)
+// A child must neither share our rings nor pay for copies of them, and our pages must stay writable without a fault after a
+// fork. Private memory is wiped in the child, so that no pointer into it leads to nowhere there. A file's cannot be: the
+// child does not have it. Returns whether it has.
+static bool keep_from_children(char *address, size_t kept, size_t bytes, bool private)
+{
+    if (private && madvise(address + kept, bytes - kept, MADV_WIPEONFORK) == 0)
+        return true;
+    madvise(address, bytes, MADV_DONTFORK);
+    return false;
+}
+
+static void *map(int fd, uint64_t offset, size_t kept, size_t bytes, int flags)
 {
     void *address = mmap(NULL, bytes, PROT_READ | PROT_WRITE, flags | MAP_POPULATE, fd, (off_t)offset);
     if (address == MAP_FAILED)
         return NULL;
-    if (!remember(address, bytes)) {
+    bool inherited = keep_from_children(address, kept, bytes, fd < 0);
+    if (!remember(address, bytes, inherited)) {
         munmap(address, bytes);
         return NULL;
     }
-    // A child must neither share our rings nor pay for copies of them (and our pages stay writable without a fault).
-    madvise(address, bytes, MADV_DONTFORK);
     return address;
 }
 
 void *nsp__map_file(int fd, uint64_t offset, size_t bytes)
 {
-    return map(fd, offset, bytes, MAP_SHARED);
+    return map(fd, offset, 0, bytes, MAP_SHARED);
+}
+
+void *nsp__map_private_keeping(size_t kept, size_t bytes)
+{
+    return map(-1, 0, kept, bytes, MAP_PRIVATE | MAP_ANONYMOUS);
 }
 
 void *nsp__map_private(size_t bytes)
 {
-    return map(-1, 0, bytes, MAP_PRIVATE | MAP_ANONYMOUS);
+    return nsp__map_private_keeping(0, bytes);
 }
 
-static void map_zeroes(void *address, size_t bytes)
+static void *map_zeroes(void *address, size_t bytes, int how)
 {
-    enum {
-        PROTECTION = PROT_READ | PROT_WRITE,
-        FLAGS = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE
-    };
+    enum { PROTECTION = PROT_READ | PROT_WRITE, FLAGS = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE };
 #ifdef NSP__TSAN
     // ThreadSanitizer takes mmap for a write to all of it. Threads that go on with a session that has ended are meant to
     // find zeroes at any moment, so it is not told.
     NSP__TSAN_RELEASE(address);
-    syscall(SYS_mmap, address, bytes, PROTECTION, FLAGS, -1, 0);
+    return (void *)syscall(SYS_mmap, address, bytes, PROTECTION, FLAGS | how, -1, 0);
 #else
-    mmap(address, bytes, PROTECTION, FLAGS, -1, 0);
+    return mmap(address, bytes, PROTECTION, FLAGS | how, -1, 0);
 #endif
+}
+
+// In a child, where the range is a hole, or something that another library's handler of fork has mapped since: page by page if
+// it must be, what is still free is filled. Kernels before 4.17 take the address for a wish.
+static void fill_hole(char *address, size_t bytes)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    void *found = map_zeroes(address, bytes, MAP_FIXED_NOREPLACE);
+    if (found == address || (found == MAP_FAILED && errno != EEXIST))
+        return;
+    if (found != MAP_FAILED)
+        munmap(found, bytes);
+    if (bytes <= page)
+        return; // theirs
+    size_t half = (bytes / 2 + page - 1) & ~(page - 1);
+    fill_hole(address, half);
+    fill_hole(address + half, bytes - half);
 }
 
 static void replace(uint32_t i, uintptr_t address)
 {
-    // If even this fails (no memory for the mapping itself), the old pages stay, or there are none in a child: nothing
-    // better can be done here.
-    map_zeroes((void *)address, mappings[i].bytes);
+    // If even this fails (no memory for the mapping itself), the old pages stay: nothing better can be done here.
+    map_zeroes((void *)address, mappings[i].bytes, MAP_FIXED);
     __atomic_store_n(&mappings[i].address, 0, __ATOMIC_RELEASE);
 }
 
@@ -92,11 +123,10 @@ void nsp__mappings_replace_after_fork(void)
     uint32_t used = __atomic_load_n(&mappings_used, __ATOMIC_ACQUIRE);
     for (uint32_t i = 0; i < used; i++) {
         uintptr_t address = __atomic_load_n(&mappings[i].address, __ATOMIC_ACQUIRE);
-        if (address > 1)
-            replace(i, address);
-        else if (address == 1)
-            __atomic_store_n(&mappings[i].address, 0,
-                             __ATOMIC_RELEASE); // the thread that was at it is not here
+        if (address > 1 && !mappings[i].inherited)
+            fill_hole((char *)address, mappings[i].bytes);
+        // 1: the thread that was at it is not here.
+        __atomic_store_n(&mappings[i].address, 0, __ATOMIC_RELEASE);
     }
 }
 
@@ -104,9 +134,11 @@ void nsp__mappings_replace_after_fork(void)
 static uint32_t find(const void *address)
 {
     uint32_t used = __atomic_load_n(&mappings_used, __ATOMIC_ACQUIRE);
-    for (uint32_t i = 0; i < used && address != NULL; i++)
-        if (__atomic_load_n(&mappings[i].address, __ATOMIC_ACQUIRE) == (uintptr_t)address)
+    for (uint32_t i = 0; i < used && address != NULL; i++) {
+        uintptr_t start = __atomic_load_n(&mappings[i].address, __ATOMIC_ACQUIRE);
+        if (start > 1 && (uintptr_t)address - start < mappings[i].bytes)
             return i;
+    }
     return MAPPINGS_MAX;
 }
 
@@ -114,7 +146,7 @@ void nsp__mapping_retire(void *address)
 {
     uint32_t i = find(address);
     if (i != MAPPINGS_MAX)
-        replace(i, (uintptr_t)address);
+        replace(i, mappings[i].address);
 }
 
 void nsp__mapping_leave(void *address)
@@ -122,6 +154,7 @@ void nsp__mapping_leave(void *address)
     uint32_t i = find(address);
     if (i == MAPPINGS_MAX)
         return;
-    madvise(address, mappings[i].bytes, MADV_DOFORK);
+    void *start = (void *)mappings[i].address;
+    madvise(start, mappings[i].bytes, mappings[i].inherited ? MADV_KEEPONFORK : MADV_DOFORK);
     __atomic_store_n(&mappings[i].address, 0, __ATOMIC_RELEASE);
 }

@@ -14,6 +14,7 @@
 
 #include <nanospan/nanospan.h>
 
+#include "base/fork.h"
 #include "base/log.h"
 #include "base/mapping.h"
 #include "common/time.h"
@@ -79,11 +80,24 @@ static nsp_status start(void)
     return NSP_OK;
 }
 
+// NSP_OK, or why this call can neither take the mutex nor do anything useful: another library's handler of fork made it, at a
+// moment when ours hold the mutex, or a child did in which ours have not run.
+static nsp_status amid_fork(void)
+{
+    if (!nsp__forking && !nsp__process_copied())
+        return NSP_OK;
+    return nsp__fail(NSP_ERR_UNSUPPORTED, nsp__forking
+                                              ? "this thread is in the middle of a fork"
+                                              : "this process was made without the handlers of fork");
+}
+
 static bool session_wanted(void)
 {
     // Only the child of a fork has to take the lock, which no signal handler should.
     if (__atomic_load_n(&current, __ATOMIC_ACQUIRE) != FORKED)
         return true;
+    if (nsp__forking)
+        return false;
     pthread_mutex_lock(&mutex);
     bool running = current == RUNNING || (current == FORKED && start() == NSP_OK);
     if (current == FORKED) {
@@ -101,7 +115,7 @@ static bool session_wanted(void)
 static void at_exit(void)
 {
     // The thread that a shutdown would wait for is this one.
-    if (nsp__log_in_callback() || using)
+    if (nsp__log_in_callback() || using || amid_fork() != NSP_OK)
         return;
     // Not for ever: exit may have been called from within a call of ours, a log callback say, by the thread that holds it.
     struct timespec limit;
@@ -119,6 +133,7 @@ static void at_exit(void)
 
 static void fork_prepare(void)
 {
+    nsp__forking = true;
     pthread_mutex_lock(&mutex);
     nsp__sampler_lock();
     nsp__log_fork_prepare();
@@ -129,14 +144,16 @@ static void fork_parent(void)
     nsp__log_fork_parent();
     nsp__sampler_unlock();
     pthread_mutex_unlock(&mutex);
+    nsp__forking = false;
 }
 
 static void fork_child(void)
 {
     nsp__log_fork_child();
     nsp__sampler_unlock();
-    // First of all, so that no handle of the parent's leads to an unmapped page.
+    // Before anything is used, so that no handle of the parent's leads to an unmapped page.
     nsp__mappings_replace_after_fork();
+    nsp__process_claim();
     pthread_cond_init(&changed, NULL); // threads of the parent's may be waiting on it
     if (current == RUNNING || current == STOPPING) {
         nsp__runtime_abandon(runtime);
@@ -152,7 +169,18 @@ static void fork_child(void)
             runtime_drop();
         current = current == RUNNING ? FORKED : NONE;
     }
+    // Whoever recorded a span before this handler ran has found tracing turned off.
+    nsp__trace_activate(current == FORKED);
     pthread_mutex_unlock(&mutex);
+    nsp__forking = false;
+}
+
+// When the library is loaded, and not at nsp_init: handlers of children run in the order in which they were registered, so few
+// can run, record spans or map memory where ours was, before this one has put zero pages there. And those that run
+// before the fork do so in the other order, so few come after ours, which takes the mutexes.
+__attribute__((constructor)) static void handle_forks(void)
+{
+    pthread_atfork(fork_prepare, fork_parent, fork_child);
 }
 
 static void make_hooks(void)
@@ -160,7 +188,6 @@ static void make_hooks(void)
     if (hooks_made)
         return;
     hooks_made = true;
-    pthread_atfork(fork_prepare, fork_parent, fork_child);
     // Registered after the exporter's libraries have registered theirs, so it runs before them.
     atexit(at_exit);
     nsp__session_wanted = session_wanted;
@@ -170,13 +197,15 @@ static void make_hooks(void)
 
 nsp_status nsp_init(const nsp_config *config)
 {
+    nsp_status status = amid_fork();
+    if (status != NSP_OK)
+        return status;
     char started[768] = "";
     pthread_mutex_lock(&mutex);
     if (current != NONE) {
         pthread_mutex_unlock(&mutex);
         return nsp__fail(NSP_ERR_ALREADY, "nsp_init was called before; nsp_shutdown first");
     }
-    nsp_status status = NSP_OK;
     runtime = calloc(1, sizeof *runtime);
     if (runtime == NULL)
         status = nsp__fail(NSP_ERR_NO_MEMORY, "no memory");
@@ -220,6 +249,8 @@ nsp_status nsp_init(const nsp_config *config)
 // A call that works on the running session; end with leave. False if there is none.
 static bool use(void)
 {
+    if (amid_fork() != NSP_OK)
+        return false;
     pthread_mutex_lock(&mutex);
     bool running = current == RUNNING;
     users += running;
@@ -241,6 +272,9 @@ static void leave(void)
 
 static nsp_status not_running(void)
 {
+    nsp_status status = amid_fork();
+    if (status != NSP_OK)
+        return status;
     pthread_mutex_lock(&mutex);
     bool fine = current == DISABLED || current == FORKED; // nothing to do
     pthread_mutex_unlock(&mutex);
@@ -325,7 +359,9 @@ static nsp_status outcome(void)
 nsp_status nsp_shutdown(uint64_t timeout_ns)
 {
     uint64_t deadline_ns = deadline_in(timeout_ns);
-    nsp_status status;
+    nsp_status status = amid_fork();
+    if (status != NSP_OK)
+        return status;
     pthread_mutex_lock(&mutex);
     if (current == RUNNING) {
         end_running(deadline_ns);
@@ -345,6 +381,9 @@ nsp_status nsp_stats_get(nsp_stats *out)
 {
     if (out == NULL || out->size < sizeof out->size)
         return nsp__fail(NSP_ERR_INVALID, "nsp_stats.size is not set: use NSP_STATS_INIT");
+    nsp_status status = amid_fork();
+    if (status != NSP_OK)
+        return status;
     nsp_stats books;
     memset(&books, 0, sizeof books);
     pthread_mutex_lock(&mutex);

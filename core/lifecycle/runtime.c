@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fork.h"
 #include "base/log.h"
 #include "base/mapping.h"
 #include "drain/stats.h"
@@ -137,7 +138,7 @@ static void name_added(nsp_name name, const char *text, size_t length)
 {
     nsp__control *control = __atomic_load_n(&nsp__trace_state.control, __ATOMIC_ACQUIRE);
     uint32_t unclaimed = 0;
-    if (control != NULL && length != 0 &&
+    if (control != NULL && length != 0 && !nsp__process_copied() &&
         __atomic_compare_exchange_n(&control->names[name].length, &unclaimed, NSP__NAME_CLAIMED, false,
                                     __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
         uint32_t offset = __atomic_fetch_add(&control->name_text_bytes, (uint32_t)length, __ATOMIC_RELAXED);
@@ -226,6 +227,7 @@ bool nsp__runtime_stop(nsp__runtime *runtime, uint64_t deadline_ns)
     // Threads stop beginning roots: the policy's generation becomes "no session".
     nsp__sampler_lock();
     __atomic_store_n(&runtime->session.control->policy_generation, 0, __ATOMIC_RELEASE);
+    __atomic_store_n(runtime->session.generation, 0, __ATOMIC_RELEASE);
     nsp__sampler_unlock();
     runtime->attach_left_behind = !nsp__trace_quiesce(100);
     nsp__collector_flush(&runtime->collector, deadline_ns, &never);

@@ -70,7 +70,7 @@ typedef struct nsp__control {
     uint64_t unattached_dropped;   // detached, ended on such a thread
     uint64_t unattached_misused;
 
-    uint32_t policy_generation __attribute__((aligned(128))); // N2 (sampler.c); 0: no session
+    uint32_t policy_generation __attribute__((aligned(128))); // for readers from outside; 0: no session
     nsp__policy policies[2];
 
     nsp__books books __attribute__((aligned(128)));

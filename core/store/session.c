@@ -162,6 +162,7 @@ static void remove_files(nsp__session *session)
 
 static void drop_partial(nsp__session *session)
 {
+    nsp__mapping_retire(session->generation);
     nsp__mapping_retire(session->control);
     nsp__mapping_retire(session->detached);
     nsp__mapping_retire(session->batches);
@@ -257,7 +258,9 @@ nsp_status nsp__session_create(nsp__session *session, const nsp_config *config, 
                                     : strerror(error));
         }
     }
-    if (!made && !create_private(session, config, &bytes)) {
+    made = made || create_private(session, config, &bytes);
+    session->generation = made ? nsp__map_private(page_up(sizeof *session->generation)) : NULL;
+    if (session->generation == NULL) {
         drop_partial(session);
         return nsp__fail(NSP_ERR_NO_MEMORY, "no memory for the session (%zu bytes)",
                          (size_t)(sizeof(nsp__control) + bytes.batches + bytes.detached));

@@ -16,6 +16,9 @@ typedef struct nsp__session {
         *detached; // control->detached_count frames, control->detached_stride apart; NULL if there are none
     uint8_t *batches; // headers, then coverage, then data; see batch_pool.h
     uint64_t batches_bytes;
+    // The policy's generation once more, in memory of the process's own: what threads look at (N1, N2 in sampler.c). It reads 0,
+    // which says "no session", in the child of a fork from its first moment on, and for ever after shutdown.
+    uint32_t *generation;
     char directory[512]; // absolute; "" where the session is private memory, and then all below is empty
     nsp__file_id directory_id, control_id, threads_id; // to open them again by: no descriptor is kept
     void *alive, *consumer;                            // the locks

@@ -3,6 +3,7 @@
 // Beginning with options: explicit parents, new roots, kinds, links; and detached spans.
 #include <string.h>
 
+#include "base/fork.h"
 #include "trace/commit.h"
 #include "trace/detached.h"
 #include "trace/identity.h"
@@ -52,11 +53,15 @@ static nsp__producer *ready(void)
         if (producer == NULL)
             break;
         if (producer->hot.top == &producer->busy) {
+            if (nsp__parents_state())
+                return NULL;
             nsp__count_nested(&producer->slot->counters.dropped_in_signal);
             return NULL;
         }
         if (producer->hot.generation == __atomic_load_n(producer->hot.generation_now, __ATOMIC_RELAXED)) // N1
             return producer;
+        if (nsp__parents_state())
+            return NULL;
         nsp__entry *top = producer->hot.top;
         nsp__busy_begin(producer);
         bool session = nsp__sampler_refresh(producer);
@@ -66,7 +71,7 @@ static nsp__producer *ready(void)
         nsp__thread_v1 = &nsp__nobody; // of a session that has ended
     }
     nsp__control *control = __atomic_load_n(&nsp__trace_state.control, __ATOMIC_ACQUIRE);
-    if (control != NULL)
+    if (control != NULL && !nsp__process_copied())
         nsp__count_nested(&control->unattached_attempted);
     return NULL;
 }

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/fork.h"
 #include "store/context.h"
 #include "store/threshold.h"
 #include "store/tracestate.h"
@@ -272,6 +273,8 @@ static void current_context(nsp__producer *producer, nsp_context *out)
 void nsp_span_context(const nsp_span *span, nsp_context *out)
 {
     nsp__context_invalid(out);
+    if (nsp__process_copied())
+        return;
     if (nsp__has_frame(span)) {
         if (nsp__span_open(span))
             nsp__identity_context(nsp__frame_of(span), out);

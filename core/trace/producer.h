@@ -65,8 +65,16 @@ typedef struct nsp__producer {
     struct cds_wfs_node *spares[NSP__DETACHED_SPARES]; // chains; filled by this thread, taken by any
     uint32_t next_victim;                              // whose places are looked at next
 
-    nsp__entry stack[]; // [0] the bottom, then one for each frame, then one without frame
+    // [0] the bottom, then one for each frame, then one without frame. On pages of their own, which the child of a fork finds
+    // zeroed, while it has a copy of what is above: there `top` leads to an entry that says "nothing open", as of a root,
+    // and the generation, which reads 0 as well, sends that root to nsp__begin_special. So the hot path needs no check.
+    nsp__entry stack[] __attribute__((aligned(128)));
 } nsp__producer;
+
+// Not in the same places of two pages: the processor would take a load from one for a store to the other.
+_Static_assert(offsetof(nsp__producer, stack) % 4096 >= 256 &&
+                   offsetof(nsp__producer, stack) % 4096 <= 4096 - 256,
+               "a thread's state and its stack must not be a multiple of 4 KiB apart");
 
 // Marks an unsampled context as drawn, in hot.muted_class.
 #define NSP__MUTED_DRAWN 0x80000000u
@@ -101,6 +109,10 @@ static inline nsp__producer *nsp__producer_at(uint32_t index)
 
 // What threads that are not attached have for a state: a stack with nothing but a sentinel at its bottom.
 extern nsp__thread nsp__nobody;
+
+// True in the child of a fork in which the library's handler has not run: what belongs to the parent cannot be reached. This
+// thread then finds tracing turned off, until that handler runs.
+bool nsp__parents_state(void);
 
 // NULL if the thread is not attached.
 static inline nsp__producer *nsp__producer_self(void)

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/descriptor.h"
+#include "base/fork.h"
 #include "base/log.h"
 #include "base/testpoint.h"
 #include "common/fnv.h"
@@ -35,11 +36,12 @@ void nsp__sampler_draw(nsp__producer *producer, uint32_t name_class)
 bool nsp__sampler_refresh(nsp__producer *producer)
 {
     const nsp__control *control = producer->control;
+    const uint32_t *generation_now = producer->hot.generation_now;
     uint32_t generation, rules;
     // A policy's slot is rewritten only two generations later: if the generation is still the same afterwards, what
     // was copied was whole.
     do {
-        generation = __atomic_load_n(&control->policy_generation, __ATOMIC_ACQUIRE); // N1: acquires N2
+        generation = __atomic_load_n(generation_now, __ATOMIC_ACQUIRE); // N1: acquires N2
         if (generation == 0)
             return false;
         const nsp__policy *policy = &control->policies[generation & 1];
@@ -49,7 +51,7 @@ bool nsp__sampler_refresh(nsp__producer *producer)
         producer->parent_policy = __atomic_load_n(&policy->parent_policy, __ATOMIC_RELAXED);
         producer->hot.classes = policy->classes;
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
-    } while (__atomic_load_n(&control->policy_generation, __ATOMIC_RELAXED) != generation);
+    } while (__atomic_load_n(generation_now, __ATOMIC_RELAXED) != generation);
 
     for (uint32_t i = 0; i < NSP__CLASSES; i++) {
         if (i > rules)
@@ -126,7 +128,7 @@ static void classify_from(nsp__policy *policy, nsp_name first)
 void nsp__sampler_classify(nsp_name name, const char *text, size_t length)
 {
     nsp__control *control = __atomic_load_n(&nsp__trace_state.control, __ATOMIC_ACQUIRE);
-    if (control == NULL)
+    if (control == NULL || nsp__process_copied())
         return;
     for (int tries = 0; tries < 3; tries++) {
         __atomic_thread_fence(__ATOMIC_SEQ_CST);
@@ -178,8 +180,9 @@ static void publish(nsp__control *control)
         __atomic_store_n(&policy->classes[i], draft.classes[i], __ATOMIC_RELAXED);
     policy->checksum = draft.checksum;
     NSP__TESTPOINT("policy: before it is published");
-    // N2: releases the policy to the threads' N1.
+    // For readers from outside; and N2, which releases the policy to the threads' N1.
     __atomic_store_n(&control->policy_generation, generation, __ATOMIC_RELEASE);
+    __atomic_store_n(nsp__trace_state.session->generation, generation, __ATOMIC_RELEASE);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     classify_from(policy, known);
 }
@@ -201,6 +204,9 @@ static int control_fd = -1;
 
 static nsp_status change_begin(void)
 {
+    if (nsp__forking || nsp__process_copied())
+        return nsp__fail(NSP_ERR_UNSUPPORTED,
+                         "the sampler's rules cannot be changed in the middle of a fork");
     bool session = __atomic_load_n(&nsp__active, __ATOMIC_ACQUIRE) &&
                    (nsp__session_wanted == NULL || nsp__session_wanted());
     pthread_mutex_lock(&policy_mutex);
@@ -319,6 +325,8 @@ void nsp__sampler_unlock(void)
 
 double nsp_sampler_rate(void)
 {
+    if (nsp__forking || nsp__process_copied())
+        return 0.0;
     pthread_mutex_lock(&policy_mutex);
     double rate = 0.0;
     const nsp__control *control = __atomic_load_n(&nsp__trace_state.control, __ATOMIC_ACQUIRE);

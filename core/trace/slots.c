@@ -60,10 +60,13 @@ static void frames_prepare(nsp__slot *slot)
 
 static nsp__producer *producer_make(nsp__slot *slot)
 {
-    size_t bytes = sizeof(nsp__producer) + (slot->frame_count + 2) * sizeof(nsp__entry);
-    nsp__producer *producer = nsp__map_private((bytes + 4095) & ~(size_t)4095);
-    if (producer == NULL)
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), before = offsetof(nsp__producer, stack);
+    const size_t kept = (before + page - 1) & ~(page - 1);
+    size_t bytes = kept + (slot->frame_count + 2) * sizeof(nsp__entry);
+    char *memory = nsp__map_private_keeping(kept, (bytes + page - 1) & ~(page - 1));
+    if (memory == NULL)
         return NULL;
+    nsp__producer *producer = (nsp__producer *)(void *)(memory + kept - before);
     producer->slot = slot;
     producer->ring.slot = slot;
     producer->ring.bytes = (uint8_t *)slot + slot->ring_offset;
@@ -77,7 +80,7 @@ static nsp__producer *producer_make(nsp__slot *slot)
     for (uint32_t i = 0; i < slot->frame_count; i++)
         producer->stack[i + 1].frame = nsp__frame_at(slot, i);
     producer->hot.top = &producer->stack[0];
-    producer->hot.generation_now = &producer->control->policy_generation;
+    producer->hot.generation_now = nsp__trace_state.session->generation;
     producer->hot.classes = producer->control->policies[0].classes;
     producer->hot.skips = &slot->skips;
     producer->pool = nsp__trace_state.pool;
@@ -255,7 +258,7 @@ void nsp__trace_end(void)
 {
     nsp__trace *trace = &nsp__trace_state;
     // The threads' own halves (producers) stay as they are: a thread may be using its stack at this moment. It finds
-    // generation 0 in the retired control at its next root.
+    // generation 0 at its next root.
     for (uint32_t i = 0; i < NSP__THREADS_MAX; i++) {
         nsp__producer *producer = nsp__producer_at(i);
         if (producer == NULL)

@@ -135,11 +135,15 @@ nsp_span *nsp__begin_special(nsp__thread *thread, nsp_name name, nsp_ticks start
     if (thread == &nsp__nobody)
         return nsp__begin_unattached(name, start);
     if (top->current == NSP__BUSY) {
+        if (nsp__parents_state())
+            return NULL;
         nsp__count_nested(&producer->slot->counters.dropped_in_signal);
         return (nsp_span *)NSP__MUTED_CHILD;
     }
     if (top->current != 0)
         return (nsp_span *)NSP__MUTED_CHILD; // under an inert span
+    if (nsp__parents_state())
+        return NULL;
     nsp__busy_begin(producer);
     bool session = nsp__sampler_refresh(producer);
     nsp__busy_end(producer, top);

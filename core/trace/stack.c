@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trace/stack.h"
 
+#include "base/fork.h"
 #include "trace/commit.h"
 #include "trace/detached.h"
 
@@ -11,7 +12,7 @@
 void nsp__count_unattached(size_t counter)
 {
     nsp__control *control = __atomic_load_n(&nsp__trace_state.control, __ATOMIC_ACQUIRE);
-    if (control != NULL)
+    if (control != NULL && !nsp__process_copied())
         nsp__count_nested((uint64_t *)(void *)((char *)control + counter));
 }
 
@@ -182,6 +183,8 @@ static void end_closed(nsp_span *span)
 
 void nsp__end_elsewhere(nsp_span *span, nsp_ticks end)
 {
+    if (nsp__parents_state())
+        return;
     if (!nsp__span_open(span)) {
         end_closed(span);
         return;
@@ -236,6 +239,8 @@ static nsp_span *next_after_session(nsp__producer *producer, nsp_span *span, nsp
 
 nsp_span *nsp__next_elsewhere(nsp_span *span, nsp_name name, nsp_ticks at)
 {
+    if (nsp__parents_state())
+        return NULL;
     nsp_status status;
     nsp__frame *frame = nsp__frame_of(span);
     bool open =
@@ -285,6 +290,8 @@ static void end_muted_root(nsp__producer *producer)
 
 void nsp__end_inert(nsp_span *span)
 {
+    if (nsp__parents_state())
+        return;
     nsp_status status;
     nsp__producer *producer = nsp__producer_self();
     if (nsp__has_frame(span)) {
@@ -305,6 +312,8 @@ void nsp__end_inert(nsp_span *span)
 
 nsp_span *nsp__next_inert(nsp_span *span, nsp_name name, nsp_ticks at)
 {
+    if (nsp__parents_state())
+        return NULL;
     if ((uintptr_t)span == NSP__MUTED_ROOT) {
         nsp_span_end(span);
         return nsp_span_begin_at(name, at);
@@ -338,7 +347,8 @@ static uintptr_t entered_as(const nsp_span *span)
 // thread's.
 static bool can_be_entered(const nsp_span *span)
 {
-    return !nsp__has_frame(span) || (nsp__span_open(span) && nsp__frame_of(span)->detached);
+    return !nsp__has_frame(span) ||
+           (!nsp__process_copied() && nsp__span_open(span) && nsp__frame_of(span)->detached);
 }
 
 void nsp_span_enter(nsp_span *span)
@@ -374,7 +384,7 @@ void nsp_span_leave(nsp_span *span)
     nsp__entry *entry = find_entered(producer, entered_as(span));
     if (entry == NULL) {
         // Ended while it was entered, which took its entry away: fine, unless it is open.
-        if (nsp__has_frame(span) && nsp__span_open(span))
+        if (!nsp__parents_state() && nsp__has_frame(span) && nsp__span_open(span))
             nsp__misused();
         return;
     }

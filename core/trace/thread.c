@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/fork.h"
 #include "base/log.h"
 #include "base/testpoint.h"
 #include "trace/producer.h"
@@ -26,6 +27,15 @@ void nsp__trace_activate(bool active)
 {
     __atomic_store_n(&nsp__active, active, __ATOMIC_SEQ_CST); // A1
     __atomic_store_n(&nobody_stack.current, active ? NSP__UNATTACHED : NSP__OFF, __ATOMIC_RELAXED);
+}
+
+bool nsp__parents_state(void)
+{
+    if (!nsp__process_copied())
+        return false;
+    nsp__trace_activate(false);
+    nsp__thread_v1 = &nsp__nobody;
+    return true;
 }
 
 // What an attach that is under way, or failed, leaves behind on its thread.
@@ -101,6 +111,10 @@ nsp__producer *nsp__producer_attach(const nsp_thread_options *options, nsp_statu
             return self;
         nsp__thread_v1 = &nsp__nobody; // of a session that has ended; there may be a new one
     }
+    if (nsp__parents_state()) {
+        *status = NSP_ERR_NOT_INITIALISED;
+        return NULL;
+    }
     if (local.attaching) {
         *status = NSP_ERR_ALREADY;
         return NULL;
@@ -151,6 +165,8 @@ nsp_status nsp_thread_attach(const nsp_thread_options *options)
         (options->ring_bytes < 64 * 1024 || options->ring_bytes > ((size_t)1 << 30)))
         return nsp__fail(NSP_ERR_INVALID, "ring_bytes %zu: accepted are 65536 to 1073741824",
                          options->ring_bytes);
+    if (nsp__parents_state())
+        return nsp__fail(NSP_ERR_NOT_INITIALISED, "this process was made without the handlers of fork");
     static const nsp_thread_options defaults = NSP_THREAD_OPTIONS_INIT;
     nsp_status status;
     nsp__producer *producer = nsp__producer_attach(options != NULL ? options : &defaults, &status);

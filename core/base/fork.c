@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/fork.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+// Where the kernel cannot wipe memory in a child (before Linux 4.14), no child is seen to be one before the handler runs.
+static uint32_t never_wiped = 1;
+uint32_t *nsp__process_mark = &never_wiped;
+__thread bool nsp__forking __attribute__((tls_model("initial-exec")));
+
+__attribute__((constructor)) static void make_mark(void)
+{
+    size_t bytes = (size_t)sysconf(_SC_PAGESIZE);
+    void *page = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED)
+        return;
+    if (madvise(page, bytes, MADV_WIPEONFORK) != 0) {
+        munmap(page, bytes);
+        return;
+    }
+    nsp__process_mark = page;
+    nsp__process_claim();
+}
+
+void nsp__process_claim(void)
+{
+    __atomic_store_n(nsp__process_mark, 1, __ATOMIC_RELAXED);
+}
