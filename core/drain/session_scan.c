@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/descriptor.h"
+#include "common/descriptor.h"
 #include "drain/stats.h"
 #include "store/session_lock.h"
 #include "store/session_prune.h"

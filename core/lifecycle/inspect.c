@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/descriptor.h"
+#include "common/descriptor.h"
 #include "base/log.h"
 #include "drain/session_scan.h"
 #include "lifecycle/environment.h"

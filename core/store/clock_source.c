@@ -10,7 +10,7 @@
 #include <cpuid.h>
 #endif
 
-#include "base/descriptor.h"
+#include "common/descriptor.h"
 #include "common/time.h"
 
 bool nsp__clock_is_counter;

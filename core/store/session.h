@@ -6,7 +6,7 @@
 
 #include <nanospan/config.h>
 
-#include "base/descriptor.h"
+#include "common/descriptor.h"
 #include "store/control.h"
 #include "store/slot.h"
 

@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "base/descriptor.h"
+#include "common/descriptor.h"
 #include "base/testpoint.h"
 
 // Any size: nobody may touch the page, which lies behind the end of an empty file.

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/descriptor.h"
+#include "common/descriptor.h"
 #include "base/log.h"
 #include "store/session_lock.h"
 

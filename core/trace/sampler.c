@@ -9,7 +9,7 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "base/descriptor.h"
+#include "common/descriptor.h"
 #include "base/fork.h"
 #include "base/log.h"
 #include "base/testpoint.h"

@@ -10,7 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "descriptor.h"
+#include "common/descriptor.h"
 
 static bool is_set(const char *text)
 {

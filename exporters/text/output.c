@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "common/time.h"
-#include "descriptor.h"
+#include "common/descriptor.h"
 
 enum {
     CANCEL_POLL_MS = 50,

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "base/descriptor.h"
+#include "common/descriptor.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
-
-enum { FIRST = 3 }; // behind standard input, output and error
 
 void nsp__close(int fd)
 {
@@ -15,14 +13,18 @@ void nsp__close(int fd)
     errno = error;
 }
 
+int nsp__above_standard(int fd)
+{
+    if (fd < 0 || fd > STDERR_FILENO)
+        return fd;
+    int higher = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    nsp__close(fd);
+    return higher;
+}
+
 int nsp__open(int at, const char *path, int flags, mode_t mode)
 {
-    int fd = openat(at, path, flags | O_NOFOLLOW | O_CLOEXEC, mode);
-    if (fd >= 0 && fd < FIRST) {
-        int low = fd;
-        fd = fcntl(low, F_DUPFD_CLOEXEC, FIRST);
-        nsp__close(low);
-    }
+    int fd = nsp__above_standard(openat(at, path, flags | O_NOFOLLOW | O_CLOEXEC, mode));
     // The umask may have taken from the mode what the owner needs.
     if (fd >= 0 && (flags & O_CREAT) != 0 && fchmod(fd, mode) != 0) {
         nsp__close(fd);

@@ -2,10 +2,10 @@
 //
 // Files that are opened, used and closed within one call. The library keeps no descriptor between its calls: the application
 // may close any of them (daemons close all), and the number may then stand for a file of its own.
-#ifndef NSP_BASE_DESCRIPTOR_H
-#define NSP_BASE_DESCRIPTOR_H
+#ifndef NSP_COMMON_DESCRIPTOR_H
+#define NSP_COMMON_DESCRIPTOR_H
 
-#include <nanospan/base.h>
+#include <stdbool.h>
 #include <sys/stat.h>
 
 // Which file it is, whatever its name.
@@ -13,6 +13,10 @@ typedef struct nsp__file_id {
     dev_t device;
     ino_t inode;
 } nsp__file_id;
+
+// Takes a descriptor over from its number, if that is one of the standard ones, to a higher one. -1 with errno where there is
+// none, or fd is -1 already. Async-signal-safe.
+int nsp__above_standard(int fd);
 
 // As openat with O_CLOEXEC and O_NOFOLLOW, but never one of the descriptors 0 to 2, which the application may have closed:
 // its output would go into the file. at: a folder's descriptor, or AT_FDCWD. mode: for O_CREAT, whatever the process's
