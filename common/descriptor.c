@@ -22,6 +22,23 @@ int nsp__above_standard(int fd)
     return higher;
 }
 
+void nsp__standard_hold(int held[NSP__STANDARD_DESCRIPTORS])
+{
+    for (int i = 0; i < NSP__STANDARD_DESCRIPTORS; i++)
+        held[i] = -1;
+    for (int i = 0; i < NSP__STANDARD_DESCRIPTORS; i++)
+        if (fcntl(i, F_GETFD) < 0 && (held[i] = open("/", O_PATH | O_CLOEXEC)) > STDERR_FILENO) {
+            nsp__close(held[i]); // somebody else has taken it
+            held[i] = -1;
+        }
+}
+
+void nsp__standard_release(const int held[NSP__STANDARD_DESCRIPTORS])
+{
+    for (int i = 0; i < NSP__STANDARD_DESCRIPTORS; i++)
+        nsp__close(held[i]);
+}
+
 int nsp__open(int at, const char *path, int flags, mode_t mode)
 {
     int fd = nsp__above_standard(openat(at, path, flags | O_NOFOLLOW | O_CLOEXEC, mode));

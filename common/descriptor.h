@@ -18,6 +18,13 @@ typedef struct nsp__file_id {
 // none, or fd is -1 already. Async-signal-safe.
 int nsp__above_standard(int fd);
 
+enum { NSP__STANDARD_DESCRIPTORS = 3 };
+
+// For calls of other libraries that make descriptors: holds those of the standard ones that are closed, so that none of
+// them is taken, until they are released. Whoever reads or writes one meanwhile still finds it closed (EBADF).
+void nsp__standard_hold(int held[NSP__STANDARD_DESCRIPTORS]);
+void nsp__standard_release(const int held[NSP__STANDARD_DESCRIPTORS]);
+
 // As openat with O_CLOEXEC and O_NOFOLLOW, but never one of the descriptors 0 to 2, which the application may have closed:
 // its output would go into the file. at: a folder's descriptor, or AT_FDCWD. mode: for O_CREAT, whatever the process's
 // umask is. -1 with errno. Async-signal-safe.

@@ -11,12 +11,14 @@
 #include "common/time.h"
 #include "http/curl_version.h"
 #include "http/lines.h"
+#include "http/sockets.h"
 
 enum { POLL_MS = 50, MAX_ANSWER_BYTES = 4 << 20 };
 
 struct nsp__http_client {
     CURLM *multi; // driven by hand, so that cancel is seen while curl waits
     CURL *easy;
+    nsp__http_sockets sockets;
     size_t max_body;
     const int *cancel;
     char *bare_url; // without user and password; NULL of a Unix socket
@@ -137,6 +139,7 @@ static bool set_options(nsp__http_client *client, const nsp__http_options *optio
     SET(SEEKFUNCTION, give_again);
     SET(SEEKDATA, client);
     SET(FORBID_REUSE, client->fresh ? 1L : 0L);
+    code = code == CURLE_OK ? nsp__http_sockets_set(easy, &client->sockets) : code;
     if (endpoint->loopback)
         SET(PROXY, "");
     if (endpoint->abstract)
@@ -170,7 +173,7 @@ static nsp_status set_up(nsp__http_client *client, const nsp__http_options *opti
     client->tls = options->endpoint->tls;
     client->fresh = client->http2 && !client->tls &&
                     !nsp__curl_reuses_clear_http2(curl_version_info(CURLVERSION_NOW)->version_num);
-    client->multi = curl_multi_init();
+    client->multi = nsp__http_sockets_begin(&client->sockets);
     client->easy = curl_easy_init();
     if (!client->multi || !client->easy || (bare && !client->bare_url)) {
         snprintf(detail, size, "HTTP client: out of memory");
@@ -208,10 +211,7 @@ void nsp__http_client_destroy(nsp__http_client *client)
 {
     if (!client)
         return;
-    if (client->easy)
-        curl_easy_cleanup(client->easy);
-    if (client->multi)
-        curl_multi_cleanup(client->multi);
+    nsp__http_sockets_end(&client->sockets, client->multi, client->easy);
     free(client->bare_url);
     free(client->answer);
     free(client);
@@ -371,6 +371,18 @@ static bool broke_off(CURLcode code)
            code == CURLE_SEND_ERROR;
 }
 
+// The application has closed what libcurl works with: begins anew, with the same options.
+static bool renew(nsp__http_client *client)
+{
+    CURL *easy = curl_easy_duphandle(client->easy);
+    if (!easy)
+        return false;
+    nsp__http_sockets_end(&client->sockets, client->multi, client->easy);
+    client->easy = easy;
+    client->multi = nsp__http_sockets_begin(&client->sockets);
+    return client->multi && curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, 1L) == CURLM_OK;
+}
+
 void nsp__http_post(nsp__http_client *client, const nsp__http_request *request, uint64_t deadline_ns,
                     nsp__http_answer *answer)
 {
@@ -390,10 +402,11 @@ void nsp__http_post(nsp__http_client *client, const nsp__http_request *request, 
     client->answer_too_large = false;
     nsp__http_lines_clear(&client->lines);
     client->error[0] = 0;
+    bool usable = (client->multi && nsp__http_sockets_intact(&client->sockets)) || renew(client);
     curl_easy_setopt(client->easy, CURLOPT_HTTPHEADER, request->headers);
     curl_easy_setopt(client->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)size);
     curl_easy_setopt(client->easy, CURLOPT_FRESH_CONNECT, client->fresh || client->distrust ? 1L : 0L);
-    if (curl_multi_add_handle(client->multi, client->easy) != CURLM_OK) {
+    if (!usable || curl_multi_add_handle(client->multi, client->easy) != CURLM_OK) {
         answer->outcome = NSP__HTTP_NOT_SENT;
         snprintf(answer->error, sizeof answer->error, "libcurl takes no request");
         return;

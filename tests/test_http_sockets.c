@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The transports' descriptors, which are libcurl's: none is a standard one, and what the application does to its own does
+// neither it nor us any harm.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "support/child.h"
+#include "support/h2_server.h"
+#include "support/http_server.h"
+#include "support/otlp_sender.h"
+
+enum { FIRST = 3, LAST = 64 };
+
+typedef struct target {
+    unsigned port;
+    const char *protocol;
+} target;
+
+static otlp_sender *start(const target *at)
+{
+    static otlp_sender sender;
+    otlp_sender_prepare(&sender, at->port);
+    sender.config.protocol = at->protocol;
+    CHILD_CHECK(otlp_sender_create(&sender) == NSP_OK);
+    return &sender;
+}
+
+static void send_one(otlp_sender *sender)
+{
+    CHILD_CHECK(otlp_sender_send(sender, 1000, 5000) == NSP_SEND_EXPORTED);
+}
+
+// ---- descriptors that the application closes ----
+
+static const char entry[] = "an order that must not get lost\n";
+
+// Files of the application's under the numbers of all descriptors that there were, and connections of its.
+static void take_all(int peers[LAST])
+{
+    for (int fd = FIRST; fd < LAST; fd++)
+        close(fd);
+    for (int fd = FIRST; fd < LAST; fd++) {
+        int ends[2];
+        peers[fd] = -1;
+        if (fd % 2 == 0) {
+            int file = open("/dev/shm", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+            CHILD_CHECK(file == fd);
+            CHILD_CHECK(write(file, entry, strlen(entry)) == (ssize_t)strlen(entry));
+            CHILD_CHECK(lseek(file, 0, SEEK_SET) == 0);
+        } else {
+            CHILD_CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) == 0);
+            peers[fd] = fcntl(ends[1], F_DUPFD_CLOEXEC, 2 * LAST);
+            close(ends[1]);
+            CHILD_CHECK(ends[0] == fd && peers[fd] >= 0);
+            CHILD_CHECK(write(peers[fd], entry, strlen(entry)) == (ssize_t)strlen(entry));
+        }
+    }
+}
+
+// Nothing was read from them, nothing was written to them, and all are open.
+static void check_all(const int peers[LAST])
+{
+    for (int fd = FIRST; fd < LAST; fd++) {
+        char text[2 * sizeof entry] = "";
+        CHILD_CHECK(peers[fd] >= 0 || lseek(fd, 0, SEEK_CUR) == 0);
+        CHILD_CHECK(read(fd, text, sizeof text) == (ssize_t)strlen(entry));
+        CHILD_CHECK(strcmp(text, entry) == 0);
+        if (peers[fd] >= 0)
+            CHILD_CHECK(read(peers[fd], text, sizeof text) < 0 && errno == EAGAIN);
+    }
+}
+
+static void engine_that_closes_all(void *argument)
+{
+    int peers[LAST];
+    otlp_sender *sender = start(argument);
+    send_one(sender);
+    take_all(peers);
+    send_one(sender);
+    send_one(sender);
+    otlp_sender_destroy(sender);
+    check_all(peers);
+}
+
+// Nothing is sent in between.
+static void engine_that_closes_all_and_ends(void *argument)
+{
+    int peers[LAST];
+    otlp_sender *sender = start(argument);
+    send_one(sender);
+    take_all(peers);
+    otlp_sender_destroy(sender);
+    check_all(peers);
+}
+
+// ---- standard descriptors that are closed ----
+
+static void check_standard(void)
+{
+    for (int fd = 0; fd < FIRST; fd++)
+        if (fcntl(fd, F_GETFD) != -1)
+            _exit(97); // there is nowhere to say so
+}
+
+static void engine_without_standard_descriptors(void *argument)
+{
+    for (int fd = 0; fd < FIRST; fd++)
+        close(fd);
+    otlp_sender *sender = start(argument);
+    check_standard();
+    send_one(sender);
+    check_standard();
+    otlp_sender_destroy(sender);
+    check_standard();
+}
+
+static void run(const target *at)
+{
+    assert_int_equal(child_run(engine_that_closes_all, (void *)at, 60), 0);
+    assert_int_equal(child_run(engine_that_closes_all_and_ends, (void *)at, 60), 0);
+    assert_int_equal(child_run(engine_without_standard_descriptors, (void *)at, 60), 0);
+}
+
+static void over_http(void **state)
+{
+    (void)state;
+    http_server *server = http_server_start(NULL);
+    const http_reply reply = {.status = 200, .body = ""};
+    http_server_plan(server, &reply);
+    const target where = {http_server_port(server), "http/protobuf"};
+    run(&where);
+    assert_int_equal(http_server_requests(server), 5);
+    http_server_stop(server);
+}
+
+static void over_grpc(void **state)
+{
+    (void)state;
+    h2_server *server = h2_server_start(NULL);
+    assert_non_null(server);
+    const target where = {h2_server_port(server), "grpc"};
+    run(&where);
+    assert_int_equal(h2_server_requests(server), 5);
+    h2_server_stop(server);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(over_http),
+        cmocka_unit_test(over_grpc),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
