@@ -30,7 +30,7 @@ static bool remember(void *address, size_t bytes, bool inherited)
         if (!__atomic_compare_exchange_n(&mappings[i].address, &expected, 1, false, __ATOMIC_ACQUIRE,
                                          __ATOMIC_RELAXED))
             continue;
-        mappings[i].bytes = bytes;
+        __atomic_store_n(&mappings[i].bytes, bytes, __ATOMIC_RELAXED);
         mappings[i].inherited = inherited;
         __atomic_store_n(&mappings[i].address, (uintptr_t)address, __ATOMIC_RELEASE);
         uint32_t used = __atomic_load_n(&mappings_used, __ATOMIC_RELAXED);
@@ -136,7 +136,10 @@ static uint32_t find(const void *address)
     uint32_t used = __atomic_load_n(&mappings_used, __ATOMIC_ACQUIRE);
     for (uint32_t i = 0; i < used && address != NULL; i++) {
         uintptr_t start = __atomic_load_n(&mappings[i].address, __ATOMIC_ACQUIRE);
-        if (start > 1 && (uintptr_t)address - start < mappings[i].bytes)
+        size_t bytes = __atomic_load_n(&mappings[i].bytes, __ATOMIC_ACQUIRE);
+        // Looked at again: another thread may just have given the place to another mapping.
+        if (start > 1 && (uintptr_t)address - start < bytes &&
+            __atomic_load_n(&mappings[i].address, __ATOMIC_RELAXED) == start)
             return i;
     }
     return MAPPINGS_MAX;

@@ -10,6 +10,10 @@
 NSP_BEGIN_DECLS
 #ifndef NSP_DISABLE
 
+// None of these waits for a fork: in another library's handler of fork that runs while ours hold the mutexes, and in a child that
+// was made without handlers (_Fork, clone), they return NSP_ERR_UNSUPPORTED at once, nsp_do_work 0. So do nsp_stats_get
+// and what sets the sampler.
+
 // Starts tracing: makes the session, calibrates the clock (about 10 ms), starts our threads. NULL: from the environment
 // alone. A second call: NSP_ERR_ALREADY. Tracing turned off by configuration is NSP_OK: all calls are inert. A value
 // out of range or of no meaning: NSP_ERR_CONFIG with nsp_error_detail, and nothing is started. Shared memory or a
