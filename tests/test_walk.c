@@ -48,10 +48,15 @@ static void the_last_of_a_key_counts(void **state)
     built_span_i64(&span, 5, 4);
     built_span_i64(&span, 6, 5);
     assert_string_equal(walked(&span.view), "45");
-    // Keys that are no names are never taken for one another.
-    built_span_i64(&span, UINT32_MAX, 6);
-    built_span_i64(&span, UINT32_MAX, 7);
-    assert_string_equal(walked(&span.view), "4567");
+    // What has no key is left out and counted, however often it is there: no name, the empty text's, beyond all names.
+    built_span_i64(&span, 0, 6);
+    built_span_i64(&span, nsp_intern("", 0), 7);
+    built_span_i64(&span, nsp_intern("", 0), 8);
+    built_span_i64(&span, UINT32_MAX, 9);
+    assert_string_equal(walked(&span.view), "45");
+    nsp__parts parts;
+    nsp__parts_find(&keys, &span.view, &parts);
+    assert_int_equal(parts.attributes.unnamed, 4);
     built_span_free(&span);
 }
 

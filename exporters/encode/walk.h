@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The walk over a span's items that all encoders share: what is there, and which attributes count where a key was set
-// twice (the last one does).
+// The walk over a span's items that all encoders share: what is there, and which attributes count where a key
+// was set twice (the last one does).
 //
-// Each attribute that is met gets a number, larger than all before it, and last[key] remembers the number of the key's
-// latest appearance. So one look at the table tells a repeated key from a stale entry of an earlier span, and nothing
-// has to be cleared between spans.
+// Each attribute that is met gets a number, larger than all before it, and last[key] remembers the number of
+// the key's latest appearance. So one look at the table tells a repeated key from a stale entry of an earlier
+// span, and nothing has to be cleared between spans.
 #ifndef NSP_ENCODE_WALK_H
 #define NSP_ENCODE_WALK_H
 
@@ -13,12 +13,13 @@
 #include <string.h>
 
 enum {
-    NSP__KEY_SLOTS = NSP_NAME_MAX, // keys beyond are no names; never taken for repeated
+    NSP__KEY_SLOTS = NSP_NAME_MAX, // keys beyond are no names
     NSP__ITEMS_MAX = 65536         // more than one span can have
 };
 
 typedef struct nsp__keys {
     uint32_t clock; // the number given last
+    nsp_name empty; // the name of the empty text; 0: not known yet
     uint32_t last[NSP__KEY_SLOTS];
 } nsp__keys;
 
@@ -26,9 +27,10 @@ typedef struct nsp__keys {
 typedef struct nsp__scope {
     const nsp__keys *keys;
     nsp_item_cursor cursor;
-    uint32_t number; // of the attribute passed last
-    uint32_t left;   // attributes ahead, repeated ones included
-    bool repeated;   // some key is there twice
+    uint32_t number;  // of the attribute passed last
+    uint32_t left;    // attributes ahead, repeated ones included
+    uint32_t unnamed; // of all of them: those without a key, which are left out and count as dropped
+    bool repeated;    // some key is there twice
 } nsp__scope;
 
 // What a span's items are. Pointers borrow from the view.
@@ -85,7 +87,17 @@ static inline uint32_t nsp__keys_begin(nsp__keys *keys)
 {
     if (NSP__UNLIKELY(keys->clock > UINT32_MAX - NSP__ITEMS_MAX))
         memset(keys, 0, sizeof *keys);
+    if (NSP__UNLIKELY(keys->empty == 0)) {
+        nsp_name empty = nsp_intern("", 0);
+        keys->empty = empty != NSP_NAME_OVERFLOW ? empty : UINT32_MAX; // no room for it: no key can be it
+    }
     return keys->clock;
+}
+
+// Is the key a text that is not empty? The specification wants attributes without a key not to be sent.
+static inline bool nsp__key_named(const nsp__keys *keys, nsp_name key)
+{
+    return key - 1 < NSP__KEY_SLOTS - 1 && key != keys->empty;
 }
 
 // Gives an attribute its number; true if its key appeared since `base`.
@@ -104,12 +116,13 @@ static inline void nsp__parts_find(nsp__keys *keys, const nsp_span_view *view, n
 {
     uint32_t base = nsp__keys_begin(keys);
     nsp_item_cursor begin = {view->items, view->items + view->items_bytes};
-    *parts = (nsp__parts){.attributes = {keys, begin, base, 0, false}};
+    *parts = (nsp__parts){.attributes = {.keys = keys, .cursor = begin, .number = base}};
     nsp_item_cursor cursor = begin;
     nsp_item item;
     while (nsp__item_next(&cursor, &item)) {
         if (NSP__LIKELY(item.type < NSP_ITEM_EVENT)) {
             parts->attributes.repeated |= nsp__keys_note(keys, item.key, base);
+            parts->attributes.unnamed += !nsp__key_named(keys, item.key);
             continue;
         }
         switch (item.type) {
@@ -135,13 +148,15 @@ static inline void nsp__parts_find(nsp__keys *keys, const nsp_span_view *view, n
     parts->attributes.left = keys->clock - base;
 }
 
-// Enters the attributes of an event or link, with the cursor behind that item, and moves the cursor past them.
+// Enters the attributes of an event or link, with the cursor behind that item, and moves the cursor past
+// them.
 static inline nsp__scope nsp__scope_enter(nsp__keys *keys, nsp_item_cursor *cursor, const nsp_item *owner)
 {
-    nsp__scope scope = {keys, *cursor, keys->clock, 0, false};
+    nsp__scope scope = {.keys = keys, .cursor = *cursor, .number = keys->clock};
     nsp_item item;
     for (uint32_t count = nsp__item_attributes(owner); count && nsp__item_next(cursor, &item); count--) {
         scope.repeated |= nsp__keys_note(keys, item.key, scope.number);
+        scope.unnamed += !nsp__key_named(keys, item.key);
         scope.left++;
     }
     return scope;
@@ -158,8 +173,9 @@ static inline bool nsp__scope_next(nsp__scope *scope, nsp_item *item)
         }
         scope->left--;
         scope->number++;
-        if (NSP__LIKELY(!scope->repeated) || item->key >= NSP__KEY_SLOTS ||
-            scope->keys->last[item->key] == scope->number)
+        if (NSP__UNLIKELY(!nsp__key_named(scope->keys, item->key)))
+            continue;
+        if (NSP__LIKELY(!scope->repeated) || scope->keys->last[item->key] == scope->number)
             return true;
     }
     return false;
@@ -177,7 +193,8 @@ static inline bool nsp__owner_next(nsp_item_cursor *cursor, uint8_t type, nsp_it
     return false;
 }
 
-// An element of an array attribute, or a scalar: where its bytes lie, as in an item of that type, a BOOL as one byte.
+// An element of an array attribute, or a scalar: where its bytes lie, as in an item of that type, a BOOL as
+// one byte.
 typedef struct nsp__element {
     nsp_type type;
     const uint8_t *bytes;

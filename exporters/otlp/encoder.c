@@ -129,11 +129,11 @@ static uint8_t *put_events(nsp__otlp_encoder *encoder, uint8_t *at, const uint8_
         at = nsp__put_fixed64(at, nsp_span_view_ns(view, event.ticks));
         *at++ = NSP__TAG(2, NSP__WIRE_BYTES);
         at = nsp__put_form(at, name);
-        at = put_attributes(encoder, at, limit, NSP__TAG(3, NSP__WIRE_BYTES),
-                            nsp__scope_enter(&encoder->keys, &cursor, &item));
+        nsp__scope scope = nsp__scope_enter(&encoder->keys, &cursor, &item);
+        at = put_attributes(encoder, at, limit, NSP__TAG(3, NSP__WIRE_BYTES), scope);
         if (!at)
             return NULL;
-        at = nsp__put_count(at, NSP__TAG(4, NSP__WIRE_VARINT), event.dropped_attributes);
+        at = nsp__put_count(at, NSP__TAG(4, NSP__WIRE_VARINT), event.dropped_attributes + scope.unnamed);
         at = nsp__close_length(body, at);
     }
     return at;
@@ -155,12 +155,12 @@ static uint8_t *put_links(nsp__otlp_encoder *encoder, uint8_t *at, const uint8_t
         if (item.length > sizeof link)
             at = nsp__put_text(at, limit, NSP__TAG(3, NSP__WIRE_BYTES), item.payload + sizeof link,
                                item.length - sizeof link);
+        nsp__scope scope = nsp__scope_enter(&encoder->keys, &cursor, &item);
         if (at)
-            at = put_attributes(encoder, at, limit, NSP__TAG(4, NSP__WIRE_BYTES),
-                                nsp__scope_enter(&encoder->keys, &cursor, &item));
+            at = put_attributes(encoder, at, limit, NSP__TAG(4, NSP__WIRE_BYTES), scope);
         if (!at)
             return NULL;
-        at = nsp__put_count(at, NSP__TAG(5, NSP__WIRE_VARINT), link.dropped_attributes);
+        at = nsp__put_count(at, NSP__TAG(5, NSP__WIRE_VARINT), link.dropped_attributes + scope.unnamed);
         *at++ = NSP__TAG(6, NSP__WIRE_FIXED32);
         at = nsp__put_fixed32(at, nsp__wire_flags(link.flags, link.remote));
         at = nsp__close_length(body, at);
@@ -224,7 +224,7 @@ static __attribute__((noinline)) uint8_t *put_plain_attributes(nsp__otlp_encoder
     nsp_item item;
     while (nsp_item_next(&cursor, &item)) {
         // What is no attribute has no short form either, but its key is not to be counted as one of theirs.
-        if (NSP__UNLIKELY(item.type >= NSP_ITEM_EVENT || item.key >= NSP__NAME_SLOTS))
+        if (NSP__UNLIKELY(item.type >= NSP_ITEM_EVENT || !nsp__key_named(keys, item.key)))
             return NULL;
         nsp__form key = {names->arena + names->slot[item.key].offset, names->slot[item.key].size};
         if (NSP__UNLIKELY(nsp__keys_note(keys, item.key, base) || key.size - 1 >= NSP__SHORT_KEY ||
@@ -249,7 +249,8 @@ static __attribute__((noinline)) uint8_t *put_any(nsp__otlp_encoder *encoder, ui
     at = put_attributes(encoder, at, limit, NSP__TAG(9, NSP__WIRE_BYTES), parts.attributes);
     if (!at)
         return NULL;
-    at = nsp__put_count(at, NSP__TAG(10, NSP__WIRE_VARINT), view->dropped_attributes);
+    at = nsp__put_count(at, NSP__TAG(10, NSP__WIRE_VARINT),
+                        view->dropped_attributes + parts.attributes.unnamed);
     if (parts.events && !(at = put_events(encoder, at, limit, view)))
         return NULL;
     at = nsp__put_count(at, NSP__TAG(12, NSP__WIRE_VARINT), view->dropped_events);

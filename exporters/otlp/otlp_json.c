@@ -209,8 +209,9 @@ static void put_events(encoder *json, nsp__text *out, const nsp_span_view *view)
         nsp__text_u64(out, nsp_span_view_ns(view, event.ticks));
         nsp__text_put(out, "\",\"name\":");
         put_name(json, out, item.key);
-        put_attributes(json, out, nsp__scope_enter(&json->keys, &cursor, &item));
-        put_count_member(out, ",\"droppedAttributesCount\":", event.dropped_attributes);
+        nsp__scope scope = nsp__scope_enter(&json->keys, &cursor, &item);
+        put_attributes(json, out, scope);
+        put_count_member(out, ",\"droppedAttributesCount\":", event.dropped_attributes + scope.unnamed);
         nsp__text_put(out, "}");
     }
     nsp__text_put(out, "]");
@@ -231,8 +232,9 @@ static void put_links(encoder *json, nsp__text *out, const nsp_span_view *view)
             nsp__text_put(out, ",\"traceState\":");
             nsp__text_quoted(out, item.payload + sizeof link, item.length - sizeof link);
         }
-        put_attributes(json, out, nsp__scope_enter(&json->keys, &cursor, &item));
-        put_count_member(out, ",\"droppedAttributesCount\":", link.dropped_attributes);
+        nsp__scope scope = nsp__scope_enter(&json->keys, &cursor, &item);
+        put_attributes(json, out, scope);
+        put_count_member(out, ",\"droppedAttributesCount\":", link.dropped_attributes + scope.unnamed);
         put_count_member(out, ",\"flags\":", nsp__wire_flags(link.flags, link.remote));
         nsp__text_put(out, "}");
     }
@@ -292,7 +294,8 @@ static bool append(void *state, nsp_batch *batch, const nsp_span_view *view)
     nsp__text_u64(out, view->end_ns);
     nsp__text_put(out, "\"");
     put_attributes(json, out, parts.attributes);
-    put_count_member(out, ",\"droppedAttributesCount\":", view->dropped_attributes);
+    put_count_member(out,
+                     ",\"droppedAttributesCount\":", view->dropped_attributes + parts.attributes.unnamed);
     if (parts.events)
         put_events(json, out, view);
     put_count_member(out, ",\"droppedEventsCount\":", view->dropped_events);

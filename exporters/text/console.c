@@ -107,6 +107,7 @@ static void put_scalar(nsp__text *out, const nsp__element *element)
 static void put_attributes(console_exporter *console, nsp__text *out, nsp__scope scope, uint32_t dropped)
 {
     nsp_item item;
+    dropped += scope.unnamed;
     while (nsp__scope_next(&scope, &item)) {
         if (item.type < NSP_TYPE_STR || item.type > NSP_TYPE_F64S)
             continue;

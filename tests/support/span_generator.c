@@ -132,8 +132,8 @@ static json_t *add_array(built_span *span, uint8_t type, nsp_name key)
     return model;
 }
 
-// Appends one attribute of any type, and sets it in the model.
-static void add_attribute(built_span *span, json_t *attributes)
+// Appends one attribute of any type, and sets it in the model; one without a key counts as dropped instead.
+static void add_attribute(built_span *span, json_t *attributes, uint32_t *dropped)
 {
     static const char *const types[] = {"",      "str",  "bool",  "i64",  "f64",
                                         "bytes", "strs", "bools", "i64s", "f64s"};
@@ -175,6 +175,11 @@ static void add_attribute(built_span *span, json_t *attributes)
     default: value = add_array(span, type, name);
     }
 
+    if (json_string_length(key->model) == 0) {
+        *dropped += 1;
+        json_decref(value);
+        return;
+    }
     // Not by the key's text: different names may read the same once they are repaired.
     size_t i;
     json_t *old;
@@ -189,11 +194,11 @@ static void add_attribute(built_span *span, json_t *attributes)
                           json_pack("[O, s, o, I]", key->model, types[type], value, (json_int_t)name));
 }
 
-static size_t add_attributes(built_span *span, json_t *attributes, size_t count)
+static size_t add_attributes(built_span *span, json_t *attributes, size_t count, uint32_t *dropped)
 {
     size_t added = 0;
     for (; added < count && built_span_room(span, ITEM_ROOM); added++)
-        add_attribute(span, attributes);
+        add_attribute(span, attributes, dropped);
     return added;
 }
 
@@ -221,13 +226,13 @@ static void add_event(built_span *span, json_t *events)
     nsp_item_event event = {.ticks = generator_draw(1000000000), .dropped_attributes = draw_dropped()};
     size_t payload = span->view.items_bytes + 8;
     json_t *attributes = json_array();
+    uint32_t dropped = event.dropped_attributes;
     built_span_item(span, NSP_ITEM_EVENT, name->name, 0, &event, sizeof event);
-    size_t count = add_attributes(span, attributes, generator_one_in(2) ? 0 : draw_count() % 40);
+    size_t count = add_attributes(span, attributes, generator_one_in(2) ? 0 : draw_count() % 40, &dropped);
     patch_count(span, payload + offsetof(nsp_item_event, attribute_count), count);
     json_array_append_new(events, json_pack("{s:o, s:O, s:o, s:i}", "time",
                                             decimal_model("%" PRIu64, BUILT_EPOCH_NS + event.ticks), "name",
-                                            name->model, "attributes", attributes, "dropped",
-                                            (int)event.dropped_attributes));
+                                            name->model, "attributes", attributes, "dropped", (int)dropped));
 }
 
 static void draw_bytes(uint8_t *out, size_t length)
@@ -252,19 +257,21 @@ static void add_link(built_span *span, json_t *links)
     memcpy(bytes + sizeof link, made.raw, made.raw_length);
     size_t payload = span->view.items_bytes + 8;
     json_t *attributes = json_array();
+    uint32_t dropped = link.dropped_attributes;
     built_span_item(span, NSP_ITEM_LINK, 0, 0, bytes, sizeof link + made.raw_length);
-    size_t count = add_attributes(span, attributes, generator_one_in(2) ? 0 : draw_count() % 40);
+    size_t count = add_attributes(span, attributes, generator_one_in(2) ? 0 : draw_count() % 40, &dropped);
     patch_count(span, payload + offsetof(nsp_item_link, attribute_count), count);
-    json_array_append_new(links, json_pack("{s:o, s:o, s:o, s:o, s:i, s:i}", "traceId",
-                                           hex_model(link.trace_id, sizeof link.trace_id), "spanId",
-                                           hex_model(link.span_id, sizeof link.span_id), "traceState",
-                                           text_model(&made), "attributes", attributes, "dropped",
-                                           (int)link.dropped_attributes, "flags",
-                                           link.flags | 0x100 | (link.remote ? 0x200 : 0)));
+    json_array_append_new(links,
+                          json_pack("{s:o, s:o, s:o, s:o, s:i, s:i}", "traceId",
+                                    hex_model(link.trace_id, sizeof link.trace_id), "spanId",
+                                    hex_model(link.span_id, sizeof link.span_id), "traceState",
+                                    text_model(&made), "attributes", attributes, "dropped", (int)dropped,
+                                    "flags", link.flags | 0x100 | (link.remote ? 0x200 : 0)));
 }
 
 // Items in any order, as a program sets them.
-static void add_items(generated_span *span, json_t *attributes, json_t *events, json_t *links)
+static void add_items(generated_span *span, json_t *attributes, json_t *events, json_t *links,
+                      uint32_t *dropped)
 {
     static const size_t counts[] = {0, 1, 2, 3, 3, 3, 4, 5, 8, 20, 127, 128};
     size_t left = counts[generator_draw(12)];
@@ -278,7 +285,7 @@ static void add_items(generated_span *span, json_t *attributes, json_t *events, 
         case 2: plain = generator_one_in(3); break;
         default:
             if (left) {
-                add_attribute(&span->built, attributes);
+                add_attribute(&span->built, attributes, dropped);
                 left--;
             }
         }
@@ -356,7 +363,8 @@ void generated_span_make(generated_span *span)
     if (state_first)
         tracestate = add_tracestate(span);
     json_t *attributes = json_array(), *events = json_array(), *links = json_array();
-    add_items(span, attributes, events, links);
+    uint32_t dropped = view->dropped_attributes;
+    add_items(span, attributes, events, links, &dropped);
     if (!state_first)
         tracestate = add_tracestate(span);
     if (!status_first)
@@ -370,7 +378,7 @@ void generated_span_make(generated_span *span)
         decimal_model("%" PRIu64, view->end_ns));
     json_object_set_new(span->model, "flags",
                         json_integer(view->trace_flags | 0x100 | (view->parent_remote ? 0x200 : 0)));
-    json_object_set_new(span->model, "droppedAttributes", json_integer(view->dropped_attributes));
+    json_object_set_new(span->model, "droppedAttributes", json_integer(dropped));
     json_object_set_new(span->model, "droppedEvents", json_integer(view->dropped_events));
     json_object_set_new(span->model, "droppedLinks", json_integer(view->dropped_links));
     json_object_set_new(span->model, "status", status);

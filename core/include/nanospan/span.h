@@ -197,7 +197,8 @@ NSP_INLINE bool nsp_span_recording(const nsp_span *span);
 NSP_INLINE void nsp_span_set_name(nsp_span *span, nsp_name name);
 
 // Attributes. Values are copied. A key set twice: the last value wins. A text or array that does not fit is cut (at a
-// character, at an element); an attribute too many raises dropped_attributes_count. NULL texts count as "".
+// character, at an element); an attribute too many raises dropped_attributes_count, and so does one
+// whose key is empty. NULL texts count as "".
 NSP_INLINE_ALWAYS void nsp_span_set_str(nsp_span *span, nsp_name key, const char *value);
 NSP_INLINE_ALWAYS void nsp_span_set_strn(nsp_span *span, nsp_name key, const char *value, size_t length);
 NSP_INLINE void nsp_span_set_i64(nsp_span *span, nsp_name key, int64_t value);
