@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Configuration: each variable, who wins over whom, what a bad value does, and what nsp_init makes of a struct that was
-// filled in code, by an older or a newer caller too.
+// Configuration: each variable, who wins over whom, what a bad value does, and what nsp_init makes of a
+// struct that was filled in code, by an older or a newer caller too.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -57,26 +57,20 @@ static const char *member_text(const char *name, const nsp_config *config)
     static char text[256];
     const nsp__variable *variable = variable_named(name);
     const char *member = (const char *)config + variable->offset;
-    if (nsp__variable_is_text(variable)) {
+    if (variable->kind->text) {
         const char *const *string = (const char *const *)(const void *)member;
         snprintf(text, sizeof text, "%s", *string ? *string : "NULL");
         return text;
     }
-    switch (variable->kind) {
-    case NSP__BOOL:
-    case NSP__BOOL_INVERTED:
-    case NSP__BOOL_RELAXED: snprintf(text, sizeof text, "%d", *(const bool *)member); break;
-    case NSP__RATIO:
-    case NSP__SAMPLER:
-    case NSP__SAMPLER_ARGUMENT:
+    const nsp__kind *kind = variable->kind;
+    if (kind == &nsp__kind_flag || kind == &nsp__kind_flag_inverted || kind == &nsp__kind_flag_relaxed)
+        snprintf(text, sizeof text, "%d", *(const bool *)member);
+    else if (kind == &nsp__kind_ratio || kind == &nsp__kind_sampler || kind == &nsp__kind_sampler_argument)
         snprintf(text, sizeof text, "%g", *(const double *)(const void *)member);
-        break;
-    default:
-        if (variable->width == 8)
-            snprintf(text, sizeof text, "%llu", *(const unsigned long long *)(const void *)member);
-        else
-            snprintf(text, sizeof text, "%u", *(const unsigned *)(const void *)member);
-    }
+    else if (variable->width == 8)
+        snprintf(text, sizeof text, "%llu", *(const unsigned long long *)(const void *)member);
+    else
+        snprintf(text, sizeof text, "%u", *(const unsigned *)(const void *)member);
     return text;
 }
 
@@ -90,11 +84,11 @@ static const struct {
     {"SERVICE_NAME", "unknown-service", "quantum-backend", "quantum-backend", NULL},
     {"SERVICE_VERSION", "1.0.0", "2.1", "2.1", NULL},
     {"ENVIRONMENT", "development", "prod", "prod", NULL},
-    {"OTEL_RESOURCE_ATTRIBUTES", "NULL", "a=b,c=%20d", "a=b,c=%20d", "a=b,c"},
+    {"OTEL_RESOURCE_ATTRIBUTES", "NULL", "a=b,c=%20d", "a=b,c=%20d", "a"},
     {"OTEL_TRACES_SAMPLER", "1", "always_off", "0", "sometimes"},
     {"OTEL_TRACES_SAMPLER_ARG", "1", "0.5", "1", "half"},
     {"TRACE_SAMPLE_RATE", "1", "0.1", "0.1", "1.1"},
-    {"OTEL_PROPAGATORS", "tracecontext,baggage", "b3multi, jaeger", "b3multi, jaeger", "jaeger"},
+    {"OTEL_PROPAGATORS", "tracecontext,baggage", "b3multi, b3", "b3multi, b3", "jaeger"},
     {"OTEL_TRACES_EXPORTER", "NULL", "FILE", "file", "zipkin"},
     {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "NULL", "https://a/b", "https://a/b", "ftp://a"},
     {"OTEL_EXPORTER_OTLP_ENDPOINT", "NULL", "http://[::1]:4318/x", "http://[::1]:4318/x", "http://"},
@@ -114,18 +108,18 @@ static const struct {
     {"OTEL_EXPORTER_OTLP_CLIENT_KEY", "NULL", "/k.pem", "/k.pem", NULL},
     {"OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", "NULL", "/c.pem", "/c.pem", NULL},
     {"OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "NULL", "/c.pem", "/c.pem", NULL},
-    {"OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "10000000000", "250", "250000000", "0"},
-    {"OTEL_EXPORTER_OTLP_TIMEOUT", "10000000000", "3600000", "3600000000000", "3600001"},
+    {"OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "10000000000", "0", "0", "soon"},
+    {"OTEL_EXPORTER_OTLP_TIMEOUT", "10000000000", "2147483647", "2147483647000000", "-1"},
     {"OTEL_BSP_EXPORT_TIMEOUT", "10000000000", "30000", "30000000000", "-1"},
     {"NSP_FILE", "nanospan.jsonl", "/tmp/x", "/tmp/x", NULL},
-    {"OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "128", "0", "0", "4294967296"},
+    {"OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "128", "0", "0", "-1"},
     {"OTEL_ATTRIBUTE_COUNT_LIMIT", "128", "64", "64", "many"},
     {"OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "4294967295", "100", "100", "-5"},
     {"OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "4294967295", "100", "100", "1e3"},
-    {"OTEL_SPAN_EVENT_COUNT_LIMIT", "128", "5", "5", "5 "},
+    {"OTEL_SPAN_EVENT_COUNT_LIMIT", "128", "5", "5", "5 x"},
     {"OTEL_SPAN_LINK_COUNT_LIMIT", "128", "6", "6", "0x6"},
     {"OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", "128", "7", "7", "+7"},
-    {"OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", "128", "8", "8", " 8"},
+    {"OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", "128", "8", "8", "8.5"},
     {"NSP_RING_BYTES", "1048576", "2MiB", "2097152", "2 GiB"},
     {"NSP_RECORD_BYTES", "4096", "512", "512", "511"},
     {"NSP_OPEN_SPANS", "32", "1024", "1024", "0"},
@@ -140,10 +134,10 @@ static const struct {
     {"NSP_POLL_MIN_US", "100000", "250", "250000", "1000001"},
     {"NSP_POLL_MAX_US", "5000000", "1000000", "1000000000", "0"},
     {"NSP_CLOCK", "0", "monotonic", "2", "sundial"},
-    {"OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "8192", "512", "512", "0"},
+    {"OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "8192", "2147483647", "1048576", "0"},
     {"NSP_BATCH_BYTES", "1048576", "64kib", "65536", "65535"},
     {"NSP_BATCHES", "8", "1024", "1024", "1"},
-    {"OTEL_BSP_SCHEDULE_DELAY", "5000000000", "0", "0", "5s"},
+    {"OTEL_BSP_SCHEDULE_DELAY", "5000000000", "2147483647", "2147483647000000", "5s"},
     {"OTEL_BSP_MAX_QUEUE_SIZE", "1048576", "4096", "1048576", NULL},
     {"NSP_RETRY_MIN_MS", "1000000000", "1", "1000000", "0"},
     {"NSP_RETRY_MAX_MS", "30000000000", "3600000", "3600000000000", "3600001"},
@@ -187,7 +181,7 @@ static void report(void)
 {
     memset(&logged, 0, sizeof logged);
     nsp__log_configure(NSP_LOG_DEBUG, keep_line, NULL);
-    nsp__environment_report();
+    nsp__environment_report(NULL);
 }
 
 static void every_bad_value_is_ignored_and_reported_once(void **state)
@@ -231,7 +225,8 @@ static void a_report_says_what_is_used_instead(void **state)
                      "used instead: 1 MiB");
     with("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT=soon", "OTEL_EXPORTER_OTLP_TIMEOUT=2000");
     report();
-    assert_non_null(strstr(logged.line, "accepted: 1 to 3600000 ms; used instead: 2000 ms"));
+    assert_non_null(strstr(logged.line, "accepted: 0 (no limit) or 1 to 4294967295 ms (more counts as that); "
+                                        "used instead: 2000 ms"));
     with("OTEL_TRACES_SAMPLER=parentbased_jaeger_remote", "TRACE_SAMPLE_RATE=0.25");
     report();
     assert_non_null(strstr(logged.line, "not supported in this version"));
@@ -240,6 +235,152 @@ static void a_report_says_what_is_used_instead(void **state)
     report();
     assert_int_equal(logged.count, 1);
     assert_null(strstr(logged.line, "secret"));
+}
+
+static void white_space_around_a_value_is_none_of_it(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < EACH; i++) {
+        char setting[200];
+        snprintf(setting, sizeof setting, "%s=\r\n \t%s \n\n", each[i].name, each[i].value);
+        nsp_config config = with(setting, NULL);
+        assert_string_equal(member_text(each[i].name, &config), each[i].then);
+        snprintf(setting, sizeof setting, "%s= \n", each[i].name);
+        config = with(setting, NULL);
+        assert_string_equal(member_text(each[i].name, &config), each[i].fallback);
+        report();
+        assert_int_equal(logged.count, 0);
+    }
+}
+
+static void whatever_is_too_large_counts_as_the_largest(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_BSP_SCHEDULE_DELAY",
+                                        "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT"};
+    static const char *const largest[] = {"4294967295000000", "4294967295000000", "1048576", "4294967295"};
+    for (size_t i = 0; i < 4; i++) {
+        char setting[200];
+        snprintf(setting, sizeof setting, "%s=%s", names[i],
+                 i % 2 ? "9223372036854775807" : "99999999999999999999999");
+        nsp_config config = with(setting, NULL);
+        report();
+        assert_int_equal(logged.count, 0);
+        assert_string_equal(member_text(names[i], &config), largest[i]);
+        nsp_config resolved;
+        assert_int_equal(nsp__config_resolve(&resolved, &config), NSP_OK);
+        nsp__config_free(&resolved);
+    }
+}
+
+static void one_bad_entry_costs_no_other(void **state)
+{
+    (void)state;
+    nsp_config config = with("OTEL_EXPORTER_OTLP_TRACES_HEADERS=a=1,bad key=hunter2,te=hunter3",
+                             "OTEL_EXPORTER_OTLP_HEADERS=weaker=1");
+    assert_string_equal(config.headers, "a=1,bad key=hunter2,te=hunter3");
+    nsp_config resolved;
+    assert_int_equal(nsp__config_resolve(&resolved, &config), NSP_OK);
+    nsp__config_free(&resolved);
+    report();
+    assert_int_equal(logged.count, 1);
+    assert_string_equal(
+        logged.line,
+        "OTEL_EXPORTER_OTLP_TRACES_HEADERS: entry 2 is left out: its name has a character that HTTP "
+        "does not allow in a name; entry 3 is left out: its name is one that the exporter sets itself");
+    config = with("OTEL_PROPAGATORS=\"b3 , jaeger,x\"\n", NULL);
+    report();
+    assert_string_equal(logged.line,
+                        "OTEL_PROPAGATORS: jaeger is not supported in this version, and is left out; "
+                        "x is not known, and is left out");
+    with("OTEL_RESOURCE_ATTRIBUTES=a=1,b", NULL);
+    report();
+    assert_string_equal(logged.line, "OTEL_RESOURCE_ATTRIBUTES: entry 2 is left out: it has no \"=\"");
+}
+
+static void bad_headers_let_no_weaker_ones_in(void **state)
+{
+    (void)state;
+    nsp_config config =
+        with("OTEL_EXPORTER_OTLP_TRACES_HEADERS=hunter2", "OTEL_EXPORTER_OTLP_HEADERS=authorization=other");
+    assert_null(config.headers);
+    report();
+    assert_int_equal(logged.count, 1);
+    assert_null(strstr(logged.line, "hunter2"));
+    assert_non_null(strstr(logged.line,
+                           "OTEL_EXPORTER_OTLP_TRACES_HEADERS=(not shown) has no entry that can be used: "
+                           "entry 1 is left out: it has no \"=\""));
+    assert_non_null(strstr(logged.line, "used instead: nothing"));
+}
+
+static void the_applications_own_lists_are_reported_too(void **state)
+{
+    (void)state;
+    nsp_config config = with("OTEL_EXPORTER_OTLP_HEADERS=a=1,b", NULL);
+    memset(&logged, 0, sizeof logged);
+    nsp__log_configure(NSP_LOG_DEBUG, keep_line, NULL);
+    nsp__environment_report(&config); // the environment's own
+    assert_int_equal(logged.count, 1);
+    assert_non_null(strstr(logged.line, "OTEL_EXPORTER_OTLP_HEADERS: entry 2"));
+    config = with(NULL, NULL);
+    config.headers = "a=1,hunter2";
+    memset(&logged, 0, sizeof logged);
+    nsp__environment_report(&config);
+    assert_int_equal(logged.count, 1);
+    assert_string_equal(logged.line, "headers: entry 2 is left out: it has no \"=\"");
+    config.size = offsetof(nsp_config, headers); // an older caller's struct ends before
+    memset(&logged, 0, sizeof logged);
+    nsp__environment_report(&config);
+    assert_int_equal(logged.count, 0);
+}
+
+static void exporters_are_a_list(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *exporter, *said; // NULL: nothing
+    } cases[] = {
+        {"otlp", "otlp", NULL},
+        {" otlp ", "otlp", NULL},
+        {"otlp,console", "otlp,console", NULL},
+        {"Console, OTLP ,console,", "console,otlp", NULL},
+        {"\"otlp\",'file'", "otlp,file", NULL},
+        {"none", "none", NULL},
+        {"none,otlp", "otlp", "none is left out: it means nothing beside others"},
+        {"zipkin,otlp", "otlp", "entry 1 is left out: zipkin is not known"},
+        {"otlp,,zipkin,x", "otlp",
+         "entry 3 is left out: zipkin is not known; entry 4 is left out: x is not known"},
+        {"zipkin,jaeger", NULL, "accepted: a list of otlp, console, file or none"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char setting[200];
+        snprintf(setting, sizeof setting, "OTEL_TRACES_EXPORTER=%s", cases[i].text);
+        nsp_config config = with(setting, NULL);
+        if (cases[i].exporter)
+            assert_string_equal(config.exporter, cases[i].exporter);
+        else
+            assert_null(config.exporter);
+        report();
+        assert_int_equal(logged.count, cases[i].said != NULL);
+        if (cases[i].said && !strstr(logged.line, cases[i].said))
+            fail_msg("%s", logged.line);
+    }
+}
+
+static void an_endpoint_is_refused_with_a_line_that_shows_it(void **state)
+{
+    (void)state;
+    with("OTLP_ENDPOINT=http://ex ample:4318", NULL);
+    report();
+    assert_non_null(
+        strstr(logged.line, "OTLP_ENDPOINT=http://ex ample:4318 is not accepted (it has a blank in it)"));
+    with("OTLP_ENDPOINT=http://a\nb", NULL);
+    report();
+    assert_non_null(strstr(logged.line, "OTLP_ENDPOINT=http://a\\nb is not accepted (it has a line break"));
+    with("OTLP_ENDPOINT=\"http://-\"", NULL);
+    report();
+    assert_non_null(
+        strstr(logged.line, "OTLP_ENDPOINT=\"http://-\" is not accepted (its host name has a part that "));
 }
 
 static void the_queue_size_is_mentioned_once(void **state)
@@ -342,6 +483,10 @@ static void only_the_traces_endpoint_is_exact(void **state)
     assert_false(with("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=ftp://a/b", "OTLP_ENDPOINT=c").endpoint_exact);
     assert_false(with("OTEL_EXPORTER_OTLP_ENDPOINT=http://a/b", NULL).endpoint_exact);
     assert_false(with("OTLP_ENDPOINT=http://a:4317", NULL).endpoint_exact);
+    // The specification's base variable has v1/traces appended whatever its path is; ours knows the whole
+    // URL.
+    assert_false(with("OTEL_EXPORTER_OTLP_ENDPOINT=http://a/v1/traces", NULL).endpoint_exact);
+    assert_true(with("OTLP_ENDPOINT=http://a:4318/v1/traces/", NULL).endpoint_exact);
     assert_null(with("OTLP_ENDPOINT=http://a:4317", NULL).protocol);
     assert_null(with(NULL, NULL).exporter);
     nsp_config given = with("OTEL_EXPORTER_OTLP_ENDPOINT=http://a/b", NULL), resolved;
@@ -362,7 +507,9 @@ static void values_of_each_class_are_judged(void **state)
         {"OTEL_SDK_DISABLED", "true True false", "1 0 yes on no off"},
         {"NSP_KEEP_BYTES", "0 1024 1KiB 1kib 3MiB 2GiB 1TiB 1024TiB",
          "-1 1.5MiB 1K 1MB 1MiBs KiB 1025TiB 0x10"},
-        {"OTLP_ENDPOINT", "h h:1 h:65535 http://h HTTPS://h:1/p http://u:p@h:1 [::1] [::1]:4317 http://h?q",
+        {"OTLP_ENDPOINT",
+         "h h:1 h:65535 http://h HTTPS://h:1/p http://u:p@h:1 [::1] [::1]:4317 http://h?q http://h: "
+         "http://h:/",
          "http:// :4317 h:0 h:65536 h:x h: grpc://h unix: unix:// unix:/// unix://s unix-abstract: [::1 []:1 "
          "[::1]x http://u@ http://u@:1"},
         {"NSP_SHM_DIR", "/dev/shm none /", "None shm ./shm"},
@@ -573,15 +720,15 @@ static void texts_are_copies(void **state)
     (void)state;
     for (size_t i = 0; i < nsp__variable_count; i++) {
         const nsp__variable *variable = &nsp__variables[i];
-        if (!nsp__variable_is_text(variable) || variable->kind == NSP__CHOICE_TEXT)
+        const nsp__kind *kind = variable->kind;
+        if (!kind->text || kind == &nsp__kind_choice_text || kind == &nsp__kind_choice_list)
             continue;
         // Good for each of the kinds: pairs, an endpoint, a list of CPUs or propagators, a folder.
-        const char *value = variable->kind == NSP__PAIRS         ? "k=v"
-                            : variable->kind == NSP__CPUS        ? "0"
-                            : variable->kind == NSP__PROPAGATORS ? "b3"
-                                                                 : "/changing";
-        if (variable->kind == NSP__ENDPOINT || variable->kind == NSP__ENDPOINT_EXACT)
-            value = "changing";
+        const char *value = kind == &nsp__kind_attributes || kind == &nsp__kind_headers ? "k=v"
+                            : kind == &nsp__kind_cpus                                   ? "0"
+                            : kind == &nsp__kind_propagators                            ? "b3"
+                            : kind->showable                                            ? "changing"
+                                                                                        : "/changing";
         char text[20];
         nsp_config given, out;
         snprintf(text, sizeof text, "%s", value);
@@ -681,7 +828,7 @@ static void the_table_is_sound(void **state)
         for (size_t j = 0; j < i; j++) {
             assert_string_not_equal(variable->name, nsp__variables[j].name);
             // Neighbours: nothing of another member between two of one. The ignored one sets none.
-            if (variable->offset == nsp__variables[j].offset && variable->kind != NSP__IGNORED)
+            if (variable->offset == nsp__variables[j].offset && variable->kind != &nsp__kind_ignored)
                 assert_int_equal(variable->offset, nsp__variables[i - 1].offset);
         }
     }
@@ -693,6 +840,13 @@ int main(void)
         cmocka_unit_test_setup(every_variable_sets_its_member, clean),
         cmocka_unit_test_setup(every_bad_value_is_ignored_and_reported_once, clean),
         cmocka_unit_test_setup(a_report_says_what_is_used_instead, clean),
+        cmocka_unit_test_setup(white_space_around_a_value_is_none_of_it, clean),
+        cmocka_unit_test_setup(whatever_is_too_large_counts_as_the_largest, clean),
+        cmocka_unit_test_setup(one_bad_entry_costs_no_other, clean),
+        cmocka_unit_test_setup(bad_headers_let_no_weaker_ones_in, clean),
+        cmocka_unit_test_setup(the_applications_own_lists_are_reported_too, clean),
+        cmocka_unit_test_setup(exporters_are_a_list, clean),
+        cmocka_unit_test_setup(an_endpoint_is_refused_with_a_line_that_shows_it, clean),
         cmocka_unit_test_setup(the_queue_size_is_mentioned_once, clean),
         cmocka_unit_test_setup(the_stronger_name_wins, clean),
         cmocka_unit_test_setup(samplers_mean_what_they_are_called, clean),

@@ -20,7 +20,7 @@ static void compose(const nsp__variable *variable, char row[ROW_SIZE])
     nsp__variable_accepts(variable, false, accepts, sizeof accepts);
     snprintf(fallback, sizeof fallback, *variable->fallback ? "`%s`" : "%s", variable->fallback);
     snprintf(row, ROW_SIZE, "| `%s` | `%s` | %s | %s | %s |\n", variable->name,
-             variable->kind == NSP__IGNORED ? "none" : variable->member, fallback, accepts,
+             variable->kind == &nsp__kind_ignored ? "none" : variable->member, fallback, accepts,
              variable->meaning);
 }
 

@@ -32,8 +32,18 @@ static const endpoint_case cases[] = {
     {"https://collector/", false, true, NULL, NSP_OK, "https://collector/v1/traces", NULL, false},
     {"https://c:443/prefix", false, true, NULL, NSP_OK, "https://c:443/prefix/v1/traces", NULL, false},
     {"https://c/prefix/", false, true, NULL, NSP_OK, "https://c/prefix/v1/traces", NULL, false},
-    {"http://c:4318/v1/traces", false, true, NULL, NSP_OK, "http://c:4318/v1/traces", NULL, false},
-    {"http://c:4318/v1/traces/", false, true, NULL, NSP_OK, "http://c:4318/v1/traces/", NULL, false},
+    {"http://c:4318/v1/traces", false, true, NULL, NSP_OK, "http://c:4318/v1/traces/v1/traces", NULL, false},
+    {"http://c:4318/v1/traces/", false, true, NULL, NSP_OK, "http://c:4318/v1/traces/v1/traces", NULL, false},
+    {"http://c:4318/v1/traces", true, true, NULL, NSP_OK, "http://c:4318/v1/traces", NULL, false},
+    {"http://c/a//", false, true, NULL, NSP_OK, "http://c/a//v1/traces", NULL, false},
+    {"http://c:/", false, true, NULL, NSP_OK, "http://c/v1/traces", NULL, false},
+    {"https://c:", false, true, NULL, NSP_OK, "https://c/v1/traces", NULL, false},
+    {"http://c:/x?k=v#f", true, true, NULL, NSP_OK, "http://c/x?k=v", "http://c/x", false},
+    {" \t\"http://c:4318\"\r\n", false, true, NULL, NSP_OK, "http://c:4318/v1/traces", NULL, false},
+    {"http://[fe80::1%25eth0]:4318", false, true, NULL, NSP_OK, "http://[fe80::1%25eth0]:4318/v1/traces",
+     NULL, false},
+    {"http://otel_collector:4318", false, true, NULL, NSP_OK, "http://otel_collector:4318/v1/traces", NULL,
+     false},
     {"http://c:4318/other", true, true, NULL, NSP_OK, "http://c:4318/other", NULL, false},
     {"http://c:4318", true, true, NULL, NSP_OK, "http://c:4318/", NULL, false},
     {"collector:4318", false, true, NULL, NSP_OK, "http://collector:4318/v1/traces", NULL, false},
@@ -49,19 +59,22 @@ static const endpoint_case cases[] = {
     {"http://u:p@c:1/x?k=v", false, true, NULL, NSP_OK, "http://u:p@c:1/x/v1/traces?k=v",
      "http://c:1/x/v1/traces", false},
     {"http://c:4317", false, true, "http/protobuf", NSP_OK, "http://c:4317/v1/traces", NULL, false},
-    {"http://c:4317/v1/traces", false, true, NULL, NSP_OK, "http://c:4317/v1/traces", NULL, false},
-    {"unix:", false, true, NULL, NSP_ERR_CONFIG, "1 to 107", NULL, false},
-    {"unix-abstract:", false, true, NULL, NSP_ERR_CONFIG, "1 to 107", NULL, false},
+    {"http://c:4317/v1/traces", true, true, NULL, NSP_OK, "http://c:4317/v1/traces", NULL, false},
+    {"unix:", false, true, NULL, NSP_ERR_CONFIG, "names no socket", NULL, false},
+    {"unix-abstract:", false, true, NULL, NSP_ERR_CONFIG, "names no socket", NULL, false},
     {"unix://host/path", false, true, NULL, NSP_ERR_CONFIG, "absolute path", NULL, false},
     {"unix://", false, true, NULL, NSP_ERR_CONFIG, "absolute path", NULL, false},
-    {"unix:" FIFTY FIFTY "12345678", false, true, NULL, NSP_ERR_CONFIG, "108 bytes", NULL, false},
+    {"unix:" FIFTY FIFTY "12345678", false, true, NULL, NSP_ERR_CONFIG, "at most 107 bytes", NULL, false},
     {"grpc://c:1", false, true, NULL, NSP_ERR_CONFIG, "only http, https and unix", NULL, false},
     {"http://c:4318", false, true, "carrier pigeon", NSP_ERR_CONFIG, "carrier pigeon", NULL, false},
     {"ftp://c", false, true, NULL, NSP_ERR_CONFIG, "only http, https and unix", NULL, false},
     {"file:///etc/passwd", false, true, NULL, NSP_ERR_CONFIG, "only http, https and unix", NULL, false},
-    {"http://c:port", false, true, NULL, NSP_ERR_CONFIG, "no URL", NULL, false},
-    {"http://", false, true, NULL, NSP_ERR_CONFIG, "no URL", NULL, false},
-    {"http://a b", false, true, NULL, NSP_ERR_CONFIG, "no URL", NULL, false},
+    {"http://c:port", false, true, NULL, NSP_ERR_CONFIG, "its port is not a number", NULL, false},
+    {"http://", false, true, NULL, NSP_ERR_CONFIG, "names no host", NULL, false},
+    {"http://a b", false, true, NULL, NSP_ERR_CONFIG, "\"http://a b\" cannot be used: it has a blank", NULL,
+     false},
+    {"http://a\nb", false, true, NULL, NSP_ERR_CONFIG, "\"http://a\\nb\" cannot be used: it has a line break",
+     NULL, false},
 };
 
 static void resolves_each_form(void **state)
@@ -179,31 +192,27 @@ static void a_complaint_does_not_tell_the_password(void **state)
 
 typedef struct header_case {
     const char *text;
-    nsp_status status;
-    const char *lines[4]; // or a part of the detail
+    const char *lines[4];
 } header_case;
 
+// What is left out is simply not there; test_pairs.c has why.
 static const header_case headers[] = {
-    {NULL, NSP_OK, {NULL}},
-    {"", NSP_OK, {NULL}},
-    {"a=b", NSP_OK, {"a: b"}},
-    {"a=b,c=d", NSP_OK, {"a: b", "c: d"}},
-    {" a = b , c = d ,", NSP_OK, {"a: b", "c: d"}},
-    {"a=b=c", NSP_OK, {"a: b=c"}},
-    {"a=x%20y%2Cz", NSP_OK, {"a: x y,z"}},
-    {"a=100%", NSP_OK, {"a: 100%"}},
-    {"a=%zz%4", NSP_OK, {"a: %zz%4"}},
-    {"a=", NSP_OK, {"a;"}},
-    {"Authorization=Basic%20eA==", NSP_OK, {"Authorization: Basic eA=="}},
-    {"nonsense", NSP_ERR_CONFIG, {"nonsense"}},
-    {"=b", NSP_ERR_CONFIG, {"name"}},
-    {"a b=c", NSP_ERR_CONFIG, {"name"}},
-    {"a%0Ab=c", NSP_ERR_CONFIG, {"name"}},
-    {"a%00b=c", NSP_ERR_CONFIG, {"name"}},
-    {"key=x%0d%0ay", NSP_ERR_CONFIG, {"key"}},
-    {"key=x\ny", NSP_ERR_CONFIG, {"key"}},
-    {"key=x%00y", NSP_ERR_CONFIG, {"key"}},
-    {"Content-Length=1", NSP_ERR_CONFIG, {"Content-Length"}},
+    {NULL, {NULL}},
+    {"", {NULL}},
+    {"a=b", {"a: b"}},
+    {"a=b,c=d", {"a: b", "c: d"}},
+    {" a = b , c = d ,", {"a: b", "c: d"}},
+    {"a=b=c", {"a: b=c"}},
+    {"a=x%20y%2Cz", {"a: x y,z"}},
+    {"a=", {"a;"}},
+    {"Authorization=Basic%20eA==\n", {"Authorization: Basic eA=="}},
+    {"\"a=1\",'b=2'", {"a: 1", "b: 2"}},
+    {"a%41=1", {"a%41: 1"}},
+    {"a=1,bad key=2", {"a: 1"}},
+    {"a=%XX,b=1", {"b: 1"}},
+    {"Content-Type=x,b=1", {"b: 1"}},
+    {"key=x%0d%0ay,b=1", {"b: 1"}},
+    {"nonsense", {NULL}},
 };
 
 static void reads_headers(void **state)
@@ -213,17 +222,13 @@ static void reads_headers(void **state)
         const header_case *c = &headers[i];
         struct curl_slist *list = NULL, *at;
         char detail[256] = "";
-        assert_int_equal(nsp__http_headers_append(&list, c->text, detail, sizeof detail), c->status);
-        if (c->status == NSP_OK) {
-            at = list;
-            for (int n = 0; c->lines[n]; ++n, at = at->next) {
-                assert_non_null(at);
-                assert_string_equal(at->data, c->lines[n]);
-            }
-            assert_null(at);
-        } else {
-            assert_non_null(strstr(detail, c->lines[0]));
+        assert_int_equal(nsp__http_headers_append(&list, c->text, detail, sizeof detail), NSP_OK);
+        at = list;
+        for (int n = 0; c->lines[n]; ++n, at = at->next) {
+            assert_non_null(at);
+            assert_string_equal(at->data, c->lines[n]);
         }
+        assert_null(at);
         curl_slist_free_all(list);
     }
 }

@@ -420,18 +420,46 @@ static void set_compression(nsp_config *config)
     config->compression = "zstd";
 }
 
-static void set_headers(nsp_config *config)
-{
-    config->headers = "x-key=a%0d%0aHost: other";
-}
-
 static void a_bad_configuration_is_said_once(void **state)
 {
     (void)state;
     expect_refusal(NSP_ERR_CONFIG, "protocol \"smtp\"", set_protocol);
     expect_refusal(NSP_ERR_CONFIG, "absolute path", set_endpoint);
     expect_refusal(NSP_ERR_CONFIG, "compression \"zstd\"", set_compression);
-    expect_refusal(NSP_ERR_CONFIG, "x-key", set_headers);
+}
+
+// Core has said what is wrong with the others.
+static void a_bad_header_costs_no_other(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    f->otlp.config.headers =
+        "a=1,Content-Type=text/plain,bad key=2,content-length=7,b=%XX,y=a%0d%0aHost: other,x-api-key=k%201\n";
+    create(f);
+    assert_int_equal(f->otlp.lines, 0);
+    assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_EXPORTED);
+    const http_request *request = http_server_last(f->server);
+    assert_string_equal(request->extra, "k 1");
+    assert_string_equal(request->content_type, "application/x-protobuf");
+    assert_int_equal(request->body_length, 100);
+    finish(f);
+}
+
+static void a_path_that_is_there_twice_is_said(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    f->otlp.config.endpoint = "http://127.0.0.1:1/v1/traces";
+    create(f);
+    assert_int_equal(f->otlp.lines, 1);
+    assert_non_null(strstr(f->otlp.last_line, "http://127.0.0.1:1/v1/traces/v1/traces"));
+    finish(f);
+    f = prepare();
+    f->otlp.config.endpoint = "http://127.0.0.1:1/v1/traces";
+    f->otlp.config.endpoint_exact = true;
+    create(f);
+    assert_int_equal(f->otlp.lines, 0);
+    finish(f);
 }
 
 // The exporter under the sender: three batches of ten spans, and a stop after 300 ms.
@@ -536,6 +564,8 @@ int main(void)
         cmocka_unit_test(no_proxy_stands_before_loopback),
         cmocka_unit_test(a_request_that_the_receiver_reads_no_further_is_surely_not_taken),
         cmocka_unit_test(a_bad_configuration_is_said_once),
+        cmocka_unit_test(a_bad_header_costs_no_other),
+        cmocka_unit_test(a_path_that_is_there_twice_is_said),
         cmocka_unit_test(the_sender_stops_in_time_whatever_the_backend_does),
     };
     return cmocka_run_group_tests_name("otlp_http", tests, NULL, NULL);

@@ -16,7 +16,6 @@
 #include <nanospan/version.h>
 
 #include "lifecycle/config.h"
-#include "lifecycle/pairs.h"
 #include "lifecycle/resource.h"
 
 static const char *value_of(const nsp__resource *resource, const char *key)
@@ -148,17 +147,34 @@ static void the_instance_is_a_uuid_until_a_fork(void **state)
     nsp__resource_free(&second);
 }
 
-static void pairs_are_judged(void **state)
+static void one_bad_attribute_costs_no_other(void **state)
 {
     (void)state;
-    static const char *const good[] = {
-        "", "a=b", "a=b,", ",a=b", "a=", " a = b ", "a=b%20c", "a=b=c", "a=\xc3\xa9"};
-    static const char *const bad[] = {"a",     "=b",       "a=b,c", "a=%",    "a=%2",
-                                      "a=%zz", "a=%0d%0a", "a=%00", "a=b\nc", "%=b"};
-    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
-        assert_true(nsp__pairs_valid(good[i]));
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        assert_false(nsp__pairs_valid(bad[i]));
+    nsp__resource resource = build("engine", "a=1,novalue,=2,b=%XX,c=%4,%zz=d,e=x\ny,f=%00,g=\x01,h=2");
+    assert_string_equal(value_of(&resource, "a"), "1");
+    assert_string_equal(value_of(&resource, "h"), "2");
+    assert_int_equal(resource.count, 12 + 2);
+    nsp__resource_free(&resource);
+}
+
+static void escaped_control_characters_are_text(void **state)
+{
+    (void)state;
+    nsp__resource resource = build("engine", "k=a%0Ab,t=%09,d=%7f");
+    assert_string_equal(value_of(&resource, "k"), "a\nb");
+    assert_string_equal(value_of(&resource, "t"), "\t");
+    assert_string_equal(value_of(&resource, "d"), "\x7f");
+    nsp__resource_free(&resource);
+}
+
+static void an_empty_name_is_no_name(void **state)
+{
+    (void)state;
+    nsp__resource resource = build(NULL, "service.name=,service.instance.id=,service.version=");
+    assert_string_equal(value_of(&resource, "service.name"), "unknown-service");
+    assert_int_equal(strlen(value_of(&resource, "service.instance.id")), 36);
+    assert_string_equal(value_of(&resource, "service.version"), "");
+    nsp__resource_free(&resource);
 }
 
 int main(void)
@@ -168,7 +184,9 @@ int main(void)
         cmocka_unit_test(attributes_are_decoded_and_added),
         cmocka_unit_test(attributes_win_over_defaults_only),
         cmocka_unit_test(the_instance_is_a_uuid_until_a_fork),
-        cmocka_unit_test(pairs_are_judged),
+        cmocka_unit_test(one_bad_attribute_costs_no_other),
+        cmocka_unit_test(escaped_control_characters_are_text),
+        cmocka_unit_test(an_empty_name_is_no_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -115,7 +115,7 @@ static void round_up(nsp_config *config)
 static const char **text_member(size_t i, nsp_config *config)
 {
     const nsp__variable *variable = &nsp__variables[i];
-    if (!nsp__variable_is_text(variable) || (i > 0 && nsp__variables[i - 1].offset == variable->offset))
+    if (!variable->kind->text || (i > 0 && nsp__variables[i - 1].offset == variable->offset))
         return NULL;
     return (const char **)(void *)((char *)config + variable->offset);
 }

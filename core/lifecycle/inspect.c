@@ -19,17 +19,17 @@
 #include "lifecycle/environment.h"
 #include "store/session_prune.h"
 
-enum { SESSIONS_MAX = 1024 };
+enum { SESSIONS_MAX = 1024, PROBLEM_SIZE = 700 };
 
 // ---- settings ----
 
-// A variable that can set its member: it is set, and accepted.
+// A variable that can set its member: it is set, and accepted, or hides weaker ones all the same.
 static bool sets_member(const nsp__variable *variable, const nsp_config *used)
 {
-    char problem[512];
-    return variable->kind != NSP__IGNORED && variable->kind != NSP__SAMPLER_ARGUMENT &&
-           nsp__environment_text(variable->name) != NULL &&
-           nsp__environment_judge(variable, used, problem, sizeof problem);
+    char problem[PROBLEM_SIZE];
+    return !variable->kind->sets_nothing && nsp__environment_text(variable->name) != NULL &&
+           (variable->kind->keeps_its_place ||
+            nsp__environment_judge(variable, used, problem, sizeof problem) != NSP__BAD);
 }
 
 // The strongest variable that sets this one's member; NULL: none does.
@@ -50,14 +50,15 @@ static void judge(const nsp__variable *variable, const nsp_config *used, nsp_set
     if (out->text == NULL)
         return;
     out->state = NSP_SETTING_IN_FORCE;
-    if (!nsp__environment_judge(variable, used, problem, size)) {
+    nsp__verdict verdict = nsp__environment_judge(variable, used, problem, size);
+    if (verdict == NSP__BAD) {
         out->state = NSP_SETTING_BAD;
-    } else if (variable->kind == NSP__IGNORED) {
+    } else if (variable->kind == &nsp__kind_ignored) {
         out->state = NSP_SETTING_WITHOUT_EFFECT;
         snprintf(problem, size, "is ignored: it %s", variable->meaning);
-    } else if (variable->kind == NSP__SAMPLER_ARGUMENT) {
+    } else if (variable->kind == &nsp__kind_sampler_argument) {
         const char *sampler =
-            winner != NULL && winner->kind == NSP__SAMPLER ? nsp__environment_text(winner->name) : NULL;
+            winner != NULL && winner->kind == &nsp__kind_sampler ? nsp__environment_text(winner->name) : NULL;
         if (sampler != NULL && strcasestr(sampler, "traceidratio") != NULL)
             return;
         out->state = NSP_SETTING_WITHOUT_EFFECT;
@@ -67,7 +68,7 @@ static void judge(const nsp__variable *variable, const nsp_config *used, nsp_set
         out->beaten_by = winner->name;
         return;
     }
-    if (out->state != NSP_SETTING_IN_FORCE)
+    if (out->state != NSP_SETTING_IN_FORCE || verdict == NSP__PARTLY)
         out->problem = problem;
 }
 
@@ -79,7 +80,7 @@ nsp_status nsp_settings_each(nsp_setting_visit visit, void *argument)
     nsp__environment_read(&used);
     for (size_t i = 0; i < nsp__variable_count; i++) {
         const nsp__variable *variable = &nsp__variables[i];
-        char accepts[160], value[256], problem[512];
+        char accepts[160], value[256], problem[PROBLEM_SIZE];
         const char *text = nsp__environment_text(variable->name);
         nsp_setting setting = {
             .size = sizeof setting,

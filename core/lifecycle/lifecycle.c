@@ -214,7 +214,7 @@ nsp_status nsp_init(const nsp_config *config)
     if (status == NSP_OK) {
         const nsp_config *resolved = &runtime->config;
         nsp__log_configure(resolved->log_level, resolved->log, resolved->log_context);
-        nsp__environment_report();
+        nsp__environment_report(config);
         nsp__propagators_choose(resolved->propagators);
         if (resolved->enabled && resolved->collector == NSP_COLLECTOR_EXTERNAL) {
             status = nsp__fail(NSP_ERR_UNSUPPORTED,

@@ -14,7 +14,6 @@
 #include "common/percent.h"
 #include "common/seed.h"
 #include "lifecycle/environment.h"
-#include "lifecycle/pairs.h"
 
 enum { UUID_SIZE = 37, OWN_ATTRIBUTES = 12 };
 
@@ -97,6 +96,38 @@ static size_t find(const nsp__resource *resource, const char *key)
     return i;
 }
 
+// Any byte may be said by an escape but zero: these texts end there.
+static const char *text_fault(nsp__slice text)
+{
+    for (size_t at = 0; at < text.length;) {
+        uint8_t byte;
+        size_t taken = nsp__percent_byte(text.text + at, text.length - at, &byte);
+        if (byte == 0)
+            return "it has a zero byte in it";
+        if (taken == 1 && (byte < ' ' || byte == 0x7f))
+            return "it has a control character that is not percent-encoded";
+        at += taken;
+    }
+    return NULL;
+}
+
+const char *nsp__resource_fault(const nsp__key_value *pair, const void *unused)
+{
+    (void)unused;
+    const char *fault = nsp__pair_malformed(pair);
+    if (fault == NULL && !nsp__percent_whole(pair->key.text, pair->key.length))
+        fault = "a percent sign in its name begins no escape such as %20 (write %25 for the sign itself)";
+    if (fault == NULL)
+        fault = text_fault(pair->key);
+    return fault != NULL ? fault : text_fault(pair->value);
+}
+
+// A service without a name, or an instance that is like all others, is not what an empty value asks for.
+static bool empty_identity(const char *key, const char *value)
+{
+    return !*value && (!strcmp(key, "service.name") || !strcmp(key, "service.instance.id"));
+}
+
 static void merge(nsp__resource *resource, const attribute *own, size_t count, const char *further, char *to)
 {
     for (size_t i = 0; i < count; i++) {
@@ -104,14 +135,17 @@ static void merge(nsp__resource *resource, const attribute *own, size_t count, c
         put(resource, i, own[i].key, memcpy(to, own[i].value, size), own[i].type);
         to += size;
     }
+    nsp__pairs list = nsp__pairs_of(further);
     nsp__key_value pair;
-    while (nsp__pairs_next(&further, &pair)) {
+    while (nsp__pairs_next(&list, &pair)) {
+        if (nsp__resource_fault(&pair, NULL) != NULL)
+            continue;
         const char *key = to;
-        to += nsp__percent_decode(to, pair.key, pair.key_length) + 1;
+        to += nsp__percent_decode(to, pair.key.text, pair.key.length) + 1;
         const char *value = to;
-        to += nsp__percent_decode(to, pair.value, pair.value_length) + 1;
+        to += nsp__percent_decode(to, pair.value.text, pair.value.length) + 1;
         size_t place = find(resource, key);
-        if (place >= count || own[place].yields)
+        if ((place >= count || own[place].yields) && !empty_identity(key, value))
             put(resource, place, key, value, NSP_TYPE_STR);
     }
 }

@@ -105,7 +105,9 @@ static nsp_status sender_start(nsp__runtime *runtime)
         .count = runtime->config.batches,
         .books = &runtime->session.control->books,
         .cancel = &runtime->cancel,
-        .export_timeout_ns = runtime->config.export_timeout_ns,
+        // 0: no limit but a shutdown's.
+        .export_timeout_ns =
+            runtime->config.export_timeout_ns != 0 ? runtime->config.export_timeout_ns : UINT64_MAX,
         .backoff_min_ns = runtime->config.retry_min_ns,
         .backoff_max_ns = runtime->config.retry_max_ns,
         .cpus = runtime->config.collector_cpus,

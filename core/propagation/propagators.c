@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "propagation/propagators.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 
-#include "base/log.h"
+#include "common/pairs.h"
 #include "propagation/field.h"
 
 #define CHOSEN ((nsp__formats)1 << 31)
@@ -28,7 +29,7 @@ static int find(const char *const *names, nsp__slice name)
 static bool next_name(nsp__slice *rest, nsp__slice *name)
 {
     while (nsp__slice_split(rest, ',', name)) {
-        *name = nsp__slice_trim(*name);
+        *name = nsp__slice_unquote(*name);
         if (name->length != 0)
             return true;
     }
@@ -45,7 +46,7 @@ static bool has(nsp__formats formats, nsp__format format)
 
 nsp__formats nsp__propagators_read(const char *list)
 {
-    nsp__slice rest = {list, strlen(list)}, name;
+    nsp__slice rest = nsp__slice_unquote(nsp__slice_of(list)), name;
     nsp__formats formats = 0;
     unsigned count = 0;
     while (next_name(&rest, &name)) {
@@ -62,11 +63,24 @@ nsp__formats nsp__propagators_read(const char *list)
 
 bool nsp__propagators_unsupported(const char *list)
 {
-    nsp__slice rest = {list, strlen(list)}, name;
+    nsp__slice rest = nsp__slice_unquote(nsp__slice_of(list)), name;
     while (next_name(&rest, &name))
         if (find(elsewhere, name) >= 0)
             return true;
     return false;
+}
+
+void nsp__propagators_left_out(const char *list, char *out, size_t size)
+{
+    nsp__slice rest = nsp__slice_unquote(nsp__slice_of(list)), name;
+    size_t used = 0;
+    *out = 0;
+    while (next_name(&rest, &name))
+        if (find(nsp__propagator_names, name) < 0 && used < size)
+            used += (size_t)snprintf(
+                out + used, size - used, "%s%.*s %s, and is left out", used != 0 ? "; " : "",
+                name.length > 40 ? 40 : (int)name.length, name.text,
+                find(elsewhere, name) >= 0 ? "is not supported in this version" : "is not known");
 }
 
 static nsp__formats from_environment(void)
@@ -91,14 +105,6 @@ nsp__formats nsp__propagators(void)
 void nsp__propagators_choose(const char *list)
 {
     nsp__formats formats = nsp__propagators_read(list);
-    if (formats == 0)
-        return;
-    __atomic_store_n(&in_use, formats, __ATOMIC_RELAXED);
-    nsp__slice rest = {list, strlen(list)}, name;
-    while (next_name(&rest, &name))
-        if (find(nsp__propagator_names, name) < 0)
-            nsp__log(NSP_LOG_WARN, NSP__PROPAGATORS_VARIABLE,
-                     "propagators: %.*s %s, and is left out of %.200s",
-                     name.length > 40 ? 40 : (int)name.length, name.text,
-                     find(elsewhere, name) >= 0 ? "is not supported in this version" : "is not known", list);
+    if (formats != 0)
+        __atomic_store_n(&in_use, formats, __ATOMIC_RELAXED);
 }

@@ -17,8 +17,8 @@ typedef enum nsp__format {
     NSP__FORMAT_B3MULTI
 } nsp__format;
 
-// The formats in their order: four bits each, the first in the lowest; a bit above them says that a choice was made, which
-// may be that of no format at all.
+// The formats in their order: four bits each, the first in the lowest; a bit above them says that a choice
+// was made, which may be that of no format at all.
 typedef uint32_t nsp__formats;
 
 // The names, in the order of the enum, then "none", then NULL.
@@ -32,12 +32,15 @@ static inline nsp__format nsp__formats_at(nsp__formats formats, size_t index)
 // Those in use: what nsp_init chose, or else the environment. Signal safe.
 nsp__formats nsp__propagators(void);
 
-// The formats of a list, in any case of letters, each once; what is not known is left out, and "none" is none. 0 if nothing in
-// the list is known.
+// The formats of a list, in any case of letters, each once; what is not known is left out, and "none" is
+// none. 0 if nothing in the list is known.
 nsp__formats nsp__propagators_read(const char *list);
 
-// Makes it the list in use, and logs what had to be left out. One with nothing known in it changes nothing.
+// Makes it the list in use. One with nothing known in it changes nothing.
 void nsp__propagators_choose(const char *list);
+
+// Writes which names are left out, and why; "" for none.
+void nsp__propagators_left_out(const char *list, char *out, size_t size);
 
 // True for names that OpenTelemetry knows and this library does not have.
 bool nsp__propagators_unsupported(const char *list);

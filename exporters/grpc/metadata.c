@@ -10,39 +10,12 @@
 #include "common/base64.h"
 #include "http/headers.h"
 
-// Ours to set, or HTTP/2's. Everything that begins with grpc- is gRPC's own.
-static const char *const reserved[] = {
-    "content-type", "content-encoding", "content-length", "transfer-encoding",
-    "te",           "connection",       "keep-alive",     "proxy-connection",
-    "upgrade",      "http2-settings",   "accept-encoding"};
-
-static bool is_reserved(const char *name)
-{
-    for (size_t i = 0; i < sizeof reserved / sizeof *reserved; ++i)
-        if (strcmp(name, reserved[i]) == 0)
-            return true;
-    return strncmp(name, "grpc-", 5) == 0;
-}
-
-static bool is_printable(const char *value, size_t length)
-{
-    for (size_t i = 0; i < length; ++i)
-        if (value[i] < ' ' || value[i] > '~')
-            return false;
-    return true;
-}
-
 static nsp_status append(void *context, char *name, char *value, size_t length, char *detail, size_t size)
 {
     struct curl_slist **list = context;
-    size_t name_length = strlen(name);
     for (char *c = name; *c; ++c)
         *c = (char)tolower((unsigned char)*c);
-    if (is_reserved(name)) {
-        snprintf(detail, size, "headers: %.64s is set by gRPC itself", name);
-        return NSP_ERR_CONFIG;
-    }
-    if (name_length > 4 && strcmp(name + name_length - 4, "-bin") == 0) {
+    if (nsp__header_binary(nsp__slice_of(name))) {
         char *text = malloc(NSP__BASE64_DIGITS(length) + 1);
         if (!text) {
             snprintf(detail, size, "headers: out of memory");
@@ -53,19 +26,12 @@ static nsp_status append(void *context, char *name, char *value, size_t length, 
         free(text);
         return status;
     }
-    if (!is_printable(value, length)) {
-        snprintf(detail, size,
-                 "headers: the value of %.64s has other characters than printable ASCII; a name that ends in "
-                 "-bin may",
-                 name);
-        return NSP_ERR_CONFIG;
-    }
     return nsp__http_headers_add_pair(list, name, value, detail, size);
 }
 
 nsp_status nsp__grpc_metadata_append(struct curl_slist **list, const char *text, char *detail, size_t size)
 {
-    return nsp__http_headers_read(text, append, list, detail, size);
+    return nsp__http_headers_read(text, NSP__HEADER_GRPC, append, list, detail, size);
 }
 
 void nsp__grpc_timeout_write(char line[NSP__GRPC_TIMEOUT_BYTES], uint64_t timeout_ns)

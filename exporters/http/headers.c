@@ -4,44 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "common/percent.h"
-#include "common/slice.h"
 
-// Ours to set: they describe the body that is sent.
-static const char *const reserved[] = {"content-type", "content-encoding", "content-length",
-                                       "transfer-encoding"};
-
-static void trim(const char **begin, const char **end)
+static nsp_status out_of_memory(char *detail, size_t size)
 {
-    nsp__slice trimmed = nsp__slice_trim((nsp__slice){*begin, (size_t)(*end - *begin)});
-    *begin = trimmed.text;
-    *end = trimmed.text + trimmed.length;
-}
-
-static bool is_token(const char *text, size_t length)
-{
-    static const char allowed[] =
-        "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
-    return length && strspn(text, allowed) == length;
-}
-
-// No line break above all: it would be a header, or a request, of somebody else's.
-static bool is_value(const char *text, size_t length)
-{
-    for (size_t i = 0; i < length; ++i)
-        if (((unsigned char)text[i] < ' ' && text[i] != '\t') || text[i] == 0x7f)
-            return false;
-    return true;
-}
-
-static bool is_reserved(const char *name)
-{
-    for (size_t i = 0; i < sizeof reserved / sizeof *reserved; ++i)
-        if (strcasecmp(name, reserved[i]) == 0)
-            return true;
-    return false;
+    snprintf(detail, size, "headers: out of memory");
+    return NSP_ERR_NO_MEMORY;
 }
 
 bool nsp__http_headers_add(struct curl_slist **list, const char *line)
@@ -61,49 +30,26 @@ nsp_status nsp__http_headers_add_pair(struct curl_slist **list, const char *name
     bool added = length >= 0 && nsp__http_headers_add(list, line);
     if (length >= 0)
         free(line);
-    if (added)
-        return NSP_OK;
-    snprintf(detail, size, "headers: out of memory");
-    return NSP_ERR_NO_MEMORY;
+    return added ? NSP_OK : out_of_memory(detail, size);
 }
 
-// One k=v. name and value have room for all of it.
-static nsp_status read_pair(const char *begin, const char *end, char *name, char *value, nsp__header_fn take,
-                            void *context, char *detail, size_t size)
-{
-    const char *equals = memchr(begin, '=', (size_t)(end - begin));
-    if (!equals) {
-        snprintf(detail, size, "headers: \"%.*s\" is no NAME=VALUE",
-                 (int)(end - begin < 32 ? end - begin : 32), begin);
-        return NSP_ERR_CONFIG;
-    }
-    const char *name_end = equals, *value_begin = equals + 1;
-    trim(&begin, &name_end);
-    trim(&value_begin, &end);
-    if (!is_token(name, nsp__percent_decode(name, begin, (size_t)(name_end - begin)))) {
-        snprintf(detail, size, "headers: a name is empty or has characters that HTTP does not allow");
-        return NSP_ERR_CONFIG;
-    }
-    return take(context, name, value, nsp__percent_decode(value, value_begin, (size_t)(end - value_begin)),
-                detail, size);
-}
-
-nsp_status nsp__http_headers_read(const char *text, nsp__header_fn take, void *context, char *detail,
-                                  size_t size)
+nsp_status nsp__http_headers_read(const char *text, nsp__header_use use, nsp__header_fn take, void *context,
+                                  char *detail, size_t size)
 {
     if (!text || !*text)
         return NSP_OK;
-    size_t room = strlen(text) + 4;
+    size_t room = strlen(text) + 1;
     char *name = malloc(room), *value = malloc(room);
-    nsp_status status = name && value ? NSP_OK : NSP_ERR_NO_MEMORY;
-    if (status != NSP_OK)
-        snprintf(detail, size, "headers: out of memory");
-    for (const char *begin = text; status == NSP_OK && begin;) {
-        const char *comma = strchr(begin, ','), *pair = begin, *end = comma ? comma : begin + strlen(begin);
-        begin = comma ? comma + 1 : NULL;
-        trim(&pair, &end);
-        if (pair < end)
-            status = read_pair(pair, end, name, value, take, context, detail, size);
+    nsp_status status = name && value ? NSP_OK : out_of_memory(detail, size);
+    nsp__pairs entries = nsp__pairs_of(text);
+    nsp__key_value entry;
+    while (status == NSP_OK && nsp__pairs_next(&entries, &entry)) {
+        if (nsp__header_fault(&entry, &use))
+            continue;
+        memcpy(name, entry.key.text, entry.key.length);
+        name[entry.key.length] = 0;
+        size_t length = nsp__percent_decode(value, entry.value.text, entry.value.length);
+        status = take(context, name, value, length, detail, size);
     }
     free(name);
     free(value);
@@ -112,18 +58,11 @@ nsp_status nsp__http_headers_read(const char *text, nsp__header_fn take, void *c
 
 static nsp_status append(void *context, char *name, char *value, size_t length, char *detail, size_t size)
 {
-    if (is_reserved(name)) {
-        snprintf(detail, size, "headers: %.64s is set by nanospan itself", name);
-        return NSP_ERR_CONFIG;
-    }
-    if (!is_value(value, length)) {
-        snprintf(detail, size, "headers: the value of %.64s has characters that HTTP does not allow", name);
-        return NSP_ERR_CONFIG;
-    }
+    (void)length;
     return nsp__http_headers_add_pair(context, name, value, detail, size);
 }
 
 nsp_status nsp__http_headers_append(struct curl_slist **list, const char *text, char *detail, size_t size)
 {
-    return nsp__http_headers_read(text, append, list, detail, size);
+    return nsp__http_headers_read(text, NSP__HEADER_HTTP, append, list, detail, size);
 }

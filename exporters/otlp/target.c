@@ -28,6 +28,7 @@ nsp_status nsp_otlp_target_resolve(nsp_otlp_target *out, const nsp_config *confi
     out->url = endpoint->url;
     out->shown = endpoint->shown;
     out->headers = transport->plain_headers;
+    nsp__otlp_transport_doubts(transport, config, detail, size);
     return NSP_OK;
 }
 

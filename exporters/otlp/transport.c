@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/header_list.h"
 #include "common/time.h"
 #include "grpc/grpc.h"
 #include "http/curl_version.h"
@@ -22,10 +23,32 @@ static nsp_status read_compression(const char *compression, bool *gzip, char *de
     return NSP_ERR_CONFIG;
 }
 
-// What works, but perhaps not as it was meant.
-static void warn_of_doubts(const nsp__otlp_transport *transport, const nsp__tls_files *files)
+size_t nsp__otlp_transport_doubts(const nsp__otlp_transport *transport, const nsp_config *config, char *out,
+                                  size_t size)
 {
     const nsp__http_endpoint *endpoint = &transport->endpoint;
+    nsp__header_use use = endpoint->protocol == NSP_OTLP_GRPC ? NSP__HEADER_GRPC : NSP__HEADER_HTTP;
+    char faults[320];
+    nsp__pairs_verdict headers =
+        nsp__pairs_judge(config->headers, nsp__header_late_fault, &use, faults, sizeof faults);
+    int length = snprintf(out, size, "%s%s", headers.bad ? "headers: " : "", faults);
+    if (endpoint->path_twice && length >= 0 && (size_t)length < size)
+        length += snprintf(out + length, size - (size_t)length,
+                           "%sv1/traces is put behind the endpoint's path, which ends so already; spans are "
+                           "sent to %.100s (leave v1/traces out, or set OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, "
+                           "whose path is used as it is)",
+                           length ? "; " : "", endpoint->shown);
+    return length < 0 ? 0 : (size_t)length;
+}
+
+// What works, but perhaps not as it was meant.
+static void warn_of_doubts(const nsp__otlp_transport *transport, const nsp_config *config,
+                           const nsp__tls_files *files)
+{
+    const nsp__http_endpoint *endpoint = &transport->endpoint;
+    char doubts[512];
+    if (nsp__otlp_transport_doubts(transport, config, doubts, sizeof doubts))
+        transport->log(NSP_LOG_WARN, "", "%s", doubts);
     const curl_version_info_data *curl = curl_version_info(CURLVERSION_NOW);
     if (endpoint->protocol == NSP_OTLP_GRPC && nsp__curl_strips_te(curl->version_num))
         transport->log(
@@ -86,7 +109,7 @@ nsp_status nsp__otlp_transport_create(nsp__otlp_transport *transport, const nsp_
     };
     status = nsp__http_client_create(&transport->client, &options, detail, size);
     if (status == NSP_OK)
-        warn_of_doubts(transport, &options.tls);
+        warn_of_doubts(transport, config, &options.tls);
     return status;
 }
 
@@ -102,8 +125,10 @@ void nsp__otlp_transport_destroy(nsp__otlp_transport *transport)
 nsp_send_result nsp__otlp_transport_send(nsp__otlp_transport *transport, const uint8_t *body, size_t length,
                                          uint64_t deadline_ns, nsp_send_report *report)
 {
-    uint64_t own_deadline = nsp__monotonic_ns() + transport->timeout_ns;
-    uint64_t deadline = own_deadline < deadline_ns ? own_deadline : deadline_ns;
+    uint64_t now = nsp__monotonic_ns(), deadline = deadline_ns;
+    // 0: no limit of its own.
+    if (transport->timeout_ns && deadline > now && deadline - now > transport->timeout_ns)
+        deadline = now + transport->timeout_ns;
     return transport->endpoint.protocol == NSP_OTLP_GRPC
                ? nsp__grpc_send(transport, body, length, deadline, report)
                : nsp__otlp_http_send(transport, body, length, deadline, report);

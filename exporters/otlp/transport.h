@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The sending half of the exporter `otlp`: one request over HTTP (otlp_http.c) or gRPC (grpc/grpc.c), and what its answer
-// means.
+// The sending half of the exporter `otlp`: one request over HTTP (otlp_http.c) or gRPC (grpc/grpc.c), and
+// what its answer means.
 #ifndef NSP_OTLP_TRANSPORT_H
 #define NSP_OTLP_TRANSPORT_H
 
@@ -26,13 +26,18 @@ typedef struct nsp__otlp_transport {
         __attribute__((format(printf, 3, 4)));
 } nsp__otlp_transport;
 
-// Protocol, endpoint, encoding, headers and compression, as configured; nothing to send with. Errors with one line in
-// detail; destroy the transport then as well.
+// Protocol, endpoint, encoding, headers and compression, as configured; nothing to send with. Errors with one
+// line in detail; destroy the transport then as well.
 nsp_status nsp__otlp_transport_describe(nsp__otlp_transport *transport, const nsp_config *config,
                                         char *detail, size_t size);
 
-// The same, and what sends. Connects nothing yet. Errors with one line in detail; destroy the transport then as well. Texts of the configuration
-// are copied.
+// What would work, but perhaps not as it was meant: headers that this protocol does not allow and that are
+// left out, a path that was given twice. One line; returns its length, 0 if there is nothing to say.
+size_t nsp__otlp_transport_doubts(const nsp__otlp_transport *transport, const nsp_config *config, char *out,
+                                  size_t size);
+
+// The same, and what sends. Connects nothing yet. Errors with one line in detail; destroy the transport then
+// as well. Texts of the configuration are copied.
 nsp_status nsp__otlp_transport_create(nsp__otlp_transport *transport, const nsp_exporter_context *context,
                                       char *detail, size_t size);
 void nsp__otlp_transport_destroy(nsp__otlp_transport *transport);
@@ -50,16 +55,16 @@ nsp_send_result nsp__otlp_http_send(nsp__otlp_transport *transport, const uint8_
 
 // ---- and what they share ----
 
-// The bytes to send: of a body for which that is worth it the compressed form, valid until the next call, else the body
-// itself.
+// The bytes to send: of a body for which that is worth it the compressed form, valid until the next call,
+// else the body itself.
 const uint8_t *nsp__otlp_pack(nsp__otlp_transport *transport, const uint8_t *body, size_t *length);
 
 // The report's line. What does not fit is cut off.
 __attribute__((format(printf, 2, 3))) void nsp__otlp_explain(nsp_send_report *report, const char *format,
                                                              ...);
 
-// No whole answer: RETRY where the request was surely not taken, else UNKNOWN. Says what to do about trouble of the
-// configuration's, at once and then once a minute.
+// No whole answer: RETRY where the request was surely not taken, else UNKNOWN. Says what to do about trouble
+// of the configuration's, at once and then once a minute.
 nsp_send_result nsp__otlp_no_answer(nsp__otlp_transport *transport, const nsp__http_answer *answer,
                                     nsp_send_report *report);
 

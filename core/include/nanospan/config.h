@@ -31,7 +31,7 @@ typedef struct nsp_config {
     bool enabled; // OTEL_SDK_DISABLED (inverted), ENABLE_TRACING; true
 
     // Resource. resource_attributes is k=v,k=v with percent escapes, and beats the other three only where those have
-    // their defaults.
+    // their defaults. An entry that cannot be used is left out, with a line in the log; at least one has to be usable.
     const char *service_name;        // OTEL_SERVICE_NAME, SERVICE_NAME; "unknown-service"
     const char *service_version;     // SERVICE_VERSION; "1.0.0"
     const char *environment;         // ENVIRONMENT; "development"
@@ -45,23 +45,25 @@ typedef struct nsp_config {
     // b3, b3multi and none. Entries that are not known are left out, with a line in the log; at least one has to be.
     const char *propagators; // OTEL_PROPAGATORS; "tracecontext,baggage"
 
-    // Exporter: otlp, console, file, none; NULL: otlp if an endpoint is set, else none
+    // Exporter: otlp, console, file, none, or a list with commas between, each of which gets every span; NULL: otlp if an
+    // endpoint is set, else none. Entries that are not known are left out, with a line in the log; at least one has to be.
     const char *exporter; // OTEL_TRACES_EXPORTER
     // One of the application's own, used instead; copied shallowly
     const struct nsp_exporter *custom_exporter;
 
     // OTLP. "..." stands for OTEL_EXPORTER_OTLP_TRACES and, weaker, OTEL_EXPORTER_OTLP.
     // An endpoint is a URL, host:port, unix:///path, unix:path or unix-abstract:name. gRPC uses no path of it.
-    const char *endpoint;           // ..._ENDPOINT, OTLP_ENDPOINT
-    bool endpoint_exact;            // use the endpoint's path as it is; else "v1/traces" is appended for HTTP
-    const char *protocol;           // ..._PROTOCOL: http/protobuf, http/json, grpc; NULL: by the port
-    bool insecure;                  // ..._INSECURE, OTLP_INSECURE; true. For an endpoint without a scheme
-    const char *headers;            // ..._HEADERS: k=v,k=v with percent escapes
+    const char *endpoint; // ..._ENDPOINT, OTLP_ENDPOINT
+    bool endpoint_exact;  // use the endpoint's path as it is; else "v1/traces" is appended for HTTP, always
+    const char *protocol; // ..._PROTOCOL: http/protobuf, http/json, grpc; NULL: by the port
+    bool insecure;        // ..._INSECURE, OTLP_INSECURE; true. For an endpoint without a scheme
+    const char *headers;  // ..._HEADERS: k=v,k=v with percent escapes; as resource_attributes
     const char *compression;        // ..._COMPRESSION: none, gzip; "none"
     const char *certificate;        // ..._CERTIFICATE: PEM file of trusted authorities; NULL: the system's
     const char *client_key;         // ..._CLIENT_KEY: PEM file; NULL: it stands in client_certificate
     const char *client_certificate; // ..._CLIENT_CERTIFICATE: PEM file
-    uint64_t export_timeout_ns;     // ..._TIMEOUT, OTEL_BSP_EXPORT_TIMEOUT; of a request; 10 s; 1 ms to 1 h
+    uint64_t
+        export_timeout_ns; // ..._TIMEOUT, OTEL_BSP_EXPORT_TIMEOUT; of a request; 10 s; 0: no limit; 1 ms to 49 days
 
     // File exporter: its path
     const char *file; // NSP_FILE; "nanospan.jsonl"
@@ -99,9 +101,9 @@ typedef struct nsp_config {
     // did not take is sent again after retry_min_ns, then after twice that, and so on up to retry_max_ns, each with
     // a jitter of half; retry_max_ns is raised to retry_min_ns where it is less.
     uint32_t batch_spans;       // OTEL_BSP_MAX_EXPORT_BATCH_SIZE; 8192; 1 to 1048576
-    size_t batch_bytes;         // NSP_BATCH_BYTES; 1 MiB; 64 KiB to 16 MiB
+    size_t batch_bytes;         // NSP_BATCH_BYTES, for each exporter of a list; 1 MiB; 64 KiB to 16 MiB
     uint32_t batches;           // NSP_BATCHES, in the pool; 8; 2 to 1024
-    uint64_t schedule_delay_ns; // OTEL_BSP_SCHEDULE_DELAY; 5 s; up to 1 h
+    uint64_t schedule_delay_ns; // OTEL_BSP_SCHEDULE_DELAY; 5 s; up to 49 days
     uint64_t retry_min_ns;      // NSP_RETRY_MIN_MS; 1 s; 1 ms to 1 h
     uint64_t retry_max_ns;      // NSP_RETRY_MAX_MS; 30 s; 1 ms to 1 h
     uint64_t exit_timeout_ns;   // NSP_EXIT_TIMEOUT_MS; 1 s; up to 1 h

@@ -29,7 +29,9 @@ typedef struct nsp_setting {
     const char *text;      // what it is set to; NULL: not set. What may hold a password reads "(not shown)"
     const char *beaten_by; // BEATEN: the variable that is in force instead; else NULL
     const char *value;     // of the member, by the whole environment; masked as `text` is
-    const char *problem;   // BAD and WITHOUT_EFFECT: why, as a sentence's end; else NULL
+    // BAD and WITHOUT_EFFECT: why, as a sentence's end. IN_FORCE: which entries of a list are left out, and why; NULL: none
+    // are. Else NULL
+    const char *problem;
     nsp_setting_state state;
     bool is_default; // no variable of this member is in force
     bool secret;     // `text` and `value` are masked
