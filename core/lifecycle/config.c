@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "lifecycle/environment.h"
+#include "lifecycle/exporter_list.h"
 
 // A struct's size tells which members its caller knows, which works only if no member ever hides in the padding of an
 // older one: the last member ends where the struct ends.
@@ -104,6 +105,7 @@ static void round_up(nsp_config *config)
 {
     config->ring_bytes = (size_t)power_of_two_from(config->ring_bytes);
     config->record_bytes = (config->record_bytes + 7) & ~UINT32_C(7);
+    config->batch_bytes *= nsp__exporter_count(config); // each exporter of a list has its part of a batch
     config->batches = (uint32_t)power_of_two_from(config->batches);
     if (config->poll_max_ns < config->poll_min_ns)
         config->poll_max_ns = config->poll_min_ns;

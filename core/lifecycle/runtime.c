@@ -10,31 +10,27 @@
 #include "base/log.h"
 #include "base/mapping.h"
 #include "drain/stats.h"
-#include "lifecycle/exporters.h"
+#include "lifecycle/exporter_list.h"
 #include "store/name.h"
 #include "trace/sampler.h"
 
 // ---- exporter ----
 
-static const nsp_exporter *exporter_named(const char *name)
-{
-    for (const nsp_exporter *const *exporter = nsp__builtin_exporters; *exporter != NULL; exporter++)
-        if (strcmp((*exporter)->name, name) == 0)
-            return *exporter;
-    return NULL;
-}
-
 static const nsp_exporter *exporter_chosen(const nsp_config *config)
 {
     if (config->custom_exporter != NULL)
         return config->custom_exporter;
-    if (config->exporter != NULL)
-        return exporter_named(config->exporter); // "none" is not in the list
-    return config->endpoint != NULL ? exporter_named("otlp") : NULL;
+    if (nsp__exporter_listed(config))
+        return &nsp__exporter_list;
+    const char *name = config->exporter != NULL   ? config->exporter
+                       : config->endpoint != NULL ? "otlp"
+                                                  : "none";
+    return nsp__exporter_named(name, strlen(name)); // "none" is not among them
 }
 
 // While an exporter is made, its lines say what follows from them. Starts come one at a time.
 static bool creating, creation_explained;
+static const char *consequence;
 
 __attribute__((format(printf, 3, 4))) static void exporter_log(nsp_log_level level, const char *subject,
                                                                const char *format, ...)
@@ -46,7 +42,7 @@ __attribute__((format(printf, 3, 4))) static void exporter_log(nsp_log_level lev
     va_end(arguments);
     bool why = creating && level == NSP_LOG_ERROR;
     creation_explained = creation_explained || why;
-    nsp__log(level, why ? "" : subject, "%s%s", line, why ? "; spans are discarded" : "");
+    nsp__log(level, why ? "" : subject, "%s%s", line, why ? consequence : "");
 }
 
 // A backend that cannot be had is the user's trouble, not the engine's: it runs on, and spans are discarded and counted.
@@ -77,6 +73,7 @@ static void exporter_create(nsp__runtime *runtime)
     };
     runtime->exporter_state = NULL;
     creating = true;
+    consequence = exporter == &nsp__exporter_list ? "" : "; spans are discarded"; // a list says it itself
     creation_explained = false;
     nsp_status status = exporter->create(&runtime->exporter_state, &runtime->exporter_context);
     creating = false;

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lifecycle/exporter_list.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/slice.h"
+#include "lifecycle/exporters.h"
+
+enum { PARTS_MAX = 8, ALIGNMENT = 64 };
+
+// What a batch begins with: how far each exporter's part is filled. It is in the batch itself, since several
+// batches are on their way at once.
+typedef struct filled {
+    uint64_t head[PARTS_MAX], length[PARTS_MAX];
+} filled;
+
+_Static_assert(sizeof(filled) % ALIGNMENT == 0, "the parts behind it are aligned");
+
+typedef struct part {
+    const nsp_exporter *exporter;
+    void *state;
+    bool settled; // the sending half's: this exporter is done with the batch that is being sent
+} part;
+
+typedef struct exporter_list {
+    part parts[PARTS_MAX];
+    size_t count;
+    // The sending half's, of the batch that is being sent.
+    bool refused;
+    uint64_t rejected;
+} exporter_list;
+
+bool nsp__exporter_listed(const nsp_config *config)
+{
+    return config->custom_exporter == NULL && config->exporter != NULL &&
+           strchr(config->exporter, ',') != NULL;
+}
+
+size_t nsp__exporter_count(const nsp_config *config)
+{
+    size_t count = 1;
+    if (nsp__exporter_listed(config))
+        for (const char *c = config->exporter; *c != 0; c++)
+            count += *c == ',';
+    return count;
+}
+
+const nsp_exporter *nsp__exporter_named(const char *name, size_t length)
+{
+    for (const nsp_exporter *const *exporter = nsp__builtin_exporters; *exporter != NULL; exporter++)
+        if (strlen((*exporter)->name) == length && memcmp((*exporter)->name, name, length) == 0)
+            return *exporter;
+    return NULL;
+}
+
+static void destroy(void *state)
+{
+    exporter_list *list = state;
+    while (list->count != 0) {
+        list->count--;
+        list->parts[list->count].exporter->destroy(list->parts[list->count].state);
+    }
+    free(list);
+}
+
+static nsp_status create(void **state, const nsp_exporter_context *context)
+{
+    exporter_list *list = calloc(1, sizeof *list);
+    if (list == NULL)
+        return NSP_ERR_NO_MEMORY;
+    nsp_status failure = NSP_ERR_CONFIG;
+    nsp__slice rest = nsp__slice_of(context->config->exporter), name;
+    while (nsp__slice_split(&rest, ',', &name) && list->count < PARTS_MAX) {
+        part *next = &list->parts[list->count];
+        next->exporter = nsp__exporter_named(name.text, name.length);
+        nsp_status status =
+            next->exporter != NULL ? next->exporter->create(&next->state, context) : NSP_ERR_CONFIG;
+        if (status == NSP_OK) {
+            list->count++;
+            continue;
+        }
+        failure = status;
+        context->log(NSP_LOG_WARN, "", "exporter %.*s cannot be used; it gets no spans", (int)name.length,
+                     name.text);
+    }
+    if (list->count == 0) {
+        context->log(NSP_LOG_ERROR, "", "none of the exporters %.100s can be used; spans are discarded",
+                     context->config->exporter);
+        destroy(list);
+        return failure;
+    }
+    *state = list;
+    return NSP_OK;
+}
+
+// An exporter's part of the batch, as a batch of its own.
+static nsp_batch part_of(const exporter_list *list, const nsp_batch *batch, size_t index)
+{
+    const filled *fill = (const filled *)(const void *)batch->data;
+    size_t share = batch->capacity > sizeof *fill ? (batch->capacity - sizeof *fill) / list->count : 0;
+    share -= share % ALIGNMENT;
+    nsp_batch own = *batch;
+    own.data = batch->data + sizeof *fill + index * share;
+    own.capacity = share;
+    own.head = (size_t)fill->head[index];
+    own.length = (size_t)fill->length[index];
+    return own;
+}
+
+static void note(nsp_batch *batch, size_t index, const nsp_batch *own)
+{
+    filled *fill = (filled *)(void *)batch->data;
+    fill->head[index] = own->head;
+    fill->length[index] = own->length;
+}
+
+// What the parts hold together, as the batch's length: where its last byte lies does not say how full it is.
+static void sum_up(const exporter_list *list, nsp_batch *batch)
+{
+    const filled *fill = (const filled *)(const void *)batch->data;
+    batch->length = sizeof *fill;
+    for (size_t i = 0; i < list->count; i++)
+        batch->length += (size_t)(fill->length[i] - fill->head[i]);
+}
+
+static void open_batch(void *state, nsp_batch *batch)
+{
+    const exporter_list *list = state;
+    batch->head = 0;
+    memset(batch->data, 0, sizeof(filled));
+    for (size_t i = 0; i < list->count; i++) {
+        nsp_batch own = part_of(list, batch, i);
+        if (list->parts[i].exporter->open != NULL)
+            list->parts[i].exporter->open(list->parts[i].state, &own);
+        note(batch, i, &own);
+    }
+    sum_up(list, batch);
+}
+
+static bool append(void *state, nsp_batch *batch, const nsp_span_view *view)
+{
+    const exporter_list *list = state;
+    nsp_batch parts[PARTS_MAX];
+    for (size_t i = 0; i < list->count; i++) {
+        parts[i] = part_of(list, batch, i);
+        // Nothing is noted yet, so that the span is in all of them or in none.
+        if (!list->parts[i].exporter->append(list->parts[i].state, &parts[i], view))
+            return false;
+    }
+    for (size_t i = 0; i < list->count; i++)
+        note(batch, i, &parts[i]);
+    sum_up(list, batch);
+    return true;
+}
+
+static void close_batch(void *state, nsp_batch *batch)
+{
+    const exporter_list *list = state;
+    for (size_t i = 0; i < list->count; i++) {
+        nsp_batch own = part_of(list, batch, i);
+        if (list->parts[i].exporter->close != NULL)
+            list->parts[i].exporter->close(list->parts[i].state, &own);
+        note(batch, i, &own);
+    }
+    sum_up(list, batch);
+}
+
+static void begin_sending(exporter_list *list)
+{
+    list->refused = false;
+    list->rejected = 0;
+    for (size_t i = 0; i < list->count; i++)
+        list->parts[i].settled = false;
+}
+
+// Adds one exporter's report to that of all; what went wrong is what the line says.
+static void add_report(const part *from, nsp_send_result result, const nsp_send_report *one,
+                       nsp_send_report *all)
+{
+    all->bytes += one->bytes;
+    all->answered = all->answered || one->answered;
+    if (one->retry_after_ns > all->retry_after_ns)
+        all->retry_after_ns = one->retry_after_ns;
+    if (one->detail[0] != 0 && (all->detail[0] == 0 || result != NSP_SEND_EXPORTED))
+        snprintf(all->detail, sizeof all->detail, "%s: %.140s", from->exporter->name, one->detail);
+}
+
+static nsp_send_result send_batch(void *state, const nsp_batch *batch, uint64_t deadline_ns,
+                                  nsp_send_report *report)
+{
+    exporter_list *list = state;
+    bool pending = false, unknown = false;
+    if (batch->attempt == 0)
+        begin_sending(list);
+    for (size_t i = 0; i < list->count; i++) {
+        part *to = &list->parts[i];
+        if (to->settled)
+            continue;
+        nsp_batch own = part_of(list, batch, i);
+        nsp_send_report one = {0};
+        nsp_send_result result = to->exporter->send(to->state, &own, deadline_ns, &one);
+        add_report(to, result, &one, report);
+        to->settled = result == NSP_SEND_EXPORTED || result == NSP_SEND_REJECTED;
+        pending = pending || !to->settled;
+        unknown = unknown || result == NSP_SEND_UNKNOWN;
+        list->refused = list->refused || result == NSP_SEND_REJECTED;
+        if (result == NSP_SEND_EXPORTED && one.rejected > list->rejected)
+            list->rejected = one.rejected;
+    }
+    if (pending)
+        return unknown ? NSP_SEND_UNKNOWN : NSP_SEND_RETRY;
+    report->rejected = list->rejected;
+    return list->refused ? NSP_SEND_REJECTED : NSP_SEND_EXPORTED;
+}
+
+const nsp_exporter nsp__exporter_list = {
+    .size = sizeof(nsp_exporter),
+    .name = "list",
+    .create = create,
+    .destroy = destroy,
+    .open = open_batch,
+    .append = append,
+    .close = close_batch,
+    .send = send_batch,
+};
