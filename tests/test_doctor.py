@@ -188,7 +188,8 @@ class Configuration(unittest.TestCase):
         self.assertEqual(report.levels("span.not_sent"), ["note"])
 
     def test_turned_off(self):
-        for variable, value in (("ENABLE_TRACING", "false"), ("ENABLE_TRACING", "0"), ("OTEL_SDK_DISABLED", "true")):
+        for variable, value in (("ENABLE_TRACING", "false"), ("ENABLE_TRACING", "0"), ("OTEL_SDK_DISABLED", "true"),
+                                ("OTEL_SDK_DISABLED", " true\n")):
             with self.subTest(variable):
                 report = examine(**{variable: value})
                 self.assertEqual((report.code, report.one("tracing")["level"]), (1, "warn"))
@@ -205,6 +206,53 @@ class Configuration(unittest.TestCase):
             report = examine(OTLP_ENDPOINT=endpoint(sink.port), TRACE_SAMPLE_RATE="0")
             self.assertEqual((report.code, report.one("tracing")["level"]), (1, "warn"))
             self.assertIn("sample rate is 0", report.one("tracing")["text"])
+
+    def test_a_list_of_exporters(self):
+        with Sink() as sink:
+            report = examine(OTEL_TRACES_EXPORTER=" otlp,file,zipkin\n", OTLP_ENDPOINT=endpoint(sink.port),
+                             NSP_FILE=f"{SHM.name}/listed.jsonl")
+            self.assertIn("the exporters are otlp,file", report.one("tracing")["text"])
+            self.assertIn("entry 3 is left out: zipkin is not known", report.one("configuration.left_out")["text"])
+            self.assertEqual(report.levels("span.file"), ["ok"])
+            self.assertEqual(report.levels("endpoint.connect"), ["ok"])
+
+    def test_entries_that_are_left_out(self):
+        report = examine("--no-send", OTLP_ENDPOINT="http://127.0.0.1:1",
+                         OTEL_EXPORTER_OTLP_TRACES_HEADERS="x-a=1,bad key=hush-2,te=hush-3",
+                         OTEL_EXPORTER_OTLP_HEADERS="x-b=hush-4", OTEL_RESOURCE_ATTRIBUTES="a=%0A,b")
+        told = [finding["text"] for finding in report.findings if finding["check"] == "configuration.left_out"]
+        self.assertEqual(len(told), 2)
+        self.assertIn("OTEL_RESOURCE_ATTRIBUTES: entry 2 is left out", told[0])
+        self.assertIn("OTEL_EXPORTER_OTLP_TRACES_HEADERS: entry 2 is left out", told[1])
+        self.assertIn("entry 3 is left out", told[1])
+        self.assertNotIn("hush", report.text)
+
+    def test_bad_headers_let_no_weaker_ones_in(self):
+        report = examine("--no-send", OTLP_ENDPOINT="http://127.0.0.1:1", OTEL_EXPORTER_OTLP_TRACES_HEADERS="hush",
+                         OTEL_EXPORTER_OTLP_HEADERS="x-b=hush-4")
+        self.assertIn("no entry that can be used", report.one("configuration.bad")["text"])
+        self.assertIn("OTEL_EXPORTER_OTLP_HEADERS", report.one("configuration.beaten")["text"])
+        self.assertNotIn("hush", report.text)
+
+    def test_headers_for_the_other_protocol(self):
+        for protocol, levels in (("http/protobuf", []), ("grpc", ["warn"])):
+            report = examine("--no-send", OTLP_ENDPOINT="http://127.0.0.1:1", OTEL_EXPORTER_OTLP_HEADERS="x-a=%C3%A4",
+                             OTEL_EXPORTER_OTLP_PROTOCOL=protocol)
+            self.assertEqual(report.levels("endpoint.doubt"), levels)
+
+    def test_a_path_that_is_given_twice(self):
+        whole = "http://127.0.0.1:1/v1/traces"
+        report = examine("--no-send", OTEL_EXPORTER_OTLP_ENDPOINT=whole)
+        self.assertIn("/v1/traces/v1/traces", report.one("endpoint.doubt")["text"])
+        for name in ("OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
+            report = examine("--no-send", **{name: whole})
+            self.assertEqual(report.levels("endpoint.doubt"), [])
+            self.assertIn(f"to {whole};", report.one("endpoint.url")["text"])
+
+    def test_an_empty_name_is_no_name(self):
+        for value, levels in (("service.name=", ["note"]), ("a=b, service.name = x ", [])):
+            report = examine("--no-send", OTLP_ENDPOINT="http://127.0.0.1:1", OTEL_RESOURCE_ATTRIBUTES=value)
+            self.assertEqual(report.levels("configuration.service"), levels)
 
     def test_file_exporter(self):
         report = examine(OTEL_TRACES_EXPORTER="file", NSP_FILE="/nowhere/spans.jsonl")

@@ -51,6 +51,7 @@ typedef struct doctor {
 
     nsp_config config; // as the environment says
     bool tracing;      // on, and spans go somewhere
+    bool to_file;      // the exporter file is among them
     doctor_target target;
 
     const char *group;

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What configuration is in force and from which variable, and is tracing on?
+#include "common/pairs.h"
+#include "common/percent.h"
+
 #include "doctor.h"
 
 #include <curl/curl.h>
@@ -27,26 +30,21 @@ typedef struct round {
 // ---- one variable ----
 
 // The parts of a secret that a server might repeat: each value of k=v,k=v as it stands.
-static void hide_values(doctor *d, const char *pairs)
+static void hide_values(doctor *d, const char *headers)
 {
-    while (*pairs) {
-        size_t length = strcspn(pairs, ",");
-        const char *equals = memchr(pairs, '=', length);
-        if (equals) {
-            const char *value = equals + 1;
-            size_t value_length = length - (size_t)(value - pairs);
-            doctor_hide(d, value, value_length);
-            int decoded_length = 0;
-            char *decoded = curl_easy_unescape(NULL, value, (int)value_length, &decoded_length);
-            if (decoded)
-                doctor_hide(d, decoded, (size_t)decoded_length);
-            // "Bearer TOKEN", "Basic TOKEN": the token alone may be repeated
-            const char *space = decoded ? strrchr(decoded, ' ') : NULL;
-            if (space)
-                doctor_hide(d, space + 1, strlen(space + 1));
-            curl_free(decoded);
-        }
-        pairs += length + (pairs[length] == ',');
+    nsp__pairs list = nsp__pairs_of(headers);
+    nsp__key_value pair;
+    while (nsp__pairs_next(&list, &pair)) {
+        doctor_hide(d, pair.value.text, pair.value.length);
+        char *decoded = malloc(pair.value.length + 1);
+        if (!decoded)
+            continue;
+        doctor_hide(d, decoded, nsp__percent_decode(decoded, pair.value.text, pair.value.length));
+        // "Bearer TOKEN", "Basic TOKEN": the token alone may be repeated
+        const char *space = strrchr(decoded, ' ');
+        if (space)
+            doctor_hide(d, space + 1, strlen(space + 1));
+        free(decoded);
     }
 }
 
@@ -80,6 +78,11 @@ static bool visit(void *argument, const nsp_setting *setting)
     case NSP_SETTING_IN_FORCE:
         doctor_say(d, DOCTOR_OK, "configuration.set", "%s = %s, from %s", setting->member,
                    shown(setting->value), setting->variable);
+        if (setting->problem) {
+            doctor_say(d, DOCTOR_WARN, "configuration.left_out", "%s: %s", setting->variable,
+                       setting->problem);
+            doctor_advise(d, "correct what is left out; the other entries are used");
+        }
         r->set++;
         break;
     case NSP_SETTING_BEATEN: tell_beaten(d, setting); break;
@@ -163,6 +166,17 @@ static void check_file(doctor *d, const char *what, const char *path)
     doctor_advise(d, "it must be there and readable for the user that the engine runs as");
 }
 
+// Is the name in the list?
+static bool listed(const char *list, const char *name)
+{
+    for (size_t length = 0; *list; list += length + (list[length] == ',')) {
+        length = strcspn(list, ",");
+        if (length == strlen(name) && strncmp(list, name, length) == 0)
+            return true;
+    }
+    return false;
+}
+
 static const char *exporter_of(const nsp_config *config)
 {
     if (config->exporter && *config->exporter)
@@ -173,7 +187,10 @@ static const char *exporter_of(const nsp_config *config)
 static const char *variable_that_disables(void)
 {
     const char *otel = getenv("OTEL_SDK_DISABLED");
-    return otel && strcasecmp(otel, "true") == 0 ? "OTEL_SDK_DISABLED=true" : "ENABLE_TRACING";
+    nsp__slice said = nsp__slice_strip(nsp__slice_of(otel ? otel : ""));
+    return said.length == strlen("true") && strncasecmp(said.text, "true", said.length) == 0
+               ? "OTEL_SDK_DISABLED=true"
+               : "ENABLE_TRACING";
 }
 
 static void tell_whether_on(doctor *d)
@@ -181,7 +198,8 @@ static void tell_whether_on(doctor *d)
     const nsp_config *config = &d->config;
     const char *exporter = exporter_of(config);
     d->tracing = config->enabled && strcmp(exporter, "none") != 0;
-    d->target.otlp = strcmp(exporter, "otlp") == 0;
+    d->target.otlp = listed(exporter, "otlp");
+    d->to_file = listed(exporter, "file");
     if (!config->enabled) {
         doctor_say(d, DOCTOR_WARN, "tracing", "tracing is off: %s turns it off", variable_that_disables());
         doctor_advise(d, "unset it, or set ENABLE_TRACING=true and no OTEL_SDK_DISABLED");
@@ -202,17 +220,28 @@ static void tell_whether_on(doctor *d)
             config->parent_policy == NSP_PARENT_FOLLOW ? "; only callers that sample are followed" : "");
         doctor_advise(d, "set TRACE_SAMPLE_RATE above 0 (0.1: one trace in ten), or OTEL_TRACES_SAMPLER");
     } else {
-        doctor_say(d, DOCTOR_OK, "tracing",
-                   "tracing is on: %.6g%% of traces are recorded, the exporter is %s",
-                   config->sample_rate * 100, exporter);
+        doctor_say(d, DOCTOR_OK, "tracing", "tracing is on: %.6g%% of traces are recorded, the exporter%s %s",
+                   config->sample_rate * 100, strchr(exporter, ',') ? "s are" : " is", exporter);
     }
+}
+
+// Does the list give the service a name? One that is empty is none.
+static bool names_service(const char *attributes)
+{
+    static const char key[] = "service.name";
+    nsp__pairs list = nsp__pairs_of(attributes);
+    nsp__key_value pair;
+    while (nsp__pairs_next(&list, &pair))
+        if (nsp__slice_is(pair.key, key) && !nsp__pair_malformed(&pair) && pair.value.length)
+            return true;
+    return false;
 }
 
 static void tell_service(doctor *d)
 {
     const nsp_config *config = &d->config;
     bool named = config->service_name && strcmp(config->service_name, "unknown-service") != 0;
-    if (named || (config->resource_attributes && strstr(config->resource_attributes, "service.name=")))
+    if (named || names_service(config->resource_attributes))
         return;
     doctor_say(d, DOCTOR_NOTE, "configuration.service",
                "the service has no name; it will be listed as unknown-service");

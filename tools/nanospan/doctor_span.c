@@ -251,13 +251,14 @@ static void tell_not_sent(doctor *d, const char *why)
 
 void doctor_span(doctor *d)
 {
-    const char *exporter = d->config.exporter ? d->config.exporter : "";
     char trace_id[33] = "";
     bool reachable = d->query ? query_services(d) : false;
+    if (d->tracing && d->to_file)
+        check_file_exporter(d);
     if (!d->tracing)
         tell_not_sent(d, "tracing is off");
-    else if (strcmp(exporter, "file") == 0)
-        check_file_exporter(d);
+    else if (!d->target.otlp && d->to_file)
+        return;
     else if (!d->target.otlp)
         tell_not_sent(d, "the exporter is not OTLP");
     else if (!d->send)

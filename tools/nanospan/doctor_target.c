@@ -39,13 +39,17 @@ static void take_apart(doctor *d)
 bool doctor_target_read(doctor *d)
 {
     doctor_target *t = &d->target;
-    char detail[320] = "";
+    char detail[512] = "";
     t->protocol_given = d->config.protocol && *d->config.protocol;
     if (nsp_otlp_target_resolve(&t->way, &d->config, detail, sizeof detail) != NSP_OK) {
         doctor_say(d, DOCTOR_FAIL, "endpoint.url", "%s", detail);
         doctor_advise(d, "an endpoint is http://HOST:4317 (gRPC), http://HOST:4318 (HTTP) or "
                          "unix:///run/otlp.sock; headers are NAME=VALUE,NAME=VALUE");
         return false;
+    }
+    if (*detail) {
+        doctor_say(d, DOCTOR_WARN, "endpoint.doubt", "%s", detail);
+        doctor_advise(d, "correct the endpoint or the headers if that is not what was meant");
     }
     t->grpc = t->way.protocol == NSP_OTLP_GRPC;
     take_apart(d);
