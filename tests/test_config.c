@@ -308,8 +308,8 @@ static void bad_headers_let_no_weaker_ones_in(void **state)
     assert_int_equal(logged.count, 1);
     assert_null(strstr(logged.line, "hunter2"));
     assert_non_null(strstr(logged.line,
-                           "OTEL_EXPORTER_OTLP_TRACES_HEADERS=(not shown) has no entry that can be used: "
-                           "entry 1 is left out: it has no \"=\""));
+                           "OTEL_EXPORTER_OTLP_TRACES_HEADERS=(not shown) has no entry that can be used "
+                           "(entry 1 is left out: it has no \"=\") and is ignored"));
     assert_non_null(strstr(logged.line, "used instead: nothing"));
 }
 
@@ -591,6 +591,13 @@ static void an_error_names_value_and_range(void **state)
     nsp__config_resolve(&out, &given);
     assert_string_equal(nsp_error_detail(),
                         "ring_bytes: 1000 is not accepted; accepted: 65536 to 1073741824");
+    nsp_config_init(&given);
+    given.endpoint = "http://ex ample\n\"";
+    nsp__config_resolve(&out, &given);
+    assert_string_equal(
+        nsp_error_detail(),
+        "endpoint: http://ex ample\\n\" is not accepted (it has a line break or another control "
+        "character in it); accepted: host:port, an http or https URL, or unix:PATH");
     nsp_config_init(&given);
     given.headers = "secret";
     nsp__config_resolve(&out, &given);

@@ -80,10 +80,15 @@ static nsp_status check(const nsp_config *config)
         const nsp__variable *variable = &nsp__variables[i];
         if (nsp__variable_holds(variable, config))
             continue;
-        char value[256], accepts[160];
+        char value[256], accepts[160], why[200] = "is not accepted";
         nsp__variable_value(variable, true, config, value, sizeof value);
         nsp__variable_accepts(variable, true, accepts, sizeof accepts);
-        return nsp__fail(NSP_ERR_CONFIG, "%s: %.100s is not accepted; accepted: %s", variable->member, value,
+        if (variable->kind->text) {
+            const char *text;
+            memcpy(&text, (const char *)config + variable->offset, sizeof text);
+            nsp__variable_fault(variable, text, why, sizeof why);
+        }
+        return nsp__fail(NSP_ERR_CONFIG, "%s: %.100s %s; accepted: %s", variable->member, value, why,
                          accepts);
     }
     if (config->parent_policy != NSP_PARENT_FOLLOW && config->parent_policy != NSP_PARENT_DECIDE)

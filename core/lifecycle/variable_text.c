@@ -8,6 +8,7 @@
 #include "base/thread_start.h"
 #include "common/endpoint.h"
 #include "common/header_list.h"
+#include "common/visible.h"
 #include "lifecycle/kept_text.h"
 #include "lifecycle/resource.h"
 #include "lifecycle/variable.h"
@@ -34,7 +35,8 @@ static void print_text(const nsp__variable *variable, bool in_code, const nsp_co
 {
     (void)in_code;
     const char *text = load_text(variable, config);
-    snprintf(out, size, "%.200s", text && *text ? nsp__variable_shown(variable, text) : "nothing");
+    nsp__visible(out, size < 200 ? size : 200,
+                 text && *text ? nsp__variable_shown(variable, text) : "nothing");
 }
 
 // A member that is set has to be a text that the variable could have; the trial's endpoint_exact is nobody's.
@@ -226,7 +228,7 @@ static void pairs_fault(const nsp__variable *variable, const char *text, char *o
 {
     char faults[320];
     nsp__variable_left_out(variable, text, faults, sizeof faults);
-    snprintf(out, size, "has no entry that can be used: %s; it", faults);
+    snprintf(out, size, "has no entry that can be used (%s)", faults);
 }
 
 PHRASE(accepts_pairs, "key=value,key=value with percent escapes")
