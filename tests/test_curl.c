@@ -18,8 +18,10 @@
 #include <nanospan/microhttpd.h>
 #include <nanospan/propagation.h>
 
+#include "http/methods.h"
 #include "http/url.h"
 #include "support/capture.h"
+#include "support/child.h"
 
 #define TRACE_ID "0af7651916cd43dd8448eb211c80319c"
 #define PARENT_ID "b7ad6b7169203331"
@@ -253,6 +255,22 @@ static void client_and_server_are_one_trace(void **state)
     assert_int_equal(client->status, NSP_SPAN_STATUS_UNSET);
     assert_text(further, "http.request.method", "HEAD");
     assert_text(last, "http.request.method", "HEAD");
+}
+
+static void read_methods(void *unused)
+{
+    (void)unused;
+    setenv("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", " GET ,\tLOCK\r\n", 1);
+    CHILD_CHECK(nsp__method_of("GET")->known);
+    CHILD_CHECK(nsp__method_of("LOCK")->known);
+    CHILD_CHECK(!nsp__method_of("POST")->known);
+}
+
+// Read once a process, so in one that has not read it yet.
+static void white_space_is_none_of_a_methods_name(void **state)
+{
+    (void)state;
+    assert_int_equal(child_run(read_methods, NULL, 20), 0);
 }
 
 static void without_a_name_it_is_the_method(void **state)
@@ -694,6 +712,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(white_space_is_none_of_a_methods_name), // first: see there
         TEST(client_and_server_are_one_trace),
         TEST(without_a_name_it_is_the_method),
         TEST(answers_from_400_on_are_errors),

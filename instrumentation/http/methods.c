@@ -21,13 +21,15 @@ static void add(unsigned index, bool known, const char *text, const char *word)
 
 static void read_list(void)
 {
+    static const char separators[] =
+        ", \t\r\n"; // white space is none of a name: a template may leave it there
     const char *list = getenv("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS");
     if (list == NULL || list[0] == '\0' || strlen(list) >= TEXT_MAX)
         list = STANDARD;
     strncpy(texts, list, TEXT_MAX - 1);
     char *rest = NULL;
-    for (char *text = strtok_r(texts, ", ", &rest); text != NULL && count < NSP__METHODS_MAX;
-         text = strtok_r(NULL, ", ", &rest)) {
+    for (char *text = strtok_r(texts, separators, &rest); text != NULL && count < NSP__METHODS_MAX;
+         text = strtok_r(NULL, separators, &rest)) {
         add(count, true, text, text);
         count++;
     }
