@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Kinds of variables whose members are no texts: switches, numbers, choices, the sampler.
+// Kinds of variables whose members are numbers: integers, bytes, times, ratios; the sampler, which sets one.
 #include <errno.h>
 #include <inttypes.h>
 #include <locale.h>
@@ -10,82 +10,6 @@
 #include <strings.h>
 
 #include "lifecycle/variable.h"
-
-// ---- switches ----
-
-static const char *const bool_words[] = {"false", "true", NULL};
-static const char *const relaxed_words[] = {"false", "true", "0", "1", "no", "yes", "off", "on", NULL};
-
-static bool store_bool(const nsp__variable *variable, int word, bool inverted, nsp_config *config)
-{
-    if (word < 0)
-        return false;
-    bool set = (word & 1) != inverted;
-    memcpy((char *)config + variable->offset, &set, sizeof set);
-    return true;
-}
-
-static bool parse_bool(const nsp__variable *variable, const char *text, const char *argument,
-                       nsp_config *config)
-{
-    (void)argument;
-    return store_bool(variable, nsp__word_find(bool_words, text, strlen(text)), false, config);
-}
-
-static bool parse_inverted(const nsp__variable *variable, const char *text, const char *argument,
-                           nsp_config *config)
-{
-    (void)argument;
-    return store_bool(variable, nsp__word_find(bool_words, text, strlen(text)), true, config);
-}
-
-static bool parse_relaxed(const nsp__variable *variable, const char *text, const char *argument,
-                          nsp_config *config)
-{
-    (void)argument;
-    return store_bool(variable, nsp__word_find(relaxed_words, text, strlen(text)), false, config);
-}
-
-static void accepts_bool(const nsp__variable *variable, bool in_code, char *out, size_t size)
-{
-    (void)variable;
-    (void)in_code;
-    nsp__words_list(bool_words, out, size);
-}
-
-static void accepts_relaxed(const nsp__variable *variable, bool in_code, char *out, size_t size)
-{
-    (void)variable;
-    (void)in_code;
-    nsp__words_list(relaxed_words, out, size);
-}
-
-static bool load_bool(const nsp__variable *variable, const nsp_config *config)
-{
-    bool set;
-    memcpy(&set, (const char *)config + variable->offset, sizeof set);
-    return set;
-}
-
-static void print_bool(const nsp__variable *variable, bool in_code, const nsp_config *config, char *out,
-                       size_t size)
-{
-    (void)in_code;
-    snprintf(out, size, "%s", bool_words[load_bool(variable, config)]);
-}
-
-static void print_inverted(const nsp__variable *variable, bool in_code, const nsp_config *config, char *out,
-                           size_t size)
-{
-    (void)in_code;
-    snprintf(out, size, "%s", bool_words[!load_bool(variable, config)]);
-}
-
-const nsp__kind nsp__kind_flag = {.parse = parse_bool, .accepts = accepts_bool, .print = print_bool};
-const nsp__kind nsp__kind_flag_inverted = {
-    .parse = parse_inverted, .accepts = accepts_bool, .print = print_inverted};
-const nsp__kind nsp__kind_flag_relaxed = {
-    .parse = parse_relaxed, .accepts = accepts_relaxed, .print = print_bool};
 
 // ---- integers ----
 
@@ -319,47 +243,6 @@ static void print_ratio(const nsp__variable *variable, bool in_code, const nsp_c
 const nsp__kind nsp__kind_ratio = {
     .parse = parse_ratio, .holds = holds_ratio, .accepts = accepts_ratio, .print = print_ratio};
 
-// ---- choices ----
-
-static bool parse_choice(const nsp__variable *variable, const char *text, const char *argument,
-                         nsp_config *config)
-{
-    (void)argument;
-    int word = nsp__word_find(variable->choices, text, strlen(text));
-    if (word >= 0)
-        store_integer(variable, (uint64_t)word, config);
-    return word >= 0;
-}
-
-static bool holds_choice(const nsp__variable *variable, const nsp_config *config)
-{
-    uint64_t choices = 0;
-    while (variable->choices[choices] != NULL)
-        choices++;
-    return load_integer(variable, config) < choices;
-}
-
-static void accepts_choice(const nsp__variable *variable, bool in_code, char *out, size_t size)
-{
-    if (in_code)
-        snprintf(out, size, "one of its enum's values");
-    else
-        nsp__words_list(variable->choices, out, size);
-}
-
-static void print_choice(const nsp__variable *variable, bool in_code, const nsp_config *config, char *out,
-                         size_t size)
-{
-    uint64_t choice = load_integer(variable, config);
-    if (in_code)
-        snprintf(out, size, "%d", (int)choice);
-    else
-        snprintf(out, size, "%s", variable->choices[choice]);
-}
-
-const nsp__kind nsp__kind_choice = {
-    .parse = parse_choice, .holds = holds_choice, .accepts = accepts_choice, .print = print_choice};
-
 // ---- the sampler ----
 
 // Without "parentbased_": what the rate is, and that a remote parent does not decide.
@@ -418,34 +301,3 @@ const nsp__kind nsp__kind_sampler = {
     .parse = parse_sampler, .accepts = accepts_sampler, .print = print_sampler, .fault = sampler_fault};
 const nsp__kind nsp__kind_sampler_argument = {
     .parse = judge_argument, .accepts = accepts_ratio, .print = print_sampler, .sets_nothing = true};
-
-// ---- what has no counterpart ----
-
-static bool parse_ignored(const nsp__variable *variable, const char *text, const char *argument,
-                          nsp_config *config)
-{
-    (void)variable;
-    (void)text;
-    (void)argument;
-    (void)config;
-    return true;
-}
-
-static void accepts_ignored(const nsp__variable *variable, bool in_code, char *out, size_t size)
-{
-    (void)variable;
-    (void)in_code;
-    snprintf(out, size, "ignored");
-}
-
-static void print_ignored(const nsp__variable *variable, bool in_code, const nsp_config *config, char *out,
-                          size_t size)
-{
-    (void)variable;
-    (void)in_code;
-    (void)config;
-    snprintf(out, size, "nothing");
-}
-
-const nsp__kind nsp__kind_ignored = {
-    .parse = parse_ignored, .accepts = accepts_ignored, .print = print_ignored, .sets_nothing = true};
