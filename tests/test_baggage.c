@@ -271,6 +271,35 @@ static void members_are_removed(void **state)
 
 // ---- limits ----
 
+// What is set may be a part of the list itself, of a member that goes too.
+static void members_are_set_from_the_list_itself(void **state)
+{
+    (void)state;
+    nsp_baggage list;
+    assert_int_equal(nsp_baggage_parsen(&list, "a=1;p=q,b=2,a=3", 15), NSP_OK);
+    size_t at = 0;
+    nsp_baggage_member member;
+    assert_true(nsp_baggage_next(&list, &at, &member));
+    assert_int_equal(nsp_baggage_set_with(&list, "a", member.value, member.value_length, NULL), NSP_OK);
+    assert_string_equal(list.text, "b=2,a=1");
+    assert_int_equal(nsp_baggage_set_with(&list, "b", list.text, 3, list.text + 6), NSP_OK);
+    assert_string_equal(list.text, "a=1,b=b=2;1");
+    // Without room for both it is refused, and the list is as it was.
+    char text[NSP_BAGGAGE_MAX + 1];
+    memset(text, 'v', sizeof text);
+    memcpy(text, "a=1,b=", 6);
+    assert_int_equal(nsp_baggage_parsen(&list, text, NSP_BAGGAGE_MAX), NSP_OK);
+    assert_int_equal(nsp_baggage_set_with(&list, "b", list.text + 6, 100, NULL), NSP_ERR_FULL);
+    assert_memory_equal(list.text, text, NSP_BAGGAGE_MAX);
+    assert_int_equal(nsp_baggage_set_with(&list, "b", text + 6, NSP_BAGGAGE_MAX - 6, NULL), NSP_OK);
+    assert_memory_equal(list.text, text, NSP_BAGGAGE_MAX);
+    assert_int_equal(nsp_baggage_set_with(&list, "b", text + 6, 100, NULL), NSP_OK);
+    assert_int_equal(list.length, 106);
+    assert_int_equal(nsp_baggage_set(&list, "a", "2"), NSP_OK);
+    assert_memory_equal(list.text, text + 4, 102);
+    assert_string_equal(list.text + 102, ",a=2");
+}
+
 static void the_least_that_must_pass_passes(void **state)
 {
     (void)state;
@@ -481,6 +510,7 @@ static void hostile_lists_do_no_harm(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(members_are_set_from_the_list_itself),
         cmocka_unit_test(good_lists_lose_only_their_blanks),
         cmocka_unit_test(bad_members_are_left_out),
         cmocka_unit_test(members_are_walked_in_their_order),

@@ -416,37 +416,81 @@ static void ot_is_read(void **state)
     const struct {
         const char *text;
         uint64_t threshold, randomness;
+        const char *sent; // NULL: as it came
     } cases[] = {
-        {"ot=th:0", 0, none},
-        {"ot=th:c", UINT64_C(0xc0000000000000), none},
-        {"ot=th:fd70a", UINT64_C(0xfd70a000000000), none},
-        {"ot=th:ffffffffffffff", UINT64_C(0xffffffffffffff), none},
-        {"a=1,ot=rv:0123456789abcd,b=2", none, UINT64_C(0x0123456789abcd)},
-        {"ot=p:8;rv:00000000000000;x:y;th:8", UINT64_C(0x80000000000000), 0},
-        {"ot=th:c00", UINT64_C(0xc0000000000000), none},
-        {"ot=th:", none, none},
-        {"ot=th", none, none},
-        {"ot=th:C", none, none},
-        {"ot=th:0x8", none, none},
-        {"ot=th:123456789abcdef", none, none},
-        {"ot=th: 8", none, none},
-        {"ot=th:8 ;x:y", none, none},
-        {"ot=rv:0123456789abc", none, none},
-        {"ot=rv:0123456789abcde", none, none},
-        {"ot=rv:0123456789abcD", none, none},
-        {"ot=;;th:8;", UINT64_C(0x80000000000000), none},
-        {"ot=th:z;th:8;th:4", UINT64_C(0x80000000000000), none},
-        {"ot=xth:8", none, none},
-        {"xot=th:8", none, none},
-        {"ot=th:8,ot=th:4", UINT64_C(0x80000000000000), none},
+        {"ot=th:0", 0, none, NULL},
+        {"ot=th:c", UINT64_C(0xc0000000000000), none, NULL},
+        {"ot=th:fd70a", UINT64_C(0xfd70a000000000), none, NULL},
+        {"ot=th:ffffffffffffff", UINT64_C(0xffffffffffffff), none, NULL},
+        {"a=1,ot=rv:0123456789abcd,b=2", none, UINT64_C(0x0123456789abcd), NULL},
+        {"ot=p:8;rv:00000000000000;x:y;th:8", UINT64_C(0x80000000000000), 0, NULL},
+        {"ot=th:c00", UINT64_C(0xc0000000000000), none, NULL},
+        {"ot=th:", none, none, ""},
+        {"ot=th", none, none, ""},
+        {"ot=th:C", none, none, ""},
+        {"ot=th:0x8", none, none, ""},
+        {"ot=th:123456789abcdef", none, none, ""},
+        {"ot=th: 8", none, none, ""},
+        {"ot=th:8 ;x:y", none, none, "ot=x:y"},
+        {"ot=rv:0123456789abc", none, none, ""},
+        {"ot=rv:0123456789abcde", none, none, ""},
+        {"ot=rv:0123456789abcD", none, none, ""},
+        {"ot=;;th:8;", UINT64_C(0x80000000000000), none, "ot=th:8"},
+        {"ot=th:z;th:8;th:4", UINT64_C(0x80000000000000), none, "ot=th:8"},
+        {"ot=xth:8", none, none, NULL},
+        {"xot=th:8", none, none, NULL},
+        {"ot=th:8;foo", UINT64_C(0x80000000000000), none, "ot=th:8"},
+        {"a=1,ot=th:8;Foo:1;9:2;x:a b;k:~;y:A.b_-9;z:", UINT64_C(0x80000000000000), none,
+         "ot=th:8;y:A.b_-9;z:,a=1"},
+        {"a=1,ot=foo,b=2", none, none, "a=1,b=2"},
+        {"ot=th:8;th:8", UINT64_C(0x80000000000000), none, "ot=th:8"},
+        {"ot=th:8,ot=th:4", UINT64_C(0x80000000000000), none, "ot=th:8"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         nsp_context context = parsed_state(cases[i].text);
         assert_true(context.threshold == cases[i].threshold);
         assert_true(context.randomness == cases[i].randomness);
-        // Unchanged, it is sent as it came.
-        assert_state(&context, cases[i].text);
+        // Unchanged, what is well formed is sent as it came.
+        assert_state(&context, cases[i].sent != NULL ? cases[i].sent : cases[i].text);
     }
+}
+
+// Ours has its place in the 256 characters of a value; what comes from others has the rest of them.
+static void long_sub_keys_do_not_displace_ours(void **state)
+{
+    (void)state;
+    char text[400], expected[400];
+    for (int length = 230; length <= 254; length++) { // of the long one's value; 2 more for its key
+        sprintf(text, "a=1,ot=y:2;x:%0*d;z:3", length - 8, 0);
+        if (length <= 256 - 8 - 2) {
+            nsp_context context = parsed_state(text);
+            context.threshold = UINT64_C(0x80000000000000);
+            // "th:8;y:2;" and ";z:3" take 13.
+            if (2 + length - 8 + 9 <= 256 - 4)
+                sprintf(expected, "ot=th:8;y:2;x:%0*d;z:3,a=1", length - 8, 0);
+            else if (2 + length - 8 + 9 <= 256)
+                sprintf(expected, "ot=th:8;y:2;x:%0*d,a=1", length - 8, 0);
+            else
+                sprintf(expected, "ot=th:8;y:2;z:3,a=1");
+            assert_state(&context, expected);
+        }
+        // All that a value may hold, and more than is left beside a randomness.
+        sprintf(text, "ot=x:%0*d", length, 0);
+        nsp_context context = parsed_state(text);
+        assert_int_equal(context.tracestate_length, strlen(text));
+        assert_state(&context, text);
+        context.randomness = 1;
+        if (2 + length + 18 <= 256)
+            sprintf(expected, "ot=rv:00000000000001;x:%0*d", length, 0);
+        else
+            sprintf(expected, "ot=rv:00000000000001");
+        assert_state(&context, expected);
+    }
+    // A value of 256 beside malformed ones that go.
+    sprintf(text, "ot=x:%0250d;foo", 0);
+    nsp_context context = parsed_state(text);
+    sprintf(expected, "ot=x:%0250d", 0);
+    assert_state(&context, expected);
 }
 
 static void ot_is_written_anew_when_changed(void **state)
@@ -665,6 +709,7 @@ int main(void)
         cmocka_unit_test(short_space_costs_long_members_first),
         cmocka_unit_test(ot_is_read),
         cmocka_unit_test(ot_is_written_anew_when_changed),
+        cmocka_unit_test(long_sub_keys_do_not_displace_ours),
         cmocka_unit_test(text_that_is_no_tracestate_is_not_sent),
         cmocka_unit_test(packed_bytes),
         cmocka_unit_test(any_bytes_have_the_property),

@@ -232,6 +232,56 @@ static void the_first_format_that_has_something_wins(void **state)
     }
 }
 
+// Whichever format is asked first: what only the other one says of the same trace is not lost.
+static void formats_add_what_they_alone_say(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *list, *lines, *b3, *parent, *state;
+    } cases[] = {
+        {"b3,tracecontext", "traceparent: " PARENT "\ntracestate: v=1,ot=th:8\nb3: " TRACE "-" SPAN "-1",
+         TRACE "-" SPAN "-1", PARENT, "v=1,ot=th:8"},
+        {"tracecontext,b3", "traceparent: " PARENT "\ntracestate: v=1\nb3: " TRACE "-" SPAN "-d",
+         TRACE "-" SPAN "-d", PARENT, "v=1"},
+        {"b3,tracecontext", "traceparent: " PARENT "\ntracestate: v=1\nb3: " TRACE "-" SPAN "-d",
+         TRACE "-" SPAN "-d", PARENT, "v=1"},
+        {"tracecontext,b3",
+         "traceparent: 00-" TRACE "-" SPAN "-00\nX-B3-TraceId: " TRACE "\nX-B3-SpanId: " SPAN
+         "\nX-B3-Flags: 1",
+         TRACE "-" SPAN "-d", PARENT, NULL},
+        // Other spans of the same trace: the first one's ids.
+        {"b3,tracecontext", "traceparent: " PARENT "\ntracestate: v=1\nb3: " TRACE "-00000000000000ab-0",
+         TRACE "-00000000000000ab-0", "00-" TRACE "-00000000000000ab-00", "v=1"},
+        // That ids are random; and the decision where the first has none. What it has, stays.
+        {"b3,tracecontext", "traceparent: 00-" TRACE "-" SPAN "-03\nb3: " TRACE "-" SPAN "-0",
+         TRACE "-" SPAN "-0", "00-" TRACE "-" SPAN "-02", NULL},
+        {"b3,tracecontext", "traceparent: " PARENT "\nb3: " TRACE "-" SPAN, TRACE "-" SPAN "-1", PARENT,
+         NULL},
+        {"tracecontext,b3", "traceparent: 00-" TRACE "-" SPAN "-00\nb3: " TRACE "-" SPAN, TRACE "-" SPAN "-0",
+         "00-" TRACE "-" SPAN "-00", NULL},
+        {"tracecontext,b3", "traceparent: " PARENT "\nb3: " TRACE "-" SPAN "-0", TRACE "-" SPAN "-1", PARENT,
+         NULL},
+        // Within B3.
+        {"b3", "b3: " TRACE "-" SPAN "-1\nX-B3-TraceId: " TRACE "\nX-B3-SpanId: " SPAN "\nX-B3-Flags: 1",
+         TRACE "-" SPAN "-d", NULL, NULL},
+        // Another trace adds nothing.
+        {"b3,tracecontext", "traceparent: " PARENT "\ntracestate: v=1\nb3: " OTHER "-" SPAN "-1",
+         OTHER "-" SPAN "-1", "00-" OTHER "-" SPAN "-01", NULL},
+        {"tracecontext,b3", "traceparent: " PARENT "\nb3: " OTHER "-" SPAN "-d", TRACE "-" SPAN "-1", PARENT,
+         NULL},
+        {"tracecontext,b3", "traceparent: " PARENT "\nb3: d", TRACE "-" SPAN "-1", PARENT, NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        nsp__propagators_choose(cases[i].list);
+        assert_int_equal(extract(cases[i].lines), NSP_OK);
+        assert_true(incoming.context.remote);
+        inject(&incoming.context, NULL);
+        assert_sent("b3", cases[i].b3);
+        assert_sent("traceparent", cases[i].parent);
+        assert_sent("tracestate", cases[i].state);
+    }
+}
+
 static void all_formats_are_written(void **state)
 {
     (void)state;
@@ -667,6 +717,28 @@ static void debug_is_not_refused_under_pressure(void **state)
     capture_end();
 }
 
+static void small_records_keep_the_member_ot(void **state)
+{
+    (void)state;
+    char lines[700], value[128];
+    memset(value, 'v', sizeof value);
+    sprintf(lines, "traceparent: " PARENT "\ntracestate: a=%.100s,b=%.100s,c=%.100s,d=%.100s,ot=rv:%s", value,
+            value, value, value, "abcdef01234567");
+    nsp_config config;
+    capture_config(&config);
+    config.record_bytes = 512;
+    capture_start(&config);
+    assert_int_equal(extract(lines), NSP_OK);
+    nsp_span_options options = NSP_SPAN_OPTIONS_INIT;
+    options.parent = &incoming.context;
+    nsp_span *span = nsp_span_begin_with(NSP_NAME("small"), &options);
+    inject_span(span);
+    sprintf(lines, "a=%.100s,b=%.100s,c=%.100s,ot=rv:%s", value, value, value, "abcdef01234567");
+    assert_sent("tracestate", lines);
+    nsp_span_end(span);
+    capture_end();
+}
+
 // ---- any bytes ----
 
 // Whatever is in the fields: what is written of it is read as the same, and is written the same again.
@@ -761,6 +833,7 @@ int main(void)
         TEST(a_tracestate_in_many_fields_has_the_limits_of_one),
         TEST(lists_of_formats_are_read),
         TEST(the_first_format_that_has_something_wins),
+        TEST(formats_add_what_they_alone_say),
         TEST(all_formats_are_written),
         TEST(carriers_may_lack_room_and_functions),
         TEST(endless_carriers_are_left),
@@ -770,6 +843,7 @@ int main(void)
         TEST(traces_go_on_from_request_to_request),
         TEST(new_roots_know_nothing_of_a_decision),
         TEST(debug_is_not_refused_under_pressure),
+        TEST(small_records_keep_the_member_ot),
         TEST(hostile_fields_do_no_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

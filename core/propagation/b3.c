@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// B3, in one field or in several. Both are read, whichever was asked for; of the two the single field wins, if it is good.
+// B3, in one field or in several. Both are read, whichever was asked for; of the two the single field wins, if it is good, and
+// the others add what they alone say of the same trace.
 // The sender's parent id is neither used nor sent: here the two sides of a request are two spans.
 #include <strings.h>
 
 #include "common/hex.h"
 #include "propagation/field.h"
 #include "propagation/formats.h"
+#include "propagation/same_trace.h"
 #include "store/context.h"
 
 enum {
@@ -120,11 +122,13 @@ static nsp__found read_multi(nsp_context *out, const nsp_carrier *carrier)
 nsp__found nsp__b3_extract(nsp_context *out, const nsp_carrier *carrier)
 {
     nsp__slice value;
+    nsp_context several;
     bool single = nsp__field_get(carrier, NSP__B3, 0, &value);
-    if (single && read_single(out, value))
-        return NSP__FOUND;
-    nsp__found found = read_multi(out, carrier);
-    return found == NSP__ABSENT && single ? NSP__BAD : found;
+    bool good = single && read_single(out, value);
+    nsp__found found = read_multi(good ? &several : out, carrier);
+    if (good && found == NSP__FOUND)
+        nsp__context_add(out, &several);
+    return good ? NSP__FOUND : found == NSP__ABSENT && single ? NSP__BAD : found;
 }
 
 // ---- writing ----

@@ -168,18 +168,19 @@ bool nsp_baggage_next(const nsp_baggage *baggage, size_t *at, nsp_baggage_member
     return true;
 }
 
-static bool has_key(const nsp_baggage_member *member, const char *key)
+static bool has_key(const nsp_baggage_member *member, nsp__slice key)
 {
-    return member->key_length == strlen(key) && memcmp(member->key, key, member->key_length) == 0;
+    return member->key_length == key.length && memcmp(member->key, key.text, key.length) == 0;
 }
 
 nsp_status nsp_baggage_get(const nsp_baggage *baggage, const char *key, char *value, size_t size,
                            size_t *length)
 {
     nsp_baggage_member member, found = {0};
+    nsp__slice wanted = {key, strlen(key)};
     size_t decoded = 0;
     for (size_t at = 0; nsp_baggage_next(baggage, &at, &member);)
-        if (has_key(&member, key))
+        if (has_key(&member, wanted))
             found = member;
     if (size != 0)
         value[0] = '\0';
@@ -190,13 +191,24 @@ nsp_status nsp_baggage_get(const nsp_baggage *baggage, const char *key, char *va
     return found.key == NULL ? NSP_ERR_NOT_FOUND : decoded < size ? NSP_OK : NSP_ERR_FULL;
 }
 
-nsp_status nsp_baggage_remove(nsp_baggage *baggage, const char *key)
+// Bytes of the members that have this key, each with a comma.
+static size_t bytes_of(const nsp_baggage *baggage, nsp__slice key)
+{
+    nsp_baggage_member member;
+    size_t bytes = 0, from = 0, at = 0;
+    for (; nsp_baggage_next(baggage, &at, &member); from = at)
+        bytes += has_key(&member, key) ? at - from : 0;
+    return bytes;
+}
+
+// Removes the members of this key that begin before `end`. False: there is none.
+static bool remove_before(nsp_baggage *baggage, nsp__slice key, size_t end)
 {
     nsp_baggage_member member;
     size_t kept = 0, from = 0, at = 0;
     while (nsp_baggage_next(baggage, &at, &member)) {
         size_t length = at - 1 - from;
-        if (!has_key(&member, key)) {
+        if (from >= end || !has_key(&member, key)) {
             if (kept != 0)
                 baggage->text[kept++] = ',';
             memmove(baggage->text + kept, baggage->text + from, length);
@@ -205,34 +217,70 @@ nsp_status nsp_baggage_remove(nsp_baggage *baggage, const char *key)
         from = at;
     }
     if (kept == baggage->length)
-        return NSP_ERR_NOT_FOUND;
+        return false;
     baggage->length = (uint32_t)kept;
     baggage->text[kept] = '\0';
-    return NSP_OK;
+    return true;
 }
 
+nsp_status nsp_baggage_remove(nsp_baggage *baggage, const char *key)
+{
+    nsp__slice text = {key, strlen(key)};
+    return remove_before(baggage, text, SIZE_MAX) ? NSP_OK : NSP_ERR_NOT_FOUND;
+}
+
+// A member as it is set; its texts may be parts of the list.
+typedef struct setting {
+    nsp__slice key, value, properties;
+} setting;
+
+// Behind the list. False: no such member can be, or no room for it.
+static bool put_setting(writer *to, const setting *member)
+{
+    size_t encoded;
+    put(to, member->key.text, member->key.length);
+    put(to, "=", 1);
+    size_t room = fits(to) ? NSP_BAGGAGE_MAX - to->at : 0;
+    if (!nsp__baggage_encode(member->value.text, member->value.length,
+                             room != 0 ? to->list->text + to->at : NULL, room, &encoded))
+        return false;
+    to->at += encoded;
+    return put_properties(to, member->properties);
+}
+
+static bool lies_in(const nsp_baggage *baggage, nsp__slice text)
+{
+    uintptr_t begin = (uintptr_t)baggage->text, at = (uintptr_t)text.text;
+    return text.length != 0 && at < begin + sizeof baggage->text && begin < at + text.length;
+}
+
+// Without a copy of the list, which would be too much for a small stack: all is checked before anything is changed. Written
+// behind the list first, since the texts may be parts of members that go; before that, only where the room is needed.
 nsp_status nsp_baggage_set_with(nsp_baggage *baggage, const char *key, const char *value, size_t length,
                                 const char *properties)
 {
-    nsp__slice key_text = {key, strlen(key)};
-    nsp_baggage changed;
-    size_t encoded;
-    memcpy(&changed, baggage, sizeof changed);
-    nsp_baggage_remove(&changed, key);
-    writer to = begin_member(&changed);
-    put(&to, key, key_text.length);
-    put(&to, "=", 1);
-    size_t room = fits(&to) ? NSP_BAGGAGE_MAX - to.at : 0;
-    if (!is_token(key_text) ||
-        !nsp__baggage_encode(value, length, room != 0 ? changed.text + to.at : NULL, room, &encoded))
+    setting member = {{key, strlen(key)}, {value, length}, {NULL, 0}};
+    if (properties != NULL)
+        member.properties = (nsp__slice){properties, strlen(properties)};
+    if (!is_token(member.key))
         return NSP_ERR_INVALID;
-    to.at += encoded;
-    if (properties != NULL && !put_properties(&to, (nsp__slice){properties, strlen(properties)}))
+    writer counted = {baggage, NSP_BAGGAGE_MAX + 1}; // writes nothing
+    if (!put_setting(&counted, &member))
         return NSP_ERR_INVALID;
-    if (!fits(&to))
+    size_t bytes = counted.at - (NSP_BAGGAGE_MAX + 1);
+    size_t before = baggage->length, all = before != 0 ? before + 1 : 0; // with a comma behind each
+    if (all - bytes_of(baggage, member.key) + bytes > NSP_BAGGAGE_MAX)
         return NSP_ERR_FULL;
+    if (all + bytes > NSP_BAGGAGE_MAX) {
+        if (lies_in(baggage, member.value) || lies_in(baggage, member.properties))
+            return NSP_ERR_FULL;
+        remove_before(baggage, member.key, SIZE_MAX);
+        before = baggage->length;
+    }
+    writer to = begin_member(baggage);
+    put_setting(&to, &member);
     end_member(&to, true);
-    memcpy(baggage, &changed, sizeof changed);
+    remove_before(baggage, member.key, before);
     return NSP_OK;
 }
 

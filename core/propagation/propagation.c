@@ -6,6 +6,7 @@
 #include "propagation/field.h"
 #include "propagation/formats.h"
 #include "propagation/propagators.h"
+#include "propagation/same_trace.h"
 #include "store/context.h"
 
 static __thread const nsp_incoming *current __attribute__((tls_model("initial-exec")));
@@ -41,16 +42,17 @@ nsp_status nsp_extract(nsp_incoming *out, const nsp_carrier *carrier)
             nsp__baggage_extract(&out->baggage, carrier);
             continue;
         }
-        // Ids are worth more than a decision without them.
         nsp_context context;
-        if (nsp_context_valid(&out->context))
-            continue;
         nsp__found one = extract_format(format, &context, carrier);
         bad |= one == NSP__BAD;
-        if (one == NSP__FOUND && (!found || nsp_context_valid(&context))) {
+        if (one != NSP__FOUND)
+            continue;
+        // Ids are worth more than a decision without them.
+        if (!found || (nsp_context_valid(&context) && !nsp_context_valid(&out->context)))
             out->context = context;
-            found = true;
-        }
+        else
+            nsp__context_add(&out->context, &context);
+        found = true;
     }
     return found ? NSP_OK : bad ? NSP_ERR_INVALID : NSP_ERR_NOT_FOUND;
 }

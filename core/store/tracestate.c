@@ -5,19 +5,11 @@
 #include "store/threshold.h"
 #include <string.h>
 
-enum { MEMBERS_MAX = 32, KEY_MAX = 256, VALUE_MAX = 256, LONG_MEMBER = 128 };
+enum { MEMBERS_MAX = NSP__TRACESTATE_MEMBERS, KEY_MAX = 256, VALUE_MAX = 256, LONG_MEMBER = 128 };
 
 // A slice of text: a member `key=value`, or a sub-key `key:value` of `ot`.
-typedef struct slice {
-    const char *text;
-    size_t length;
-} slice;
-
-typedef struct member_list {
-    size_t count;
-    size_t bytes; // of all members, with the comma that follows each
-    slice members[MEMBERS_MAX];
-} member_list;
+typedef nsp__tracestate_part slice;
+typedef nsp__tracestate_list member_list;
 
 static bool key_begins(char c)
 {
@@ -70,10 +62,10 @@ static bool take_member(const char **at, const char *end, slice *member)
     return p == end || *p == ',';
 }
 
+// Takes over the text's members. False if it is not well formed, or there are too many.
 static bool split_members(member_list *list, const char *text, size_t length)
 {
     const char *at = text, *end = text + length;
-    list->count = list->bytes = 0;
     while (at < end) {
         if (is_blank(*at) || *at == ',') {
             at++;
@@ -177,9 +169,50 @@ static void read_ot(slice ot, uint64_t *threshold, uint64_t *randomness)
     }
 }
 
-// Writes the member anew: threshold, randomness, then the other sub-keys of the old one as far as they fit. Returns
-// its length, 0 if nothing is left to say.
-static size_t rebuild_ot(char out[3 + VALUE_MAX], slice old, uint64_t threshold, uint64_t randomness)
+// key:value, where the key is a lower-case letter and then such letters and digits, and the value is of letters, digits and
+// ".", "_", "-": OpenTelemetry's grammar for what may stand in `ot`.
+static bool is_sub_key(slice item)
+{
+    const char *at = item.text, *end = item.text + item.length;
+    if (at == end || *at < 'a' || *at > 'z')
+        return false;
+    while (at < end && ((*at >= 'a' && *at <= 'z') || (*at >= '0' && *at <= '9')))
+        at++;
+    if (at == end || *at++ != ':')
+        return false;
+    for (; at < end; at++) {
+        char lower = *at | 0x20;
+        if (!(lower >= 'a' && lower <= 'z') && !(*at >= '0' && *at <= '9') && *at != '.' && *at != '_' &&
+            *at != '-')
+            return false;
+    }
+    return true;
+}
+
+// True for a member that can be sent on as it is: each sub-key well formed, `th` and `rv` there once at most.
+static bool is_tidy(slice ot)
+{
+    slice item;
+    bool threshold = false, randomness = false;
+    if (ot.length == 0 || ot.text[ot.length - 1] == ';')
+        return false;
+    while (take_sub_key(&ot, &item)) {
+        if (!is_sub_key(item))
+            return false;
+        bool *seen = sub_key_is(item, "th:") ? &threshold : sub_key_is(item, "rv:") ? &randomness : NULL;
+        if (seen == NULL)
+            continue;
+        if (*seen || read_digits(item, seen == &threshold ? 1 : NSP__THRESHOLD_DIGITS) == NSP_CONTEXT_UNKNOWN)
+            return false;
+        *seen = true;
+    }
+    return true;
+}
+
+// Writes the member anew: threshold, randomness, then the other well-formed sub-keys of the old one, as far as they fit
+// beside ours. Returns its length, 0 if nothing is left to say.
+static size_t rebuild_ot(char out[NSP__TRACESTATE_OT_SIZE], slice old, uint64_t threshold,
+                         uint64_t randomness)
 {
     size_t length = 3;
     memcpy(out, "ot=", 3);
@@ -200,14 +233,11 @@ static size_t rebuild_ot(char out[3 + VALUE_MAX], slice old, uint64_t threshold,
     }
     slice item;
     while (take_sub_key(&old, &item)) {
-        if (item.length == 0 || sub_key_is(item, "th:") || sub_key_is(item, "rv:"))
+        bool first = length == 3;
+        if (!is_sub_key(item) || sub_key_is(item, "th:") || sub_key_is(item, "rv:") ||
+            length + !first + item.length > NSP__TRACESTATE_OT_SIZE)
             continue;
-        // An inner sub-key may end in a space; a member may not.
-        while (item.length > 0 && item.text[item.length - 1] == ' ')
-            item.length--;
-        if (item.length == 0 || length + 1 + item.length > 3 + VALUE_MAX)
-            continue;
-        if (length > 3)
+        if (!first)
             out[length++] = ';';
         memcpy(out + length, item.text, item.length);
         length += item.length;
@@ -215,18 +245,68 @@ static size_t rebuild_ot(char out[3 + VALUE_MAX], slice old, uint64_t threshold,
     return length > 3 ? length : 0;
 }
 
-void nsp__tracestate_read(nsp_context *context, const char *text, size_t length)
+static size_t count_ot(const member_list *list)
 {
-    context->threshold = context->randomness = NSP_CONTEXT_UNKNOWN;
+    size_t count = 0;
+    for (size_t i = 0; i < list->count; i++)
+        count += is_ot(list->members[i]);
+    return count;
+}
+
+// Puts an `ot` that says this on the left of the list, in place of those that are there.
+static void replace_ot(member_list *list, char out[NSP__TRACESTATE_OT_SIZE], uint64_t threshold,
+                       uint64_t randomness)
+{
+    size_t length = rebuild_ot(out, find_ot(list), threshold, randomness);
+    for (size_t i = list->count; i-- > 0;)
+        if (is_ot(list->members[i]))
+            remove_member(list, i);
+    if (length == 0)
+        return;
+    if (list->count == MEMBERS_MAX)
+        remove_member(list, MEMBERS_MAX - 1);
+    memmove(&list->members[1], &list->members[0], list->count * sizeof(slice));
+    list->members[0] = (slice){out, length};
+    list->count++;
+    list->bytes += length + 1;
+}
+
+void nsp__tracestate_begin(nsp__tracestate_list *list)
+{
+    list->count = list->bytes = 0;
+    list->bad = false;
+}
+
+bool nsp__tracestate_add(nsp__tracestate_list *list, const char *text, size_t length)
+{
+    if (!list->bad && length != 0)
+        list->bad = !split_members(list, text, length);
+    return !list->bad;
+}
+
+void nsp__tracestate_end(nsp__tracestate_list *list, nsp_context *context)
+{
+    char ot[NSP__TRACESTATE_OT_SIZE];
     size_t kept = 0;
-    member_list list;
-    if (length > 0 && split_members(&list, text, length)) {
-        read_ot(find_ot(&list), &context->threshold, &context->randomness);
-        fit_members(&list, NSP_TRACESTATE_MAX);
-        kept = join_members(&list, context->tracestate);
+    context->threshold = context->randomness = NSP_CONTEXT_UNKNOWN;
+    if (!list->bad && list->count != 0) {
+        read_ot(find_ot(list), &context->threshold, &context->randomness);
+        size_t many = count_ot(list);
+        if (many > 1 || (many == 1 && !is_tidy(find_ot(list))))
+            replace_ot(list, ot, context->threshold, context->randomness);
+        fit_members(list, NSP_TRACESTATE_MAX);
+        kept = join_members(list, context->tracestate);
     }
     context->tracestate_length = (uint16_t)kept;
     memset(context->tracestate + kept, 0, NSP_TRACESTATE_MAX - kept);
+}
+
+void nsp__tracestate_read(nsp_context *context, const char *text, size_t length)
+{
+    nsp__tracestate_list list;
+    nsp__tracestate_begin(&list);
+    nsp__tracestate_add(&list, text, length);
+    nsp__tracestate_end(&list, context);
 }
 
 static uint64_t known_or_unknown(uint64_t value)
@@ -244,28 +324,18 @@ size_t nsp__tracestate_write(const nsp_context *context, char *out, size_t limit
 
     // The struct is the user's to fill in, so its text is not trusted to be well formed.
     member_list list;
+    nsp__tracestate_begin(&list);
     if (context->tracestate_length > NSP_TRACESTATE_MAX ||
-        !split_members(&list, context->tracestate, context->tracestate_length))
-        list.count = list.bytes = 0;
+        !nsp__tracestate_add(&list, context->tracestate, context->tracestate_length))
+        nsp__tracestate_begin(&list);
 
     uint64_t said_threshold, said_randomness;
-    slice old = find_ot(&list);
-    read_ot(old, &said_threshold, &said_randomness);
-    char ot[3 + VALUE_MAX];
-    if (threshold != said_threshold || randomness != said_randomness) {
-        size_t length = rebuild_ot(ot, old, threshold, randomness);
-        for (size_t i = list.count; i-- > 0;)
-            if (is_ot(list.members[i]))
-                remove_member(&list, i);
-        if (length > 0) {
-            if (list.count == MEMBERS_MAX)
-                remove_member(&list, MEMBERS_MAX - 1);
-            memmove(&list.members[1], &list.members[0], list.count * sizeof(slice));
-            list.members[0] = (slice){ot, length};
-            list.count++;
-            list.bytes += length + 1;
-        }
-    }
+    size_t many = count_ot(&list);
+    read_ot(find_ot(&list), &said_threshold, &said_randomness);
+    char ot[NSP__TRACESTATE_OT_SIZE];
+    if (threshold != said_threshold || randomness != said_randomness || many > 1 ||
+        (many == 1 && !is_tidy(find_ot(&list))))
+        replace_ot(&list, ot, threshold, randomness);
     fit_members(&list, limit < NSP_TRACESTATE_MAX ? limit : NSP_TRACESTATE_MAX);
     return join_members(&list, out);
 }

@@ -52,7 +52,11 @@ static bool only_threshold(const char *text, size_t length, uint64_t threshold)
 static void state_write(nsp__frame *frame, const nsp_context *context)
 {
     char text[NSP_TRACESTATE_MAX];
-    size_t length = nsp__tracestate_write(context, text, sizeof text);
+    // A small record takes as much as it has room for, `ot` before all others.
+    size_t used = nsp__frame_bytes(frame),
+           room = frame->limit > used ? (frame->limit - used) & ~(size_t)15 : 0;
+    room = room > 8 ? room - 8 : 0;
+    size_t length = nsp__tracestate_write(context, text, room < sizeof text ? room : sizeof text);
     uint64_t threshold = context->threshold;
     frame->record.threshold =
         threshold < NSP__THRESHOLD_NEVER ? nsp__threshold_encode(threshold) : NSP__THRESHOLD_CODE_NONE;

@@ -71,7 +71,8 @@ NSP_BEGIN_DECLS
 // ---- requests ----
 
 // Reads a request's fields in the formats that are configured; *out is always written, whatever they hold. The first
-// format of the list that has something good wins. NSP_OK: a context came, or a sampling decision without one;
+// format of the list that has something good wins; the others add what they alone say of the same trace (a tracestate,
+// B3's debug flag). NSP_OK: a context came, or a sampling decision without one;
 // NSP_ERR_NOT_FOUND: neither; NSP_ERR_INVALID: what came cannot be used (or the carrier has no `get`), so it counts as
 // absent. Baggage has no part in the status. Thread safe, and signal safe if `get` is.
 NSP_API nsp_status nsp_extract(nsp_incoming *out, const nsp_carrier *carrier);
@@ -116,7 +117,8 @@ NSP_API nsp_status nsp_baggage_get(const nsp_baggage *baggage, const char *key, 
 
 // Sets a key, at the end of the list, in place of all members that had it; the value is encoded as it has to be. With
 // length for values that have zeros in them, and properties in the form in which they are sent ("a;b=c"), or NULL.
-// NSP_ERR_INVALID: no such key, value or properties can be; NSP_ERR_FULL: no room. The list is as before then.
+// NSP_ERR_INVALID: no such key, value or properties can be; NSP_ERR_FULL: no room. The list is as before then. The texts
+// may be parts of the list, if there is room for the new member beside all old ones (otherwise NSP_ERR_FULL).
 NSP_API nsp_status nsp_baggage_set(nsp_baggage *baggage, const char *key, const char *value);
 NSP_API nsp_status nsp_baggage_set_with(nsp_baggage *baggage, const char *key, const char *value,
                                         size_t length, const char *properties);
