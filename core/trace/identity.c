@@ -13,13 +13,18 @@
 
 // ---- the tracestate item: always the first of a record that has one ----
 
-static void tracestate_put(nsp__frame *frame, const char *text, size_t length)
+// How long a text the frame has room for.
+static size_t tracestate_room(const nsp__frame *frame)
 {
-    if (length == 0 || nsp__frame_bytes(frame) + NSP__ITEM_BYTES(length) > frame->limit)
-        return; // the identity is whole without it
-    uint64_t *item = nsp__frame_place(frame, frame->pen);
-    item[0] = nsp__item_tag(0, NSP_ITEM_TRACESTATE, 0, length);
-    memcpy(&item[1], text, length);
+    size_t used = nsp__frame_bytes(frame),
+           left = frame->limit > used ? (frame->limit - used) & ~(size_t)15 : 0;
+    return left > 8 ? left - 8 : 0;
+}
+
+// The text is in its place already.
+static void tracestate_put(nsp__frame *frame, size_t length)
+{
+    nsp__frame_place(frame, frame->pen)[0] = nsp__item_tag(0, NSP_ITEM_TRACESTATE, 0, length);
     frame->pen += NSP__ITEM_BYTES(length);
     frame->record.flags |= NSP__RECORD_TRACESTATE;
 }
@@ -38,7 +43,10 @@ void nsp__tracestate_inherit(nsp__frame *frame, const nsp__frame *parent)
     const char *text = NULL;
     size_t length = tracestate_of(parent, &text);
     frame->record.flags &= (uint8_t)~NSP__RECORD_TRACESTATE;
-    tracestate_put(frame, text, length);
+    if (length == 0 || length > tracestate_room(frame))
+        return; // the identity is whole without it
+    memcpy(nsp__frame_place(frame, frame->pen) + 1, text, length);
+    tracestate_put(frame, length);
 }
 
 // A list that is nothing but the threshold is carried as the record's code.
@@ -51,12 +59,11 @@ static bool only_threshold(const char *text, size_t length, uint64_t threshold)
 
 static void state_write(nsp__frame *frame, const nsp_context *context)
 {
-    char text[NSP_TRACESTATE_MAX];
-    // A small record takes as much as it has room for, `ot` before all others.
-    size_t used = nsp__frame_bytes(frame),
-           room = frame->limit > used ? (frame->limit - used) & ~(size_t)15 : 0;
-    room = room > 8 ? room - 8 : 0;
-    size_t length = nsp__tracestate_write(context, text, room < sizeof text ? room : sizeof text);
+    // A small record takes as much as it has room for, `ot` before all others. Written where it stays: stacks are small.
+    char *text = (char *)(nsp__frame_place(frame, frame->pen) + 1);
+    size_t room = tracestate_room(frame);
+    size_t length =
+        nsp__tracestate_write(context, text, room < NSP_TRACESTATE_MAX ? room : NSP_TRACESTATE_MAX);
     uint64_t threshold = context->threshold;
     frame->record.threshold =
         threshold < NSP__THRESHOLD_NEVER ? nsp__threshold_encode(threshold) : NSP__THRESHOLD_CODE_NONE;
@@ -64,7 +71,8 @@ static void state_write(nsp__frame *frame, const nsp_context *context)
         frame->record.threshold = NSP__THRESHOLD_CODE_DEBUG;
     else if (frame->record.threshold != NSP__THRESHOLD_CODE_NONE && only_threshold(text, length, threshold))
         return;
-    tracestate_put(frame, text, length);
+    if (length != 0)
+        tracestate_put(frame, length);
 }
 
 // ---- identities ----

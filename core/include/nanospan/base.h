@@ -2,6 +2,11 @@
 //
 // What every public header stands on: visibility, inlining, status codes.
 // Nothing here allocates, locks or blocks.
+//
+// Stack: calls that application threads and signal handlers make take at most 4 KiB of their caller's stack, in all public
+// headers; a thread of 16 KiB may make them all. Cold ones that take up to 16 KiB say so. What the caller's own callbacks
+// take (a carrier, a log function, an exporter) comes on top, as does the dynamic linker's part at the first use of a
+// name in a program that is linked statically to nanospan and without -z now.
 #ifndef NANOSPAN_BASE_H
 #define NANOSPAN_BASE_H
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The identity of a span that travels between processes (W3C Trace Context level 2).
+// The identity of a span that travels between processes (W3C Trace Context level 2). No call allocates, locks or blocks, or
+// takes more than 4 KiB of stack.
 #ifndef NANOSPAN_CONTEXT_H
 #define NANOSPAN_CONTEXT_H
 

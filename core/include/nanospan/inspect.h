@@ -2,7 +2,7 @@
 //
 // Looking at tracing from outside: which settings are in force and why, and what the engines of this machine recorded
 // and lost. `nanospan doctor` is made of this. Nothing here needs nsp_init; nothing here is for a hot path: all of it
-// allocates and makes system calls.
+// allocates and makes system calls, and takes up to 16 KiB of stack besides what the visits take.
 #ifndef NANOSPAN_INSPECT_H
 #define NANOSPAN_INSPECT_H
 

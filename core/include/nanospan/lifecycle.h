@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Start, flush, stop.
+// Start, flush, stop. These calls take up to 16 KiB of stack, besides what a log function or an exporter of the
+// application's own takes; nsp_flush in thread mode takes less than 4 KiB.
 #ifndef NANOSPAN_LIFECYCLE_H
 #define NANOSPAN_LIFECYCLE_H
 

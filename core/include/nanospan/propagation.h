@@ -19,7 +19,8 @@
 // off, the environment's choice holds, read at the first use; nothing that came is lost on the way then. docs/context.md
 // says what is read and written to the letter.
 //
-// Nothing here allocates, locks or blocks, or calls anything but the carrier's functions.
+// Nothing here allocates, locks or blocks, or calls anything but the carrier's functions. No call takes more than 4 KiB of
+// stack beside what those take; an nsp_incoming is 9 KiB itself, so a small stack is no place for it.
 #ifndef NANOSPAN_PROPAGATION_H
 #define NANOSPAN_PROPAGATION_H
 

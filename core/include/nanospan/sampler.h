@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The live sample rate. Every call takes effect at the next root of every thread.
+// No call takes more than 4 KiB of stack.
 #ifndef NANOSPAN_SAMPLER_H
 #define NANOSPAN_SAMPLER_H
 

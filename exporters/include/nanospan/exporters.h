@@ -40,7 +40,7 @@ NSP_API const nsp_exporter *nsp_exporter_builtin(const char *name);
 // NSP_ERR_CONFIG for what makes no sense and NSP_ERR_NO_MEMORY, with one line in detail (size bytes); *out is empty then.
 // With NSP_OK, detail gets a line about what works but may be meant otherwise, such as headers that are left out because
 // the protocol does not allow them, or "".
-// Thread safe; allocates.
+// Thread safe; allocates; takes up to 16 KiB of stack.
 NSP_API nsp_status nsp_otlp_target_resolve(nsp_otlp_target *out, const nsp_config *config, char *detail,
                                            size_t size);
 NSP_API void nsp_otlp_target_free(nsp_otlp_target *target); // an empty one is fine
