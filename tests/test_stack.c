@@ -142,6 +142,24 @@ static void baggage_remove(void)
     nsp_baggage_remove(&list, "a");
 }
 
+static nsp_environment environment;
+static void environment_set(void)
+{
+    nsp_environment_set(&environment, "traceparent", "value", 5);
+}
+static void environment_get(void)
+{
+    const char *value;
+    size_t length;
+    nsp_environment_get(&environment, "traceparent", 0, &value, &length);
+    nsp_environment_get(NULL, "traceparent", 0, &value, &length);
+}
+static void environment_copy(void)
+{
+    nsp_environment_free(&environment);
+    nsp_environment_copy(&environment, NULL);
+}
+
 static void begin(void)
 {
     nsp_span_end(nsp_span_begin(NSP_NAME("begin")));
@@ -263,19 +281,19 @@ static const struct call {
     void (*function)(void);
 } signal_safe[] =
     {
-        CALL(extract),       CALL(inject),         CALL(inject_field),   CALL(enter_incoming),
-        CALL(context_parse), CALL(context_format), CALL(context_state),  CALL(context_pack),
-        CALL(context_size),  CALL(context_unpack), CALL(baggage_parse),  CALL(baggage_set),
-        CALL(baggage_with),  CALL(baggage_get),    CALL(baggage_remove), CALL(begin),
-        CALL(begin_with),    CALL(begin_detached), CALL(begin_copy),     CALL(span_next),
-        CALL(set_long),      CALL(set_array),      CALL(add_event),      CALL(add_link),
-        CALL(set_status),    CALL(end_twice),      CALL(span_context),   CALL(intern),
-        CALL(name_text),     CALL(ticks),
+        CALL(extract),       CALL(inject),         CALL(inject_field),    CALL(enter_incoming),
+        CALL(context_parse), CALL(context_format), CALL(context_state),   CALL(context_pack),
+        CALL(context_size),  CALL(context_unpack), CALL(baggage_parse),   CALL(baggage_set),
+        CALL(baggage_with),  CALL(baggage_get),    CALL(baggage_remove),  CALL(begin),
+        CALL(begin_with),    CALL(begin_detached), CALL(begin_copy),      CALL(span_next),
+        CALL(set_long),      CALL(set_array),      CALL(add_event),       CALL(add_link),
+        CALL(set_status),    CALL(end_twice),      CALL(environment_set), CALL(environment_get),
+        CALL(span_context),  CALL(intern),         CALL(name_text),       CALL(ticks),
 },
   others[] = {
-      CALL(inject_span),  CALL(detail),       CALL(set_rate),       CALL(set_bad_rate), CALL(set_rule),
-      CALL(set_bad_rule), CALL(remove_rule),  CALL(remove_no_rule), CALL(set_policy),   CALL(stats_get),
-      CALL(flush),        CALL(thread_reset), CALL(thread_attach),
+      CALL(inject_span),  CALL(detail),           CALL(set_rate),       CALL(set_bad_rate),  CALL(set_rule),
+      CALL(set_bad_rule), CALL(remove_rule),      CALL(remove_no_rule), CALL(set_policy),    CALL(stats_get),
+      CALL(flush),        CALL(environment_copy), CALL(thread_reset),   CALL(thread_attach),
 };
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -373,6 +391,7 @@ static int begin_session(void **state)
 static int end_session(void **state)
 {
     headers_clear(&request);
+    nsp_environment_free(&environment);
     return capture_teardown(state);
 }
 

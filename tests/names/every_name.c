@@ -209,6 +209,14 @@ static void use_propagation(void)
     CHECK((nsp_incoming_current() == &incoming) == !DISABLED);
     CHECK(nsp_inject_span(NULL, &carrier) == expected);
     CHECK((nsp_incoming_enter(NULL) == &incoming) == !DISABLED);
+    nsp_environment environment;
+    const char *text = "";
+    CHECK(nsp_environment_copy(&environment, NULL) == NSP_OK);
+    CHECK(environment.entries != NULL);
+    CHECK(nsp_environment_set(&environment, "baggage", "a=b", 3) == !DISABLED);
+    CHECK(nsp_environment_get(&environment, "baggage", 0, &text, &length) == !DISABLED);
+    CHECK(strcmp(text, DISABLED ? "" : "a=b") == 0);
+    nsp_environment_free(&environment);
     const int flags = NSP_TRACE_FLAG_DEFERRED | NSP_TRACE_FLAG_DEBUG | NSP_TRACE_FLAG_DECIDED;
     CHECK((flags & (NSP_TRACE_FLAG_SAMPLED | NSP_TRACE_FLAG_RANDOM)) == 0);
 }

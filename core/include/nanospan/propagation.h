@@ -19,7 +19,7 @@
 // off, the environment's choice holds, read at the first use; nothing that came is lost on the way then. docs/context.md
 // says what is read and written to the letter.
 //
-// Nothing here allocates, locks or blocks, or calls anything but the carrier's functions. No call takes more than 4 KiB of
+// Nothing here locks or blocks, allocates (but for nsp_environment_copy), or calls anything but the carrier's functions. No call takes more than 4 KiB of
 // stack beside what those take; an nsp_incoming is 9 KiB itself, so a small stack is no place for it.
 #ifndef NANOSPAN_PROPAGATION_H
 #define NANOSPAN_PROPAGATION_H
@@ -41,6 +41,15 @@ typedef struct nsp_carrier {
     // The field of this name becomes this value, which is also zero terminated, and gone when set returns. False: no room.
     bool (*set)(void *fields, const char *name, const char *value, size_t length);
 } nsp_carrier;
+
+// The environment of a child that is to be started, with room for the fields of all formats. Its members belong to
+// nsp_environment_...; only `entries` is for use.
+typedef struct nsp_environment {
+    char **entries; // NULL terminated: what execve and posix_spawn take
+    size_t count, room;
+    size_t text_used;
+    char *text;
+} nsp_environment;
 
 // Name and value pairs that travel with a request, as a list in the form in which it is sent (key=value;property,...),
 // checked, without blanks. A value: copy it, keep it. All zero is the empty list. Only nsp_baggage_... may write it.
@@ -101,6 +110,39 @@ NSP_API const nsp_incoming *nsp_incoming_enter(const nsp_incoming *incoming);
 
 // NULL: nothing. Thread and signal safe.
 NSP_API const nsp_incoming *nsp_incoming_current(void);
+
+// ---- processes ----
+// A context and baggage in the environment of a process: TRACEPARENT, TRACESTATE, BAGGAGE, and B3's fields; a field's name in
+// upper case, with "_" for everything that is no letter or digit, and before a first digit.
+//
+//     nsp_carrier own = {NULL, nsp_environment_get, NULL};         // at the start of a program
+//     nsp_extract(&incoming, &own);
+//
+//     nsp_environment child;                                       // for each child
+//     if (nsp_environment_copy(&child, NULL) == NSP_OK) {
+//         nsp_carrier carrier = {&child, nsp_environment_get, nsp_environment_set};
+//         nsp_inject_span(span, &carrier);
+//         posix_spawn(&pid, path, NULL, NULL, arguments, child.entries);
+//         nsp_environment_free(&child);
+//     }
+//
+// Nothing here changes the environment of this process.
+
+// Copies an environment; NULL: this process's own. NSP_ERR_NO_MEMORY: *out is empty then (entries NULL). Allocates, for this
+// and for all that is set later, and so is not signal safe. Thread safe, unless another thread changes what is copied.
+NSP_API nsp_status nsp_environment_copy(nsp_environment *out, char *const *entries);
+
+// Gives its memory back; an empty one (all zero) is fine.
+NSP_API void nsp_environment_free(nsp_environment *environment);
+
+// The functions of a carrier whose fields are an nsp_environment, which one thread at a time may use. `get` takes NULL for
+// this process's own environment, in which a set-user-id program finds nothing. The first field that is set takes out
+// what the copied environment had of any format, as it is another span's; until then that is passed on. For each
+// child a new copy: a field that has nothing to say in a second injection would stay from the first. Neither allocates:
+// signal safe, and fine between fork and exec.
+NSP_API bool nsp_environment_get(void *fields, const char *name, size_t index, const char **value,
+                                 size_t *length);
+NSP_API bool nsp_environment_set(void *fields, const char *name, const char *value, size_t length);
 
 // ---- baggage ----
 // Keys are tokens as HTTP has them (letters, digits and !#$%&'*+-.^_`|~), and mean their exact case. Values are UTF-8.

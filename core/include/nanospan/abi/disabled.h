@@ -316,6 +316,32 @@ NSP__OFF const nsp_incoming *nsp_incoming_current(void)
 {
     return NULL;
 }
+// Children get this process's environment as it is.
+NSP_BEGIN_DECLS
+extern char **environ;
+NSP_END_DECLS
+NSP__OFF nsp_status nsp_environment_copy(nsp_environment *out, char *const *entries)
+{
+    __builtin_memset(out, 0, sizeof *out);
+    out->entries = entries != NULL ? (char **)(uintptr_t)entries : environ;
+    return NSP_OK;
+}
+NSP__OFF void nsp_environment_free(nsp_environment *environment)
+{
+    __builtin_memset(environment, 0, sizeof *environment);
+}
+NSP__OFF bool nsp_environment_get(void *fields, const char *name, size_t index, const char **value,
+                                  size_t *length)
+{
+    NSP__OFF4(fields, name, index, value);
+    NSP__OFF1(length);
+    return false;
+}
+NSP__OFF bool nsp_environment_set(void *fields, const char *name, const char *value, size_t length)
+{
+    NSP__OFF4(fields, name, value, length);
+    return false;
+}
 NSP__OFF nsp_status nsp_baggage_parsen(nsp_baggage *out, const char *text, size_t length)
 {
     NSP__OFF2(text, length);
