@@ -83,6 +83,93 @@ static void use_inherited(const inherited *spans)
     }
 }
 
+// The environment that a child would give to a program says on whose behalf it is executed.
+static bool sends_on(const nsp_span *span, const nsp_context *expected)
+{
+    char parent[NSP_TRACEPARENT_SIZE];
+    const char *value = NULL;
+    size_t length = 0;
+    nsp_environment environment;
+    nsp_context_format(expected, parent);
+    CHILD_CHECK(nsp_environment_copy(&environment, NULL) == NSP_OK);
+    nsp_carrier carrier = {&environment, nsp_environment_get, nsp_environment_set};
+    CHILD_CHECK(nsp_inject_span(span, &carrier) == NSP_OK);
+    bool same = nsp_environment_get(&environment, "traceparent", 0, &value, &length) &&
+                length == strlen(parent) && memcmp(value, parent, length) == 0;
+    nsp_environment_free(&environment);
+    return same;
+}
+
+typedef struct known {
+    nsp_span *root, *child, *detached, *unsampled;
+    nsp_context root_context, child_context, detached_context, unsampled_context;
+    nsp_incoming incoming;
+} known;
+
+static void grandchild_injects(void *argument)
+{
+    const known *spans = argument;
+    CHILD_CHECK(sends_on(spans->root, &spans->root_context));
+    CHILD_CHECK(sends_on(NULL, &spans->incoming.context)); // no span is current here
+}
+
+static void child_injects(void *argument)
+{
+    const known *spans = argument;
+    CHILD_CHECK(sends_on(NULL, &spans->incoming.context));
+    for (int i = 0; i < 2; i++) {
+        if (spans->root != NULL) {
+            CHILD_CHECK(sends_on(spans->root, &spans->root_context));
+            CHILD_CHECK(sends_on(spans->child, &spans->child_context));
+            CHILD_CHECK(sends_on(spans->detached, &spans->detached_context));
+        } else {
+            CHILD_CHECK(sends_on(spans->unsampled, &spans->unsampled_context));
+        }
+        nsp_context context;
+        nsp_span_context(spans->root, &context);
+        CHILD_CHECK(spans->root == NULL || (context.remote && context.local_root == 0));
+        CHILD_CHECK(spans->root == NULL || child_run(grandchild_injects, argument, 60) == 0);
+        nsp_span_end(nsp_span_begin(NSP_NAME("child's own"))); // and with a session of its own
+    }
+    nsp_stats stats = NSP_STATS_INIT;
+    CHILD_CHECK(nsp_stats_get(&stats) == NSP_OK && stats.misused == 0);
+    CHILD_CHECK(nsp_shutdown(MINUTE) == NSP_OK);
+}
+
+static void a_child_speaks_for_the_spans_it_inherited(void **state)
+{
+    (void)state;
+    SKIP_UNDER_TSAN();
+    static known spans;
+    capture_begin(1);
+    assert_int_equal(nsp_context_parse(&spans.incoming.context,
+                                       "00-5c1e8a90b7d34f26a1c09d7e63f2b845-3f8d20c6e91b7a54-01", "a=1"),
+                     NSP_OK);
+    nsp_incoming_enter(&spans.incoming);
+    spans.root = nsp_span_begin(NSP_NAME("root"));
+    spans.child = nsp_span_begin(NSP_NAME("child"));
+    spans.detached = nsp_span_begin_detached(NSP_NAME("detached"), NULL);
+    nsp_span_end(nsp_span_begin_detached(NSP_NAME("ended"), NULL));
+    nsp_span_context(spans.root, &spans.root_context);
+    nsp_span_context(spans.child, &spans.child_context);
+    nsp_span_context(spans.detached, &spans.detached_context);
+    assert_int_equal(child_run(child_injects, &spans, 120), 0);
+    assert_ptr_equal(nsp_span_current(), spans.child);
+    nsp_span_end(spans.child);
+    nsp_span_end(spans.root);
+    nsp_span_end(spans.detached);
+    spans.root = NULL;
+    assert_int_equal(nsp_sampler_set_rate(0), NSP_OK);
+    spans.unsampled = nsp_span_begin(NSP_NAME("unsampled"));
+    nsp_span_context(spans.unsampled, &spans.unsampled_context);
+    assert_int_equal(child_run(child_injects, &spans, 120), 0);
+    nsp_span_end(spans.unsampled);
+    nsp_incoming_enter(NULL);
+    capture_settle();
+    assert_int_equal(capture_balance().misused, 0);
+    capture_end();
+}
+
 static void child_with_inherited(void *argument)
 {
     CHILD_CHECK(nsp_span_current() == NULL);
@@ -421,6 +508,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(fork_before_init, capture_teardown),
+        cmocka_unit_test_teardown(a_child_speaks_for_the_spans_it_inherited, capture_teardown),
         cmocka_unit_test_teardown(fork_with_spans_open, capture_teardown),
         cmocka_unit_test_teardown(fork_under_an_unsampled_root, capture_teardown),
         cmocka_unit_test_teardown(children_that_do_not_trace, capture_teardown),

@@ -23,6 +23,7 @@
 #include "lifecycle/environment.h"
 #include "lifecycle/runtime.h"
 #include "propagation/propagators.h"
+#include "trace/inherited.h"
 #include "trace/producer.h"
 #include "trace/sampler.h"
 
@@ -136,12 +137,14 @@ static void fork_prepare(void)
     nsp__forking = true;
     pthread_mutex_lock(&mutex);
     nsp__sampler_lock();
+    nsp__inherited_keep();
     nsp__log_fork_prepare();
 }
 
 static void fork_parent(void)
 {
     nsp__log_fork_parent();
+    nsp__inherited_drop();
     nsp__sampler_unlock();
     pthread_mutex_unlock(&mutex);
     nsp__forking = false;
@@ -150,6 +153,7 @@ static void fork_parent(void)
 static void fork_child(void)
 {
     nsp__log_fork_child();
+    nsp__inherited_take();
     nsp__sampler_unlock();
     // Before anything is used, so that no handle of the parent's leads to an unmapped page.
     nsp__mappings_replace_after_fork();

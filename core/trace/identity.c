@@ -8,6 +8,7 @@
 #include "store/threshold.h"
 #include "store/tracestate.h"
 #include "trace/commit.h"
+#include "trace/inherited.h"
 #include "trace/stack.h"
 #include <nanospan/exporter.h>
 
@@ -290,11 +291,14 @@ void nsp_span_context(const nsp_span *span, nsp_context *out)
     if (nsp__has_frame(span)) {
         if (nsp__span_open(span))
             nsp__identity_context(nsp__frame_of(span), out);
-        else
+        else if (!nsp__inherited_context(span, out))
             nsp__misused();
         return;
     }
     nsp__producer *producer = nsp__producer_self();
+    bool sentinel = span != NULL && (producer == NULL || producer->stack[0].current != NSP__MUTED_ROOT);
+    if (sentinel && nsp__inherited_context((const nsp_span *)NSP__MUTED_ROOT, out))
+        return;
     if (producer == NULL || producer->hot.top == &producer->busy)
         return;
     if ((uintptr_t)span == NSP__MUTED_ROOT && producer->stack[0].current == NSP__MUTED_ROOT)

@@ -96,7 +96,8 @@ NSP_API nsp_status nsp_inject(const nsp_context *context, const nsp_baggage *bag
 
 // The same for a request made under a span, with the context that it has (NULL: the thread's current span). Where there is
 // none, as when tracing is turned off, the context of what came in (nsp_incoming_current) is passed on unchanged. The
-// baggage is that of what came in. Not signal safe.
+// baggage is that of what came in. In the child of a fork a span that was open at the fork (on the thread that
+// forked, or detached) still has its context. Not signal safe.
 NSP_API nsp_status nsp_inject_span(const nsp_span *span, const nsp_carrier *carrier);
 
 // Name of the index-th field that injection may set in the formats that are configured, in lower case; NULL: no more.
