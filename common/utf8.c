@@ -137,7 +137,20 @@ void nsp__utf8_line(char *out, size_t size, const char *text)
     if (size == 0)
         return;
     size_t length = nsp__utf8_cut(text, strlen(text), size - 1);
-    for (size_t i = 0; i < length; i++)
-        out[i] = (unsigned char)text[i] < 0x20 || text[i] == 0x7F ? ' ' : text[i];
+    memcpy(out, text, length);
     out[length] = 0;
+    nsp__utf8_plain(out, length);
+}
+
+void nsp__utf8_plain(char *text, size_t length)
+{
+    uint8_t *at = (uint8_t *)text, *end = at + length;
+    while (at < end) {
+        bool valid;
+        size_t size = nsp__utf8_next(at, end, &valid);
+        // U+0080 to U+009F are control characters too.
+        if (!valid || *at < 0x20 || *at == 0x7F || (*at == 0xC2 && at[1] < 0xA0))
+            memset(at, ' ', size);
+        at += size;
+    }
 }

@@ -39,8 +39,12 @@ static inline bool nsp__utf8_continues(uint8_t byte)
 // What is not UTF-8 there is cut at max.
 size_t nsp__utf8_cut(const void *text, size_t length, size_t max);
 
-// Copies a valid, zero terminated text as one line: control characters become spaces; cut at a character to
-// size - 1 bytes, zero terminated.
+// Copies a zero terminated text as one line that is fit for a terminal; cut at a character to size - 1 bytes,
+// zero terminated.
 void nsp__utf8_line(char *out, size_t size, const char *text);
+
+// Makes a text fit for a terminal, in place: spaces stand for control characters (C0, DEL and C1) and for
+// what is not UTF-8, as many as they have bytes.
+void nsp__utf8_plain(char *text, size_t length);
 
 #endif

@@ -153,6 +153,14 @@ class View(unittest.TestCase):
         out = self.view(lines=[whole[:-30], line(span(2, 1, "last"))])
         self.assertIn("1 trace, 1 span in", out)
 
+    def test_what_is_only_looked_at_when_it_is_shown(self):
+        odd = line(span(1, 1, "odd", attributes=[5]), span(1, 2, "after", 1, attributes=[{"key": "k", "value": {"stringValue": "v"}}]))
+        out = self.view(lines=[line(span(2, 1, "other")), odd])
+        self.assertEqual(self.code, 1)
+        self.assertCountEqual(self.roots(out), ["odd", "other"])
+        self.assertIn("k=v", out)
+        self.assertIn(":2: an object was expected; the rest of that span is not shown", self.err)
+
     def test_every_truncation(self):
         whole = line(span(1, 1, "cut \u00e9 \ud83d\ude00 \\ \"", attributes=[{"key": "k", "value": {"doubleValue": 1.5e-3}}]))
         out = self.view(lines=[whole[:length] for length in range(1, len(whole))])

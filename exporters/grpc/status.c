@@ -74,9 +74,11 @@ void nsp__grpc_message_text(char *out, size_t size, const char *text)
     for (size_t at = 0; at < length && used < size; used++) {
         uint8_t byte;
         at += nsp__percent_byte(text + at, length - at, &byte);
-        out[used] = byte < ' ' || byte == 0x7f ? ' ' : (char)byte;
+        out[used] = (char)byte;
     }
-    out[nsp__utf8_cut(out, used, size - 1)] = 0;
+    size_t kept = nsp__utf8_cut(out, used, size - 1);
+    nsp__utf8_plain(out, kept);
+    out[kept] = 0;
 }
 
 static bool read_delay(const uint8_t *bytes, size_t length, uint64_t *delay_ns)

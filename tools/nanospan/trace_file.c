@@ -289,10 +289,14 @@ bool trace_file_notes(trace_file *file, const trace_store *store, span_notes *wa
         ssize_t length = -1;
         if (fseeko(file->stream, (off_t)store->lines[in.line], SEEK_SET) == 0)
             length = getline(&file->line, &file->line_capacity, file->stream);
-        if (length <= 0 || read_line(&in, file->line, (size_t)length) || in.wanted == before) {
+        const char *wrong = length > 0 ? read_line(&in, file->line, (size_t)length) : NULL;
+        if (length <= 0 || in.wanted == before) {
             complain("%s changed while it was read; try again", file->name);
             return false;
         }
+        // The first reading skipped what is only looked at here. The line's other spans get another turn.
+        if (wrong && file->bad_notes++ < MOST_COMPLAINTS)
+            complain("%s:%u: %s; the rest of that span is not shown", file->name, in.line + 1, wrong);
     }
     return true;
 }

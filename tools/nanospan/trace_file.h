@@ -13,6 +13,7 @@ typedef struct trace_file {
     uint64_t size; // 0: not known
     uint64_t bad_lines;
     uint64_t bad_spans; // without identity, left out
+    uint64_t bad_notes; // spans that were shown in part
     bool show_progress;
     char *line; // the one being read
     size_t line_capacity;

@@ -1,9 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trace_notes.h"
 
+#include "common/utf8.h"
 #include "json_text.h"
 #include <inttypes.h>
 #include <stdlib.h>
+
+// Adds the character at `at`, which is not ASCII; a byte that is none as \xNN. Returns its bytes, less one.
+static size_t add_character(text *out, slice value, size_t at)
+{
+    const uint8_t *bytes = (const uint8_t *)value.text;
+    bool valid;
+    size_t size = nsp__utf8_next(bytes + at, bytes + value.length, &valid);
+    if (valid)
+        text_add(out, value.text + at, size);
+    else
+        text_format(out, "\\x%02x", bytes[at]);
+    return valid ? size - 1 : 0;
+}
 
 void trace_notes_plain(text *out, slice value)
 {
@@ -19,8 +33,10 @@ void trace_notes_plain(text *out, slice value)
             text_format(out, "\\x%02x", byte);
         else if (c1)
             text_format(out, "\\x%02x", (unsigned char)value.text[++i]);
-        else
+        else if (byte < 0x80)
             text_char(out, (char)byte);
+        else
+            i += add_character(out, value, i);
     }
 }
 

@@ -334,7 +334,7 @@ int command_view(int argc, char **argv)
     if (file.bad_lines)
         complain("%s: %" PRIu64 " malformed %s skipped", file.name, file.bad_lines,
                  file.bad_lines == 1 ? "line was" : "lines were");
-    sound = sound && !file.bad_lines;
+    sound = sound && !file.bad_lines && !file.bad_notes;
     trace_store_free(&store);
     trace_file_close(&file);
     return sound ? EXIT_GOOD : EXIT_PROBLEM;
