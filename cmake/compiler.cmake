@@ -20,6 +20,13 @@ if(NSP_WERROR)
     target_compile_options(nsp_strict INTERFACE -Werror)
 endif()
 
+if(NSP_FUZZ)
+    if(NOT CMAKE_C_COMPILER_ID MATCHES "Clang")
+        message(FATAL_ERROR "NSP_FUZZ needs clang")
+    endif()
+    add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
 if(NSP_SANITIZE)
     if(NOT NSP_SANITIZE MATCHES "^(address|undefined|address,undefined|undefined,address|thread)$")
         message(FATAL_ERROR "NSP_SANITIZE is '${NSP_SANITIZE}'; it takes address, undefined, address,undefined or thread")

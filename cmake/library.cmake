@@ -119,6 +119,7 @@ endif()
 function(nsp_add_internal name objects)
     add_library(${name}_archive STATIC ${objects})
     set_target_properties(${name}_archive PROPERTIES LINKER_LANGUAGE C)
+    target_link_libraries(${name}_archive INTERFACE ${nsp_dependencies}) # which come behind it
     add_library(${name} INTERFACE)
     target_include_directories(${name} INTERFACE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/core ${PROJECT_SOURCE_DIR}/core/include
         ${PROJECT_SOURCE_DIR}/exporters ${PROJECT_SOURCE_DIR}/exporters/include)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Contexts on their way through headers and packed bytes. check_property() holds for any bytes at all; it is run here on
-// mutated headers, and is a fuzz target when this file is compiled with -DNSP_FUZZ -fsanitize=fuzzer.
+// mutated headers. tests/fuzz/fuzz_context.c and fuzz_propagation.c have more of the kind.
 #include "store/context.h"
 
 #include "base/random.h"
@@ -17,7 +17,7 @@
 
 #define PARENT "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
-// For the fuzzer too, which knows nothing of cmocka.
+// Without cmocka, which would be slow here.
 #define must(condition)                                                                                      \
     do {                                                                                                     \
         if (!(condition)) {                                                                                  \
@@ -161,15 +161,6 @@ static bool check_property(const uint8_t *bytes, size_t size)
     free(packed);
     return parsed || unpacked;
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
-{
-    check_property(bytes, size);
-    return 0;
-}
-
-#ifndef NSP_FUZZ
 
 static nsp_context parsed_state(const char *tracestate)
 {
@@ -716,4 +707,3 @@ int main(void)
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
-#endif

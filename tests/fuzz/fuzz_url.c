@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What requests say of where they come from and where they go: Forwarded and its like, hosts, URLs. Slices lie in the text; what
+// is shown of a URL has no password in it, and is the same if it is shown once more.
+#include "fuzz.h"
+
+#include "http/url.h"
+#include "microhttpd/forwarded.h"
+
+static void inside(const char *text, nsp__slice part)
+{
+    MUST(part.length == 0 || (part.text >= text && part.text + part.length <= text + strlen(text)));
+}
+
+static void check_url(const char *text)
+{
+    char shown[256], again[256];
+    nsp__url url, second;
+    nsp__url_split(&url, text);
+    const nsp__slice parts[] = {url.scheme, url.credentials, url.authority, url.host, url.path};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        inside(text, parts[i]);
+    MUST(url.port <= 65535);
+    size_t length = nsp__redact_url(shown, sizeof shown, &url);
+    MUST(length < sizeof shown && strlen(shown) == length);
+    nsp__url_split(&second, shown);
+    nsp__redact_url(again, sizeof again, &second);
+    if (length < sizeof shown - 32)
+        MUST(strcmp(again, shown) == 0);
+    char query[64];
+    MUST(nsp__redact_query(query, sizeof query, text, strlen(text)) == strlen(query));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
+{
+    static const char *const parameters[] = {"for", "host", "proto", "by"};
+    char *text = fuzz_text(bytes, size);
+    for (size_t i = 0; i < 4; i++)
+        inside(text, nsp__forwarded(text, parameters[i]));
+    nsp__slice first = nsp__first_of(text);
+    inside(text, first);
+    MUST(first.length == 0 || memchr(first.text, ',', first.length) == NULL);
+    uint32_t port = 0;
+    nsp__slice host = nsp__host_split((nsp__slice){text, strlen(text)}, &port);
+    inside(text, host);
+    MUST(port <= 65535);
+    check_url(text);
+    free(text);
+    return 0;
+}
