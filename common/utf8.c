@@ -132,25 +132,27 @@ size_t nsp__utf8_cut(const void *text, size_t length, size_t max)
     return nsp__utf8_continues(bytes[cut]) ? max : cut;
 }
 
+void nsp__utf8_make_line(char *text, size_t length)
+{
+    uint8_t *at = (uint8_t *)text, *end = at + length;
+    while (at < end) {
+        bool valid;
+        size_t taken = nsp__utf8_next(at, end, &valid);
+        bool c1 = taken == 2 && at[0] == 0xC2 && at[1] < 0xA0;
+        if (!valid)
+            memset(at, '?', taken);
+        else if (c1 || at[0] < ' ' || at[0] == 0x7F)
+            memset(at, ' ', taken);
+        at += taken;
+    }
+}
+
 void nsp__utf8_line(char *out, size_t size, const char *text)
 {
     if (size == 0)
         return;
     size_t length = nsp__utf8_cut(text, strlen(text), size - 1);
     memcpy(out, text, length);
+    nsp__utf8_make_line(out, length);
     out[length] = 0;
-    nsp__utf8_plain(out, length);
-}
-
-void nsp__utf8_plain(char *text, size_t length)
-{
-    uint8_t *at = (uint8_t *)text, *end = at + length;
-    while (at < end) {
-        bool valid;
-        size_t size = nsp__utf8_next(at, end, &valid);
-        // U+0080 to U+009F are control characters too.
-        if (!valid || *at < 0x20 || *at == 0x7F || (*at == 0xC2 && at[1] < 0xA0))
-            memset(at, ' ', size);
-        at += size;
-    }
 }

@@ -39,12 +39,11 @@ static inline bool nsp__utf8_continues(uint8_t byte)
 // What is not UTF-8 there is cut at max.
 size_t nsp__utf8_cut(const void *text, size_t length, size_t max);
 
-// Copies a zero terminated text as one line that is fit for a terminal; cut at a character to size - 1 bytes,
-// zero terminated.
-void nsp__utf8_line(char *out, size_t size, const char *text);
+// Makes one line of valid UTF-8 of the text, in its place: control characters (those below 0x20, 0x7f, and
+// U+0080 to U+009F, which a terminal obeys too) become spaces, and bytes that are not UTF-8 question marks.
+void nsp__utf8_make_line(char *text, size_t length);
 
-// Makes a text fit for a terminal, in place: spaces stand for control characters (C0, DEL and C1) and for
-// what is not UTF-8, as many as they have bytes.
-void nsp__utf8_plain(char *text, size_t length);
+// Copies a zero terminated text as such a line, cut at a character to size - 1 bytes, zero terminated.
+void nsp__utf8_line(char *out, size_t size, const char *text);
 
 #endif

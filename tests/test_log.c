@@ -55,6 +55,49 @@ static void a_line_reaches_the_callback(void **state)
     assert_string_equal(received.text[0], "3 of five  lost");
 }
 
+// A receiver's text, or a variable's, may hold anything; a terminal obeys C1 as it obeys escape.
+static void what_others_wrote_steers_no_terminal(void **state)
+{
+    (void)state;
+    static const char *const texts[][2] = {
+        {"\x1b[2Jred\x07", " [2Jred "},
+        {"a\x7f"
+         "b",
+         "a b"},
+        {"\xc2\x9b"
+         "31m\xc2\x85",
+         "  31m  "}, // C1 in UTF-8
+        {"\x9b"
+         "31m\xff",
+         "?31m?"}, // and as terminals of one byte a character have it
+        {"\xc3\xa4 \xe2\x82\xac \xf0\x9f\x99\x82", "\xc3\xa4 \xe2\x82\xac \xf0\x9f\x99\x82"}, // text stays
+        {"\xc0\xaf \xed\xa0\x80 \xe2\x82", "?? ??? ??"}, // overlong, a surrogate, cut short
+        {"\xc2\xa0", "\xc2\xa0"},
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        nsp__log(NSP_LOG_WARN, "", "%s", texts[i][0]);
+        assert_string_equal(received.text[i], texts[i][1]);
+        nsp__fail(NSP_ERR_SYSTEM, "%s", texts[i][0]);
+        assert_string_equal(nsp_error_detail(), texts[i][1]);
+    }
+}
+
+static void a_long_line_is_cut_at_a_character(void **state)
+{
+    (void)state;
+    static char text[5000];
+    for (int shift = 0; shift < 3; shift++) {
+        memset(text, 'y', sizeof text - 1);
+        for (size_t at = (size_t)shift; at + 3 < sizeof text; at += 3)
+            memcpy(text + at, "\xe2\x82\xac", 3);
+        nsp__log(NSP_LOG_INFO, "", "%s", text);
+        const char *line = received.text[shift];
+        assert_null(strchr(line, '?'));
+        assert_int_equal((strlen(line) - 3 - (size_t)shift) % 3, 0);
+        assert_string_equal(line + strlen(line) - 6, "\xe2\x82\xac...");
+    }
+}
+
 static void levels_are_filtered(void **state)
 {
     (void)state;
@@ -246,6 +289,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_line_reaches_the_callback, begin),
+        cmocka_unit_test_setup(what_others_wrote_steers_no_terminal, begin),
+        cmocka_unit_test_setup(a_long_line_is_cut_at_a_character, begin),
         cmocka_unit_test_setup(levels_are_filtered, begin),
         cmocka_unit_test_setup(a_subject_is_limited_and_others_are_not, begin),
         cmocka_unit_test_setup(a_long_line_is_cut_visibly, begin),

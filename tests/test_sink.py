@@ -339,6 +339,14 @@ class Books(unittest.TestCase):
             self.assertEqual(sink.process.wait(20), 0)
             self.assertEqual(sink.summary()["spans"], 5)
 
+    def test_names_in_the_closing_summary_steer_no_terminal(self):
+        with Sink(quiet=False) as sink:
+            sink.post(request(plain_span(1, 1), service="evil\x1b[2J\u009b31m"))
+            sink.stop()
+            shown = sink.process.stderr.read().decode()
+        self.assertIn("service evil\\x1b[2J\\x9b31m: 1", shown)
+        self.assertNotRegex(shown, "[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+
     def test_running_request_is_finished(self):
         with Sink("--delay", "700ms") as sink:
             replies = []

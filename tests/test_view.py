@@ -100,6 +100,19 @@ class View(unittest.TestCase):
         self.assertIn("2 events dropped", out)
         self.assertNotRegex(out, "[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
+    def test_bytes_that_are_no_text(self):
+        # A terminal of one byte a character takes 0x9b for the beginning of a command.
+        text = line(span(1, 1, "name@", attributes=[{"key": "a", "value": {"stringValue": "@x"}}])).encode()
+        self.file.write_bytes(text.replace(b"@", b"\x9b31m\xe2\x82") + b"\n")
+        out = self.view()
+        self.assertIn("name\\x9b31m\\xe2\\x82", out)
+        self.assertIn("a=\\x9b31m\\xe2\\x82x", out)
+        strange = Path(self.folder.name, "a\x1b[31mb.jsonl")
+        strange.write_text("{\n", encoding="utf-8")
+        out = self.view(file=strange)
+        self.assertIn("a\\x1b[31mb.jsonl", out + self.err)
+        self.assertNotIn("\x1b", out + self.err)
+
     def traces(self):
         return [line(span(1, 1, "order.new", 0, 5000), span(1, 2, "decode", 0, 10, 1)),
                 line(span(2, 1, "order.cancel", 7000, 9000, **FAILED)),

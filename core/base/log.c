@@ -13,6 +13,7 @@
 #include "base/fork.h"
 #include "base/log_limit.h"
 #include "common/time.h"
+#include "common/utf8.h"
 
 enum { LINE_SIZE = 1024, DETAIL_SIZE = 256 };
 
@@ -58,7 +59,7 @@ void nsp__log_configure(nsp_log_level level, nsp_log_fn fn, void *context)
     pthread_mutex_unlock(&lock);
 }
 
-// Formats into the buffer as one line; an overlong text ends in "...". Returns its length.
+// Formats into the buffer as one line, in which what others wrote (a receiver, a variable) cannot steer a terminal; an overlong text ends in "...". Returns its length.
 __attribute__((format(printf, 3, 0))) static size_t format_line(char *line, size_t size, const char *format,
                                                                 va_list arguments)
 {
@@ -69,13 +70,13 @@ __attribute__((format(printf, 3, 0))) static size_t format_line(char *line, size
     }
     size_t length = (size_t)wanted;
     if (length >= size) {
-        length = size - 1;
-        memcpy(line + length - 3, "...", 3);
+        // Cut before a character that does not fit whole.
+        for (length = size - 4; length && ((unsigned char)line[length] & 0xc0) == 0x80;)
+            length--;
+        memcpy(line + length, "...", sizeof "...");
+        length += 3;
     }
-    for (size_t i = 0; i < length; i++) {
-        if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
-            line[i] = ' ';
-    }
+    nsp__utf8_make_line(line, length);
     return length;
 }
 

@@ -12,7 +12,8 @@ void nsp__log_configure(nsp_log_level level, nsp_log_fn fn, void *context);
 
 // Writes one line, never from the hot path. subject: a short literal, the unit of rate limiting ("" for none: every
 // line). At most 1 line a subject in 10 seconds after a burst of 5; what was held back is counted in the next one
-// ("(12 more)"). Thread safe; not signal safe. Blocks on nothing but the callback: while another thread is inside
+// ("(12 more)"). Control characters become spaces, and what is not UTF-8
+// question marks. Thread safe; not signal safe. Blocks on nothing but the callback: while another thread is inside
 // it, 50 ms at most, and a line that found no room in standard error is dropped and counted too. Call it with no
 // lock held that another thread may want: the callback is the application's.
 void nsp__log(nsp_log_level level, const char *subject, const char *format, ...)

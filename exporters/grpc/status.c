@@ -77,7 +77,7 @@ void nsp__grpc_message_text(char *out, size_t size, const char *text)
         out[used] = (char)byte;
     }
     size_t kept = nsp__utf8_cut(out, used, size - 1);
-    nsp__utf8_plain(out, kept);
+    nsp__utf8_make_line(out, kept);
     out[kept] = 0;
 }
 

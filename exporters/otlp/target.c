@@ -18,12 +18,12 @@ nsp_status nsp_otlp_target_resolve(nsp_otlp_target *out, const nsp_config *confi
     nsp_status status = nsp__otlp_transport_describe(transport, config, detail, size);
     out->owner = transport;
     if (status != NSP_OK) {
-        nsp__utf8_plain(detail, strnlen(detail, size)); // it quotes what was configured, and is one line
+        nsp__utf8_make_line(detail, strnlen(detail, size)); // it quotes what was configured, and is one line
         nsp_otlp_target_free(out);
         return status;
     }
     const nsp__http_endpoint *endpoint = &transport->endpoint;
-    nsp__utf8_plain(endpoint->shown, strlen(endpoint->shown));
+    nsp__utf8_make_line(endpoint->shown, strlen(endpoint->shown));
     out->protocol = endpoint->protocol;
     out->tls = endpoint->tls;
     out->loopback = endpoint->loopback;

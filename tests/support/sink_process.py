@@ -23,13 +23,15 @@ def command():
 class Sink:
     """One running sink. Use as a context manager: it is ended, and its files removed, at the end of the block."""
 
-    def __init__(self, *options, output=True):
+    def __init__(self, *options, output=True, quiet=True):
         self.folder = tempfile.TemporaryDirectory()
         self.output = Path(self.folder.name, "spans.jsonl")
         self.summary_file = Path(self.folder.name, "summary.json")
         port_file = Path(self.folder.name, "port")
-        arguments = [command(), "sink", "--listen", "127.0.0.1:0", "--port-file", str(port_file), "--quiet",
-                     "--summary", str(self.summary_file)]
+        arguments = [command(), "sink", "--listen", "127.0.0.1:0", "--port-file", str(port_file), "--summary",
+                     str(self.summary_file)]
+        if quiet:
+            arguments.append("--quiet")
         if output:
             arguments += ["--output", str(self.output)]
         self.process = subprocess.Popen(arguments + [str(option) for option in options], stderr=subprocess.PIPE)

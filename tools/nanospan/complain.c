@@ -2,6 +2,7 @@
 #include "complain.h"
 
 #include "command.h"
+#include "trace_notes.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,7 +15,11 @@ void complain(const char *format, ...)
     va_start(arguments, format);
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
-    fprintf(stderr, "%s: %s\n", program_invocation_name, message);
+    // File names, and what files hold, may be anybody's. Never grows: this complains of the lack of memory, too.
+    char room[4 * sizeof message];
+    text plain = {room, 0, sizeof room};
+    trace_notes_plain(&plain, nsp__slice_of(message));
+    fprintf(stderr, "%s: %.*s\n", program_invocation_name, (int)plain.length, plain.data);
 }
 
 static void *insist(void *memory, size_t size)

@@ -5,6 +5,7 @@
 #include "options.h"
 #include "sink_http.h"
 #include "sink_listen.h"
+#include "trace_notes.h"
 #include "units.h"
 #include "common/time.h"
 #include <argp.h>
@@ -230,7 +231,10 @@ static void sum_up(sink_books *books, double seconds)
     for (size_t i = 0; i < books->services.service_count; i++) {
         const service_tally *s = &books->services.services[i];
         units_count(each, s->spans);
-        fprintf(stderr, "  service %s: %s\n", *s->name ? s->name : "(without a name)", each);
+        text name = {0}; // a sender chose it
+        trace_notes_plain(&name, nsp__slice_of(*s->name ? s->name : "(without a name)"));
+        fprintf(stderr, "  service %.*s: %s\n", (int)name.length, name.data, each);
+        text_free(&name);
     }
 }
 

@@ -244,8 +244,8 @@ static void complain_of_line(trace_file *file, size_t number_of_line, const char
 static void show_progress(const trace_file *file, const trace_store *store, uint64_t position)
 {
     if (file->show_progress && file->size && store->line_count % PROGRESS_LINES == 0)
-        fprintf(stderr, "\r\033[Kreading %s: %" PRIu64 " %%, %zu spans", file->name,
-                position * 100 / file->size, store->row_count);
+        fprintf(stderr, "\r\033[Kreading: %" PRIu64 " %%, %zu spans", position * 100 / file->size,
+                store->row_count);
 }
 
 bool trace_file_read(trace_file *file, trace_store *store)

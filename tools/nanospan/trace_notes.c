@@ -6,17 +6,18 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-// Adds the character at `at`, which is not ASCII; a byte that is none as \xNN. Returns its bytes, less one.
+// Adds the character at `at`, which is not ASCII, or its bytes as \xNN where they are not a valid one: a terminal
+// that expects another encoding than UTF-8 may obey them. Returns the bytes that it took.
 static size_t add_character(text *out, slice value, size_t at)
 {
-    const uint8_t *bytes = (const uint8_t *)value.text;
+    const uint8_t *from = (const uint8_t *)value.text + at;
     bool valid;
-    size_t size = nsp__utf8_next(bytes + at, bytes + value.length, &valid);
+    size_t size = nsp__utf8_next(from, (const uint8_t *)value.text + value.length, &valid);
     if (valid)
-        text_add(out, value.text + at, size);
-    else
-        text_format(out, "\\x%02x", bytes[at]);
-    return valid ? size - 1 : 0;
+        text_add(out, from, size);
+    for (size_t i = 0; i < size && !valid; i++)
+        text_format(out, "\\x%02x", from[i]);
+    return size;
 }
 
 void trace_notes_plain(text *out, slice value)
@@ -36,7 +37,7 @@ void trace_notes_plain(text *out, slice value)
         else if (byte < 0x80)
             text_char(out, (char)byte);
         else
-            i += add_character(out, value, i);
+            i += add_character(out, value, i) - 1;
     }
 }
 

@@ -13,7 +13,7 @@ void trace_notes_read(nsp__json_reader *json, span_notes *out);
 // Reads one KeyValue; both are empty where the value is not a string.
 void trace_notes_string_attribute(nsp__json_reader *json, slice *key, slice *value);
 
-// Adds text as it may be shown: control characters, which could steer the terminal, as \xNN.
+// Adds text as it may be shown: control characters, which could steer the terminal, and bytes that are not UTF-8 as \xNN.
 void trace_notes_plain(text *out, slice value);
 
 #endif

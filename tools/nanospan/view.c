@@ -4,6 +4,7 @@
 #include "command.h"
 #include "options.h"
 #include "trace_file.h"
+#include "trace_notes.h"
 #include "units.h"
 #include "view_summary.h"
 #include "view_tree.h"
@@ -284,7 +285,9 @@ static void closing_line(const view_options *o, const trace_file *file, const tr
         text_format(&line, "; %" PRIu64 " came more than once", store->duplicates);
     if (file->bad_spans)
         text_format(&line, "; %" PRIu64 " without an id left out", file->bad_spans);
-    text_format(&line, " in %s\n", file->name);
+    text_put(&line, " in ");
+    trace_notes_plain(&line, nsp__slice_of(file->name));
+    text_char(&line, '\n');
     paint_add(p, PAINT_DIM, (slice){line.data, line.length});
     text_free(&line);
 }

@@ -15,7 +15,7 @@ typedef enum nsp_log_level {
     NSP_LOG_DEBUG = 4
 } nsp_log_level;
 
-// Receives one line, zero terminated, without a newline, valid during the call. Called by one thread at a time. Must
+// Receives one line of UTF-8, zero terminated, without control characters, valid during the call. Called by one thread at a time. Must
 // not call nanospan, fork, or block for long: while it does, lines of other threads are dropped and counted. Our own
 // threads in it do not hold up nsp_shutdown, which leaves them behind where it must: then a line may still be on its way
 // when it returns. The application's thread inside a call of nanospan waits. Should it call exit, no spans are sent any
