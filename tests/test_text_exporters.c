@@ -151,6 +151,44 @@ static void a_line_a_batch_is_appended(void **state)
     assert_int_equal(status.st_mode & 0133, 0);
 }
 
+// What a run that was killed left behind is half a line: what comes after it is not to be lost with it.
+static void a_torn_last_line_is_ended_first(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *left;
+        size_t lines;
+        mode_t mode;
+    } cases[] = {
+        {"{\"resourceSpans\":[{", 2, 0644}, {"{}\n", 2, 0644}, {"", 1, 0644}, {"{}\n{\"resou", 3, 0200}};
+    const nsp_exporter *file = nsp_exporter_builtin("file");
+    static char text[BATCH_BYTES];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        FILE *before = fopen(path, "w");
+        assert_non_null(before);
+        fputs(cases[i].left, before);
+        fclose(before);
+        assert_int_equal(chmod(path, cases[i].mode), 0);
+        void *exporter;
+        assert_int_equal(file->create(&exporter, &context), NSP_OK);
+        for (int batches = 0; batches < 2; batches++) {
+            nsp_batch batch;
+            nsp_send_report report = {0};
+            fill(file, exporter, &batch, 3, 10);
+            assert_int_equal(file->send(exporter, &batch, in_ms(1000), &report), NSP_SEND_EXPORTED);
+            free(batch.data);
+        }
+        file->destroy(exporter);
+        assert_int_equal(chmod(path, 0644), 0);
+        read_file(text, sizeof text);
+        size_t spans[8] = {0}, lines = count_lines(text, spans);
+        assert_int_equal(lines, cases[i].lines + 1);
+        assert_int_equal(spans[lines - 2], 3);
+        assert_int_equal(spans[lines - 1], 3);
+        unlink(path);
+    }
+}
+
 static void a_path_that_cannot_be_opened(void **state)
 {
     (void)state;
@@ -517,6 +555,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(they_are_found_by_name, set_up),
         cmocka_unit_test_setup(a_line_a_batch_is_appended, set_up),
+        cmocka_unit_test_setup(a_torn_last_line_is_ended_first, set_up),
         cmocka_unit_test_setup(a_path_that_cannot_be_opened, set_up),
         cmocka_unit_test_setup(a_slow_reader_gets_whole_lines, set_up),
         cmocka_unit_test_setup(a_full_disk_is_retried, set_up),

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The exporter "file": OTLP JSON, one TracesData object a line and batch, appended to nsp_config.file.
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "builtin.h"
+#include "common/descriptor.h"
 #include "otlp/encoding.h"
 #include "text/output.h"
 
@@ -24,6 +28,24 @@ static void file_destroy(void *state)
     free(file->label);
     free(file->path);
     free(file);
+}
+
+// Does the file end in the middle of a line? So a run that was killed while it wrote leaves it. What cannot be read is
+// taken to: an empty line is harmless, two batches in one line are lost.
+static bool is_torn(int fd, const char *path)
+{
+    struct stat ours, read_from;
+    char last = 0;
+    if (fstat(fd, &ours) != 0 || !S_ISREG(ours.st_mode) || ours.st_size == 0)
+        return false;
+    int reader = nsp__above_standard(open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+    if (reader < 0)
+        return true;
+    bool ended = fstat(reader, &read_from) == 0 && read_from.st_dev == ours.st_dev &&
+                 read_from.st_ino == ours.st_ino && pread(reader, &last, 1, ours.st_size - 1) == 1 &&
+                 last == '\n';
+    close(reader);
+    return !ended;
 }
 
 static nsp_status file_open(file_exporter *file, const nsp_exporter_context *context)
@@ -46,6 +68,7 @@ static nsp_status file_open(file_exporter *file, const nsp_exporter_context *con
                      strerror(error));
         return NSP_ERR_SYSTEM;
     }
+    file->output.torn = is_torn(file->output.fd, path);
     // Where the process goes to another working directory, as daemons do, it is still this file. What has no such path (a
     // pipe behind /dev/stdout) keeps the one that was given.
     char *absolute = realpath(path, NULL);

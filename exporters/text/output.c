@@ -149,11 +149,12 @@ nsp_send_result nsp__output_send(nsp__output *output, const nsp_batch *batch, ui
             return fail(output, lost, report);
     }
     bool same = output->data == batch->data && output->first_ns == batch->first_ns;
-    if (output->done && !same) {
+    if (output->torn || (output->done && !same)) {
         size_t ended = 0;
         int error = write_until(output, (const uint8_t *)"\n", 1, &ended, deadline_ns);
         if (error)
             return fail(output, error, report);
+        output->torn = false;
         output->done = 0;
     }
     output->data = batch->data;

@@ -22,6 +22,7 @@ typedef struct nsp__output {
     size_t done;
     const uint8_t *data;
     uint64_t first_ns;
+    bool torn; // what was there before us ends in the middle of a line: that line is ended first
 } nsp__output;
 
 // Opens output->path to append to it, making the file if there is none. 0, or an errno value.
