@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <nanospan/exporter.h>
@@ -16,12 +17,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "builtin.h"
 #include "drain/sender.h"
+#include "http/transfer.h"
 #include "support/http_server.h"
 #include "support/otlp_sender.h"
 
@@ -152,11 +155,57 @@ static void reads_partial_success(void **state)
     assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_EXPORTED);
     assert_int_equal(f->otlp.report.rejected, 0);
     assert_string_equal(f->otlp.report.detail, "no room");
-    assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_EXPORTED);
+    // Whoever answers so has perhaps not even looked at the request.
+    assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_UNCONFIRMED);
     assert_int_equal(f->otlp.report.rejected, 0);
     assert_non_null(strstr(f->otlp.report.detail, "not OTLP"));
     assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_EXPORTED);
     assert_string_equal(f->otlp.report.detail, "");
+    finish(f);
+}
+
+static void a_web_page_is_no_answer(void **state)
+{
+    (void)state;
+    static const unsigned statuses[] = {200, 202};
+    fixture *f = prepare();
+    for (int i = 0; i < 2; ++i)
+        plan(f, (http_reply){.status = statuses[i],
+                             .header = "Content-Type",
+                             .value = "text/HTML; charset=utf-8",
+                             .body = "<html>Please log in</html>",
+                             .length = 26});
+    create(f);
+    for (int i = 0; i < 2; ++i) {
+        assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_UNCONFIRMED);
+        assert_true(f->otlp.report.answered);
+        assert_non_null(strstr(f->otlp.report.detail, "web page"));
+    }
+    finish(f);
+}
+
+static void a_redirect_names_where_it_leads(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"https://collector.example:4318/v1/traces", " https://collector.example:4318/v1/traces,"},
+        {"http://user:secret@other.example/path?key=secret", " http://other.example/path,"},
+        {"/login?back=secret", " /login,"},
+        {"//user:secret@other.example/#secret", " //other.example/,"},
+        {"secret@elsewhere/path", " elsewhere/path,"},
+    };
+    enum { CASES = sizeof cases / sizeof *cases };
+    fixture *f = prepare();
+    for (int i = 0; i < CASES; ++i)
+        plan(f, (http_reply){.status = 302, .header = "Location", .value = cases[i][0]});
+    create(f);
+    for (int i = 0; i < CASES; ++i) {
+        assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_REJECTED);
+        if (!strstr(f->otlp.report.detail, "a redirect to") || !strstr(f->otlp.report.detail, cases[i][1]) ||
+            strstr(f->otlp.report.detail, "secret"))
+            fail_msg("\"%s\" of \"%s\"", f->otlp.report.detail, cases[i][0]);
+    }
+    assert_int_equal(http_server_requests(f->server), CASES);
     finish(f);
 }
 
@@ -184,7 +233,7 @@ static void retries_what_the_specification_names(void **state)
         assert_int_equal(f->otlp.report.retry_after_ns, 0);
         char expected[192];
         snprintf(expected, sizeof expected, "%s/v1/traces answered %u", f->otlp.endpoint, cases[i].status);
-        assert_string_equal(f->otlp.report.detail, expected);
+        assert_memory_equal(f->otlp.report.detail, expected, strlen(expected));
     }
     assert_int_equal(http_server_requests(f->server), CASES); // a redirect is not followed
     finish(f);
@@ -324,15 +373,29 @@ static void cancel_does_not_wait_for_a_name_server(void **state)
     sleep(3); // the look-up ends by itself
 }
 
-static void a_huge_answer_is_refused(void **state)
+static void a_huge_answer_is_not_read(void **state)
 {
     (void)state;
     fixture *f = prepare();
-    plan(f, (http_reply){.status = 200, .length = (4 << 20) + 1});
+    // Unknown fields of two bytes each: protobuf-c would take fifty times their size to keep them.
+    enum { MOST = 64 << 10 };
+    char *fields = malloc(MOST + 2);
+    for (size_t i = 0; i < MOST + 2; i += 2)
+        memcpy(fields + i, "\x78\x01", 2);
+    plan(f, (http_reply){.status = 200, .body = fields, .length = MOST});
+    plan(f, (http_reply){.status = 200, .body = fields, .length = MOST + 2});
+    plan(f, (http_reply){.status = 503, .length = 5 << 20, .header = "Retry-After", .value = "7"});
+    plan(f, (http_reply){.status = 400, .length = 5 << 20});
     create(f);
+    assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_EXPORTED);
+    assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_UNCONFIRMED);
+    assert_non_null(strstr(f->otlp.report.detail, "longer than 64 KiB"));
+    // Of an error the status says enough.
+    assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_RETRY);
+    assert_int_equal(f->otlp.report.retry_after_ns, 7000 * MS);
     assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_REJECTED);
-    assert_non_null(strstr(f->otlp.report.detail, "longer than 4 MiB"));
     finish(f);
+    free(fields);
 }
 
 static void a_dead_port_is_retried(void **state)
@@ -356,6 +419,57 @@ static void a_dead_port_is_retried(void **state)
     assert_string_equal(f->otlp.report.detail, expected);
     close(sock);
     finish(f);
+}
+
+// Every descriptor that the process may have is in use.
+static void used_up_descriptors_are_told(void **state)
+{
+    (void)state;
+    static const char *const endpoints[] = {NULL, "http://collector.invalid:4318"};
+    for (int i = 0; i < 2; ++i) {
+        fixture *f = prepare();
+        if (endpoints[i])
+            f->otlp.config.endpoint = endpoints[i];
+        create(f);
+        struct rlimit before, none;
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+        int lowest = dup(STDERR_FILENO);
+        assert_true(lowest > STDERR_FILENO);
+        close(lowest);
+        none = before;
+        none.rlim_cur = (rlim_t)lowest;
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+        nsp_send_result result = send_bytes(f, 100, 5000);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+        assert_int_equal(result, NSP_SEND_RETRY);
+        char expected[96];
+        snprintf(expected, sizeof expected, "no file descriptor is left: the process may have %d", lowest);
+        if (!strstr(f->otlp.report.detail, expected))
+            fail_msg("\"%s\" does not say \"%s\"", f->otlp.report.detail, expected);
+        assert_int_equal(f->otlp.lines, 1);
+        assert_non_null(strstr(f->otlp.last_line, "descriptor"));
+        if (!endpoints[i])
+            assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_EXPORTED);
+        finish(f);
+    }
+}
+
+// A program that has closed its standard streams gets no connection of ours for its output, and what it executes none at
+// all.
+static void no_connection_takes_a_standard_stream(void **state)
+{
+    (void)state;
+    struct curl_sockaddr address = {.family = AF_INET, .socktype = SOCK_STREAM};
+    int error = 0, saved = dup(STDIN_FILENO);
+    close(STDIN_FILENO);
+    int made = nsp__http_open_socket(&error, CURLSOCKTYPE_IPCXN, &address);
+    bool taken = fcntl(STDIN_FILENO, F_GETFD) != -1;
+    dup2(saved, STDIN_FILENO);
+    close(saved);
+    assert_false(taken);
+    assert_true(made > STDERR_FILENO);
+    assert_int_equal(fcntl(made, F_GETFD), FD_CLOEXEC);
+    close(made);
 }
 
 static void no_proxy_stands_before_loopback(void **state)
@@ -551,6 +665,8 @@ int main(void)
         cmocka_unit_test(keeps_one_connection),
         cmocka_unit_test(compresses_what_is_worth_it),
         cmocka_unit_test(reads_partial_success),
+        cmocka_unit_test(a_web_page_is_no_answer),
+        cmocka_unit_test(a_redirect_names_where_it_leads),
         cmocka_unit_test(retries_what_the_specification_names),
         cmocka_unit_test(passes_on_what_the_receiver_says),
         cmocka_unit_test(reads_retry_after_in_both_forms),
@@ -559,8 +675,10 @@ int main(void)
         cmocka_unit_test(the_configured_timeout_limits_one_request),
         cmocka_unit_test(cancel_ends_a_stalled_send),
         cmocka_unit_test(cancel_does_not_wait_for_a_name_server),
-        cmocka_unit_test(a_huge_answer_is_refused),
+        cmocka_unit_test(a_huge_answer_is_not_read),
         cmocka_unit_test(a_dead_port_is_retried),
+        cmocka_unit_test(used_up_descriptors_are_told),
+        cmocka_unit_test(no_connection_takes_a_standard_stream),
         cmocka_unit_test(no_proxy_stands_before_loopback),
         cmocka_unit_test(a_request_that_the_receiver_reads_no_further_is_surely_not_taken),
         cmocka_unit_test(a_bad_configuration_is_said_once),

@@ -34,7 +34,8 @@ typedef struct nsp__sender_options {
 // short; own backoff is cut short by both, and stays at its minimum while somebody waits. Batches are settled in the
 // order in which they were closed.
 //
-// Books of a settled batch: EXPORTED adds to exported and rejected, REJECTED to rejected; what stop gives up is
+// Books of a settled batch: EXPORTED adds to exported and rejected, REJECTED to rejected, UNCONFIRMED to unconfirmed; parts
+// that the exporter reports are booked, and taken off the batch, after each attempt. What stop gives up is
 // unconfirmed if some attempt may have been taken, else discarded. batches_sent counts answered attempts,
 // batches_failed those that ended in anything but EXPORTED. bytes_encoded is the drainer's.
 

@@ -43,9 +43,10 @@ struct nsp__sender {
     uint64_t hurried_at;     // when a pause last ended for a hurry
     uint64_t given_up_spans; // these are read by stop too, when the thread is done or left
     bool gave_up;
-    bool hopeless; // while stopping: no attempt more would come before the deadline
-    bool saying;   // inside a log line
-    bool failing;  // the last attempt was RETRY or UNKNOWN
+    bool hopeless;    // while stopping: no attempt more would come before the deadline
+    bool saying;      // inside a log line
+    bool failing;     // the last attempt was RETRY or UNKNOWN
+    bool unconfirmed; // the last attempt was UNCONFIRMED
 };
 
 static inline bool nsp__sender_stopping(const nsp__sender *sender)

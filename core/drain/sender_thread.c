@@ -136,11 +136,31 @@ static bool say(nsp__sender *sender, nsp_log_level level, const char *subject, c
     return true;
 }
 
+// What an exporter that sends in parts has settled already is off the batch.
+static void settle_parts(nsp__sender *sender, nsp__batch *batch, const nsp_send_report *report)
+{
+    nsp__books *books = sender->options.books;
+    uint64_t left = batch->exported.spans;
+    uint64_t exported = nsp__earlier(report->part_exported, left);
+    uint64_t rejected = nsp__earlier(report->part_rejected, left - exported);
+    uint64_t unconfirmed = nsp__earlier(report->part_unconfirmed, left - exported - rejected);
+    left -= exported + rejected + unconfirmed;
+    if (left == batch->exported.spans)
+        return;
+    nsp__books_add(&books->exported, exported);
+    nsp__books_add(&books->rejected, rejected);
+    nsp__books_add(&books->unconfirmed, unconfirmed);
+    __atomic_fetch_sub(&sender->waiting_spans, batch->exported.spans - left, __ATOMIC_RELAXED);
+    __atomic_store_n(&batch->header->spans, (uint32_t)left, __ATOMIC_RELAXED);
+    batch->exported.spans = (uint32_t)left;
+}
+
 // Writes the outcome of an attempt into the books. False: the batch is to be sent again.
 static bool enter_into_books(nsp__sender *sender, nsp__batch *batch, nsp_send_result result,
                              const nsp_send_report *report)
 {
     nsp__books *books = sender->options.books;
+    settle_parts(sender, batch, report);
     uint64_t spans = batch->exported.spans;
     nsp__books_add(&books->bytes_sent, report->bytes);
     if (report->answered)
@@ -153,6 +173,8 @@ static bool enter_into_books(nsp__sender *sender, nsp__batch *batch, nsp_send_re
         nsp__books_add(&books->rejected, rejected);
     } else if (result == NSP_SEND_REJECTED) {
         nsp__books_add(&books->rejected, spans);
+    } else if (result == NSP_SEND_UNCONFIRMED) {
+        nsp__books_add(&books->unconfirmed, spans);
     } else {
         return false;
     }
@@ -165,7 +187,9 @@ static bool report_outcome(nsp__sender *sender, nsp_send_result result, const ns
                            uint64_t spans)
 {
     bool was_failing = sender->failing;
+    bool was_unconfirmed = sender->unconfirmed;
     sender->failing = result == NSP_SEND_RETRY || result == NSP_SEND_UNKNOWN;
+    sender->unconfirmed = result == NSP_SEND_UNCONFIRMED;
     uint64_t waiting = __atomic_load_n(&sender->waiting_spans, __ATOMIC_RELAXED);
     switch (result) {
     case NSP_SEND_EXPORTED:
@@ -180,6 +204,11 @@ static bool report_outcome(nsp__sender *sender, nsp_send_result result, const ns
         return true;
     case NSP_SEND_REJECTED:
         return say(sender, NSP_LOG_WARN, "rejected", "", report, spans, "rejected for good");
+    case NSP_SEND_UNCONFIRMED:
+        if (!was_unconfirmed)
+            return say(sender, NSP_LOG_WARN, "unconfirmed", "", report, spans,
+                       "unconfirmed, and not sent again; further ones are counted without a line");
+        return true;
     default:
         if (!was_failing)
             return say(sender, NSP_LOG_WARN, "sending", "", report, waiting, "waiting; retrying");

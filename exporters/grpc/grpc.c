@@ -13,7 +13,7 @@
 #include "grpc/status.h"
 #include "http/headers.h"
 
-enum { MESSAGE_BYTES = 100, MAX_REPLY_BYTES = 4 << 20 };
+enum { MESSAGE_BYTES = 100, MAX_REPLY_BYTES = 64 << 10 };
 
 nsp_status nsp__grpc_headers(nsp__otlp_transport *me, const nsp_config *config, char *detail, size_t size)
 {
@@ -116,16 +116,32 @@ static nsp_send_result result_of(const verdict *judged)
     }
 }
 
-static nsp_send_result refused(const nsp__otlp_transport *me, const nsp__http_answer *answer,
-                               const verdict *judged, nsp_send_report *report)
+// Is it the size of the message that was refused? RESOURCE_EXHAUSTED says so as a rule, if not of a quota, and some
+// servers say OUT_OF_RANGE. 413 comes from a proxy.
+static bool size_refused(const nsp__http_answer *answer, const verdict *judged, const char *message)
 {
-    nsp_send_result result = result_of(judged);
-    if (result != NSP_SEND_REJECTED)
-        report->retry_after_ns = judged->retry_delay_ns;
-    const char *name = nsp__grpc_code_name(judged->code);
+    if (answer->reset_code != UINT_MAX || judged->retry_info)
+        return false;
+    if (judged->made)
+        return answer->status == 413;
+    bool speaks = nsp__otlp_speaks_of_size(message);
+    return (judged->code == NSP__GRPC_RESOURCE_EXHAUSTED && (!message[0] || speaks)) ||
+           (judged->code == NSP__GRPC_OUT_OF_RANGE && speaks);
+}
+
+static nsp_send_result refused(nsp__otlp_transport *me, const nsp__http_answer *answer, const verdict *judged,
+                               nsp_send_report *report)
+{
     char message[MESSAGE_BYTES] = "";
     if (judged->told)
         nsp__grpc_message_text(message, sizeof message, judged->told);
+    me->too_large = size_refused(answer, judged, message);
+    nsp_send_result result = me->too_large ? NSP_SEND_REJECTED : result_of(judged);
+    if (result != NSP_SEND_REJECTED)
+        report->retry_after_ns = judged->retry_delay_ns;
+    const char *name = nsp__grpc_code_name(judged->code);
+    if (judged->made && nsp__otlp_redirected(me, answer, report))
+        return result;
     if (judged->made)
         nsp__otlp_explain(report, "%.64s answered %u %s", me->endpoint.shown, answer->status, judged->made);
     else if (answer->reset_code != UINT_MAX)
@@ -144,7 +160,7 @@ static nsp_send_result taken(nsp__otlp_transport *me, const nsp__http_answer *an
     if (answer->outcome == NSP__HTTP_ANSWERED)
         wrong = nsp__grpc_message_read(&message, answer->body, answer->length,
                                        nsp__http_header(me->client, "grpc-encoding"), MAX_REPLY_BYTES);
-    nsp_send_result result = NSP_SEND_REJECTED;
+    nsp_send_result result = NSP_SEND_UNCONFIRMED;
     if (wrong)
         nsp__otlp_explain(report, "%.64s answered OK with %s", me->endpoint.shown, wrong);
     else
@@ -159,7 +175,7 @@ static nsp_send_result read_answer(nsp__otlp_transport *me, nsp__http_answer *an
     if (answer->outcome == NSP__HTTP_TOO_LARGE) {
         report->answered = answer->status != 0;
         nsp__otlp_explain(report, "%.80s: %s", me->endpoint.shown, answer->error);
-        return NSP_SEND_REJECTED;
+        return answer->status ? NSP_SEND_UNCONFIRMED : NSP_SEND_REJECTED;
     }
     verdict judged;
     if (judge(me, answer, &judged)) {

@@ -3,17 +3,23 @@
 
 #include <limits.h>
 #include <nanospan/version.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/time.h"
+#include "http/curl_start.h"
 #include "http/curl_version.h"
 #include "http/lines.h"
+#include "http/proxy.h"
 #include "http/sockets.h"
+#include "http/transfer.h"
 
-enum { POLL_MS = 50, MAX_ANSWER_BYTES = 4 << 20 };
+enum {
+    POLL_MS = 50,
+    // An answer of OTLP is short. A larger one, which may cost its decoder a hundred times its size, is none.
+    MAX_ANSWER_BYTES = 64 << 10
+};
 
 struct nsp__http_client {
     CURLM *multi; // driven by hand, so that cancel is seen while curl waits
@@ -25,6 +31,8 @@ struct nsp__http_client {
     bool http2, tls;
     bool fresh;    // no connection is used twice
     bool distrust; // the last one ended badly: not that connection again
+    bool heard;    // something answered in HTTP before
+    nsp__http_proxy proxy;
 
     // The request, as far as curl has asked for it.
     const nsp__http_request *request;
@@ -38,22 +46,13 @@ struct nsp__http_client {
     char error[CURL_ERROR_SIZE];
 };
 
-static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
-static CURLcode curl_ready;
-
-// Never undone: the application, or a thread of ours that was left behind, may use curl still.
-static void initialise_curl(void)
-{
-    curl_ready = curl_global_init(CURL_GLOBAL_DEFAULT);
-}
-
 static size_t keep_answer(char *bytes, size_t one, size_t length, void *context)
 {
     (void)one;
     nsp__http_client *client = context;
     if (length > MAX_ANSWER_BYTES - client->answer_length) {
         client->answer_too_large = true;
-        return 0;
+        return 0; // curl ends the transfer
     }
     if (client->answer_length + length > client->answer_room) {
         size_t room = 2 * (client->answer_length + length);
@@ -140,13 +139,13 @@ static bool set_options(nsp__http_client *client, const nsp__http_options *optio
     SET(SEEKDATA, client);
     SET(FORBID_REUSE, client->fresh ? 1L : 0L);
     code = code == CURLE_OK ? nsp__http_sockets_set(easy, &client->sockets) : code;
-    if (endpoint->loopback)
-        SET(PROXY, "");
     if (endpoint->abstract)
         SET(ABSTRACT_UNIX_SOCKET, endpoint->unix_socket);
     else
         SET(UNIX_SOCKET_PATH, endpoint->unix_socket); // NULL: none
 #undef SET
+    if (code == CURLE_OK)
+        code = nsp__http_proxy_set(easy, &client->proxy, endpoint);
     if (code == CURLE_OK && endpoint->tls)
         code = nsp__tls_set(easy, &options->tls);
     return code == CURLE_OK && curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, 1L) == CURLM_OK;
@@ -154,10 +153,10 @@ static bool set_options(nsp__http_client *client, const nsp__http_options *optio
 
 static nsp_status check_curl(const nsp__http_endpoint *endpoint, char *detail, size_t size)
 {
-    pthread_once(&curl_once, initialise_curl);
-    if (curl_ready == CURLE_OK)
+    CURLcode code = nsp__curl_start();
+    if (code == CURLE_OK)
         return nsp__curl_check(endpoint, detail, size);
-    snprintf(detail, size, "libcurl: %s", curl_easy_strerror(curl_ready));
+    snprintf(detail, size, "libcurl: %s", curl_easy_strerror(code));
     return NSP_ERR_SYSTEM;
 }
 
@@ -217,31 +216,6 @@ void nsp__http_client_destroy(nsp__http_client *client)
     free(client);
 }
 
-// Drives the transfer to its end. Fails by itself at the deadline or when cancelled.
-static CURLcode transfer(nsp__http_client *client, uint64_t deadline_ns)
-{
-    for (;;) {
-        int running;
-        if (curl_multi_perform(client->multi, &running) != CURLM_OK)
-            return CURLE_FAILED_INIT;
-        int left;
-        for (CURLMsg *message; (message = curl_multi_info_read(client->multi, &left)) != NULL;)
-            if (message->msg == CURLMSG_DONE)
-                return message->data.result;
-        uint64_t now = nsp__monotonic_ns();
-        if (now >= deadline_ns) {
-            snprintf(client->error, sizeof client->error, "timed out");
-            return CURLE_OPERATION_TIMEDOUT;
-        }
-        if (__atomic_load_n(client->cancel, __ATOMIC_ACQUIRE)) {
-            snprintf(client->error, sizeof client->error, "stopped before it was done");
-            return CURLE_ABORTED_BY_CALLBACK;
-        }
-        uint64_t milliseconds = (deadline_ns - now) / 1000000u + 1;
-        curl_multi_poll(client->multi, NULL, 0, milliseconds < POLL_MS ? (int)milliseconds : POLL_MS, NULL);
-    }
-}
-
 // What stands in curl's words alone: the stream's error code, "... was not closed cleanly: NAME (err NUMBER)".
 static unsigned reset_code(const char *error)
 {
@@ -261,6 +235,18 @@ static bool ended_unheard(const nsp__http_client *client, CURLcode code)
                  (code == CURLE_HTTP2_STREAM && reset_code(client->error) == UINT_MAX);
     return client->tls && client->http2 && connects > 0 && !status && ended &&
            !strstr(client->error, "alert");
+}
+
+// Is it something here that keeps us from connecting? Then out says what.
+static nsp__http_trouble hindered(const nsp__http_client *client, CURLcode code, char *out, size_t size)
+{
+    bool resolved = code != CURLE_COULDNT_RESOLVE_HOST && code != CURLE_COULDNT_RESOLVE_PROXY;
+    bool socket = code == CURLE_COULDNT_CONNECT && client->sockets.error;
+    if ((socket || !resolved) && nsp__http_no_descriptor(client->sockets.error, out, size))
+        return NSP__HTTP_NO_DESCRIPTOR;
+    if (nsp__http_proxy_blamed(client->easy, &client->proxy, code, client->error, out, size))
+        return NSP__HTTP_PROXY;
+    return NSP__HTTP_NO_TROUBLE;
 }
 
 // "Connection refused" rather than curl's "Couldn't connect to server".
@@ -298,8 +284,8 @@ static nsp__http_trouble trouble_of(const nsp__http_client *client, CURLcode cod
         return strstr(client->error, "alert") && strstr(client->error, "certificate")
                    ? NSP__HTTP_CLIENT_REFUSED
                    : NSP__HTTP_NO_HANDSHAKE;
-    case CURLE_SSL_CERTPROBLEM:
-    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_CERTPROBLEM: return NSP__HTTP_OWN_PAIR;
+    case CURLE_SSL_CACERT_BADFILE: return NSP__HTTP_NO_AUTHORITIES;
     case CURLE_SSL_CLIENTCERT: return NSP__HTTP_CLIENT_REFUSED;
     case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_WEIRD_SERVER_REPLY: return NSP__HTTP_OTHER_PROTOCOL;
@@ -328,46 +314,29 @@ static void judge(nsp__http_client *client, CURLcode code, nsp__http_answer *ans
     answer->reset_code = UINT_MAX;
     if (retry_after > 0)
         answer->retry_after_ns = (uint64_t)(retry_after < 86400 ? retry_after : 86400) * 1000000000u;
-    if (client->answer_too_large) {
+    if (client->answer_too_large && status < 300) {
         answer->outcome = NSP__HTTP_TOO_LARGE;
-        snprintf(answer->error, sizeof answer->error, "the answer (status %ld) is longer than 4 MiB", status);
+        snprintf(answer->error, sizeof answer->error, "the answer (status %ld) is longer than 64 KiB",
+                 status);
     } else if (code == CURLE_OK || status >= 300) {
         // An error's status says enough, even if the rest of the answer got lost.
         answer->outcome = NSP__HTTP_ANSWERED;
     } else {
         answer->timed_out = code == CURLE_OPERATION_TIMEDOUT;
         answer->reset_code = client->http2 ? reset_code(client->error) : UINT_MAX;
-        answer->trouble = trouble_of(client, code);
         answer->outcome = left_whole(client, answer->bytes) ? NSP__HTTP_UNCERTAIN : NSP__HTTP_NOT_SENT;
-        describe(client, code, answer->error, sizeof answer->error);
+        answer->trouble = hindered(client, code, answer->error, sizeof answer->error);
+        if (answer->trouble == NSP__HTTP_NO_TROUBLE) {
+            answer->trouble = trouble_of(client, code);
+            describe(client, code, answer->error, sizeof answer->error);
+        }
     }
 }
 
-// Is what broke off a request of HTTP/2 in clear text a server of HTTP/1? Asks it, with none of the request's headers.
-static bool answers_http1(nsp__http_client *client, uint64_t deadline_ns)
+static bool broke_off(CURLcode code, const nsp__http_answer *answer)
 {
-    static const uint64_t patience_ns = 1000000000;
-    uint64_t until = nsp__monotonic_ns() + patience_ns;
-    long status = 0;
-    CURL *post = client->easy, *probe = curl_easy_duphandle(post);
-    if (probe && curl_easy_setopt(probe, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) == CURLE_OK &&
-        curl_easy_setopt(probe, CURLOPT_NOBODY, 1L) == CURLE_OK &&
-        curl_easy_setopt(probe, CURLOPT_HTTPHEADER, NULL) == CURLE_OK &&
-        (!client->bare_url || curl_easy_setopt(probe, CURLOPT_URL, client->bare_url) == CURLE_OK) &&
-        curl_easy_setopt(probe, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK &&
-        curl_easy_setopt(probe, CURLOPT_FORBID_REUSE, 1L) == CURLE_OK &&
-        curl_multi_add_handle(client->multi, probe) == CURLM_OK) {
-        if (transfer(client, until < deadline_ns ? until : deadline_ns) == CURLE_OK)
-            curl_easy_getinfo(probe, CURLINFO_RESPONSE_CODE, &status);
-        curl_multi_remove_handle(client->multi, probe);
-    }
-    curl_easy_cleanup(probe);
-    return status != 0;
-}
-
-static bool broke_off(CURLcode code)
-{
-    return code == CURLE_HTTP2 || code == CURLE_GOT_NOTHING || code == CURLE_RECV_ERROR ||
+    return (code == CURLE_HTTP2_STREAM && answer->reset_code == UINT_MAX) || code == CURLE_HTTP2 ||
+           code == CURLE_GOT_NOTHING || code == CURLE_PARTIAL_FILE || code == CURLE_RECV_ERROR ||
            code == CURLE_SEND_ERROR;
 }
 
@@ -381,6 +350,17 @@ static bool renew(nsp__http_client *client)
     client->easy = easy;
     client->multi = nsp__http_sockets_begin(&client->sockets);
     return client->multi && curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, 1L) == CURLM_OK;
+}
+
+// A connection in clear that ends without a word: was it the right one?
+static void find_stranger(nsp__http_client *client, uint64_t deadline_ns, nsp__http_answer *answer)
+{
+    if (client->http2 &&
+        nsp__http_answers_http1(client->multi, client->easy, client->bare_url, client->cancel, deadline_ns))
+        answer->trouble = NSP__HTTP_OTHER_PROTOCOL;
+    else if (!client->heard &&
+             nsp__http_speaks_tls(client->multi, client->easy, client->bare_url, client->cancel, deadline_ns))
+        answer->trouble = NSP__HTTP_WANTS_TLS;
 }
 
 void nsp__http_post(nsp__http_client *client, const nsp__http_request *request, uint64_t deadline_ns,
@@ -398,6 +378,7 @@ void nsp__http_post(nsp__http_client *client, const nsp__http_request *request, 
     client->request = request;
     client->given = 0;
     client->lost = false;
+    client->sockets.error = 0;
     client->answer_length = 0;
     client->answer_too_large = false;
     nsp__http_lines_clear(&client->lines);
@@ -411,13 +392,18 @@ void nsp__http_post(nsp__http_client *client, const nsp__http_request *request, 
         snprintf(answer->error, sizeof answer->error, "libcurl takes no request");
         return;
     }
-    CURLcode code = transfer(client, deadline_ns);
+    CURLcode code = nsp__http_transfer(client->multi, client->cancel, deadline_ns, client->error);
     judge(client, code, answer);
     client->distrust = code != CURLE_OK;
     curl_multi_remove_handle(client->multi, client->easy);
-    if (client->http2 && !client->tls && !answer->status && broke_off(code) &&
-        answers_http1(client, deadline_ns))
-        answer->trouble = NSP__HTTP_OTHER_PROTOCOL;
+    client->heard = client->heard || answer->status;
+    if (!client->tls && !answer->status && broke_off(code, answer))
+        find_stranger(client, deadline_ns, answer);
+}
+
+const char *nsp__http_proxy_shown(const nsp__http_client *client)
+{
+    return client->proxy.variable ? client->proxy.shown : NULL;
 }
 
 const char *nsp__http_header(const nsp__http_client *client, const char *name)

@@ -31,7 +31,7 @@ typedef enum nsp__http_outcome {
     NSP__HTTP_ANSWERED,  // the answer is whole, or its status says enough
     NSP__HTTP_NOT_SENT,  // no connection, or the request did not leave whole: surely not taken
     NSP__HTTP_UNCERTAIN, // sent whole, but no whole answer: timeout, cancelled, connection closed
-    NSP__HTTP_TOO_LARGE  // the answer is over 4 MiB (status is set), or the request over max_body (status 0)
+    NSP__HTTP_TOO_LARGE // an answer of success is over 64 KiB (status is set), or the request over max_body (status 0)
 } nsp__http_outcome;
 
 // Why there is no answer, where it is likely that only a change of configuration, here or there, helps.
@@ -40,6 +40,11 @@ typedef enum nsp__http_trouble {
     NSP__HTTP_NOT_TRUSTED,    // the server's certificate is not accepted
     NSP__HTTP_NO_HANDSHAKE,   // TLS does not come about
     NSP__HTTP_CLIENT_REFUSED, // the server ended TLS over the client's certificate, or its absence
+    NSP__HTTP_OWN_PAIR,       // the client's own certificate and key cannot be read, or do not fit each other
+    NSP__HTTP_NO_AUTHORITIES, // there is no file of trusted authorities, or none are in it
+    NSP__HTTP_WANTS_TLS,      // a request in clear came to a port where TLS is spoken
+    NSP__HTTP_PROXY,          // the proxy cannot be reached, or refuses
+    NSP__HTTP_NO_DESCRIPTOR,  // the process may not open another socket
     NSP__HTTP_OTHER_PROTOCOL  // what answers speaks no HTTP/1, or no HTTP/2
 } nsp__http_trouble;
 
@@ -50,7 +55,7 @@ typedef struct nsp__http_answer {
     unsigned version;    // of HTTP: 1 or 2; 0: no answer at all
     bool timed_out;      // the deadline passed
     unsigned reset_code; // of HTTP/2, where the stream was reset; UINT_MAX: it was not
-    const uint8_t *body; // valid until the next request; of an error maybe cut short
+    const uint8_t *body; // valid until the next request; of an error maybe cut short, to 64 KiB at most
     size_t length;
     uint64_t retry_after_ns; // with ANSWERED; 0: not said
     uint64_t bytes;          // of the body that were sent
@@ -66,6 +71,9 @@ void nsp__http_client_destroy(nsp__http_client *client);
 // Returns by the deadline (CLOCK_MONOTONIC ns) plus a few milliseconds, or within 50 ms of *cancel.
 void nsp__http_post(nsp__http_client *client, const nsp__http_request *request, uint64_t deadline_ns,
                     nsp__http_answer *answer);
+
+// Host and port of the proxy that requests may go through, or NULL.
+const char *nsp__http_proxy_shown(const nsp__http_client *client);
 
 // The last one of that name, in any case, of the last answer: from what stands before the body, or from the trailers. NULL:
 // none. Valid until the next request.

@@ -25,6 +25,13 @@ bool nsp__tls_files_any(const nsp__tls_files *files)
 CURLcode nsp__tls_set(CURL *easy, const nsp__tls_files *files)
 {
     CURLcode code = curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    // Each handshake is a whole one, with the files as they are then: one that resumes a session would look at no
+    // certificate, and libcurl would keep what it once read of the authorities for a day.
+    if (code == CURLE_OK)
+        code = curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L);
+#if LIBCURL_VERSION_NUM >= 0x075700
+    curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L); // not known to each TLS library
+#endif
     if (code == CURLE_OK && is_set(files->certificate))
         code = curl_easy_setopt(easy, CURLOPT_CAINFO, files->certificate);
     // These authorities are trusted instead of the system's, not beside them.

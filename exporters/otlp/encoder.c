@@ -309,5 +309,6 @@ const nsp__otlp_encoding nsp__otlp_protobuf = {
     .open = nsp__otlp_encoder_open,
     .append = nsp__otlp_encoder_append,
     .close = nsp__otlp_encoder_close,
+    .cutter = &nsp__otlp_protobuf_cutter,
     .read_response = nsp__otlp_response_decode,
 };

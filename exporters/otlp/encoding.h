@@ -6,6 +6,8 @@
 
 #include <nanospan/exporter.h>
 
+#include "otlp/cut.h"
+
 typedef struct nsp__otlp_encoding {
     const char *content_type; // over HTTP
 
@@ -17,6 +19,8 @@ typedef struct nsp__otlp_encoding {
     void (*open)(void *encoder, nsp_batch *batch);
     bool (*append)(void *encoder, nsp_batch *batch, const nsp_span_view *view);
     void (*close)(void *encoder, nsp_batch *batch);
+
+    const nsp__otlp_cutter *cutter; // for a request that its receiver finds too large
 
     // Reads an ExportTraceServiceResponse. *rejected: spans refused, 0 if it names none, never negative. message gets at
     // most size - 1 bytes of the receiver's text as one line, cut at a character, zero terminated; "" if there is none.

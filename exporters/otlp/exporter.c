@@ -69,8 +69,7 @@ static nsp_send_result send_batch(void *state, const nsp_batch *batch, uint64_t 
                                   nsp_send_report *report)
 {
     otlp *me = state;
-    return nsp__otlp_transport_send(&me->transport, batch->data + batch->head, batch->length - batch->head,
-                                    deadline_ns, report);
+    return nsp__otlp_parts_send(&me->transport, batch, deadline_ns, report);
 }
 
 const nsp_exporter nsp__exporter_otlp = {

@@ -2,6 +2,8 @@
 //
 // OTLP over HTTP/1.1.
 #include <stdio.h>
+#include <string.h>
+#include <strings.h>
 
 #include "http/headers.h"
 #include "otlp/transport.h"
@@ -48,13 +50,23 @@ static void read_message(const uint8_t *body, size_t length, char *message, size
     message[used] = 0;
 }
 
-static nsp_send_result refused(const nsp__otlp_transport *me, const nsp__http_answer *answer,
+static nsp_send_result refused(nsp__otlp_transport *me, const nsp__http_answer *answer,
                                nsp_send_report *report)
 {
     char message[MESSAGE_BYTES];
+    if (nsp__otlp_redirected(me, answer, report))
+        return NSP_SEND_REJECTED;
     read_message(answer->body, answer->length, message, sizeof message);
-    nsp__otlp_explain(report, "%.64s answered %u%s%s", me->endpoint.shown, answer->status,
-                      message[0] ? ": " : "", message);
+    // The Collector refuses too large a body with 400.
+    me->too_large = answer->status == 413 || (answer->status == 400 && strcasestr(message, "too large"));
+    // 407 is a proxy's: it wants to know who asks.
+    const char *proxy = answer->status == 407 ? nsp__http_proxy_shown(me->client) : NULL;
+    if (proxy)
+        nsp__otlp_explain(report, "the proxy %.64s before %.48s answered 407: it wants a user and password",
+                          proxy, me->endpoint.shown);
+    else
+        nsp__otlp_explain(report, "%.64s answered %u%s%s", me->endpoint.shown, answer->status,
+                          message[0] ? ": " : "", message);
     bool busy =
         answer->status == 429 || answer->status == 502 || answer->status == 503 || answer->status == 504;
     if (!busy)
@@ -63,7 +75,27 @@ static nsp_send_result refused(const nsp__otlp_transport *me, const nsp__http_an
     return NSP_SEND_RETRY;
 }
 
-// The protocol's success is 200; what else counts as success in HTTP has been taken as well, whatever its body.
+static bool is_page(const nsp__otlp_transport *me, const nsp__http_answer *answer)
+{
+    const char *type = nsp__http_header(me->client, "content-type");
+    return answer->length && type && strncasecmp(type, "text/html", 9) == 0;
+}
+
+// The protocol's success is 200; what else counts as success in HTTP has been taken as well, whatever its body, unless
+// that is a page for people: of a portal, say, that stands before the receiver.
+static nsp_send_result succeeded(nsp__otlp_transport *me, const nsp__http_answer *answer,
+                                 nsp_send_report *report)
+{
+    if (is_page(me, answer)) {
+        nsp__otlp_explain(report, "%.64s answered %u with a web page, which is not OTLP: is it a receiver?",
+                          me->endpoint.shown, answer->status);
+        return NSP_SEND_UNCONFIRMED;
+    }
+    if (answer->status != 200)
+        return NSP_SEND_EXPORTED;
+    return nsp__otlp_taken(me, answer->body, answer->length, report);
+}
+
 static nsp_send_result read_answer(nsp__otlp_transport *me, const nsp__http_answer *answer,
                                    nsp_send_report *report)
 {
@@ -71,15 +103,14 @@ static nsp_send_result read_answer(nsp__otlp_transport *me, const nsp__http_answ
     report->answered = answer->outcome == NSP__HTTP_ANSWERED;
     switch (answer->outcome) {
     case NSP__HTTP_ANSWERED:
-        if (answer->status == 200)
-            return nsp__otlp_taken(me, answer->body, answer->length, report);
-        return answer->status > 200 && answer->status < 300 ? NSP_SEND_EXPORTED : refused(me, answer, report);
+        return answer->status >= 200 && answer->status < 300 ? succeeded(me, answer, report)
+                                                             : refused(me, answer, report);
     case NSP__HTTP_NOT_SENT:
     case NSP__HTTP_UNCERTAIN: return nsp__otlp_no_answer(me, answer, report);
     default:
         report->answered = answer->status != 0;
         nsp__otlp_explain(report, "%.80s: %s", me->endpoint.shown, answer->error);
-        return NSP_SEND_REJECTED;
+        return answer->status ? NSP_SEND_UNCONFIRMED : NSP_SEND_REJECTED;
     }
 }
 

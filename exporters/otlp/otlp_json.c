@@ -319,5 +319,6 @@ const nsp__otlp_encoding nsp__otlp_json = {
     .open = open_batch,
     .append = append,
     .close = close_batch,
+    .cutter = &nsp__otlp_json_cutter,
     .read_response = nsp__otlp_json_response_decode,
 };

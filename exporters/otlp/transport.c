@@ -107,6 +107,7 @@ nsp_status nsp__otlp_transport_create(nsp__otlp_transport *transport, const nsp_
         .max_body = max_request_bytes,
         .cancel = context->cancel,
     };
+    transport->own_authorities = config->certificate && *config->certificate;
     status = nsp__http_client_create(&transport->client, &options, detail, size);
     if (status == NSP_OK)
         warn_of_doubts(transport, config, &options.tls);
@@ -115,6 +116,7 @@ nsp_status nsp__otlp_transport_create(nsp__otlp_transport *transport, const nsp_
 
 void nsp__otlp_transport_destroy(nsp__otlp_transport *transport)
 {
+    nsp__otlp_parts_forget(&transport->parts);
     nsp__http_client_destroy(transport->client);
     curl_slist_free_all(transport->plain_headers);
     curl_slist_free_all(transport->gzip_headers);
@@ -122,13 +124,14 @@ void nsp__otlp_transport_destroy(nsp__otlp_transport *transport)
     nsp__http_endpoint_free(&transport->endpoint);
 }
 
-nsp_send_result nsp__otlp_transport_send(nsp__otlp_transport *transport, const uint8_t *body, size_t length,
+nsp_send_result nsp__otlp_transport_post(nsp__otlp_transport *transport, const uint8_t *body, size_t length,
                                          uint64_t deadline_ns, nsp_send_report *report)
 {
     uint64_t now = nsp__monotonic_ns(), deadline = deadline_ns;
     // 0: no limit of its own.
     if (transport->timeout_ns && deadline > now && deadline - now > transport->timeout_ns)
         deadline = now + transport->timeout_ns;
+    transport->too_large = false;
     return transport->endpoint.protocol == NSP_OTLP_GRPC
                ? nsp__grpc_send(transport, body, length, deadline, report)
                : nsp__otlp_http_send(transport, body, length, deadline, report);
@@ -167,6 +170,25 @@ static const char *advice(const nsp__otlp_transport *transport, nsp__http_troubl
     case NSP__HTTP_CLIENT_REFUSED:
         return "TLS: the server did not accept the client's certificate, or wants one; "
                "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY name it";
+    case NSP__HTTP_OWN_PAIR:
+        return "TLS: the client's own certificate and key cannot be read, or do not fit each other; spans "
+               "wait "
+               "until OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY name a pair";
+    case NSP__HTTP_NO_AUTHORITIES:
+        return transport->own_authorities
+                   ? "TLS: the file of trusted authorities that OTEL_EXPORTER_OTLP_CERTIFICATE names cannot "
+                     "be "
+                     "used"
+                   : "TLS: there is no file of trusted authorities here; install one (in Debian, the package "
+                     "ca-certificates), or let OTEL_EXPORTER_OTLP_CERTIFICATE name one";
+    case NSP__HTTP_WANTS_TLS:
+        return "the server speaks TLS there, and clear text is configured; the endpoint should begin with "
+               "https://";
+    case NSP__HTTP_PROXY:
+        return "the connection is to go through a proxy that cannot be used; the variable no_proxy names the "
+               "hosts that are reached without";
+    case NSP__HTTP_NO_DESCRIPTOR:
+        return "the process has no file descriptor left for a connection; spans wait until it has";
     default:
         return grpc ? "what answers there does not speak HTTP/2 in this form: OTLP/HTTP (usual port 4318) "
                       "wants "
@@ -202,14 +224,46 @@ nsp_send_result nsp__otlp_no_answer(nsp__otlp_transport *transport, const nsp__h
     return NSP_SEND_UNKNOWN;
 }
 
+// Without what may be secret: user, password and query.
+bool nsp__otlp_redirected(const nsp__otlp_transport *transport, const nsp__http_answer *answer,
+                          nsp_send_report *report)
+{
+    enum { SCHEME = 8, REST = 56 };
+    bool redirect = answer->status >= 300 && answer->status < 400;
+    const char *to = redirect ? nsp__http_header(transport->client, "location") : NULL;
+    if (!to)
+        return false;
+    const char *scheme = strstr(to, "://"), *host = strncmp(to, "//", 2) == 0 ? to + 2 : to;
+    if (scheme && scheme - to < SCHEME)
+        host = scheme + 3;
+    const char *at = memrchr(host, '@', strcspn(host, "/?#")), *shown = at ? at + 1 : host;
+    size_t length = strcspn(shown, "?#");
+    nsp__otlp_explain(report, "%.48s answered %u, a redirect to %.*s%.*s, which is not followed",
+                      transport->endpoint.shown, answer->status, (int)(host - to), to,
+                      (int)(length < REST ? length : REST), shown);
+    return true;
+}
+
 nsp_send_result nsp__otlp_taken(const nsp__otlp_transport *transport, const uint8_t *reply, size_t length,
                                 nsp_send_report *report)
 {
     int64_t rejected;
-    if (transport->encoding->read_response(reply, length, &rejected, report->detail, sizeof report->detail))
-        report->rejected = (uint64_t)rejected;
-    else
-        nsp__otlp_explain(report, "%.80s answered with success and a body that is not OTLP",
+    if (!transport->encoding->read_response(reply, length, &rejected, report->detail,
+                                            sizeof report->detail)) {
+        nsp__otlp_explain(report,
+                          "%.64s answered with success and a body that is not OTLP: is it a receiver?",
                           transport->endpoint.shown);
+        return NSP_SEND_UNCONFIRMED;
+    }
+    report->rejected = (uint64_t)rejected;
     return NSP_SEND_EXPORTED;
+}
+
+bool nsp__otlp_speaks_of_size(const char *text)
+{
+    static const char *const words[] = {"larg", "too big", "too long", "size", "length", "byte"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; ++i)
+        if (strcasestr(text, words[i]))
+            return true;
+    return false;
 }

@@ -11,6 +11,7 @@
 #include "http/endpoint.h"
 #include "http/gzip.h"
 #include "otlp/encoding.h"
+#include "otlp/parts.h"
 
 typedef struct nsp__otlp_transport {
     nsp__http_endpoint endpoint;
@@ -21,6 +22,9 @@ typedef struct nsp__otlp_transport {
     uint64_t timeout_ns; // of one request
     uint64_t
         warned_ns; // CLOCK_MONOTONIC of the last line about trouble that only a changed configuration ends; 0: none
+    bool own_authorities; // the configuration names the file of them
+    bool too_large;       // the last request was refused because of its size
+    nsp__otlp_parts parts;
     unsigned broken_off; // gRPC: answers in a row that ended before their status
     void (*log)(nsp_log_level level, const char *subject, const char *format, ...)
         __attribute__((format(printf, 3, 4)));
@@ -42,8 +46,9 @@ nsp_status nsp__otlp_transport_create(nsp__otlp_transport *transport, const nsp_
                                       char *detail, size_t size);
 void nsp__otlp_transport_destroy(nsp__otlp_transport *transport);
 
-// Sends one request; returns by the deadline (CLOCK_MONOTONIC), or soon after cancel.
-nsp_send_result nsp__otlp_transport_send(nsp__otlp_transport *transport, const uint8_t *body, size_t length,
+// Sends one request, and says in transport->too_large whether it was refused for its size; returns by the deadline
+// (CLOCK_MONOTONIC), or soon after cancel.
+nsp_send_result nsp__otlp_transport_post(nsp__otlp_transport *transport, const uint8_t *body, size_t length,
                                          uint64_t deadline_ns, nsp_send_report *report);
 
 // ---- the two protocols, called by the above ----
@@ -68,7 +73,14 @@ __attribute__((format(printf, 2, 3))) void nsp__otlp_explain(nsp_send_report *re
 nsp_send_result nsp__otlp_no_answer(nsp__otlp_transport *transport, const nsp__http_answer *answer,
                                     nsp_send_report *report);
 
-// The receiver took it: reads its reply.
+// Explains a redirect by where it leads. False: it is none. None is followed: the headers may hold keys.
+bool nsp__otlp_redirected(const nsp__otlp_transport *transport, const nsp__http_answer *answer,
+                          nsp_send_report *report);
+
+// Does the receiver's text speak of the size of what it refuses?
+bool nsp__otlp_speaks_of_size(const char *text);
+
+// Success, if the reply is one of OTLP; else UNCONFIRMED: a portal or a proxy may have answered instead of the receiver.
 nsp_send_result nsp__otlp_taken(const nsp__otlp_transport *transport, const uint8_t *reply, size_t length,
                                 nsp_send_report *report);
 

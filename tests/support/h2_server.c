@@ -22,6 +22,8 @@ struct h2_server {
     pthread_mutex_t lock; // over all that follows
     h2_reply plan[PLAN];
     unsigned planned, requests, connections;
+    h2_judge *judge;
+    void *judge_context;
     h2_request last;
     int sockets[CONNECTIONS];
     pthread_t threads[CONNECTIONS];
@@ -204,6 +206,10 @@ static int frame_came(nghttp2_session *session, const nghttp2_frame *frame, void
     if (headers && me->reply.manner == H2_EARLY)
         answer(me, stream);
     if ((headers || frame->hd.type == NGHTTP2_DATA) && ends) {
+        pthread_mutex_lock(&me->server->lock);
+        if (me->server->judge)
+            me->server->judge(me->server->judge_context, &me->request, &me->reply);
+        pthread_mutex_unlock(&me->server->lock);
         request_read(me);
         if (me->reply.manner != H2_EARLY)
             answer(me, stream);
@@ -353,6 +359,14 @@ static unsigned read_count(h2_server *server, const unsigned *count)
     unsigned value = *count;
     pthread_mutex_unlock(&server->lock);
     return value;
+}
+
+void h2_server_judge(h2_server *server, h2_judge *judge, void *context)
+{
+    pthread_mutex_lock(&server->lock);
+    server->judge = judge;
+    server->judge_context = context;
+    pthread_mutex_unlock(&server->lock);
 }
 
 unsigned h2_server_requests(h2_server *server)

@@ -53,6 +53,10 @@ unsigned h2_server_port(const h2_server *server);
 // message.
 void h2_server_plan(h2_server *server, const h2_reply *reply);
 
+// Lets a function change each reply, once it has seen the whole request. One call at a time.
+typedef void h2_judge(void *context, const h2_request *request, h2_reply *reply);
+void h2_server_judge(h2_server *server, h2_judge *judge, void *context);
+
 unsigned h2_server_requests(h2_server *server); // begun
 unsigned h2_server_connections(h2_server *server);
 // The last request that was read whole; valid until the next. Waits a while for the first one. Call it when no other is on

@@ -18,6 +18,8 @@ struct http_server {
     http_reply plan[PLAN];
     unsigned planned, requests, connections;
     http_request last;
+    http_judge *judge;
+    void *judge_context;
     bool stopping;
 };
 
@@ -79,6 +81,8 @@ static http_reply remember(http_server *server, struct MHD_Connection *connectio
     http_reply reply = {.status = 200};
     if (server->planned)
         reply = server->plan[n < server->planned ? n : server->planned - 1];
+    if (server->judge)
+        server->judge(server->judge_context, &now, &reply);
     pthread_mutex_unlock(&server->lock);
     return reply;
 }
@@ -183,20 +187,37 @@ static void connected(void *context, struct MHD_Connection *connection, void **s
     pthread_mutex_unlock(&server->lock);
 }
 
-http_server *http_server_start(const char *extra)
+static http_server *start(const char *extra, unsigned flags, unsigned port, struct MHD_OptionItem *more)
 {
     http_server *server = calloc(1, sizeof *server);
     server->extra = extra;
     pthread_mutex_init(&server->lock, NULL);
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    server->daemon =
-        MHD_start_daemon(MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD, 0, NULL, NULL,
-                         handle, server, MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_NOTIFY_COMPLETED,
-                         complete, NULL, MHD_OPTION_NOTIFY_CONNECTION, connected, server, MHD_OPTION_END);
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    server->daemon = MHD_start_daemon(
+        MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | flags, 0, NULL, NULL, handle,
+        server, MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_NOTIFY_COMPLETED, complete, NULL,
+        MHD_OPTION_NOTIFY_CONNECTION, connected, server, MHD_OPTION_ARRAY, more, MHD_OPTION_END);
     if (server->daemon)
         return server;
     free(server);
     return NULL;
+}
+
+http_server *http_server_start(const char *extra)
+{
+    return start(extra, 0, 0, (struct MHD_OptionItem[]){{MHD_OPTION_END, 0, NULL}});
+}
+
+http_server *http_server_start_tls(const char *certificate, const char *key, const char *clients,
+                                   unsigned port)
+{
+    struct MHD_OptionItem more[] = {
+        {MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)certificate},
+        {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)key},
+        {clients ? MHD_OPTION_HTTPS_MEM_TRUST : MHD_OPTION_END, 0, (void *)(uintptr_t)clients},
+        {MHD_OPTION_END, 0, NULL}};
+    return start(NULL, MHD_USE_TLS, port, more);
 }
 
 void http_server_stop(http_server *server)
@@ -218,6 +239,14 @@ void http_server_plan(http_server *server, const http_reply *reply)
 {
     pthread_mutex_lock(&server->lock);
     server->plan[server->planned++] = *reply;
+    pthread_mutex_unlock(&server->lock);
+}
+
+void http_server_judge(http_server *server, http_judge *judge, void *context)
+{
+    pthread_mutex_lock(&server->lock);
+    server->judge = judge;
+    server->judge_context = context;
     pthread_mutex_unlock(&server->lock);
 }
 

@@ -36,12 +36,20 @@ typedef struct http_server http_server;
 
 // Listens at once. extra: the request header that http_request.extra remembers, or NULL. NULL: failed.
 http_server *http_server_start(const char *extra);
+// The same over TLS, with a certificate and key in PEM form. clients: an authority's certificate; asks clients for one of
+// theirs. port 0: any.
+http_server *http_server_start_tls(const char *certificate, const char *key, const char *clients,
+                                   unsigned port);
 // Ends stalled requests too.
 void http_server_stop(http_server *server);
 unsigned http_server_port(const http_server *server);
 
 // Appends to the plan: the nth request gets the nth reply, later ones the last. Without a plan: 200 with an empty body.
 void http_server_plan(http_server *server, const http_reply *reply);
+
+// Lets a function change each reply, once it has seen the request. One call at a time.
+typedef void http_judge(void *context, const http_request *request, http_reply *reply);
+void http_server_judge(http_server *server, http_judge *judge, void *context);
 
 unsigned http_server_requests(http_server *server);
 unsigned http_server_connections(http_server *server);

@@ -112,10 +112,11 @@ typedef struct nsp_batch {
 } nsp_batch;
 
 typedef enum nsp_send_result {
-    NSP_SEND_EXPORTED = 0, // answered and accepted; `rejected` of its spans were refused
-    NSP_SEND_RETRY = 1,    // surely not taken; try again, after retry_after_ns if that is not 0
-    NSP_SEND_REJECTED = 2, // refused for good
-    NSP_SEND_UNKNOWN = 3   // sent whole, but the answer was lost: may have been taken; retried like RETRY
+    NSP_SEND_EXPORTED = 0,   // answered and accepted; `rejected` of its spans were refused
+    NSP_SEND_RETRY = 1,      // surely not taken; try again, after retry_after_ns if that is not 0
+    NSP_SEND_REJECTED = 2,   // refused for good
+    NSP_SEND_UNKNOWN = 3,    // sent whole, but the answer was lost: may have been taken; retried like RETRY
+    NSP_SEND_UNCONFIRMED = 4 // answered, but the answer does not say whether they were taken; not sent again
 } nsp_send_result;
 
 typedef struct nsp_send_report {
@@ -124,6 +125,9 @@ typedef struct nsp_send_report {
     uint64_t bytes;          // of the body as sent
     bool answered;
     char detail[160]; // one line for the log, "" for none
+    // Of a batch that is sent in parts: spans whose part is settled, and which the exporter does not send again. They are
+    // taken off the batch's spans; the result, and `rejected`, are those of the others.
+    uint64_t part_exported, part_rejected, part_unconfirmed;
 } nsp_send_report;
 
 // What an exporter is created with; valid until destroy.
