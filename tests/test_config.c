@@ -201,7 +201,8 @@ static void every_bad_value_is_ignored_and_reported_once(void **state)
         memset(&logged, 0, sizeof logged);
         nsp_config config = with(setting, argument ? "OTEL_TRACES_SAMPLER=traceidratio" : NULL);
         assert_int_equal(logged.count, 0); // nsp_config_init says nothing
-        assert_string_equal(member_text(each[i].name, &config), each[i].fallback);
+        bool counts = variable_named(each[i].name)->kind == NSP__BOOL_ELSE_FALSE; // as false
+        assert_string_equal(member_text(each[i].name, &config), counts ? "0" : each[i].fallback);
         nsp_config resolved;
         assert_int_equal(nsp__config_resolve(&resolved, NULL), NSP_OK);
         nsp__config_free(&resolved);
@@ -212,6 +213,40 @@ static void every_bad_value_is_ignored_and_reported_once(void **state)
         assert_non_null(strstr(logged.line, "accepted: "));
         assert_non_null(strstr(logged.line, "used instead: "));
         assert_int_equal(strstr(logged.line, each[i].bad) == NULL, variable_named(each[i].name)->secret);
+    }
+}
+
+// OpenTelemetry's names have TLS for their default; OTLP_ENDPOINT keeps clear text.
+static void an_endpoint_without_a_scheme_has_its_variables_default(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *endpoint, *insecure;
+        bool clear;
+    } cases[] = {
+        {"OTEL_EXPORTER_OTLP_ENDPOINT=collector:4317", NULL, false},
+        {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=collector:4317", NULL, false},
+        {"OTLP_ENDPOINT=collector:4317", NULL, true},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT=collector:4317", "OTEL_EXPORTER_OTLP_INSECURE=TRUE", true},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT=collector:4317", "OTEL_EXPORTER_OTLP_TRACES_INSECURE=true", true},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT=collector:4317", "OTLP_INSECURE=yes", true},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT=collector:4317", "OTEL_EXPORTER_OTLP_INSECURE=", false},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT=collector:4317", "OTEL_EXPORTER_OTLP_INSECURE=0", false},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT=collector:4317", "OTEL_EXPORTER_OTLP_INSECURE=1", false},
+        {"OTLP_ENDPOINT=collector:4317", "OTEL_EXPORTER_OTLP_INSECURE=foo", false},
+        {"OTLP_ENDPOINT=collector:4317", "OTLP_INSECURE=false", false},
+        {"OTLP_ENDPOINT=collector:4317", "OTLP_INSECURE=maybe", true},
+        // The one that is used decides.
+        {"OTEL_EXPORTER_OTLP_ENDPOINT=collector:4317", "OTLP_ENDPOINT=other:4317", false},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT=collector:port", "OTLP_ENDPOINT=other:4317", true},
+        // With a scheme it means nothing, and an endpoint of the application's keeps its default.
+        {"OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4317", NULL, true},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT=unix:/run/otlp.sock", NULL, true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        nsp_config config = with(cases[i].endpoint, cases[i].insecure);
+        if (config.insecure != cases[i].clear)
+            fail_msg("%s %s", cases[i].endpoint, cases[i].insecure ? cases[i].insecure : "");
     }
 }
 
@@ -736,6 +771,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(every_variable_sets_its_member, clean),
         cmocka_unit_test_setup(every_bad_value_is_ignored_and_reported_once, clean),
+        cmocka_unit_test_setup(an_endpoint_without_a_scheme_has_its_variables_default, clean),
         cmocka_unit_test_setup(a_report_says_what_is_used_instead, clean),
         cmocka_unit_test_setup(white_space_around_a_value_is_none_of_it, clean),
         cmocka_unit_test_setup(whatever_is_too_large_counts_as_the_largest, clean),

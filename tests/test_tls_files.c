@@ -126,7 +126,7 @@ static void authorities_that_are_replaced_count_at_once(void **state)
     begin(port);
     create();
     expect(NSP_SEND_EXPORTED, NULL);
-    // A file of another authority: this server is trusted no more, although a session with it could be resumed.
+    // A file of another authority: this server is trusted no more.
     replace(ca, "b/ca.pem");
     expect(NSP_SEND_RETRY, "not trusted");
     http_server_stop(server);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/log.h"
 #include "common/pairs.h"
@@ -76,7 +77,8 @@ const nsp__variable nsp__variables[] = {
         "where OTLP is sent to; v1/traces is put behind its path, unless it ends so",),
     OTLP_ROWS("PROTOCOL", choice_text, protocol, "", "where not set, port 4317 and a Unix socket mean grpc, all else http/protobuf",
         .choices = protocols),
-    OTLP_ROWS("INSECURE", flag, insecure, "true", "no TLS, for an endpoint without a scheme",),
+    OTLP_ROWS("INSECURE", flag_else_false, insecure, "false", "no TLS, for an endpoint without a scheme; where not set, the "
+        "endpoint's own variable decides",),
     ROW("OTLP_INSECURE", flag_relaxed, insecure, "true", "no TLS, for an endpoint without a scheme",),
     OTLP_ROWS("HEADERS", headers, headers, "", "headers of each request, as for authentication", .secret = true),
     OTLP_ROWS("COMPRESSION", choice_text, compression, "none", "of each request", .choices = compressions),
@@ -163,6 +165,15 @@ const char *nsp__environment_text(const char *name)
     return kept == NULL ? text : *kept != 0 ? kept : NULL;
 }
 
+// TLS is the default for a scheme-less endpoint that a variable of OpenTelemetry names, and clear text for OTLP_ENDPOINT.
+static void settle_insecure(nsp_config *config, const nsp__variable *endpoint, bool said)
+{
+    bool scheme =
+        config->endpoint && (strstr(config->endpoint, "://") || !strncasecmp(config->endpoint, "unix", 4));
+    if (!said && endpoint && !scheme)
+        config->insecure = strncmp(endpoint->name, "OTEL_", 5) != 0;
+}
+
 void nsp__environment_read(nsp_config *config)
 {
     const char *argument = nsp__environment_text("OTEL_TRACES_SAMPLER_ARG");
@@ -170,13 +181,23 @@ void nsp__environment_read(nsp_config *config)
     config->size = sizeof *config;
     // The strongest come last, so that they have the last word.
     for (size_t i = nsp__variable_count; i-- > 0;)
-        nsp__variable_apply(&nsp__variables[i], nsp__variables[i].fallback, NULL, config);
+        if (nsp__variables[i].kind != &nsp__kind_flag_else_false)
+            nsp__variable_apply(&nsp__variables[i], nsp__variables[i].fallback, NULL, config);
+    const nsp__variable *endpoint = NULL;
+    bool said_insecure = false;
     for (size_t i = nsp__variable_count; i-- > 0;) {
         const nsp__variable *variable = &nsp__variables[i];
         const char *text = nsp__environment_text(variable->name);
-        if (text && !nsp__variable_apply(variable, text, argument, config) && variable->kind->keeps_its_place)
+        if (!text)
+            continue;
+        bool applied = nsp__variable_apply(variable, text, argument, config);
+        if (!applied && variable->kind->keeps_its_place)
             nsp__variable_apply(variable, "", NULL, config);
+        said_insecure = said_insecure || variable->offset == offsetof(nsp_config, insecure);
+        if (applied && variable->offset == offsetof(nsp_config, endpoint))
+            endpoint = variable;
     }
+    settle_insecure(config, endpoint, said_insecure);
 }
 
 nsp__verdict nsp__environment_judge(const nsp__variable *variable, const nsp_config *used, char *problem,
@@ -199,7 +220,8 @@ nsp__verdict nsp__environment_judge(const nsp__variable *variable, const nsp_con
     nsp__variable_accepts(variable, false, accepts, sizeof accepts);
     nsp__variable_value(variable, false, used, value, sizeof value);
     nsp__variable_fault(variable, text, why, sizeof why);
-    snprintf(problem, size, "%s and is ignored; accepted: %s; used instead: %s", why, accepts, value);
+    snprintf(problem, size, "%s and %s; accepted: %s; used instead: %s", why,
+             variable->kind == &nsp__kind_flag_else_false ? "counts as false" : "is ignored", accepts, value);
     return NSP__BAD;
 }
 

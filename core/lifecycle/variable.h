@@ -38,15 +38,15 @@ typedef struct nsp__kind {
     bool sets_nothing;
 } nsp__kind;
 
-extern const nsp__kind nsp__kind_flag;          // true or false, in any case; the member is a bool
-extern const nsp__kind nsp__kind_flag_inverted; // the same, and the member is the opposite
-extern const nsp__kind nsp__kind_flag_relaxed;  // also 1, yes, on and 0, no, off
-extern const nsp__kind nsp__kind_count;         // integers; the member has 4 or 8 bytes
-extern const nsp__kind nsp__kind_limit;         // the same; without a default it is UINT32_MAX: no limit
-extern const nsp__kind nsp__kind_bytes;         // an integer, or one with KiB, MiB, GiB or TiB
-extern const nsp__kind nsp__kind_milliseconds;  // an integer; the member is in nanoseconds
-extern const nsp__kind nsp__kind_microseconds;  // the same
-extern const nsp__kind nsp__kind_ratio;         // a decimal number; the member is a double
+extern const nsp__kind nsp__kind_flag_else_false; // true or false, in any case; anything else counts as false
+extern const nsp__kind nsp__kind_flag_inverted;   // true or false, and the member, a bool, is the opposite
+extern const nsp__kind nsp__kind_flag_relaxed;    // also 1, yes, on and 0, no, off
+extern const nsp__kind nsp__kind_count;           // integers; the member has 4 or 8 bytes
+extern const nsp__kind nsp__kind_limit;           // the same; without a default it is UINT32_MAX: no limit
+extern const nsp__kind nsp__kind_bytes;           // an integer, or one with KiB, MiB, GiB or TiB
+extern const nsp__kind nsp__kind_milliseconds;    // an integer; the member is in nanoseconds
+extern const nsp__kind nsp__kind_microseconds;    // the same
+extern const nsp__kind nsp__kind_ratio;           // a decimal number; the member is a double
 extern const nsp__kind nsp__kind_choice;  // one of choices, in any case; the member is an enum like them
 extern const nsp__kind nsp__kind_sampler; // a sampler's name: sets sample_rate and parent_policy
 extern const nsp__kind nsp__kind_sampler_argument; // a ratio, read by nsp__kind_sampler alone

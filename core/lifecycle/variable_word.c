@@ -20,10 +20,13 @@ static bool store_bool(const nsp__variable *variable, int word, bool inverted, n
     return true;
 }
 
-static bool parse_bool(const nsp__variable *variable, const char *text, const char *argument,
-                       nsp_config *config)
+// What is no word at all leaves the place to no weaker variable: it counts as false (nsp__kind.keeps_its_place).
+static bool parse_else_false(const nsp__variable *variable, const char *text, const char *argument,
+                             nsp_config *config)
 {
     (void)argument;
+    if (*text == 0)
+        text = bool_words[0];
     return store_bool(variable, nsp__word_find(bool_words, text, strlen(text)), false, config);
 }
 
@@ -76,7 +79,8 @@ static void print_inverted(const nsp__variable *variable, bool in_code, const ns
     snprintf(out, size, "%s", bool_words[!load_bool(variable, config)]);
 }
 
-const nsp__kind nsp__kind_flag = {.parse = parse_bool, .accepts = accepts_bool, .print = print_bool};
+const nsp__kind nsp__kind_flag_else_false = {
+    .parse = parse_else_false, .accepts = accepts_bool, .print = print_bool, .keeps_its_place = true};
 const nsp__kind nsp__kind_flag_inverted = {
     .parse = parse_inverted, .accepts = accepts_bool, .print = print_inverted};
 const nsp__kind nsp__kind_flag_relaxed = {
