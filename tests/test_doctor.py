@@ -118,7 +118,7 @@ def web(answer, context=None):
             self.end_headers()
             self.wfile.write(body)
 
-        do_GET = do_POST = reply
+        do_GET = do_POST = do_CONNECT = reply
 
         def log_message(self, *_):
             pass
@@ -411,7 +411,24 @@ class Endpoint(unittest.TestCase):
         report = examine("--no-send", **proxied)
         self.assertEqual(report.levels("endpoint.proxy"), ["warn"])
         self.assertNotIn("hush", report.text)
+        self.assertEqual(report.levels("endpoint.proxy_connect"), ["fail"])
+        self.assertIn("the proxy 127.0.0.1:1 cannot be connected: Connection refused", report.text)
+        self.assertEqual(report.levels("endpoint.resolve"), [])  # the proxy's business
         self.assertEqual(examine("--no-send", no_proxy=".invalid", **proxied).levels("endpoint.proxy"), [])
+
+    def test_proxy_that_answers(self):
+        for status, target in ((403, "http://collector.invalid:4317"), (407, "http://collector.invalid:4317"),
+                               (407, "http://collector.invalid:4318"), (502, "https://collector.invalid:4317")):
+            with self.subTest(status=status, target=target), web(lambda _, status=status: (status, {}, b"")) as port:
+                scheme = target.split(":", 1)[0]
+                report = examine("--no-send", **{f"{scheme}_proxy": f"http://user:hush-hush@127.0.0.1:{port}/",
+                                                 "OTLP_ENDPOINT": target})
+                self.assertEqual((report.code, report.levels("endpoint.proxy_connect")), (3, ["ok", "fail"]), report.text)
+                self.assertIn(f"answered {status}", report.text)
+                self.assertNotIn("hush", report.text)
+        with web(lambda _: (200, {}, b"")) as port:  # asked as a proxy is, it answers in the receiver's place
+            report = examine("--no-send", http_proxy=endpoint(port), OTLP_ENDPOINT="http://collector.invalid:4318")
+            self.assertEqual(report.levels("endpoint.protocol"), ["ok"], report.text)
 
     def test_secrets_are_never_shown(self):
         def repeat(handler):

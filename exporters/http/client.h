@@ -38,8 +38,8 @@ typedef enum nsp__http_outcome {
 typedef enum nsp__http_trouble {
     NSP__HTTP_NO_TROUBLE,
     NSP__HTTP_NOT_TRUSTED,    // the server's certificate is not accepted
-    NSP__HTTP_NO_HANDSHAKE,   // TLS does not come about
-    NSP__HTTP_CLIENT_REFUSED, // the server ended TLS over the client's certificate, or its absence
+    NSP__HTTP_NO_HANDSHAKE,   // the handshake of TLS failed
+    NSP__HTTP_CLIENT_REFUSED, // the server ended TLS over the client's certificate, or for lack of one
     NSP__HTTP_OWN_PAIR,       // the client's own certificate and key cannot be read, or do not fit each other
     NSP__HTTP_NO_AUTHORITIES, // there is no file of trusted authorities, or none are in it
     NSP__HTTP_WANTS_TLS,      // a request in clear came to a port where TLS is spoken

@@ -166,7 +166,8 @@ static const char *advice(const nsp__otlp_transport *transport, nsp__http_troubl
         return "TLS: the server's certificate is not trusted, not valid now, or for another host; "
                "OTEL_EXPORTER_OTLP_CERTIFICATE names the file of the authorities to trust";
     case NSP__HTTP_NO_HANDSHAKE:
-        return "TLS does not come about; if the server speaks clear text, the endpoint begins with http://";
+        return "the TLS handshake failed; if the server speaks clear text, the endpoint must begin with "
+               "http://";
     case NSP__HTTP_CLIENT_REFUSED:
         return "TLS: the server did not accept the client's certificate, or wants one; "
                "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY name it";

@@ -4,13 +4,11 @@
 #include "doctor.h"
 
 #include "doctor_connect.h"
+#include "doctor_proxy.h"
 #include "doctor_speak.h"
 #include "doctor_target.h"
 #include "units.h"
 #include <errno.h>
-#include <netdb.h>
-#include <stdlib.h>
-#include <strings.h>
 
 static const char *protocol_name(const doctor *d)
 {
@@ -32,47 +30,6 @@ static void tell_target(doctor *d)
         doctor_say(d, DOCTOR_NOTE, "endpoint.port", "4317 is the usual port of gRPC, and this is HTTP");
     if (t->grpc && strcmp(t->port, "4318") == 0)
         doctor_say(d, DOCTOR_NOTE, "endpoint.port", "4318 is the usual port of HTTP, and this is gRPC");
-}
-
-// ---- proxies: libcurl takes them from the environment, for all but this machine ----
-
-// Does no_proxy name the host? Entries are hosts or domains, `*` is all of them.
-static bool proxy_excepted(const char *host)
-{
-    const char *list = getenv("no_proxy");
-    list = list ? list : getenv("NO_PROXY");
-    while (list && *list) {
-        list += strspn(list, ", ");
-        size_t length = strcspn(list, ", ");
-        const char *entry = list + (*list == '.');
-        size_t entry_length = length - (*list == '.'), host_length = strlen(host);
-        bool tail = entry_length && host_length >= entry_length &&
-                    strncasecmp(host + host_length - entry_length, entry, entry_length) == 0;
-        if ((length == 1 && *list == '*') ||
-            (tail && (host_length == entry_length || host[host_length - entry_length - 1] == '.')))
-            return true;
-        list += length;
-    }
-    return false;
-}
-
-static void check_proxy(doctor *d)
-{
-    const doctor_target *t = &d->target;
-    static const char *const CLEAR[] = {"http_proxy", "all_proxy", "ALL_PROXY", NULL};
-    static const char *const TLS[] = {"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", NULL};
-    if (t->way.loopback || proxy_excepted(t->host))
-        return;
-    for (const char *const *name = t->way.tls ? TLS : CLEAR; *name; name++) {
-        const char *proxy = getenv(*name);
-        if (!proxy || !*proxy)
-            continue;
-        doctor_say(d, DOCTOR_WARN, "endpoint.proxy",
-                   "%s is set: spans go through that proxy, not straight to %s", *name, t->host);
-        doctor_advise(d, "if that is not wanted, add %s to no_proxy%s", t->host,
-                      t->grpc && !t->way.tls ? "; gRPC in clear does not pass through HTTP proxies" : "");
-        return;
-    }
 }
 
 // ---- names and connections ----
@@ -210,9 +167,11 @@ void doctor_endpoint(doctor *d)
     if (!doctor_target_read(d))
         return;
     tell_target(d);
-    check_proxy(d);
-    bool connected = t->way.unix_socket ? connect_socket(d, addresses, &count)
-                                        : resolve(d, addresses, &count) && connect_any(d, addresses, count);
+    doctor_proxy proxy;
+    bool proxied = doctor_proxy_find(d, &proxy);
+    bool connected = proxied              ? doctor_proxy_connect(d, &proxy, addresses, &count)
+                     : t->way.unix_socket ? connect_socket(d, addresses, &count)
+                                          : resolve(d, addresses, &count) && connect_any(d, addresses, count);
     if (connected)
-        doctor_speak(d, addresses, count);
+        doctor_speak(d, proxied ? &proxy : NULL, addresses, count);
 }

@@ -42,7 +42,8 @@ static size_t keep_header(char *line, size_t one, size_t length, void *context)
     char status[16];
     header_is(line, length, "content-type", answer->type, sizeof answer->type);
     header_is(line, length, "date", answer->date, sizeof answer->date);
-    header_is(line, length, "location", answer->location, sizeof answer->location);
+    if (header_is(line, length, "location", answer->location, sizeof answer->location))
+        answer->location[strcspn(answer->location, "?#")] = '\0'; // what follows may be secret
     if (header_is(line, length, "grpc-message", answer->grpc_message, sizeof answer->grpc_message)) {
         int decoded_length = 0;
         char *decoded = curl_easy_unescape(NULL, answer->grpc_message, 0, &decoded_length);
@@ -119,6 +120,8 @@ static void exchange(CURL *easy, const request *r, request_answer *answer)
         curl_easy_setopt(easy, CURLOPT_POSTFIELDS, r->body);
         curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long)r->body_length);
     }
+    // As the exporter: through a proxy, gRPC in clear would arrive as HTTP/1.
+    curl_easy_setopt(easy, CURLOPT_HTTPPROXYTUNNEL, r->version == REQUEST_HTTP2 ? 1L : 0L);
     if (r->no_proxy)
         curl_easy_setopt(easy, CURLOPT_PROXY, "");
     if (r->socket && *r->socket)
@@ -127,6 +130,7 @@ static void exchange(CURL *easy, const request *r, request_answer *answer)
     set_tls(easy, r);
     answer->code = curl_easy_perform(easy);
     curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &answer->status);
+    curl_easy_getinfo(easy, CURLINFO_HTTP_CONNECTCODE, &answer->connect_status);
     curl_easy_getinfo(easy, CURLINFO_HTTP_VERSION, &answer->version);
     curl_easy_getinfo(easy, CURLINFO_SSL_VERIFYRESULT, &answer->verify);
     keep_certificate(easy, answer);

@@ -31,10 +31,11 @@ typedef struct request {
 typedef struct request_answer {
     CURLcode code;
     char error[CURL_ERROR_SIZE];
-    long status;     // of HTTP; 0: none
-    long version;    // CURL_HTTP_VERSION_..., 0: none
-    long verify;     // of OpenSSL: why the certificate is not trusted; 0: it is, or nobody knows
-    int grpc_status; // -1: none
+    long status;         // of HTTP; 0: none
+    long connect_status; // of the proxy's answer to CONNECT; 0: none
+    long version;        // CURL_HTTP_VERSION_..., 0: none
+    long verify;         // of OpenSSL: why the certificate is not trusted; 0: it is, or nobody knows
+    int grpc_status;     // -1: none
     char grpc_message[200];
     char type[64]; // Content-Type
     char date[64]; // Date

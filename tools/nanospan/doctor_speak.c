@@ -299,8 +299,16 @@ static bool tell_own_certificate(doctor *d, const request_answer *a)
                    d->config.client_certificate ? ", and does not accept ours" : "", why);
     else
         return false;
-    if (authorities)
+    if (authorities && !(d->config.certificate && *d->config.certificate))
+        doctor_advise(
+            d, "install this machine's file of authorities (in Debian, the package ca-certificates), or let "
+               "OTEL_EXPORTER_OTLP_CERTIFICATE name one");
+    else if (authorities)
         doctor_advise(d, "OTEL_EXPORTER_OTLP_CERTIFICATE must name a PEM file of certificates");
+    else if (own)
+        doctor_advise(d,
+                      "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY must name a "
+                      "certificate and the key that belongs to it, in PEM form and without a password");
     else
         doctor_advise(
             d,
@@ -340,7 +348,14 @@ static bool wants_tls(const request_answer *a)
     return a->status == 400 && a->body.length && memmem(a->body.data, a->body.length, "HTTPS", 5);
 }
 
-void doctor_speak(doctor *d, const connect_address *addresses, size_t count)
+static void tell_failed_behind_proxy(doctor *d, const request_answer *a)
+{
+    doctor_say(d, DOCTOR_FAIL, "endpoint.protocol", "through the proxy there is no answer of OTLP: %s",
+               a->error[0] ? a->error : "what answers does not speak the protocol");
+    doctor_advise(d, "is the receiver running, and does the proxy reach it? Look at the proxy's log");
+}
+
+void doctor_speak(doctor *d, const doctor_proxy *proxy, const connect_address *addresses, size_t count)
 {
     request r = empty_export(d);
     request_answer a;
@@ -351,13 +366,19 @@ void doctor_speak(doctor *d, const connect_address *addresses, size_t count)
         a.code == CURLE_OK && (!d->target.grpc || a.grpc_status >= 0 || a.status == 401 || a.status == 403);
     if (answered && *a.expires && d->target.way.tls)
         check_expiry(d, &a);
-    if (answered && a.grpc_status >= 0 && d->target.grpc)
+    if (proxy && doctor_proxy_refused(d, proxy, &a))
+        ;
+    else if (answered && a.grpc_status >= 0 && d->target.grpc)
         tell_grpc(d, &a);
     else if (answered && !wants_tls(&a))
         tell_http(d, &a);
     else if (a.code == CURLE_OK && d->target.grpc && a.version >= CURL_HTTP_VERSION_2_0)
         tell_no_grpc(d, &a);
-    else if (!tell_certificate(d, &a) && !tell_own_certificate(d, &a))
+    else if (tell_certificate(d, &a) || tell_own_certificate(d, &a))
+        ;
+    else if (proxy)
+        tell_failed_behind_proxy(d, &a);
+    else
         doctor_listen_around(d, first_connected(addresses, count), &a);
     request_answer_free(&a);
 }

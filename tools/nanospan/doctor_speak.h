@@ -6,8 +6,10 @@
 
 #include "doctor.h"
 #include "doctor_connect.h"
+#include "doctor_proxy.h"
 
 // addresses: those of the target that were tried.
-void doctor_speak(doctor *d, const connect_address *addresses, size_t count);
+// proxy: that stands before the endpoint, and has these addresses; NULL: none.
+void doctor_speak(doctor *d, const doctor_proxy *proxy, const connect_address *addresses, size_t count);
 
 #endif

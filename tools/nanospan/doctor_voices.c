@@ -49,7 +49,8 @@ static void tell_tls_instead(doctor *d, const voices *v)
 {
     doctor_say(d, DOCTOR_FAIL, "endpoint.tls", "%s:%s speaks TLS, and clear text is configured",
                d->target.host, d->target.port);
-    doctor_advise(d, "write https:// in the endpoint (or, without a scheme, set OTLP_INSECURE=false)");
+    doctor_advise(d, "write https:// in the endpoint; without a scheme, set OTLP_INSECURE=false, or leave "
+                     "OTEL_EXPORTER_OTLP_INSECURE unset");
     if (d->target.grpc && v->tls_version && v->tls_version < CURL_HTTP_VERSION_2_0)
         doctor_advise(
             d, "and it speaks no HTTP/2 there, so no gRPC: use the gRPC port, or OTEL_EXPORTER_OTLP_PROTOCOL="
@@ -60,9 +61,9 @@ static void tell_clear_instead(doctor *d, const char *what)
 {
     doctor_say(d, DOCTOR_FAIL, "endpoint.tls", "%s:%s speaks %s in clear, and TLS is configured",
                d->target.host, d->target.port, what);
-    doctor_advise(d, "write http:// in the endpoint (or, without a scheme, leave OTLP_INSECURE at true), or "
-                     "turn TLS on at the "
-                     "receiver");
+    doctor_advise(d,
+                  "write http:// in the endpoint (without a scheme, OTEL_EXPORTER_OTLP_INSECURE=true means "
+                  "clear text), or turn TLS on at the receiver");
 }
 
 static void tell_other_protocol(doctor *d, bool http2)
