@@ -576,6 +576,9 @@ static void what_is_no_grpc(void **state)
     plan(f, (h2_reply){.data = "\0\0\0\0\0", .length = 5, .trailers = "x: y\n"});
     plan(f, (h2_reply){.content_type = "text/html", .data = "<html>", .length = 6});
     plan(f, (h2_reply){.content_type = "", .status = 404});
+    plan(f, (h2_reply){.content_type = "",
+                       .status = 307,
+                       .headers = "location: https://u:secret@there/x?k=secret\n"});
     plan(f, (h2_reply){.content_type = "text/html", .status = 503, .headers = "retry-after: 7\n"});
     plan(f, (h2_reply){.content_type = "text/html", .status = 502, .data = "bad", .length = 3});
     plan(f, (h2_reply){.status = 429});
@@ -600,6 +603,8 @@ static void what_is_no_grpc(void **state)
     expect_text(f, "answered 200 by HTTP, not gRPC");
     assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_REJECTED);
     expect_text(f, "answered 404 by HTTP, not gRPC");
+    assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_REJECTED);
+    expect_text(f, "answered 307, a redirect to https://there/x,");
     assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_RETRY);
     assert_int_equal(f->otlp.report.retry_after_ns, 7000 * MS);
     assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_RETRY);

@@ -35,6 +35,7 @@ typedef struct world {
     const char *grpc_refusal; // its trailers
     unsigned busy;            // so many requests, from request `busy_from` on, are answered with 503
     unsigned busy_from, seen;
+    unsigned delay_ms;               // of each answer
     unsigned came[SPANS_MAX], taken; // how often each span was taken
 } world;
 
@@ -93,6 +94,7 @@ static void judge_http(void *context, const http_request *request, http_reply *r
         take_json(w, (const char *)request->body, request->body_length);
     else
         take_protobuf(w, request->body, request->body_length);
+    reply->delay_ms = w->delay_ms;
 }
 
 static void judge_grpc(void *context, const h2_request *request, h2_reply *reply)
@@ -303,6 +305,33 @@ static void what_was_answered_is_not_sent_again(void **state)
     end(w);
 }
 
+// All parts of a call have the deadline of the call; the next one goes on where it ended.
+static void the_deadline_is_that_of_all_parts(void **state)
+{
+    (void)state;
+    world *w = begin("http/protobuf");
+    w->limit = 4000;
+    w->delay_ms = 100;
+    fill(w, 256, 50, NONE);
+    uint64_t exported = 0, begun = now_ns();
+    nsp_send_result result = NSP_SEND_RETRY;
+    unsigned calls = 0;
+    for (; result != NSP_SEND_EXPORTED && calls < 50; calls++) {
+        memset(&w->otlp.report, 0, sizeof w->otlp.report);
+        uint64_t before = now_ns();
+        result = nsp__exporter_otlp.send(w->otlp.exporter, &w->batch, before + 450 * MS, &w->otlp.report);
+        assert_in_range(now_ns() - before, 0, 950 * MS);
+        exported += w->otlp.report.part_exported;
+    }
+    assert_int_equal(result, NSP_SEND_EXPORTED);
+    assert_in_range(calls, 2, 49);
+    assert_in_range(exported, 1, 255);
+    assert_in_range(now_ns() - begun, 450 * MS, 60000 * MS);
+    for (int i = 0; i < 256; i++)
+        assert_in_range(w->came[i], 1, calls); // one whose answer came too late is sent again
+    end(w);
+}
+
 // Under the sender: the books hold each span once, also while a part waits, and when the rest is given up.
 static void the_books_count_parts(void **state)
 {
@@ -354,6 +383,7 @@ int main(void)
         cmocka_unit_test(a_receiver_that_refuses_every_size_is_soon_believed),
         cmocka_unit_test(other_refusals_are_final),
         cmocka_unit_test(what_was_answered_is_not_sent_again),
+        cmocka_unit_test(the_deadline_is_that_of_all_parts),
         cmocka_unit_test(the_books_count_parts),
     };
     return cmocka_run_group_tests_name("parts", tests, NULL, NULL);

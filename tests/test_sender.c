@@ -215,6 +215,50 @@ static void counts_what_was_answered(void **state)
     free(f);
 }
 
+// Answered, but not so that anybody could tell whether the spans were taken: settled, and said once in a row.
+static void an_answer_that_confirms_nothing_is_not_asked_for_again(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    for (int i = 0; i < 3; ++i)
+        plan(f, NSP_SEND_UNCONFIRMED, "a web page");
+    plan(f, NSP_SEND_EXPORTED, "");
+    plan(f, NSP_SEND_UNCONFIRMED, "a web page");
+    start(f);
+    for (uint32_t i = 0; i < 5; ++i)
+        put_batch(f, 10 + i);
+    assert_true(wait_ms(f, f->sequence, 5000));
+    assert_int_equal(attempts(f), 5);
+    assert_books(f, 13, 0, 10 + 11 + 12 + 14, 0);
+    assert_int_equal(lines_with("a web page; 10 spans unconfirmed"), 1);
+    assert_int_equal(lines_with("a web page"), 2);
+    assert_true(stop_ms(f, 1000));
+    free(f);
+}
+
+// An exporter that sends in parts says what is settled: it is counted at once, and not twice.
+static void parts_that_are_settled_are_off_the_batch(void **state)
+{
+    (void)state;
+    fixture *f = prepare();
+    plan(f, NSP_SEND_RETRY, "busy");
+    f->receiver.plan[0].report.part_exported = 20;
+    f->receiver.plan[0].report.part_rejected = 5;
+    plan(f, NSP_SEND_EXPORTED, "");
+    f->receiver.plan[1].report.part_unconfirmed = 15;
+    f->receiver.plan[1].report.rejected = 1;
+    plan(f, NSP_SEND_RETRY, "busy");
+    f->receiver.plan[2].report.part_exported = 1000; // more than there are
+    plan(f, NSP_SEND_EXPORTED, "");
+    start(f);
+    assert_true(wait_ms(f, put_batch(f, 100), 5000));
+    assert_books(f, 20 + 59, 5 + 1, 15, 0);
+    assert_true(wait_ms(f, put_batch(f, 10), 5000));
+    assert_books(f, 20 + 59 + 10, 5 + 1, 15, 0);
+    assert_true(stop_ms(f, 1000));
+    free(f);
+}
+
 static void lends_each_batch_once(void **state)
 {
     (void)state;
@@ -663,6 +707,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counts_what_was_answered),
+        cmocka_unit_test(an_answer_that_confirms_nothing_is_not_asked_for_again),
+        cmocka_unit_test(parts_that_are_settled_are_off_the_batch),
         cmocka_unit_test(lends_each_batch_once),
         cmocka_unit_test(retries_until_it_is_taken_and_says_so_twice),
         cmocka_unit_test(backs_off_exponentially),

@@ -31,7 +31,7 @@ struct nsp__http_client {
     bool http2, tls;
     bool fresh;    // no connection is used twice
     bool distrust; // the last one ended badly: not that connection again
-    bool heard;    // something answered in HTTP before
+    bool heard;    // the last request was answered in HTTP
     nsp__http_proxy proxy;
 
     // The request, as far as curl has asked for it.
@@ -396,9 +396,9 @@ void nsp__http_post(nsp__http_client *client, const nsp__http_request *request, 
     judge(client, code, answer);
     client->distrust = code != CURLE_OK;
     curl_multi_remove_handle(client->multi, client->easy);
-    client->heard = client->heard || answer->status;
     if (!client->tls && !answer->status && broke_off(code, answer))
         find_stranger(client, deadline_ns, answer);
+    client->heard = answer->status != 0;
 }
 
 const char *nsp__http_proxy_shown(const nsp__http_client *client)

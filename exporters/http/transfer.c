@@ -38,14 +38,23 @@ CURLcode nsp__http_transfer(CURLM *multi, const int *cancel, uint64_t deadline_n
 
 // ---- descriptors ----
 
+// As many as libcurl needs to resolve a name. 0, or the errno of the first that could not be made.
+static int try_sockets(void)
+{
+    enum { NEEDED = 3 };
+    int made[NEEDED], count = 0, error = 0;
+    while (count < NEEDED && (made[count] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) >= 0)
+        ++count;
+    error = count < NEEDED ? errno : 0;
+    while (count > 0)
+        close(made[--count]);
+    return error;
+}
+
 bool nsp__http_no_descriptor(int error, char *out, size_t size)
 {
-    if (!error) {
-        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        error = fd < 0 ? errno : 0;
-        if (fd >= 0)
-            close(fd);
-    }
+    if (!error)
+        error = try_sockets();
     struct rlimit limit = {0};
     if (error == ENFILE)
         snprintf(out, size, "no file descriptor is left on this machine (fs.file-max)");

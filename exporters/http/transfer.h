@@ -11,8 +11,8 @@
 // *cancel, with a line in error, of CURL_ERROR_SIZE.
 CURLcode nsp__http_transfer(CURLM *multi, const int *cancel, uint64_t deadline_ns, char *error);
 
-// The line for a connection that failed with this errno of its socket, or for a name that could not be resolved (0: a
-// socket is tried). False: descriptors are not what is lacking.
+// The line for a connection that failed with this errno of its socket, or for a name that could not be resolved (0: sockets
+// are tried). False: descriptors are not what is lacking.
 bool nsp__http_no_descriptor(int error, char *out, size_t size);
 
 // What answered a request in clear text without a word that was understood? `post` is that request, whose options are

@@ -53,10 +53,11 @@ typedef struct nsp_config {
 
     // OTLP. "..." stands for OTEL_EXPORTER_OTLP_TRACES and, weaker, OTEL_EXPORTER_OTLP.
     // An endpoint is a URL, host:port, unix:///path, unix:path or unix-abstract:name. gRPC uses no path of it.
+    // insecure is true, but false where an OTEL_ variable names an endpoint without a scheme.
     const char *endpoint; // ..._ENDPOINT, OTLP_ENDPOINT
     bool endpoint_exact;  // use the endpoint's path as it is; else "v1/traces" is appended for HTTP, always
     const char *protocol; // ..._PROTOCOL: http/protobuf, http/json, grpc; NULL: by the port
-    bool insecure;        // ..._INSECURE, OTLP_INSECURE; true. For an endpoint without a scheme
+    bool insecure;        // ..._INSECURE, OTLP_INSECURE; for an endpoint without a scheme (above)
     const char *headers;  // ..._HEADERS: k=v,k=v with percent escapes; as resource_attributes
     const char *compression;        // ..._COMPRESSION: none, gzip; "none"
     const char *certificate;        // ..._CERTIFICATE: PEM file of trusted authorities; NULL: the system's

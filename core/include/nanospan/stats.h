@@ -24,7 +24,7 @@ typedef struct nsp_stats {
     uint64_t discarded;             // exporter none, or sending given up: backend dead at shutdown
     uint64_t in_rings;
     uint64_t in_batches;  // encoded, not yet answered
-    uint64_t unconfirmed; // sent, but the answer was lost: the receiver may have them or not
+    uint64_t unconfirmed; // sent, but the answer was lost or is not OTLP: the receiver may have them or not
     uint64_t rejected;    // refused by the receiver for good
     uint64_t exported;    // accepted by the receiver
     uint64_t spooled;     // kept on disk for later
