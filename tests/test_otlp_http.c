@@ -164,6 +164,33 @@ static void reads_partial_success(void **state)
     finish(f);
 }
 
+static void the_reply_says_its_form(void **state)
+{
+    (void)state;
+    static const char json[] = "{\"partialSuccess\":{\"rejectedSpans\":\"2\"}}",
+                      protobuf[] = "\x0a\x02\x08\x03";
+    fixture *f = prepare();
+    plan(f, (http_reply){.status = 200,
+                         .header = "Content-Type",
+                         .value = "application/json; charset=utf-8",
+                         .body = json,
+                         .length = sizeof json - 1});
+    plan(f, (http_reply){.status = 200,
+                         .header = "Content-Type",
+                         .value = "application/x-protobuf",
+                         .body = protobuf,
+                         .length = sizeof protobuf - 1});
+    for (int i = 0; i < 2; ++i) {
+        f->otlp.config.protocol = i ? "http/json" : "http/protobuf";
+        create(f);
+        assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_EXPORTED);
+        assert_int_equal(f->otlp.report.rejected, 2 + i);
+        otlp_sender_destroy(&f->otlp);
+    }
+    f->otlp.exporter = NULL;
+    finish(f);
+}
+
 static void a_web_page_is_no_answer(void **state)
 {
     (void)state;
@@ -668,6 +695,7 @@ int main(void)
         cmocka_unit_test(keeps_one_connection),
         cmocka_unit_test(compresses_what_is_worth_it),
         cmocka_unit_test(reads_partial_success),
+        cmocka_unit_test(the_reply_says_its_form),
         cmocka_unit_test(a_web_page_is_no_answer),
         cmocka_unit_test(a_redirect_names_where_it_leads),
         cmocka_unit_test(retries_what_the_specification_names),

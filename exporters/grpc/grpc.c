@@ -164,7 +164,7 @@ static nsp_send_result taken(nsp__otlp_transport *me, const nsp__http_answer *an
     if (wrong)
         nsp__otlp_explain(report, "%.64s answered OK with %s", me->endpoint.shown, wrong);
     else
-        result = nsp__otlp_taken(me, message.bytes, message.length, report);
+        result = nsp__otlp_taken(me, me->encoding, message.bytes, message.length, report);
     free(message.unpacked);
     return result;
 }

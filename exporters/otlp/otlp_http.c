@@ -75,10 +75,18 @@ static nsp_send_result refused(nsp__otlp_transport *me, const nsp__http_answer *
     return NSP_SEND_RETRY;
 }
 
-static bool is_page(const nsp__otlp_transport *me, const nsp__http_answer *answer)
+static bool has_type(const nsp__otlp_transport *me, const char *type)
 {
-    const char *type = nsp__http_header(me->client, "content-type");
-    return answer->length && type && strncasecmp(type, "text/html", 9) == 0;
+    const char *given = nsp__http_header(me->client, "content-type");
+    return given && strncasecmp(given, type, strlen(type)) == 0;
+}
+
+// A reply has the form of its request, but some servers answer in JSON whatever they were sent, and say so.
+static const nsp__otlp_encoding *reply_encoding(const nsp__otlp_transport *me)
+{
+    if (has_type(me, nsp__otlp_json.content_type))
+        return &nsp__otlp_json;
+    return has_type(me, nsp__otlp_protobuf.content_type) ? &nsp__otlp_protobuf : me->encoding;
 }
 
 // The protocol's success is 200; what else counts as success in HTTP has been taken as well, whatever its body, unless
@@ -86,14 +94,14 @@ static bool is_page(const nsp__otlp_transport *me, const nsp__http_answer *answe
 static nsp_send_result succeeded(nsp__otlp_transport *me, const nsp__http_answer *answer,
                                  nsp_send_report *report)
 {
-    if (is_page(me, answer)) {
+    if (answer->length && has_type(me, "text/html")) {
         nsp__otlp_explain(report, "%.64s answered %u with a web page, which is not OTLP: is it a receiver?",
                           me->endpoint.shown, answer->status);
         return NSP_SEND_UNCONFIRMED;
     }
     if (answer->status != 200)
         return NSP_SEND_EXPORTED;
-    return nsp__otlp_taken(me, answer->body, answer->length, report);
+    return nsp__otlp_taken(me, reply_encoding(me), answer->body, answer->length, report);
 }
 
 static nsp_send_result read_answer(nsp__otlp_transport *me, const nsp__http_answer *answer,

@@ -245,12 +245,11 @@ bool nsp__otlp_redirected(const nsp__otlp_transport *transport, const nsp__http_
     return true;
 }
 
-nsp_send_result nsp__otlp_taken(const nsp__otlp_transport *transport, const uint8_t *reply, size_t length,
-                                nsp_send_report *report)
+nsp_send_result nsp__otlp_taken(const nsp__otlp_transport *transport, const nsp__otlp_encoding *encoding,
+                                const uint8_t *reply, size_t length, nsp_send_report *report)
 {
     int64_t rejected;
-    if (!transport->encoding->read_response(reply, length, &rejected, report->detail,
-                                            sizeof report->detail)) {
+    if (!encoding->read_response(reply, length, &rejected, report->detail, sizeof report->detail)) {
         nsp__otlp_explain(report,
                           "%.64s answered with success and a body that is not OTLP: is it a receiver?",
                           transport->endpoint.shown);

@@ -81,7 +81,8 @@ bool nsp__otlp_redirected(const nsp__otlp_transport *transport, const nsp__http_
 bool nsp__otlp_speaks_of_size(const char *text);
 
 // Success, if the reply is one of OTLP; else UNCONFIRMED: a portal or a proxy may have answered instead of the receiver.
-nsp_send_result nsp__otlp_taken(const nsp__otlp_transport *transport, const uint8_t *reply, size_t length,
-                                nsp_send_report *report);
+// encoding: the form of the reply.
+nsp_send_result nsp__otlp_taken(const nsp__otlp_transport *transport, const nsp__otlp_encoding *encoding,
+                                const uint8_t *reply, size_t length, nsp_send_report *report);
 
 #endif
