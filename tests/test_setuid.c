@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/methods.h"
+#include "http/methods.h"
 #include "support/child.h"
 #include "support/otlp_sender.h"
 

@@ -16,7 +16,6 @@
 #include "http/transfer.h"
 
 enum {
-    POLL_MS = 50,
     // An answer of OTLP is short. A larger one, which may cost its decoder a hundred times its size, is none.
     MAX_ANSWER_BYTES = 64 << 10
 };
