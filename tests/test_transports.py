@@ -178,6 +178,14 @@ class Transports(unittest.TestCase):
         self.assertEqual(emitted.books["rejected"], len(emitted.spans))
         self.assertRegex(emitted.said, said)
 
+    def assert_halved(self, protocol, emitted, requests):
+        """Refused once for its size, then taken in two halves, each a whole request."""
+        self.assertEqual(emitted.code, 0, emitted.said)
+        self.assertEqual(len(requests), 3)
+        self.assertIn("larger than the receiver accepts", emitted.said)
+        self.assertEqual(emitted.books["batches_sent"], 3)
+        self.assert_arrived(protocol, emitted, requests[1:])
+
     def assert_partial(self, emitted, requests, rejected, said):
         self.assertEqual(len(requests), 1)
         self.assertEqual(emitted.books["rejected"], rejected, emitted.said)
@@ -185,7 +193,7 @@ class Transports(unittest.TestCase):
         self.assertIn(said, emitted.said)
 
     def http_answers(self, protocol, partial):
-        retried, final = (429, 502, 503, 504), (400, 401, 403, 404, 413, 500, 501, 505)
+        retried, final = (429, 502, 503, 504), (400, 401, 403, 404, 500, 501, 505)
         cases = [(protocol, {"status": status, "body": "the reason"}) for status in retried + final]
         for status, (emitted, requests) in zip(retried + final, at_once(self.answer, cases)):
             with self.subTest(status=status):
@@ -196,6 +204,7 @@ class Transports(unittest.TestCase):
         emitted, requests = self.answer(protocol, {"status": 503, "headers": {"Retry-After": "1"}})
         self.assert_retried(protocol, emitted, requests)
         self.assertGreaterEqual(requests[1][0]["time"] - requests[0][0]["time"], 0.95)
+        self.assert_halved(protocol, *self.answer(protocol, {"status": 413}))
         emitted, requests = self.answer(protocol, {"close": True})
         self.assertEqual(len(requests), 2)
         self.assertEqual(emitted.books["exported"] + emitted.books["unconfirmed"], len(emitted.spans))

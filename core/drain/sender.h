@@ -36,7 +36,7 @@ typedef struct nsp__sender_options {
 //
 // Books of a settled batch: EXPORTED adds to exported and rejected, REJECTED to rejected, UNCONFIRMED to unconfirmed; parts
 // that the exporter reports are booked, and taken off the batch, after each attempt. What stop gives up is
-// unconfirmed if some attempt may have been taken, else discarded. batches_sent counts answered attempts,
+// unconfirmed if some attempt may have been taken, else discarded. batches_sent counts answered requests,
 // batches_failed those that ended in anything but EXPORTED. bytes_encoded is the drainer's.
 
 // Allocates and starts the thread ("nsp-sender": SCHED_OTHER, all signals blocked).

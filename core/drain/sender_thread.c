@@ -164,7 +164,7 @@ static bool enter_into_books(nsp__sender *sender, nsp__batch *batch, nsp_send_re
     uint64_t spans = batch->exported.spans;
     nsp__books_add(&books->bytes_sent, report->bytes);
     if (report->answered)
-        nsp__books_add(&books->batches_sent, 1);
+        nsp__books_add(&books->batches_sent, 1 + report->part_answers);
     if (result != NSP_SEND_EXPORTED)
         nsp__books_add(&books->batches_failed, 1);
     if (result == NSP_SEND_EXPORTED) {

@@ -150,6 +150,7 @@ static nsp_send_result send_parts(nsp__otlp_transport *transport, uint64_t deadl
         bytes = cutter->write(parts->room, &parts->request, parts->at, parts->left[parts->count - 1].end);
         nsp_send_result result = nsp__otlp_transport_post(transport, parts->room, bytes, deadline_ns, &part);
         report->bytes += part.bytes;
+        report->part_answers += report->answered && part.answered;
         report->answered = report->answered || part.answered;
         if (transport->too_large && can_halve(parts)) {
             learn(parts, bytes);

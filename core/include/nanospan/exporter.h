@@ -128,6 +128,7 @@ typedef struct nsp_send_report {
     // Of a batch that is sent in parts: spans whose part is settled, and which the exporter does not send again. They are
     // taken off the batch's spans; the result, and `rejected`, are those of the others.
     uint64_t part_exported, part_rejected, part_unconfirmed;
+    uint64_t part_answers; // requests that were answered, beyond the one that `answered` stands for
 } nsp_send_report;
 
 // What an exporter is created with; valid until destroy.
