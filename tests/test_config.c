@@ -63,7 +63,8 @@ static const char *member_text(const char *name, const nsp_config *config)
         return text;
     }
     const nsp__kind *kind = variable->kind;
-    if (kind == &nsp__kind_flag || kind == &nsp__kind_flag_inverted || kind == &nsp__kind_flag_relaxed)
+    if (kind == &nsp__kind_flag_else_false || kind == &nsp__kind_flag_inverted ||
+        kind == &nsp__kind_flag_relaxed)
         snprintf(text, sizeof text, "%d", *(const bool *)member);
     else if (kind == &nsp__kind_ratio || kind == &nsp__kind_sampler || kind == &nsp__kind_sampler_argument)
         snprintf(text, sizeof text, "%g", *(const double *)(const void *)member);
@@ -201,7 +202,7 @@ static void every_bad_value_is_ignored_and_reported_once(void **state)
         memset(&logged, 0, sizeof logged);
         nsp_config config = with(setting, argument ? "OTEL_TRACES_SAMPLER=traceidratio" : NULL);
         assert_int_equal(logged.count, 0); // nsp_config_init says nothing
-        bool counts = variable_named(each[i].name)->kind == NSP__BOOL_ELSE_FALSE; // as false
+        bool counts = variable_named(each[i].name)->kind == &nsp__kind_flag_else_false; // as false
         assert_string_equal(member_text(each[i].name, &config), counts ? "0" : each[i].fallback);
         nsp_config resolved;
         assert_int_equal(nsp__config_resolve(&resolved, NULL), NSP_OK);

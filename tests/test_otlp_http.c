@@ -484,22 +484,21 @@ static void used_up_descriptors_are_told(void **state)
     }
 }
 
-// A program that has closed its standard streams gets no connection of ours for its output, and what it executes none at
-// all.
+// A program that has closed its standard input gets no connection of ours in its place.
 static void no_connection_takes_a_standard_stream(void **state)
 {
     (void)state;
-    struct curl_sockaddr address = {.family = AF_INET, .socktype = SOCK_STREAM};
-    int error = 0, saved = dup(STDIN_FILENO);
+    fixture *f = prepare();
+    int saved = dup(STDIN_FILENO);
     close(STDIN_FILENO);
-    int made = nsp__http_open_socket(&error, CURLSOCKTYPE_IPCXN, &address);
+    create(f);
+    nsp_send_result result = send_bytes(f, 100, 5000);
     bool taken = fcntl(STDIN_FILENO, F_GETFD) != -1;
     dup2(saved, STDIN_FILENO);
     close(saved);
+    assert_int_equal(result, NSP_SEND_EXPORTED);
     assert_false(taken);
-    assert_true(made > STDERR_FILENO);
-    assert_int_equal(fcntl(made, F_GETFD), FD_CLOEXEC);
-    close(made);
+    finish(f);
 }
 
 static void no_proxy_stands_before_loopback(void **state)

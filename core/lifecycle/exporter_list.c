@@ -95,6 +95,24 @@ static nsp_status create(void **state, const nsp_exporter_context *context)
     return NSP_OK;
 }
 
+void nsp__exporter_describe(const nsp_exporter *exporter, const void *state, const nsp_config *config,
+                            char *text, size_t size)
+{
+    if (exporter != &nsp__exporter_list) {
+        nsp__builtin_describe(exporter, config, text, size);
+        return;
+    }
+    const exporter_list *list = state;
+    size_t length = 0;
+    text[0] = 0;
+    for (size_t i = 0; i < list->count && length + 2 < size; i++) {
+        if (i != 0)
+            length += (size_t)snprintf(text + length, size - length, ", ");
+        nsp__builtin_describe(list->parts[i].exporter, config, text + length, size - length);
+        length += strlen(text + length);
+    }
+}
+
 // An exporter's part of the batch, as a batch of its own.
 static nsp_batch part_of(const exporter_list *list, const nsp_batch *batch, size_t index)
 {

@@ -24,4 +24,8 @@ size_t nsp__exporter_count(const nsp_config *config);
 // One of those that the library brings; NULL for other names, "none" too.
 const nsp_exporter *nsp__exporter_named(const char *name, size_t length);
 
+// Where an exporter that was made, or each of a list, puts spans, for people; one line, without secrets.
+void nsp__exporter_describe(const nsp_exporter *exporter, const void *state, const nsp_config *config,
+                            char *text, size_t size);
+
 #endif

@@ -214,7 +214,7 @@ void nsp__runtime_describe(const nsp__runtime *runtime, char *line, size_t size)
     line[0] = 0;
     if (runtime->exporter == NULL)
         return;
-    nsp__builtin_describe(runtime->exporter, &runtime->config, where, sizeof where);
+    nsp__exporter_describe(runtime->exporter, runtime->exporter_state, &runtime->config, where, sizeof where);
     snprintf(line, size, "tracing is on: %s, sample rate %g", where, runtime->config.sample_rate);
 }
 
