@@ -416,6 +416,13 @@ class Endpoint(unittest.TestCase):
         self.assertEqual(report.levels("endpoint.resolve"), [])  # the proxy's business
         self.assertEqual(examine("--no-send", no_proxy=".invalid", **proxied).levels("endpoint.proxy"), [])
 
+    def test_insecure_is_true_or_false(self):
+        report = examine("--no-send", OTEL_EXPORTER_OTLP_ENDPOINT="localhost:1", OTEL_EXPORTER_OTLP_INSECURE="1",
+                         OTLP_INSECURE="true")
+        self.assertIn("OTEL_EXPORTER_OTLP_INSECURE=1 is not accepted and counts as false", report.text)
+        self.assertIn("OTLP_INSECURE=true is not used", report.text)
+        self.assertIn("with TLS, to https://localhost:1", report.text)
+
     def test_proxy_that_answers(self):
         for status, target in ((403, "http://collector.invalid:4317"), (407, "http://collector.invalid:4317"),
                                (407, "http://collector.invalid:4318"), (502, "https://collector.invalid:4317")):

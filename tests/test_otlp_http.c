@@ -164,6 +164,23 @@ static void reads_partial_success(void **state)
     finish(f);
 }
 
+// As servers written in Go have it, and nginx.
+static void a_port_of_tls_that_says_so_gets_the_spans_later(void **state)
+{
+    (void)state;
+    static const char *const bodies[] = {"Client sent an HTTP request to an HTTPS server.\n",
+                                         "<html><h1>The plain HTTP request was sent to HTTPS port</h1>"};
+    for (int i = 0; i < 2; ++i) {
+        fixture *f = prepare();
+        plan(f, (http_reply){.status = 400, .body = bodies[i], .length = strlen(bodies[i])});
+        create(f);
+        assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_RETRY);
+        assert_true(f->otlp.report.answered);
+        assert_non_null(strstr(f->otlp.last_line, "speaks TLS"));
+        finish(f);
+    }
+}
+
 static void the_reply_says_its_form(void **state)
 {
     (void)state;
@@ -694,6 +711,7 @@ int main(void)
         cmocka_unit_test(keeps_one_connection),
         cmocka_unit_test(compresses_what_is_worth_it),
         cmocka_unit_test(reads_partial_success),
+        cmocka_unit_test(a_port_of_tls_that_says_so_gets_the_spans_later),
         cmocka_unit_test(the_reply_says_its_form),
         cmocka_unit_test(a_web_page_is_no_answer),
         cmocka_unit_test(a_redirect_names_where_it_leads),

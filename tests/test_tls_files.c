@@ -129,6 +129,9 @@ static void authorities_that_are_replaced_count_at_once(void **state)
     // A file of another authority: this server is trusted no more.
     replace(ca, "b/ca.pem");
     expect(NSP_SEND_RETRY, "not trusted");
+    unlink(ca);
+    expect(NSP_SEND_RETRY, "file of trusted authorities"); // another trouble is said at once
+    replace(ca, "b/ca.pem");
     http_server_stop(server);
     server = serve("b", port);
     expect(NSP_SEND_EXPORTED, NULL);

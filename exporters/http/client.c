@@ -354,12 +354,12 @@ static bool renew(nsp__http_client *client)
 // A connection in clear that ends without a word: was it the right one?
 static void find_stranger(nsp__http_client *client, uint64_t deadline_ns, nsp__http_answer *answer)
 {
-    if (client->http2 &&
-        nsp__http_answers_http1(client->multi, client->easy, client->bare_url, client->cancel, deadline_ns))
-        answer->trouble = NSP__HTTP_OTHER_PROTOCOL;
-    else if (!client->heard &&
-             nsp__http_speaks_tls(client->multi, client->easy, client->bare_url, client->cancel, deadline_ns))
+    if (!client->heard &&
+        nsp__http_speaks_tls(client->multi, client->easy, client->bare_url, client->cancel, deadline_ns))
         answer->trouble = NSP__HTTP_WANTS_TLS;
+    else if (client->http2 && nsp__http_answers_http1(client->multi, client->easy, client->bare_url,
+                                                      client->cancel, deadline_ns))
+        answer->trouble = NSP__HTTP_OTHER_PROTOCOL;
 }
 
 void nsp__http_post(nsp__http_client *client, const nsp__http_request *request, uint64_t deadline_ns,

@@ -50,6 +50,14 @@ static void read_message(const uint8_t *body, size_t length, char *message, size
     message[used] = 0;
 }
 
+// Many servers tell a client that speaks in clear at their TLS port so, in clear: it is the endpoint that is wrong, and not
+// the spans.
+static bool told_to_use_tls(const nsp__otlp_transport *me, const nsp__http_answer *answer,
+                            const char *message)
+{
+    return answer->status == 400 && !me->endpoint.tls && strstr(message, "HTTPS");
+}
+
 static nsp_send_result refused(nsp__otlp_transport *me, const nsp__http_answer *answer,
                                nsp_send_report *report)
 {
@@ -57,6 +65,12 @@ static nsp_send_result refused(nsp__otlp_transport *me, const nsp__http_answer *
     if (nsp__otlp_redirected(me, answer, report))
         return NSP_SEND_REJECTED;
     read_message(answer->body, answer->length, message, sizeof message);
+    if (told_to_use_tls(me, answer, message)) {
+        nsp__http_answer instead = *answer;
+        instead.trouble = NSP__HTTP_WANTS_TLS;
+        snprintf(instead.error, sizeof instead.error, "it answered 400: %s", message);
+        return nsp__otlp_no_answer(me, &instead, report);
+    }
     // The Collector refuses too large a body with 400.
     me->too_large = answer->status == 413 || (answer->status == 400 && strcasestr(message, "too large"));
     // 407 is a proxy's: it wants to know who asks.

@@ -205,8 +205,9 @@ static void warn_of_trouble(nsp__otlp_transport *transport, const nsp__http_answ
 {
     uint64_t now = nsp__monotonic_ns();
     if (answer->trouble == NSP__HTTP_NO_TROUBLE ||
-        (transport->warned_ns && now - transport->warned_ns < warn_again_ns))
+        (transport->warned_of == answer->trouble && now - transport->warned_ns < warn_again_ns))
         return;
+    transport->warned_of = answer->trouble;
     transport->warned_ns = now;
     transport->log(NSP_LOG_ERROR, "endpoint", "%.100s: %s (%s)", transport->endpoint.shown,
                    advice(transport, answer->trouble), answer->error);

@@ -22,8 +22,9 @@ typedef struct nsp__otlp_transport {
     uint64_t timeout_ns; // of one request
     uint64_t
         warned_ns; // CLOCK_MONOTONIC of the last line about trouble that only a changed configuration ends; 0: none
-    bool own_authorities; // the configuration names the file of them
-    bool too_large;       // the last request was refused because of its size
+    bool own_authorities;        // the configuration names the file of them
+    nsp__http_trouble warned_of; // what the last such line was about
+    bool too_large;              // the last request was refused because of its size
     nsp__otlp_parts parts;
     unsigned broken_off; // gRPC: answers in a row that ended before their status
     void (*log)(nsp_log_level level, const char *subject, const char *format, ...)
