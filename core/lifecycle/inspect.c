@@ -63,7 +63,7 @@ static void judge(const nsp__variable *variable, const nsp_config *used, nsp_set
             return;
         out->state = NSP_SETTING_WITHOUT_EFFECT;
         snprintf(problem, size, "is read only where OTEL_TRACES_SAMPLER is a traceidratio");
-    } else if (winner != variable) {
+    } else if (winner != NULL && winner != variable) {
         out->state = NSP_SETTING_BEATEN;
         out->beaten_by = winner->name;
         return;

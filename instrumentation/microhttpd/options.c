@@ -94,7 +94,7 @@ static bool take(nsp__mhd_options *out, struct MHD_OptionItem item)
         return true;
     case MHD_OPTION_ARRAY: {
         const struct MHD_OptionItem *items = item.ptr_value;
-        for (; items->option != MHD_OPTION_END; items++)
+        for (; items != NULL && items->option != MHD_OPTION_END; items++)
             if (!take(out, *items))
                 return false;
         return true;
