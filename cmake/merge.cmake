@@ -2,10 +2,11 @@
 #
 # One object out of many.
 
-# nsp_merge(VARIABLE NAME OBJCOPY_OPTION OBJECT... [ARCHIVES TARGET...]) links the objects into one, NAME_whole.o, with what
-# they use of the archives, and lets objcopy hide what OBJCOPY_OPTION says of its names; VARIABLE becomes its path. By way of
-# an archive of its own: a rule that depended on the objects themselves would be understood by Ninja only, where each rule
-# knows each file. Make knows an object library's files only in the library's own rules.
+# nsp_merge(VARIABLE NAME OBJCOPY_OPTION OBJECT... [ARCHIVES TARGET...]) links the objects into one,
+# NAME_whole.o, with what they use of the archives, and lets objcopy hide what OBJCOPY_OPTION says of its
+# names; VARIABLE becomes its path. By way of an archive of its own: a rule that depended on the objects
+# themselves would be understood by Ninja only, where each rule knows each file. Make knows an object
+# library's files only in the library's own rules.
 function(nsp_merge variable name objcopy_option)
     cmake_parse_arguments(PARSE_ARGV 3 merged "" "" ARCHIVES)
     set(whole ${CMAKE_CURRENT_BINARY_DIR}/${name}_whole.o)

@@ -274,7 +274,8 @@ static void child_exits(void *argument)
     exit(0); // with the exit handlers
 }
 
-// Exits with 1 if a descriptor leads into the folder $1. Other descriptors may: to ctest's log, say, in a folder of any name.
+// Exits with 1 if a descriptor leads into the folder $1. Others are the new program's: ctest's log, say, in a
+// folder of any name.
 #define LOOK "for fd in /proc/self/fd/*; do case $(readlink \"$fd\") in \"$1\"/*) exit 1;; esac; done"
 
 static void child_execs(void *directory)

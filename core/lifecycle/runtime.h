@@ -32,7 +32,8 @@ typedef struct nsp__runtime {
 // Builds a session from runtime->config and starts it. On failure everything is undone but the configuration.
 nsp_status nsp__runtime_start(nsp__runtime *runtime);
 
-// After start, for the log: where spans go, and how many traces are recorded. "" where they are discarded, which start has said.
+// After start, for the log: where spans go, and how many traces are recorded. "" where they are discarded, which
+// start has said.
 void nsp__runtime_describe(const nsp__runtime *runtime, char *line, size_t size);
 
 // Sends what there is until the deadline (CLOCK_MONOTONIC ns) and stops everything but the session, whose books can
