@@ -126,6 +126,8 @@ static void not_in_forked_children(void **state)
     nsp_config config;
     script_config(&config);
     assert_int_equal(nsp_init(&config), NSP_OK);
+    assert_int_equal(nsp_flush(SECOND),
+                     NSP_OK); // our threads have started, and hold no lock of the allocator
     assert_int_equal(child_run(child_traces, NULL, 60), 0);
 }
 
