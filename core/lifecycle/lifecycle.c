@@ -139,10 +139,13 @@ static void fork_prepare(void)
     nsp__sampler_lock();
     nsp__inherited_keep();
     nsp__log_fork_prepare();
+    nsp__clock_keep(); // the child, whose first handlers may ask for the time, has no session
 }
 
 static void fork_parent(void)
 {
+    if (current == RUNNING || current == STOPPING)
+        nsp__clock_set_active(&runtime->session.control->clock);
     nsp__log_fork_parent();
     nsp__inherited_drop();
     nsp__sampler_unlock();

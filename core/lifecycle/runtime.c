@@ -152,7 +152,7 @@ static void name_added(nsp_name name, const char *text, size_t length)
 
 static void session_end(nsp__runtime *runtime)
 {
-    nsp__clock_set_active(NULL);
+    nsp__clock_keep();
     if (runtime->attach_left_behind)
         return; // that thread goes on in the session it knows; there will be no new one before it is done
     nsp__trace_end();
@@ -276,7 +276,6 @@ void nsp__runtime_abandon(nsp__runtime *runtime)
     // in each forked child that traces.
     if (runtime->sender != NULL)
         nsp__sender_abandon(runtime->sender);
-    nsp__clock_set_active(NULL);
     nsp__trace_abandon();
     nsp__session_abandon(&runtime->session);
     nsp_config config = runtime->config;

@@ -158,7 +158,16 @@ retry:;
     return 0;
 }
 
+// ---- the clock of the public conversions ----
+//
+// A session's own while there is one. Its memory goes away with it, and is not in a forked child: from then on, until the next
+// session, a copy of its map answers. There are two, written in turn. A reader asks anew if the clock was changed while it was
+// reading: it may have read pages that were taken away, or a copy that was being written. Nobody waits, and a signal handler
+// that interrupts the change finds either clock whole.
 static const nsp__clock *active_clock;
+static uint32_t active_changes;
+static nsp__clock copies[2];
+static unsigned latest_copy;
 
 // The process's own clock, for conversions before there is a session. Racing first callers each make one and all use the
 // one that is there first: nobody waits, and no fork in between can leave a half-made one behind. NULL: no memory.
@@ -182,28 +191,80 @@ static const nsp__clock *own_clock(void)
 
 void nsp__clock_set_active(const nsp__clock *clock)
 {
-    __atomic_store_n(&active_clock, clock,
-                     __ATOMIC_RELEASE); // CA0: with CA1, who sees the clock sees it calibrated
+    __atomic_store_n(&active_clock, clock, __ATOMIC_RELEASE); // CA0: with CA1, the clock is calibrated
+    // CA2: with CA3, before the clock that was active until now is touched.
+    __atomic_fetch_add(&active_changes, 1, __ATOMIC_ACQ_REL);
 }
 
-static const nsp__clock *current_clock(void)
+// Every field is released, so that who sees one of them sees at CA3 that this copy is not the active clock any more.
+static void copy_map(nsp__clock *to, const nsp__clock *from)
 {
-    const nsp__clock *clock = __atomic_load_n(&active_clock, __ATOMIC_ACQUIRE); // CA1: with CA0
-    return NSP__LIKELY(clock != NULL) ? clock : own_clock();
+    uint64_t published;
+    do {
+        published = read_published(from);
+        for (uint32_t i = 0, number = FIRST(published); i < knot_count(published); i++, number++) {
+            nsp__clock_knot knot = read_knot(from, number), *slot = &to->knots[number % NSP__CLOCK_KNOTS];
+            __atomic_store_n(&slot->tick, knot.tick, __ATOMIC_RELEASE);
+            __atomic_store_n(&slot->ns, knot.ns, __ATOMIC_RELEASE);
+            __atomic_store_n(&slot->rate, knot.rate, __ATOMIC_RELEASE);
+            __atomic_store_n(&slot->led_rate, knot.led_rate, __ATOMIC_RELEASE);
+            __atomic_store_n(&slot->bend, knot.bend, __ATOMIC_RELEASE);
+            __atomic_store_n(&slot->offset, knot.offset, __ATOMIC_RELEASE);
+        }
+    } while (!still_published(from, FIRST(published)));
+    __atomic_store_n(&to->published, published, __ATOMIC_RELEASE);
+}
+
+void nsp__clock_keep(void)
+{
+    const nsp__clock *clock = __atomic_load_n(&active_clock, __ATOMIC_RELAXED);
+    if (!clock || clock == &copies[0] || clock == &copies[1])
+        return;
+    latest_copy ^= 1;
+    copy_map(&copies[latest_copy], clock);
+    nsp__clock_set_active(&copies[latest_copy]);
+}
+
+// Where a question to the active clock begins; true from unchanged: the answer holds.
+static uint32_t begin_reading(const nsp__clock **clock)
+{
+    uint32_t changes = __atomic_load_n(&active_changes, __ATOMIC_ACQUIRE); // CA3: with CA2
+    *clock = __atomic_load_n(&active_clock, __ATOMIC_ACQUIRE);             // CA1: with CA0
+    if (NSP__UNLIKELY(*clock == NULL))
+        *clock = own_clock();
+    return changes;
+}
+
+static bool unchanged(uint32_t changes)
+{
+    // The map was read by acquire loads, so this load is not done before them.
+    return NSP__LIKELY(__atomic_load_n(&active_changes, __ATOMIC_ACQUIRE) == changes); // CA3
 }
 
 uint64_t nsp_ticks_to_unix_ns(nsp_ticks ticks)
 {
-    const nsp__clock *clock = current_clock();
-    if (!clock)
-        return 0;
-    struct nsp__clock_segment segment;
-    nsp__clock_segment_at(clock, ticks, &segment);
-    return nsp__clock_convert(&segment, ticks);
+    for (;;) {
+        const nsp__clock *clock;
+        uint32_t changes = begin_reading(&clock);
+        if (!clock)
+            return 0;
+        struct nsp__clock_segment segment;
+        nsp__clock_segment_at(clock, ticks, &segment);
+        uint64_t unix_ns = nsp__clock_convert(&segment, ticks);
+        if (unchanged(changes))
+            return unix_ns;
+    }
 }
 
 nsp_ticks nsp_ticks_from_unix_ns(uint64_t unix_ns)
 {
-    const nsp__clock *clock = current_clock();
-    return clock ? ticks_from_unix(clock, unix_ns) : 0;
+    for (;;) {
+        const nsp__clock *clock;
+        uint32_t changes = begin_reading(&clock);
+        if (!clock)
+            return 0;
+        nsp_ticks ticks = ticks_from_unix(clock, unix_ns);
+        if (unchanged(changes))
+            return ticks;
+    }
 }
