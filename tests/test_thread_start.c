@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "base/thread_start.h"
+#include "support/child.h"
 
 // What a thread finds about itself.
 typedef struct findings {
@@ -107,6 +108,71 @@ static void runs_where_it_is_told_and_not_where_the_caller_is(void **state)
     assert_int_equal(warnings, 1);
 }
 
+static void *run_pinned(void *argument)
+{
+    cpu_set_t *found = argument;
+    CHILD_CHECK(sched_setaffinity(0, sizeof *found, found) == 0);
+    *found = run("nsp-test", NULL).cpus;
+    return NULL;
+}
+
+// In a program that was started on these CPUs: threads run on them, whatever the thread that starts them is pinned to.
+static void started_on(const char *cpus)
+{
+    cpu_set_t given, found, one;
+    CHILD_CHECK(sched_getaffinity(0, sizeof given, &given) == 0);
+    found = run("nsp-test", NULL).cpus;
+    CHILD_CHECK(CPU_EQUAL(&found, &given));
+    CPU_ZERO(&one);
+    CPU_SET(atoi(cpus), &one);
+    pthread_t thread;
+    found = one;
+    CHILD_CHECK(pthread_create(&thread, NULL, run_pinned, &found) == 0);
+    pthread_join(thread, NULL);
+    CHILD_CHECK(CPU_EQUAL(&found, &given));
+    if (CPU_COUNT(&given) < 3)
+        return;
+    // The main thread keeps its process to two of them: that is not a pin.
+    CPU_SET(atoi(strchr(cpus, ',') + 1), &one);
+    CHILD_CHECK(sched_setaffinity(0, sizeof one, &one) == 0);
+    found = run("nsp-test", NULL).cpus;
+    CHILD_CHECK(CPU_EQUAL(&found, &one));
+}
+
+// As by taskset.
+static int start_on(const cpu_set_t *cpus)
+{
+    char text[32];
+    int first = 0, second;
+    while (!CPU_ISSET(first, cpus))
+        ++first;
+    for (second = first + 1; second < CPU_SETSIZE && !CPU_ISSET(second, cpus);)
+        ++second;
+    snprintf(text, sizeof text, "%d,%d", first, second);
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        sched_setaffinity(0, sizeof *cpus, cpus);
+        execl("/proc/self/exe", "test_thread_start", text, (char *)NULL);
+        _exit(127);
+    }
+    return child_wait(child, 30);
+}
+
+static void stays_within_the_mask_of_the_process(void **state)
+{
+    (void)state;
+    cpu_set_t all, one;
+    assert_int_equal(sched_getaffinity(0, sizeof all, &all), 0);
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        CPU_ZERO(&one);
+        CPU_SET(cpu, &one);
+        if (CPU_ISSET(cpu, &all))
+            assert_int_equal(start_on(&one), 0);
+    }
+    assert_int_equal(start_on(&all), 0);
+}
+
 static void knows_a_cpu_list(void **state)
 {
     (void)state;
@@ -120,12 +186,17 @@ static void knows_a_cpu_list(void **state)
     assert_false(nsp__cpu_list_valid(NULL));
 }
 
-int main(void)
+int main(int count, char **arguments)
 {
+    if (count == 2) {
+        started_on(arguments[1]);
+        return 0;
+    }
     nsp__log_configure(NSP_LOG_INFO, count_line, NULL);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(is_named_ordinary_and_deaf_to_signals),
         cmocka_unit_test(runs_where_it_is_told_and_not_where_the_caller_is),
+        cmocka_unit_test(stays_within_the_mask_of_the_process),
         cmocka_unit_test(knows_a_cpu_list),
     };
     return cmocka_run_group_tests_name("thread_start", tests, NULL, NULL);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 #include "base/log.h"
 
@@ -97,8 +98,37 @@ static int create(pthread_t *thread, const cpu_mask *mask, bool ordinary, start 
     return error;
 }
 
-// The CPUs are set before the thread first runs, so it never takes a moment from the CPU of a pinned caller. All bits set
-// means every CPU of the process' cpuset: the caller's own mask is no guide, it is often pinned.
+// ---- the CPUs of the process ----
+
+// The leader's mask when the library was loaded: as a rule before main, which may pin itself.
+static cpu_mask mask_at_load;
+static bool mask_at_load_known;
+
+// By the leader: the caller's own mask is no guide, it is often a trading thread's pinned one.
+static bool leader_mask(cpu_mask *mask)
+{
+    memset(mask, 0, sizeof *mask);
+    return sched_getaffinity(getpid(), sizeof *mask, mask->parts) == 0;
+}
+
+__attribute__((constructor(101))) static void look_at_mask(void)
+{
+    mask_at_load_known = leader_mask(&mask_at_load);
+}
+
+// A leader that has since been narrowed to one CPU has been pinned, as main often is before nsp_init: that is the one CPU
+// which our threads should leave alone. Any other change (taskset -p, a main that keeps its process to one node) is meant
+// for the process. All bits set, where the mask cannot be read, means every CPU of the process's cpuset.
+static void process_mask(cpu_mask *mask)
+{
+    bool known = leader_mask(mask);
+    if (mask_at_load_known && (!known || CPU_COUNT_S(sizeof *mask, mask->parts) == 1))
+        *mask = mask_at_load;
+    else if (!known)
+        memset(mask, 0xff, sizeof *mask);
+}
+
+// The CPUs are set before the thread first runs, so it never takes a moment from the CPU of a pinned caller.
 static int create_somewhere(pthread_t *thread, const char *name, const char *cpus, start *begin)
 {
     cpu_mask mask;
@@ -106,9 +136,10 @@ static int create_somewhere(pthread_t *thread, const char *name, const char *cpu
     if (cpus && *cpus) {
         if (parse_cpus(cpus, &mask) && create(thread, &mask, true, begin) == 0)
             return 0;
-        nsp__log(NSP_LOG_WARN, "cpus", "thread %s: no usable CPU in \"%s\"; it may run on all", name, cpus);
+        nsp__log(NSP_LOG_WARN, "cpus",
+                 "thread %s: no usable CPU in \"%s\"; it runs where the process may run", name, cpus);
     }
-    memset(&mask, 0xff, sizeof mask);
+    process_mask(&mask);
     int error = create(thread, &mask, true, begin);
     // A sandbox may forbid to choose CPUs or a scheduler: better a thread as the caller is than none.
     if (error && error != EAGAIN)

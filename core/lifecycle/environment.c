@@ -124,7 +124,7 @@ const nsp__variable nsp__variables[] = {
     ROW("NSP_COLLECTOR", choice, collector, "thread",
         "who drains the rings: a thread of ours, the application by nsp_do_work, or another process", .choices = collectors),
     ROW("NSP_COLLECTOR_CPUS", cpus, collector_cpus, "",
-        "the CPUs of our threads; where not set, all that the process may use",),
+        "the CPUs of our threads; where not set, those that the process was started on",),
     ROW("NSP_POLL_MIN_US", microseconds, poll_min_ns, "100", "the shortest sleep of the collector, in us",
         RANGE(US, 1 * S)),
     ROW("NSP_POLL_MAX_US", microseconds, poll_max_ns, "5000",
