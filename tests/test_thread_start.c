@@ -116,7 +116,8 @@ static void *run_pinned(void *argument)
     return NULL;
 }
 
-// In a program that was started on these CPUs: threads run on them, whatever the thread that starts them is pinned to.
+// In a program that was started on these CPUs: threads run on them, whatever the thread that starts them is
+// pinned to.
 static void started_on(const char *cpus)
 {
     cpu_set_t given, found, one;

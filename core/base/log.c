@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -15,7 +16,7 @@
 #include "common/time.h"
 #include "common/utf8.h"
 
-enum { LINE_SIZE = 1024, DETAIL_SIZE = 256 };
+enum { LINE_SIZE = 1024, COUNT_SIZE = 32, DETAIL_SIZE = 256 };
 
 // How long a line waits for another thread's call to end before it is dropped; a fork waits twice as long.
 static const uint64_t patience_ns = 50 * NSP__MILLISECOND;
@@ -34,6 +35,18 @@ static int threshold = NSP_LOG_INFO; // written under the lock, read without it
 // Set while this thread is inside the callback: a callback that calls us must not deadlock.
 static __thread bool in_callback;
 static __thread char detail[DETAIL_SIZE];
+
+// A line that waits for the end of its thread's call.
+typedef struct held_line {
+    struct held_line *next;
+    nsp_log_level level;
+    size_t length;
+    const char *subject; // behind the text
+    char text[];
+} held_line;
+
+static __thread bool holding;
+static __thread held_line *first_held, **last_held;
 
 static const char *const level_names[] = {"none", "error", "warn", "info", "debug"};
 
@@ -113,6 +126,39 @@ static bool call_sink(nsp_log_level level, const char *line)
     return written;
 }
 
+// The line has room for the count of lines that were held back.
+static void write_line(nsp_log_level level, const char *subject, char *line, size_t length)
+{
+    pthread_mutex_lock(&lock);
+    uint64_t held_back;
+    if (!wait_until_idle(patience_ns)) {
+        lost++;
+    } else if (nsp__log_limit_admit(&limit, subject, nsp__monotonic_ns(), &held_back)) {
+        held_back += lost;
+        lost = 0;
+        if (held_back)
+            snprintf(line + length, COUNT_SIZE, " (%" PRIu64 " more)", held_back);
+        if (!call_sink(level, line))
+            lost += held_back + 1;
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+// False: no memory.
+static bool keep_line(nsp_log_level level, const char *subject, const char *line, size_t length)
+{
+    size_t subject_size = strlen(subject) + 1;
+    held_line *held = malloc(sizeof *held + length + 1 + COUNT_SIZE + subject_size);
+    if (held == NULL)
+        return false;
+    *held = (held_line){.level = level, .length = length};
+    memcpy(held->text, line, length + 1);
+    held->subject = memcpy(held->text + length + 1 + COUNT_SIZE, subject, subject_size);
+    *last_held = held;
+    last_held = &held->next;
+    return true;
+}
+
 void nsp__log(nsp_log_level level, const char *subject, const char *format, ...)
 {
     if (level < NSP_LOG_ERROR || level > NSP_LOG_DEBUG || in_callback || nsp__forking ||
@@ -122,23 +168,37 @@ void nsp__log(nsp_log_level level, const char *subject, const char *format, ...)
     char line[LINE_SIZE];
     va_list arguments;
     va_start(arguments, format);
-    // Room is kept for the count of lines that were held back.
-    size_t length = format_line(line, sizeof line - 32, format, arguments);
+    size_t length = format_line(line, sizeof line - COUNT_SIZE, format, arguments);
     va_end(arguments);
-
-    pthread_mutex_lock(&lock);
-    uint64_t held_back;
-    if (!wait_until_idle(patience_ns)) {
+    if (!holding) {
+        write_line(level, subject, line, length);
+    } else if (!keep_line(level, subject, line, length)) {
+        pthread_mutex_lock(&lock);
         lost++;
-    } else if (nsp__log_limit_admit(&limit, subject, nsp__monotonic_ns(), &held_back)) {
-        held_back += lost;
-        lost = 0;
-        if (held_back)
-            snprintf(line + length, sizeof line - length, " (%" PRIu64 " more)", held_back);
-        if (!call_sink(level, line))
-            lost += held_back + 1;
+        pthread_mutex_unlock(&lock);
     }
-    pthread_mutex_unlock(&lock);
+    errno = saved_errno;
+}
+
+void nsp__log_hold(void)
+{
+    holding = true;
+    first_held = NULL;
+    last_held = &first_held;
+}
+
+void nsp__log_release(void)
+{
+    int saved_errno = errno;
+    held_line *held = first_held;
+    holding = false;
+    first_held = NULL;
+    while (held != NULL) {
+        held_line *next = held->next;
+        write_line(held->level, held->subject, held->text, held->length);
+        free(held);
+        held = next;
+    }
     errno = saved_errno;
 }
 

@@ -19,6 +19,10 @@ void nsp__log_configure(nsp_log_level level, nsp_log_fn fn, void *context);
 void nsp__log(nsp_log_level level, const char *subject, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+// From hold to release the lines of this thread are kept, in order, and written by release. By base/call.h.
+void nsp__log_hold(void);
+void nsp__log_release(void);
+
 // Remembers the detail of a failing cold call for nsp_error_detail and returns the status: `return nsp__fail(...)`.
 nsp_status nsp__fail(nsp_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -116,9 +116,10 @@ __attribute__((constructor(101))) static void look_at_mask(void)
     mask_at_load_known = leader_mask(&mask_at_load);
 }
 
-// A leader that has since been narrowed to one CPU has been pinned, as main often is before nsp_init: that is the one CPU
-// which our threads should leave alone. Any other change (taskset -p, a main that keeps its process to one node) is meant
-// for the process. All bits set, where the mask cannot be read, means every CPU of the process's cpuset.
+// A leader that has since been narrowed to one CPU has been pinned, as main often is before nsp_init: that is
+// the one CPU which our threads should leave alone. Any other change (taskset -p, a main that keeps its
+// process to one node) is meant for the process. All bits set, where the mask cannot be read, means every CPU
+// of the process's cpuset.
 static void process_mask(cpu_mask *mask)
 {
     bool known = leader_mask(mask);

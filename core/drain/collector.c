@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/call.h"
 #include "base/log.h"
 #include "base/thread_start.h"
 #include "common/time.h"
@@ -36,6 +37,7 @@ static void tell(nsp__collector *collector, const nsp__news *news)
 static void *collector_run(void *argument)
 {
     nsp__collector *collector = argument;
+    nsp__call_thread(NSP__THREAD_COLLECTOR);
     uint64_t pause = collector->config->poll_min_ns;
     pthread_mutex_lock(&collector->sleep);
     while (!collector->stop) {
@@ -132,31 +134,37 @@ nsp__news nsp__collector_news(nsp__collector *collector)
     return news;
 }
 
-bool nsp__collector_stop(nsp__collector *collector, uint64_t deadline_ns)
+// What a pass may take beyond the deadline, before the exporter's encoder is taken to be hanging.
+static const uint64_t pass_patience_ns = 2 * NSP__SECOND;
+
+nsp__collector_end nsp__collector_stop(nsp__collector *collector, uint64_t deadline_ns)
 {
     if (!collector->has_thread)
-        return true;
+        return NSP__COLLECTOR_ENDED;
+    bool self = pthread_equal(collector->thread, pthread_self()); // exit was called by the callback
     uint64_t limit_ns = nsp__later(deadline_ns, nsp__monotonic_ns() + 20 * NSP__MILLISECOND);
     pthread_mutex_lock(&collector->sleep);
     collector->stop = true;
     pthread_cond_broadcast(&collector->wake);
     pthread_cond_broadcast(&collector->progress);
-    // A pass has an end, the callback need not have one.
-    for (uint64_t now_ns; !collector->ended;) {
+    // A pass has an end unless an encoder hangs in it; the callback need not have one.
+    for (uint64_t now_ns; !collector->ended && !self;) {
         now_ns = nsp__monotonic_ns();
-        if (collector->telling && now_ns >= limit_ns)
+        if (now_ns >= limit_ns + (collector->telling ? 0 : pass_patience_ns))
             break;
         struct timespec until = nsp__timespec_of(nsp__later(limit_ns, now_ns + NSP__MILLISECOND));
         pthread_cond_timedwait(&collector->progress, &collector->sleep, &until);
     }
-    bool ended = collector->ended;
+    nsp__collector_end end = collector->ended     ? NSP__COLLECTOR_ENDED
+                             : collector->telling ? NSP__COLLECTOR_TELLS
+                                                  : NSP__COLLECTOR_DRAINS;
     collector->has_thread = false;
     pthread_mutex_unlock(&collector->sleep);
-    if (ended)
+    if (end == NSP__COLLECTOR_ENDED)
         pthread_join(collector->thread, NULL);
     else
         pthread_detach(collector->thread);
-    return ended;
+    return end;
 }
 
 uint64_t nsp__collector_discard_rest(nsp__collector *collector)

@@ -60,9 +60,19 @@ bool nsp__collector_flush(nsp__collector *collector, uint64_t deadline_ns, const
 // moment, who then takes it.
 nsp__news nsp__collector_news(nsp__collector *collector);
 
-// Ends the thread. Afterwards only the caller drains. False: the log callback has not let go of it by the deadline
-// (CLOCK_MONOTONIC ns; at least 20 ms from now), and it is left behind; the collector's memory must then stay.
-bool nsp__collector_stop(nsp__collector *collector, uint64_t deadline_ns);
+// What became of the thread: it has ended; or it was left behind, in the log callback, where it touches
+// nothing any more but the collector; or in an exporter's encoder, where it goes on with the collector,
+// session, exporter and sender.
+typedef enum nsp__collector_end {
+    NSP__COLLECTOR_ENDED,
+    NSP__COLLECTOR_TELLS,
+    NSP__COLLECTOR_DRAINS
+} nsp__collector_end;
+
+// Ends the thread. Afterwards, unless it drains, only the caller does. It is waited for until the deadline
+// (CLOCK_MONOTONIC ns; at least 20 ms from now), and 2 s longer for a pass. Left behind, its collector's
+// memory must stay.
+nsp__collector_end nsp__collector_stop(nsp__collector *collector, uint64_t deadline_ns);
 
 // After stop, and after the sender's: what is left in the rings and in the unfinished batch is counted as discarded,
 // and what is left of the news is told. Returns how many spans that were.

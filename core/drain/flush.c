@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/lock.h"
 #include "common/time.h"
 #include "drain/collector.h"
 #include "drain/pass.h"
@@ -24,12 +25,19 @@ static bool pass_by_thread(nsp__collector *collector, uint64_t deadline_ns)
     return !absent;
 }
 
+// A pass takes milliseconds; but an exporter's encoder may take as long as it likes, and is not waited for
+// beyond the deadline.
+static bool lock_drain(nsp__collector *collector, uint64_t deadline_ns)
+{
+    return nsp__lock_until(&collector->drain,
+                           nsp__later(deadline_ns, nsp__monotonic_ns() + 20 * NSP__MILLISECOND));
+}
+
 // One pass that closes the batch: by the collector's thread, or here where there is none or the log callback has it.
 static void pass_for_flush(nsp__collector *collector, uint64_t deadline_ns)
 {
-    if (pass_by_thread(collector, deadline_ns))
+    if (pass_by_thread(collector, deadline_ns) || !lock_drain(collector, deadline_ns))
         return;
-    pthread_mutex_lock(&collector->drain);
     nsp__pass(collector, &(size_t){SIZE_MAX});
     nsp__batch_close(collector);
     pthread_mutex_unlock(&collector->drain);
@@ -59,7 +67,8 @@ bool nsp__collector_flush(nsp__collector *collector, uint64_t deadline_ns, const
     bool settled = false, over;
     do {
         pass_for_flush(collector, deadline_ns);
-        pthread_mutex_lock(&collector->drain);
+        if (!lock_drain(collector, deadline_ns))
+            break;
         bool drained = drained_up_to(goal, count);
         // The pass may have stopped for want of a batch, and another one have drained the rest into an open one.
         if (drained)

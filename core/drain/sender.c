@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/lock.h"
 #include "base/log.h"
 #include "base/thread_start.h"
 #include "common/seed.h"
@@ -14,6 +15,28 @@ static const uint64_t cancel_grace = 150 * NSP__MILLISECOND;
 // Senders whose memory must stay: their thread was left behind, or lives in the parent of a fork. Reachable from here,
 // so that leak checkers see intent.
 static nsp__sender *kept;
+
+// The one whose thread may be sending, for the exit of the process.
+static nsp__sender *living;
+static pthread_mutex_t living_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void set_living(nsp__sender *sender)
+{
+    pthread_mutex_lock(&living_lock);
+    living = sender;
+    pthread_mutex_unlock(&living_lock);
+}
+
+void nsp__sender_cancel(void)
+{
+    if (!nsp__lock_until(&living_lock, nsp__monotonic_ns() + NSP__SECOND))
+        return;
+    if (living != NULL) {
+        __atomic_store_n(living->options.cancel, 1, __ATOMIC_RELEASE);
+        nsp__event_signal(&living->work);
+    }
+    pthread_mutex_unlock(&living_lock);
+}
 
 static void keep(nsp__sender *sender)
 {
@@ -65,6 +88,7 @@ nsp_status nsp__sender_start(nsp__sender **out, const nsp__sender_options *optio
         destroy(sender);
         return status;
     }
+    set_living(sender);
     *out = sender;
     return NSP_OK;
 }
@@ -156,7 +180,7 @@ static bool leave_behind(nsp__sender *sender)
     return true;
 }
 
-// Ends the thread in one way or the other; false: it was left behind.
+// Ends the thread in one way or the other; false: it was left behind, or stays for the end of the process.
 static bool end_thread(nsp__sender *sender, uint64_t deadline_ns)
 {
     bool done = wait_until_done(sender, deadline_ns);
@@ -170,6 +194,10 @@ static bool end_thread(nsp__sender *sender, uint64_t deadline_ns)
         if (leave_behind(sender))
             return false;
         done = wait_until_done(sender, nsp__after(nsp__monotonic_ns(), NSP__MILLISECOND));
+    }
+    if (sender->stays) {
+        pthread_detach(sender->thread);
+        return false;
     }
     pthread_join(sender->thread, NULL);
     return true;
@@ -188,6 +216,7 @@ bool nsp__sender_stop(nsp__sender *sender, uint64_t deadline_ns)
     while (__atomic_load_n(&sender->waiters, __ATOMIC_ACQUIRE) != 0)
         nanosleep(&(struct timespec){.tv_nsec = (long)NSP__MILLISECOND / 10}, NULL);
 
+    set_living(NULL);
     bool all_sent = !sender->gave_up;
     // Not if the thread hangs in the log callback: this line would wait for it.
     if (!all_sent && !sender->saying)
@@ -198,6 +227,12 @@ bool nsp__sender_stop(nsp__sender *sender, uint64_t deadline_ns)
     else
         keep(sender);
     return all_sent;
+}
+
+void nsp__sender_fork_child(void)
+{
+    pthread_mutex_init(&living_lock, NULL); // a thread of the parent's may have held it
+    living = NULL;
 }
 
 void nsp__sender_abandon(nsp__sender *sender)

@@ -62,7 +62,14 @@ bool nsp__sender_wait(nsp__sender *sender, uint64_t sequence, uint64_t deadline_
 // no attempt more would come before the deadline.
 bool nsp__sender_stop(nsp__sender *sender, uint64_t deadline_ns);
 
-// In the child of a fork: forgets the sender without touching its thread.
+// The process is exiting (base/exit_gate.h): has a running send return soon, and lets the thread see that
+// there is no other. From any thread, a signal handler's included; does nothing if the sender is just being
+// made or freed for a second.
+void nsp__sender_cancel(void);
+
+// In the child of a fork: there is no sender's thread.
+void nsp__sender_fork_child(void);
+// And forgets the sender without touching its thread.
 void nsp__sender_abandon(nsp__sender *sender);
 
 #endif

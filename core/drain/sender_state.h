@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 
+#include "base/exit_gate.h"
 #include "common/time.h"
 #include "drain/batch_queue.h"
 #include "drain/sender.h"
@@ -45,6 +46,8 @@ struct nsp__sender {
     bool gave_up;
     bool hopeless;    // while stopping: no attempt more would come before the deadline
     bool saying;      // inside a log line
+    bool has_sent;    // made its first attempt
+    bool stays;       // done, but not to be joined: the process is exiting; read when the thread is done
     bool failing;     // the last attempt was RETRY or UNKNOWN
     bool unconfirmed; // the last attempt was UNCONFIRMED
 };
@@ -54,9 +57,11 @@ static inline bool nsp__sender_stopping(const nsp__sender *sender)
     return __atomic_load_n(&sender->stopping, __ATOMIC_ACQUIRE);
 }
 
-// UINT64_MAX while nobody stops.
+// UINT64_MAX while nobody stops; long past when the process is exiting.
 static inline uint64_t nsp__sender_stop_deadline(const nsp__sender *sender)
 {
+    if (nsp__exit_closed())
+        return 0;
     return nsp__sender_stopping(sender) ? __atomic_load_n(&sender->stop_deadline, __ATOMIC_RELAXED)
                                         : UINT64_MAX;
 }

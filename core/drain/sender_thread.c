@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <string.h>
 
+#include "base/call.h"
 #include "base/log.h"
 #include "drain/sender_state.h"
 
@@ -216,7 +217,8 @@ static bool report_outcome(nsp__sender *sender, nsp_send_result result, const ns
     }
 }
 
-// One attempt; false: left behind. While it runs the batch is in doubt, for a reader after a crash.
+// One attempt, by a thread that has entered the exit gate; false: left behind. While it runs the batch is in
+// doubt, for a reader after a crash.
 static bool attempt(nsp__sender *sender, nsp__batch *batch, nsp_send_result *result, nsp_send_report *report)
 {
     nsp__batch_header *header = batch->header;
@@ -231,9 +233,13 @@ static bool attempt(nsp__sender *sender, nsp__batch *batch, nsp_send_result *res
     go_away(sender);
     *result =
         sender->options.exporter->send(sender->options.exporter_state, &batch->exported, deadline, report);
+    nsp__exit_leave();
+    if (!sender->has_sent)
+        nsp__exit_hook_renew(); // to come before the handlers of what the first attempt brought in
     if (!come_home(sender))
         return false;
     report->detail[sizeof report->detail - 1] = 0;
+    sender->has_sent = true;
     if (!in_doubt && *result != NSP_SEND_UNKNOWN)
         __atomic_store_n(&header->in_doubt, 0, __ATOMIC_RELAXED);
     return true;
@@ -245,7 +251,8 @@ static bool deliver(nsp__sender *sender, nsp__batch *batch)
     sender->current = batch;
     __atomic_store_n(&batch->header->state, NSP__BATCH_SENDING, __ATOMIC_RELEASE);
     for (;;) {
-        if (sender->hopeless || nsp__sender_stop_deadline(sender) <= nsp__monotonic_ns()) {
+        if (sender->hopeless || nsp__sender_stop_deadline(sender) <= nsp__monotonic_ns() ||
+            !nsp__exit_enter()) {
             nsp__sender_give_up(sender, batch);
             return true;
         }
@@ -270,20 +277,28 @@ static bool deliver(nsp__sender *sender, nsp__batch *batch)
 void *nsp__sender_run(void *argument)
 {
     nsp__sender *sender = argument;
+    nsp__call_thread(NSP__THREAD_SENDER);
     for (;;) {
         uint32_t value = nsp__event_value(&sender->work);
         bool last = nsp__sender_stopping(sender);
         nsp__batch *batch = nsp__batch_queue_take(&sender->closed);
         if (batch) {
-            if (!deliver(sender, batch))
+            if (!deliver(sender, batch)) {
+                if (!nsp__exit_end_thread())
+                    nsp__exit_stay();
                 return NULL;
+            }
         } else if (last) {
             break;
         } else {
             nsp__event_wait(&sender->work, value, UINT64_MAX);
         }
     }
+    sender->stays = !nsp__exit_end_thread();
+    bool stays = sender->stays;
     __atomic_store_n(&sender->whereabouts, NSP__SENDER_DONE, __ATOMIC_RELEASE);
     nsp__event_signal(&sender->progress);
+    if (stays)
+        nsp__exit_stay();
     return NULL;
 }

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/call.h"
 #include "common/descriptor.h"
 #include "base/log.h"
 #include "drain/session_scan.h"
@@ -74,6 +75,7 @@ static void judge(const nsp__variable *variable, const nsp_config *used, nsp_set
 
 nsp_status nsp_settings_each(nsp_setting_visit visit, void *argument)
 {
+    NSP__NO_CANCEL;
     if (visit == NULL)
         return nsp__fail(NSP_ERR_INVALID, "nsp_settings_each: visit is NULL");
     nsp_config used;
@@ -156,6 +158,7 @@ static nsp_status visit_folder(const char *path, DIR *folder, nsp_session_visit 
 
 nsp_status nsp_sessions_each(const char *folder, nsp_session_visit visit, void *argument)
 {
+    NSP__NO_CANCEL;
     if (visit == NULL)
         return nsp__fail(NSP_ERR_INVALID, "nsp_sessions_each: visit is NULL");
     nsp_config used;

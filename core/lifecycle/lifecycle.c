@@ -14,9 +14,13 @@
 
 #include <nanospan/nanospan.h>
 
+#include "base/call.h"
+#include "base/exit_gate.h"
 #include "base/fork.h"
+#include "base/lock.h"
 #include "base/log.h"
 #include "base/mapping.h"
+#include "base/testpoint.h"
 #include "common/time.h"
 #include "drain/stats.h"
 #include "lifecycle/config.h"
@@ -29,20 +33,46 @@
 
 typedef enum state { NONE, RUNNING, STOPPING, DISABLED, FORKED } state;
 
-// Guards everything below; never held while something is waited for, but for a new session's start.
+// Guards everything below; never held while something is waited for, but for a new session's start, nor in a
+// log callback.
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static __thread bool locking;                             // this thread holds it, or is about to
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER; // no users any more, or not STOPPING
 static state current;
 static nsp__runtime *runtime; // in all states but NONE; a new one for each session
 static nsp__runtime
     *left; // those of past sessions that a thread may still come back to: leak checkers see intent
-static unsigned users;          // calls of flush and do_work under way
-static __thread unsigned using; // such calls by this thread
-static bool stopping;           // makes them return
-static uint64_t ended;          // how many sessions were shut down;
-static bool last_sent;          // whether the last of them sent all,
-static nsp_stats last_books;    // and its books
-static bool hooks_made;
+static unsigned users;       // calls of flush and do_work under way
+static bool stopping;        // makes them return
+static uint64_t ended;       // how many sessions were shut down;
+static bool last_sent;       // whether the last of them sent all,
+static nsp_stats last_books; // and its books
+static bool hooks_made, exit_hook_made;
+
+// False: this thread holds it already. Somebody called us from an exporter's create or destroy, or from a
+// signal handler.
+static bool lock(void)
+{
+    if (locking)
+        return false;
+    locking = true;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    pthread_mutex_lock(&mutex);
+    return true;
+}
+
+static void unlock(void)
+{
+    pthread_mutex_unlock(&mutex);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    locking = false;
+}
+
+static nsp_status called_from_within(void)
+{
+    return nsp__fail(NSP_ERR_INVALID,
+                     "called from within an exporter's create or destroy, or from a signal handler");
+}
 
 // With the mutex held.
 static void runtime_drop(void)
@@ -73,7 +103,9 @@ static nsp_status start(void)
     nsp_status status = nsp__runtime_start(runtime);
     if (status != NSP_OK)
         return status;
-    make_hooks(); // before any thread may record, or fork
+    if (runtime->exporter != NULL)
+        nsp__exit_hook_renew(); // to come before the handlers of the libraries that it has brought in
+    make_hooks();               // before any thread may record, or fork
     stopping = false;
     __atomic_store_n(&current, RUNNING, __ATOMIC_RELEASE);
     // A1: releases all of the session to the threads' A2.
@@ -99,7 +131,9 @@ static bool session_wanted(void)
         return true;
     if (nsp__forking)
         return false;
-    pthread_mutex_lock(&mutex);
+    NSP__COLD_CALL;
+    if (!lock())
+        return false;
     bool running = current == RUNNING || (current == FORKED && start() == NSP_OK);
     if (current == FORKED) {
         // This child could not make a session; it will not try at each span.
@@ -107,29 +141,50 @@ static bool session_wanted(void)
         __atomic_store_n(&current, NONE, __ATOMIC_RELEASE);
         runtime_drop();
     }
-    pthread_mutex_unlock(&mutex);
+    unlock();
     return running;
 }
 
 // ---- exit and fork ----
 
+// How long an exit waits for what should take no time at all.
+static const uint64_t exit_patience_ns = 1 * NSP__SECOND;
+
+static nsp_status shut_down(uint64_t deadline_ns);
+
+// As nsp_shutdown. Another thread's shutdown that is under way gets the same time to end.
+static void end_in_order(void)
+{
+    if (!nsp__lock_until(&mutex, nsp__monotonic_ns() + exit_patience_ns))
+        return;
+    locking = true;
+    if (current == RUNNING || current == STOPPING)
+        shut_down(deadline_in(runtime->config.exit_timeout_ns));
+    unlock();
+}
+
+// Not where exit was called by a signal handler or an exporter inside a call of ours, whose locks are held
+// for ever then, and not on the sender's thread, which it would wait for. The collector's is waited for by
+// nobody while it is in the callback.
+static bool may_end_in_order(void)
+{
+    nsp__thread_kind kind = nsp__call_thread_kind();
+    bool collector_telling = kind == NSP__THREAD_COLLECTOR && nsp__log_in_callback();
+    return nsp__call_depth() == 0 && (kind == NSP__THREAD_FOREIGN || collector_telling);
+}
+
+// May run several times (see start); what the first one leaves to do, the others cannot do either.
 static void at_exit(void)
 {
-    // The thread that a shutdown would wait for is this one.
-    if (nsp__log_in_callback() || using || amid_fork() != NSP_OK)
+    if (nsp__exit_closed() || amid_fork() != NSP_OK)
         return;
-    // Not for ever: exit may have been called from within a call of ours, a log callback say, by the thread that holds it.
-    struct timespec limit;
-    clock_gettime(CLOCK_REALTIME, &limit);
-    limit.tv_sec += 1;
-    if (pthread_mutex_timedlock(&mutex, &limit) != 0)
-        return;
-    bool running = current == RUNNING || current == STOPPING;
-    uint64_t timeout_ns = running ? runtime->config.exit_timeout_ns : 0;
-    pthread_mutex_unlock(&mutex);
-    // Another thread's shutdown under way may use what the exit handlers take away: it gets the same time to end.
-    if (running)
-        nsp_shutdown(timeout_ns);
+    NSP__NO_CANCEL;
+    if (may_end_in_order())
+        end_in_order();
+    // In any case nobody of ours may be inside the libraries whose exit handlers come next.
+    nsp__exit_close();
+    nsp__sender_cancel();
+    nsp__exit_wait(nsp__monotonic_ns() + exit_patience_ns);
 }
 
 static void fork_prepare(void)
@@ -162,10 +217,11 @@ static void fork_child(void)
     nsp__mappings_replace_after_fork();
     nsp__process_claim();
     pthread_cond_init(&changed, NULL); // threads of the parent's may be waiting on it
+    nsp__exit_fork_child();
+    nsp__sender_fork_child();
     if (current == RUNNING || current == STOPPING) {
         nsp__runtime_abandon(runtime);
         users = 0;
-        using = 0;
         stopping = false;
         if (current == RUNNING) {
             // Its books begin empty: those of an earlier session are the parent's.
@@ -190,13 +246,19 @@ __attribute__((constructor)) static void handle_forks(void)
     pthread_atfork(fork_prepare, fork_parent, fork_child);
 }
 
+// With the mutex held, before an exporter is made: the process may exit meanwhile.
+static void make_exit_hook(void)
+{
+    if (!exit_hook_made)
+        nsp__exit_hook(at_exit);
+    exit_hook_made = true;
+}
+
 static void make_hooks(void)
 {
     if (hooks_made)
         return;
     hooks_made = true;
-    // Registered after the exporter's libraries have registered theirs, so it runs before them.
-    atexit(at_exit);
     nsp__session_wanted = session_wanted;
 }
 
@@ -204,15 +266,20 @@ static void make_hooks(void)
 
 nsp_status nsp_init(const nsp_config *config)
 {
+    NSP__COLD_CALL;
     nsp_status status = amid_fork();
     if (status != NSP_OK)
         return status;
-    char started[768] = "";
-    pthread_mutex_lock(&mutex);
-    if (current != NONE) {
-        pthread_mutex_unlock(&mutex);
+    if (!lock())
+        return called_from_within();
+    if (current != NONE || nsp__exit_closed()) {
+        bool exiting = current == NONE;
+        unlock();
+        if (exiting)
+            return nsp__fail(NSP_ERR_SYSTEM, "the process is exiting");
         return nsp__fail(NSP_ERR_ALREADY, "nsp_init was called before; nsp_shutdown first");
     }
+    make_exit_hook();
     runtime = calloc(1, sizeof *runtime);
     if (runtime == NULL)
         status = nsp__fail(NSP_ERR_NO_MEMORY, "no memory");
@@ -239,7 +306,7 @@ nsp_status nsp_init(const nsp_config *config)
         } else {
             status = start();
             if (status == NSP_OK)
-                nsp__runtime_describe(runtime, started, sizeof started);
+                nsp__runtime_announce(runtime);
         }
     }
     if (status != NSP_OK)
@@ -247,33 +314,28 @@ nsp_status nsp_init(const nsp_config *config)
     if (status == NSP_OK)
         make_hooks();
     __atomic_store_n(&nsp__trace_state.disabled, current == DISABLED, __ATOMIC_RELAXED);
-    pthread_mutex_unlock(&mutex);
-    if (started[0] != 0)
-        nsp__log(NSP_LOG_INFO, "", "%s", started);
+    unlock();
     return status;
 }
 
 // A call that works on the running session; end with leave. False if there is none.
 static bool use(void)
 {
-    if (amid_fork() != NSP_OK)
+    if (amid_fork() != NSP_OK || !lock())
         return false;
-    pthread_mutex_lock(&mutex);
     bool running = current == RUNNING;
     users += running;
-    using += running;
-    pthread_mutex_unlock(&mutex);
+    unlock();
     return running;
 }
 
 static void leave(void)
 {
     nsp__news news = nsp__collector_news(&runtime->collector);
-    pthread_mutex_lock(&mutex);
-    using --;
+    lock();
     if (--users == 0)
         pthread_cond_broadcast(&changed);
-    pthread_mutex_unlock(&mutex);
+    unlock();
     nsp__news_tell(&news); // a shutdown does not wait for this
 }
 
@@ -282,16 +344,21 @@ static nsp_status not_running(void)
     nsp_status status = amid_fork();
     if (status != NSP_OK)
         return status;
-    pthread_mutex_lock(&mutex);
+    lock();
     bool fine = current == DISABLED || current == FORKED; // nothing to do
-    pthread_mutex_unlock(&mutex);
+    unlock();
     return fine ? NSP_OK : nsp__fail(NSP_ERR_NOT_INITIALISED, "tracing is not running: nsp_init first");
 }
 
 nsp_status nsp_flush(uint64_t timeout_ns)
 {
+    NSP__COLD_CALL;
+    nsp_status status = nsp__call_may_wait("nsp_flush");
+    if (status != NSP_OK)
+        return status;
     if (!use())
         return not_running();
+    NSP__TESTPOINT("flush: in use");
     bool settled = nsp__collector_flush(&runtime->collector, deadline_in(timeout_ns), &stopping);
     leave();
     return settled ? NSP_OK
@@ -301,7 +368,8 @@ nsp_status nsp_flush(uint64_t timeout_ns)
 
 size_t nsp_do_work(size_t max_spans)
 {
-    if (!use())
+    NSP__COLD_CALL;
+    if (nsp__call_depth() > 1 || !use())
         return 0;
     size_t spans = 0;
     if (runtime->config.collector == NSP_COLLECTOR_INVOKER)
@@ -322,25 +390,46 @@ static nsp_status end_inert(void)
     return NSP_OK;
 }
 
-// With the mutex held, which is released meanwhile.
-static void end_running(uint64_t deadline_ns)
+// Beyond the deadline, for the calls under way on other threads: they return as soon as they see `stopping`.
+static const uint64_t users_patience_ns = 2 * NSP__SECOND;
+
+// With the mutex held, which is released meanwhile. They return early; what can keep them is an exporter's
+// encoder. False: one of them is still there, some time after the deadline.
+static bool wait_for_users(uint64_t deadline_ns)
+{
+    uint64_t limit_ns = nsp__later(deadline_ns, nsp__monotonic_ns()) + users_patience_ns;
+    const struct timespec until = nsp__timespec_of(limit_ns);
+    int error = 0;
+    while (users != 0 && error != ETIMEDOUT)
+        error = pthread_cond_clockwait(&changed, &mutex, CLOCK_MONOTONIC, &until);
+    return users == 0;
+}
+
+// With the mutex held, which is released meanwhile. False: a call on another thread does not return, and the
+// session goes on.
+static bool end_running(uint64_t deadline_ns)
 {
     __atomic_store_n(&current, STOPPING, __ATOMIC_RELEASE);
     nsp__trace_activate(false);
     __atomic_store_n(&stopping, true, __ATOMIC_RELAXED);
-    while (users != 0)
-        pthread_cond_wait(&changed, &mutex);
-    pthread_mutex_unlock(&mutex);
+    if (!wait_for_users(deadline_ns)) {
+        __atomic_store_n(&stopping, false, __ATOMIC_RELAXED);
+        __atomic_store_n(&current, RUNNING, __ATOMIC_RELEASE);
+        nsp__trace_activate(true);
+        return false;
+    }
+    unlock();
 
     bool sent = nsp__runtime_stop(runtime, deadline_ns);
 
-    pthread_mutex_lock(&mutex);
+    lock();
     nsp__runtime_end(runtime, &last_books);
     last_sent = sent;
     ended++;
     runtime_drop();
     __atomic_store_n(&current, NONE, __ATOMIC_RELEASE);
     pthread_cond_broadcast(&changed);
+    return true;
 }
 
 // With the mutex held, which is released meanwhile: until another thread's shutdown is done. False: not in time.
@@ -363,24 +452,33 @@ static nsp_status outcome(void)
                                  (unsigned long long)given_up);
 }
 
+// With the mutex held, which is released meanwhile.
+static nsp_status shut_down(uint64_t deadline_ns)
+{
+    if (current == RUNNING)
+        return end_running(deadline_ns)
+                   ? outcome()
+                   : nsp__fail(NSP_ERR_TIMEOUT, "another thread's nsp_flush or nsp_do_work does not return");
+    if (current != STOPPING)
+        return end_inert();
+    return wait_for_end(deadline_ns)
+               ? outcome()
+               : nsp__fail(NSP_ERR_TIMEOUT, "another thread's nsp_shutdown is not done yet");
+}
+
 nsp_status nsp_shutdown(uint64_t timeout_ns)
 {
+    NSP__COLD_CALL;
     uint64_t deadline_ns = deadline_in(timeout_ns);
     nsp_status status = amid_fork();
+    if (status == NSP_OK)
+        status = nsp__call_may_wait("nsp_shutdown");
     if (status != NSP_OK)
         return status;
-    pthread_mutex_lock(&mutex);
-    if (current == RUNNING) {
-        end_running(deadline_ns);
-        status = outcome();
-    } else if (current != STOPPING) {
-        status = end_inert();
-    } else if (wait_for_end(deadline_ns)) {
-        status = outcome();
-    } else {
-        status = nsp__fail(NSP_ERR_TIMEOUT, "another thread's nsp_shutdown is not done yet");
-    }
-    pthread_mutex_unlock(&mutex);
+    if (!lock())
+        return called_from_within();
+    status = shut_down(deadline_ns);
+    unlock();
     return status;
 }
 
@@ -388,12 +486,14 @@ nsp_status nsp_stats_get(nsp_stats *out)
 {
     if (out == NULL || out->size < sizeof out->size)
         return nsp__fail(NSP_ERR_INVALID, "nsp_stats.size is not set: use NSP_STATS_INIT");
+    NSP__COLD_CALL;
     nsp_status status = amid_fork();
     if (status != NSP_OK)
         return status;
     nsp_stats books;
     memset(&books, 0, sizeof books);
-    pthread_mutex_lock(&mutex);
+    if (!lock())
+        return called_from_within();
     bool known = true;
     if (current == RUNNING || current == STOPPING)
         nsp__stats_read(&books, &runtime->session);
@@ -401,7 +501,7 @@ nsp_status nsp_stats_get(nsp_stats *out)
         books = last_books;
     else if (current != FORKED) // a forked child's books are empty until its first span
         known = false;
-    pthread_mutex_unlock(&mutex);
+    unlock();
     if (!known)
         return nsp__fail(NSP_ERR_NOT_INITIALISED, "nsp_init was not called yet");
     size_t size = out->size;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/exit_gate.h"
 #include "base/fork.h"
 #include "base/log.h"
 #include "base/mapping.h"
@@ -72,11 +73,14 @@ static void exporter_create(nsp__runtime *runtime)
         .log = exporter_log,
     };
     runtime->exporter_state = NULL;
+    if (!nsp__exit_enter())
+        return; // nothing will be sent any more
     creating = true;
     consequence = exporter == &nsp__exporter_list ? "" : "; spans are discarded"; // a list says it itself
     creation_explained = false;
     nsp_status status = exporter->create(&runtime->exporter_state, &runtime->exporter_context);
     creating = false;
+    nsp__exit_leave();
     if (status == NSP_OK)
         runtime->exporter = exporter;
     else if (!creation_explained)
@@ -162,8 +166,13 @@ static void session_end(nsp__runtime *runtime)
 
 static void parts_free(nsp__runtime *runtime)
 {
-    if (runtime->exporter != NULL && !runtime->sender_left_behind)
+    bool destroyed = runtime->exporter == NULL;
+    if (!destroyed && !runtime->sender_left_behind && nsp__exit_enter()) {
         runtime->exporter->destroy(runtime->exporter_state);
+        nsp__exit_leave();
+        destroyed = true;
+    }
+    runtime->exporter_left_behind = !destroyed;
     if (!runtime->sender_left_behind)
         free(runtime->batches);
     runtime->batches = NULL;
@@ -208,14 +217,13 @@ nsp_status nsp__runtime_start(nsp__runtime *runtime)
     return status;
 }
 
-void nsp__runtime_describe(const nsp__runtime *runtime, char *line, size_t size)
+void nsp__runtime_announce(const nsp__runtime *runtime)
 {
     char where[640];
-    line[0] = 0;
     if (runtime->exporter == NULL)
-        return;
+        return; // said already
     nsp__exporter_describe(runtime->exporter, runtime->exporter_state, &runtime->config, where, sizeof where);
-    snprintf(line, size, "tracing is on: %s, sample rate %g", where, runtime->config.sample_rate);
+    nsp__log(NSP_LOG_INFO, "", "tracing is on: %s, sample rate %g", where, runtime->config.sample_rate);
 }
 
 // ---- the end ----
@@ -230,7 +238,14 @@ bool nsp__runtime_stop(nsp__runtime *runtime, uint64_t deadline_ns)
     nsp__sampler_unlock();
     runtime->attach_left_behind = !nsp__trace_quiesce(100);
     nsp__collector_flush(&runtime->collector, deadline_ns, &never);
-    runtime->collector_left_behind = !nsp__collector_stop(&runtime->collector, deadline_ns);
+    nsp__collector_end end = nsp__collector_stop(&runtime->collector, deadline_ns);
+    runtime->collector_left_behind = end != NSP__COLLECTOR_ENDED;
+    if (end == NSP__COLLECTOR_DRAINS) {
+        // It may come back to all of this, which therefore stays as it is, the session too.
+        runtime->attach_left_behind = true;
+        runtime->sender = NULL;
+        return false;
+    }
     nsp__sender *sender = runtime->sender;
     runtime->sender = NULL; // a child forked from here on finds none
     bool sent = sender == NULL || nsp__sender_stop(sender, deadline_ns);
@@ -242,7 +257,8 @@ bool nsp__runtime_stop(nsp__runtime *runtime, uint64_t deadline_ns)
 
 bool nsp__runtime_left_behind(const nsp__runtime *runtime)
 {
-    return runtime->sender_left_behind || runtime->collector_left_behind || runtime->attach_left_behind;
+    return runtime->exporter_left_behind || runtime->sender_left_behind || runtime->collector_left_behind ||
+           runtime->attach_left_behind;
 }
 
 // Threads that go on tracing during a shutdown commit records that nobody drains any more, and are in the middle of

@@ -24,17 +24,18 @@ typedef struct nsp__runtime {
     int cancel; // stops a running send
     // Threads that did not end, and may come back to what they know:
     bool sender_left_behind;    // inside the exporter or the log callback
-    bool collector_left_behind; // inside the log callback
-    bool attach_left_behind;    // a thread of the application's, attaching to the session
+    bool collector_left_behind; // inside the log callback, or in the exporter's encoder
+    bool attach_left_behind;    // a thread of the application's attaches to the session, or ours drains it
+    bool exporter_left_behind;  // not destroyed: for the sender's thread, or because the process is exiting
     struct nsp__runtime *next_left;
 } nsp__runtime;
 
 // Builds a session from runtime->config and starts it. On failure everything is undone but the configuration.
 nsp_status nsp__runtime_start(nsp__runtime *runtime);
 
-// After start, for the log: where spans go, and how many traces are recorded. "" where they are discarded, which
-// start has said.
-void nsp__runtime_describe(const nsp__runtime *runtime, char *line, size_t size);
+// After start, one line in the log: where spans go, and at what rate. Nothing where they are discarded, which start
+// has said.
+void nsp__runtime_announce(const nsp__runtime *runtime);
 
 // Sends what there is until the deadline (CLOCK_MONOTONIC ns) and stops everything but the session, whose books can
 // still be read. True if nothing was given up.

@@ -5,6 +5,8 @@
 
 #include <sys/mman.h>
 
+#include "base/call.h"
+
 #define FIRST(published) ((uint32_t)((published) >> 32))
 #define END(published) ((uint32_t)(published))
 
@@ -160,10 +162,10 @@ retry:;
 
 // ---- the clock of the public conversions ----
 //
-// A session's own while there is one. Its memory goes away with it, and is not in a forked child: from then on, until the next
-// session, a copy of its map answers. There are two, written in turn. A reader asks anew if the clock was changed while it was
-// reading: it may have read pages that were taken away, or a copy that was being written. Nobody waits, and a signal handler
-// that interrupts the change finds either clock whole.
+// A session's own while there is one. Its memory goes away with it, and is not in a forked child: from then
+// on, until the next session, a copy of its map answers. There are two, written in turn. A reader asks anew
+// if the clock was changed while it was reading: it may have read pages that were taken away, or a copy that
+// was being written. Nobody waits, and a signal handler that interrupts the change finds either clock whole.
 static const nsp__clock *active_clock;
 static uint32_t active_changes;
 static nsp__clock copies[2];
@@ -177,6 +179,7 @@ static const nsp__clock *own_clock(void)
     nsp__clock *found = __atomic_load_n(&own, __ATOMIC_ACQUIRE); // CO1: with CO0
     if (found)
         return found;
+    NSP__NO_CANCEL;
     nsp__clock *made = mmap(NULL, sizeof *made, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
                             0); // only what is used costs
     if (made == MAP_FAILED)
@@ -196,7 +199,8 @@ void nsp__clock_set_active(const nsp__clock *clock)
     __atomic_fetch_add(&active_changes, 1, __ATOMIC_ACQ_REL);
 }
 
-// Every field is released, so that who sees one of them sees at CA3 that this copy is not the active clock any more.
+// Every field is released, so that who sees one of them sees at CA3 that this copy is not the active clock
+// any more.
 static void copy_map(nsp__clock *to, const nsp__clock *from)
 {
     uint64_t published;

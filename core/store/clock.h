@@ -98,11 +98,13 @@ uint64_t nsp__clock_error_bound(const nsp__clock *clock);
 // How often the wall clock was stepped, or the map had to be.
 uint64_t nsp__clock_steps(const nsp__clock *clock);
 
-// The clock of the public conversions, a session's. Before the first: one of the process's own, made when it is needed.
+// The clock of the public conversions, a session's. Before the first: one of the process's own, made when it
+// is needed.
 void nsp__clock_set_active(const nsp__clock *clock);
 
-// Before the active clock's memory goes away: a copy of its map takes its place until the next nsp__clock_set_active. Costs a
-// copy of its knots, often one, at most 1024. One caller at a time, of this and of nsp__clock_set_active.
+// Before the active clock's memory goes away: a copy of its map takes its place until the next
+// nsp__clock_set_active. Costs a copy of its knots, often one, at most 1024. One caller at a time, of this
+// and of nsp__clock_set_active.
 void nsp__clock_keep(void);
 
 // For ticks beyond the segment's piece.

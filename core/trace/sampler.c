@@ -9,8 +9,9 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "common/descriptor.h"
+#include "base/call.h"
 #include "base/fork.h"
+#include "common/descriptor.h"
 #include "base/log.h"
 #include "base/testpoint.h"
 #include "common/fnv.h"
@@ -249,6 +250,7 @@ static uint32_t rule_find(const char *pattern)
 
 nsp_status nsp_sampler_set_rate(double rate)
 {
+    NSP__COLD_CALL;
     nsp_status status = rate_check(rate);
     if (status == NSP_OK)
         status = change_begin();
@@ -261,6 +263,7 @@ nsp_status nsp_sampler_set_rate(double rate)
 
 nsp_status nsp_sampler_set_rule(const char *pattern, double rate)
 {
+    NSP__COLD_CALL;
     size_t length = pattern != NULL ? strlen(pattern) : 0;
     if (length == 0 || length > NSP_SAMPLER_PATTERN_MAX)
         return nsp__fail(NSP_ERR_INVALID, "a pattern has 1 to %d bytes, this one %zu",
@@ -284,6 +287,7 @@ nsp_status nsp_sampler_set_rule(const char *pattern, double rate)
 
 nsp_status nsp_sampler_remove_rule(const char *pattern)
 {
+    NSP__COLD_CALL;
     nsp_status status = pattern == NULL ? nsp__fail(NSP_ERR_INVALID, "no pattern") : change_begin();
     if (status != NSP_OK)
         return status;
@@ -302,6 +306,7 @@ nsp_status nsp_sampler_remove_rule(const char *pattern)
 
 nsp_status nsp_sampler_set_parent_policy(nsp_parent_policy policy)
 {
+    NSP__COLD_CALL;
     if (policy != NSP_PARENT_FOLLOW && policy != NSP_PARENT_DECIDE)
         return nsp__fail(NSP_ERR_INVALID, "parent policy %d: accepted are NSP_PARENT_FOLLOW and _DECIDE",
                          (int)policy);
@@ -327,6 +332,7 @@ double nsp_sampler_rate(void)
 {
     if (nsp__forking || nsp__process_copied())
         return 0.0;
+    NSP__COLD_CALL;
     pthread_mutex_lock(&policy_mutex);
     double rate = 0.0;
     const nsp__control *control = __atomic_load_n(&nsp__trace_state.control, __ATOMIC_ACQUIRE);

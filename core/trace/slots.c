@@ -214,7 +214,10 @@ void nsp__trace_begin(nsp__session *session, const nsp_config *config)
     nsp__detached_node *nodes = NULL;
     if (config->detached_spans != 0)
         nodes = nsp__map_private(config->detached_spans * sizeof *nodes);
-    memset(trace->producers, 0, sizeof trace->producers); // empty but for a session that was left behind
+    // Empty but for a session that was left behind. Threads that still look for a detached place in it may
+    // read this now.
+    for (uint32_t i = 0; i < NSP__THREADS_MAX; i++)
+        __atomic_store_n(&trace->producers[i], NULL, __ATOMIC_RELAXED);
     trace->session = session;
     __atomic_store_n(&trace->control, session->control, __ATOMIC_RELEASE);
     trace->pool = (nsp__detached_pool){

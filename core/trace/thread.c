@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/call.h"
 #include "base/fork.h"
 #include "base/log.h"
 #include "base/testpoint.h"
@@ -102,6 +103,27 @@ static void back_off(uint32_t epoch, nsp_status status)
                        __ATOMIC_RELAXED);
 }
 
+// Cancelled in here, a thread would count as attaching for ever.
+static nsp__producer *attach_counted(const nsp_thread_options *options, nsp_status *status)
+{
+    NSP__COLD_CALL;
+    local.attaching = true;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    // Either the shutdown sees this thread attaching and waits for it (nsp__trace_quiesce), or this thread
+    // sees that tracing ends: both sides write, then read, in one order for all.
+    __atomic_fetch_add(&nsp__trace_state.attaching, 1, __ATOMIC_SEQ_CST);
+    nsp__producer *producer = NULL;
+    *status = __atomic_load_n(&nsp__trace_state.disabled, __ATOMIC_RELAXED) ? NSP_ERR_DISABLED
+                                                                            : NSP_ERR_NOT_INITIALISED;
+    if (__atomic_load_n(&nsp__active, __ATOMIC_SEQ_CST) && // A2: acquires A1, nsp__trace_begin's work
+        (nsp__session_wanted == NULL || nsp__session_wanted()))
+        producer = attach(options, status);
+    __atomic_fetch_sub(&nsp__trace_state.attaching, 1, __ATOMIC_RELEASE);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    local.attaching = false;
+    return producer;
+}
+
 nsp__producer *nsp__producer_attach(const nsp_thread_options *options, nsp_status *status)
 {
     *status = NSP_OK;
@@ -126,22 +148,9 @@ nsp__producer *nsp__producer_attach(const nsp_thread_options *options, nsp_statu
         return NULL;
     }
     int error = errno; // a span call must leave errno alone
-    local.attaching = true;
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    // Either the shutdown sees this thread attaching and waits for it (nsp__trace_quiesce), or this thread sees that tracing
-    // ends: both sides write, then read, in one order for all.
-    __atomic_fetch_add(&nsp__trace_state.attaching, 1, __ATOMIC_SEQ_CST);
-    nsp__producer *producer = NULL;
-    *status = __atomic_load_n(&nsp__trace_state.disabled, __ATOMIC_RELAXED) ? NSP_ERR_DISABLED
-                                                                            : NSP_ERR_NOT_INITIALISED;
-    if (__atomic_load_n(&nsp__active, __ATOMIC_SEQ_CST) && // A2: acquires A1, nsp__trace_begin's work
-        (nsp__session_wanted == NULL || nsp__session_wanted()))
-        producer = attach(options, status);
+    nsp__producer *producer = attach_counted(options, status);
     if (*status == NSP_ERR_FULL || *status == NSP_ERR_NO_MEMORY)
         back_off(epoch, *status);
-    __atomic_fetch_sub(&nsp__trace_state.attaching, 1, __ATOMIC_RELEASE);
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    local.attaching = false;
     errno = error;
     return producer;
 }

@@ -209,15 +209,15 @@ http_server *http_server_start(const char *extra)
     return start(extra, 0, 0, (struct MHD_OptionItem[]){{MHD_OPTION_END, 0, NULL}});
 }
 
-http_server *http_server_start_tls(const char *certificate, const char *key, const char *clients,
-                                   unsigned port)
+http_server *http_server_start_tls(const char *extra, const char *certificate, const char *key,
+                                   const char *clients, unsigned port)
 {
     struct MHD_OptionItem more[] = {
         {MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)certificate},
         {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)key},
         {clients ? MHD_OPTION_HTTPS_MEM_TRUST : MHD_OPTION_END, 0, (void *)(uintptr_t)clients},
         {MHD_OPTION_END, 0, NULL}};
-    return start(NULL, MHD_USE_TLS, port, more);
+    return start(extra, MHD_USE_TLS, port, more);
 }
 
 void http_server_stop(http_server *server)

@@ -37,9 +37,9 @@ typedef struct http_server http_server;
 // Listens at once. extra: the request header that http_request.extra remembers, or NULL. NULL: failed.
 http_server *http_server_start(const char *extra);
 // The same over TLS, with a certificate and key in PEM form. clients: an authority's certificate; asks clients for one of
-// theirs. port 0: any.
-http_server *http_server_start_tls(const char *certificate, const char *key, const char *clients,
-                                   unsigned port);
+// theirs; or NULL. port 0: any.
+http_server *http_server_start_tls(const char *extra, const char *certificate, const char *key,
+                                   const char *clients, unsigned port);
 // Ends stalled requests too.
 void http_server_stop(http_server *server);
 unsigned http_server_port(const http_server *server);

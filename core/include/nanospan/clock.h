@@ -15,11 +15,12 @@ typedef uint64_t nsp_ticks;
 NSP_BEGIN_DECLS
 #ifndef NSP_DISABLE
 
-// Converts a reading to nanoseconds since 1970 by the session's clock map; the same tick gives the same nanosecond
-// for as long as no wall clock step lies in between. After nsp_shutdown, and in a forked child, the map that the last session
-// had goes on unadjusted until the next session begins. Before the first session: a map that the first call makes, which
-// takes 10 ms and is 0 if there is no memory for it. Costs 10 to 20 ns; no lock, no wait, and no system call otherwise.
-// Thread safe; signal safe once there has been a session.
+// Converts a reading to nanoseconds since 1970 by the session's clock map; the same tick gives the same
+// nanosecond for as long as no wall clock step lies in between. After nsp_shutdown, and in a forked child,
+// the map that the last session had goes on unadjusted until the next session begins. Before the first
+// session: a map that the first call makes, which takes 10 ms and is 0 if there is no memory for it. Costs 10
+// to 20 ns; no lock, no wait, and no system call otherwise. Thread safe; signal safe once there has been a
+// session.
 NSP_API uint64_t nsp_ticks_to_unix_ns(nsp_ticks ticks);
 
 // The inverse: the reading that the clock map gives for a wall clock time, a network card's time stamp say.

@@ -89,8 +89,8 @@ typedef struct nsp_config {
     uint32_t keep_sessions;  // NSP_KEEP_SESSIONS, dead ones that init leaves behind; 8; 0 to 65536
     uint64_t keep_bytes;     // NSP_KEEP_BYTES, of dead sessions; 1 GiB; 0 to 1 PiB
 
-    // Collector. collector_cpus, of our threads: "1" or "0,2-3"; NULL: the process's (docs/embedding.md). poll_max_ns is
-    // raised to poll_min_ns where it is less.
+    // Collector. collector_cpus, of our threads: "1" or "0,2-3"; NULL: the process's (docs/embedding.md).
+    // poll_max_ns is raised to poll_min_ns where it is less.
     nsp_collector_mode collector; // NSP_COLLECTOR: thread, invoker, external; thread
     const char *collector_cpus;   // NSP_COLLECTOR_CPUS
     uint64_t poll_min_ns;         // NSP_POLL_MIN_US; 100 us; 1 us to 1 s

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The interface between the collector and what takes spans out of the process. Not included by <nanospan/nanospan.h>:
-// applications need it only for an exporter of their own (nsp_config.custom_exporter).
+// The interface between the collector and what takes spans out of the process. Not included by
+// <nanospan/nanospan.h>: applications need it only for an exporter of their own (nsp_config.custom_exporter).
 //
-// An exporter has two halves that never share mutable state, except the batch that is handed from one to the other:
+// An exporter has two halves that never share mutable state, except the batch that is handed from one to the
+// other:
 //   encoding: open, append, close   called by whoever drains (collector thread, invoker, flush), one at a time
-//   sending:  send                  called by the sender thread, one batch at a time; may block until its deadline
-// create and destroy are called by nsp_init and nsp_shutdown.
+//   sending:  send                  called by the sender thread, one batch at a time; may block to its deadline
+// create and destroy are called by nsp_init and nsp_shutdown. None of these functions may call nsp_init,
+// nsp_flush or nsp_shutdown: they would wait for the very thread that calls them, and return NSP_ERR_INVALID
+// instead; nsp_do_work does nothing. Once the process is exiting, neither send nor destroy is called any
+// more.
 #ifndef NANOSPAN_EXPORTER_H
 #define NANOSPAN_EXPORTER_H
 

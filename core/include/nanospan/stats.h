@@ -56,8 +56,9 @@ typedef struct nsp_stats {
 NSP_BEGIN_DECLS
 #ifndef NSP_DISABLE
 
-// Fills *out, at most out->size bytes of it. Reads shared counters without stopping anybody. After nsp_shutdown: the last
-// session's final books. NSP_ERR_NOT_INITIALISED before the first nsp_init. Thread safe.
+// Fills *out, at most out->size bytes of it. Reads shared counters without stopping anybody. After
+// nsp_shutdown: the last session's final books. NSP_ERR_NOT_INITIALISED before the first nsp_init,
+// NSP_ERR_INVALID from within an exporter's create. Thread safe.
 NSP_API nsp_status nsp_stats_get(nsp_stats *out);
 
 #endif

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/call.h"
+
+#include <pthread.h>
+
+#include "base/log.h"
+
+static __thread unsigned depth;
+static __thread nsp__thread_kind thread_kind;
+
+nsp__call nsp__call_begin(bool counted)
+{
+    nsp__call call = {.counted = counted};
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &call.cancel_state);
+    if (counted && depth++ == 0)
+        nsp__log_hold();
+    return call;
+}
+
+void nsp__call_end(nsp__call *call)
+{
+    // The callback comes after the call: what it calls, exit say, finds this thread outside.
+    if (call->counted && --depth == 0)
+        nsp__log_release();
+    int ignored;
+    pthread_setcancelstate(call->cancel_state, &ignored);
+}
+
+unsigned nsp__call_depth(void)
+{
+    return depth;
+}
+
+void nsp__call_thread(nsp__thread_kind kind)
+{
+    thread_kind = kind;
+}
+
+nsp__thread_kind nsp__call_thread_kind(void)
+{
+    return thread_kind;
+}
+
+nsp_status nsp__call_may_wait(const char *function)
+{
+    if (depth <= 1 && thread_kind == NSP__THREAD_FOREIGN)
+        return NSP_OK;
+    return nsp__fail(
+        NSP_ERR_INVALID,
+        "%s was called from within nanospan: by an exporter, a log callback on one of its threads, or a "
+        "signal handler that interrupted another call",
+        function);
+}
