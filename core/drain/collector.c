@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/alone.h"
 #include "base/call.h"
 #include "base/log.h"
 #include "base/thread_start.h"
@@ -39,11 +40,17 @@ static void *collector_run(void *argument)
     nsp__collector *collector = argument;
     nsp__call_thread(NSP__THREAD_COLLECTOR);
     uint64_t pause = collector->config->poll_min_ns;
+    uint64_t next_check_ns = nsp__monotonic_ns() + NSP__ALONE_CHECK_NS;
     pthread_mutex_lock(&collector->sleep);
     while (!collector->stop) {
         uint64_t wanted = collector->passes_wanted;
         bool flush = wanted != collector->passes_done;
         pthread_mutex_unlock(&collector->sleep);
+
+        if (NSP__UNLIKELY(nsp__monotonic_ns() >= next_check_ns)) {
+            nsp__alone_check();
+            next_check_ns = nsp__monotonic_ns() + NSP__ALONE_CHECK_NS;
+        }
 
         pthread_mutex_lock(&collector->drain);
         nsp__pass(collector, &(size_t){SIZE_MAX});

@@ -24,6 +24,7 @@ typedef struct nsp__sender_options {
     uint64_t export_timeout_ns;              // deadline of one attempt
     const char *cpus;                        // affinity, or NULL
     uint64_t backoff_min_ns, backoff_max_ns; // times a jitter of 0.5 to 1.5
+    bool alone_checks; // where there is no collector's thread to make them (base/alone.h)
     // Set to true by stop if the thread was left behind: exporter state, batches and
     // cancel must then stay for ever. NULL: not told.
     bool *left_behind;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <string.h>
 
+#include "base/alone.h"
 #include "base/call.h"
 #include "base/log.h"
 #include "drain/sender_state.h"
@@ -98,6 +99,15 @@ static uint64_t next_hurry(const nsp__sender *sender, uint32_t hurries_before)
     return nsp__after(sender->hurried_at, sender->options.backoff_min_ns);
 }
 
+// Sleeps until something is to be done, the deadline at the latest; may return early.
+static void wait_for_work(nsp__sender *sender, uint32_t value, uint64_t deadline_ns)
+{
+    uint64_t check_ns = sender->options.alone_checks ? nsp__monotonic_ns() + NSP__ALONE_CHECK_NS : UINT64_MAX;
+    nsp__event_wait(&sender->work, value, nsp__earlier(deadline_ns, check_ns));
+    if (sender->options.alone_checks && nsp__monotonic_ns() >= check_ns)
+        nsp__alone_check();
+}
+
 // Sleeps between two attempts. `asked`: the receiver named the delay, so a wait or stop does not cut it short. False: the
 // deadline of a stop leaves no room for another attempt.
 static bool pause_before_retry(nsp__sender *sender, uint64_t delay, bool asked, uint32_t hurries_before)
@@ -119,7 +129,7 @@ static bool pause_before_retry(nsp__sender *sender, uint64_t delay, bool asked, 
         }
         if (now >= until)
             return true;
-        nsp__event_wait(&sender->work, value, nsp__earlier(nsp__earlier(until, hurry), limit));
+        wait_for_work(sender, value, nsp__earlier(nsp__earlier(until, hurry), limit));
     }
 }
 
@@ -291,7 +301,7 @@ void *nsp__sender_run(void *argument)
         } else if (last) {
             break;
         } else {
-            nsp__event_wait(&sender->work, value, UINT64_MAX);
+            wait_for_work(sender, value, UINT64_MAX);
         }
     }
     sender->stays = !nsp__exit_end_thread();

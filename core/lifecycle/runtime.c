@@ -112,6 +112,7 @@ static nsp_status sender_start(nsp__runtime *runtime)
         .backoff_min_ns = runtime->config.retry_min_ns,
         .backoff_max_ns = runtime->config.retry_max_ns,
         .cpus = runtime->config.collector_cpus,
+        .alone_checks = runtime->config.collector != NSP_COLLECTOR_THREAD,
         .left_behind = &runtime->sender_left_behind,
     };
     return nsp__sender_start(&runtime->sender, &options);
