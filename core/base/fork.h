@@ -8,7 +8,8 @@
 
 // Not 0 in a process whose memory is its own; 0 in the child of a fork until the library's handler has run there, which it never
 // does after _Fork or a bare clone.
-extern uint32_t *nsp__process_mark;
+// Known to be in this library, so that to look is three instructions.
+extern uint32_t *nsp__process_mark __attribute__((visibility("hidden")));
 
 // True in such a child. What leads into the session's memory leads to nowhere there, so everything that may be called at
 // such a moment, and is not on the hot path, looks first.

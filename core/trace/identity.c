@@ -286,9 +286,9 @@ static void current_context(nsp__producer *producer, nsp_context *out)
 void nsp_span_context(const nsp_span *span, nsp_context *out)
 {
     nsp__context_invalid(out);
-    if (nsp__process_copied())
-        return;
     if (nsp__has_frame(span)) {
+        if (nsp__process_copied())
+            return; // its frame is not in this process
         if (nsp__span_open(span))
             nsp__identity_context(nsp__frame_of(span), out);
         else if (!nsp__inherited_context(span, out))

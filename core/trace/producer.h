@@ -8,6 +8,7 @@
 #include <nanospan/thread.h>
 #include <urcu/wfstack.h>
 
+#include "base/fork.h"
 #include "base/random.h"
 #include "store/control.h"
 #include "store/ring.h"
@@ -110,9 +111,15 @@ static inline nsp__producer *nsp__producer_at(uint32_t index)
 // What threads that are not attached have for a state: a stack with nothing but a sentinel at its bottom.
 extern nsp__thread nsp__nobody;
 
+// Turns tracing off for this thread; true.
+bool nsp__parents_state_left(void);
+
 // True in the child of a fork in which the library's handler has not run: what belongs to the parent cannot be reached. This
 // thread then finds tracing turned off, until that handler runs.
-bool nsp__parents_state(void);
+static inline bool nsp__parents_state(void)
+{
+    return NSP__UNLIKELY(nsp__process_copied()) && nsp__parents_state_left();
+}
 
 // NULL if the thread is not attached.
 static inline nsp__producer *nsp__producer_self(void)

@@ -31,10 +31,8 @@ void nsp__trace_activate(bool active)
     __atomic_store_n(&nobody_stack.current, active ? NSP__UNATTACHED : NSP__OFF, __ATOMIC_RELAXED);
 }
 
-bool nsp__parents_state(void)
+bool nsp__parents_state_left(void)
 {
-    if (!nsp__process_copied())
-        return false;
     nsp__trace_activate(false);
     nsp__thread_v1 = &nsp__nobody;
     return true;
@@ -124,16 +122,10 @@ static nsp__producer *attach_counted(const nsp_thread_options *options, nsp_stat
     return producer;
 }
 
-nsp__producer *nsp__producer_attach(const nsp_thread_options *options, nsp_status *status)
+// Apart from the function below, so that a thread that is attached does not pay for it.
+static __attribute__((noinline)) nsp__producer *attach_unless_attaching(const nsp_thread_options *options,
+                                                                        nsp_status *status)
 {
-    *status = NSP_OK;
-    nsp__producer *self = nsp__producer_self();
-    if (self != NULL) {
-        if (self->hot.top == &self->busy ||
-            self->control == __atomic_load_n(&nsp__trace_state.control, __ATOMIC_ACQUIRE))
-            return self;
-        nsp__thread_v1 = &nsp__nobody; // of a session that has ended; there may be a new one
-    }
     if (nsp__parents_state()) {
         *status = NSP_ERR_NOT_INITIALISED;
         return NULL;
@@ -153,6 +145,20 @@ nsp__producer *nsp__producer_attach(const nsp_thread_options *options, nsp_statu
         back_off(epoch, *status);
     errno = error;
     return producer;
+}
+
+nsp__producer *nsp__producer_attach(const nsp_thread_options *options, nsp_status *status)
+{
+    nsp__producer *self = nsp__producer_self();
+    if (self != NULL) {
+        if (self->hot.top == &self->busy ||
+            self->control == __atomic_load_n(&nsp__trace_state.control, __ATOMIC_ACQUIRE)) {
+            *status = NSP_OK;
+            return self;
+        }
+        nsp__thread_v1 = &nsp__nobody; // of a session that has ended; there may be a new one
+    }
+    return attach_unless_attaching(options, status);
 }
 
 nsp_span *nsp__begin_unattached(nsp_name name, nsp_ticks start)
