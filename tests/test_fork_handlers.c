@@ -126,6 +126,7 @@ static void call_all(void)
     nsp_span_end(spans.detached);
     nsp_span_end(spans.unsampled);
     nsp_thread_reset();
+    CHILD_CHECK(nsp_ticks_to_unix_ns(nsp_now()) > UINT64_C(1000000000000000000)); // of this century
     nsp_intern("a name of the copy", 18);
     record("a span of the copy");
     nsp_stats stats = NSP_STATS_INIT;

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include "base/call.h"
+#include "base/fork.h"
 
 #define FIRST(published) ((uint32_t)((published) >> 32))
 #define END(published) ((uint32_t)(published))
@@ -234,7 +235,8 @@ static uint32_t begin_reading(const nsp__clock **clock)
 {
     uint32_t changes = __atomic_load_n(&active_changes, __ATOMIC_ACQUIRE); // CA3: with CA2
     *clock = __atomic_load_n(&active_clock, __ATOMIC_ACQUIRE);             // CA1: with CA0
-    if (NSP__UNLIKELY(*clock == NULL))
+    // A session's memory is not in a child in which our handler of fork has not run.
+    if (NSP__UNLIKELY(*clock == NULL || nsp__process_copied()))
         *clock = own_clock();
     return changes;
 }
