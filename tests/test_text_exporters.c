@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -294,133 +293,6 @@ static void a_full_disk_is_retried(void **state)
     file->destroy(exporter);
 }
 
-// The exporter's descriptor: it leads to the file at path.
-static int descriptor_of_exporter(void)
-{
-    struct stat file, found;
-    assert_int_equal(stat(path, &file), 0);
-    for (int fd = 0; fd < 1024; fd++)
-        if (fstat(fd, &found) == 0 && found.st_dev == file.st_dev && found.st_ino == file.st_ino)
-            return fd;
-    fail_msg("no descriptor leads to %s", path);
-    return -1;
-}
-
-static void send_one(const nsp_exporter *file, void *exporter, int spans, nsp_send_result expected,
-                     nsp_send_report *report)
-{
-    nsp_batch batch;
-    fill(file, exporter, &batch, spans, 10);
-    assert_int_equal(file->send(exporter, &batch, in_ms(1000), report), expected);
-    free(batch.data);
-}
-
-// The application closes what is not its own, and gets the number for a file of its own.
-static void a_descriptor_that_is_lost(void **state)
-{
-    (void)state;
-    size_t spans[8];
-    static char text[65536];
-    char other[sizeof path + 8];
-    const nsp_exporter *file = nsp_exporter_builtin("file");
-    void *exporter;
-    nsp_send_report report = {0};
-    snprintf(other, sizeof other, "%s.journal", path);
-    assert_int_equal(file->create(&exporter, &context), NSP_OK);
-    int number = descriptor_of_exporter();
-    close(number);
-    int journal = open(other, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    assert_int_equal(journal, number);
-    send_one(file, exporter, 1, NSP_SEND_EXPORTED, &report);
-    assert_int_not_equal(descriptor_of_exporter(), number);
-    // At its end too, and even where it is closed as well.
-    close(descriptor_of_exporter());
-    send_one(file, exporter, 2, NSP_SEND_EXPORTED, &report);
-    number = descriptor_of_exporter();
-    assert_int_equal(dup2(journal, number), number);
-    file->destroy(exporter);
-    assert_int_equal(write(number, "entry", 5), 5);
-    struct stat status;
-    assert_int_equal(fstat(journal, &status), 0);
-    assert_int_equal(status.st_size, 5);
-    read_file(text, sizeof text);
-    assert_int_equal(count_lines(text, spans), 2);
-    close(number);
-    close(journal);
-    unlink(other);
-}
-
-static void another_working_directory(void **state)
-{
-    (void)state;
-    size_t spans[8];
-    static char text[65536];
-    char before[256];
-    const nsp_exporter *file = nsp_exporter_builtin("file");
-    void *exporter;
-    nsp_send_report report = {0};
-    assert_non_null(getcwd(before, sizeof before));
-    assert_int_equal(chdir(folder), 0);
-    config.file = "spans.jsonl";
-    assert_int_equal(file->create(&exporter, &context), NSP_OK);
-    assert_int_equal(chdir(before), 0);
-    close(descriptor_of_exporter());
-    send_one(file, exporter, 1, NSP_SEND_EXPORTED, &report);
-    file->destroy(exporter);
-    read_file(text, sizeof text);
-    assert_int_equal(count_lines(text, spans), 1);
-}
-
-static void no_standard_descriptor_is_taken(void **state)
-{
-    (void)state;
-    const nsp_exporter *file = nsp_exporter_builtin("file");
-    void *exporter;
-    int saved = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 10);
-    close(STDIN_FILENO);
-    assert_int_equal(file->create(&exporter, &context), NSP_OK);
-    assert_true(descriptor_of_exporter() > STDERR_FILENO);
-    assert_int_equal(fcntl(STDIN_FILENO, F_GETFD), -1);
-    file->destroy(exporter);
-    if (saved >= 0)
-        dup2(saved, STDIN_FILENO);
-    close(saved);
-}
-
-static void limit_file_size(rlim_t bytes)
-{
-    struct rlimit limit;
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
-    limit.rlim_cur = bytes;
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
-}
-
-// On whatever thread: no SIGXFSZ, and no line that is cut off.
-static void a_limit_of_file_sizes(void **state)
-{
-    (void)state;
-    size_t spans[8];
-    static char text[65536];
-    const nsp_exporter *file = nsp_exporter_builtin("file");
-    void *exporter;
-    nsp_send_report report = {0};
-    assert_int_equal(file->create(&exporter, &context), NSP_OK);
-    send_one(file, exporter, 1, NSP_SEND_EXPORTED, &report);
-    read_file(text, sizeof text);
-    limit_file_size(strlen(text) + 100);
-    send_one(file, exporter, 2, NSP_SEND_RETRY, &report);
-    assert_non_null(strstr(report.detail, "ulimit -f"));
-    assert_non_null(strstr(report.detail, path));
-    limit_file_size(RLIM_INFINITY);
-    read_file(text, sizeof text);
-    assert_int_equal(text[strlen(text) - 1], '\n');
-    assert_int_equal(count_lines(text, spans), 1);
-    send_one(file, exporter, 2, NSP_SEND_EXPORTED, &report);
-    file->destroy(exporter);
-    read_file(text, sizeof text);
-    assert_int_equal(count_lines(text, spans), 2);
-}
-
 // Runs append and send with standard output led into the file at path; returns its text.
 static const char *printed(const nsp_span_view *view)
 {
@@ -559,10 +431,6 @@ int main(void)
         cmocka_unit_test_setup(a_path_that_cannot_be_opened, set_up),
         cmocka_unit_test_setup(a_slow_reader_gets_whole_lines, set_up),
         cmocka_unit_test_setup(a_full_disk_is_retried, set_up),
-        cmocka_unit_test_setup(a_descriptor_that_is_lost, set_up),
-        cmocka_unit_test_setup(another_working_directory, set_up),
-        cmocka_unit_test_setup(no_standard_descriptor_is_taken, set_up),
-        cmocka_unit_test_setup(a_limit_of_file_sizes, set_up),
         cmocka_unit_test_setup(the_console_shows_all_of_a_span, set_up),
         cmocka_unit_test_setup(durations_have_the_unit_that_fits, set_up),
         cmocka_unit_test_setup(console_room_of_every_size, set_up),
