@@ -69,7 +69,7 @@ typedef struct nsp__producer {
     // [0] the bottom, then one for each frame, then one without frame. On pages of their own, which the child of a fork finds
     // zeroed, while it has a copy of what is above: there `top` leads to an entry that says "nothing open", as of a root,
     // and the generation, which reads 0 as well, sends that root to nsp__begin_special. So the hot path needs no check.
-    nsp__entry stack[] __attribute__((aligned(128)));
+    nsp__entry stack[];
 } nsp__producer;
 
 // Not in the same places of two pages: the processor would take a load from one for a store to the other.

@@ -60,13 +60,16 @@ static void frames_prepare(nsp__slot *slot)
 
 static nsp__producer *producer_make(nsp__slot *slot)
 {
+    enum { LINES = 128 }; // what is fetched at once
     const size_t page = (size_t)sysconf(_SC_PAGESIZE), before = offsetof(nsp__producer, stack);
     const size_t kept = (before + page - 1) & ~(page - 1);
-    size_t bytes = kept + (slot->frame_count + 2) * sizeof(nsp__entry);
+    size_t bytes = kept + LINES + (slot->frame_count + 2) * sizeof(nsp__entry);
     char *memory = nsp__map_private_keeping(kept, (bytes + page - 1) & ~(page - 1));
     if (memory == NULL)
         return NULL;
-    nsp__producer *producer = (nsp__producer *)(void *)(memory + kept - before);
+    // The stack lies behind what is kept in children, less than LINES bytes behind it; the rest of the state before that.
+    size_t at = (kept - before + LINES - 1) & ~(size_t)(LINES - 1);
+    nsp__producer *producer = (nsp__producer *)(void *)(memory + at);
     producer->slot = slot;
     producer->ring.slot = slot;
     producer->ring.bytes = (uint8_t *)slot + slot->ring_offset;

@@ -18,8 +18,7 @@
 #include "trace/stack.h"
 
 static nsp__entry nobody_stack = {NSP__OFF, NULL};
-// Aligned as what the hot path takes it for before it has looked.
-nsp__thread nsp__nobody __attribute__((aligned(_Alignof(nsp__producer)))) = {.top = &nobody_stack};
+nsp__thread nsp__nobody = {.top = &nobody_stack};
 __thread nsp__thread *nsp__thread_v1 __attribute__((tls_model("initial-exec"))) = &nsp__nobody;
 bool nsp__active;
 nsp__trace nsp__trace_state;
