@@ -217,7 +217,7 @@ static void copy_map(nsp__clock *to, const nsp__clock *from)
             __atomic_store_n(&slot->offset, knot.offset, __ATOMIC_RELEASE);
         }
     } while (!still_published(from, FIRST(published)));
-    __atomic_store_n(&to->published, published, __ATOMIC_RELEASE);
+    __atomic_store_n(&to->published, published, __ATOMIC_RELEASE); // CW2, of a copy: with CR0
 }
 
 void nsp__clock_keep(void)
