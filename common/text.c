@@ -140,7 +140,7 @@ static void put_escape(nsp__text *text, uint8_t code)
 
 void nsp__text_quoted(nsp__text *text, const uint8_t *bytes, size_t length)
 {
-    const uint8_t *at = bytes, *end = bytes + length;
+    const uint8_t *at = bytes, *end = length != 0 ? bytes + length : bytes; // nothing may be NULL
     nsp__text_put(text, "\"");
     while (at < end) {
         size_t run = 0;

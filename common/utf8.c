@@ -60,9 +60,15 @@ size_t nsp__utf8_next(const uint8_t *at, const uint8_t *end, bool *valid)
     return size;
 }
 
+// An empty text may be NULL, to which nothing may be added, not even 0.
+static const uint8_t *end_of(const uint8_t *text, size_t length)
+{
+    return length != 0 ? text + length : text;
+}
+
 bool nsp__utf8_valid(const uint8_t *text, size_t length)
 {
-    const uint8_t *at = text, *end = text + length;
+    const uint8_t *at = text, *end = end_of(text, length);
     bool valid = true;
     while (valid && at < end) {
         at += ascii_run(at, (size_t)(end - at));
@@ -74,7 +80,7 @@ bool nsp__utf8_valid(const uint8_t *text, size_t length)
 
 size_t nsp__utf8_repaired_size(const uint8_t *text, size_t length)
 {
-    const uint8_t *at = text, *end = text + length;
+    const uint8_t *at = text, *end = end_of(text, length);
     size_t size = 0;
     while (at < end) {
         size_t run = ascii_run(at, (size_t)(end - at));
@@ -92,7 +98,7 @@ size_t nsp__utf8_repaired_size(const uint8_t *text, size_t length)
 
 uint8_t *nsp__utf8_repair(uint8_t *out, const uint8_t *text, size_t length)
 {
-    const uint8_t *at = text, *end = text + length;
+    const uint8_t *at = text, *end = end_of(text, length);
     while (at < end) {
         bool valid;
         size_t step = nsp__utf8_next(at, end, &valid);
