@@ -60,7 +60,7 @@ static inline __attribute__((unused)) char *fuzz_line(const uint8_t **bytes, siz
 // Valid UTF-8 without control characters: fit for a log line or a terminal.
 static inline __attribute__((unused)) bool fuzz_is_line(const char *text, size_t length)
 {
-    const uint8_t *at = (const uint8_t *)text, *end = at + length;
+    const uint8_t *at = (const uint8_t *)text, *end = length != 0 ? at + length : at; // nothing may be NULL
     while (at < end) {
         unsigned more = *at < 0x80   ? 0
                         : *at < 0xc2 ? 9
