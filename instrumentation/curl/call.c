@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A request from begin to finish.
+// A request, from begin to finish.
 #include <string.h>
 
 #include "curl/describe.h"
@@ -20,7 +20,7 @@ static void begin(nsp_curl_call *call, CURL *easy, nsp_name name, struct curl_sl
     call->named = name != 0;
     call->span = begin_span(call->named ? name : nsp__call_method(easy, &original)->name, &options);
     if (nsp_span_recording(call->span)) {
-        // A handle whose last request was redirected may still speak of where that one ended.
+        // After a redirected request, the handle may still report the URL at which that request ended.
         long redirects = 0;
         curl_easy_getinfo(easy, CURLINFO_REDIRECT_COUNT, &redirects);
         call->located = redirects == 0 && nsp__describe_target(call->span, easy);
@@ -55,7 +55,7 @@ CURLcode nsp_curl_perform(CURL *easy, nsp_name name, struct curl_slist *headers)
 
 void nsp_curl_begin(nsp_curl_call *call, CURL *easy, nsp_name name, struct curl_slist *headers)
 {
-    if (easy == NULL) // finish, which knows no handle either, would leave the span open
+    if (easy == NULL) // finish does nothing without a handle, so a span would stay open
         memset(call, 0, offsetof(nsp_curl_call, fields));
     else
         begin(call, easy, name, headers, nsp_span_begin_detached);

@@ -53,7 +53,7 @@ static const char *version_of(long version)
     }
 }
 
-// A word for a failed transfer; rare ones are numbered.
+// A word for the failure of a transfer; rare failures get libcurl's number.
 static const char *failure(CURLcode result, char *text, size_t size)
 {
     switch (result) {

@@ -6,7 +6,8 @@
 
 #include <nanospan/propagation.h>
 
-// True if a list's line is this field: "name: value", "name:" (which takes a field of libcurl's out) or "name;".
+// True if a line of a list is this field: "name: value", "name:" (which removes libcurl's own field) or
+// "name;".
 static bool is_field(const char *line, const char *name, size_t length)
 {
     return strncasecmp(line, name, length) == 0 && (line[length] == ':' || line[length] == ';');
@@ -17,7 +18,7 @@ static bool set_field(void *fields, const char *name, const char *value, size_t 
     nsp_curl_call *call = fields;
     size_t name_length = strlen(name);
     size_t size = name_length + 2 + length + 1;
-    unsigned at = 0; // a field that is set again gets another line
+    unsigned at = 0; // a field that is set again gets a new line in the same place
     while (at < call->field_count && !is_field(call->fields[at].data, name, name_length))
         at++;
     if (at == NSP_CURL_FIELDS_MAX || size > NSP_CURL_TEXT_MAX - call->text_used)
@@ -42,8 +43,9 @@ static bool is_ours(const nsp_curl_call *call, const char *line)
     return false;
 }
 
-// The application's list as it follows ours: the list itself, unless it has fields that must not be sent twice. Without
-// memory for a copy it stays as it is.
+// The part of the application's list that follows our fields: the list itself, unless it has fields that we
+// send; those must not be sent twice, so the others are copied. If there is no memory for the copy, it is the
+// whole list.
 static struct curl_slist *rest_of(nsp_curl_call *call)
 {
     const struct curl_slist *ours = call->headers;
@@ -67,7 +69,7 @@ static struct curl_slist *rest_of(nsp_curl_call *call)
 void nsp__fields_send(nsp_curl_call *call)
 {
     const nsp_carrier carrier = {call, NULL, set_field};
-    nsp_inject_span(call->span, &carrier); // what finds no room is not sent
+    nsp_inject_span(call->span, &carrier); // fields that do not fit are not sent
     struct curl_slist *first = rest_of(call);
     for (unsigned i = call->field_count; i-- > 0;) {
         call->fields[i].next = first;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The header fields of a request: ours before those of the application, whose list is not touched.
+// The header fields of a request: ours come before the application's, whose list is not changed.
 #ifndef NSP_INSTRUMENTATION_CURL_FIELDS_H
 #define NSP_INSTRUMENTATION_CURL_FIELDS_H
 

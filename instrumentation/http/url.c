@@ -6,8 +6,8 @@
 
 #include "common/percent.h"
 
-// Parameters whose values let others in: signatures and keys of cloud storage, which the conventions name, and what web and
-// exchange interfaces commonly call theirs. In any case of letters.
+// Parameters whose values grant access: the signatures and keys of cloud storage, which the conventions name,
+// and the names that web and exchange interfaces commonly use. Upper and lower case count as equal.
 static const char *const secrets[] = {
     "AWSAccessKeyId",
     "Signature",
@@ -34,7 +34,7 @@ static const char *const secrets[] = {
 
 static const char REDACTED[] = "REDACTED";
 
-// Writes as far as there is room.
+// A buffer; what does not fit is cut off.
 typedef struct output {
     char *text;
     size_t size, length;
@@ -51,7 +51,7 @@ static void put(output *to, const char *text, size_t length)
     to->text[to->length] = '\0';
 }
 
-// Does the name, in which any character may be a percent escape, read so?
+// Is the name, in which any character may be a percent escape, equal to the text?
 static bool reads(const char *name, size_t length, const char *text)
 {
     size_t at = 0;
@@ -81,7 +81,7 @@ static size_t length_until(const char *text, size_t length, const char *stops)
     return n;
 }
 
-// Without the fragment, which is never sent and may hold a token.
+// Writes the query without the fragment, which is never sent and may hold a token.
 static void put_query(output *to, const char *query, size_t length)
 {
     size_t visible = length_until(query, length, "#");
@@ -132,7 +132,7 @@ nsp__slice nsp__host_split(nsp__slice text, uint32_t *port)
     }
     host.length = length_until(text.text, text.length, ":");
     if (host.length < text.length && memrchr(text.text, ':', text.length) != text.text + host.length)
-        return text; // an IPv6 address without brackets, as some proxies write it
+        return text; // an IPv6 address without brackets; some proxies write it like this
     if (host.length < text.length)
         *port = number_of(text.text + host.length + 1, text.length - host.length - 1);
     return host;

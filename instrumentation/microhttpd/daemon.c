@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Starting and stopping servers, and what libmicrohttpd calls for each request.
+// Starting and stopping servers, and the functions that libmicrohttpd calls for each request.
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -25,7 +25,7 @@ static pthread_mutex_t servers_lock = PTHREAD_MUTEX_INITIALIZER;
 
 // ---- requests ----
 
-// The request line was read. What this returns becomes *con_cls; NULL if there is no memory.
+// Called when the request line was read. The result becomes *con_cls; NULL if there is no memory.
 static void *on_uri(void *context, const char *uri, struct MHD_Connection *connection)
 {
     const server *self = context;
@@ -64,7 +64,8 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
     *con_cls = NULL;
     if (request == NULL)
         return;
-    // One that libmicrohttpd refused itself has no span, and is told of only to those who were told before.
+    // A request that libmicrohttpd refused itself has no span. The application's callback is called for it
+    // only if the application has seen the request before.
     if (self->options.completed != NULL && (request->presented || self->options.uri_log != NULL)) {
         const nsp_incoming *before = nsp__request_enter(request);
         self->options.completed(self->options.completed_context, connection, &request->state, why);
@@ -165,7 +166,7 @@ void nsp_mhd_stop_daemon(struct MHD_Daemon *daemon)
 {
     if (daemon == NULL)
         return;
-    server *self = forget(daemon); // before the address can be another daemon's
+    server *self = forget(daemon); // first, before another daemon can get the same address
     MHD_stop_daemon(daemon);
     if (self != NULL)
         release(self);

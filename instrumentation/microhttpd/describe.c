@@ -9,7 +9,8 @@
 #include "http/url.h"
 #include "microhttpd/forwarded.h"
 
-// A detached span has 2 KiB for all that is set on it: the application's share must not be eaten up by a client's URL.
+// A detached span has 2 KiB for everything that is set on it: a client's URL must not use up the
+// application's share.
 enum { TEXT_MAX = 128, PATH_MAX_SHOWN = 256 };
 
 static const char *field(struct MHD_Connection *connection, const char *name)
@@ -22,7 +23,7 @@ static void set_text(nsp_span *span, nsp_name key, nsp__slice text)
     nsp_span_set_strn(span, key, text.text, text.length < TEXT_MAX ? text.length : TEXT_MAX);
 }
 
-// An address as text and a port; false if it is not one of the internet.
+// An address as text, and its port; false if it is neither IPv4 nor IPv6.
 static bool read_address(const struct sockaddr *address, char text[INET6_ADDRSTRLEN], uint32_t *port)
 {
     if (address == NULL)
@@ -35,14 +36,14 @@ static bool read_address(const struct sockaddr *address, char text[INET6_ADDRSTR
     if (address->sa_family == AF_INET6) {
         const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)address;
         *port = ntohs(in6->sin6_port);
-        if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) // a client of IPv4 at a socket for both
+        if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) // an IPv4 client on a socket that serves both
             return inet_ntop(AF_INET, &in6->sin6_addr.s6_addr[12], text, INET6_ADDRSTRLEN) != NULL;
         return inet_ntop(AF_INET6, &in6->sin6_addr, text, INET6_ADDRSTRLEN) != NULL;
     }
     return false;
 }
 
-// By the socket, for the rare request without a Host field.
+// The address of the socket, for the rare request without a Host field.
 static bool own_address(struct MHD_Connection *connection, char text[INET6_ADDRSTRLEN], uint32_t *port)
 {
     const union MHD_ConnectionInfo *info =

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A server span's attributes by the HTTP semantic conventions, as far as they are known when its request begins.
+// The attributes of a server span, by the HTTP semantic conventions, that are known when its request begins.
 #ifndef NSP_INSTRUMENTATION_MICROHTTPD_DESCRIBE_H
 #define NSP_INSTRUMENTATION_MICROHTTPD_DESCRIBE_H
 
 #include "microhttpd/request.h"
 
-// For a span that records. route may be NULL.
+// Only for a span that records. route may be NULL.
 void nsp__describe_request(const nsp__request *request, struct MHD_Connection *connection,
                            const nsp__method *method, const nsp__route *route, const nsp__request_line *line);
 

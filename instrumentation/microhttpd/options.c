@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// What follows an option in an argument list.
+// The types of the arguments that follow an option.
 typedef enum form {
     UNKNOWN,
     SIZE,
@@ -17,7 +17,8 @@ typedef enum form {
     LENGTH_AND_POINTER
 } form;
 
-// By number, because those from 35 on are newer than the oldest header that this is built with.
+// Indexed by the option's number. Options from 35 on are given as numbers, because the oldest header that
+// this is built with does not have them.
 static const unsigned char forms[] = {
     [MHD_OPTION_CONNECTION_MEMORY_LIMIT] = SIZE,
     [MHD_OPTION_CONNECTION_LIMIT] = UNSIGNED,
@@ -77,10 +78,10 @@ static bool add(nsp__mhd_options *out, struct MHD_OptionItem item)
     return true;
 }
 
-// A function came as a pointer, and has the same bits.
+// Converts a function that was passed as an object pointer; both have the same representation.
 #define TO_FUNCTION(function, pointer) memcpy(&(function), &(pointer), sizeof(function))
 
-// Two-pointer options have the first one in `value`.
+// Options with two pointers have the first pointer in `value`.
 static bool take(nsp__mhd_options *out, struct MHD_OptionItem item)
 {
     switch (item.option) {

@@ -23,7 +23,7 @@ nsp__request *nsp__request_new(const char *uri)
     return request;
 }
 
-// ---- what came with it ----
+// ---- context and baggage that came with the request ----
 
 typedef struct search {
     const char *name;
@@ -50,7 +50,7 @@ static bool get_field(void *fields, const char *name, size_t index, const char *
 {
     struct MHD_Connection *connection = fields;
     search it = {name, strlen(name), index, NULL, 0};
-    if (index == 0) // as a rule there is one at most
+    if (index == 0) // usually there is at most one
         return MHD_lookup_connection_value_n(connection, MHD_HEADER_KIND, name, it.name_length, value,
                                              length) == MHD_YES;
     MHD_get_connection_values_n(connection, MHD_HEADER_KIND, compare, &it);
@@ -69,7 +69,8 @@ void nsp__request_begin(nsp__request *request, struct MHD_Connection *connection
     options.kind = NSP_KIND_SERVER;
     options.start = request->start;
     options.parent = &request->incoming.context;
-    options.new_root = nsp_extract(&request->incoming, &carrier) != NSP_OK; // whatever the thread has open
+    options.new_root =
+        nsp_extract(&request->incoming, &carrier) != NSP_OK; // ignores the thread's span
     request->presented = true;
     request->span =
         nsp_span_begin_detached(route != NULL ? route->names[method->index] : method->name, &options);
@@ -89,9 +90,9 @@ void nsp__request_leave(const nsp__request *request, const nsp_incoming *before)
     nsp_span_leave(request->span);
 }
 
-// ---- how it ended ----
+// ---- how the request ended ----
 
-// Of the answer that was queued, whoever did; 0 if none was.
+// The status of the response that was queued, by the handler or by libmicrohttpd itself; 0 if none was.
 static unsigned status_of(struct MHD_Connection *connection)
 {
     const union MHD_ConnectionInfo *info =

@@ -60,7 +60,7 @@ void nsp__routes_release(nsp__routes *routes)
     *routes = (nsp__routes){NULL, 0};
 }
 
-// The end of a parameter that begins here, or NULL: {name} takes all of a part of the path.
+// The end of a parameter that begins here, or NULL: {name} must be a whole segment of the path.
 static const char *parameter_end(const char *start, const char *pattern)
 {
     if (*pattern != '{' || (pattern != start && pattern[-1] != '/'))
