@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Do the traces tell the truth about what engine and feed did?
+"""Checks the traces of the demo against what the engine and the feed did.
 
     check_traces.py FOLDER [--slowest N]
 
-The folder is one that demo.sh leaves behind: traces.jsonl and sink.json (what the receiver took), engine.json and
-feed.json (what the programs counted themselves), drop_copy.bin (the exchange-side stream). Exit code 1 if anything
-disagrees.
+The folder is one that demo.sh has filled: traces.jsonl and sink.json (what the receiver took), engine.json
+and feed.json (what the programs counted themselves), drop_copy.bin (the exchange-side stream). The exit code
+is 1 if anything disagrees.
 """
 import argparse
 import collections
@@ -39,7 +39,7 @@ def attributes_of(entity):
 
 
 def read_spans(path):
-    """All spans of the file by their identity, and how many came twice."""
+    """All spans of the file by trace id and span id, and how many came twice."""
     spans, twice = {}, 0
     with open(path, encoding="utf-8") as lines:
         for line in lines:
@@ -58,7 +58,7 @@ def read_spans(path):
 
 
 class Report:
-    """Prints each finding as a line, and remembers whether one was bad."""
+    """Prints each finding as a line, and remembers whether any was bad."""
 
     def __init__(self):
         self.good = True
@@ -68,22 +68,24 @@ class Report:
         print(f"  {'OK   ' if good else 'WRONG'}  {what}" + (f": {detail}" if detail else ""))
 
     def same(self, what, left, right, slack=0):
-        """Equal; or, where spans were lost and counted as such, short by no more than that."""
+        """Both numbers are equal; or, if spans were lost and counted as lost, the left one is lower by at
+        most that."""
         self.note(right - slack <= left <= right, what, f"{left:,} and {right:,}")
 
     def each(self, what, faults, total):
-        """Holds for all of them; the first faults are shown."""
-        self.note(not faults, what, f"{total:,} checked" if not faults else f"{len(faults):,} of {total:,} do not, "
+        """No item has a fault; otherwise the first fault is shown."""
+        self.note(not faults, what, f"{total:,} checked" if not faults else f"{len(faults):,} of {total:,} are wrong, "
                   f"the first: {faults[0]}")
 
 
 def lost(books):
-    """Spans that were begun and that the receiver need not have."""
+    """The number of spans that were begun and that the receiver may not have."""
     return books["attempted"] - books["exported"]
 
 
 def missing(engine, feed):
-    """How many spans the sums may be short of: lost ones, and traces refused at their root under pressure."""
+    """By how many spans the sums may be too low: lost spans, and traces refused at their root under
+    pressure."""
     return sum(lost(program["spans"]) + program["spans"]["roots_refused"] for program in (engine, feed))
 
 
@@ -93,28 +95,29 @@ def check_counts(report, spans, twice, sink, engine, feed):
         most = books["exported"] + books["unconfirmed"] + books["rejected"]
         report.note(books["exported"] <= services[service] <= most, f"spans exported by {service}, and received",
                     f"{books['exported']:,} and {services[service]:,}")
-        report.note(books["balanced"], f"books of {service} balance", f"{books['attempted']:,} attempted")
-    report.same("distinct spans in the receiver's file, and by its own count", len(spans), sink["distinct_span_ids"])
+        report.note(books["balanced"], f"the span counters of {service} balance", f"{books['attempted']:,} attempted")
+    report.same("distinct spans in the receiver's file, and by the receiver's own count", len(spans),
+                sink["distinct_span_ids"])
     sent = [program["spans"]["exported"] for program in (engine, feed)]
     spare = sum(program["spans"]["unconfirmed"] + program["spans"]["rejected"] for program in (engine, feed))
-    report.note(sum(sent) <= len(spans) <= sum(sent) + spare, "engine and feed together, and the receiver",
+    report.note(sum(sent) <= len(spans) <= sum(sent) + spare, "spans of engine and feed together, and of the receiver",
                 f"{sent[0]:,} + {sent[1]:,} = {sum(sent):,} sent, {len(spans):,} received")
     report.same("spans of other services", len(spans) - services["execution"] - services["feed"], 0)
     short = missing(engine, feed)
     report.note(True, "spans lost, or not begun because their trace was refused under pressure",
-                f"{short:,}" + (", so what follows may be short by as many" if short else ""))
+                f"{short:,}" + (", so the numbers below may be too low by as many" if short else ""))
     report.note(twice == 0 or engine["spans"]["unconfirmed"] + feed["spans"]["unconfirmed"]
                 + engine["spans"]["batches_failed"] + feed["spans"]["batches_failed"] > 0,
                 "spans that came twice", f"{twice:,}")
 
 
 def check_programs(report, engine, feed, drop_copy):
-    report.same("orders sent, and taken", feed["orders"], engine["orders"])
+    report.same("orders sent by the feed, and received by the engine", feed["orders"], engine["orders"])
     report.same("rejections", feed["results"]["rejected"], engine["rejected"])
     report.same("trades", feed["fills"], engine["fills"])
     report.same("units traded", feed["filled_units"], engine["filled_units"])
-    report.note(engine["conserved"], "cash and units conserved in the engine")
-    report.note(feed["agreed"], "each order answered once, both sides of all trades alike")
+    report.note(engine["conserved"], "the engine has conserved cash and units")
+    report.note(feed["agreed"], "each order was answered once, and both sides of each trade agree")
     gaps = trades = units = 0
     for number, record in enumerate(DROP_RECORD.iter_unpack(drop_copy), 1):
         gaps += record[0] != number
@@ -127,19 +130,19 @@ def check_programs(report, engine, feed, drop_copy):
 
 
 def stages_complaint(order, stages):
-    """Why the stages are not those that this order must have had, or None."""
+    """Why the stages are not the ones that this order must have had, or None."""
     stages = sorted(stages, key=lambda span: (span.start, span.end))
     names = [span.name for span in stages]
     whole = CANCEL_STAGES if order.attributes.get("order.type") == "cancel" else NEW_STAGES
     if order.attributes.get("order.result") == "rejected":
-        refused = len(names) - 1  # some stages were done, the last of them refused, then the report
+        refused = len(names) - 1  # some stages succeeded, the next one refused, then came the report
         right = names == whole[:refused] + ["report"] and 1 <= refused < len(whole) - 1
     else:
         right = names == whole
     if not right:
         return f"stages {names}"
-    # A stage that began and ended at one reading of the counter has no duration; it is sent with one of 1 ns, since
-    # Jaeger takes zero for an error. What follows it then begins where it began.
+    # A stage that began and ended on the same clock reading has no duration. It is sent with a duration of 1
+    # ns, since Jaeger takes zero for an error. The stage after it then begins where it began.
     edges = {order.start}
     for span in stages:
         if span.start not in edges:
@@ -155,15 +158,15 @@ def check_stages(report, orders, children, slack):
         if complaint:
             faults.append(f"order {order.attributes.get('order.id')}: {complaint}")
     if slack and faults:
-        report.note(len(faults) <= slack, "orders without all of their stages, and spans lost",
+        report.note(len(faults) <= slack, "orders that lack stages, and spans lost",
                     f"{len(faults):,} and {slack:,}")
     else:
-        report.each("stages complete, touching to the nanosecond, filling the order", faults, len(orders))
-    report.each("orders are of kind SERVER", [order.id for order in orders if order.kind != SERVER], len(orders))
+        report.each("the stages are complete, touch to the nanosecond and fill the order", faults, len(orders))
+    report.each("orders have kind SERVER", [order.id for order in orders if order.kind != SERVER], len(orders))
 
 
 def check_results(report, orders):
-    """An order's result fits what its span says of size and trades."""
+    """The result of each order fits the size and the trades in its span."""
     fits = {"resting": lambda size, filled: filled == 0, "partially_filled": lambda size, filled: 0 < filled < size,
             "filled": lambda size, filled: filled == size > 0, "expired": lambda size, filled: filled < size,
             "rejected": lambda size, filled: filled == 0}
@@ -178,7 +181,7 @@ def check_results(report, orders):
                     and (said.get("match.fills") == 0) == (filled == 0))
         if not good:
             faults.append(f"order {said.get('order.id')} is {result} with {filled} of {said.get('trade.size')} filled")
-    report.each("results fit sizes and trades", faults, len(orders))
+    report.each("results fit the sizes and the trades", faults, len(orders))
 
 
 def check_parents(report, spans, orders, engine, feed):
@@ -194,26 +197,28 @@ def check_parents(report, spans, orders, engine, feed):
         sender = spans.get((order.trace, order.parent))
         if sender is None:
             if not lost(feed["spans"]):
-                faults.append(f"order {number}: its parent was not received")
+                faults.append(f"order {number}: its parent span was not received")
         elif ((sender.service, sender.name, sender.kind) != ("feed", "send_order", CLIENT)
               or sender.attributes.get("order.id") != number):
-            faults.append(f"order {number}: its parent is another order's")
+            faults.append(f"order {number}: its parent span belongs to another order")
         elif sender.attributes.get("order.result") != order.attributes.get("order.result"):
-            faults.append(f"order {number}: feed and engine tell of different results")
+            faults.append(f"order {number}: feed and engine report different results")
         elif order.start + error < sender.start or order.end > sender.end + error:
-            faults.append(f"order {number} is not within the time of its sender's span")
+            faults.append(f"order {number}: it lies outside the time of its sender's span")
     report.each("orders with a context lie within their sender's span, the others are roots", faults, len(orders))
     senders = sum(1 for span in spans.values() if span.name == "send_order")
-    report.same("senders received, and recorded by the feed", senders, feed["spans_traced"], lost(feed["spans"]))
+    report.same("send_order spans received, and recorded by the feed", senders, feed["spans_traced"],
+                lost(feed["spans"]))
     slack = missing(engine, feed)
-    report.same("orders whose sender sampled them, and sampled senders", parents, feed["spans_traced"], slack)
+    report.same("orders with a sampled send_order span, and sampled send_order spans", parents, feed["spans_traced"],
+                slack)
 
 
 def check_sampling(report, orders, engine, feed):
-    """For each stretch at one rate: as many orders as the rate promises; at rate 1 every one of them."""
+    """Between two changes of the rate, as many orders are traced as the rate says; at rate 1, all of them."""
     numbers = sorted(order.attributes["order.id"] for order in orders)
     slack = missing(engine, feed)
-    report.note(len(numbers) == len(set(numbers)), "no order traced twice")
+    report.note(len(numbers) == len(set(numbers)), "no order was traced twice")
     rates = feed["sample_rates"]
     for i, (after, rate) in enumerate(rates):
         until = rates[i + 1][0] if i + 1 < len(rates) else feed["orders"]
@@ -233,15 +238,15 @@ def check_fills(report, orders, engine, feed):
     fills = sum(attributes.get("match.fills", 0) for attributes in traced)
     units = sum(attributes.get("trade.filled", 0) for attributes in traced)
     slack = missing(engine, feed)
-    report.same(f"trades in the traces of orders 1 to {until:,}, and in their answers", fills,
+    report.same(f"trades in the traces of orders 1 to {until:,}, and in the answers to them", fills,
                 feed["fills_before_change"], fills if slack else 0)
-    report.same(f"units in the traces of orders 1 to {until:,}, and in their answers", units,
+    report.same(f"units in the traces of orders 1 to {until:,}, and in the answers to them", units,
                 feed["units_before_change"], units if slack else 0)
 
 
 def check_lives(report, spans, children, lives, engine):
     slack = lost(engine["spans"])
-    report.same("lives received, and begun by the engine", len(lives), engine["lives_traced"], slack)
+    report.same("order_life spans received, and begun by the engine", len(lives), engine["lives_traced"], slack)
     faults = []
     for life in lives:
         number = life.attributes.get("order.id")
@@ -249,26 +254,26 @@ def check_lives(report, spans, children, lives, engine):
         order = spans.get((link.get("traceId"), link.get("spanId")))
         if order is None:
             if not slack:
-                faults.append(f"life of {number}: its link leads nowhere")
+                faults.append(f"life of order {number}: the span that its link names was not received")
             continue
         accepted = [span.start for span in children.get((order.trace, order.id), ()) if span.name == "match"]
         filled = sum(attributes_of(event).get("trade.size", 0) for event in life.events)
         if order.attributes.get("order.id") != number:
-            faults.append(f"life of {number}: its link leads to another order")
+            faults.append(f"life of order {number}: its link leads to another order")
         elif accepted != [life.start] and not slack:
-            faults.append(f"life of {number}: does not begin where the order was accepted")
+            faults.append(f"life of order {number}: it does not begin where the order was accepted")
         elif life.dropped_events == 0 and filled != life.attributes.get("trade.filled"):
-            faults.append(f"life of {number}: its trades are not what it was filled")
+            faults.append(f"life of order {number}: its trades do not add up to its filled quantity")
         elif life.attributes.get("order.result") not in LIFE_RESULTS:
-            faults.append(f"life of {number}: {life.attributes.get('order.result')} is no end of an order")
+            faults.append(f"life of order {number}: '{life.attributes.get('order.result')}' is not a final result")
         elif (life.attributes["order.result"] == "filled") != (life.attributes["trade.filled"]
                                                                == life.attributes["trade.size"]):
-            faults.append(f"life of {number}: its result does not fit what was filled")
-    report.each("lives begin at acceptance, link to their order, and add up", faults, len(lives))
+            faults.append(f"life of order {number}: its result does not fit its filled quantity")
+    report.each("order_life spans begin at acceptance, link to their order, and add up", faults, len(lives))
 
 
 def show_slowest(orders, children, count):
-    print(f"the {count} slowest orders, by the engine's own time")
+    print(f"the {count} slowest orders, by the time in the engine")
     print(f"  {'order':>8}  {'us':>9}  {'type':9}  {'symbol':8}  {'result':16}  {'fills':>5}  longest stage")
     for order in sorted(orders, key=lambda span: span.start - span.end)[:count]:
         stages = children.get((order.trace, order.id), ())
@@ -281,9 +286,9 @@ def show_slowest(orders, children, count):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Compares the traces with what engine and feed counted.")
+    parser = argparse.ArgumentParser(description="Compares the traces with what the engine and the feed counted.")
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--slowest", type=int, default=0, help="show so many of the slowest orders as well")
+    parser.add_argument("--slowest", type=int, default=0, help="also show this many of the slowest orders")
     options = parser.parse_args()
     try:
         engine = json.loads((options.folder / "engine.json").read_text())
@@ -292,7 +297,7 @@ def main():
         drop_copy = (options.folder / "drop_copy.bin").read_bytes()
         spans, twice = read_spans(options.folder / "traces.jsonl")
     except (OSError, ValueError, KeyError) as error:
-        print(f"check_traces: {error}; the folder must be one that demo.sh left behind", file=sys.stderr)
+        print(f"check_traces: {error}; the folder must be one that demo.sh has filled", file=sys.stderr)
         return 1
     if engine["spans"] is None or feed["spans"] is None:
         print("check_traces: tracing was off; there is nothing to compare", file=sys.stderr)
@@ -312,7 +317,7 @@ def main():
     check_programs(report, engine, feed, drop_copy)
     print("spans sent, and spans received")
     check_counts(report, spans, twice, sink, engine, feed)
-    print("what the traces say")
+    print("the contents of the traces")
     report.same("orders received, and recorded by the engine", len(orders), engine["orders_traced"],
                 lost(engine["spans"]))
     check_stages(report, orders, children, lost(engine["spans"]))
@@ -321,7 +326,7 @@ def main():
     check_sampling(report, orders, engine, feed)
     check_fills(report, orders, engine, feed)
     check_lives(report, spans, children, lives, engine)
-    print("all of it agrees" if report.good else "NOT ALL OF IT AGREES")
+    print("everything agrees" if report.good else "NOT EVERYTHING AGREES")
     return 0 if report.good else 1
 
 

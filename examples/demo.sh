@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Receiver, engine and feed together: sends orders, changes the sample rate on the way, stops everything, shows what the
-# traces tell and whether all books agree. Needs nothing but the build folder; `./run demo` builds it first.
+# Runs receiver, engine and feed together: sends orders, changes the sample rate half-way, stops everything,
+# shows the traces, and checks that all counters agree. Needs only the build folder; `./run demo` builds it
+# first.
 set -euo pipefail
 
 usage() {
@@ -10,10 +11,10 @@ usage() {
 usage: demo.sh BUILD_DIR [--orders N] [--rate R] [--keep DIR]
 
   --orders N   order messages to send (default 100000)
-  --rate R     orders a second (default 10000; 0: as fast as answers come)
-  --keep DIR   put the files there (default: a new folder under ${TMPDIR:-/tmp})
+  --rate R     orders a second (default 10000; 0: as fast as the answers come)
+  --keep DIR   put the files into this folder (default: a new folder under ${TMPDIR:-/tmp})
 
-The first half of the orders is sampled at 100 %, the rest at 10 %. Exit code 0 if everything agrees.
+The first half of the orders is sampled at 100 %, the rest at 10 %. The exit code is 0 if everything agrees.
 TEXT
 }
 
@@ -35,7 +36,7 @@ while [ $# -gt 0 ]; do
     --help | -h) usage; exit 0 ;;
     -*) fail "there is no option '$1'; see --help" ;;
     *)
-        [ -z "$build" ] || fail "takes one build folder; see --help"
+        [ -z "$build" ] || fail "only one build folder can be given; see --help"
         build=$1
         shift
         ;;
@@ -43,10 +44,10 @@ while [ $# -gt 0 ]; do
 done
 [ -n "$build" ] || { usage >&2; exit 2; }
 [[ $orders =~ ^[1-9][0-9]{0,8}$ ]] || fail "--orders takes a number from 1 to 999999999"
-[[ $rate =~ ^[0-9]{1,9}$ ]] || fail "--rate takes a number of orders a second"
+[[ $rate =~ ^[0-9]{1,9}$ ]] || fail "--rate takes a whole number of orders a second"
 examples=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 for program in nanospan engine feed; do
-    [ -x "$build/bin/$program" ] || fail "$build/bin/$program is not there; ./run build makes it"
+    [ -x "$build/bin/$program" ] || fail "$build/bin/$program does not exist; ./run build builds it"
 done
 build=$(cd "$build" && pwd)
 if [ -n "$folder" ]; then
@@ -61,7 +62,7 @@ me=demo logs=$folder
 # shellcheck source=examples/processes.sh
 . "$examples/processes.sh"
 
-# The demo's tracing is configured here and nowhere else.
+# The tracing of the demo is configured only here, so variables of the caller must not reach it.
 for name in $(compgen -e); do
     case $name in
     OTEL_* | OTLP_* | SERVICE_NAME | SERVICE_VERSION | ENVIRONMENT | ENABLE_TRACING | TRACE_SAMPLE_RATE) unset "$name" ;;
@@ -76,14 +77,14 @@ port=$(tr -d '[:space:]' <"$folder/port")
 export OTLP_ENDPOINT=http://127.0.0.1:${port##*:} TRACE_SAMPLE_RATE=1.0 OTEL_BSP_SCHEDULE_DELAY=500
 echo "receiver: listening on $OTLP_ENDPOINT, process ${pids[sink]}"
 
-# Room for half a second in which a busy machine lets nobody collect, and for a receiver that falls behind. With less,
-# traces would be refused at their root, and counted.
+# Rings and batches large enough for half a second in which a busy machine does not run the collector, and for
+# a slow receiver. With less, some traces would be refused at their root, and counted.
 NSP_RING_BYTES=$((8 << 20)) NSP_BATCHES=32 start_process engine "$build/bin/engine" --listen 127.0.0.1:0 \
     --address-file "$folder/address" --drop-copy "$folder/drop_copy.bin" --stats-json "$folder/engine.json" --progress
 wait_for "$folder/address" engine
 grep '^engine: listening' "$folder/engine.log"
 
-heading "Feed: $orders orders at $rate a second, sampled at 100 %, from the middle on at 10 %"
+heading "Feed: $orders orders at $rate a second, the first half sampled at 100 %, the second half at 10 %"
 good=yes
 limit=60
 [ "$rate" -eq 0 ] || limit=$((orders / rate + 60))
@@ -98,11 +99,11 @@ cat "$folder/engine.log"
 stop sink || good=no
 
 view() { "$build/bin/nanospan" view "$folder/traces.jsonl" "$@" || good=no; }
-heading "The slowest round trip: a trace that begins in the feed and goes on in the engine"
+heading "The slowest round trip: a trace that begins in the feed and continues in the engine"
 view --root send_order --sort slowest --limit 1
 heading "The two slowest traces that begin in the engine"
 view --root order --sort slowest --limit 2
-heading "The longest life of an order, from acceptance to its end, linked to the trace that brought it"
+heading "The longest life of an order, from its acceptance to its end, with a link to the trace of the order message"
 view --root order_life --sort slowest --limit 1
 
 heading "All traces"
@@ -114,11 +115,11 @@ if [ -s "$folder/sink.json" ]; then
     cat "$folder/sink.json"
 fi
 
-heading "Do the traces tell the truth?"
+heading "Are the traces true?"
 python3 "$examples/check_traces.py" "$folder" --slowest 10 || good=no
 
 heading "Files"
 (cd "$folder" && du -h --apparent-size -- *)
 echo "in $folder"
-[ "$good" = yes ] || fail "something above is wrong"
+[ "$good" = yes ] || fail "a check above failed"
 echo "demo: all is well"

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 #
-# The processes that a demonstration starts, by name; read by demo.sh and platform.sh. Wants the caller's name in `me`, a folder
-# for NAME.log in `logs`, and a function `fail`.
+# Starts and stops the processes of a demonstration, by name; sourced by demo.sh and platform.sh. The caller
+# provides its name in `me`, a folder for the files NAME.log in `logs`, and a function `fail`.
 : "${me:?}" "${logs:?}"
 
 declare -A pids=()
 
-# Whatever happens, nothing that was started here stays behind.
+# Ends everything that was started here, however the script ends.
 kill_all() {
     local name
     for name in "${!pids[@]}"; do
@@ -16,8 +16,8 @@ kill_all() {
 }
 trap kill_all EXIT
 
-# start_process NAME COMMAND... in a session of its own, so that Ctrl-C comes to the script alone, which then stops all in
-# order.
+# start_process NAME COMMAND... starts the command in a session of its own, so that Ctrl-C reaches only the
+# script, which then stops the processes in order.
 start_process() {
     local name=$1
     shift
@@ -25,7 +25,7 @@ start_process() {
     pids[$name]=$!
 }
 
-# wait_for FILE NAME: until the process has written the file.
+# wait_for FILE NAME: waits until the process has written the file.
 wait_for() {
     local tries
     for ((tries = 0; tries < 1000; tries++)); do
@@ -37,7 +37,8 @@ wait_for() {
     fail "$2 did not start"
 }
 
-# stop NAME: asks it to end, gives it 30 seconds, and returns its exit code. One that is not there has stopped well.
+# stop NAME: asks the process to end, waits up to 30 seconds, and returns its exit code. 0 if there is no such
+# process.
 stop() {
     local tries result=0 pid=${pids[$1]:-}
     [ -n "$pid" ] || return 0
@@ -47,7 +48,7 @@ stop() {
         sleep 0.02
     done
     if kill -0 "$pid" 2>/dev/null; then
-        printf '%s: %s does not stop\n' "$me" "$1" >&2
+        printf '%s: %s did not stop within 30 seconds\n' "$me" "$1" >&2
         return 1
     fi
     unset "pids[$1]"

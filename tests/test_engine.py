@@ -256,7 +256,7 @@ class FeedNotices(unittest.TestCase):
             "both sides": lambda number, quantity: [report(number, quantity, 0, FILLED)],
             "not open": lambda number, quantity: [struct.pack("<HBBIQQIIII", 40, 1, 17, 1, 3, number, 1, 1, 0, 0),
                                                   report(number, 1, quantity - 1, PARTLY)],
-            "no message": lambda number, quantity: [b"\0\0\0\0"],
+            "invalid message": lambda number, quantity: [b"\0\0\0\0"],
         }
         for complaint, answer in lies.items():
             code, said = self.feed(answer)
@@ -316,7 +316,7 @@ class Demo(unittest.TestCase):
 
     def test_all_is_well(self):
         self.assertEqual(self.done.returncode, 0, self.done.stdout + self.done.stderr)
-        self.assertIn("all of it agrees", self.done.stdout)
+        self.assertIn("everything agrees", self.done.stdout)
 
     def check(self, change):
         """The exit code of the proof over a changed copy of the traces."""

@@ -145,7 +145,7 @@ class Demonstration(unittest.TestCase):
         with tempfile.TemporaryDirectory() as files:
             done = self.run_script("--rate", "100", "--files", files)
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-            self.assertIn("all of it agrees", done.stdout)
+            self.assertIn("everything agrees", done.stdout)
             self.assertIn("fails: the AI engine is down", done.stdout)
             traces = Path(files) / "traces.jsonl"
             text = traces.read_text(encoding="utf-8")

@@ -35,7 +35,7 @@ void drop_copy_close(struct drop_copy *copy)
 void drop_copy_add(struct drop_copy *copy, struct drop_record record)
 {
     if (copy->count == copy->capacity && !drop_copy_write(copy))
-        return; // the sequence goes on, so that the gap shows
+        return; // the lost records have used sequence numbers, so the file shows a gap
     record.sequence = ++copy->sequence;
     copy->records[copy->count++] = record;
 }

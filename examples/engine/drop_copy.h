@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The exchange-side stream: one record for each order accepted, each trade and each order that left the book, in the
-// order in which they happened. Whoever reads it can rebuild the book.
+// The exchange-side stream: one record for each accepted order, each trade and each order that left the book,
+// in the sequence in which they happened. A reader can rebuild the book from it.
 #ifndef ENGINE_DROP_COPY_H
 #define ENGINE_DROP_COPY_H
 
@@ -13,9 +13,9 @@ enum drop_event { DROP_ACCEPTED = 1, DROP_TRADE = 2, DROP_CANCELLED = 3, DROP_EX
 
 // Little endian, without hidden padding.
 struct drop_record {
-    uint64_t sequence; // 1, 2, 3 ...: a gap is a loss
-    uint64_t order_id; // of a trade: the order that came last
-    uint64_t maker_id; // of a trade: the order that rested; else 0
+    uint64_t sequence; // 1, 2, 3 ...: a gap means that records were lost
+    uint64_t order_id; // for a trade: the incoming order
+    uint64_t maker_id; // for a trade: the resting order; otherwise 0
     uint32_t account;  // of order_id
     uint32_t price;    // ticks
     uint32_t quantity; // units
@@ -33,14 +33,16 @@ struct drop_copy {
     uint64_t sequence; // of the last record
 };
 
-// Opens the file for writing, with room for `capacity` records between two writes. False with a line on standard error.
+// Opens the file for writing, with room for `capacity` records between two writes. On failure, prints a line
+// on standard error and returns false.
 bool drop_copy_open(struct drop_copy *copy, const char *path, size_t capacity);
 void drop_copy_close(struct drop_copy *copy);
 
 // Adds a record; its sequence number is set here.
 void drop_copy_add(struct drop_copy *copy, struct drop_record record);
 
-// Writes what was added, with one system call where the file takes it. False if it does not: trading must stop then.
+// Writes the added records, usually with one system call. False if the file cannot be written: trading must
+// stop then.
 bool drop_copy_write(struct drop_copy *copy);
 
 #endif

@@ -11,7 +11,7 @@ bool engine_init(struct engine *engine, size_t max_orders, uint32_t account_coun
 {
     *engine = (struct engine){.drop_copy.fd = -1};
     engine->stream.fd = -1;
-    // An order trades at most once with each resting order; every trade is a record and an answer.
+    // An order trades at most once with each resting order; each trade needs one record and one answer.
     if (!drop_copy_open(&engine->drop_copy, drop_copy, max_orders + 2))
         return false;
     bool good = order_pool_init(&engine->pool, max_orders) && accounts_init(&engine->accounts, account_count);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The engine's state: everything that an order touches on its way, allocated before the first one comes.
+// The engine's state: everything that an order touches, allocated before the first order arrives.
 #ifndef ENGINE_ENGINE_H
 #define ENGINE_ENGINE_H
 
@@ -16,21 +16,22 @@
 #include "engine/drop_copy.h"
 #include "engine/order.h"
 
-// Written by the trading thread alone, with count(); read by others with counted() while it runs.
+// Written only by the trading thread, with count(); other threads read it with counted() while the engine
+// runs.
 struct counters {
     uint64_t orders;  // order messages: new and cancel
-    uint64_t cancels; // of these
+    uint64_t cancels; // cancel messages among them
     uint64_t accepted;
     uint64_t rejected;
     uint64_t fills;
-    uint64_t filled_units;  // of the order that came last in each trade
+    uint64_t filled_units;  // of the incoming order of each trade
     uint64_t resting;       // orders in the books
     uint64_t with_context;  // order messages that carried a trace context
     uint64_t orders_traced; // order messages whose span is recorded
     uint64_t lives_traced;  // order_life spans begun
-    uint64_t withdrawn;     // orders taken off the books when their feed went away
+    uint64_t withdrawn;     // orders taken off the books when their feed disconnected
     uint64_t connections;
-    uint64_t broken; // connections ended for bytes that were no message
+    uint64_t broken; // connections closed because of bytes that were not a valid message
 };
 
 static inline void count(uint64_t *counter, uint64_t more)
@@ -47,24 +48,24 @@ struct engine {
     struct order_pool pool;
     struct book *books[INSTRUMENTS];
     struct accounts accounts;
-    struct fill *fills; // of the order in work
+    struct fill *fills; // of the order that is being processed
     struct drop_copy drop_copy;
     struct stream stream;
     struct counters counters;
     struct histogram
-        tick_to_trade; // from receive to the end of submit, in ticks; read after the thread has ended
+        tick_to_trade; // from receive to the end of submit, in ticks; only read after the thread has ended
     nsp_ticks first_order, last_order;
-    bool failed; // the drop copy cannot be written: no more trading
+    bool failed; // the drop copy cannot be written: trading must stop
 };
 
-// Allocates everything; false with a line on standard error.
+// Allocates everything. On failure, prints a line on standard error and returns false.
 bool engine_init(struct engine *engine, size_t max_orders, uint32_t account_count, const char *drop_copy);
 void engine_free(struct engine *engine);
 
-// Bytes that the answers to one message may take.
+// The most bytes that the answers to one message can take.
 size_t engine_answer_max(const struct engine *engine);
 
-// Takes all orders off the books, as exchanges do when a client goes away.
+// Takes all orders off the books, as exchanges do when a client disconnects.
 void engine_withdraw_all(struct engine *engine);
 
 #endif

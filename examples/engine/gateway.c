@@ -26,8 +26,8 @@ static void pin(int cpu)
         fprintf(stderr, "engine: cannot pin the trading thread to processor %d: %s\n", cpu, strerror(error));
 }
 
-// A control message is cold, unlike an order: the stream waits for it, so that all orders behind it are decided at the new
-// rate. nsp_sampler_set_rate takes a lock.
+// A control message is rare, unlike an order, so it may be slow: nsp_sampler_set_rate takes a lock. The
+// orders after it in the stream wait for it, so that the sampler decides all of them at the new rate.
 static void set_sample_rate(struct engine *engine, const uint8_t *bytes)
 {
     struct message_set_sample_rate message;
@@ -41,7 +41,8 @@ static void set_sample_rate(struct engine *engine, const uint8_t *bytes)
     memcpy(stream_put(&engine->stream, sizeof answer), &answer, sizeof answer);
 }
 
-// Processes what has been read, as long as there is room for the answers. Returns false if it was no message.
+// Processes what has been read, as long as there is room for the answers. Returns false on bytes that are not
+// a message.
 static bool work_off(struct gateway *gateway, nsp_ticks received)
 {
     struct engine *engine = gateway->engine;
@@ -69,7 +70,7 @@ static bool work_off(struct gateway *gateway, nsp_ticks received)
     return true;
 }
 
-// Talks with one feed until it goes away, or we do.
+// Serves one feed until it disconnects or the engine stops.
 static void serve(struct gateway *gateway)
 {
     struct engine *engine = gateway->engine;
@@ -82,7 +83,7 @@ static void serve(struct gateway *gateway)
             if (!engine->first_order)
                 engine->first_order = received;
             if (!work_off(gateway, received)) {
-                fprintf(stderr, "engine: the feed sent what is no message; its connection is closed\n");
+                fprintf(stderr, "engine: the feed sent an invalid message; closing its connection\n");
                 count(&engine->counters.broken, 1);
                 event = STREAM_CLOSED;
             }
@@ -105,7 +106,7 @@ void *gateway_run(void *argument)
         pin(gateway->cpu);
     nsp_thread_options options = NSP_THREAD_OPTIONS_INIT;
     options.name = "trading";
-    nsp_thread_attach(&options); // now, so that the first order does not pay for it
+    nsp_thread_attach(&options); // before the first order, which would otherwise pay for it
     while (!stopped(gateway)) {
         int fd = accept(gateway->listener, NULL, NULL);
         if (fd < 0) {

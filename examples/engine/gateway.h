@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The trading thread: takes one feed after the other, reads its messages, has them processed, sends the answers.
+// The trading thread: accepts one feed after the other, reads and processes its messages, and sends the
+// answers.
 #ifndef ENGINE_GATEWAY_H
 #define ENGINE_GATEWAY_H
 
@@ -11,9 +12,9 @@
 struct gateway {
     struct engine *engine;
     int listener;
-    int cpu;       // to pin the thread to; -1: not pinned
-    bool give_way; // hand the processor over after each empty poll: for machines with one
-    bool once;     // end with the first feed
+    int cpu;       // the thread is pinned to it; -1: not pinned
+    bool give_way; // yield after each empty poll: for machines with one processor
+    bool once;     // end when the first feed disconnects
     bool stop;     // set by any thread, with __atomic_store_n
     bool done;     // set by the trading thread at its end
 };

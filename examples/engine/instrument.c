@@ -11,7 +11,7 @@ const struct instrument instruments[INSTRUMENTS] = {
 
 int instrument_find(const char symbol[SYMBOL_SIZE])
 {
-    // The table's symbols are zero padded, as they are in messages.
+    // The symbols in the table are zero padded, like those in messages.
     for (int i = 0; i < INSTRUMENTS; i++)
         if (memcmp(instruments[i].symbol, symbol, SYMBOL_SIZE) == 0)
             return i;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// An order's whole life, from acceptance until it is filled, cancelled, expired or withdrawn, as a detached span: it
-// outlives the message that brought the order, and ends wherever the order does.
+// The whole life of an order, from acceptance until it is filled, cancelled, expired or withdrawn, as a
+// detached span. It outlives the message that brought the order, and ends wherever the order does.
 //
-// It is a trace of its own, for it may last hours, with a link to the trace of the order message. It is recorded exactly
-// where that one is, so that no link leads nowhere: life_begin is asked only for recorded orders, and the sampler has
-// a rule that keeps every life (life_sample_all).
+// It is a trace of its own, because it may last for hours, and has a link to the trace of the order message.
+// It is recorded exactly if that trace is, so that every link leads to a recorded span: life_begin is called
+// only for recorded orders, and a sampler rule keeps every order_life (life_sample_all).
 #ifndef ENGINE_LIFE_H
 #define ENGINE_LIFE_H
 
@@ -14,16 +14,16 @@
 
 #include "engine/order.h"
 
-// Sets the sampler's rule. Once, after nsp_init.
+// Sets the sampler rule. Call it once, after nsp_init.
 void life_sample_all(void);
 
-// Begins the span of an order accepted at this tick, linked to the order message's span.
+// Begins the span of an order that was accepted at this tick, with a link to the span of the order message.
 void life_begin(struct order *order, const nsp_span *message, nsp_ticks accepted);
 
-// Notes a trade.
+// Adds an event for a trade.
 void life_fill(struct order *order, uint32_t quantity, uint32_t price, nsp_ticks at);
 
-// Ends the span, if there is one, with what became of the order.
+// Ends the span, if there is one, with the final result of the order.
 void life_end(struct order *order, const char *result, nsp_ticks at);
 
 #endif

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A small execution engine, traced with nanospan: options, threads, signals. The trading itself begins in gateway.c.
+// A small execution engine, traced with nanospan: options, threads, signals. The trading itself begins in
+// gateway.c.
 #include <getopt.h>
 #include <nanospan/nanospan.h>
 #include <pthread.h>
@@ -31,24 +32,25 @@ struct options {
 static const char usage[] =
     "usage: engine [OPTION...]\n"
     "\n"
-    "A price-time-priority matching engine that takes orders over a socket and traces each of them.\n"
+    "A matching engine with price-time priority that takes orders over a socket and traces each of them.\n"
     "\n"
-    "  --listen ADDRESS     HOST:PORT, PORT or unix:PATH (default 127.0.0.1:7700; port 0: a free one)\n"
-    "  --address-file FILE  write the address there, once orders can come\n"
-    "  --drop-copy FILE     the exchange-side stream: orders, trades, cancels (default /dev/null)\n"
+    "  --listen ADDRESS     HOST:PORT, PORT or unix:PATH (default 127.0.0.1:7700; port 0: any free port)\n"
+    "  --address-file FILE  write the address to FILE when the engine is ready for orders\n"
+    "  --drop-copy FILE     write the exchange-side stream (orders, trades, cancels) to FILE\n"
+    "                       (default /dev/null)\n"
     "  --cpu N              pin the trading thread to processor N (default: the last one allowed)\n"
-    "  --no-pin             do not pin it\n"
-    "  --accounts N         accounts 1 to N (default 64)\n"
-    "  --max-orders N       open at once (default 4096)\n"
-    "  --once               end when the first feed has gone\n"
-    "  --progress           a line each second\n"
-    "  --stats-json FILE    write the final numbers there\n"
-    "  --help\n"
+    "  --no-pin             do not pin the trading thread\n"
+    "  --accounts N         number of accounts, 1 to N (default 64)\n"
+    "  --max-orders N       limit of open orders (default 4096)\n"
+    "  --once               end when the first feed disconnects\n"
+    "  --progress           print a line each second\n"
+    "  --stats-json FILE    write the final numbers to FILE\n"
+    "  --help               show this text\n"
     "\n"
-    "SIGTERM and SIGINT end it cleanly, SIGUSR1 shows the numbers so far. Tracing is configured by the "
-    "environment:\n"
-    "OTLP_ENDPOINT=http://127.0.0.1:4318 TRACE_SAMPLE_RATE=0.1 engine ...\n"
-    "Exit codes: 0 all is well, 1 the books do not balance or trading had to stop, 2 wrong usage.\n";
+    "SIGTERM and SIGINT end the engine cleanly; SIGUSR1 prints the numbers so far. Tracing is configured\n"
+    "by the environment: OTLP_ENDPOINT=http://127.0.0.1:4318 TRACE_SAMPLE_RATE=0.1 engine ...\n"
+    "Exit codes: 0 success, 1 the accounts or the span counters do not balance or trading had to stop,\n"
+    "2 wrong usage.\n";
 
 static struct options parse(int argc, char **argv)
 {
@@ -108,13 +110,13 @@ static struct options parse(int argc, char **argv)
         }
     }
     if (optind < argc) {
-        fprintf(stderr, "engine: takes no argument '%s'; see engine --help\n", argv[optind]);
+        fprintf(stderr, "engine: unexpected argument '%s'; see engine --help\n", argv[optind]);
         exit(2);
     }
     return options;
 }
 
-// Where the trading thread goes, and whether it has to share.
+// Chooses the processor of the trading thread, and whether the thread has to share it.
 static void choose_cpu(const struct options *options, struct gateway *gateway)
 {
     cpu_set_t allowed;
@@ -131,7 +133,7 @@ static void choose_cpu(const struct options *options, struct gateway *gateway)
         gateway->cpu = -1;
 }
 
-// Sleeps until a signal comes or trading ends; what the main thread does meanwhile.
+// The main thread while the engine trades: waits for signals until trading ends.
 static void watch(const struct options *options, struct gateway *gateway, const sigset_t *signals)
 {
     struct timespec tenth = {.tv_nsec = 100 * 1000 * 1000};
@@ -140,7 +142,7 @@ static void watch(const struct options *options, struct gateway *gateway, const 
         int signal = sigtimedwait(signals, NULL, &tenth);
         if (signal == SIGUSR1) {
             summary_progress(gateway->engine, 0.1 * (tenths ? tenths : 1));
-            span_books_print(stdout, "the engine, so far");
+            span_books_print(stdout, "the engine so far");
             fflush(stdout);
             tenths = 0;
         } else if (signal > 0) {
@@ -197,7 +199,7 @@ int main(int argc, char **argv)
     struct options options = parse(argc, argv);
     static struct engine engine;
     sigset_t signals;
-    // Blocked in every thread: the main thread waits for them, and none interrupts trading.
+    // Blocked in every thread: the main thread waits for the signals, and none of them interrupts trading.
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);

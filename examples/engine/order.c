@@ -21,7 +21,7 @@ bool order_pool_init(struct order_pool *pool, size_t capacity)
         order_pool_free(pool);
         return false;
     }
-    // Written here, so that no order meets a page fault later.
+    // Touches every page now, so that no order has a page fault later.
     memset(pool->orders, 0, capacity * sizeof *pool->orders);
     for (size_t i = 0; i < buckets; i++)
         pool->buckets[i] = NULL;

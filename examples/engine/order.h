@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Orders, their pool, and the index by order id. Everything is allocated once; taking, giving back and finding an
-// order are a few loads each. One thread.
+// Orders, their pool, and the index by order id. Everything is allocated once; to take, give back or find an
+// order takes a few loads. Single-threaded.
 #ifndef ENGINE_ORDER_H
 #define ENGINE_ORDER_H
 
@@ -12,7 +12,7 @@
 struct nsp_span;
 
 struct order {
-    struct order *next, *prev; // neighbours in the price level, oldest first; `next` also links free orders
+    struct order *next, *prev; // in the price level, oldest first; `next` also links the free list
     struct order *next_in_bucket;
     uint64_t id;
     uint32_t account;
@@ -23,22 +23,23 @@ struct order {
     uint16_t instrument;
     uint8_t side;          // enum side
     uint8_t time_in_force; // enum time_in_force
-    struct nsp_span *life; // its detached span, NULL where its trace is not recorded
+    struct nsp_span *life; // its detached span; NULL if its trace is not recorded
 };
 
 struct order_pool {
     struct order *orders; // all of them
     struct order *free;
-    struct order **buckets; // index by id; a power of two of them
+    struct order **buckets; // index by id; their number is a power of two
     size_t bucket_mask;
     size_t capacity, used;
 };
 
-// Allocates, with every page in place. False if there is no memory.
+// Allocates the pool and touches all of its pages. False if there is no memory.
 bool order_pool_init(struct order_pool *pool, size_t capacity);
 void order_pool_free(struct order_pool *pool);
 
-// A zeroed order with this id, findable by it; NULL if the pool is empty. The id must not be in use.
+// Takes a zeroed order, sets its id and adds it to the index; NULL if the pool is empty. The id must not be
+// in use.
 struct order *order_take(struct order_pool *pool, uint64_t id);
 
 // Gives back an order that is in no book.

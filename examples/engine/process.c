@@ -2,12 +2,12 @@
 //
 // The spans of one order message:
 //
-//     order                            SERVER; child of the sender's span if the message carries a trace context
+//     order                            SERVER; child of the sender's span if the message carries a context
 //       decode                         each stage ends on the clock reading with which the next one begins:
 //       check_balance                  seven spans, six readings, and no gap or overlap between them
 //       calculate_size
-//       match                          of a cancel: decode, match, submit_to_exchange, report
-//       submit_to_exchange             of a rejected message: the stages up to the one that refused, then report
+//       match                          a cancel has decode, match, submit_to_exchange, report
+//       submit_to_exchange             a rejected message has the stages up to the refusal, then report
 //       report
 #include "engine/process.h"
 
@@ -22,7 +22,8 @@ struct order_trace {
     nsp_ticks at; // when the stage began
 };
 
-// The sampler decides here, once for the order: by the sender's context if there is one, else by itself.
+// The sampler decides here, once for each order: by the sender's context if there is one, otherwise by its
+// own rate.
 static void trace_begin(struct order_trace *trace, struct engine *engine, const uint8_t *message,
                         size_t length, nsp_ticks start)
 {
@@ -41,10 +42,11 @@ static void trace_begin(struct order_trace *trace, struct engine *engine, const 
     trace->root = nsp_span_begin_with(NSP_NAME("order"), &options);
     trace->stage = nsp_span_begin_at(NSP_NAME("decode"), start);
     trace->at =
-        nsp_span_recording(trace->stage) ? start : 0; // 0: the setters of the lives ask the clock, if need be
+        nsp_span_recording(trace->stage) ? start : 0; // 0: life_fill and life_end read the clock, if needed
 }
 
-// Ends the stage and begins the next one, with one clock reading that both share. An order that is not recorded costs none.
+// Ends the stage and begins the next one on the same clock reading. An order that is not recorded needs no
+// reading.
 static inline void trace_next(struct order_trace *trace, nsp_name stage)
 {
     if (!nsp_span_recording(trace->stage))
@@ -53,7 +55,8 @@ static inline void trace_next(struct order_trace *trace, nsp_name stage)
     trace->stage = nsp_span_next_at(trace->stage, stage, trace->at);
 }
 
-// What the order was and what became of it. Only for orders that are recorded: a question once instead of ten times.
+// Sets the attributes of the order and of its outcome. Only for recorded orders: one check instead of one in
+// each setter.
 static void describe(nsp_span *root, const struct request *request, const struct outcome *outcome)
 {
     nsp_span_set_i64(root, NSP_KEY("order.id"), (int64_t)request->id);
@@ -76,8 +79,8 @@ static void describe(nsp_span *root, const struct request *request, const struct
         nsp_span_set_status(root, NSP_SPAN_STATUS_ERROR, reason_text(outcome->reason));
 }
 
-// Writes the trades into the lives of the orders concerned. After submit_to_exchange, with the readings taken before:
-// the times are right, and the way to the exchange is not made longer.
+// Adds the trades to the order_life spans of the orders concerned. Runs after submit_to_exchange, but with
+// the clock readings taken before it: the times are right, and the path to the exchange does not get longer.
 static void tell_lives(struct engine *engine, const struct request *request, const struct outcome *outcome,
                        nsp_span *root, nsp_ticks accepted, nsp_ticks matched)
 {
@@ -85,7 +88,7 @@ static void tell_lives(struct engine *engine, const struct request *request, con
     if (!request->cancel && nsp_span_recording(root)) {
         life_begin(order, root, accepted);
         count(&engine->counters.lives_traced,
-              nsp_span_recording(order->life)); // not if refused under pressure
+              nsp_span_recording(order->life)); // false if the trace was refused under pressure
     }
     for (uint32_t i = 0; i < outcome->fills; i++) {
         struct fill *fill = &engine->fills[i];

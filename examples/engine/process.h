@@ -10,8 +10,9 @@
 
 #include "engine/engine.h"
 
-// Works off an order message. `received` is when its bytes were read, `start` when its turn came: the message before it
-// in the same read had to be finished first. Returns when it was done, which is the next one's start.
+// Processes an order message. `received` is when its bytes were read; `start` is when its turn came, because
+// the messages before it in the same read are processed first. Returns when it was done, which is the start
+// of the next message.
 nsp_ticks process_order(struct engine *engine, const uint8_t *message, size_t length, nsp_ticks received,
                         nsp_ticks start);
 

@@ -85,7 +85,7 @@ static void settle(struct engine *engine, const struct order *taker, const struc
 
 void stage_match(struct engine *engine, const struct request *request, struct outcome *outcome)
 {
-    struct order *order = order_take(&engine->pool, request->id); // there is one: check_balance has looked
+    struct order *order = order_take(&engine->pool, request->id); // not NULL: check_balance has checked that
     order->account = request->account;
     order->price = request->price;
     order->quantity = order->leaves = request->quantity;
@@ -165,7 +165,7 @@ bool stage_submit(struct engine *engine, const struct request *request, const st
 static void put(struct stream *stream, const void *message, size_t size)
 {
     void *room = stream_put(stream, size);
-    if (room) // always: the gateway takes a message only with room for all of its answers
+    if (room) // always true: the gateway takes a message only if there is room for all of its answers
         memcpy(room, message, size);
 }
 

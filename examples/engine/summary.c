@@ -48,17 +48,17 @@ bool summary_print(const struct engine *engine, double ns_per_tick)
     const struct counters *counters = &engine->counters;
     bool conserved = accounts_sound(&engine->accounts, engine->pool.used == 0);
     printf("engine\n");
-    printf("  %-24s %12" PRIu64 "  %" PRIu64 " of them cancels; %.0f orders/s\n", "orders", counters->orders,
-           counters->cancels, orders_per_second(engine, ns_per_tick));
+    printf("  %-24s %12" PRIu64 "  including %" PRIu64 " cancels; %.0f orders/s\n", "orders",
+           counters->orders, counters->cancels, orders_per_second(engine, ns_per_tick));
     printf("  %-24s %12" PRIu64 "\n", "accepted", counters->accepted);
     printf("  %-24s %12" PRIu64 "\n", "rejected", counters->rejected);
     printf("  %-24s %12" PRIu64 "  %" PRIu64 " units\n", "fills", counters->fills, counters->filled_units);
-    printf("  %-24s %12" PRIu64 "  taken off the books when the feed left\n", "withdrawn",
+    printf("  %-24s %12" PRIu64 "  taken off the books when the feed disconnected\n", "withdrawn",
            counters->withdrawn);
     printf("  %-24s %12" PRIu64 "\n", "drop copy records", engine->drop_copy.sequence);
-    printf("  %-24s %12s  cash and units are what they were at the start\n", "accounts",
+    printf("  %-24s %12s  cash and units compared with the start\n", "accounts",
            conserved ? "OK" : "NOT BALANCED");
-    printf("  %-24s %12" PRIu64 "  %" PRIu64 " messages carried a context; %" PRIu64 " lives\n",
+    printf("  %-24s %12" PRIu64 "  %" PRIu64 " messages carried a context; %" PRIu64 " order_life spans\n",
            "orders traced", counters->orders_traced, counters->with_context, counters->lives_traced);
     printf("  tick to trade, us");
     for (unsigned i = 0; i < QUANTILES; i++)

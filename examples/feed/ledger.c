@@ -29,23 +29,30 @@ static struct entry *entry_of(struct ledger *ledger, uint64_t order_id)
     return order_id >= 1 && order_id <= ledger->count ? &ledger->entries[order_id - 1] : NULL;
 }
 
-// A new order's answer: what it was filled and what is left fit its size and its result.
+// Checks the answer to a new order: the filled and the remaining quantity must fit its size and its result.
 static const char *judge_new(const struct entry *entry, const struct message_report *report)
 {
     uint64_t accepted = (uint64_t)report->filled + report->leaves; // the engine rounds sizes down
     bool none_left = report->leaves == 0, none_filled = report->filled == 0;
     if (accepted > entry->quantity || none_filled != (report->fills == 0))
-        return "its answer is about more than was ordered";
+        return "its answer covers more than was ordered";
     switch (report->result) {
     case RESULT_RESTING:
-        return none_filled && !none_left ? NULL : "rests, says the engine, but not by its numbers";
+        return none_filled && !none_left ? NULL
+                                         : "was answered as resting, but its quantities do not fit that";
     case RESULT_PARTIALLY_FILLED:
-        return !none_filled && !none_left ? NULL : "is not partially filled by its numbers";
-    case RESULT_FILLED: return !none_filled && none_left ? NULL : "is not filled by its numbers";
-    case RESULT_EXPIRED: return !none_left ? NULL : "nothing was left to expire";
+        return !none_filled && !none_left
+                   ? NULL
+                   : "was answered as partially filled, but its quantities do not fit that";
+    case RESULT_FILLED:
+        return !none_filled && none_left ? NULL
+                                         : "was answered as filled, but its quantities do not fit that";
+    case RESULT_EXPIRED: return !none_left ? NULL : "was answered as expired, but nothing was left to expire";
     case RESULT_REJECTED:
-        return none_filled && none_left && report->reason ? NULL : "is rejected and yet filled";
-    default: return "its answer makes no sense for a new order";
+        return none_filled && none_left && report->reason
+                   ? NULL
+                   : "was answered as rejected, but has a quantity or no reason";
+    default: return "was answered with a result that a new order cannot have";
     }
 }
 
@@ -53,12 +60,12 @@ struct entry *ledger_report(struct ledger *ledger, const struct message_report *
 {
     struct entry *entry = entry_of(ledger, report->order_id);
     if (!entry || !entry->sent)
-        return wrong(ledger, report->order_id, "was never sent, but is answered");
+        return wrong(ledger, report->order_id, "was answered, but never sent");
     if (entry->answered)
-        return wrong(ledger, report->order_id, "is answered twice");
+        return wrong(ledger, report->order_id, "was answered twice");
     if (report->result < RESULT_RESTING || report->result > RESULT_REJECTED ||
         report->reason > REASON_NOT_OWNER)
-        return wrong(ledger, report->order_id, "its answer has an unknown result");
+        return wrong(ledger, report->order_id, "was answered with an unknown result or reason");
     entry->answered = true;
     ledger->answered++;
     ledger->results[report->result]++;
@@ -69,7 +76,7 @@ struct entry *ledger_report(struct ledger *ledger, const struct message_report *
             return entry;
         struct entry *target = entry_of(ledger, entry->target);
         if (report->result != RESULT_CANCELLED || !target || target->leaves != report->leaves)
-            return wrong(ledger, report->order_id, "took another quantity off the book than rested there");
+            return wrong(ledger, report->order_id, "cancelled a different quantity from the one that rested");
         target->leaves = 0;
         return entry;
     }
@@ -88,10 +95,10 @@ struct entry *ledger_fill(struct ledger *ledger, const struct message_fill *fill
 {
     struct entry *maker = entry_of(ledger, fill->order_id), *taker = entry_of(ledger, fill->taker_id);
     if (!maker || !maker->answered || !taker || !taker->sent || taker->answered)
-        return wrong(ledger, fill->order_id, "traded, though one side of the trade was not open");
+        return wrong(ledger, fill->order_id, "traded, although one side of the trade was not open");
     if (fill->quantity == 0 || maker->leaves < fill->quantity ||
         maker->leaves - fill->quantity != fill->leaves)
-        return wrong(ledger, fill->order_id, "traded more than rested, or leaves another rest");
+        return wrong(ledger, fill->order_id, "traded more than rested, or its remaining quantity is wrong");
     maker->leaves = fill->leaves;
     ledger->maker_fills++;
     ledger->maker_units += fill->quantity;
@@ -108,10 +115,10 @@ static bool same(const char *what, uint64_t left, uint64_t right)
 
 bool ledger_check(const struct ledger *ledger)
 {
-    bool good = same("orders sent and answered", ledger->sent, ledger->answered);
-    good &= same("orders to send and sent", ledger->count, ledger->sent);
+    bool good = same("orders sent and orders answered", ledger->sent, ledger->answered);
+    good &= same("orders to send and orders sent", ledger->count, ledger->sent);
     good &= same("trades on both sides", ledger->taker_fills, ledger->maker_fills);
     good &= same("units on both sides", ledger->taker_units, ledger->maker_units);
     good &= same("value on both sides", ledger->taker_value, ledger->maker_value);
-    return same("answers that cannot be right", ledger->errors, 0) && good;
+    return same("wrong answers", ledger->errors, 0) && good;
 }

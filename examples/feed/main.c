@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Replays an order file into the engine and checks what comes back: options and summary.
+// Replays an order file into the engine and checks the answers: options and summary.
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -25,23 +25,24 @@ struct options {
 static const char usage[] =
     "usage: feed --file FILE [OPTION...]\n"
     "\n"
-    "Replays an order file into the engine, every second order with a trace context, and checks the "
+    "Replays an order file into the engine, every second order with a trace context, and checks the\n"
     "answers.\n"
     "\n"
-    "  --file FILE            the order file (examples/orders/orders.csv)\n"
-    "  --connect ADDRESS      of the engine: HOST:PORT, PORT or unix:PATH (default 127.0.0.1:7700)\n"
-    "  --orders N             order messages to send; the file is replayed in a loop (default: the file "
-    "once)\n"
-    "  --rate R               orders a second, due at fixed moments (default 0: as fast as answers come)\n"
-    "  --window N             unanswered orders at most (default 256; with --rate: 1024)\n"
+    "  --file FILE            the order file (such as examples/orders/orders.csv)\n"
+    "  --connect ADDRESS      address of the engine: HOST:PORT, PORT or unix:PATH (default 127.0.0.1:7700)\n"
+    "  --orders N             number of order messages; the file is replayed in a loop (default: one pass\n"
+    "                         over the file)\n"
+    "  --rate R               orders a second, due at fixed times (default 0: as fast as the answers come)\n"
+    "  --window N             limit of unanswered orders (default 256; with --rate: 1024)\n"
     "  --sample-rate-at N:R   after N orders, set the sample rate R in engine and feed; may be repeated\n"
-    "  --patience SECONDS     give up after so long without an answer (default 10)\n"
-    "  --stats-json FILE      write the final numbers there\n"
-    "  --help\n"
+    "  --patience SECONDS     give up after this time without an answer (default 10)\n"
+    "  --stats-json FILE      write the final numbers to FILE\n"
+    "  --help                 show this text\n"
     "\n"
-    "Tracing is configured by the environment: OTLP_ENDPOINT=http://127.0.0.1:4318 TRACE_SAMPLE_RATE=0.1 "
+    "Tracing is configured by the environment: OTLP_ENDPOINT=http://127.0.0.1:4318 TRACE_SAMPLE_RATE=0.1\n"
     "feed ...\n"
-    "Exit codes: 0 all is well, 1 the engine's answers or the books are wrong, 2 wrong usage.\n";
+    "Exit codes: 0 success, 1 the engine's answers are wrong or the span counters do not balance, 2 wrong\n"
+    "usage.\n";
 
 static void add_change(struct replay *replay, const char *text)
 {
@@ -127,10 +128,10 @@ static void print(const struct replay *replay, bool agreed)
             printf("      %-32s %" PRIu64 "\n", reason_text(i), ledger->reasons[i]);
     printf("  %-24s %12" PRIu64 "  %" PRIu64 " units, worth %" PRIu64 "\n", "trades", ledger->taker_fills,
            ledger->taker_units, ledger->taker_value);
-    printf("  %-24s %12s  each answered once, both sides of all trades alike\n", "orders and trades",
+    printf("  %-24s %12s  answers to each order, both sides of each trade\n", "orders and trades",
            agreed ? "OK" : "NOT BALANCED");
-    printf("  %-24s %12" PRIu64 "  %" PRIu64 " of them sampled\n", "sent with a context",
-           replay->with_context, replay->spans_traced);
+    printf("  %-24s %12" PRIu64 "  %" PRIu64 " sampled\n", "sent with a context", replay->with_context,
+           replay->spans_traced);
     printf("  round trip, us  p50 %.1f  p90 %.1f  p99 %.1f  p99.9 %.1f  max %.1f\n",
            microseconds(replay, 0.5), microseconds(replay, 0.9), microseconds(replay, 0.99),
            microseconds(replay, 0.999), microseconds(replay, 1));
@@ -174,7 +175,7 @@ int main(int argc, char **argv)
     struct order_file file;
     struct options options = parse(argc, argv, &replay);
     signal(SIGPIPE, SIG_IGN);
-    prctl(PR_SET_TIMERSLACK, 1UL); // orders are due to the microsecond
+    prctl(PR_SET_TIMERSLACK, 1UL); // the due times are precise to the microsecond
     if (!order_file_read(&file, options.orders_file))
         return 1;
     replay.file = &file;

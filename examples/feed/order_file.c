@@ -8,7 +8,7 @@
 
 enum column { KIND, ACCOUNT, SYMBOL, SIDE, PRICE, QUANTITY, TARGET, COLUMNS };
 
-// Cuts the line at its commas, in place. False if it has not just as many columns as it should.
+// Splits the line at its commas, in place. False if it does not have exactly the right number of columns.
 static bool split(char *line, char *columns[COLUMNS])
 {
     line[strcspn(line, "\r\n")] = 0;
@@ -86,7 +86,7 @@ bool order_file_read(struct order_file *file, const char *path)
         }
         if (!parse(text, file->count + 1, &line)) {
             fprintf(stderr,
-                    "feed: %s:%zu: not an order; the columns are "
+                    "feed: %s:%zu: this line is not an order; the columns are "
                     "kind,account,symbol,side,price,quantity,target\n",
                     path, row);
             goto failed;
@@ -97,7 +97,7 @@ bool order_file_read(struct order_file *file, const char *path)
         }
     }
     if (ferror(in) || file->count == 0) {
-        fprintf(stderr, "feed: no orders in '%s'\n", path);
+        fprintf(stderr, "feed: there are no orders in '%s'\n", path);
         goto failed;
     }
     fclose(in);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// An order file in memory: CSV with the columns kind,account,symbol,side,price,quantity,target. A kind is limit,
-// immediate or cancel; a cancel has an account and a target only, the number of an earlier line (the first after the
-// heading is 1). Lines that begin with # are comments.
+// An order file in memory: CSV with the columns kind,account,symbol,side,price,quantity,target. The kind is
+// limit, immediate or cancel. A cancel has only an account and a target, which is the number of an earlier
+// line (the first line after the heading is 1). Lines that begin with # are comments.
 #ifndef FEED_ORDER_FILE_H
 #define FEED_ORDER_FILE_H
 
@@ -17,7 +17,7 @@ struct order_line {
     uint8_t side, time_in_force;
     char symbol[SYMBOL_SIZE];
     uint32_t account, price, quantity;
-    uint32_t target; // line number; of a cancel
+    uint32_t target; // for a cancel: a line number
 };
 
 struct order_file {
@@ -25,7 +25,8 @@ struct order_file {
     size_t count;
 };
 
-// Reads a file. False with a line on standard error that says where it is wrong. order_file_free frees it.
+// Reads a file. On failure, prints a line on standard error that says what is wrong and where, and returns
+// false. order_file_free frees it.
 bool order_file_read(struct order_file *file, const char *path);
 void order_file_free(struct order_file *file);
 

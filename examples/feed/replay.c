@@ -14,7 +14,7 @@ static uint64_t now_ns(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-// When order number `index`, counted from 0, should be sent.
+// The time at which order number `index`, counted from 0, should be sent.
 static uint64_t due_at(const struct replay *replay, uint64_t index)
 {
     if (replay->orders_per_second <= 0)
@@ -22,8 +22,9 @@ static uint64_t due_at(const struct replay *replay, uint64_t index)
     return replay->started_ns + (uint64_t)((double)index * 1e9 / replay->orders_per_second);
 }
 
-// Every second order belongs to a trace that begins here: a detached span, open until the answer is there, whose context
-// travels in the message. Packs the context and returns its size; 0 for the orders that travel without.
+// Every second order belongs to a trace that begins here: a detached span that is open until the answer
+// arrives, with its context in the message. Packs the context and returns its size; 0 for the orders that
+// carry no context.
 static size_t trace_order(struct replay *replay, struct entry *entry, uint64_t id,
                           const struct order_line *line, uint8_t packed[NSP_CONTEXT_PACKED_SIZE])
 {
@@ -39,8 +40,9 @@ static size_t trace_order(struct replay *replay, struct entry *entry, uint64_t i
         nsp_span_set_i64(entry->span, NSP_KEY("user.id"), line->account);
         nsp_span_set_bool(entry->span, NSP_KEY("order.cancel"), line->cancel);
     }
-    nsp_span_context(entry->span,
-                     &context); // an unsampled trace has a context too: the engine follows its decision
+    nsp_span_context(
+        entry->span,
+        &context); // an unsampled trace has a context too, so that the engine follows its decision
     if (!nsp_context_valid(&context))
         return 0;
     nsp_context_pack(&context, packed);
@@ -82,8 +84,8 @@ static void put_order(struct replay *replay, uint64_t id, uint64_t due)
     replay->ledger.sent++;
 }
 
-// Changes the rate here and asks the engine to, in the stream: the orders behind it are decided at the new rate, in both
-// processes.
+// Changes the rate here, and asks the engine in the stream to do the same: both processes decide all
+// following orders at the new rate.
 static bool change_rate(struct replay *replay)
 {
     double rate = replay->changes[replay->changes_made++].rate;
@@ -97,7 +99,8 @@ static bool change_rate(struct replay *replay)
     return true;
 }
 
-// Puts into the buffer what is due. Returns when the next order is due: 0 if it is not time that it waits for.
+// Puts the orders that are due into the buffer. Returns when the next order is due; 0 if it waits for
+// something else.
 static uint64_t put_due(struct replay *replay, uint64_t now)
 {
     struct ledger *ledger = &replay->ledger;
@@ -149,7 +152,7 @@ static bool take_message(struct replay *replay, const uint8_t *bytes, size_t len
         struct message_sample_rate answer;
         memcpy(&answer, bytes, sizeof answer);
         if (answer.status != 0)
-            fprintf(stderr, "feed: the engine refuses the sample rate: %s\n",
+            fprintf(stderr, "feed: the engine refused the sample rate: %s\n",
                     nsp_status_str((nsp_status)answer.status));
         else
             replay->changes_confirmed++;
@@ -159,7 +162,7 @@ static bool take_message(struct replay *replay, const uint8_t *bytes, size_t len
     return true;
 }
 
-// Reads and notes all answers that are there. False: the connection is of no use any more.
+// Reads and records all answers that have arrived. False: the connection cannot be used any more.
 static bool take_answers(struct replay *replay, bool *any)
 {
     enum stream_event event = stream_receive(&replay->stream);
@@ -175,13 +178,13 @@ static bool take_answers(struct replay *replay, bool *any)
         }
     }
     if (broken)
-        fprintf(stderr, "feed: the engine sent what is no message\n");
+        fprintf(stderr, "feed: the engine sent an invalid message\n");
     else if (event == STREAM_CLOSED)
         fprintf(stderr, "feed: the engine closed the connection\n");
     return !broken && event != STREAM_CLOSED;
 }
 
-// Sleeps until there is something to read, room to send, or an order is due.
+// Sleeps until there is something to read, there is room to send, or an order is due.
 static void wait_for_work(struct replay *replay, uint64_t next_due, uint64_t now)
 {
     uint64_t wait = 1000 * 1000;

@@ -4,14 +4,15 @@
 
     make_orders.py [--orders N] [--seed S] > orders.csv
 
-The same seed gives the same file, byte by byte, with every Python 3: the numbers come from a generator written out
+The same seed gives the same file, byte by byte, with every Python 3, because the random generator is defined
 below.
 
-The market: in each of six instruments a middle price walks by a tick or none an order. Most orders are limit orders
-that rest some ticks away from it; some cross it and trade; some are immediate. A small book keeps track of what still
-rests, so that most orders that nobody hits are cancelled a while later, and all of them at the end: the file leaves an
-empty book behind and can be replayed in a loop. A few orders are wrong on purpose: an unknown symbol or account, a
-price far away, a size under one lot or over the limit, a cancel that comes too late.
+The market: each of six instruments has a middle price that moves by at most one tick for each order. Most
+orders are limit orders that rest some ticks away from it; some cross it and trade; some are immediate. A
+small book keeps track of the resting orders. Most orders that nobody hits are cancelled after a while, and
+all others at the end, so the file leaves an empty book behind and can be replayed in a loop. A few orders are
+wrong on purpose: they have an unknown symbol or account, a price far from the middle, a size under one lot or
+over the limit, or they are cancels that come too late.
 """
 import argparse
 import heapq
@@ -25,7 +26,7 @@ HEADING = "kind,account,symbol,side,price,quantity,target"
 
 
 class Random:
-    """splitmix64: eight lines, and the same everywhere."""
+    """splitmix64: short, and the same everywhere."""
 
     def __init__(self, seed):
         self.state = seed
@@ -43,7 +44,7 @@ class Random:
 
 
 class Book:
-    """What rests in one instrument: enough to know which orders are still open."""
+    """The resting orders of one instrument, in enough detail to know which are still open."""
 
     def __init__(self):
         self.sides = {"buy": [], "sell": []}
@@ -94,7 +95,7 @@ class Market:
         lots = 1 + random.below(20) * random.below(5)
         crosses = random.chance(30)
         kind = "immediate" if crosses and random.chance(40) else "limit"
-        # A crossing order wants more than one resting order holds.
+        # A crossing order is larger than one resting order, so that it hits several.
         quantity = lots * lot * (3 if crosses else 1)
         distance = -random.below(8) if crosses else 1 + random.below(12)
         price = self.middle[symbol] + away * distance
@@ -120,7 +121,7 @@ class Market:
             self.add("immediate", account, symbol, "buy", self.middle[symbol] - 50, lot * 5000)
 
     def cancel_due(self, everything=False):
-        """Cancels one order whose time has come, if there is one that still rests (or, sometimes, does not)."""
+        """Cancels one order that is due and still rests; sometimes one that no longer rests."""
         while self.cancels and (everything or self.cancels[0][0] <= len(self.lines)):
             _, line, account, symbol = heapq.heappop(self.cancels)
             resting = self.books[symbol].left.pop(line, 0)
@@ -143,7 +144,7 @@ class Market:
 
 def main():
     parser = argparse.ArgumentParser(description="Makes an order file for examples/feed.")
-    parser.add_argument("--orders", type=int, default=20000, help="about so many lines (default 20000)")
+    parser.add_argument("--orders", type=int, default=20000, help="approximate number of lines (default 20000)")
     parser.add_argument("--seed", type=int, default=1, help="default 1")
     options = parser.parse_args()
     market = Market(options.seed)

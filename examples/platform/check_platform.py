@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Do the platform's traces tell the truth?
+"""Checks the traces of the trading platform against what its programs counted.
 
     check_platform.py FOLDER [--sample-rate R] [--no-tracing]
 
-The folder is one that platform.sh leaves behind: what the services counted (backend.json, ai-engine.json,
-execution.json), what the load driver asked and was answered (load*.json), and what the receiver took (traces.jsonl,
-sink.json). Without traces.jsonl, where the traces went elsewhere, only the books are compared. Writes the ids of some
-traces worth seeing to shown.txt. Exit code 1 if anything disagrees.
+The folder is one that platform.sh has filled: what the services counted (backend.json, ai-engine.json,
+execution.json), the requests and answers of the load driver (load*.json), and what the receiver took
+(traces.jsonl, sink.json). Without traces.jsonl, because the traces went elsewhere, only the counters are
+compared. Writes the ids of some traces worth seeing to shown.txt. The exit code is 1 if anything disagrees.
 """
 import argparse
 import collections
@@ -26,7 +26,8 @@ BACKEND, AI_ENGINE, EXECUTION = "quantum-backend", "ai-engine", "execution"
 REFUSED_BY_EXCHANGE = ("symbol_not_listed", "symbol_halted", "price_out_of_band", "size_over_limit",
                        "no_quotes_at_limit")
 
-# What a trace must look like: a node has the service, the kind, the name, whether it failed, and what is below it.
+# The expected shape of a trace: each node has a service, a kind, a name, whether it failed, and the nodes
+# below it.
 Node = collections.namedtuple("Node", "service kind name failed below")
 
 
@@ -44,7 +45,7 @@ def signals_tree():
 
 
 def ai_call(failed=None):
-    """The call of the AI engine, up to the step that failed."""
+    """The call to the AI engine, up to the step that failed."""
     steps = [inside(AI_ENGINE, name, failed=name == failed) for name in ("load_models", "predict")]
     return call("ai-engine: get_signal", failed is not None,
                 Node(AI_ENGINE, SERVER, "GET /signals/{symbol}", False, tuple(steps)))
@@ -61,7 +62,7 @@ def execution_call(failed=None):
 
 
 def trade_tree(result):
-    """What is below POST /api/trades/execute where it ended with this result; None: not known here."""
+    """The spans below POST /api/trades/execute for this result; None if the result is unknown here."""
     valid = inside(BACKEND, "validate_request")
     if result == "executed":
         return valid, ai_call(), execution_call(), inside(BACKEND, "store_trade")
@@ -75,7 +76,7 @@ def trade_tree(result):
         return valid, ai_call(), execution_call("calculate_size")
     if result in REFUSED_BY_EXCHANGE:
         return valid, ai_call(), execution_call("submit_to_exchange")
-    if result == "upstream_unreachable":  # the AI engine: it is asked first
+    if result == "upstream_unreachable":  # of the AI engine, which is called first
         return valid, call("ai-engine: get_signal", True)
     return None
 
@@ -108,30 +109,30 @@ class Traces:
 
 def complaint_about_status(span, failed):
     if failed != (span.status.get("code", 0) == ERROR):
-        return "has failed" if not failed else "has not failed"
+        return "it has failed, but should not" if not failed else "it has not failed, but should"
     if failed != ("error.type" in span.attributes):
         return "error.type does not fit the status"
     if failed and span.kind == INTERNAL and not (span.status.get("message") and span.attributes.get("error") is True):
-        return "failed without a message or error = true"
+        return "it failed without a message or without error = true"
     return None
 
 
 def complaint(traces, span, node, slack):
-    """Why this span and what is below it are not as they must be, or None."""
+    """Why this span or the spans below it differ from the expected shape, or None."""
     if (span.service, span.kind, span.name) != (node.service, node.kind, node.name):
-        return f"{span.service} {span.name} of kind {span.kind} stands where {node.service} {node.name} belongs"
+        return f"found {span.service} {span.name} of kind {span.kind}, expected {node.service} {node.name}"
     why = complaint_about_status(span, node.failed)
     if why:
         return f"{span.name}: {why}"
     below = traces.below(span)
     if [child.name for child in below] != [child.name for child in node.below]:
-        return f"{span.name} holds {[child.name for child in below]}, not {[child.name for child in node.below]}"
+        return f"{span.name} contains {[child.name for child in below]}, not {[child.name for child in node.below]}"
     last = span.start
     for child, wanted in zip(below, node.below):
         far = slack if child.service != span.service else 0
         if child.start < last - far:
-            return f"{child.name} begins before its time"
-        # A server's span ends when its answer has been sent, by when the caller may have gone on.
+            return f"{child.name} begins too early"
+        # A server span ends when its answer has been sent; by then the caller may already have moved on.
         if (child.start if far else child.end) > span.end + far:
             return f"{child.name} lies outside {span.name}"
         last = child.end if not far else child.start
@@ -142,7 +143,7 @@ def complaint(traces, span, node, slack):
 
 
 def find(traces, root, name):
-    """The span of this name in the root's trace, or None."""
+    """The span with this name in the root's trace, or None."""
     waiting = [root]
     while waiting:
         span = waiting.pop()
@@ -157,7 +158,7 @@ def near(left, right):
 
 
 def complaint_about_trade(traces, root):
-    """Do the spans of an executed trade agree with each other, across three processes?"""
+    """How the spans of an executed trade, from three processes, contradict each other, or None."""
     said, predict = root.attributes, find(traces, root, "predict").attributes
     submit = find(traces, root, "submit_to_exchange")
     if not str(said.get("user.id", "")).startswith("user-") or said.get("error") is not False:
@@ -166,12 +167,12 @@ def complaint_about_trade(traces, root):
         return "the confidence is not the one that was predicted"
     if said.get("trade.symbol") != predict.get("symbol") or not near(said.get("trade.size"),
                                                                      submit.attributes.get("trade.size")):
-        return "symbol or size is not what was predicted and submitted"
+        return "the symbol or the size is not the one that was predicted or submitted"
     if not any(event.get("name") == "fill" for event in submit.events):
-        return "no fills"
+        return "there are no fill events"
     for name in ("load_models", "check_balance", "store_trade"):
         if find(traces, root, name).attributes.get("db.system.name") != "sqlite":
-            return f"{name} says nothing of its database"
+            return f"{name} does not describe its database"
     return None
 
 
@@ -180,14 +181,14 @@ def complaint_about_query(traces, root):
     good = (query.get("db.system.name") == "sqlite" and query.get("db.operation.name") == "SELECT"
             and query.get("db.collection.name") == "signals" and query.get("db.response.returned_rows", 0) > 0
             and "?1" in query.get("db.query.text", ""))
-    return None if good else "execute_query does not tell of its statement"
+    return None if good else "execute_query does not describe its statement"
 
 
 def check_trees(report, traces, slack):
     faults, kinds = [], collections.Counter()
     for root in traces.roots:
         wanted = expected(root)
-        why = "is no root of the backend, or ended in an unknown way"
+        why = "it is not a root span of the backend, or has an unknown result"
         if wanted is not None:
             why = complaint(traces, root, wanted, slack)
             result = root.attributes["result"]
@@ -200,19 +201,20 @@ def check_trees(report, traces, slack):
         kinds[(root.name, root.attributes.get("result"))] += 1
     for (name, result), count in sorted(kinds.items(), key=lambda entry: (entry[0][0], -entry[1])):
         print(f"         {name:26} {result or '':24} {count:>8,}")
-    report.each("each trace is exactly the tree that its result demands: names, nesting, kinds, services, errors, times",
+    report.each("each trace has exactly the tree that its result demands: names, nesting, kinds, services, errors, times",
                 faults, len(traces.roots))
     lost = [f"{span.name} of {span.service}" for span in traces.spans.values()
             if span.parent and (span.trace, span.parent) not in traces.spans]
-    report.each("each span's parent is there, in the same trace", lost, len(traces.spans))
-    report.same("traces, and roots", len({span.trace for span in traces.spans.values()}), len(traces.roots))
+    report.each("each span's parent was received, in the same trace", lost, len(traces.spans))
+    report.same("traces, and root spans", len({span.trace for span in traces.spans.values()}), len(traces.roots))
     health = [span.name for span in traces.spans.values()
               if span.attributes.get("url.path") in ("/health", "/ready")]
     report.each("health checks left no spans", health, len(traces.spans))
 
 
 def check_answers(report, traces, answers, rate):
-    """As many roots as the load driver was answered, each with its status and result."""
+    """There is one root span for each answer that the load driver received, with the same status and
+    result."""
     found = collections.Counter((root.attributes.get("http.request.method"),
                                  root.attributes.get("http.response.status_code"), root.attributes.get("result"))
                                 for root in traces.roots)
@@ -220,7 +222,7 @@ def check_answers(report, traces, answers, rate):
     if rate >= 1:
         faults = [f"{key}: {answers.get(key, 0)} answered, {found.get(key, 0)} traced"
                   for key in answers.keys() | found.keys() if answers.get(key, 0) != found.get(key, 0)]
-        report.each("methods, statuses and results of all answers are those of the traces", faults, total)
+        report.each("methods, statuses and results of all answers agree with the traces", faults, total)
     else:
         # Six standard deviations: a false alarm in 500 million runs.
         spread = 6 * math.sqrt(total * rate * (1 - rate)) + 1
@@ -232,7 +234,7 @@ def check_books(report, services, spans):
     for name, service in services.items():
         books = service["spans"]
         report.note(books["balanced"] and books["attempted"] == books["exported"],
-                    f"books of {name}: all spans that were begun were accepted by the receiver",
+                    f"span counters of {name}: the receiver accepted all spans that were begun",
                     f"{books['attempted']:,} and {books['exported']:,}")
         if spans is not None:
             received = sum(1 for span in spans.values() if span.service == name)
@@ -242,9 +244,9 @@ def check_books(report, services, spans):
 
 
 def choose_shown(traces, path):
-    """One trace of each kind that a reader should see: (what it is, trace id)."""
+    """Writes one trace of each kind that a reader should see: the trace id, and what the request does."""
     wanted = [("reads signals", SIGNALS, "ok"), ("executes a trade across the three services", EXECUTE, "executed"),
-              ("is refused: the balance does not suffice", EXECUTE, "insufficient_balance"),
+              ("is refused: the balance is too low", EXECUTE, "insufficient_balance"),
               ("is refused by the exchange", EXECUTE, "symbol_halted"),
               ("fails: the AI engine is down", EXECUTE, "upstream_unreachable")]
     lines = []
@@ -271,36 +273,36 @@ def main():
     parser = argparse.ArgumentParser(description="Compares the platform's traces with what its programs counted.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--sample-rate", type=float, default=1.0, help="the TRACE_SAMPLE_RATE of the run")
-    parser.add_argument("--no-tracing", action="store_true", help="tracing was off: there must be no spans")
+    parser.add_argument("--no-tracing", action="store_true", help="tracing was off, so there must be no spans")
     options = parser.parse_args()
     try:
         services, answers = read_numbers(options.folder)
         path = options.folder / "traces.jsonl"
         spans, twice = read_spans(path) if path.exists() else (None, 0)
     except (OSError, ValueError, KeyError) as error:
-        print(f"check_platform: {error}; the folder must be one that platform.sh left behind", file=sys.stderr)
+        print(f"check_platform: {error}; the folder must be one that platform.sh has filled", file=sys.stderr)
         return 1
     report = Report()
-    print("what was asked, and what the services did")
+    print("the load driver and the services")
     report.same("requests answered by the backend, and sent by the load driver", services[BACKEND]["requests"],
                 sum(answers.values()))
     if options.no_tracing:
         begun = sum((service["spans"] or {}).get("attempted", 0) for service in services.values())
-        report.note(not spans and not begun, "tracing is off: no spans were begun, none arrived",
+        report.note(not spans and not begun, "tracing is off: no spans were begun, and none arrived",
                     f"{begun:,} and {len(spans or ()):,}")
     else:
         print("spans sent, and spans received")
         check_books(report, services, spans)
         report.note(twice == 0, "spans that came twice", f"{twice:,}")
         if spans is not None:
-            print("what the traces say")
+            print("the contents of the traces")
             traces = Traces(spans)
-            # What two processes' clocks may be apart: the bounds of their errors, and some air.
+            # By how much the clocks of two processes may differ: the bounds of their errors, plus a margin.
             slack = 100_000 + sum(service["spans"].get("clock_error_ns", 0) for service in services.values())
             check_trees(report, traces, slack)
             check_answers(report, traces, answers, options.sample_rate)
             choose_shown(traces, options.folder / "shown.txt")
-    print("all of it agrees" if report.good else "NOT ALL OF IT AGREES")
+    print("everything agrees" if report.good else "NOT EVERYTHING AGREES")
     return 0 if report.good else 1
 
 

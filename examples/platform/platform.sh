@@ -1,30 +1,30 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# The trading platform: three services and a load driver, their traces, and whether these tell the truth. `./run platform`
-# builds what is needed and calls this.
+# The trading platform: runs three services and a load driver, shows their traces, and checks that they are
+# true. `./run platform` builds what is needed and calls this script.
 set -euo pipefail
 
 usage() {
     cat <<'TEXT'
 usage: platform.sh BUILD_DIR [OPTION...]
 
-Starts the AI engine, the execution service and the backend on free ports, drives load into them, takes the AI engine away
-for some last requests, stops everything, checks the traces and shows one of each kind.
+Starts the AI engine, the execution service and the backend on free ports, sends load to them, stops the AI engine before
+some last requests, stops everything, checks the traces, and shows one trace of each kind.
 
-  --duration S     how long the load lasts, in seconds (default 8)
-  --rate R         requests a second (default 150; 0: as fast as answers come)
+  --duration S     duration of the load in seconds (default 8)
+  --rate R         requests a second (default 150; 0: as fast as the answers come)
   --failures F     share of requests that must be refused, from 0 to 1 (default 0.15)
-  --serve          leave it running until Ctrl-C, with the addresses printed; nothing is checked then
-  --files DIR      keep all files there (default: a temporary folder, removed at the end)
+  --serve          keep it running until Ctrl-C, and print the addresses; nothing is checked then
+  --files DIR      keep all files in this folder (default: a temporary folder, removed at the end)
 
-Traces go to a receiver that is started here (nanospan sink); where OTLP_ENDPOINT or one of its OTEL_ relatives is set they go
-there instead, for instance to Jaeger:
+The traces go to a receiver that this script starts (nanospan sink). If OTLP_ENDPOINT or one of the OTEL_ variables for an
+endpoint is set, they go to that endpoint instead, for instance to Jaeger:
 
     OTLP_ENDPOINT=http://localhost:4317 ./run platform --serve
 
-SERVICE_VERSION, ENVIRONMENT, ENABLE_TRACING, OTLP_INSECURE and TRACE_SAMPLE_RATE count; SERVICE_NAME does not, since the
-three services have names of their own. Exit code 0 if everything agrees.
+SERVICE_VERSION, ENVIRONMENT, ENABLE_TRACING, OTLP_INSECURE and TRACE_SAMPLE_RATE take effect; SERVICE_NAME does not, since
+each of the three services has its own name. The exit code is 0 if everything agrees.
 TEXT
 }
 
@@ -48,7 +48,7 @@ while [ $# -gt 0 ]; do
     --help | -h) usage; exit 0 ;;
     -*) fail "there is no option '$1'; see --help" ;;
     *)
-        [ -z "$build" ] || fail "takes one build folder; see --help"
+        [ -z "$build" ] || fail "only one build folder can be given; see --help"
         build=$1
         shift
         ;;
@@ -56,11 +56,11 @@ while [ $# -gt 0 ]; do
 done
 [ -n "$build" ] || { usage >&2; exit 2; }
 [[ $duration =~ ^[0-9]{1,6}(\.[0-9]+)?$ ]] || fail "--duration takes a number of seconds"
-[[ $rate =~ ^[0-9]{1,6}$ ]] || fail "--rate takes a number of requests a second"
+[[ $rate =~ ^[0-9]{1,6}$ ]] || fail "--rate takes a whole number of requests a second"
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 programs=(platform-backend platform-ai-engine platform-execution platform-load nanospan)
 for program in "${programs[@]}"; do
-    [ -x "$build/bin/$program" ] || fail "$build/bin/$program is not there; ./run build makes it"
+    [ -x "$build/bin/$program" ] || fail "$build/bin/$program does not exist; ./run build builds it"
 done
 bin=$(cd "$build/bin" && pwd)
 temporary=''
@@ -79,7 +79,7 @@ me=platform logs=$folder
 . "$here/../processes.sh"
 [ -z "$temporary" ] || trap 'kill_all; rm -rf "$temporary"' EXIT
 
-# start NAME OPTION... starts bin/platform-NAME on a free port and sets `url` to where it listens.
+# start NAME OPTION... starts bin/platform-NAME on a free port and sets `url` to its address.
 start() {
     local name=$1
     shift
@@ -92,16 +92,16 @@ start() {
 
 load() { "$bin/platform-load" --url "$backend" --failures "$failures" "$@"; }
 
-# For Jaeger, its web page is on the same host.
+# If the endpoint is Jaeger, its web page is on the same host.
 say_where() {
     local endpoint=$1 host
-    echo "traces go to $endpoint, which decides what becomes of them"
+    echo "traces go to $endpoint"
     host=${endpoint#*://}
     host=${host%%[:/]*}
     case $endpoint in
     *:4317* | *:4318*)
-        echo "if that is Jaeger: open http://$host:16686 and look for quantum-backend"
-        echo "  (that of ./run jaeger has no pages: http://$host:16686/api/v3/services)"
+        echo "if that is Jaeger: open http://$host:16686 and look for the service quantum-backend"
+        echo "  (the Jaeger of ./run jaeger has no web pages; see http://$host:16686/api/v3/services instead)"
         ;;
     esac
 }
@@ -114,14 +114,15 @@ heading "Services"
 if [ -n "$endpoint" ]; then
     say_where "$endpoint"
 else
-    # The receiver speaks OTLP/HTTP without TLS; what else is set for another one must not reach it.
+    # The receiver speaks OTLP/HTTP without TLS, so variables that were set for another one must not take
+    # effect.
     for name in $(compgen -e OTEL_ || true); do unset "$name"; done
     start_process sink "$bin/nanospan" sink --listen 127.0.0.1:0 --port-file port --output traces.jsonl \
         --summary sink.json
     wait_for port sink
     export OTLP_ENDPOINT
     OTLP_ENDPOINT=http://127.0.0.1:$(tr -d '[:space:]' <port)
-    echo "nanospan sink: takes traces on $OTLP_ENDPOINT, process ${pids[sink]}"
+    echo "receiver: listening on $OTLP_ENDPOINT, process ${pids[sink]}"
 fi
 export OTEL_BSP_SCHEDULE_DELAY=${OTEL_BSP_SCHEDULE_DELAY:-1000}
 start ai-engine
@@ -137,7 +138,7 @@ for path in ("/health", "/ready"):
         print(f"GET {path}: {reply.status} {reply.read().decode()}")
 PYTHON
 
-heading "Load: $duration s, $( ((rate)) && echo "$rate requests a second" || echo "as fast as answers come")"
+heading "Load: $duration s, $( ((rate)) && echo "$rate requests a second" || echo "as fast as the answers come")"
 load --duration "$duration" --rate "$rate" --json load.json || good=no
 
 if [ -n "$serve" ]; then
@@ -157,12 +158,12 @@ TEXT
     done
     trap - INT TERM
 else
-    heading "The AI engine goes away: trades fail, signals are still there"
+    heading "Without the AI engine: trades fail, signals can still be read"
     stop ai-engine || good=no
     load --requests 10 --trades 0.5 --failures 0 --concurrency 1 --any-answer --quiet --json load-down.json || good=no
 fi
 
-heading "The end"
+heading "Shutdown"
 for name in backend execution ai-engine sink; do
     stop "$name" || good=no
 done
@@ -171,7 +172,7 @@ for name in backend ai-engine execution; do
 done
 [ -z "$serve" ] || exit 0
 
-heading "Do the traces tell the truth?"
+heading "Are the traces true?"
 check=(--sample-rate "${TRACE_SAMPLE_RATE:-1.0}")
 case ${ENABLE_TRACING:-true} in [Ff]alse | FALSE | no | off | 0) check+=(--no-tracing) ;; esac
 python3 "$here/check_platform.py" "$folder" "${check[@]}" || good=no
@@ -188,7 +189,7 @@ if [ -n "$endpoint" ]; then
     heading "Where the traces are"
     say_where "$endpoint"
 fi
-[ -n "$temporary" ] || printf '\nfiles are in %s\n' "$folder"
-[ "$good" = yes ] || fail "something above is wrong"
+[ -n "$temporary" ] || printf '\nthe files are in %s\n' "$folder"
+[ "$good" = yes ] || fail "a check above failed"
 echo
 echo "platform: all is well"

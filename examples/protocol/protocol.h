@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What engine and feed say to each other, byte by byte: examples/README.md has the tables.
+// The protocol between engine and feed, byte by byte; examples/README.md has it as tables.
 //
-// A stream of messages over TCP or a Unix socket. Each begins with its whole length, so that many fit into one read
-// and none needs a delimiter. Integers are little endian; a message is a struct laid out below without hidden padding,
-// copied as it is. What follows the fixed part of an order message is the sender's trace context, packed by
-// nsp_context_pack: none, or at least NSP_CONTEXT_PACKED_MIN bytes.
+// A stream of messages over TCP or a Unix socket. Each message begins with its whole length, so that one read
+// can take many and none needs a delimiter. Integers are little endian. A message is one of the structs
+// below, without hidden padding, copied as it is. After the fixed part of an order message comes the sender's
+// trace context, packed by nsp_context_pack: no bytes, or at least NSP_CONTEXT_PACKED_MIN bytes.
 #ifndef EXAMPLES_PROTOCOL_H
 #define EXAMPLES_PROTOCOL_H
 
@@ -16,7 +16,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 
 enum {
     PROTOCOL_VERSION = 1,
-    MESSAGE_MAX = 1024, // bytes; a longer one is an error that ends the connection
+    MESSAGE_MAX = 1024, // bytes; a longer message is an error that ends the connection
     SYMBOL_SIZE = 8     // padded with zero bytes
 };
 
@@ -24,7 +24,7 @@ enum message_type {
     MESSAGE_NEW_ORDER = 1,       // feed to engine
     MESSAGE_CANCEL = 2,          // feed to engine
     MESSAGE_SET_SAMPLE_RATE = 3, // feed to engine
-    MESSAGE_REPORT = 16,         // engine to feed: the one answer to each order message
+    MESSAGE_REPORT = 16,         // engine to feed: the only answer to an order message
     MESSAGE_FILL = 17,           // engine to feed: a resting order was hit
     MESSAGE_SAMPLE_RATE = 18     // engine to feed: the rate now in force
 };
@@ -36,7 +36,7 @@ enum time_in_force {
     TIF_IMMEDIATE = 2 // what is not filled at once expires
 };
 
-// One list makes the codes and their texts.
+// Each list defines the codes and their texts.
 #define RESULT_LIST(X)                                                                                       \
     X(RESTING, 1, "resting")                   /* accepted, nothing filled, rests in the book */             \
     X(PARTIALLY_FILLED, 2, "partially_filled") /* the rest of it rests in the book */                        \
@@ -73,7 +73,7 @@ enum reason {
 };
 
 struct message_header {
-    uint16_t length; // of the whole message, this header and a trace context included
+    uint16_t length; // of the whole message, including this header and a trace context
     uint8_t version; // PROTOCOL_VERSION
     uint8_t type;    // enum message_type
 };
@@ -81,7 +81,7 @@ struct message_header {
 struct message_new_order {
     struct message_header header;
     uint32_t account;
-    uint64_t order_id;        // chosen by the sender, not in use by an open order
+    uint64_t order_id;        // chosen by the sender; no open order may have it
     uint32_t price;           // ticks
     uint32_t quantity;        // units
     char symbol[SYMBOL_SIZE]; // zero padded, not terminated if it fills the field
@@ -109,9 +109,9 @@ struct message_report {
     struct message_header header;
     uint32_t account;
     uint64_t order_id;
-    uint64_t value;  // of what was filled: sum of price x quantity, in ticks
-    uint32_t filled; // units, of this order, at once
-    uint32_t leaves; // units left in the book; of an expired or cancelled order: units that left it
+    uint64_t value;  // that was filled: sum of price x quantity, in ticks
+    uint32_t filled; // units of this order that were filled at once
+    uint32_t leaves; // units left in the book; for an expired or cancelled order: units taken off it
     uint32_t fills;  // number of trades
     uint8_t result;  // enum result
     uint8_t reason;  // enum reason, REASON_NONE unless rejected

@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-// Reads an address. False, with a line on standard error, if it is none.
+// Reads an address. If it is not valid, prints a line on standard error and returns false.
 static bool resolve(const char *text, struct sockaddr_storage *out, socklen_t *length)
 {
     if (strncmp(text, "unix:", 5) == 0) {

@@ -6,7 +6,8 @@
 
 #include <stdint.h>
 
-// The whole text as a number within the bounds; else the program ends with exit code 2 and says which option it was.
+// Reads the whole text as a number within the bounds. If it is not one, prints a line that names the option,
+// and ends the program with exit code 2.
 uint64_t argument_count(const char *program, const char *option, const char *text, uint64_t least,
                         uint64_t most);
 double argument_real(const char *program, const char *option, const char *text, double least, double most);

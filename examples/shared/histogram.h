@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A histogram of latencies in any unit: each power of two is cut into 64 steps, so a value read back is at most 1.6 %
-// too high, over the whole range of 64 bits, in a fixed 59 KiB. One writer; a record is a few instructions.
+// A histogram of latencies in any unit: each power of two is divided into 64 steps, so a value read back is
+// at most 1.6 % too high over the whole 64-bit range, in a fixed 59 KiB. One writer; to record a value takes
+// a few instructions.
 #ifndef EXAMPLES_HISTOGRAM_H
 #define EXAMPLES_HISTOGRAM_H
 
@@ -21,14 +22,16 @@ static inline void histogram_record(struct histogram *histogram, uint64_t value)
     unsigned shift = 0;
     if (value >= HISTOGRAM_STEPS)
         shift = 63u - (unsigned)__builtin_clzll(value) - HISTOGRAM_STEP_BITS + 1;
-    // After the shift a value from 2^7 on lies in [64, 128); values below fill the first row, unshifted.
+    // Values from 2^7 on lie in [64, 128) after the shift; smaller values are not shifted and fill the first
+    // row.
     histogram->buckets[(size_t)shift * HISTOGRAM_STEPS + (value >> shift)]++;
     histogram->count++;
     if (value > histogram->max)
         histogram->max = value;
 }
 
-// The value that the given fraction of all records does not exceed, rounded up to the end of its step; 0 if empty.
+// The value that the given fraction of all records does not exceed, rounded up to the end of its step; 0 if
+// empty.
 static inline uint64_t histogram_quantile(const struct histogram *histogram, double fraction)
 {
     uint64_t wanted = (uint64_t)(fraction * (double)histogram->count), seen = 0;

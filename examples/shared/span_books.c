@@ -17,13 +17,13 @@ struct line {
 #name, offsetof(nsp_stats, name), meaning                                                            \
     }
 
-// The right side of the equation: what became of the spans that were attempted.
+// The right side of the equation: the fates of the attempted spans.
 static const struct line fates[] = {
     LINE(exported, "accepted by the receiver"),
     LINE(rejected, "refused by the receiver"),
-    LINE(unconfirmed, "sent, the answer was lost"),
+    LINE(unconfirmed, "sent, but the answer was lost"),
     LINE(discarded, "no exporter, or given up at shutdown"),
-    LINE(dropped, "by the causes below"),
+    LINE(dropped, "for the causes below"),
     LINE(in_rings, "not collected yet"),
     LINE(in_batches, "not answered yet"),
     LINE(spooled, "kept on disk"),
@@ -38,11 +38,11 @@ static const struct line notes[] = {
     LINE(dropped_in_signal, "dropped: in a signal handler"),
     LINE(dropped_no_thread, "dropped: no slot for the thread"),
     LINE(dropped_invalid, "dropped: damaged record"),
-    LINE(roots_unsampled, "traces that the sampler left out"),
+    LINE(roots_unsampled, "traces that were not sampled"),
     LINE(roots_refused, "traces refused under pressure"),
     LINE(leaked, "spans ended by thread reset or exit"),
     LINE(misused, "calls with a wrong span"),
-    LINE(names_overflowed, "names that found the table full"),
+    LINE(names_overflowed, "names that did not fit into the table"),
     LINE(batches_sent, "requests answered"),
     LINE(batches_failed, "attempts that failed"),
     LINE(bytes_sent, "bytes sent"),

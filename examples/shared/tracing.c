@@ -21,7 +21,7 @@ bool tracing_start(const char *service, uint32_t detached_spans)
         config.detached_spans = detached_spans;
     nsp_status status = nsp_init(&config);
     if (status != NSP_OK) {
-        fprintf(stderr, "%s: tracing does not start: %s: %s\n", service, nsp_status_str(status),
+        fprintf(stderr, "%s: cannot start tracing: %s: %s\n", service, nsp_status_str(status),
                 nsp_error_detail());
         return false;
     }
@@ -32,5 +32,5 @@ void tracing_stop(void)
 {
     nsp_status status = nsp_shutdown(5ull * 1000 * 1000 * 1000);
     if (status != NSP_OK && status != NSP_ERR_DISABLED && status != NSP_ERR_NOT_INITIALISED)
-        fprintf(stderr, "tracing: at shutdown: %s: %s\n", nsp_status_str(status), nsp_error_detail());
+        fprintf(stderr, "tracing: the shutdown failed: %s: %s\n", nsp_status_str(status), nsp_error_detail());
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The AI engine: says for a symbol what to do, and how sure it is.
+// The AI engine: recommends whether to buy or sell a symbol, with a confidence.
 #include "platform/ai_engine/ai_engine.h"
 #include "platform/service/service.h"
 

@@ -52,7 +52,7 @@ void model_features(const double prices[PRICES_NEEDED], double out[FEATURES])
         sum += prices[i];
     }
     double deviation = sqrt(squares / LAST), mean = sum / PRICES_NEEDED;
-    double unit = deviation > 0 ? deviation : 1; // prices that never moved have no momentum either
+    double unit = deviation > 0 ? deviation : 1; // if no price moved, the momentum is 0 with any unit
     out[FEATURE_BIAS] = 1;
     out[FEATURE_MOMENTUM_5] = log(prices[LAST] / prices[LAST - 5]) / (unit * sqrt(5));
     out[FEATURE_MOMENTUM_20] = log(prices[LAST] / prices[LAST - 20]) / (unit * sqrt(20));

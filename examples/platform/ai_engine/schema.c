@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the AI engine keeps: prices, and the weights of its models. Filled once, always with the same values.
+// The AI engine's data: prices, and the weights of its models. Filled once, always with the same values.
 #include <stdint.h>
 
 #include "platform/ai_engine/ai_engine.h"
@@ -17,14 +17,14 @@ static const struct instrument {
     {"FTTUSDT", 1.2, 0.0031},   {"LUNAUSDT", 0.08, 0.0040},
 };
 
-// A small generator with its own state: the same prices on every machine.
+// A small random generator with its own state, so that the prices are the same on every machine.
 static double next_uniform(uint64_t *state)
 {
     *state = *state * 6364136223846793005u + 1442695040888963407u;
     return (double)(*state >> 11) / 9007199254740992.0;
 }
 
-// A walk backwards in time from the newest price.
+// A random walk backwards in time from the newest price.
 static bool seed_prices(sqlite3 *connection, const struct instrument *instrument, uint64_t state)
 {
     sqlite3_stmt *statement = NULL;

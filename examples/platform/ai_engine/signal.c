@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-//     GET /signals/{symbol}          SERVER; below the caller's ai-engine: get_signal
-//       load_models                  weights, from SQLite
-//       predict                      recent prices, from SQLite, and what the models make of them
+//     GET /signals/{symbol}          SERVER; child of the caller's ai-engine: get_signal
+//       load_models                  reads the weights from SQLite
+//       predict                      reads recent prices from SQLite and applies the models
 #include "platform/ai_engine/ai_engine.h"
 #include "platform/ai_engine/model.h"
 #include "platform/service/failure.h"
@@ -48,7 +48,7 @@ static bool load_models(struct database *database, struct connection *connection
     }
     const char *incomplete = models_incomplete(out);
     if (!sound || out->count == 0 || incomplete) {
-        span_fail(span, "bad_model", "the weights%s%s are not complete", incomplete ? " of " : "",
+        span_fail(span, "bad_model", "the weights%s%s are incomplete", incomplete ? " of " : "",
                   incomplete ? incomplete : "");
         reply_failure(reply, 500, "bad_model", "the models cannot be loaded");
         return false;
@@ -57,7 +57,7 @@ static bool load_models(struct database *database, struct connection *connection
     return true;
 }
 
-// The newest price last. False if there are too few, or if they could not be read.
+// Reads the prices, the newest last. False if there are too few, or if they could not be read.
 static bool read_prices(struct connection *connection, nsp_span *span, const char *symbol,
                         double out[PRICES_NEEDED], struct reply *reply)
 {
@@ -73,9 +73,9 @@ static bool read_prices(struct connection *connection, nsp_span *span, const cha
     if (query.error != SQLITE_OK) {
         query_failure_reply(reply, query.error);
     } else if (count < PRICES_NEEDED) {
-        span_fail(span, "unknown_symbol", "%d prices of %s are known, %d are needed", count, symbol,
+        span_fail(span, "unknown_symbol", "%d prices for %s are known, %d are needed", count, symbol,
                   PRICES_NEEDED);
-        reply_failure(reply, 404, "unknown_symbol", "there are no prices of %s", symbol);
+        reply_failure(reply, 404, "unknown_symbol", "there are no prices for %s", symbol);
     }
     return query.error == SQLITE_OK && count == PRICES_NEEDED;
 }

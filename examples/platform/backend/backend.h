@@ -10,7 +10,7 @@
 
 struct backend {
     const char *ai_engine_url, *execution_url;
-    unsigned timeout_ms; // of a call to one of them
+    unsigned timeout_ms; // for a call to one of them
     struct client *ai_engine, *execution;
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The backend API: what clients talk to. Asks the AI engine, has orders placed by the execution service.
+// The backend API, which clients call. It asks the AI engine for signals and the execution service to place
+// orders.
 #include <stdio.h>
 
 #include "shared/arguments.h"
@@ -10,9 +11,9 @@
 enum { AI_ENGINE = 512, EXECUTION, TIMEOUT_MS };
 
 static const struct argp_option known[] = {
-    {"ai-engine", AI_ENGINE, "URL", 0, "Of the AI engine (http://127.0.0.1:8001)", 1},
-    {"execution", EXECUTION, "URL", 0, "Of the execution service (http://127.0.0.1:8002)", 1},
-    {"timeout-ms", TIMEOUT_MS, "N", 0, "The most that a call to one of them may take (2000)", 1},
+    {"ai-engine", AI_ENGINE, "URL", 0, "URL of the AI engine (http://127.0.0.1:8001)", 1},
+    {"execution", EXECUTION, "URL", 0, "URL of the execution service (http://127.0.0.1:8002)", 1},
+    {"timeout-ms", TIMEOUT_MS, "N", 0, "Wait up to N milliseconds for an answer from either (2000)", 1},
     {0},
 };
 

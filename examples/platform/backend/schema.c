@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the backend keeps: the signals that it has seen, and the trades that were made on them.
+// The backend's data: the signals that it has received, and the trades that were made on them.
 #include <stdio.h>
 
 #include "platform/backend/backend.h"
 
-// Some signals from before the start, so that there is something to ask for: [symbol, result, confidence, price].
+// Some signals from before the start, so that there is something to read: [symbol, result, confidence,
+// price].
 static const char seed_text[] =
     "INSERT INTO signals (created_ms, symbol, result, confidence, price) VALUES"
     " (1767225600000, 'BTCUSDT', 'BUY', 0.85, 60000), (1767225601000, 'ETHUSDT', 'SELL', 0.71, 3000),"

@@ -2,9 +2,9 @@
 //
 //     HTTP GET /api/signals          SERVER; a root unless the caller sent a context
 //       query_signals
-//         connect_db                 a connection from the pool, opened if need be
-//         execute_query              the newest signals, from SQLite
-//       filter_signals               the newest of each symbol, if it is sure enough
+//         connect_db                 takes a connection from the pool, or opens one
+//         execute_query              reads the newest signals from SQLite
+//       filter_signals               keeps the newest of each symbol, if its confidence is high enough
 //       format_response
 #include <stdlib.h>
 #include <string.h>
@@ -128,7 +128,8 @@ static void format_response(const struct signals *signals, struct reply *reply)
     nsp_span_set_i64(span, NSP_KEY("response.bytes"), reply->text ? (int64_t)strlen(reply->text) : 0);
 }
 
-// A parameter as a number within bounds; the fallback where it is not given. False if it is neither.
+// Reads a parameter as a number within bounds, or takes the fallback if it is missing. False if it is not
+// such a number.
 static bool number_of(const struct request *request, const char *name, double least, double most,
                       double fallback, double *out)
 {
@@ -151,7 +152,7 @@ void get_signals(const struct request *request, struct reply *reply)
     if (!number_of(request, "min_confidence", 0, 1, 0.5, &wish.min_confidence) ||
         !number_of(request, "limit", 1, SIGNALS_MAX, 50, &wish.limit)) {
         reply_failure(reply, 400, "invalid_query",
-                      "min_confidence is a number from 0 to 1, limit from 1 to %d", SIGNALS_MAX);
+                      "min_confidence must be a number from 0 to 1, and limit from 1 to %d", SIGNALS_MAX);
         return;
     }
     int code = query_signals(request->database, &wish, &signals);

@@ -2,11 +2,11 @@
 //
 //     POST /api/trades/execute       SERVER; a root unless the caller sent a context
 //       validate_request
-//       ai-engine: get_signal        CLIENT; below it the AI engine's server span
-//       execution: place_order       CLIENT; below it the execution service's server span
-//       store_trade                  the trade and its signal, into SQLite
+//       ai-engine: get_signal        CLIENT; the AI engine's server span is its child
+//       execution: place_order       CLIENT; the execution service's server span is its child
+//       store_trade                  writes the trade and its signal to SQLite
 //
-// A trade that is refused on the way goes no further.
+// A trade stops at the step that refuses it.
 #include <stdio.h>
 #include <time.h>
 
@@ -15,7 +15,7 @@
 #include "platform/service/failure.h"
 #include "platform/service/query.h"
 
-// How far from the current price an order may go that names no limit.
+// How far an order without a limit may go from the current price, as a share of it.
 static const double SLIPPAGE = 0.002;
 
 struct trade {
@@ -27,7 +27,7 @@ struct trade {
     long long order_id, id;
 };
 
-// What the caller is told where another service did not answer, or not as it should.
+// The reply to the caller if another service did not answer, or did not answer as expected.
 static void reply_upstream(struct reply *reply, const struct client *client, const struct answer *answer)
 {
     const char *service = client_service(client);
@@ -53,7 +53,7 @@ static bool get_signal(struct backend *backend, struct trade *trade, struct repl
         trade->signal_price = answer_number(&answer, "price", 0);
         good = *trade->signal && trade->signal_price > 0;
         if (!good)
-            reply_failure(reply, 502, "upstream_failed", "%s: the answer holds no signal",
+            reply_failure(reply, 502, "upstream_failed", "%s: the answer contains no signal",
                           client_service(backend->ai_engine));
     } else if (answer.status == 404) {
         reply_failure(reply, 404, "unknown_symbol", "%s", answer.problem);
@@ -64,7 +64,7 @@ static bool get_signal(struct backend *backend, struct trade *trade, struct repl
     return good;
 }
 
-// Side and limit: the client's, else the signal's.
+// Side and limit: the client's if given, otherwise the signal's.
 static void decide(struct trade *trade)
 {
     const struct trade_request *request = &trade->request;
@@ -89,7 +89,7 @@ static bool place_order(struct backend *backend, struct trade *trade, struct rep
         trade->price = answer_number(&answer, "price", 0);
         good = trade->order_id > 0 && trade->size > 0;
         if (!good)
-            reply_failure(reply, 502, "upstream_failed", "%s: the answer holds no order",
+            reply_failure(reply, 502, "upstream_failed", "%s: the answer contains no order",
                           client_service(backend->execution));
     } else if (answer.status == 422) {
         reply_failure(reply, 422, answer_text(&answer, "error", "rejected"), "%s", answer.problem);
@@ -147,7 +147,7 @@ static int store_order(sqlite3 *connection, nsp_span *span, struct trade *trade,
     return query.error;
 }
 
-// Both or neither. Returns SQLite's code.
+// Stores both the signal and the trade, or neither. Returns SQLite's code.
 static int store_trade(struct database *database, struct trade *trade)
 {
     NSP_SPAN(span, "store_trade");
@@ -168,7 +168,7 @@ static int store_trade(struct database *database, struct trade *trade)
     return code;
 }
 
-// What is known of the trade, whether it was made or not.
+// Sets what is known about the trade, whether it was made or not.
 static void describe(nsp_span *root, const struct trade *trade)
 {
     nsp_span_set_str(root, NSP_KEY("user.id"), trade->request.user_id);

@@ -11,12 +11,12 @@
 
 struct findings {
     nsp_span *span;
-    char *text; // the first of them
+    char *text; // of the first finding
     size_t size;
     unsigned count;
 };
 
-// Each thing that is wrong is an event of the span; the first is the answer.
+// Each finding is an event of the span; the first one is also the answer.
 static void complain(struct findings *findings, const char *field, const char *problem)
 {
     nsp_attr attributes[] = {nsp_attr_str(NSP_KEY("field"), field),
@@ -26,7 +26,7 @@ static void complain(struct findings *findings, const char *field, const char *p
         snprintf(findings->text, findings->size, "%s: %s", field, problem);
 }
 
-// Letters, digits and hyphens: they go into addresses and logs as they are.
+// Only letters, digits and hyphens are accepted, because the text goes into URLs and logs without escapes.
 static bool plain(const char *text)
 {
     for (; *text; text++)
@@ -39,9 +39,9 @@ static void take_text(struct findings *findings, json_t *body, const char *field
 {
     const char *text = json_string_value(json_object_get(body, field));
     if (!text)
-        complain(findings, field, "a text is needed");
+        complain(findings, field, "must be a string");
     else if (!*text || strlen(text) >= size || !plain(text))
-        complain(findings, field, "letters, digits and hyphens are taken, and not too many");
+        complain(findings, field, "must be a short string of letters, digits and hyphens");
     else
         memcpy(out, text, strlen(text) + 1);
 }
@@ -53,7 +53,7 @@ static void take_side(struct findings *findings, json_t *body, char *out, size_t
     if (!side)
         return;
     if (!text || (strcmp(text, "BUY") != 0 && strcmp(text, "SELL") != 0))
-        complain(findings, "side", "BUY or SELL, or left out");
+        complain(findings, "side", "must be BUY or SELL, or be left out");
     else
         snprintf(out, size, "%s", text);
 }
@@ -65,7 +65,7 @@ static void take_number(struct findings *findings, json_t *body, const char *fie
         return;
     *out = json_number_value(number);
     if (!json_is_number(number) || !(*out > 0) || *out > 1e15)
-        complain(findings, field, "a number over 0, or left out");
+        complain(findings, field, "must be a number greater than 0, or be left out");
 }
 
 bool validate_request(const char *body, size_t length, struct trade_request *out, char *problem, size_t size)
@@ -78,7 +78,7 @@ bool validate_request(const char *body, size_t length, struct trade_request *out
     if (!json) {
         complain(&findings, "body", error.text);
     } else if (!json_is_object(json)) {
-        complain(&findings, "body", "a JSON object is needed");
+        complain(&findings, "body", "must be a JSON object");
     } else {
         take_text(&findings, json, "user_id", out->user_id, sizeof out->user_id);
         take_text(&findings, json, "symbol", out->symbol, sizeof out->symbol);

@@ -14,7 +14,7 @@ const struct exchange_instrument *exchange_find(const struct exchange *exchange,
 
 double exchange_whole_lots(const struct exchange_instrument *instrument, double size)
 {
-    // A hair more, so that 0.3 / 0.1 is three lots.
+    // Slightly more, so that rounding does not make 0.3 / 0.1 two lots.
     return instrument ? floor(size / instrument->lot + 1e-9) * instrument->lot : size;
 }
 

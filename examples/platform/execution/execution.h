@@ -9,12 +9,12 @@
 #include "platform/service/server.h"
 
 struct execution {
-    struct exchange exchange; // does not change after the start
+    struct exchange exchange; // constant after the start
 };
 
 extern const struct database_plan execution_plan; // schema.c
 
-// Reads the exchange's instruments. False if that fails.
+// Reads the instruments of the exchange. False on failure.
 bool load_instruments(struct database *database, struct exchange *out); // schema.c
 
 request_handler place_order; // orders.c: POST /orders

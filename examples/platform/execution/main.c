@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The execution service: knows accounts, sizes orders, has them filled by a simulated exchange.
+// The execution service: keeps accounts, computes order sizes, and has orders filled by a simulated exchange.
 #include <stdio.h>
 
 #include "platform/execution/execution.h"
@@ -11,7 +11,7 @@ static bool start(void *context, struct database *database)
     struct execution *execution = context;
     if (load_instruments(database, &execution->exchange))
         return true;
-    fprintf(stderr, "platform-execution: database '%s': no instruments could be read\n",
+    fprintf(stderr, "platform-execution: cannot read the instruments from the database '%s'\n",
             database_path(database));
     return false;
 }

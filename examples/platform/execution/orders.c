@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-//     POST /orders                   SERVER; below the caller's execution: place_order
-//       check_balance                what the account has, from SQLite
+//     POST /orders                   SERVER; child of the caller's execution: place_order
+//       check_balance                reads the account from SQLite
 //       calculate_size               by balance and confidence, in whole lots
-//       submit_to_exchange           the simulated exchange decides; what it filled is settled in SQLite
+//       submit_to_exchange           the simulated exchange decides; fills are settled in SQLite
 //
-// From check_balance to the settlement one transaction is open, so two orders never spend the same money: they wait for
-// each other in check_balance.
+// One transaction is open from check_balance to the settlement, so two orders never spend the same money: the
+// second one waits in check_balance.
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,7 +16,7 @@
 #include "platform/service/query.h"
 
 static const double LEAST_VALUE = 10;   // of an order
-static const double USUAL_SHARE = 0.02; // of what there is, where the client names no amount
+static const double USUAL_SHARE = 0.02; // of the balance, if the client gives no amount
 
 struct order {
     const char *user_id, *symbol, *side;
@@ -45,7 +45,8 @@ static const struct query_text insert_order = {
     "INSERT", "orders",
     "INSERT INTO orders (user_id, symbol, side, ordered, filled, price) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"};
 
-// A refusal is an answer of this service, not a failure of it: 422, and the span that refused is marked.
+// A refusal is a valid answer of this service, not a failure of it: status 422, and the span that refused is
+// marked.
 static void refuse(nsp_span *span, struct reply *reply, const char *reason, const char *message)
 {
     span_fail(span, reason, "%s", message);
@@ -75,7 +76,7 @@ static int read_account(struct database *database, struct connection *connection
     return query.error;
 }
 
-// What the order may use of the account, in money.
+// How much of the account the order may use, as a value in cash.
 static double available(const struct order *order)
 {
     return order->buy ? order->cash : order->quantity * order->limit_price;
@@ -94,7 +95,7 @@ static bool check_balance(struct database *database, struct connection *connecti
         return false;
     }
     if (!found) {
-        refuse(span, reply, "unknown_user", "there is no such account");
+        refuse(span, reply, "unknown_user", "the account does not exist");
         return false;
     }
     double needed = fmax(order->amount, LEAST_VALUE);
@@ -107,7 +108,7 @@ static bool check_balance(struct database *database, struct connection *connecti
     return false;
 }
 
-// The surer the signal, the larger the order.
+// The higher the confidence, the larger the order.
 static bool calculate_size(const struct exchange *exchange, struct order *order, struct reply *reply)
 {
     NSP_SPAN(span, "calculate_size");
@@ -165,8 +166,8 @@ static int record_order(sqlite3 *connection, nsp_span *span, struct order *order
     return query.error;
 }
 
-// Moves money and units, and records the order. The span's db.* attributes tell of the last statement that ran: the order's
-// record, or the one that failed. Returns SQLite's code.
+// Moves cash and units, and records the order. The span's db.* attributes describe the last statement that
+// ran: the one that records the order, or the one that failed. Returns SQLite's code.
 static int settle(sqlite3 *connection, nsp_span *span, struct order *order)
 {
     double sign = order->buy ? 1 : -1;
@@ -204,7 +205,7 @@ static bool submit_to_exchange(const struct exchange *exchange, sqlite3 *connect
     if (report->reason) {
         nsp_attr reason = nsp_attr_str(NSP_KEY("reason"), report->reason);
         nsp_span_add_event_with(span, NSP_NAME("order_rejected"), 0, &reason, 1);
-        snprintf(message, sizeof message, "the exchange refuses %s %s at %.6g: %s", order->side,
+        snprintf(message, sizeof message, "the exchange refused to %s %s at %.6g: %s", order->side,
                  order->symbol, order->limit_price, report->reason);
         refuse(span, reply, report->reason, message);
         return false;
@@ -249,7 +250,7 @@ static void execute(const struct execution *execution, struct database *database
                    json_pack("{s:I, s:s, s:s, s:f, s:f, s:f}", "order_id", (json_int_t)order->id, "symbol",
                              order->symbol, "side", order->side, "ordered", order->size, "size",
                              order->report.filled, "price", order->report.price));
-    database_give(database, &connection); // a refused order leaves nothing behind
+    database_give(database, &connection); // rolls a refused order back
 }
 
 void place_order(const struct request *request, struct reply *reply)

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the execution service keeps: accounts, positions, orders; and the rules of the simulated exchange.
+// The execution service's data: accounts, positions, orders, and the rules of the simulated exchange.
 #include <stdio.h>
 
 #include "platform/execution/execution.h"
 
-// FTTUSDT is halted, LUNAUSDT is not listed any more, though accounts hold it.
+// FTTUSDT is halted. LUNAUSDT is no longer listed, although accounts hold it.
 static const char seed_text[] =
     "INSERT INTO instruments (symbol, reference, tick, lot, depth, max_size, band, halted) VALUES"
     " ('BTCUSDT', 60000, 5, 0.0001, 0.5, 20, 0.05, 0), ('ETHUSDT', 3000, 0.5, 0.001, 5, 300, 0.05, 0),"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Drives load into the backend: options, threads, progress, the end.
+// Sends load to the backend: options, threads, progress, summary.
 #include <argp.h>
 #include <curl/curl.h>
 #include <inttypes.h>
@@ -41,20 +41,20 @@ struct options {
 };
 
 static const struct argp_option known[] = {
-    {"url", URL, "URL", 0, "Of the backend (http://127.0.0.1:8000)", 0},
-    {"duration", DURATION, "SECONDS", 0, "How long (10, or as long as --requests takes)", 0},
-    {"requests", REQUESTS, "N", 0, "How many at most", 0},
-    {"rate", RATE, "N", 0, "Requests a second, due at fixed moments (0: as fast as answers come)", 0},
-    {"concurrency", CONCURRENCY, "N", 0, "Requests under way at a time (4)", 0},
-    {"trades", TRADES, "SHARE", 0, "Of the requests, from 0 to 1; the others read signals (0.5)", 0},
-    {"failures", FAILURES, "SHARE", 0, "Of the requests that must be refused, from 0 to 1 (0.1)", 0},
-    {"seed", SEED, "N", 0, "Another one gives other users, symbols and sides (1)", 0},
-    {"trace", TRACE, NULL, 0, "Trace the requests here too: the backend's traces then begin in this driver",
+    {"url", URL, "URL", 0, "URL of the backend (http://127.0.0.1:8000)", 0},
+    {"duration", DURATION, "SECONDS", 0, "Duration of the load (10, or as long as --requests takes)", 0},
+    {"requests", REQUESTS, "N", 0, "Send at most N requests", 0},
+    {"rate", RATE, "N", 0, "Requests a second, due at fixed times (0: as fast as the answers come)", 0},
+    {"concurrency", CONCURRENCY, "N", 0, "Number of simultaneous requests (4)", 0},
+    {"trades", TRADES, "SHARE", 0, "Share of requests that trade, from 0 to 1; the others read signals (0.5)",
      0},
-    {"any-answer", ANY_ANSWER, NULL, 0, "Count answers, do not judge them", 0},
-    {"timeout-ms", TIMEOUT, "N", 0, "Give a request up after that (10000)", 0},
-    {"json", JSON, "FILE", 0, "Write the numbers there", 0},
-    {"quiet", QUIET, NULL, 0, "No progress", 0},
+    {"failures", FAILURES, "SHARE", 0, "Share of requests that must be refused, from 0 to 1 (0.1)", 0},
+    {"seed", SEED, "N", 0, "Seed of the random users, symbols and sides (1)", 0},
+    {"trace", TRACE, NULL, 0, "Trace the requests here too, so that the traces begin in this driver", 0},
+    {"any-answer", ANY_ANSWER, NULL, 0, "Count the answers, but accept any", 0},
+    {"timeout-ms", TIMEOUT, "N", 0, "Give up on a request after N milliseconds (10000)", 0},
+    {"json", JSON, "FILE", 0, "Write the numbers to FILE", 0},
+    {"quiet", QUIET, NULL, 0, "Do not print progress", 0},
     {0},
 };
 
@@ -81,7 +81,7 @@ static error_t take_option(int key, char *text, struct argp_state *state)
     case TIMEOUT: load->timeout_ms = argument_count(program, "--timeout-ms", text, 1, 600000); return 0;
     case JSON: options->json = text; return 0;
     case QUIET: options->quiet = true; return 0;
-    case ARGP_KEY_ARG: argp_error(state, "there is no argument '%s'", text); return EINVAL;
+    case ARGP_KEY_ARG: argp_error(state, "unexpected argument '%s'", text); return EINVAL;
     default: return ARGP_ERR_UNKNOWN;
     }
 }
@@ -89,11 +89,12 @@ static error_t take_option(int key, char *text, struct argp_state *state)
 static struct options parse(int argc, char **argv)
 {
     static const char doc[] =
-        "Asks the trading platform's backend for signals and trades, and for things that it must refuse.\v"
-        "Sends no trace context, so that each trace begins in the backend; with --trace it begins here, "
-        "configured by "
-        "the environment (SERVICE_NAME, OTLP_ENDPOINT, TRACE_SAMPLE_RATE ...).\n\n"
-        "Exit codes: 0 all answers are those that are due, 1 others, 2 wrong usage.";
+        "Requests signals and trades from the trading platform's backend, and sends requests that it must "
+        "refuse.\v"
+        "It sends no trace context, so each trace begins in the backend. With --trace, traces begin here, "
+        "and "
+        "the environment configures the tracing (SERVICE_NAME, OTLP_ENDPOINT, TRACE_SAMPLE_RATE ...).\n\n"
+        "Exit codes: 0 all answers are as expected, 1 some are not, 2 wrong usage.";
     static const struct argp argp = {known, take_option, NULL, doc, NULL, NULL, NULL};
     struct options options = {.load = {.url = "http://127.0.0.1:8000",
                                        .mix = {.trades = 0.5, .failures = 0.1},
@@ -117,7 +118,7 @@ static uint64_t answered_by(const struct worker *workers, unsigned count)
     return sum;
 }
 
-// Until the workers are done or a signal comes: a line of progress each second.
+// Prints a line of progress each second until the workers are done or a signal arrives.
 static void watch(const struct options *options, struct load *load, const struct worker *workers)
 {
     const struct timespec tenth = {.tv_nsec = 100 * 1000 * 1000};

@@ -60,7 +60,7 @@ void report_print(const struct report *report)
             if (answers->scenario == scenario)
                 printf("  %-16s %6u  %-24s %9" PRIu64 "%s\n", scenarios[scenario].name, answers->status,
                        answers->result, answers->count,
-                       report->judged && !as_due(answers) ? "  not what is due" : "");
+                       report->judged && !as_due(answers) ? "  unexpected" : "");
         }
     }
     printf("  %-16s", "latency, ms");

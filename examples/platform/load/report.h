@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the workers found, added up.
+// The sum of the workers' results.
 #ifndef PLATFORM_REPORT_H
 #define PLATFORM_REPORT_H
 
@@ -8,7 +8,7 @@
 
 struct report {
     double seconds;
-    bool judged; // answers that are not due are pointed out
+    bool judged; // mark unexpected answers
     uint64_t requests, unanswered, unexpected;
     size_t answer_count;
     struct answers answers[ANSWERS_MAX];

@@ -30,10 +30,10 @@ const char *const scenario_kind_names[SCENARIO_KINDS] = {"signals", "trades", "r
 enum { FIRST_PROVOKING = 2, USERS = 64 };
 
 static const char *const symbols[] = {"BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "ADAUSDT", "DOGEUSDT"};
-// Half of the trades leave the side to the AI engine.
+// Half of the trades let the AI engine choose the side.
 static const char *const sides[] = {"", "", ",\"side\":\"BUY\"", ",\"side\":\"SELL\""};
 
-// A number from 0 to below `below`.
+// A random number from 0 to below - 1.
 static uint64_t draw(uint64_t *state, uint64_t below)
 {
     *state = *state * 6364136223846793005u + 1442695040888963407u;
@@ -59,7 +59,7 @@ void scenario_body(const struct scenario *scenario, uint64_t *state, char out[BO
     const char *symbol = symbols[draw(state, sizeof symbols / sizeof *symbols)];
     const char *side = sides[draw(state, sizeof sides / sizeof *sides)];
 #pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral" // the texts are in the table above
+#pragma GCC diagnostic ignored "-Wformat-nonliteral" // the formats are in the table above
     snprintf(out, BODY_SIZE, scenario->body, user, symbol, side);
 #pragma GCC diagnostic pop
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the load driver asks for: reading signals, trading, and things that must be refused, each with the answer that is
-// due.
+// The requests of the load driver: reading signals, trading, and requests that must be refused, each with the
+// expected answer.
 #ifndef PLATFORM_SCENARIO_H
 #define PLATFORM_SCENARIO_H
 
@@ -11,7 +11,7 @@
 enum scenario_kind {
     READING,   // GET /api/signals
     TRADING,   // POST /api/trades/execute
-    PROVOKING, // of either, what must be refused
+    PROVOKING, // either of them, in a form that must be refused
     SCENARIO_KINDS
 };
 
@@ -19,8 +19,9 @@ struct scenario {
     const char *name;
     enum scenario_kind kind;
     const char *path;
-    const char *body; // NULL: GET; else JSON with %1$s the user, %2$s a symbol, %3$s a side or nothing
-    unsigned status;  // that is due
+    const char
+        *body; // NULL: GET; otherwise JSON, where %1$s is the user, %2$s a symbol, %3$s a side or nothing
+    unsigned status; // expected
     const char *result;
 };
 
@@ -28,12 +29,13 @@ enum { SCENARIOS = 9, BODY_SIZE = 256 };
 extern const struct scenario scenarios[SCENARIOS];
 extern const char *const scenario_kind_names[SCENARIO_KINDS];
 
-// The shares of the mix, from 0 to 1: of all requests, those that provoke; of the others, those that trade.
+// The mix, as shares from 0 to 1: `failures` is the share of all requests that must be refused, `trades` the
+// share of the others that trade.
 struct mix {
     double trades, failures;
 };
 
-// Draws what comes next. The state is the worker's own.
+// Draws the next scenario. The state belongs to the worker.
 size_t scenario_draw(const struct mix *mix, uint64_t *state);
 
 // Writes the body of a POST.

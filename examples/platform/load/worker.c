@@ -48,7 +48,8 @@ static size_t collect(char *data, size_t size, size_t count, void *context)
     return size;
 }
 
-// The backend's word for what came of the request: "error", or what a success means here.
+// The backend's word for the result of the request: the member "error", or the word for a success of this
+// scenario.
 static void read_result(const struct received *received, const struct scenario *scenario, struct answers *out)
 {
     json_t *body = json_loadb(received->text, received->length, 0, NULL);
@@ -92,7 +93,7 @@ static void ask(struct worker *worker, CURL *easy, struct curl_slist *headers, s
     }
 }
 
-// Waits for the moment at which request `number` is due, and says when that is. False: it is too late for it.
+// Waits until request `number` is due; *due receives that time. False: the load ends before that.
 static bool wait_until_due(const struct load *load, uint64_t number, uint64_t *due)
 {
     uint64_t now = clock_now_ns();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A thread that sends requests one after the other and keeps count of the answers.
+// A thread that sends requests one after the other and counts the answers.
 #ifndef PLATFORM_WORKER_H
 #define PLATFORM_WORKER_H
 
@@ -13,19 +13,19 @@
 
 enum { ANSWERS_MAX = 64, RESULT_SIZE = 40 };
 
-// What all workers share. Written before they start, but for the last two.
+// The state that all workers share. Written before they start, except the last two members.
 struct load {
     const char *url;
     struct mix mix;
-    double rate;       // requests a second, 0: each worker sends as soon as it has its answer
-    uint64_t requests; // to send at most
+    double rate;       // requests a second; 0: each worker sends as soon as it has its answer
+    uint64_t requests; // limit of requests
     uint64_t start_ns, end_ns, timeout_ms; // CLOCK_MONOTONIC
     bool traced;
     uint64_t next; // number of the next request; atomic
     bool stop;     // atomic
 };
 
-// So many requests of one scenario were answered in this way; status 0: not answered, `result` says why.
+// The number of requests of one scenario with this answer. Status 0: not answered, and `result` says why.
 struct answers {
     size_t scenario;
     unsigned status;
@@ -40,7 +40,7 @@ struct worker {
     uint64_t answered; // atomic, for the progress line
     size_t answer_count;
     struct answers answers[ANSWERS_MAX];
-    uint64_t overflowed;                      // answers of more kinds than there is room for
+    uint64_t overflowed;                      // answers of kinds for which there was no room
     struct histogram latency[SCENARIO_KINDS]; // us, from when the request was due
 };
 

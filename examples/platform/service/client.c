@@ -16,8 +16,7 @@ struct client {
     struct curl_slist *json_headers;
     pthread_mutex_t lock;
     unsigned count;
-    CURL *idle
-        [HANDLES_MAX]; // under the lock; each with its open connection, the last one given back is taken first
+    CURL *idle[HANDLES_MAX]; // protected by the lock; each has an open connection; last in, first out
 };
 
 struct bytes {
@@ -65,7 +64,7 @@ static CURL *take(struct client *client)
         easy = client->idle[--client->count];
     pthread_mutex_unlock(&client->lock);
     if (easy)
-        curl_easy_reset(easy); // the options; connections stay
+        curl_easy_reset(easy); // resets only the options; connections stay open
     return easy ? easy : curl_easy_init();
 }
 
@@ -77,7 +76,7 @@ static void give(struct client *client, CURL *easy)
         easy = NULL;
     }
     pthread_mutex_unlock(&client->lock);
-    curl_easy_cleanup(easy); // NULL is fine
+    curl_easy_cleanup(easy); // accepts NULL
 }
 
 static size_t collect(char *data, size_t size, size_t count, void *context)
@@ -86,7 +85,7 @@ static size_t collect(char *data, size_t size, size_t count, void *context)
     size *= count;
     char *longer = bytes->length + size > ANSWER_MAX ? NULL : realloc(bytes->data, bytes->length + size + 1);
     if (!longer)
-        return 0; // curl ends the transfer
+        return 0; // makes curl abort the transfer
     memcpy(longer + bytes->length, data, size);
     bytes->data = longer;
     bytes->length += size;
@@ -107,7 +106,7 @@ static void prepare(struct client *client, CURL *easy, const char *method, const
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, received);
 }
 
-// What the callee made of it, in one line, where it is not what was asked for.
+// Sets the status, and one line about the problem if the call did not succeed.
 static void judge(const struct client *client, CURL *easy, CURLcode code, struct answer *out)
 {
     long status = 0;
@@ -122,7 +121,7 @@ static void judge(const struct client *client, CURL *easy, CURLcode code, struct
     else if (status / 100 != 2)
         snprintf(out->problem, sizeof out->problem, "%s", answer_text(out, "message", "no reason given"));
     else if (!json_is_object(out->body))
-        snprintf(out->problem, sizeof out->problem, "%s: the answer is no JSON object", client->service);
+        snprintf(out->problem, sizeof out->problem, "%s: the answer is not a JSON object", client->service);
 }
 
 bool client_call(struct client *client, nsp_name span, const char *method, const char *path, json_t *body,

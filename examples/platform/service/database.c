@@ -16,10 +16,10 @@ struct database {
     unsigned busy_ms;
     pthread_mutex_t lock;
     unsigned count;
-    struct connection idle[IDLE_MAX]; // under the lock; the last one given back is taken first
+    struct connection idle[IDLE_MAX]; // protected by the lock; last in, first out
 };
 
-// True if the path leads to a file; says to which.
+// True if the path leads to a file; *out receives its identity.
 static bool identify(const char *path, struct connection *out)
 {
     struct stat status;
@@ -30,8 +30,8 @@ static bool identify(const char *path, struct connection *out)
     return true;
 }
 
-// Called by SQLite while another connection holds the lock: waits in small steps until the patience is over. The first
-// wait leaves a mark on whatever span is current.
+// SQLite calls this while another connection holds the lock: waits in small steps, at most busy_ms in total.
+// The first wait adds an event to the current span.
 static int wait_for_lock(void *context, int times)
 {
     const struct database *database = context;
@@ -49,13 +49,14 @@ static int connect_file(struct database *database, int more_flags, sqlite3 **out
         sqlite3_open_v2(database->path, out, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | more_flags, NULL);
     if (code == SQLITE_OK)
         code = sqlite3_busy_handler(*out, wait_for_lock, database);
-    // The file itself is not read before the first statement.
+    // The first statement is the first to read the file.
     if (code == SQLITE_OK)
         code = sqlite3_exec(*out, "PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON", NULL, NULL, NULL);
     return code;
 }
 
-// Tables, then contents, in one transaction: two processes that start on one file do not both fill it.
+// Creates the tables and fills them in one transaction, so that two processes that start on one file do not
+// both fill it.
 static bool prepare(sqlite3 *connection, const struct database_plan *plan)
 {
     return sqlite3_exec(connection, "PRAGMA journal_mode = WAL", NULL, NULL, NULL) == SQLITE_OK &&
@@ -164,7 +165,7 @@ bool database_integer(sqlite3 *connection, const char *text, long long *out)
 
 const char *database_code_name(int code)
 {
-    switch (code & 0xff) { // without the extended part
+    switch (code & 0xff) { // the primary code, without the extended part
     case SQLITE_BUSY: return "SQLITE_BUSY";
     case SQLITE_LOCKED: return "SQLITE_LOCKED";
     case SQLITE_NOMEM: return "SQLITE_NOMEM";

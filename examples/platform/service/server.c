@@ -21,12 +21,12 @@ struct server {
     struct server_options options;
     char address[128];
     struct MHD_Daemon *daemon;
-    unsigned under_way;          // requests; atomic
+    unsigned under_way;          // running requests; atomic
     unsigned long long answered; // atomic
     bool stopping;               // atomic
 };
 
-// One request on its way: its body arrives in pieces.
+// A running request. Its body arrives in pieces.
 struct exchange {
     struct server *server;
     char *body;
@@ -62,7 +62,7 @@ const char *request_query(const struct request *request, const char *name)
     return MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
 }
 
-// True if the path is the route's; *argument is what stands for its {...}, or NULL.
+// True if the path matches the route; *argument is the text in place of {...}, or NULL.
 static bool path_fits(const char *pattern, const char *path, const char **argument)
 {
     const char *brace = strchr(pattern, '{');
@@ -76,7 +76,7 @@ static bool path_fits(const char *pattern, const char *path, const char **argume
     return true;
 }
 
-// Health checks: alive as soon as anything is answered; ready if what requests need is there.
+// Health checks. /health: the process answers. /ready: everything that requests need is available.
 static void answer_health(struct server *server, const char *path, struct reply *reply)
 {
     const struct server_options *options = &server->options;
@@ -122,20 +122,20 @@ static const char *handle(struct exchange *exchange, struct MHD_Connection *conn
         if (strcmp(method, route->method) != 0)
             continue;
         if (exchange->too_large)
-            reply_failure(reply, 413, "body_too_large", "a body may have %d bytes", BODY_MAX);
+            reply_failure(reply, 413, "body_too_large", "a body may have at most %d bytes", BODY_MAX);
         else
             route->handle(&request, reply);
         return NULL;
     }
     if (allowed)
-        reply_failure(reply, 405, "method_not_allowed", "%s takes %s", path, allowed);
+        reply_failure(reply, 405, "method_not_allowed", "%s only accepts %s", path, allowed);
     else
-        reply_failure(reply, 404, "not_found", "there is no %s", path);
+        reply_failure(reply, 404, "not_found", "%s does not exist", path);
     return allowed;
 }
 
-// What every server span says beside its HTTP attributes and the status that goes with them: what came of the request, and
-// whether that was a failure of this service, and which one. What the caller did wrong is none.
+// Sets what every server span has besides its HTTP attributes and status: the result of the request, and
+// whether this service failed and how. An error of the caller is not a failure of the service.
 static void describe(const struct reply *reply)
 {
     nsp_span *span = nsp_span_current();
@@ -147,7 +147,8 @@ static void describe(const struct reply *reply)
     }
 }
 
-// So that whoever has the answer in hand finds its trace. Traces that are not recorded are not to be found.
+// Adds the trace id to the response, so that the reader of a response can find its trace. Not for traces that
+// are not recorded.
 static void name_trace(struct MHD_Response *response)
 {
     nsp_context context;
@@ -197,7 +198,8 @@ static void take_body(struct exchange *exchange, const char *data, size_t size)
     longer[exchange->length] = 0;
 }
 
-// libmicrohttpd calls this once for the head of a request, then for each piece of its body, then for the answer.
+// libmicrohttpd calls this once for the head of a request, then for each piece of its body, then for the
+// response.
 static enum MHD_Result serve(void *context, struct MHD_Connection *connection, const char *path,
                              const char *method, const char *version, const char *data, size_t *size,
                              void **state)
@@ -255,11 +257,12 @@ static bool start_daemon(struct server *server, int listener)
             (nsp_mhd_route){options->routes[i].method, options->routes[i].path, options->routes[i].span_name};
     instrumented.routes = traced;
     instrumented.route_count = count;
-    // Health checks begin no traces. One that is part of a trace, by its fields, is still shown there.
+    // Health checks begin no traces. A health check that carries a sampled context is still recorded in that
+    // trace.
     nsp_sampler_set_rule("* /health", 0);
     nsp_sampler_set_rule("* /ready", 0);
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_USE_ERROR_LOG;
-    unsigned pool = options->threads > 1 ? options->threads : 0; // the one thread is no pool
+    unsigned pool = options->threads > 1 ? options->threads : 0; // one thread needs no pool
     server->daemon = nsp_mhd_start_daemon(
         &instrumented, flags, 0, NULL, NULL, serve, server, MHD_OPTION_LISTEN_SOCKET, listener,
         MHD_OPTION_THREAD_POOL_SIZE, pool, MHD_OPTION_CONNECTION_LIMIT,

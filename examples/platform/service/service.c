@@ -25,12 +25,12 @@ struct options {
 };
 
 static const struct argp_option known[] = {
-    {"listen", LISTEN, "HOST:PORT", 0, "Where to listen; port 0 is any free port", 0},
-    {"address-file", ADDRESS_FILE, "FILE", 0, "Write HOST:PORT there once requests can come", 0},
-    {"database", DATABASE, "FILE", 0, "SQLite file; made and filled where it is not there", 0},
-    {"busy-ms", BUSY_MS, "N", 0, "Wait so long for a lock on the database (2000)", 0},
-    {"threads", THREADS, "N", 0, "Requests handled at a time (8)", 0},
-    {"stats-json", STATS_JSON, "FILE", 0, "Write the final numbers there", 0},
+    {"listen", LISTEN, "HOST:PORT", 0, "Listen on this address; port 0 is any free port", 0},
+    {"address-file", ADDRESS_FILE, "FILE", 0, "Write HOST:PORT to FILE when ready for requests", 0},
+    {"database", DATABASE, "FILE", 0, "SQLite file; created and filled if it does not exist", 0},
+    {"busy-ms", BUSY_MS, "N", 0, "Wait up to N milliseconds for a lock on the database (2000)", 0},
+    {"threads", THREADS, "N", 0, "Handle up to N requests at a time (8)", 0},
+    {"stats-json", STATS_JSON, "FILE", 0, "Write the final numbers to FILE", 0},
     {0},
 };
 
@@ -50,7 +50,7 @@ static error_t take_option(int key, char *text, struct argp_state *state)
     case BUSY_MS: options->busy_ms = (unsigned)argument_count(program, "--busy-ms", text, 0, 60000); return 0;
     case THREADS: options->threads = (unsigned)argument_count(program, "--threads", text, 1, 256); return 0;
     case STATS_JSON: options->stats_json = text; return 0;
-    case ARGP_KEY_ARG: argp_error(state, "there is no argument '%s'", text); return EINVAL;
+    case ARGP_KEY_ARG: argp_error(state, "unexpected argument '%s'", text); return EINVAL;
     default: return ARGP_ERR_UNKNOWN;
     }
 }
@@ -69,12 +69,12 @@ static struct options parse(const struct service *service, int argc, char **argv
     snprintf(
         doc, sizeof doc,
         "%s\v"
-        "Listens on %s with the database %s unless told otherwise. SIGTERM and SIGINT end it cleanly. "
-        "Tracing is "
+        "By default, it listens on %s and uses the database %s. SIGTERM and SIGINT end it cleanly. Tracing "
+        "is "
         "configured by the environment: SERVICE_NAME (%s), SERVICE_VERSION, ENVIRONMENT, ENABLE_TRACING, "
-        "OTLP_ENDPOINT, OTLP_INSECURE, TRACE_SAMPLE_RATE. GET /health and GET /ready are answered and not "
+        "OTLP_ENDPOINT, OTLP_INSECURE, TRACE_SAMPLE_RATE. GET /health and GET /ready are answered, but not "
         "traced.\n\n"
-        "Exit codes: 0 all is well, 1 it could not start or the tracing books do not balance, 2 wrong usage.",
+        "Exit codes: 0 success, 1 it could not start or the span counters do not balance, 2 wrong usage.",
         service->about, service->listen, service->database, service->name);
     const struct argp argp = {known, take_option, NULL, doc, children, NULL, NULL};
     argp_err_exit_status = 2;
@@ -107,7 +107,7 @@ static bool write_stats(const struct options *options, unsigned long long answer
     return good;
 }
 
-// Serves until a signal comes. All threads but this one have them blocked.
+// Serves until a signal arrives. The signals are blocked in all threads; this one waits for them.
 static bool serve(const struct options *options, struct database *database, const sigset_t *signals,
                   unsigned long long *answered)
 {
