@@ -15,7 +15,7 @@ static const char *const verdict_words[] = {"pass", "FAIL", "skip"};
 typedef struct budget_line {
     const char *path;
     unsigned number;
-    char *rest; // where strtok_r stands
+    char *rest; // the state of strtok_r
 } budget_line;
 
 static bool complain(const budget_line *line, const char *what, const char *word)
@@ -33,18 +33,18 @@ static bool read_condition(budget_line *line, budget_condition *out)
     if (value == NULL)
         return complain(line, "expected: BENCHMARK FIGURE <= VALUE [or FIGURE <= VALUE]...", NULL);
     if (strcmp(sign, "<=") != 0 && strcmp(sign, ">=") != 0)
-        return complain(line, "neither <= nor >=", sign);
+        return complain(line, "expected <= or >=", sign);
     if (strlen(figure) >= sizeof out->figure)
-        return complain(line, "no figure has so long a name", figure);
+        return complain(line, "the name of the figure is too long", figure);
     char *end;
     *out = (budget_condition){.at_most = sign[0] == '<', .limit = strtod(value, &end), .measured = NAN};
     strcpy(out->figure, figure);
     if (*end != '\0' || !isfinite(out->limit))
-        return complain(line, "no number", value);
+        return complain(line, "this is not a number", value);
     return true;
 }
 
-// What follows the benchmark's name.
+// Reads what follows the name of the benchmark.
 static bool read_conditions(budget_line *line, bench_budget *out)
 {
     for (;;) {
@@ -63,7 +63,7 @@ static bool read_conditions(budget_line *line, bench_budget *out)
 
 // ---- judging ----
 
-// The name of the first condition's figure that the benchmark does not have; NULL: it has all.
+// The first figure in the conditions that the benchmark does not have; NULL if it has all of them.
 static const char *missing(const bench_budget *budget, const bench_result *result)
 {
     for (size_t i = 0; i < budget->count; i++)
@@ -101,7 +101,7 @@ static bool keep(bench_budgets *out, const budget_line *line, const bench_budget
     return true;
 }
 
-// Judges each result that the line is about.
+// Judges each result to which the line applies.
 static bool apply(bench_budgets *out, const budget_line *line, const bench_budget *rule,
                   const bench_results *results, bool (*exists)(const char *pattern))
 {
@@ -125,7 +125,7 @@ static bool apply(bench_budgets *out, const budget_line *line, const bench_budge
     }
     if (lacking != NULL && out->count == before)
         return complain(line,
-                        pattern ? "no benchmark of this pattern has such a figure"
+                        pattern ? "no benchmark that matches this pattern has such a figure"
                                 : "the benchmark has no such figure",
                         lacking);
     if (out->count != before)
@@ -134,7 +134,7 @@ static bool apply(bench_budgets *out, const budget_line *line, const bench_budge
         return complain(line, "there is no such benchmark", rule->benchmark);
     bench_budget budget = *rule;
     budget.verdict = BUDGET_SKIP;
-    snprintf(budget.why, sizeof budget.why, "was not run");
+    snprintf(budget.why, sizeof budget.why, "the benchmark was not run");
     return keep(out, line, &budget);
 }
 
@@ -162,7 +162,7 @@ static bool judge_file(bench_budgets *out, const char *path, const bench_results
             continue;
         bench_budget rule = {.line = line.number};
         if (strlen(name) >= sizeof rule.benchmark) {
-            fine = complain(&line, "no benchmark has so long a name", name);
+            fine = complain(&line, "the name of the benchmark is too long", name);
             break;
         }
         strcpy(rule.benchmark, name);
@@ -185,7 +185,8 @@ bool budgets_check(bench_budgets *out, const char *path, const bench_results *re
         return false;
     if (out->verdicts[BUDGET_PASS] + out->verdicts[BUDGET_FAIL] != 0)
         return true;
-    fprintf(stderr, "nanospan-bench: no budget of %s was checked\n", path);
+    fprintf(stderr, "nanospan-bench: none of the budgets in %s applies to the benchmarks of this run\n",
+            path);
     return false;
 }
 
@@ -198,7 +199,7 @@ void budgets_print(FILE *out, const bench_budgets *budgets)
         int length = (int)strlen(budgets->items[i].benchmark);
         width = length > width ? length : width;
     }
-    fprintf(out, "\nbudgets of %s\n", budgets->path);
+    fprintf(out, "\nbudgets from %s\n", budgets->path);
     for (size_t i = 0; i < budgets->count; i++) {
         const bench_budget *budget = &budgets->items[i];
         fprintf(out, "%s  %-*s ", verdict_words[budget->verdict], width, budget->benchmark);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// nanospan-bench: what nanospan costs, on this machine. docs/latency.md says how it measures and how to read it.
+// nanospan-bench: measures what nanospan costs on this machine. docs/latency.md explains the method and the
+// figures.
 #include <errno.h>
 #include <fnmatch.h>
 #include <libgen.h>
@@ -46,7 +47,7 @@ static const bench_group *const groups[] = {&group_hot_path,
                                             &group_instructions};
 enum { GROUPS = sizeof groups / sizeof groups[0], RESULTS_MAX = 512 };
 
-// Exit codes. STOPPED: and the signal.
+// Exit codes. For STOPPED, the number of the signal is added.
 enum { FINE = 0, BROKEN = 1, USAGE = 2, STOPPED = 128 };
 
 // ---- the run ----
@@ -72,7 +73,8 @@ static void list(const bench_options *options)
     }
 }
 
-// For budgets: what is not there cannot be kept.
+// Is there a benchmark that matches the pattern? For budgets, which cannot apply to a benchmark that does not
+// exist.
 static bool exists(const char *pattern)
 {
     for (size_t g = 0; g < GROUPS; g++) {
@@ -84,9 +86,9 @@ static bool exists(const char *pattern)
     return false;
 }
 
-// ---- what would only be found wrong after minutes of measuring ----
+// ---- checks of the arguments, which would otherwise fail only after minutes of measuring ----
 
-// Each of the names and patterns stands for something.
+// Checks that each of the names and patterns matches something.
 static bool only_is_known(const char *only)
 {
     bool any = false;
@@ -101,12 +103,13 @@ static bool only_is_known(const char *only)
         for (size_t g = 0; g < GROUPS && !any; g++)
             any = selected(word, groups[g]->name);
         if (!any) {
-            fprintf(stderr, "nanospan-bench: --only %s matches nothing; --list names what there is\n", word);
+            fprintf(stderr, "nanospan-bench: --only %s matches no benchmark; --list shows all of them\n",
+                    word);
             return false;
         }
     }
     if (!any)
-        fprintf(stderr, "nanospan-bench: --only names nothing\n");
+        fprintf(stderr, "nanospan-bench: --only needs at least one name\n");
     return any;
 }
 
@@ -129,7 +132,7 @@ static bool files_can_be_used(const bench_options *options)
            (options->check == NULL || budgets_understood(options->check, exists));
 }
 
-// ---- the measuring ----
+// ---- measuring ----
 
 static void expect_all(const bench_options *options)
 {
@@ -141,7 +144,7 @@ static void expect_all(const bench_options *options)
     }
 }
 
-// One that was interrupted leaves nothing behind.
+// A benchmark that was interrupted leaves no result.
 static void measure_group(const bench_group *group, const bench_options *options, bench_results *out)
 {
     bench_result item = {.group = group->name};
@@ -172,7 +175,8 @@ static void measure_all(const bench_options *options, bench_results *out)
     }
 }
 
-// What was measured before the machine showed how fast it is was measured on a busy one.
+// If the machine became faster later in the run, the earlier results were measured while it was busy, and are
+// not valid.
 static bool all_valid(bench_results *results)
 {
     bool valid = true;
@@ -184,7 +188,7 @@ static bool all_valid(bench_results *results)
         bool slower =
             result->best.additions > best.additions * 1.1 || result->best.two_reads > best.two_reads * 1.1;
         if (slower && !result->counted) {
-            result_fail(result, "measured while the machine was busy, as was seen later: run it again");
+            result_fail(result, "the machine was busy, as later benchmarks showed; run this one again");
             printf("%s: NOT VALID: %s\n", result->name, result->problem);
         }
         valid &= result->problem[0] == '\0';
@@ -192,7 +196,7 @@ static bool all_valid(bench_results *results)
     return valid;
 }
 
-// Writes the files. The page is made of the JSON: where nobody wants that, a draft of it.
+// Writes the files. The page is made from the JSON; without --json, from a temporary JSON file.
 static bool write_files(const bench_options *options, const bench_run *run)
 {
     char *draft = NULL;
@@ -213,7 +217,7 @@ static bool write_files(const bench_options *options, const bench_run *run)
     return fine;
 }
 
-// What is said and written of the results.
+// Prints and writes everything that follows from the results.
 static int conclude(const bench_options *options, bench_run *run)
 {
     static bench_budgets budgets;
@@ -245,7 +249,7 @@ static int run(bench_options *options)
     static bench_result items[RESULTS_MAX];
     static bench_machine machine;
     bench_results results = {items, 0};
-    const bench_setup setup = options->setup; // as it was wanted
+    const bench_setup setup = options->setup; // as requested; an interruption changes options->setup
     time_t start = time(NULL);
     progress_start(&options->setup, options->json);
     expect_all(options);
@@ -256,7 +260,7 @@ static int run(bench_options *options)
     measure_all(options, &results);
     int stopped = progress_stopped();
     if (stopped != 0)
-        fprintf(stderr, "nanospan-bench: interrupted; %zu benchmarks were done before\n", results.count);
+        fprintf(stderr, "nanospan-bench: interrupted after %zu benchmarks\n", results.count);
     if (results.count == 0)
         return STOPPED + stopped;
     bool valid = all_valid(&results);

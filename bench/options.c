@@ -15,28 +15,27 @@
 static const char help[] =
     "usage: nanospan-bench [OPTION]...\n"
     "\n"
-    "Measures what nanospan costs on this machine and prints tables. docs/latency.md tells how to read "
-    "them.\n"
+    "Measures what nanospan costs on this machine and prints tables. docs/latency.md explains them.\n"
     "\n"
-    "  --list               names the benchmarks (with --only: those), and stops\n"
-    "  --only NAMES         only these: names, groups, shell patterns, separated by commas\n"
-    "  --quick              fewer and shorter rounds; of the order path at a rate, one rate\n"
+    "  --list               list the benchmarks (with --only: the selected ones) and stop\n"
+    "  --only NAMES         run only these: names, groups and shell patterns, separated by commas\n"
+    "  --quick              run fewer and shorter rounds, and only one rate of the order path at a rate\n"
     "  --rounds N           valid rounds of each benchmark, 15 to 1000 (default 101, with --quick 21)\n"
-    "  --cpu N              the CPU of the measured thread (default: the last one)\n"
-    "  --collector-cpu N    the CPU of everything else (default: the first one)\n"
-    "  --json FILE          writes the results and the machine's description\n"
-    "  --html FILE          makes a page of them, with plots (python3 with matplotlib and jinja2 is needed)\n"
-    "  --compare OLD.json   sets them beside an earlier run's, and says what is better or worse beyond "
-    "chance\n"
-    "  --check BUDGETS      pass or fail for each budget of a file (see bench/budgets.txt)\n"
-    "  --instructions NAMES runs hot-path operations for an instruction counter (\"all\": every one); "
-    "nothing is timed\n"
-    "  --count N            so many of each, and twice as many; 1 to 400 (default 200)\n"
+    "  --cpu N              CPU of the measured thread (default: the last one)\n"
+    "  --collector-cpu N    CPU of everything else (default: the first one)\n"
+    "  --json FILE          write the results and a description of the machine to FILE\n"
+    "  --html FILE          write a page with tables and plots (needs python3 with matplotlib and jinja2)\n"
+    "  --compare OLD.json   compare with an earlier run: which figures are better or worse beyond chance\n"
+    "  --check BUDGETS      check each budget of a file (see bench/budgets.txt)\n"
+    "  --instructions NAMES run hot-path operations (\"all\": every one) for an instruction counter; "
+    "nothing\n"
+    "                       is timed\n"
+    "  --count N            run each of them N times, then 2 N times; 1 to 400 (default 200)\n"
     "  --help, --version\n"
     "\n"
-    "Interrupted, it writes what it has by then.\n"
-    "Exit code: 0; 1 if a budget is broken or a figure could not be had; 2 for a wrong call; 128 and the\n"
-    "signal's number if interrupted.\n";
+    "If it is interrupted, it reports the benchmarks that are done by then.\n"
+    "Exit codes: 0 success; 1 a budget is broken or a figure is not valid; 2 wrong usage; 128 plus the\n"
+    "number of the signal if interrupted.\n";
 
 static bool read_number(const char *option, const char *text, unsigned least, unsigned most, unsigned *out)
 {
@@ -44,15 +43,15 @@ static bool read_number(const char *option, const char *text, unsigned least, un
     errno = 0;
     unsigned long value = strtoul(text, &end, 10);
     if (errno != 0 || end == text || *end != '\0' || value < least || value > most) {
-        fprintf(stderr, "nanospan-bench: --%s %s: a number from %u to %u is wanted\n", option, text, least,
-                most);
+        fprintf(stderr, "nanospan-bench: --%s takes a number from %u to %u, not '%s'\n", option, least, most,
+                text);
         return false;
     }
     *out = (unsigned)value;
     return true;
 }
 
-// Words that a shell would not leave as they are stand in quotes.
+// Writes the command line, with quotes around words that a shell would change.
 static void write_command(char *out, size_t size, int argc, char **argv)
 {
     size_t used = 0;
@@ -112,7 +111,7 @@ void options_read(bench_options *out, int argc, char **argv)
         }
     }
     if (fine && optind < argc) {
-        fprintf(stderr, "nanospan-bench: unexpected: %s\n", argv[optind]);
+        fprintf(stderr, "nanospan-bench: unexpected argument '%s'\n", argv[optind]);
         fine = false;
     }
     if (!fine) {
@@ -140,11 +139,11 @@ bool options_take_cpus(bench_options *options)
                                                        : first;
     if (setup->hot_cpu == setup->collector_cpu) {
         fprintf(stderr,
-                "nanospan-bench: one CPU for both the measured thread and the collector: the figures of "
-                "such a machine are worse than those of any other\n");
+                "nanospan-bench: the measured thread and the collector share one CPU; this makes the figures "
+                "worse\n");
         setup->collector_cpu = -1;
     }
-    // The measured thread's last: that is where this one stays.
+    // The measured thread's CPU comes last, because this thread stays on it.
     const int wanted[] = {setup->collector_cpu, setup->hot_cpu};
     for (int i = setup->collector_cpu < 0; i < 2; i++) {
         if (wanted[i] >= 0 && pin_to(wanted[i]))

@@ -13,9 +13,9 @@ enum { EXPECTED_MAX = 512 };
 
 static struct {
     const char *name;
-    double seconds; // taken, or else thought to take; 0: no idea
+    double seconds; // taken, or expected; 0: unknown
 } expected[EXPECTED_MAX];
-static size_t expected_count, current; // current: the next one, or the one that is measured
+static size_t expected_count, current; // current: the one that is being measured, or the next one
 static double began, shown, taken;
 static json_t *earlier_results;
 static bench_setup *the_setup;
@@ -51,7 +51,7 @@ void progress_start(bench_setup *setup, const char *earlier)
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     json_t *root = earlier != NULL ? json_load_file(earlier, 0, NULL) : NULL;
-    // A quick run tells nothing about a long one.
+    // The times of a quick run say nothing about a long run, and the other way round.
     if (root != NULL && json_is_true(json_object_get(root, "quick")) == setup->quick)
         earlier_results = json_incref(json_object_get(root, "results"));
     json_decref(root);
@@ -74,7 +74,8 @@ void progress_expect(const char *name)
     expected[expected_count++].seconds = seconds;
 }
 
-// Those that no earlier run knows take what those that are done took in the mean, once that means something. 0: no idea.
+// Seconds until the end; 0: unknown. Benchmarks that no earlier run has measured are expected to take the
+// mean of those that are done, once a quarter of all are done.
 static double seconds_left(void)
 {
     double mean = current * 4 > expected_count ? taken / (double)current : 0, left = 0;
@@ -103,7 +104,7 @@ static const char *left_text(double already)
 void progress_begin(void)
 {
     began = seconds_now();
-    const char *name = current < expected_count ? expected[current].name : "one more";
+    const char *name = current < expected_count ? expected[current].name : "another benchmark";
     if (terminal())
         fprintf(stderr, "\r\033[K%zu of %zu: %s%s", current + 1, expected_count, name, left_text(0));
     else

@@ -245,7 +245,7 @@ class BenchReport(unittest.TestCase):
             "abcdef123456-dirty",
             "a new fact",
             "kept too",
-            "not known here",
+            "unknown here",
             "governor",
             "nanospan-bench --only '<some>'",
             "12 seconds",

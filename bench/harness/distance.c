@@ -11,8 +11,8 @@
 enum { TRIPS = 50, TURNS = 4, TRIP_MOST_NS = 2000000 };
 
 static struct {
-    uint64_t ball __attribute__((aligned(256))); // odd: on its way there; even: back
-    bool over __attribute__((aligned(256)));     // this look is
+    uint64_t ball __attribute__((aligned(256))); // odd: sent to the other thread; even: sent back
+    bool over __attribute__((aligned(256)));     // the look has ended
     sem_t wanted, done;
     pthread_t thread;
     int cpu;
@@ -82,7 +82,7 @@ static bool trip(void)
     return true;
 }
 
-// The best of some turns: in one of them the other thread may have been away.
+// The best of several turns, because the other thread may have lost its CPU during some of them.
 double distance_look(void)
 {
     if (!other.started)
@@ -91,7 +91,7 @@ double distance_look(void)
     __atomic_store_n(&other.over, false, __ATOMIC_RELEASE);
     __atomic_store_n(&other.ball, 0, __ATOMIC_RELEASE);
     sem_post(&other.wanted);
-    bool fine = trip(); // it is awake
+    bool fine = trip(); // makes sure that the other thread is awake
     for (int turn = 0; turn < TURNS && fine; turn++) {
         uint64_t start = ticks_fenced();
         for (int i = 0; i < TRIPS && fine; i++)

@@ -6,7 +6,7 @@
 void distribution_plot(bench_result *out, const char *plot, const char *name, const uint32_t *samples,
                        size_t count, double unit_ns)
 {
-    enum { STEPS = 10 }; // of each power of ten
+    enum { STEPS = 10 }; // steps per power of ten
     bench_series *line = result_add_series(out, plot, name, "percentile", "ns");
     for (int step = 0; count != 0; step++) {
         double x = pow(10, (double)step / STEPS);

@@ -29,7 +29,7 @@ static int remove_one(const char *path, const struct stat *unused, int kind, str
 
 void folder_remove(const char *path)
 {
-    // A daemon that was killed with the one who started it may still write for a moment.
+    // A daemon that was killed together with its parent may still write for a moment.
     struct timespec pause = {.tv_nsec = 100 * 1000 * 1000};
     for (int i = 0; i < 20; i++) {
         nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A folder for what a process of ours writes: in TMPDIR, or else /tmp.
+// A temporary folder for the files of a child process, in TMPDIR or otherwise in /tmp.
 #ifndef NSP_BENCH_FOLDER_H
 #define NSP_BENCH_FOLDER_H
 
@@ -8,10 +8,10 @@
 
 enum { FOLDER_PATH = 256 };
 
-// False where none can be made; errno says why.
+// Makes a folder. False on failure; errno says why.
 bool folder_make(char path[FOLDER_PATH]);
 
-// With all that is in it. Waits up to two seconds for one who still writes there.
+// Removes the folder with all its contents. Waits up to two seconds if a process still writes there.
 void folder_remove(const char *path);
 
 #endif

@@ -11,7 +11,7 @@ static bool map_slots(id_set *set, size_t size)
         mmap(NULL, size * sizeof *set->slots, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (slots == MAP_FAILED)
         return false;
-    madvise(slots, size * sizeof *set->slots, MADV_HUGEPAGE); // each id is in another page
+    madvise(slots, size * sizeof *set->slots, MADV_HUGEPAGE); // successive ids are in different pages
     set->slots = slots;
     set->size = size;
     return true;
@@ -30,7 +30,7 @@ bool id_set_make(id_set *out, uint64_t expected)
     return true;
 }
 
-// Whatever the ids are like: a multiplication spreads them, and its upper half is the place.
+// The slot of an id. The multiplication spreads ids of any kind; the slot comes from its upper bits.
 static size_t place(const id_set *set, uint64_t id)
 {
     return (size_t)((id * UINT64_C(0x9e3779b97f4a7c15)) >> 20) & (set->size - 1);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// An exact set of 64-bit ids for a hot receiver: open addressing in huge pages, at most half full, filled in batches whose
-// cache lines are asked for ahead. One thread.
+// An exact set of 64-bit ids for a busy receiver: open addressing in huge pages, at most half full. Ids are
+// added in batches whose cache lines are prefetched. Single-threaded.
 #ifndef NSP_BENCH_ID_SET_H
 #define NSP_BENCH_ID_SET_H
 
@@ -15,10 +15,10 @@ typedef struct id_set {
     size_t count;    // distinct ids
 } id_set;
 
-// Room for so many ids is mapped and touched. False: no memory.
+// Maps and touches room for the expected number of ids. False: no memory.
 bool id_set_make(id_set *out, uint64_t expected);
 
-// Ids are never 0. False: no memory to grow.
+// Adds ids; zeros are ignored. False: no memory to grow.
 bool id_set_add(id_set *set, const uint64_t *ids, size_t count);
 
 #endif

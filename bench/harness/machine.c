@@ -36,7 +36,8 @@ static __attribute__((format(printf, 3, 4))) void add(bench_machine *out, const 
     va_end(arguments);
 }
 
-// The first line of a file that begins with a word, without that word. False, and "unknown", where there is none.
+// Reads the first line of a file that begins with a word, without that word. False, and "unknown", if there
+// is none.
 static bool read_line(char *out, size_t size, const char *path, const char *word)
 {
     char line[4096];
@@ -63,14 +64,15 @@ static void add_file(bench_machine *out, const char *key, const char *path, cons
     add(out, key, "%s", text[0] != '\0' ? text : "none");
 }
 
-// Appends a word to a text, with a separator between.
+// Appends a word to a text, after a separator if the text is not empty.
 static void append(char *text, size_t size, const char *separator, const char *word)
 {
     size_t used = strlen(text);
     snprintf(text + used, size - used, "%s%s", used != 0 ? separator : "", word);
 }
 
-// Of a file's words, those that are on the list. A word on the list that ends with '=' stands for all that begin so.
+// Adds those words of a line of a file that are on the list. A word on the list that ends with '=' matches
+// all words that begin with it.
 static void add_words(bench_machine *out, const char *key, const char *path, const char *word,
                       const char *const *list)
 {
@@ -108,8 +110,8 @@ static void add_hypervisor(bench_machine *out)
         append(vendor, sizeof vendor, ", ", text);
     if (read_line(text, sizeof text, "/sys/class/dmi/id/product_name", ""))
         append(product, sizeof product, " ", text);
-    add(out, "hypervisor", "%s%s%s", vendor[0] != '\0' ? vendor : "none seen", product[0] != '\0' ? "; " : "",
-        product);
+    add(out, "hypervisor", "%s%s%s", vendor[0] != '\0' ? vendor : "none found",
+        product[0] != '\0' ? "; " : "", product);
 }
 
 static void add_caches(bench_machine *out, int cpu)
@@ -136,7 +138,7 @@ static void add_caches(bench_machine *out, int cpu)
     add(out, "caches", "%s", text);
 }
 
-// What the kernel does against flaws of this processor; those that do not concern it are left out.
+// The kernel's mitigations for flaws of this processor, without the flaws that it does not have.
 static void add_mitigations(bench_machine *out)
 {
     glob_t files;
@@ -190,7 +192,7 @@ static void describe_processor(bench_machine *out, const bench_setup *setup)
 
 static void describe_system(bench_machine *out)
 {
-    // The kernel's options that move figures like ours.
+    // The kernel options that influence figures like ours.
     static const char *const options[] = {"isolcpus=",
                                           "nohz_full=",
                                           "rcu_nocbs=",
@@ -241,7 +243,7 @@ static void describe_build(bench_machine *out)
 #endif
 }
 
-// Milliseconds that the hypervisor gave to others, since boot.
+// Milliseconds since boot that the hypervisor gave to others.
 static double stolen_ms(void)
 {
     char text[160];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a figure was measured on: without it a figure says nothing.
+// The machine on which the figures were measured; without it they mean nothing.
 #ifndef NSP_BENCH_MACHINE_H
 #define NSP_BENCH_MACHINE_H
 
@@ -18,10 +18,10 @@ typedef struct bench_machine {
     size_t count;
 } bench_machine;
 
-// At the start of a run.
+// Describes the machine, at the start of a run.
 void machine_describe(bench_machine *out, const bench_setup *setup);
 
-// At its end: how noisy it was meanwhile.
+// Adds how noisy the machine was, at the end of a run.
 void machine_describe_noise(bench_machine *out);
 
 #endif

@@ -7,11 +7,11 @@
 #include "hot_path/operations.h"
 #include "harness/ticks.h"
 
-enum { TWO_READS = 1000, ADDITIONS = 12000 }; // some 20 us and 10 us
+enum { TWO_READS = 1000, ADDITIONS = 12000 }; // about 20 us and 10 us
 
 static bench_noise best = {1e9, 1e9};
 
-// As many instructions a cycle as the core can do.
+// Executes as many instructions per cycle as the core can.
 static void run_additions(size_t count)
 {
     size_t a = 0, b = 0, c = 0, d = 0, e = 0;
@@ -88,7 +88,7 @@ void noise_learn(double seconds)
     for (double waited = 0; waited < seconds * 1e9; waited += pause_ns) {
         for (int i = 0; i < 4; i++)
             noise_look();
-        nanosleep(&pause, NULL); // so that the looks are spread over the neighbours' moods
+        nanosleep(&pause, NULL); // spreads the looks over busy and quiet times of other machines on the host
     }
 }
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 typedef enum message {
-    LEAF, // text, bytes, or a field that is not known: nothing to walk
+    LEAF, // text, bytes, or an unknown field: nothing to walk
     REQUEST,
     RESOURCE_SPANS,
     RESOURCE,
@@ -16,7 +16,7 @@ typedef enum message {
     EVENT,
     LINK,
     ATTRIBUTE, // of a resource, scope, span, event or link
-    PAIR,      // in a list of pairs
+    PAIR,      // an element of a list of pairs
     VALUE,
     ARRAY,
     PAIRS,
@@ -26,7 +26,7 @@ typedef enum message {
 enum { FIELDS = 16, DEPTH_MOST = 64, SPAN_ID_FIELD = 2 };
 enum { VARINT = 0, FIXED64 = 1, BYTES = 2, FIXED32 = 5 };
 
-// Which message a field of a message holds.
+// The message that each field of a message contains.
 static const uint8_t inner[MESSAGES][FIELDS] = {
     [REQUEST] = {[1] = RESOURCE_SPANS},
     [RESOURCE_SPANS] = {[1] = RESOURCE, [2] = SCOPE_SPANS},
@@ -43,7 +43,7 @@ static const uint8_t inner[MESSAGES][FIELDS] = {
     [PAIRS] = {[1] = PAIR},
 };
 
-// NULL: cut off, or longer than 64 bits.
+// Returns NULL if the number is cut off or longer than 64 bits.
 static inline const uint8_t *read_varint(const uint8_t *at, const uint8_t *end, uint64_t *out)
 {
     if (at < end && *at < 0x80) {
@@ -139,7 +139,7 @@ bool otlp_walk_request(otlp_walk *walk, const uint8_t *bytes, size_t length)
     walk->ids_count = 0;
     if (walk_message(walk, REQUEST, bytes, bytes + length, 0))
         return true;
-    // What is half counted is not; the ids may lie elsewhere by now.
+    // Undoes a partial count. The array of ids may have moved.
     before.ids = walk->ids;
     before.ids_count = 0;
     before.ids_room = walk->ids_room;

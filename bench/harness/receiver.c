@@ -23,27 +23,27 @@
 #include "harness/otlp_walk.h"
 
 enum { BODY_MOST = 64 << 20, BUFFER = 2 << 20, CONNECTIONS = 64 };
-// What the process is given: standard input ends when the one who started it does, this is the page.
+// The descriptors of the process: standard input ends when its parent does; this one is the shared page.
 enum { PAGE_FD = 3 };
 
 // Shared between the two processes.
 struct receiver_page {
     receiver_options options;
-    cpu_set_t cpus; // where it may run
-    uint32_t state; // below; written last
+    cpu_set_t cpus; // on which it may run
+    uint32_t state; // one of those below; written last
     uint32_t port;
-    receiver_counts counts; // written by the receiver's one thread
+    receiver_counts counts; // written by the only thread of the receiver
 };
 enum { STARTING, LISTENING, FAILED };
 
 // ---- the process: requests ----
 
-// A request under way. Kept when it is done, with its memory, for the next one.
+// A request in progress. When it is done, it is kept with its memory for the next one.
 typedef struct exchange {
     struct exchange *next;
     uint8_t *body;
     size_t length, room;
-    unsigned status; // 0: fine so far
+    unsigned status; // 0: no error so far
     bool gzip;
 } exchange;
 
@@ -111,10 +111,10 @@ static void receive(exchange *x, const char *bytes, size_t length)
     x->length += length;
 }
 
-// The length of the unpacked body, at me->unpacked; SIZE_MAX: not gzip.
+// Decompresses the body to me->unpacked and returns its length; SIZE_MAX: not gzip.
 static size_t unpack(process *me, const exchange *x)
 {
-    uint32_t size; // stands at the end
+    uint32_t size; // at the end of the body
     size_t length;
     if (x->length < 18)
         return SIZE_MAX;
@@ -126,7 +126,7 @@ static size_t unpack(process *me, const exchange *x)
     return length;
 }
 
-// Counts what a whole request holds; the status to answer.
+// Counts the contents of a complete request. Returns the status of the answer.
 static unsigned take(process *me, const exchange *x)
 {
     receiver_counts *counts = &me->page->counts;
@@ -196,7 +196,7 @@ static void completed(void *context, struct MHD_Connection *connection, void **s
     *state = NULL;
 }
 
-// ---- the process: its life ----
+// ---- the process: start and end ----
 
 static int listen_on_loopback(uint32_t *port)
 {
@@ -232,14 +232,14 @@ int receiver_main(void)
         .page = mmap(NULL, sizeof *me.page, PROT_READ | PROT_WRITE, MAP_SHARED, PAGE_FD, 0),
     };
     if (me.page == MAP_FAILED) {
-        fputs("nanospan-bench: --receiver is for nanospan-bench itself\n", stderr);
+        fputs("nanospan-bench: --receiver is only for nanospan-bench's own use\n", stderr);
         return 2;
     }
-    signal(SIGINT, SIG_IGN); // of the terminal: whoever started this one decides
+    signal(SIGINT, SIG_IGN); // Ctrl-C on the terminal is for the parent, which then ends this process
     const receiver_options *options = &me.page->options;
     if (options->cpu >= 0)
         pin_to(options->cpu);
-    else // not where the one who started it is pinned
+    else // not only on the CPU to which the parent is pinned
         sched_setaffinity(0, sizeof me.page->cpus, &me.page->cpus);
     int listener = listen_on_loopback(&me.page->port);
     bool fine = listener >= 0 && (options->mode == RECEIVER_SILENT || serve(&me, listener));
@@ -247,20 +247,20 @@ int receiver_main(void)
     char byte;
     while (fine && (read(STDIN_FILENO, &byte, 1) > 0 || errno == EINTR))
         errno = 0;
-    return fine ? 0 : 1; // the memory and the daemon's thread go with the process
+    return fine ? 0 : 1; // the memory and the daemon's thread end with the process
 }
 
-// ---- the one who starts it ----
+// ---- the parent ----
 
 extern char **environ;
 
 static bool fail(char *problem, size_t size, const char *what, int error)
 {
-    snprintf(problem, size, "no receiver: %s: %s", what, strerror(error));
+    snprintf(problem, size, "the receiver %s: %s", what, strerror(error));
     return false;
 }
 
-// Its standard input is the pipe, its descriptor 3 the page, whatever numbers those have here.
+// Starts the process with the pipe as its standard input and the page as its descriptor 3.
 static int spawn(pid_t *out, int input, int page)
 {
     static char name[] = "nanospan-bench", option[] = "--receiver";
@@ -302,7 +302,8 @@ bool receiver_start(receiver *out, const receiver_options *options, char *proble
     } else {
         out->page->options = *options;
         out->page->cpus = *cpus_given();
-        // Not below the numbers that it is to have: a descriptor moved onto itself would stay closed at exec.
+        // Numbers above the target numbers: a descriptor that is duplicated onto itself would still be closed
+        // at exec.
         int high = fcntl(file, F_DUPFD_CLOEXEC, PAGE_FD + 1),
             input = fcntl(ends[0], F_DUPFD_CLOEXEC, PAGE_FD + 1);
         error = high < 0 || input < 0 ? errno : spawn(&out->process, input, high);
@@ -316,7 +317,7 @@ bool receiver_start(receiver *out, const receiver_options *options, char *proble
     close(ends[1]);
     if (error != 0 || !wait_until_ready(out)) {
         receiver_stop(out);
-        return fail(problem, size, error != 0 ? "cannot start" : "does not come up",
+        return fail(problem, size, error != 0 ? "cannot be started" : "does not listen",
                     error != 0 ? error : ETIMEDOUT);
     }
     snprintf(out->url, sizeof out->url, "http://127.0.0.1:%u", out->page->port);

@@ -21,7 +21,7 @@ void result_add(bench_result *out, const char *name, double value)
 void result_fail(bench_result *out, const char *format, ...)
 {
     if (out->problem[0] != '\0')
-        return; // the first one counts
+        return; // the first problem is kept
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(out->problem, sizeof out->problem, format, arguments);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a benchmark has to say: figures with a name, and the books of the session that it ran on.
+// The result of a benchmark: named figures, and the span counters of the session that it used.
 #ifndef NSP_BENCH_RESULT_H
 #define NSP_BENCH_RESULT_H
 
@@ -12,23 +12,23 @@
 #include "harness/noise.h"
 #include "harness/statistics.h"
 
-// A figure's name ends with its unit (_ns, _millions); one without is a ratio.
+// The name of a figure ends with its unit (_ns, _millions); a figure without a unit is a ratio.
 typedef struct bench_figure {
     const char *name;
     estimate is;
 } bench_figure;
 
-// A line of a plot. Lines of one plot share its axes.
+// A line of a plot. The lines of one plot share its axes.
 typedef struct bench_point {
     double x;
     estimate y;
 } bench_point;
 
 typedef struct bench_series {
-    const char *plot; // lines with the same plot, also of other results of the group, are drawn into one
+    const char *plot; // lines with the same plot name, also of other results of the group, form one plot
     char name[48];    // of this line
     const char *x,
-        *y; // what the axes show, with the unit; x "percentile": points are x = 1 / (1 - percentile / 100)
+        *y; // axis titles with the unit; for x "percentile", points have x = 1 / (1 - percentile / 100)
     bench_point *points;
     size_t count, room;
 } bench_series;
@@ -41,24 +41,25 @@ typedef struct bench_result {
     size_t count;
     bench_series series[SERIES_MAX];
     size_t series_count;
-    unsigned rounds, invalid; // measured and used; measured and thrown away
-    char problem[120];        // why there is nothing to be believed; "": nothing wrong
-    char skipped[120];        // why it is not there on this machine; "": it is
-    double seconds;           // that measuring it took
-    bool counted;             // its figures are counts: how fast the machine is does not matter
-    bench_noise best;         // of the machine, as known when it was measured
-    nsp_stats books;          // size 0: no session
+    unsigned rounds, invalid; // valid rounds; rounds that were measured, but not used
+    char problem[120];        // why the figures are not valid; "": they are
+    char skipped[120];        // why it was not measured on this machine; "": it was
+    double seconds;           // duration of the measurement
+    bool counted;             // the figures are counts, so the speed of the machine does not matter
+    bench_noise best;         // the machine at its best, as known when this was measured
+    nsp_stats books;          // the span counters; size 0: no session
 } bench_result;
 
-// The name is a literal.
+// The name must be a literal.
 void result_add(bench_result *out, const char *name, double value);
 void result_add_estimate(bench_result *out, const char *name, estimate is);
 void result_fail(bench_result *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-// What is to be measured is absent on this machine (a peer that is not installed, a feature of the kernel): no error.
+// The subject is missing on this machine (a peer that is not installed, a feature of the kernel). This is not
+// an error.
 void result_skip(bench_result *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-// plot, x and y are literals; name is copied. NULL if there are too many.
+// plot, x and y must be literals; name is copied. NULL if there are too many series.
 bench_series *result_add_series(bench_result *out, const char *plot, const char *name, const char *x,
                                 const char *y);
 

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-// Is the name in a list of names and shell patterns, separated by commas?
+// Does the name match a comma-separated list of names and shell patterns?
 static inline bool selected(const char *list, const char *name)
 {
     while (*list != '\0') {

@@ -66,7 +66,7 @@ bool session_start_with(const nsp_config *config, bench_result *out)
     if (status == NSP_OK)
         status = nsp_thread_attach(NULL);
     if (status != NSP_OK)
-        result_fail(out, "cannot start: %s: %.80s", nsp_status_str(status), nsp_error_detail());
+        result_fail(out, "cannot start a session: %s: %.80s", nsp_status_str(status), nsp_error_detail());
     return status == NSP_OK;
 }
 
@@ -85,14 +85,14 @@ void session_end(bench_result *out)
 {
     nsp_status status = nsp_shutdown(UINT64_C(10) * 1000 * 1000 * 1000);
     if (status != NSP_OK)
-        result_fail(out, "shutdown: %s", nsp_status_str(status));
+        result_fail(out, "the shutdown failed: %s", nsp_status_str(status));
     nsp_stats books = NSP_STATS_INIT;
     nsp_stats_get(&books);
     out->books = books;
     uint64_t settled = books.open + books.dropped + books.discarded + books.in_rings + books.in_batches +
                        books.unconfirmed + books.rejected + books.exported + books.spooled;
     if (books.attempted != settled)
-        result_fail(out, "the books do not balance: %llu attempted, %llu accounted for",
+        result_fail(out, "the span counters do not balance: %llu attempted, %llu accounted for",
                     (unsigned long long)books.attempted, (unsigned long long)settled);
 }
 
@@ -115,10 +115,10 @@ uint64_t session_losses(void)
 
 bool session_drained_to(uint64_t bytes)
 {
-    enum { AWAKE = 500, MOST = 20000 }; // looks: 10 ms awake, 10 s asleep
+    enum { AWAKE = 500, MOST = 20000 }; // looks: 10 ms without sleeping, then 10 s with sleeps
     const nsp__producer *producer = nsp__producer_self();
     for (int i = 0; i < AWAKE + MOST; i++) {
-        // One look at one line each time.
+        // Each look reads one cache line of the collector.
         uint64_t consumed = __atomic_load_n(&producer->slot->consumed, __ATOMIC_ACQUIRE);
         if (nsp__ring_tail(&producer->ring) - consumed <= bytes)
             return true;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A session to measure in: the default configuration, whose batches are made by the real OTLP encoder and then go nowhere.
+// A session to measure in: the default configuration. The real OTLP encoder makes the batches, which are then
+// discarded.
 #ifndef NSP_BENCH_SESSION_H
 #define NSP_BENCH_SESSION_H
 
@@ -10,31 +11,33 @@
 #include "harness/cpus.h"
 #include "harness/setup.h"
 
-// Encodes as the exporter otlp does; a send says "exported" at once.
+// Encodes like the exporter otlp; its send reports "exported" immediately.
 extern const nsp_exporter exporter_nowhere;
 
-// Starts a session in this mode with sample rate 1 and attaches the calling thread. exporter NULL: exporter_nowhere.
-// Says in out what went wrong.
+// Starts a session in this mode with sample rate 1, and attaches the calling thread. exporter NULL:
+// exporter_nowhere. On failure, `out` gets the problem.
 bool session_start(const bench_setup *setup, nsp_collector_mode mode, const nsp_exporter *exporter,
                    bench_result *out);
 
-// The same in two steps, for what else is to be configured.
+// The same in two steps, for changes of the configuration in between.
 void session_configure(const bench_setup *setup, nsp_config *out);
 bool session_start_with(const nsp_config *config, bench_result *out);
 
-// Ends it, and puts the final books into out; books that do not balance are a problem of that result.
+// Ends the session and stores the final span counters in `out`; if they do not balance, that is a problem of
+// the result.
 void session_end(bench_result *out);
 
-// Waits until the calling thread's ring is empty, or holds no more than so many bytes: awake for as long as the collector
-// may pause, then asleep. False after ten seconds.
+// Waits until the calling thread's ring is empty, or contains at most this many bytes: without sleeping for
+// as long as the collector may pause, then with sleeps. False after ten seconds.
 bool session_drained(void);
 bool session_drained_to(uint64_t bytes);
 
-// Bytes the calling thread has published in its ring so far, and the ring's size.
+// The bytes that the calling thread has published in its ring so far, and the size of the ring.
 uint64_t session_published(void);
 uint64_t session_ring_bytes(void);
 
-// Spans of the calling thread that were lost or refused so far: a round in which that grows is invalid.
+// The number of spans of the calling thread that were lost or refused so far. A round in which it grows is
+// invalid.
 uint64_t session_losses(void);
 
 #endif

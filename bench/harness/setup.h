@@ -1,31 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What every benchmark is told, and how it is found.
+// The setup that every benchmark receives, and the list of groups.
 #ifndef NSP_BENCH_SETUP_H
 #define NSP_BENCH_SETUP_H
 
 #include "harness/result.h"
 
 typedef struct bench_setup {
-    int hot_cpu;       // the measured thread's
-    int collector_cpu; // everything else's; -1: wherever the system likes
+    int hot_cpu;       // CPU of the measured thread
+    int collector_cpu; // CPU of everything else; -1: any
     bool quick;
-    unsigned rounds; // valid ones that are wanted, never under 15
+    unsigned rounds; // valid rounds to measure, at least 15
     unsigned tries;  // rounds after which a benchmark gives up
 } bench_setup;
 
 enum { ROUNDS_LEAST = 15 };
 
-// Some benchmarks that are measured in the same way and make one table.
+// Benchmarks that are measured in the same way and form one table.
 typedef struct bench_group {
     const char *name;
     const char *method; // one line
-    // Fills in name and what of the benchmark at this index; false behind the last one.
+    // Fills in name and what of the benchmark at this index; false after the last one.
     bool (*describe)(size_t index, bench_result *out);
     void (*measure)(size_t index, const bench_setup *setup, bench_result *out);
 } bench_group;
 
-// The describe of a group whose benchmarks stand in a table: an array of structs that have a name and a what.
+// Defines describe for a group whose benchmarks are in a table: an array of structs with members name and
+// what.
 #define BENCH_DESCRIBE(table, size)                                                                          \
     static bool describe(size_t index, bench_result *out)                                                    \
     {                                                                                                        \
@@ -59,7 +60,7 @@ extern const bench_group group_open_loop;        // order_path/open_loop.c
 extern const bench_group group_victim;           // order_path/victim.c
 extern const bench_group group_jitter;           // order_path/jitter.c
 
-// Shows on standard error how far a benchmark is; nothing where that is no terminal.
+// Shows the progress of a benchmark on standard error, if that is a terminal.
 void progress(const bench_result *in, unsigned done, unsigned of);
 
 #endif

@@ -16,8 +16,9 @@ static int compare_u32(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-// The highest rank (the least value has 1) that the true median lies below with a chance of 2.5 % at most; 0: there is none.
-// The number of values below the true median is binomial with p = 1/2.
+// The highest rank (the smallest value has rank 1) such that the true median lies below that value with a
+// probability of at most 2.5 %; 0: there is none. The number of values below the true median is binomial with
+// p = 1/2.
 static size_t rank_of_limit(size_t count)
 {
     double n = (double)count, chance = 0;

@@ -3,7 +3,7 @@
 
 #include "common/time.h"
 
-// A pair of readings of the same moment: the narrowest of some sandwiches.
+// Readings of both clocks at the same moment: the narrowest of several bracketed readings.
 static void reading(uint64_t *ticks, uint64_t *ns)
 {
     uint64_t narrowest = UINT64_MAX;

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The harness's own clock: the counter, fenced on both sides. Only the harness is fenced, never what it measures.
+// The clock of the harness: the counter, fenced on both sides. Only the harness uses fences, never the
+// measured code.
 #ifndef NSP_BENCH_TICKS_H
 #define NSP_BENCH_TICKS_H
 
 #include <nanospan/clock.h>
 
-// Everything before has finished, nothing after has begun.
+// Reads the counter after everything before has finished, and before anything after it has begun.
 static inline uint64_t ticks_fenced(void)
 {
 #if defined(__x86_64__)
@@ -23,7 +24,7 @@ static inline uint64_t ticks_fenced(void)
     return ticks;
 }
 
-// Keeps a value, and all of memory, from being optimised away.
+// Prevents the compiler from optimising a value, and all of memory, away.
 static inline void keep(uint64_t value)
 {
     __asm__ __volatile__("" : : "r"(value) : "memory");
@@ -36,10 +37,10 @@ static inline void relax(void)
 #endif
 }
 
-// Nanoseconds of one tick, measured against CLOCK_MONOTONIC_RAW at the first call (50 ms).
+// The nanoseconds of one tick, measured against CLOCK_MONOTONIC_RAW in the first call (50 ms).
 double ticks_ns(void);
 
-// Spins for about that long.
+// Spins for about this many nanoseconds.
 void ticks_spin(double ns);
 
 #endif

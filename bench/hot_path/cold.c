@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Operations whose memory is no longer in the caches: what a span costs on a path that is rarely taken, between work that
-// fills the caches with its own data and code. Before each operation the harness walks over more memory than the cache
-// holds, and over code. That also pushes out the page tables' entries, as such work does, which an instruction that
-// flushes single lines would not do. Branch predictors stay trained.
+// Operations whose memory is no longer in the caches: the cost of a span on a path that is rarely taken,
+// between work that fills the caches with its own data and code. Before each operation, the harness walks
+// over more memory than the cache can hold, and over code. Like real work, this also evicts page table
+// entries, which instructions that flush single lines would not do. Branch predictors stay trained.
 #include <math.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -16,8 +16,8 @@
 
 enum { LINE = 64, ROUNDS = 15, SAMPLES_MOST = 400 };
 
-// 2048 jumps, each on a line of its own and to the next but one: 256 KiB of code, more than first-level caches hold. (The
-// second level is pushed out by data.)
+// 2048 jumps, each on a line of its own and over the next line: 256 KiB of code, more than first-level caches
+// can hold. (The second level is evicted by data.)
 static __attribute__((noinline)) void walk_code(void)
 {
 #if defined(__x86_64__)
@@ -32,7 +32,7 @@ static struct {
     size_t bytes;
 } memory;
 
-// Writes, so that the lines are taken away from whoever has them.
+// Writes, so that the lines are also evicted from the caches of other CPUs.
 static void walk(size_t bytes)
 {
     for (size_t at = 0; at < bytes; at += LINE)
@@ -60,16 +60,16 @@ static size_t cache_bytes(int level, size_t otherwise)
 
 typedef struct cold_case {
     const char *name, *what, *operation;
-    int level;        // of the cache that is emptied, with those before it
-    unsigned samples; // of a round
+    int level;        // the cache up to which all levels are evicted
+    unsigned samples; // per round
 } cold_case;
 
 static const cold_case subjects[] = {
-    {"cold_l2_span3", "a span with 3 attributes, first and second level pushed out", "span3", 2, 300},
-    {"cold_l2_unsampled3", "an unsampled root, 3 setters, the same", "unsampled3", 2, 300},
-    {"cold_l2_disabled", "tracing disabled, 3 setters, the same", "disabled", 2, 300},
-    {"cold_l3_span3", "a span with 3 attributes, all caches pushed out", "span3", 3, 8},
-    {"cold_l3_unsampled3", "an unsampled root, 3 setters, the same", "unsampled3", 3, 8},
+    {"cold_l2_span3", "a span with 3 attributes, first and second level evicted", "span3", 2, 300},
+    {"cold_l2_unsampled3", "an unsampled root, 3 setters, the same caches", "unsampled3", 2, 300},
+    {"cold_l2_disabled", "tracing disabled, 3 setters, the same caches", "disabled", 2, 300},
+    {"cold_l3_span3", "a span with 3 attributes, all caches evicted", "span3", 3, 8},
+    {"cold_l3_unsampled3", "an unsampled root, 3 setters, the same caches", "unsampled3", 3, 8},
 };
 enum { SUBJECTS = sizeof subjects / sizeof subjects[0] };
 
@@ -78,8 +78,8 @@ typedef struct cold_round {
     double two_reads;                                    // ns
 } cold_round;
 
-// True if it counts. The walk takes longer than the machine's moods last, so the noise is looked at right behind the
-// operation, each time.
+// True if the sample is valid. The walk takes longer than the machine stays quiet, so the noise is checked
+// right after each operation.
 static bool measure_one(void (*run)(size_t), size_t bytes, uint32_t *out)
 {
     walk(bytes);
@@ -91,7 +91,7 @@ static bool measure_one(void (*run)(size_t), size_t bytes, uint32_t *out)
     return noise_switches() == switches && noise_accepts(noise_look());
 }
 
-// The operation and the empty harness by turns, each until it is measured in quiet.
+// Measures the operation and the empty harness in turns, each until a sample is valid.
 static bool measure_round(const cold_case *the, const bench_setup *setup, size_t bytes, double *patience,
                           cold_round *out, bench_result *result)
 {
@@ -101,7 +101,7 @@ static bool measure_round(const cold_case *the, const bench_setup *setup, size_t
     for (unsigned done = 0; done < 2 * the->samples;) {
         bool of_empty = done % 2 == 0;
         if (operation->state == SAMPLED && !session_drained_to(session_ring_bytes() / 4)) {
-            result_fail(result, "the ring was not drained");
+            result_fail(result, "the collector did not drain the ring");
             return false;
         }
         if (setup->rounds == 0 || *patience <= 0)
@@ -129,7 +129,7 @@ static double mean_ns(const uint32_t *samples, size_t count)
 
 static void report(const cold_case *the, const cold_round *in, size_t rounds, bench_result *out)
 {
-    static uint32_t pool[2][ROUNDS * SAMPLES_MOST]; // the empty harness's, the operation's
+    static uint32_t pool[2][ROUNDS * SAMPLES_MOST]; // of the empty harness, of the operation
     double cost[ROUNDS], ratio[ROUNDS];
     size_t count = 0;
     for (size_t i = 0; i < rounds; i++) {
@@ -160,10 +160,10 @@ static void measure(size_t index, const bench_setup *setup, bench_result *out)
     static cold_round rounds[ROUNDS];
     const cold_case *the = &subjects[index];
     const bench_operation *operation = operation_find(the->operation);
-    // Longer than the cache by enough: what it keeps is not strictly the last that was used.
+    // Well above the size of the cache, because it does not evict strictly the least recently used lines.
     size_t bytes = the->level == 2 ? 2 * cache_bytes(2, 2 << 20) : cache_bytes(3, 32 << 20) / 2 * 3;
     if (!have_memory(bytes)) {
-        result_fail(out, "no memory for %zu bytes", bytes);
+        result_fail(out, "out of memory: %zu bytes are needed", bytes);
         return;
     }
     if (!operation_begin(operation, setup, out))
@@ -184,9 +184,8 @@ BENCH_DESCRIBE(subjects, SUBJECTS)
 
 const bench_group group_cold = {
     .name = "cold caches",
-    .method = "single operations after a walk over memory and code; over_empty_ns: mean less that of an "
-              "empty harness "
-              "as cold; ratio: that to 2T",
+    .method = "single operations after a walk over memory and code; over_empty_ns: the mean minus that of an "
+              "equally cold empty harness; ratio: over_empty_ns to two clock reads (2T)",
     .describe = describe,
     .measure = measure,
 };

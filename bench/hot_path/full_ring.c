@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What it costs to lose a span: a ring that nobody drains.
+// The cost of losing a span: a ring that nobody drains.
 #include "hot_path/special.h"
 
 #include <nanospan/nanospan.h>
@@ -20,11 +20,12 @@ __attribute__((noinline)) void run_full_child(size_t count)
     }
 }
 
-// Runs an operation until one is lost. All of them have the same size and nobody drains, so every later one is lost too.
+// Runs an operation until a span is lost. All spans have the same size and nobody drains, so every later one
+// is lost too.
 static bool fill(void (*run)(size_t))
 {
     uint64_t losses = session_losses();
-    for (uint64_t bytes = 0; bytes <= 2 * session_ring_bytes(); bytes += 64) { // more than enough of them
+    for (uint64_t bytes = 0; bytes <= 2 * session_ring_bytes(); bytes += 64) { // more runs than are needed
         run(1);
         if (session_losses() != losses)
             return true;
@@ -43,7 +44,8 @@ bool full_ring_refuse(void)
     return fill(run_root);
 }
 
-// The root is begun while the ring is empty: from above the watermark it would be refused, and its children with it.
+// The root is begun while the ring is empty: above the watermark it would be refused, and its children with
+// it.
 bool full_ring_fill(void)
 {
     root = nsp_span_begin(NSP_NAME("full_root"));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Detached spans that change hands. The other thread does its half while nothing is timed, and sleeps meanwhile; its spans
-// go through a ring of its own, which it lets drain.
+// Detached spans that one thread begins and another ends. The other thread does its half while nothing is
+// timed, and sleeps otherwise. Its spans go through its own ring, and it waits until that is drained.
 #include "hot_path/special.h"
 
 #include <pthread.h>
@@ -14,12 +14,12 @@
 #include "hot_path/operations.h"
 
 static nsp_span *spans[HANDOVER_MOST];
-static size_t begun, ended; // of this burst
+static size_t begun, ended; // in this burst
 
 static struct {
     pthread_t thread;
     sem_t wanted, done;
-    void (*work)(void); // NULL: go home
+    void (*work)(void); // NULL: end
     size_t count;
     bool attached;
 } other;
@@ -45,8 +45,8 @@ static void go_elsewhere(void)
         return;
     }
     cpu_set_t set = *cpus_given();
-    CPU_CLR((size_t)sched_getcpu(), &set);  // it was started where the caller is pinned
-    sched_setaffinity(0, sizeof set, &set); // fails, and it stays, where there is no other
+    CPU_CLR((size_t)sched_getcpu(), &set);  // this thread was started on the caller's CPU
+    sched_setaffinity(0, sizeof set, &set); // fails without effect if there is no other CPU
 }
 
 static void wait_for(sem_t *semaphore)
@@ -68,7 +68,7 @@ static void *other_thread(void *nothing)
     return nothing;
 }
 
-// Spins: a thread that sleeps may find its core taken when it wakes.
+// Waits without sleeping: a thread that sleeps may find its core taken when it wakes.
 static void other_does(void (*work)(void))
 {
     other.work = work;

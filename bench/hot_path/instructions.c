@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The difference of two counts, by the operation, is what one operation executes: what comes before and after drops out.
-// Each operation has a session of its own and an invoker that never works, so nothing depends on the time or on another
-// thread.
+// The difference of two counts, divided by the number of operations, is what one operation executes:
+// everything before and after cancels out. Each operation has its own session, in invoker mode without any
+// call that drains, so nothing depends on time or on another thread.
 #include "hot_path/instructions.h"
 
 #include <stdio.h>
@@ -15,7 +15,8 @@
 __attribute__((noinline)) void counted_run(void (*run)(size_t), size_t count)
 {
     run(count);
-    __asm__ __volatile__("" : : : "memory"); // no tail call: the counter waits for the return from here
+    // Prevents a tail call: the counter waits for this function to return.
+    __asm__ __volatile__("" : : : "memory");
 }
 
 static bool count_one(const bench_setup *setup, const bench_operation *operation, size_t count)
@@ -41,7 +42,7 @@ static bool count_one(const bench_setup *setup, const bench_operation *operation
     if (session)
         session_end(&out);
     if (operation->state != FULL && (out.books.dropped != 0 || out.books.roots_refused != 0))
-        result_fail(&out, "spans were lost: a smaller --count");
+        result_fail(&out, "spans were lost; use a smaller --count");
     if (out.problem[0] != '\0')
         fprintf(stderr, "nanospan-bench: %s: %s\n", operation->name, out.problem);
     return out.problem[0] == '\0';
@@ -57,6 +58,6 @@ bool instructions_run(const bench_setup *setup, const char *list, size_t count)
         fine = count_one(setup, &operations[i], count);
     }
     if (!any)
-        fprintf(stderr, "nanospan-bench: no operation is called %s\n", list);
+        fprintf(stderr, "nanospan-bench: no operation matches '%s'\n", list);
     return fine && any;
 }

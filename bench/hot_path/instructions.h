@@ -6,9 +6,9 @@
 
 #include "harness/setup.h"
 
-// For an instruction counter: runs the operations that the list names ("all": every one) count times and then twice as
-// often, each time inside the function counted_run, and prints a line "NAME SPANS COUNT" for each call of it. False if a name is unknown
-// or a session cannot be had.
+// For an instruction counter: runs the operations on the list ("all": every one) `count` times and then twice
+// as often, each time inside the function counted_run, and prints a line "NAME SPANS COUNT" for each call of
+// it. False if no operation matches or a session cannot be started.
 bool instructions_run(const bench_setup *setup, const char *list, size_t count);
 
 // Calls run(count) and does nothing else.

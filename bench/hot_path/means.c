@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a span costs the thread that records it: bursts of an operation between bursts of two clock reads, A B B A, drained in
-// between by the collector on another CPU.
+// The cost of a span to the thread that records it: bursts of an operation between bursts of two clock reads,
+// A B B A. The collector, on another CPU, drains the ring between rounds.
 #include <math.h>
 
 #include "harness/distance.h"
@@ -12,15 +12,15 @@
 
 enum { TRIES_MAX = 4096 };
 
-// Nanoseconds, by span, and by span's part of an empty loop.
+// Nanoseconds per span: of the operation, and of an empty loop.
 typedef struct bench_round {
-    bench_noise noise; // the base as well
+    bench_noise noise; // two_reads is also the base of the ratio
     double subject, empty;
-    bool disturbed;  // preempted, or something was lost
-    double distance; // of the collector's CPU; NAN: does not matter, or not known
+    bool disturbed;  // preempted, or spans were lost
+    double distance; // of the collector's CPU; NAN: irrelevant or unknown
 } bench_round;
 
-// About 20 us of the operation, and no more than a quarter of the ring: a round runs two of these.
+// About 20 us of the operation, and at most a quarter of the ring, because a round runs two bursts.
 static size_t burst_size(const bench_operation *operation)
 {
     enum { TRIAL = 64, LEAST = 32, MOST = 65536 };
@@ -41,7 +41,7 @@ static size_t burst_size(const bench_operation *operation)
 static bench_round measure_round(const bench_operation *operation, size_t burst)
 {
     bool session = operation->state != DISABLED;
-    noise_time(run_two_reads, 100); // caches and branch predictors may be another program's by now
+    noise_time(run_two_reads, 100); // warms up caches and branch predictors
     operation_time(operation, 32);
 
     uint64_t losses = session ? session_losses() : 0;
@@ -77,7 +77,7 @@ static size_t measure_rounds(const bench_operation *operation, const bench_setup
     double patience = setup->quick ? 4 : 6;
     while (valid < setup->rounds && count < setup->tries && count < TRIES_MAX) {
         if (operation->state == SAMPLED && !session_drained()) {
-            result_fail(out, "the ring was not drained");
+            result_fail(out, "the collector did not drain the ring");
             break;
         }
         double distance = distance_wait(&patience);
@@ -85,7 +85,7 @@ static size_t measure_rounds(const bench_operation *operation, const bench_setup
             break;
         rounds[count] = measure_round(operation, burst);
         rounds[count++].distance = distance;
-        valid = count_accepted(rounds, count); // all of them: the best may have become better
+        valid = count_accepted(rounds, count); // checks all rounds again: the best values may have improved
         progress(out, (unsigned)valid, setup->rounds);
     }
     return count;
@@ -126,7 +126,7 @@ static void measure(size_t index, const bench_setup *setup, bench_result *out)
     const bench_operation *operation = &operations[index];
     if (!operation_begin(operation, setup, out))
         return;
-    if (operation->state == SAMPLED) // others share nothing with the collector
+    if (operation->state == SAMPLED) // other operations share no cache lines with the collector
         distance_start(setup->collector_cpu);
     size_t count = measure_rounds(operation, setup, rounds, out);
     distance_stop();
@@ -138,7 +138,7 @@ BENCH_DESCRIBE(operations, operation_count)
 
 const bench_group group_hot_path = {
     .name = "hot path",
-    .method = "means of bursts, by the span; ratio to two clock reads (2T) timed in the same round, A B B A; "
+    .method = "means of bursts, per span; ratio to two clock reads (2T) timed in the same round, A B B A; "
               "medians with 95 % intervals",
     .describe = describe,
     .measure = measure,

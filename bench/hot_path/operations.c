@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Written as an application would write them. None is inlined into a harness.
+// The operations, written like application code. None is inlined into the harness.
 #include "hot_path/operations.h"
 
 #include <string.h>
@@ -63,7 +63,8 @@ OPERATION run_span8(size_t count)
     }
 }
 
-// Lengths that the compiler does not know: one short, one of two words, one that goes the long way.
+// Strings of lengths that the compiler does not know: one short, one of two words, one that takes the slow
+// path.
 static const char *volatile texts[3] = {"BTCUSDT", "limit-order-gtc",
                                         "account 0042, desk 7, strategy mean-reversion"};
 
@@ -89,7 +90,7 @@ OPERATION run_event(size_t count)
     }
 }
 
-// A context as it comes from outside.
+// A context from another process.
 static nsp_context foreign_context(bool sampled)
 {
     nsp_context context;
@@ -166,7 +167,7 @@ OPERATION run_nested(size_t count)
     }
 }
 
-// One phase of a trace that stays open: its end and the next one's beginning share a reading.
+// One phase of a trace that stays open: its end shares a clock reading with the beginning of the next phase.
 static nsp_span *whole, *phase_now;
 
 static bool prepare_next(void)
@@ -204,7 +205,7 @@ OPERATION run_supplied_ticks(size_t count)
     }
 }
 
-// A root and five phases, an attribute each: six readings, shared by the spans that touch.
+// A root and five phases with an attribute each: six readings, which adjacent spans share.
 OPERATION run_trace6_at(size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -227,7 +228,7 @@ OPERATION run_trace6_at(size_t count)
     }
 }
 
-// The same without supplied ticks: eight readings.
+// The same without nsp_span_begin_at and nsp_span_end_at: eight readings.
 OPERATION run_trace6(size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -248,7 +249,7 @@ OPERATION run_trace6(size_t count)
     }
 }
 
-// The same with begin and end alone: twelve readings. Also what an unsampled tree is.
+// The same with begin and end only: twelve readings. The unsampled tree uses this code too.
 #define PHASE(name, key)                                                                                     \
     do {                                                                                                     \
         nsp_span *phase = nsp_span_begin(NSP_NAME(name));                                                    \
@@ -270,7 +271,7 @@ OPERATION run_tree6(size_t count)
     }
 }
 
-#define PLAIN NULL, NULL, NULL, NULL, 0 // needs nothing but a session
+#define PLAIN NULL, NULL, NULL, NULL, 0 // needs only a session
 
 const bench_operation operations[] = {
     {"span0", "a span without attributes", SAMPLED, 1, run_span0, PLAIN},
@@ -280,7 +281,7 @@ const bench_operation operations[] = {
     {"event", "with an event that has an attribute", SAMPLED, 1, run_event, PLAIN},
     {"link", "with a link", SAMPLED, 1, run_link, PLAIN},
     {"event_link", "with such an event and a link", SAMPLED, 1, run_event_link, PLAIN},
-    {"nested", "a child in a root; by the span", SAMPLED, 2, run_nested, PLAIN},
+    {"nested", "a child in a root; per span", SAMPLED, 2, run_nested, PLAIN},
     {"next", "nsp_span_next, an attribute; one clock read", SAMPLED, 1, run_next, prepare_next, finish_next,
      NULL, NULL, 0},
     {"supplied_ticks", "with 3 attributes, no clock read", SAMPLED, 1, run_supplied_ticks, PLAIN},
@@ -291,16 +292,16 @@ const bench_operation operations[] = {
      handover_start, handover_stop, NULL, handover_collect, HANDOVER_MOST},
     {"detached_end", "the end of one that another thread began", SAMPLED, 1, run_handover_end, handover_start,
      handover_stop, handover_supply, handover_settle, HANDOVER_MOST},
-    {"trace6_at", "root and 5 phases, 6 clock reads (begin_at, next, end_at); by the span", SAMPLED, 6,
+    {"trace6_at", "root and 5 phases, 6 clock reads (begin_at, next, end_at); per span", SAMPLED, 6,
      run_trace6_at, PLAIN},
     {"trace6", "the same, 8 clock reads (begin, next, end)", SAMPLED, 6, run_trace6, PLAIN},
     {"tree6", "the same, 12 clock reads (begin, end)", SAMPLED, 6, run_tree6, PLAIN},
-    {"full_root", "a root refused, the ring above the watermark; 3 setters called", FULL, 1, run_span3,
+    {"full_root", "a root refused because the ring is above the watermark; 3 setters", FULL, 1, run_span3,
      full_ring_refuse, NULL, NULL, NULL, 0},
-    {"full_child", "a child with 3 attributes, lost at its end: the ring is full", FULL, 1, run_full_child,
-     full_ring_fill, full_ring_finish, NULL, NULL, 0},
+    {"full_child", "a child with 3 attributes, lost at its end because the ring is full", FULL, 1,
+     run_full_child, full_ring_fill, full_ring_finish, NULL, NULL, 0},
     {"unsampled3", "an unsampled root, 3 setters called", UNSAMPLED, 1, run_span3, PLAIN},
-    {"unsampled6", "an unsampled tree of 6, a setter each; by the span", UNSAMPLED, 6, run_tree6, PLAIN},
+    {"unsampled6", "an unsampled tree of 6, a setter each; per span", UNSAMPLED, 6, run_tree6, PLAIN},
     {"remote_unsampled", "with a remote parent that is not sampled, a setter", SAMPLED, 1,
      run_remote_unsampled, PLAIN},
     {"disabled", "tracing disabled, 3 setters called", DISABLED, 1, run_span3, PLAIN},
@@ -330,7 +331,7 @@ bool operation_prepare(const bench_operation *operation)
     if (ready && operation->prepare != NULL)
         ready = operation->prepare();
     if (ready)
-        operation_time(operation, WARM); // names are interned, the thread has seen the policy
+        operation_time(operation, WARM); // interns the names, and lets the thread read the sampling policy
     return ready;
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How single operations spread: each one timed by itself, beside an empty harness. The counter's steps (about 10 ns on
-// many virtual machines) make the middle of such a distribution coarse; the tail is what it is for.
+// The distribution of single operations: each one is timed by itself, and compared with an empty harness. The
+// steps of the counter (about 10 ns on many virtual machines) make the middle of the distribution coarse; it
+// is meant to show the tail.
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,17 +16,17 @@
 
 enum { SAMPLES = 20000, ROUNDS = 31, QUICK_ROUNDS = 15, OPERATIONS_MAX = 64 };
 
-// The smallest tail that a ratio is taken to: under it, one timer interrupt more or less decides.
+// The smallest base for the ratio of a tail: below it, one timer interrupt more or less would decide.
 static const double base_least_ns = 100;
 
-// Of a round, and of all rounds. In ticks.
+// The samples of a round, in ticks.
 typedef struct samples {
     uint32_t empty[SAMPLES], subject[SAMPLES];
     double distance; // of the collector's CPU, in ns; NAN: not known
 } samples;
 static samples rounds_of[ROUNDS];
 
-// Small bursts: a step shall be over before the machine's mood changes.
+// Small bursts, so that a step ends before the noise of the machine changes.
 static size_t burst_of(const bench_operation *operation)
 {
     return operation->spans == 1 ? 250 : 100;
@@ -41,14 +42,14 @@ static void sample(void (*run)(size_t), uint32_t *out, size_t burst)
     }
 }
 
-// A B B A: one step of a round, in a moment when the machine is quiet. True if it counts.
+// One step of a round, A B B A, at a moment when the machine is quiet. True if it is valid.
 static bool measure_step(const bench_operation *operation, uint32_t *empty, uint32_t *subject)
 {
     const bool session = operation->state != DISABLED;
     size_t burst = burst_of(operation);
     operation_time(operation, 32);
     operation_before(operation, 2 * burst);
-    sample(run_empty, empty, burst); // to warm up the harness
+    sample(run_empty, empty, burst); // warms up the harness
     uint64_t losses = session ? session_losses() : 0;
     long switches = noise_switches();
     sample(run_empty, empty, burst);
@@ -61,14 +62,14 @@ static bool measure_step(const bench_operation *operation, uint32_t *empty, uint
     return undisturbed && noise_accepts(noise_look());
 }
 
-// Steps until there are enough samples. False if the machine would not let us.
+// Runs steps until there are enough samples. False if the patience runs out.
 static bool measure_steps(const bench_operation *operation, const bench_setup *setup, double *patience,
                           samples *out, bench_result *result)
 {
     for (size_t done = 0; done < SAMPLES;) {
-        // The collector drains meanwhile, as it does in production; the ring stays well under its watermark.
+        // The collector drains meanwhile, as it does in production; the ring stays well below its watermark.
         if (operation->state == SAMPLED && !session_drained_to(session_ring_bytes() / 4)) {
-            result_fail(result, "the ring was not drained");
+            result_fail(result, "the collector did not drain the ring");
             return false;
         }
         if (setup->rounds == 0 || !noise_wait(patience))
@@ -84,7 +85,7 @@ static bool measure_steps(const bench_operation *operation, const bench_setup *s
     return true;
 }
 
-// One between two looks at the distance of the collector's CPU, until both are near.
+// Repeats a round until the collector's CPU was near both before and after it.
 static bool measure_round(const bench_operation *operation, const bench_setup *setup, double *patience,
                           samples *out, bench_result *result)
 {
@@ -111,7 +112,8 @@ static const struct {
               {"p99.99_ns", "empty_p99.99_ns", "p99.99", 0.9999}};
 enum { POINTS = sizeof points / sizeof points[0] };
 
-// All rounds' samples together: the lines of the plot, and the longest of all. The empty harness needs a line only once.
+// Plots the samples of all rounds together, and reports the longest. The empty harness needs only one line in
+// the plot.
 static void report_pool(const char *name, size_t rounds, bench_result *out)
 {
     static uint32_t pool[ROUNDS * SAMPLES];
@@ -165,7 +167,7 @@ static void measure(size_t index, const bench_setup *setup, bench_result *out)
     if (setup->rounds < most)
         most = setup->rounds;
     double patience = setup->quick ? 5 : 8;
-    if (operation->state == SAMPLED) // others share nothing with the collector
+    if (operation->state == SAMPLED) // other operations share no cache lines with the collector
         distance_start(setup->collector_cpu);
     while (done < most && measure_round(operation, setup, &patience, &rounds_of[done], out))
         progress(out, ++done, most);
@@ -191,10 +193,11 @@ static bool describe(size_t index, bench_result *out)
 
 const bench_group group_tails = {
     .name = "single operations",
-    .method =
-        "each operation timed alone, fences included; medians of rounds of 20,000, max of all; p99.9 and "
-        "p99.99 are ratios to the empty harness's, at least 100 ns; distance_ns: of a cache line to the "
-        "collector's CPU and back; invalid counts steps",
+    .method = "each operation timed alone, including fences; medians of rounds of 20,000, maximum of all; "
+              "p99.9 and "
+              "p99.99 are ratios to those of the empty harness, which count as at least 100 ns; distance_ns: "
+              "a cache "
+              "line to the collector's CPU and back; invalid counts steps of rounds",
     .describe = describe,
     .measure = measure,
 };

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Do our threads disturb a thread that does not trace? It spins on a CPU of its own and reads the counter; where two readings
-// lie apart, something took the CPU away: an interrupt, another thread, the hypervisor. With nothing of ours running, with a
-// session whose threads have nothing to do, and with one that is busy: collector, sender and a thread that records.
+// Do our threads disturb a thread that does not trace? It spins on its own CPU and reads the counter. A gap
+// between two readings means that something took the CPU away: an interrupt, another thread, the hypervisor.
+// Measured without our threads, with an idle session, and with a busy one: collector, sender and a thread
+// that records.
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -27,16 +28,18 @@ static const struct {
     const char *name, *line, *what;
     jitter_state state;
 } subjects[] = {
-    {"jitter_nothing", "nothing of ours", "the control: nothing of ours runs, beside itself", NOTHING},
-    {"jitter_idle", "idle session", "a session whose collector and sender have nothing to do", IDLE},
-    {"jitter_working", "collector and sender work",
-     "a thread on the collector's CPU records; collector and sender work", WORKING},
+    {"jitter_nothing", "without our threads", "the control: without our threads, compared with itself",
+     NOTHING},
+    {"jitter_idle", "idle session", "a session whose collector and sender are idle", IDLE},
+    {"jitter_working", "collector and sender busy",
+     "a thread on the collector's CPU records; collector and sender are busy", WORKING},
 };
 enum { SUBJECTS = sizeof subjects / sizeof subjects[0] };
 
 // ---- the work ----
 
-// About a million spans a second, in bursts, asleep in between: it shares its CPU with those who work them off.
+// Records about a million spans a second, in bursts with sleeps in between, because it shares its CPU with
+// the collector and the sender.
 typedef struct recorder {
     pthread_t thread;
     int cpu;
@@ -60,13 +63,13 @@ static void *recorder_run(void *argument)
 // ---- the spinning thread ----
 
 typedef struct spin {
-    uint32_t *gaps; // ticks, all that are longer than the least threshold
+    uint32_t *gaps; // all gaps longer than the smallest threshold, in ticks
     size_t count;
     uint64_t readings;
     double seconds;
 } spin;
 
-// Notes every gap over the least threshold for one slice of time.
+// Records every gap above the smallest threshold for one slice of time.
 static void spin_slice(spin *out)
 {
     uint64_t least = (uint64_t)(threshold_ns[0] / ticks_ns()), readings = 0;
@@ -99,7 +102,8 @@ typedef struct jitter {
     double added[THRESHOLDS][ROUNDS_MOST]; // gaps a second, by round
 } jitter;
 
-// The middle of a round: two slices with threads of ours. Each round has a session of its own, whose books must balance.
+// The middle of a round: two slices with our threads. Each round has its own session, whose span counters
+// must balance.
 static bool spin_subject(jitter *run, const bench_setup *setup, bench_result *out)
 {
     if (run->state == NOTHING) {
@@ -112,8 +116,8 @@ static bool spin_subject(jitter *run, const bench_setup *setup, bench_result *ou
         return false;
     bool working = run->state == WORKING && pthread_create(&work.thread, NULL, recorder_run, &work) == 0;
     if (run->state == WORKING && !working)
-        result_fail(out, "no thread");
-    nanosleep(&(struct timespec){.tv_nsec = 5 * 1000 * 1000}, NULL); // so that everything runs
+        result_fail(out, "cannot start a thread");
+    nanosleep(&(struct timespec){.tv_nsec = 5 * 1000 * 1000}, NULL); // until all threads run
     spin_slice(&run->subject);
     spin_slice(&run->subject);
     if (working) {
@@ -126,7 +130,8 @@ static bool spin_subject(jitter *run, const bench_setup *setup, bench_result *ou
     return out->problem[0] == '\0';
 }
 
-// A round: nothing, subject, subject, nothing. There is no quiet machine to wait for: a gap is what is looked for.
+// A round: nothing, subject, subject, nothing. It does not wait for a quiet machine, because it measures the
+// gaps.
 static bool measure_round(jitter *run, unsigned round, const bench_setup *setup, bench_result *out)
 {
     size_t nothing_from = run->nothing.count, subject_from = run->subject.count;
@@ -144,7 +149,8 @@ static bool measure_round(jitter *run, unsigned round, const bench_setup *setup,
     return true;
 }
 
-// All readings of the subject's slices, as percentiles; only the long gaps were kept, and only they are of interest.
+// Plots all readings of the subject's slices as percentiles. Only the long gaps were stored, and only they
+// matter.
 static void plot(const jitter *run, const char *name, bench_result *out)
 {
     bench_series *line = result_add_series(out, "gaps of a spinning thread", name, "percentile", "ns");
@@ -184,7 +190,7 @@ static void measure_with(jitter *run, const bench_setup *setup, const char *name
     run->nothing.gaps = malloc(GAPS_MOST * sizeof *run->nothing.gaps);
     run->subject.gaps = malloc(GAPS_MOST * sizeof *run->subject.gaps);
     if (run->nothing.gaps == NULL || run->subject.gaps == NULL)
-        result_fail(out, "no memory");
+        result_fail(out, "out of memory");
     while (out->problem[0] == '\0' && done < rounds && measure_round(run, done, setup, out))
         progress(out, ++done, rounds);
     if (out->problem[0] == '\0')
@@ -217,9 +223,10 @@ BENCH_DESCRIBE(subjects, SUBJECTS)
 
 const bench_group group_jitter = {
     .name = "jitter",
-    .method = "gaps between two readings of the counter in a thread that spins on a CPU of its own; added: "
-              "to the same without threads of ours, A B B A, medians of rounds with 95 % intervals; away: "
-              "part of the time in gaps",
+    .method =
+        "gaps between two readings of the counter in a thread that spins on its own CPU; added: compared "
+        "with the same without our threads, A B B A, medians of rounds with 95 % intervals; away: share "
+        "of the time in gaps",
     .describe = describe,
     .measure = measure,
 };

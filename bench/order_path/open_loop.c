@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Tick to trade as a user sees it: orders come when they come, whether the engine is ready or not. Each has a moment at
-// which it is due, and its latency counts from there, so that what one order holds up is paid by those behind it, as it is in
-// life (with latencies counted from the actual start, a stall of a millisecond would be one slow order instead of 500).
-// The gaps between orders are exponential: as many come together, and as far apart, as chance has it.
+// Tick to trade as a user sees it: orders arrive whether the engine is ready or not. Each order has a time at
+// which it is due, and its latency counts from there, so a slow order also delays those behind it, as it does
+// in reality. (If latencies counted from the actual start, a stall of a millisecond would show as one slow
+// order instead of 500.) The gaps between orders are exponential, as for independent arrivals.
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,20 +22,20 @@ static const struct {
     const char *name, *plot;
     double per_second;
     unsigned window; // orders
-    unsigned steps;  // of a round: A B B A windows each
+    unsigned steps;  // per round; each has windows A B B A
 } rates[] = {
     {"100k", "order path, 100 k orders/s", 100e3, 400, 3},
     {"500k", "order path, 500 k orders/s", 500e3, WINDOW_MOST, 3},
     {"1M", "order path, 1 M orders/s", 1e6, WINDOW_MOST, 3},
 };
-enum { RATES = sizeof rates / sizeof rates[0], QUICK_RATE = 1 }; // with --quick, only that one
+enum { RATES = sizeof rates / sizeof rates[0], QUICK_RATE = 1 }; // the only rate with --quick
 
-// One rate for all conditions: this part of what the untraced engine can do at most.
+// The highest rate that is measured, as a share of what the untraced engine can do.
 static const double capacity_part = 0.8;
 
-// What one of the two engines did.
+// The latencies of one of the two engines.
 typedef struct latencies {
-    uint32_t *ticks; // all that count, round after round
+    uint32_t *ticks; // all valid ones, round after round
     size_t count, room;
     double at[3][ROUNDS_MOST]; // by round: p50, p99, p99.9, in ns
     uint64_t busy, elapsed;    // ticks
@@ -61,11 +61,12 @@ static bool latencies_make(latencies *out, size_t room)
     *out = (latencies){.ticks = malloc(room * sizeof *out->ticks), .room = room};
     if (out->ticks != NULL)
         memset(out->ticks, 0,
-               room * sizeof *out->ticks); // no page is touched for the first time while we measure
+               room * sizeof *out->ticks); // touches all pages before the measurement
     return out->ticks != NULL;
 }
 
-// One window. The latencies go behind those that count already; they count only if the step does.
+// Runs one window. The latencies are stored after the valid ones; they become valid only if the whole step
+// is.
 static void run_window(order_engine *one, const order_message *messages, const uint32_t *gaps, size_t window,
                        uint32_t *out, latencies *sums)
 {
@@ -92,7 +93,7 @@ typedef struct open_loop {
     size_t window;
 } open_loop;
 
-// A B B A. True if it counts.
+// One step, A B B A. True if it is valid.
 static bool measure_step(open_loop *loop, const order_message *messages)
 {
     size_t window = loop->window, one = WARM + window;
@@ -112,7 +113,8 @@ static bool measure_step(open_loop *loop, const order_message *messages)
     if (undisturbed && noise_accepts(noise_mean(noise, noise_look()))) {
         base->count += 2 * window;
         subject->count += 2 * window;
-        // What the collector cannot take at this rate is no disturbance: it is what a user would get, and is shown.
+        // Spans that the collector cannot take at this rate do not make a step invalid: users would lose them
+        // too, so they are shown.
         loop->lost += pair_losses(&loop->pair) - losses;
         return true;
     }
@@ -175,7 +177,7 @@ static void report(open_loop *loop, bench_result *out)
     result_add(out, "lost_count", (double)loop->lost);
 }
 
-// Could the untraced engine do the rate at all?
+// Can the untraced engine reach this rate at all?
 static bool attainable(open_loop *loop, double per_second, bench_result *out)
 {
     enum { TRIAL = 200 };
@@ -191,7 +193,7 @@ static bool attainable(open_loop *loop, double per_second, bench_result *out)
     }
     if (per_second <= capacity_part * 1e9 / least)
         return true;
-    result_skip(out, "the untraced engine does %.0f orders/s here, one behind the other", 1e9 / least);
+    result_skip(out, "the untraced engine reaches only %.0f orders/s on this machine", 1e9 / least);
     return false;
 }
 
@@ -203,7 +205,7 @@ static void measure(size_t index, const bench_setup *setup, bench_result *out)
     unsigned rounds = setup->rounds < ROUNDS_MOST ? setup->rounds : ROUNDS_MOST;
     unsigned steps = setup->quick ? 1 : rates[rate].steps;
     if (setup->quick && rate != QUICK_RATE) {
-        result_skip(out, "not with --quick");
+        result_skip(out, "not measured with --quick");
         return;
     }
     loop = (open_loop){.window = rates[rate].window};
@@ -213,7 +215,7 @@ static void measure(size_t index, const bench_setup *setup, bench_result *out)
     loop.gaps = malloc(loop.pair.stream.count * sizeof *loop.gaps);
     if (!schedule_make(loop.gaps, loop.pair.stream.count, rates[rate].per_second) ||
         !latencies_make(&loop.base, room) || !latencies_make(&loop.subject, room)) {
-        result_fail(out, "no memory");
+        result_fail(out, "out of memory");
     } else if (attainable(&loop, rates[rate].per_second, out)) {
         measure_rounds(&loop, steps, rounds, out);
         if (out->rounds < ROUNDS_LEAST)
@@ -242,9 +244,10 @@ static bool describe(size_t index, bench_result *out)
 
 const bench_group group_open_loop = {
     .name = "order path at a rate",
-    .method = "latency from the moment an order is due (open loop, exponential gaps); added: to the "
-              "same percentile with tracing compiled out, A B B A, medians of rounds with 95 % "
-              "intervals; invalid counts steps",
+    .method =
+        "latency from when an order is due (open loop, exponential gaps); added: compared with the same "
+        "percentile with tracing compiled out, A B B A, medians of rounds with 95 % intervals; invalid "
+        "counts steps of rounds",
     .describe = describe,
     .measure = measure,
 };

@@ -9,11 +9,11 @@
 #include "feed/order_file.h"
 #include "protocol/protocol.h"
 
-enum { RAMP = 2000 }; // messages: the file's orders rest for at most 1600
+enum { RAMP = 2000 }; // messages; orders in the file rest for at most 1600
 
 static uint64_t random_state;
 
-// The same contexts in each run.
+// Gives the same contexts in each run.
 static uint64_t random_next(void)
 {
     return nsp__random_splitmix(&random_state);
@@ -33,7 +33,8 @@ static size_t put_context(uint8_t *to, bool sampled)
     return size;
 }
 
-// As the feed writes it. Ids are the lines' numbers: an order's id is free again when the stream has ended.
+// Writes a message like the feed does. Ids are line numbers; all of them are free again at the end of the
+// stream.
 static size_t put_message(uint8_t *to, const struct order_line *line, uint64_t id, size_t context)
 {
     if (line->cancel) {
@@ -63,14 +64,14 @@ bool orders_load(order_stream *stream, double sampled, bench_result *out)
     *stream = (order_stream){0};
     random_state = 1;
     if (!order_file_read(&file, BENCH_ORDERS)) {
-        result_fail(out, "no orders: %s", BENCH_ORDERS);
+        result_fail(out, "cannot read the orders: %s", BENCH_ORDERS);
         return false;
     }
     stream->messages = malloc(file.count * sizeof *stream->messages);
     stream->bytes = malloc(file.count * SIZE);
     bool fine = stream->messages != NULL && stream->bytes != NULL && file.count > 4 * RAMP;
     if (!fine)
-        result_fail(out, "no memory, or fewer than %d orders in %s", 4 * RAMP, BENCH_ORDERS);
+        result_fail(out, "out of memory, or fewer than %d orders in %s", 4 * RAMP, BENCH_ORDERS);
     uint8_t *at = stream->bytes;
     for (size_t i = 0; fine && i < file.count; i++) {
         uint8_t context[NSP_CONTEXT_PACKED_MIN];

@@ -14,13 +14,14 @@
 // The engine's own defaults.
 enum { MAX_ORDERS = 4096, ACCOUNTS = 64 };
 
-// The engine's own sampler decides, or the sender of the message.
+// Either the engine's own sampler decides (ENGINE), or the sender of the message (REMOTE).
 
 #define ENGINE(rate) &order_path_traced, true, rate, -1
 #define REMOTE(part) &order_path_traced, true, 0, part
 
 const order_condition order_conditions[ORDER_CONDITIONS] = {
-    {"out", "compiled out", "the control: compiled out, beside itself", &order_path_untraced, false, 0, -1},
+    {"out", "compiled out", "the control: compiled out, compared with itself", &order_path_untraced, false, 0,
+     -1},
     {"off", "disabled", "compiled in, tracing not started", &order_path_traced, false, 0, -1},
     {"0", "0 %", "0 %, decided in the engine", ENGINE(0)},
     {"1", "1 %", "1 %, decided in the engine", ENGINE(0.01)},
@@ -62,10 +63,11 @@ static bool answers_agree(const struct stream *a, const struct stream *b)
            memcmp(a->out + a->out_begin, b->out + b->out_begin, length) == 0;
 }
 
-// ---- the rest of the process ----
+// ---- another thread ----
 
-// A trading engine has other threads. That matters to the untraced one: in a process with a single thread the kernel finds
-// the file of a write without an atomic operation, and the C library leaves out its own share too.
+// A trading engine has other threads, and that matters to the untraced engine: in a single-threaded process,
+// the kernel finds the file of a write without an atomic operation, and the C library also skips atomic
+// operations.
 static sem_t companion_end;
 
 static void *companion_run(void *argument)
@@ -95,7 +97,7 @@ static bool drained(const order_pair *pair)
     return !pair->session || session_drained();
 }
 
-// Both engines process the messages up to there, one by one. Slowly enough for the collector.
+// Both engines process the messages up to `to`, one by one, and slowly enough for the collector.
 static bool advance(order_pair *pair, size_t to, bench_result *out)
 {
     enum { BETWEEN_DRAINS = 256 };
@@ -103,21 +105,22 @@ static bool advance(order_pair *pair, size_t to, bench_result *out)
     for (; pair->at < to; pair->at++) {
         const order_message *message = &pair->stream.messages[pair->at];
         if (pair->at % BETWEEN_DRAINS == 0 && !drained(pair)) {
-            result_fail(out, "the ring was not drained");
+            result_fail(out, "the collector did not drain the ring");
             return false;
         }
         base->path->work_off(&base->engine, message, 1);
         subject->path->work_off(&subject->engine, message, 1);
         if (!answers_agree(&base->engine.stream, &subject->engine.stream)) {
-            result_fail(out, "traced and untraced engine answer message %zu differently", pair->at + 1);
+            result_fail(out, "the traced and the untraced engine answer message %zu differently",
+                        pair->at + 1);
             return false;
         }
     }
     return true;
 }
 
-// To the end of the stream, where the feed goes away, and from its beginning with empty books and the accounts of the
-// start: each pass does exactly the same work.
+// Goes to the end of the stream, where the feed disconnects, and begins again with empty order books and the
+// initial accounts, so that each pass does exactly the same work.
 static bool rewind_pair(order_pair *pair, bench_result *out)
 {
     if (!advance(pair, pair->stream.count, out))
@@ -140,7 +143,7 @@ const order_message *pair_next(order_pair *pair, size_t count, bench_result *out
 {
     bool fine = pair->at + count <= pair->stream.steady_end || rewind_pair(pair, out);
     if (fine && !drained(pair)) {
-        result_fail(out, "the ring was not drained");
+        result_fail(out, "the collector did not drain the ring");
         fine = false;
     }
     const order_message *first = &pair->stream.messages[pair->at];
@@ -163,13 +166,13 @@ uint64_t pair_losses(const order_pair *pair)
     return pair->session ? session_losses() : 0;
 }
 
-// Only the traced copy of the engine can start it; the other one's calls are nothing.
+// Starts tracing, through the traced copy of the engine; in the other copy, the calls are compiled out.
 static bool start_tracing(const order_condition *condition, const bench_setup *setup, bench_result *out)
 {
     nsp_config config;
     session_configure(setup, &config);
     config.sample_rate = condition->rate;
-    config.detached_spans = MAX_ORDERS; // as the engine does: a life for each open order
+    config.detached_spans = MAX_ORDERS; // like the engine: an order_life span for each open order
     if (!session_start_with(&config, out))
         return false;
     condition->path->sample_lives();
@@ -183,15 +186,15 @@ bool pair_open(order_pair *pair, const order_condition *condition, const bench_s
     if (!orders_load(&pair->stream, condition->remote, out))
         return false;
     if (!companion_start(&pair->companion)) {
-        result_fail(out, "no thread");
+        result_fail(out, "cannot start a thread");
         goto no_companion;
     }
     if (!engine_open(&pair->base, &order_path_untraced)) {
-        result_fail(out, "no memory");
+        result_fail(out, "out of memory");
         goto no_base;
     }
     if (!engine_open(&pair->subject, condition->path)) {
-        result_fail(out, "no memory");
+        result_fail(out, "out of memory");
         goto no_subject;
     }
     if (condition->session && !start_tracing(condition, setup, out))
@@ -212,12 +215,13 @@ no_companion:
     return false;
 }
 
-// Does what was traced fit the condition? Where traces were refused, only the upper bound is left.
+// Checks that the number of traced orders fits the condition. If traces were refused, only the upper bound
+// can be checked.
 static void check_traced(const order_pair *pair, const order_condition *condition, bench_result *out)
 {
     const struct counters *counters = &pair->subject.engine.counters;
     double part = !condition->session ? 0 : condition->remote >= 0 ? pair->stream.sampled : condition->rate;
-    // The messages' contexts come again with each pass: chance is only in how far the last one went.
+    // Each pass repeats the same contexts, so the number varies only with the length of the last pass.
     double drawn = condition->remote >= 0 ? (double)pair->stream.count : (double)counters->orders;
     double wanted = part * (double)counters->orders, spread = 6 * sqrt(drawn * part * (1 - part)) + 1;
     double traced = (double)counters->orders_traced;
@@ -230,7 +234,7 @@ void pair_close(order_pair *pair, const order_condition *condition, bench_result
     const struct counters *base = &pair->base.engine.counters, *subject = &pair->subject.engine.counters;
     if (base->orders != subject->orders || base->accepted != subject->accepted ||
         base->filled_units != subject->filled_units)
-        result_fail(out, "traced and untraced engine have not done the same");
+        result_fail(out, "the traced and the untraced engine have different totals");
     check_traced(pair, condition, out);
     engine_close(&pair->subject);
     engine_close(&pair->base);

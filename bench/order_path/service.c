@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What tracing adds to an order: bursts of messages, one behind the other, A B B A with tracing compiled out. The precise
-// figure; how long orders take that come when they come is in open_loop.c.
+// What tracing adds to an order: bursts of messages, one after the other, A B B A with tracing compiled out.
+// This is the precise figure; open_loop.c measures the latency of orders that arrive at their own times.
 //
-// An interval covers what varies from round to round within one run. What is drawn once in a run, such as where code and
-// data come to lie, is not in it: the same row of several runs differs by more than its interval says. So compare
-// several runs before a few nanoseconds are called a difference. The control, an untraced engine beside itself, shows some of
-// that, but not all: it has no spans whose place could matter.
+// An interval covers what varies from round to round within one run. It does not cover what is decided once
+// per run, such as the addresses of code and data, so the same row of several runs differs by more than its
+// interval. Compare several runs before you call a few nanoseconds a difference. The control, an untraced
+// engine compared with itself, shows a part of this effect, but not all of it: it has no spans whose
+// addresses could matter.
 #include <stdio.h>
 
 #include "harness/noise.h"
@@ -18,7 +19,7 @@ enum { ROUNDS_MOST = 51, TRIES_MAX = 1024, WARM = 32, BURST_MOST = 400 };
 
 typedef struct service_round {
     bench_noise noise;
-    double base, subject; // ns by the order
+    double base, subject; // ns per order
     bool disturbed;
 } service_round;
 
@@ -36,8 +37,8 @@ static double time_burst(order_engine *one, const order_message *messages, size_
     return (double)ticks * ticks_ns() / (double)burst;
 }
 
-// A trading thread does not sleep; this one has, while the ring was drained, and its caches have grown cold: both engines
-// process two bursts first. `messages` has room for that and for what is timed.
+// A trading thread does not sleep. This one has slept while the ring was drained, and its caches are cold, so
+// both engines process two bursts first. `messages` must contain those and the timed ones.
 static service_round measure_round(order_pair *pair, const order_message *messages, size_t burst)
 {
     const order_message *first = messages + 2 * burst, *second = first + WARM + burst;
@@ -57,7 +58,7 @@ static service_round measure_round(order_pair *pair, const order_message *messag
 
 static size_t measure_rounds(order_pair *pair, unsigned wanted, service_round *rounds, bench_result *out)
 {
-    // Four bursts shall fill two thirds of the ring at most.
+    // Four bursts may fill at most two thirds of the ring.
     double bytes = pair_bytes(pair, out), most = BURST_MOST;
     if (bytes > 0 && (double)session_ring_bytes() / 6 / bytes - WARM < most)
         most = (double)session_ring_bytes() / 6 / bytes - WARM;
@@ -131,7 +132,7 @@ static bool describe(size_t index, bench_result *out)
 const bench_group group_order_path = {
     .name = "order path",
     .method = "what tracing adds to an order of the example engine: means of bursts, A B B A with the same "
-              "engine, tracing compiled out; medians with 95 % intervals",
+              "engine with tracing compiled out; medians with 95 % intervals",
     .describe = describe,
     .measure = measure,
 };

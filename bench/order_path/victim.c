@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What spans cost the code around them. A span displaces lines of the caches that the application needs again; what that costs
-// is in no span's time. Here a victim works in portions of 2 us, between which something is traced, and only the
-// victim's own time is counted, beside the same portions with nothing traced between them.
+// The cost of spans to the code around them. A span evicts cache lines that the application needs again; that
+// cost is not part of the span's own time. Here, other work runs in portions of 2 us, with something traced
+// between them. Only the time of that work is counted, and compared with the same portions without anything
+// traced between them.
 #include <nanospan/nanospan.h>
 
 #include "harness/noise.h"
@@ -15,7 +16,8 @@ enum { ROUNDS_MOST = 21, PORTIONS = 120, WARM_PORTIONS = 20 };
 
 static const double portion_ns = 2000;
 
-// What is traced, in which state, and the figures: the victim's time to its time alone, and what it loses by operation.
+// What is traced, in which state, and the figures: the ratio of the work's time to its time alone, and what
+// it loses per operation.
 static const struct {
     const char *operation; // of hot_path/operations.c
     operation_state state;
@@ -27,8 +29,9 @@ static const struct {
 };
 enum { DISTURBERS = sizeof disturbers / sizeof disturbers[0] };
 
-// Nanoseconds of a portion, the victim's own, with one operation before each. The victim has its caches for itself at
-// first, then some portions to lose them again.
+// The nanoseconds of a portion, without the operation that runs before each portion. The work first fills the
+// caches, and then runs some portions that are not counted, until the operations have evicted what they
+// evict.
 static double time_portions(const victim *one, size_t steps, void (*operation)(size_t))
 {
     uint64_t sum = 0;
@@ -64,7 +67,7 @@ static victim_round measure_round(const victim *one, size_t steps, void (*operat
     return (victim_round){noise, alone / 2, disturbed / 2, invalid};
 }
 
-// As many steps as take one portion.
+// The number of steps in one portion.
 static size_t steps_of_portion(const victim *one)
 {
     double least = 0;
@@ -111,7 +114,7 @@ static void measure(size_t index, const bench_setup *setup, bench_result *out)
     const victim *one = &victims[index];
     unsigned rounds = setup->rounds < ROUNDS_MOST ? setup->rounds : ROUNDS_MOST;
     if (!one->open(one)) {
-        result_fail(out, "no memory");
+        result_fail(out, "out of memory");
         return;
     }
     size_t steps = steps_of_portion(one);
@@ -137,9 +140,9 @@ BENCH_DESCRIBE(victims, VICTIMS)
 
 const bench_group group_victim = {
     .name = "victim",
-    .method = "time of other work in portions of 2 us, one span (3 attributes) or one trace of 6 spans "
-              "before each, to its time with nothing before it; without the spans' own time; A B B A, "
-              "medians with 95 % intervals",
+    .method = "time of other work in portions of 2 us, with one span (3 attributes) or one trace of 6 spans "
+              "before each portion, as a ratio to its time without; the spans' own time is not included; A B "
+              "B A, medians with 95 % intervals",
     .describe = describe,
     .measure = measure,
 };

@@ -41,7 +41,7 @@ static uint64_t random_next(void)
     return random_state;
 }
 
-// ---- a chase: each load waits for the one before ----
+// ---- a pointer chase: each load waits for the previous one ----
 
 typedef struct chase_line {
     struct chase_line *next;
@@ -51,7 +51,7 @@ typedef struct chase_line {
 static chase_line *chase_lines, *chase_at;
 static size_t chase_count;
 
-// One cycle through all lines, in an order that no prefetcher guesses.
+// Makes one cycle through all lines, in an order that no prefetcher can guess.
 static bool chase_open(const victim *one)
 {
     chase_count = one->bytes() / LINE;
@@ -95,7 +95,7 @@ static size_t chase_round_trip(void)
     return chase_count;
 }
 
-// ---- updates at random places, as of price levels: the loads do not wait for each other ----
+// ---- updates at random places, like updates of price levels: the loads do not wait for each other ----
 
 static uint64_t *table;
 static size_t table_words;
@@ -129,9 +129,9 @@ static size_t updates_round_trip(void)
     return table_words / 8 * 3; // 95 % of the lines
 }
 
-// ---- code: many small functions, called by turns ----
+// ---- code: many small functions, called in turn ----
 
-// Each lies in a line of its own (or two), and does what the others do with numbers of its own.
+// Each function has its own cache line (or two), and does the same as the others with different constants.
 // clang-format off
 #define CODE(n)                                                                                              \
     static __attribute__((noinline, aligned(LINE))) uint64_t code_##n(uint64_t x)                            \
@@ -169,7 +169,7 @@ static bool code_open(const victim *one)
 
 static void code_close(void) {}
 
-// 149 has no common divisor with their number: all have their turn.
+// 149 and the number of functions have no common divisor, so each function has its turn.
 static void code_run(size_t steps)
 {
     for (size_t i = 0; i < steps; i++) {
@@ -192,12 +192,12 @@ static size_t code_round_trip(void)
 const victim victims[VICTIMS] = {
     {"victim_l1", "pointer chase over a working set as large as the L1", chase_open, chase_close, chase_run,
      level1, chase_round_trip},
-    {"victim_most_l2", "the same, 7/8 of the L2", chase_open, chase_close, chase_run, most_of_level2,
+    {"victim_most_l2", "the same over 7/8 of the L2", chase_open, chase_close, chase_run, most_of_level2,
      chase_round_trip},
-    {"victim_l2", "the same, as large as the L2", chase_open, chase_close, chase_run, level2,
+    {"victim_l2", "the same over as much as the L2", chase_open, chase_close, chase_run, level2,
      chase_round_trip},
-    {"victim_updates", "updates at random places, 7/8 of the L2", updates_open, updates_close, updates_run,
+    {"victim_updates", "updates at random places in 7/8 of the L2", updates_open, updates_close, updates_run,
      most_of_level2, updates_round_trip},
-    {"victim_code", "448 functions called by turns, 28 KiB of code", code_open, code_close, code_run,
+    {"victim_code", "448 functions called in turn, 28 KiB of code", code_open, code_close, code_run,
      code_bytes, code_round_trip},
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Work that lives in the caches, and suffers when something else takes room there.
+// Work whose data or code is in the caches, and which becomes slower when something else evicts it.
 #ifndef NSP_BENCH_VICTIMS_H
 #define NSP_BENCH_VICTIMS_H
 
@@ -11,9 +11,9 @@ typedef struct victim {
     const char *name, *what;
     bool (*open)(const struct victim *victim); // false: no memory
     void (*close)(void);
-    void (*run)(size_t steps);  // goes on where the last call has ended
-    size_t (*bytes)(void);      // of its working set
-    size_t (*round_trip)(void); // steps after which all of the working set was in use
+    void (*run)(size_t steps);  // continues where the last call ended
+    size_t (*bytes)(void);      // size of the working set
+    size_t (*round_trip)(void); // number of steps that use the whole working set
 } victim;
 
 enum { VICTIMS = 5 };

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Builds the peers that nanospan-bench loads: build.sh FOLDER. A peer that cannot be built leaves NAME.skipped with its
-# reason there, which the benchmark shows; the others leave NAME.so and NAME.about with their versions. What is newer than
-# its sources is left as it is.
+# Builds the peers that nanospan-bench loads: build.sh FOLDER. For a peer that cannot be built, it writes the
+# reason to NAME.skipped, which the benchmark shows; for the others, it writes NAME.so, and their versions to
+# NAME.about. A peer that is newer than its sources is not built again.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 mkdir -p "${1:?usage: build.sh FOLDER}"
@@ -18,25 +18,26 @@ skip() {
     printf '%s\n' "$2" >"$out/$1.skipped"
 }
 
-# current NAME FOLDER: has it been built from what stands in the folder?
+# current NAME FOLDER: is the build newer than the sources in the folder?
 current() {
     [ -e "$out/$1.so" ] && [ -e "$out/$1.about" ] && [ ! -e "$out/$1.skipped" ] &&
         [ -z "$(find "${@:2}" "$here/peer.h" "$here/build.sh" -newer "$out/$1.so" -print -quit)" ]
 }
 
-# attempt NAME COMMAND...: runs it with its output in a log. False after having skipped the peer.
+# attempt NAME COMMAND...: runs the command with its output in a log. If it fails, skips the peer and returns
+# false.
 attempt() {
     local name=$1 log=$out/$1.log start=$SECONDS
     shift
-    say "$name: building (${JOBS:-$(nproc)} jobs; minutes the first time)"
+    say "$name: building (${JOBS:-$(nproc)} jobs; this takes minutes the first time)"
     if "$@" >"$log" 2>&1; then
         say "$name: built in $((SECONDS - start)) s"
         return 0
     fi
-    # What went wrong first, or else what was said last.
+    # The first error in the log, or otherwise its last line.
     { grep -iE 'error|cannot|failed|not found' "$log" || tail -n 1 "$log"; } | head -n 1 |
         LC_ALL=C tr -cd ' -~' | sed "s|$here/||g" | cut -c 1-90 >"$log.reason"
-    skip "$name" "does not build: $(cat "$log.reason")"
+    skip "$name" "it does not build: $(cat "$log.reason")"
     rm -f "$log.reason"
     return 1
 }
@@ -48,7 +49,7 @@ locked() { awk -v name="\"$1\"" '/^name = / { found = $3 == name } found && /^ve
 rust() {
     local name=$1 crate=$2 about=$3
     current "$name" "$here/rust" && return
-    command -v cargo >/dev/null || { skip "$name" "no cargo on this machine"; return; }
+    command -v cargo >/dev/null || { skip "$name" "cargo is not installed"; return; }
     attempt "$name" env CARGO_TARGET_DIR="$out/cargo" cargo build --release --locked --color never \
         -j "${JOBS:-$(nproc)}" --manifest-path "$here/rust/Cargo.toml" -p "$crate" || return
     cp "$out/cargo/release/lib${crate//-/_}.so" "$out/$name.so"
@@ -56,13 +57,13 @@ rust() {
     rm -f "$out/$name.skipped"
 }
 
-# In a folder of its own, so that nothing is written beside the sources.
+# Builds in a separate folder, so that nothing is written beside the sources.
 go_build() { (cd "$here/go" && CGO_ENABLED=1 go build -p "${JOBS:-$(nproc)}" -mod=readonly -trimpath -buildmode=c-shared -o "$out/go/peer.so" .); }
 
 go_peer() {
     local name=opentelemetry-go
     current "$name" "$here/go" && return
-    command -v go >/dev/null || { skip "$name" "no go on this machine"; return; }
+    command -v go >/dev/null || { skip "$name" "go is not installed"; return; }
     mkdir -p "$out/go"
     attempt "$name" go_build || return
     mv "$out/go/peer.so" "$out/$name.so"

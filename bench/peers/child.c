@@ -25,7 +25,7 @@ enum { PATIENCE_S = 150 };
 
 // ---- the shared object ----
 
-// build/peers/NAME.EXTENSION, found from where this program is: build/bin.
+// The path build/peers/NAME.EXTENSION, relative to this program, which is in build/bin.
 static bool file_of(const peer *which, const char *extension, char *path, size_t size)
 {
     char program[512];
@@ -58,7 +58,7 @@ bool peer_about(const peer *which, char *text, size_t size)
         return false;
     if (file_of(which, "about", path, sizeof path) && first_line(path, text, size))
         return true;
-    snprintf(text, size, "not built: ./run bench --peers builds it");
+    snprintf(text, size, "it is not built; ./run bench --peers builds it");
     return false;
 }
 
@@ -79,8 +79,8 @@ static bool load(const peer *which, peer_calls *out)
 
 // ---- the child ----
 
-// Variables that would configure a peer otherwise than its defaults, and what a run-time system would learn wrongly from
-// the CPU that it is started on.
+// Removes variables that would change a peer's defaults, and sets GOMAXPROCS, because Go's run-time would
+// derive a wrong number from the CPU on which it starts.
 static void set_environment(const bench_setup *setup)
 {
     extern char **environ;
@@ -96,7 +96,7 @@ static void set_environment(const bench_setup *setup)
     setenv("GOMAXPROCS", setup->collector_cpu >= 0 ? "2" : "1", 1);
 }
 
-// So that its threads, and the daemons that it starts, begin where they belong.
+// Sets the CPUs on which the peer's threads, and the daemons that it starts, begin to run.
 static void take_cpus(const peer_page *page)
 {
     const bench_setup *setup = page->setup;
@@ -142,7 +142,7 @@ static void work(const peer *which, peer_job job, peer_page *page)
         calls = *which->calls;
     } else if (!load(which, &calls)) {
         const char *why = dlerror();
-        complain(page, why != NULL ? why : "functions are missing in the shared object");
+        complain(page, why != NULL ? why : "the shared object lacks some of the functions");
         return;
     }
     const char *problem = calls.start(page->endpoint[0] != '\0' ? page->endpoint : NULL, (int)page->mode);
@@ -196,7 +196,7 @@ static peer_page *page_get(void)
     return page;
 }
 
-// False if it had to be killed.
+// Waits for the child. False if it had to be killed.
 static bool wait_for(pid_t process, const peer_page *page, const bench_result *out)
 {
     struct timespec pause = {.tv_nsec = 50 * 1000 * 1000};
@@ -219,9 +219,9 @@ const peer_page *peer_work(const peer *which, const peer_task *task, const bench
                            bench_result *out)
 {
     peer_page *page = page_get();
-    char folder[FOLDER_PATH]; // to run in; it goes with the process, however that ends
+    char folder[FOLDER_PATH]; // the child runs in it; removed when the child has ended, in whatever way
     if (page == NULL || !folder_make(folder)) {
-        result_fail(out, page == NULL ? "no memory" : "no temporary folder");
+        result_fail(out, page == NULL ? "out of memory" : "cannot make a temporary folder");
         return NULL;
     }
     page->setup = setup;
@@ -233,11 +233,11 @@ const peer_page *peer_work(const peer *which, const peer_task *task, const bench
     if (process == 0)
         become_child(which, task->job, folder, page);
     if (process < 0) {
-        result_fail(out, "no process");
+        result_fail(out, "cannot fork");
         folder_remove(folder);
         return NULL;
     }
-    // Waiting must not disturb it.
+    // The waiting must not disturb the child.
     if (setup->collector_cpu >= 0)
         pin_to(setup->collector_cpu);
     bool ended = wait_for(process, page, out);
@@ -247,9 +247,9 @@ const peer_page *peer_work(const peer *which, const peer_task *task, const bench
     if (finished && page->best.two_reads != 0)
         noise_remember(page->best);
     if (!ended)
-        result_fail(out, "did not finish within %d s", PATIENCE_S);
+        result_fail(out, "the peer did not finish within %d s", PATIENCE_S);
     else if (!finished)
-        result_fail(out, "its process died");
+        result_fail(out, "the process of the peer died");
     else if (page->problem[0] != '\0')
         result_skip(out, "%s", page->problem);
     return finished && page->problem[0] == '\0' ? page : NULL;

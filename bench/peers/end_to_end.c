@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Saturated, end to end: one thread records as fast as it can, and a receiver on the same machine counts what arrives.
+// Saturated, end to end: one thread records as fast as it can, and a receiver on the same machine counts what
+// arrives.
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -10,7 +11,7 @@
 #include "harness/ticks.h"
 #include "peers/child.h"
 
-// A peer whose queue has no bound is stopped before it eats the machine.
+// A peer with an unbounded queue is stopped before it uses up the machine's memory.
 enum { CHUNK = 256, MEMORY_MOST_KIB = 1 << 20, RUNS = 3 };
 
 static uint64_t resident_kib(void)
@@ -44,20 +45,20 @@ static void job_saturate(const peer_calls *calls, peer_page *page)
 
 // One run of a peer.
 typedef struct saturation {
-    double recorded, received, took_ns, rate, refused, memory_kib; // rate: received, a second
+    double recorded, received, took_ns, rate, refused, memory_kib; // rate: spans received per second
     nsp_stats books;
 } saturation;
 
 static void check(const peer *which, const peer_page *page, const receiver_counts *seen, bench_result *out)
 {
     if (seen->malformed != 0 || seen->distinct != seen->spans)
-        result_fail(out, "%llu malformed messages, %llu spans twice", (unsigned long long)seen->malformed,
+        result_fail(out, "%llu malformed messages, %llu duplicate spans", (unsigned long long)seen->malformed,
                     (unsigned long long)(seen->spans - seen->distinct));
     if (which->calls != &peer_nanospan)
         return;
     uint64_t told = page->counts.exported + (uint64_t)page->counts.dropped;
     if (told != page->recorded || page->counts.exported != seen->distinct)
-        result_fail(out, "%llu recorded, %llu told of, %llu exported, %llu received",
+        result_fail(out, "%llu recorded, %llu accounted for, %llu exported, %llu received",
                     (unsigned long long)page->recorded, (unsigned long long)told,
                     (unsigned long long)page->counts.exported, (unsigned long long)seen->distinct);
 }
@@ -98,7 +99,7 @@ static int by_rate(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-// The run in the middle, whole: its figures belong together.
+// Reports all figures of the median run, because they belong together.
 static void report(const peer *which, saturation *runs, unsigned count, bench_result *out)
 {
     qsort(runs, count, sizeof *runs, by_rate);
@@ -119,7 +120,7 @@ static void report(const peer *which, saturation *runs, unsigned count, bench_re
     out->books = middle->books;
 }
 
-// The peers whose records leave the process, in their order.
+// The index-th of the peers whose records leave the process.
 static const peer *peer_of(size_t index)
 {
     for (size_t i = 0; i < peer_count_all; i++)
@@ -158,9 +159,9 @@ static bool describe(size_t index, bench_result *out)
 
 const bench_group group_peers_end_to_end = {
     .name = "peers end to end",
-    .method = "one thread records spans with 3 attributes as fast as it can for 2 s, the run in the middle "
-              "of three (--quick: one of 1 s); nothing is "
-              "pinned, peer and receiver share the two CPUs; received: distinct span ids there",
+    .method = "one thread records spans with 3 attributes as fast as it can for 2 s, median of three runs "
+              "(--quick: one run of 1 s); nothing is pinned, peer and receiver share the two CPUs; received: "
+              "distinct span ids in the receiver",
     .describe = describe,
     .measure = measure,
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// nanospan as a peer among peers: the default configuration, and the operations of the hot path's benchmarks.
+// nanospan as one of the peers: the default configuration, and the operations of the hot-path benchmarks.
 #include <stdio.h>
 
 #include <nanospan/nanospan.h>
@@ -15,7 +15,7 @@ static void (*runs[2])(size_t count); // by operation
 static const char *start(const char *endpoint, int mode)
 {
     static bench_result out;
-    // The collector's CPU is where the process is pinned to at this time.
+    // The collector's CPU is the one to which the process is pinned at this time.
     const bench_setup setup = {.collector_cpu = -1};
     runs[PEER_SPAN0] = operation_find("span0")->run;
     runs[PEER_SPAN3] = operation_find("span3")->run;
@@ -64,7 +64,7 @@ static void count(peer_counts *out)
 
 const peer_calls peer_nanospan = {start, run, sample, stop, count, session_drained};
 
-// ---- and nothing at all ----
+// ---- the empty harness ----
 
 static const char *nothing_start(const char *endpoint, int mode)
 {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Another tracer, or another way to hand records over, as the harness sees it. Those that are not written in C, or bring
-// libraries of their own, are shared objects that export these functions (rust/, go/, lttng/, built by build.sh).
+// The interface of the harness to another tracer, or to another way to hand records over. Peers that are not
+// written in C, or need libraries of their own, are shared objects that export these functions (rust/, go/,
+// lttng/, built by build.sh).
 //
-// Each is used in a process of its own: start, then run and sample from one thread, then stop; once.
+// Each peer runs in its own process, once: start, then run and sample from one thread, then stop.
 #ifndef NSP_BENCH_PEER_H
 #define NSP_BENCH_PEER_H
 
@@ -12,38 +13,39 @@
 
 typedef enum peer_mode {
     PEER_SAMPLED = 0,   // every span is recorded
-    PEER_UNSAMPLED = 1, // tracing is on, and the sampler says no to every root
-    PEER_DISABLED = 2,  // tracing is off, as far as the peer knows that state
+    PEER_UNSAMPLED = 1, // tracing is on, but the sampler samples no root
+    PEER_DISABLED = 2,  // tracing is off, if the peer has such a state
 } peer_mode;
 
 typedef enum peer_operation {
     PEER_SPAN0 = 0, // a root span without attributes
-    PEER_SPAN3 = 1, // with three: a string, a double, an integer
+    PEER_SPAN3 = 1, // a root span with three attributes: a string, a double, an integer
 } peer_operation;
 
-// Spans. exported: given to the exporter, and taken by it. What the peer itself counted as lost is in dropped, or -1 where
-// it does not say.
+// Numbers of spans. exported: passed to the exporter, and accepted by it. dropped: what the peer itself
+// counted as lost, or -1 if it does not count that.
 typedef struct peer_counts {
     uint64_t exported;
     int64_t dropped;
 } peer_counts;
 
-#ifndef NSP_BENCH_PEER_TYPES // for cgo, which declares the functions itself, without const
+#ifndef NSP_BENCH_PEER_TYPES // cgo defines this, because it declares the functions itself, without const
 
-// Starts tracing. endpoint: base URL of an OTLP/HTTP receiver; NULL: an exporter that counts. The result is NULL, or what went
-// wrong, valid until the end of the process.
+// Starts tracing. endpoint is the base URL of an OTLP/HTTP receiver, or NULL for an exporter that only
+// counts. Returns NULL, or a text that says what went wrong, which stays valid until the process ends.
 const char *peer_start(const char *endpoint, int mode);
 
-// So many of an operation, one after the other, in a loop written in the peer's own language.
+// Runs an operation `count` times, in a loop written in the peer's own language.
 void peer_run(int operation, size_t count);
 
-// The same, each timed by itself between fenced readings of the counter; ticks[count] is filled in.
+// The same, with each operation timed by itself between fenced readings of the counter; fills in ticks[0] to
+// ticks[count - 1].
 void peer_sample(int operation, uint32_t *ticks, size_t count);
 
-// Hands over what is still queued, as the peer's own shutdown does, and ends.
+// Shuts the peer down, which exports what is still queued.
 void peer_stop(void);
 
-// After the stop.
+// Reads the counts. Call it after peer_stop.
 void peer_count(peer_counts *out);
 
 #endif

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Others beside nanospan, in one run, by one harness: bursts as an application has them, with pauses in which the peer's own
-// thread empties its queue.
+// nanospan and other tracers, in one run and one harness: bursts like those of an application, with pauses in
+// which the peer's own thread empties its queue.
 #include <stdio.h>
 #include <string.h>
 
@@ -12,8 +12,8 @@
 #include "peers/child.h"
 
 enum { BURST = 400, WARM = 32, TRIES_MAX = 4096, ROUNDS_MOST = 51 };
-// Single operations are split into so many rounds as are needed at least, of 20,000 each, or half of that with --quick; on a
-// noisy machine of fewer.
+// Single operations are split into the smallest number of rounds that is needed, of 20,000 operations each,
+// or half of that with --quick; on a noisy machine, of fewer.
 enum { SAMPLES_LEAST = 4000 * ROUNDS_LEAST, SAMPLES_FOR_LAST = 10000 * ROUNDS_LEAST };
 
 static const char batch[] = "batch processor, queue 2048, batches of 512, parent-based sampler; OTLP/HTTP";
@@ -24,7 +24,7 @@ const peer peers[] = {
     {"ck_ring", "hand-written record through ck_ring, 8192 slots; no OTLP", 0, &peer_ck_ring, NULL},
     {"mutex_queue", "hand-written record, mutex and condition variable, 8192 slots; no OTLP", 0,
      &peer_mutex_queue, NULL},
-    {"lttng", "two events a span, default user space channel, per-user buffers, trace in a file",
+    {"lttng", "two events per span, default user space channel, per-user buffers, trace in a file",
      PEER_HAS_DISABLED | PEER_WRITES_TRACE, NULL, NULL},
     {"fastrace", "root spans, report interval 1 s; OTLP/HTTP through fastrace-opentelemetry",
      PEER_HAS_UNSAMPLED | PEER_HAS_DISABLED | PEER_SPEAKS_OTLP, NULL, NULL},
@@ -37,7 +37,8 @@ const size_t peer_count_all = sizeof peers / sizeof peers[0];
 
 // ---- in the child: how long ----
 
-// Seconds after which what there is will do, if it is the least; on a noisy machine, after four times as many it has to.
+// After this many seconds, a measurement ends if it has the minimum; on a noisy machine, it ends in any case
+// after four times as many.
 enum { MEANS_S = 4, SAMPLES_S = 8 };
 
 static bool go_on(double seconds, double limit, bool least)
@@ -66,7 +67,7 @@ typedef struct peer_round {
     bool disturbed;
 } peer_round;
 
-// Long enough for 832 spans to be taken out of a queue by any of them.
+// Long enough for every peer to take 832 spans out of its queue.
 static void pause_between(const peer_page *page, unsigned streak)
 {
     struct timespec pause = {.tv_nsec = 3 * 1000 * 1000};
@@ -185,7 +186,7 @@ static void add_means(const peer_page *page, int operation, const char *ns_name,
     result_add_estimate(out, ratio_name, estimate_median(values, rounds->valid));
 }
 
-// Medians over rounds; the line of the plot is of all samples.
+// Adds medians over rounds; the line of the plot shows all samples.
 static void add_samples(const peer_page *page, bench_result *out)
 {
     static uint32_t all[PEER_SAMPLES];
@@ -195,7 +196,8 @@ static void add_samples(const peer_page *page, bench_result *out)
     } points[] = {{"p50_ns", 0.5}, {"p99_ns", 0.99}, {"p99.9_ns", 0.999}, {"p99.99_ns", 0.9999}};
     size_t size = page->sampled / ROUNDS_LEAST, rounds = ROUNDS_LEAST;
     if (page->sampled < SAMPLES_LEAST) {
-        result_fail(out, "single operations: too noisy: %zu of %d", page->sampled, SAMPLES_LEAST);
+        result_fail(out, "too noisy: %zu single operations are valid, %d are needed", page->sampled,
+                    SAMPLES_LEAST);
         return;
     }
     memcpy(all, page->samples, page->sampled * sizeof *all);
@@ -274,8 +276,8 @@ static bool describe(size_t index, bench_result *out)
 const bench_group group_peers = {
     .name = "peers",
     .method =
-        "each in a process of its own, bursts of 400 with pauses, A B B A with 2T; figures without a unit "
-        "are ratios to 2T; percentiles of single spans with 3 attributes, fences included",
+        "each peer in its own process, bursts of 400 with pauses, A B B A with two clock reads (2T); figures "
+        "without a unit are ratios to 2T; percentiles of single spans with 3 attributes, including fences",
     .describe = describe,
     .measure = measure,
 };

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What one writes by oneself in an afternoon: a record with two readings of the counter, random ids and up to three attributes, handed
-// to a thread of one's own; once through a queue with a mutex and a condition variable, once through ck_ring. Neither makes
-// OTLP of it: the consumer only reads the record.
+// Simple hand-written tracers: a record with two readings of the counter, random ids and up to three
+// attributes is passed to another thread, once through a queue with a mutex and a condition variable, and
+// once through ck_ring. Neither encodes OTLP: the consumer only reads the record.
 #include <ck_ring.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -122,7 +122,7 @@ static struct {
     pthread_mutex_t mutex;
     pthread_cond_t filled;
     record slots[SLOTS];
-    size_t head, tail; // ever growing
+    size_t head, tail; // only grow
 } queue = {.mutex = PTHREAD_MUTEX_INITIALIZER, .filled = PTHREAD_COND_INITIALIZER};
 
 static bool mutex_put(record *span)
@@ -158,8 +158,8 @@ static void *mutex_consume(void *unused)
 static const char *mutex_start(const char *endpoint, int mode)
 {
     (void)endpoint, (void)mode;
-    memset(queue.slots, 0, sizeof queue.slots); // no page is touched for the first time later
-    return pthread_create(&consumer, NULL, mutex_consume, NULL) == 0 ? NULL : "no thread";
+    memset(queue.slots, 0, sizeof queue.slots); // touches all pages now
+    return pthread_create(&consumer, NULL, mutex_consume, NULL) == 0 ? NULL : "cannot start a thread";
 }
 
 static void mutex_run(int operation, size_t count)
@@ -215,7 +215,7 @@ static const char *ring_start(const char *endpoint, int mode)
     (void)endpoint, (void)mode;
     memset(ring_slots, 0, sizeof ring_slots);
     ck_ring_init(&ring, SLOTS);
-    return pthread_create(&consumer, NULL, ring_consume, NULL) == 0 ? NULL : "no thread";
+    return pthread_create(&consumer, NULL, ring_consume, NULL) == 0 ? NULL : "cannot start a thread";
 }
 
 static void ring_run(int operation, size_t count)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Our ring of bytes beside ck_ring with fixed slots and beside a queue with a mutex, with the same record and the same consumer on
-// the other CPU.
+// Our byte ring compared with ck_ring, which has fixed slots, and with a queue with a mutex: the same record,
+// and the same consumer on the other CPU.
 #include <ck_ring.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -21,7 +21,7 @@ typedef struct slot_record {
 
 CK_RING_PROTOTYPE(slot_record, slot_record)
 
-static slot_record record; // what is put in
+static slot_record record; // the record that is put into the queues
 
 // ---- ours ----
 
@@ -34,7 +34,7 @@ static void run_ours(size_t count)
         record.words[1] = i;
         keep(i);
         if (!nsp__ring_reserve(&ring, nsp__ring_tail(&ring), RECORD_BYTES))
-            abort(); // a burst fits, and the ring was empty
+            abort(); // cannot happen: a burst fits, and the ring was empty
         uint64_t *to = nsp__ring_place(&ring, nsp__ring_tail(&ring));
         for (size_t word = 0; word < RECORD_BYTES / 8; word++)
             to[word] = record.words[word];
@@ -90,7 +90,7 @@ static uint64_t take_ck(void)
 
 static struct {
     pthread_mutex_t mutex;
-    size_t head, tail; // ever growing
+    size_t head, tail; // only grow
     slot_record *slots;
 } queue = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
@@ -139,7 +139,7 @@ static bool mutex_empty(void)
 typedef struct ring_consumer {
     uint64_t (*take_other)(void);
     int cpu;
-    bool behind; // spins right behind the producer instead of polling
+    bool behind; // follows the producer closely by spinning, instead of polling with pauses
     bool stop;
 } ring_consumer;
 
@@ -195,11 +195,12 @@ static const struct {
     const char *other_ns; // the figure's name
     bool behind;
 } subjects[] = {
-    {"ring_polled", "beside ck_ring, consumer polls every 200 us", run_ck, take_ck, "ck_ns", false},
-    {"ring_behind", "the same, consumer spins right behind", run_ck, take_ck, "ck_ns", true},
-    {"ring_mutex_polled", "beside a queue with a mutex, consumer polls every 200 us", run_mutex, take_mutex,
-     "mutex_ns", false},
-    {"ring_mutex_behind", "the same, consumer spins right behind", run_mutex, take_mutex, "mutex_ns", true},
+    {"ring_polled", "against ck_ring, the consumer polls every 200 us", run_ck, take_ck, "ck_ns", false},
+    {"ring_behind", "the same, the consumer follows by spinning", run_ck, take_ck, "ck_ns", true},
+    {"ring_mutex_polled", "against a queue with a mutex, the consumer polls every 200 us", run_mutex,
+     take_mutex, "mutex_ns", false},
+    {"ring_mutex_behind", "the same, the consumer follows by spinning", run_mutex, take_mutex, "mutex_ns",
+     true},
 };
 
 static void measure(size_t index, const bench_setup *setup, bench_result *out)
@@ -210,7 +211,7 @@ static void measure(size_t index, const bench_setup *setup, bench_result *out)
                               .behind = subjects[index].behind};
     pthread_t thread;
     if (!make_rings() || pthread_create(&thread, NULL, consumer_run, &consumer) != 0) {
-        result_fail(out, "no memory or no thread");
+        result_fail(out, "out of memory, or cannot start a thread");
         return;
     }
     size_t valid = 0, tries = 0;
@@ -250,9 +251,9 @@ BENCH_DESCRIBE(subjects, sizeof subjects / sizeof subjects[0])
 
 const bench_group group_ring = {
     .name = "ring",
-    .method =
-        "a record of 120 bytes put in; ratio: our ring's time to that of ck_ring (SPSC, fixed slots) or of a "
-        "mutex queue, A B B A",
+    .method = "time to put in a record of 120 bytes; ratio: our ring's time to that of ck_ring (SPSC, fixed "
+              "slots) or "
+              "of a queue with a mutex, A B B A",
     .describe = describe,
     .measure = measure,
 };

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The trading thread must not feel what the backend does. Sessions with a healthy backend and with one in trouble take turns, A B
-// B A; all but the measured thread, the receiver too, is on the other CPU.
+// A backend in trouble must not slow the trading thread down. Sessions with a healthy backend and with one in
+// trouble take turns, A B B A. Everything except the measured thread, including the receiver, runs on the
+// other CPU.
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,11 +17,11 @@
 #include "pipeline/bursts.h"
 #include "pipeline/load.h"
 
-// A session's pool of batches holds 65536 spans, which are 53 rounds; with more, a backend that takes nothing would let
-// the ring run full. Where too few of them were valid, all four sessions are repeated.
+// A session's pool of batches holds 65536 spans, which is enough for 53 rounds; with more, a backend that
+// takes nothing would let the ring run full. If too few rounds were valid, all four sessions are repeated.
 enum { BURST = 600, SESSIONS = 4, ROUNDS_MOST = 24, SESSION_TRIES = 45, REPEATS = 5, FILL_TRIES = 400 };
 
-// Its receiver; none means: connections are refused.
+// The receiver of a backend; without one, connections are refused.
 typedef struct backend {
     const char *name, *what;
     bool runs;
@@ -30,13 +31,13 @@ typedef struct backend {
 static const backend backends[] = {
     {"healthy", "a backend that takes everything", true, {.mode = RECEIVER_TAKES}},
     {"refuses", "nobody listens: connection refused", false, {0}},
-    {"silent", "takes the connection, never reads or answers", true, {.mode = RECEIVER_SILENT}},
+    {"silent", "accepts the connection, but never reads or answers", true, {.mode = RECEIVER_SILENT}},
     {"slow", "answers after 200 ms", true, {.mode = RECEIVER_TAKES, .delay_ms = 200}},
     {"busy", "answers 503", true, {.mode = RECEIVER_REFUSES}},
 };
 enum { HEALTHY = 0, BACKENDS = sizeof backends / sizeof backends[0] };
 
-// A port that is bound and not listened on: nobody else can get it meanwhile.
+// A port that is bound, but without a listener, so that no other process can get it.
 static int closed_port(char *url, size_t size)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -62,12 +63,13 @@ static bool fill_up(const bench_operation *operation)
         nanosleep(&pause, NULL);
         operation->run(100);
         if (before != losses && session_losses() - before == 100)
-            return true; // still full after the collector had its chance
+            return true; // still full after the collector had time to drain
     }
     return false;
 }
 
-// What a session leaves when its backend is in trouble is in the books, too.
+// Ends the session and checks its span counters. If the backend is in trouble, the spans that it did not get
+// are counted too.
 static void end(const backend *the, nsp_stats *books, bench_result *out)
 {
     const uint64_t patience = the == &backends[HEALTHY] ? UINT64_C(10000000000) : 1000000;
@@ -76,13 +78,13 @@ static void end(const backend *the, nsp_stats *books, bench_result *out)
     uint64_t settled = books->open + books->dropped + books->discarded + books->in_rings + books->in_batches +
                        books->unconfirmed + books->rejected + books->exported + books->spooled;
     if (books->attempted != settled)
-        result_fail(out, "the books do not balance: %llu attempted, %llu accounted for",
+        result_fail(out, "the span counters do not balance: %llu attempted, %llu accounted for",
                     (unsigned long long)books->attempted, (unsigned long long)settled);
     if (the == &backends[HEALTHY] && (status != NSP_OK || books->exported != books->attempted))
         result_fail(out, "a healthy backend did not get everything");
 }
 
-// One session: rounds while there is room, and rounds when all is full.
+// One session: rounds while there is room, and rounds when batches and ring are full.
 static bool measure_session(const backend *the, const bench_setup *setup, burst_rounds *to,
                             burst_rounds *full, nsp_stats *books, bench_result *out)
 {
@@ -153,9 +155,10 @@ BENCH_DESCRIBE(backends, BACKENDS)
 
 const bench_group group_backend = {
     .name = "backend",
-    .method = "span3's cost while the backend is in trouble; sessions A B B A with healthy ones; ratio to "
-              "two clock reads "
-              "(2T); full_ns: when batches and ring are full, and spans are lost and counted",
+    .method =
+        "cost of a span (span3) while the backend is in trouble; sessions A B B A with a healthy one; "
+        "ratio to two clock reads (2T); full_ns: when batches and ring are full, and spans are lost and "
+        "counted",
     .describe = describe,
     .measure = measure,
 };

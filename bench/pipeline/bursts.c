@@ -15,7 +15,7 @@ static bool accepted(const burst_round *round)
 
 static burst_round measure_round(void (*run)(size_t), size_t count, burst_losses losses)
 {
-    // Caches and branch predictors may be another program's by now.
+    // Warms up caches and branch predictors, which another program may have used.
     ticks_spin(20000);
     noise_time(run_two_reads, 100);
     run(32);
@@ -36,7 +36,7 @@ void bursts_add(burst_rounds *to, void (*run)(size_t), size_t count, burst_losse
     for (unsigned i = 0; i < tries && valid < wanted && to->count < BURSTS_MAX && setup->rounds != 0; i++) {
         noise_pause(streak);
         if (losses == LOSES_NOTHING && !session_drained()) {
-            result_fail(out, "the ring was not drained");
+            result_fail(out, "the collector did not drain the ring");
             return;
         }
         burst_round *round = &to->items[to->count++];

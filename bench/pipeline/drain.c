@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What it costs to take spans out of a ring and make OTLP of them, on one core. In invoker mode, so that the pass can be
-// timed; the ring is filled by a thread on the other CPU, whose cache the records come from.
+// The cost of taking spans out of a ring and encoding them as OTLP, on one core. Uses invoker mode, so that a
+// pass can be timed. A thread on the other CPU fills the ring, so the records come from that CPU's cache.
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +27,7 @@ static bool accepted(const drain_pass *pass)
     return !pass->disturbed && noise_accepts(pass->noise);
 }
 
-// Keeps the figures of the passes that count.
+// Reports the figures of the valid passes.
 static void report(const drain_pass *passes, size_t count, bench_result *out)
 {
     static double rate[TRIES_MAX], ns[TRIES_MAX], ratio[TRIES_MAX];
@@ -50,7 +50,7 @@ static void report(const drain_pass *passes, size_t count, bench_result *out)
     result_add_estimate(out, "ratio", estimate_median(ratio, valid));
 }
 
-// After each pass: have there been enough? Rests after those that do not count.
+// Have there been enough passes? Called after each pass; pauses after invalid ones.
 static bool enough(const drain_pass *passes, size_t count, const bench_setup *setup, bench_result *out)
 {
     size_t valid = 0;
@@ -76,7 +76,7 @@ typedef struct ring_filler {
     bool stop;
 } ring_filler;
 
-// Two thirds of the ring: below the watermark, where roots would be refused.
+// Fills two thirds of the ring: less than the watermark, above which roots would be refused.
 static void *filler_run(void *argument)
 {
     ring_filler *me = argument;
@@ -105,7 +105,7 @@ static void measure_drain(const bench_operation *operation, const bench_setup *s
     pthread_t thread;
     pthread_barrier_init(&filler.barrier, NULL, 2);
     if (pthread_create(&thread, NULL, filler_run, &filler) != 0) {
-        result_fail(out, "no thread");
+        result_fail(out, "cannot start a thread");
         session_end(out);
         return;
     }
@@ -137,7 +137,7 @@ static void measure_drain(const bench_operation *operation, const bench_setup *s
 
 enum { VIEWS = 1024, VIEW_BYTES = 512 };
 
-// What the collector hands to an exporter, copied, so that it can be encoded again and again.
+// A copy of what the collector passes to an exporter, so that it can be encoded repeatedly.
 static struct {
     nsp_span_view views[VIEWS];
     uint8_t bytes[VIEWS][VIEW_BYTES];
@@ -199,7 +199,7 @@ static const nsp_exporter exporter_keep = {
     .send = keep_send,
 };
 
-// Whole batches of what was kept, count spans or a little less.
+// Encodes whole batches of the copied spans: count spans or slightly fewer.
 static void run_encode(size_t count)
 {
     for (size_t batch = 0; batch < count / VIEWS; batch++) {
@@ -236,7 +236,7 @@ static void measure_encode(const bench_operation *operation, const bench_setup *
         report(passes, count, out);
         result_add(out, "bytes", (double)(kept.batch.length - kept.batch.head) / VIEWS);
     } else {
-        result_fail(out, "only %zu spans came through", kept.count);
+        result_fail(out, "only %zu spans reached the exporter", kept.count);
     }
     session_end(out);
     nsp__otlp_encoder_destroy(kept.encoder);
@@ -265,7 +265,7 @@ BENCH_DESCRIBE(subjects, sizeof subjects / sizeof subjects[0])
 
 const bench_group group_pipeline = {
     .name = "pipeline",
-    .method = "on one core; each pass drains a ring that another CPU filled; ratio: a span's time to two "
+    .method = "on one core; each pass drains a ring that another CPU filled; ratio: time per span to two "
               "clock reads (2T)",
     .describe = describe,
     .measure = measure,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// From the recording thread to a receiver in another process that has walked every field: nothing left out, on the CPUs of
-// this machine, wherever the system puts the threads.
+// From the recording thread to a receiver in another process that walks every field: the complete path, on
+// the CPUs of this machine, wherever the system schedules the threads.
 #include <nanospan/nanospan.h>
 
 #include "harness/receiver.h"
@@ -15,7 +15,7 @@ typedef struct subject {
     const char *name, *what, *operation;
     unsigned threads;
     bool gzip;
-    double rate; // 0: all it can
+    double rate; // 0: as fast as possible
 } subject;
 
 static const subject subjects[] = {
@@ -28,7 +28,7 @@ static const subject subjects[] = {
     {"e2e_3_1M", "one recording thread at 1 million spans a second, open loop", "span3", 1, false, 1e6},
 };
 
-// One value of each run, by what it is.
+// The values of all runs, one array per figure.
 typedef struct runs {
     double rate[RUNS_MAX], recorder[RUNS_MAX], collector[RUNS_MAX], sender[RUNS_MAX], receiver[RUNS_MAX],
         hot[RUNS_MAX];
@@ -37,8 +37,8 @@ typedef struct runs {
     size_t count;
 } runs;
 
-// What was recorded, exported and seen by the receiver must be the same; and, but for an open loop, which does not wait for
-// room, nothing refused.
+// The numbers of recorded, exported and received spans must be equal. Except in an open loop, which does not
+// wait for room, nothing may be refused.
 static bool nothing_lost(const subject *the, const load_outcome *load, const receiver_counts *seen,
                          bench_result *out)
 {
@@ -48,8 +48,8 @@ static bool nothing_lost(const subject *the, const load_outcome *load, const rec
         seen->distinct == recorded && seen->spans == recorded)
         return true;
     result_fail(out,
-                "lost: %llu recorded, %llu dropped, %llu refused, %llu exported, %llu received, %llu of them "
-                "distinct",
+                "spans were lost: %llu recorded, %llu dropped, %llu refused, %llu exported, %llu received, "
+                "%llu distinct",
                 (unsigned long long)load->spans, (unsigned long long)books->dropped,
                 (unsigned long long)books->roots_refused, (unsigned long long)books->exported,
                 (unsigned long long)seen->spans, (unsigned long long)seen->distinct);
@@ -121,8 +121,9 @@ BENCH_DESCRIBE(subjects, sizeof subjects / sizeof subjects[0])
 
 const bench_group group_end_to_end = {
     .name = "end to end",
-    .method = "over loopback HTTP into another process that walks every field and counts distinct span ids; "
-              "from the first span to the last answer; CPU time by the span",
+    .method =
+        "over loopback HTTP to another process that walks every field and counts distinct span ids; from "
+        "the first span to the last answer; CPU time per span",
     .describe = describe,
     .measure = measure,
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How the cost of a span, to the thread that records it and to the collector, grows with what there is of everything. The
-// collector's share is measured in invoker mode, on the same CPU.
+// How the cost of a span, to the thread that records it and to the collector, grows with the number of rings,
+// names and attributes and with the rate. The collector's share is measured in invoker mode, on the same CPU.
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -16,9 +16,10 @@
 #include "pipeline/load.h"
 
 enum { BURST = 500 };
-static const char ns_a_span[] = "ns a span";
+static const char ns_a_span[] = "ns per span";
 
-// Passes of the collector over what run(count) left in the ring; count 0: over empty rings, by the pass.
+// Adds passes of the collector over what run(count) left in the ring, in ns per span; with count 0, passes
+// over empty rings, in ns per pass.
 static void drains_add(burst_rounds *to, void (*run)(size_t), size_t count, unsigned wanted,
                        const bench_setup *setup)
 {
@@ -48,7 +49,7 @@ static unsigned rounds_of(const bench_setup *setup)
 
 static burst_rounds rounds;
 
-// Medians of bursts with the collector at work on the other CPU.
+// Medians of bursts while the collector works on the other CPU.
 static burst_cost hot_cost(const bench_setup *setup, void (*run)(size_t), bench_result *out)
 {
     burst_cost none = {{NAN, NAN, NAN}, {NAN, NAN, NAN}, 0};
@@ -82,7 +83,7 @@ static void count_rounds(bench_result *out, burst_cost cost)
 
 // ---- names ----
 
-enum { NAMES_MOST = 6000 }; // some room is left for others in the process's table
+enum { NAMES_MOST = 6000 }; // leaves some room for other names in the process's table
 static nsp_name names[NAMES_MOST];
 static size_t name_count;
 
@@ -185,7 +186,7 @@ static void grow_attributes(const bench_setup *setup, bench_result *out)
 
 enum { RINGS_MOST = 64 };
 
-// Threads that have a ring and nothing to say.
+// Threads that have a ring, but record nothing.
 typedef struct idlers {
     pthread_t threads[RINGS_MOST];
     unsigned count;
@@ -229,7 +230,7 @@ static void grow_rings(const bench_setup *setup, bench_result *out)
     enum { COUNTS = sizeof counts / sizeof counts[0] };
     const bench_operation *operation = operation_find("span3");
     bench_series *empty =
-        result_add_series(out, "empty rings", "a pass of the collector", "rings", "ns a pass");
+        result_add_series(out, "empty rings", "a pass of the collector", "rings", "ns per pass");
     bench_series *drain =
         result_add_series(out, "rings", "drain and encode, one ring in use", "rings", ns_a_span);
     burst_cost none = {{NAN, NAN, NAN}, {NAN, NAN, NAN}, 0}, pass1 = none, pass = none, drain1 = none,
@@ -266,8 +267,8 @@ static void grow_rings(const bench_setup *setup, bench_result *out)
 
 // ---- rate ----
 
-// Open loop on the measured CPU: a burst of 16 at its intended time each. The mean over all bursts, so that what comes
-// between is in it; the median of some runs.
+// Open loop on the measured CPU: bursts of 16, each at its intended time. The figure is the mean over all
+// bursts, so that it includes interruptions, and the median of several runs.
 static void grow_rate(const bench_setup *setup, bench_result *out)
 {
     static const double rates[] = {1e4, 1e5, 3e5, 1e6, 2e6, 4e6};
@@ -315,9 +316,9 @@ static const struct {
     const char *name, *what;
     void (*measure)(const bench_setup *setup, bench_result *out);
 } subjects[] = {
-    {"by_rings", "the collector's pass: 1 to 64 rings, all but one idle", grow_rings},
-    {"by_names", "1 to 6000 names and as many keys, round robin; an attribute each", grow_names},
-    {"by_attributes", "0 to 16 attributes, integers", grow_attributes},
+    {"by_rings", "a pass of the collector: 1 to 64 rings, all but one idle", grow_rings},
+    {"by_names", "1 to 6000 names and as many keys in turn; an attribute each", grow_names},
+    {"by_attributes", "0 to 16 integer attributes", grow_attributes},
     {"by_rate", "10 thousand to 4 million spans a second, open loop", grow_rate},
 };
 
@@ -330,9 +331,8 @@ BENCH_DESCRIBE(subjects, sizeof subjects / sizeof subjects[0])
 
 const bench_group group_growth = {
     .name = "growth",
-    .method = "how cost grows: recording in bursts as in the hot path group; drain and encode on the same "
-              "CPU, what the ring "
-              "holds still in its caches",
+    .method = "how the cost grows: recording in bursts like in the hot path group; drain and encode on the "
+              "same CPU, with the contents of the ring still in its caches",
     .describe = describe,
     .measure = measure,
 };

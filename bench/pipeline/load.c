@@ -35,7 +35,7 @@ static void burst(recorder *me, size_t count)
 {
     uint64_t start = nsp_now();
     me->options->operation->run(count);
-    me->outcome.busy_ns += nsp_now() - start; // ticks, until the end
+    me->outcome.busy_ns += nsp_now() - start; // in ticks; converted at the end
     me->outcome.spans += count * me->options->operation->spans;
 }
 
@@ -101,17 +101,18 @@ bool load_run(const load_options *options, load_outcome *out, bench_result *resu
     static recorder recorders[THREADS_MAX];
     unsigned count = options->threads < THREADS_MAX ? options->threads : THREADS_MAX;
     pthread_barrier_t start;
-    ticks_ns(); // measured before, not by a recorder
-    // Each waits for the others; where one cannot be had, the others could not be told, so the process ends.
+    ticks_ns(); // measured here, so that no recorder has to
+    // Each recorder waits for the others. If one cannot be started, the others would wait forever, so the
+    // process ends.
     pthread_barrier_init(&start, NULL, count);
     for (unsigned i = 0; i < count; i++) {
         recorders[i] = (recorder){.options = options, .start = &start};
         if (pthread_create(&recorders[i].thread, NULL, recorder_run, &recorders[i]) != 0) {
             if (i == 0) {
-                result_fail(result, "no thread");
+                result_fail(result, "cannot start a thread");
                 return false;
             }
-            perror("nanospan-bench: a recording thread");
+            perror("nanospan-bench: cannot start a recording thread");
             _Exit(1);
         }
     }
@@ -133,7 +134,7 @@ bool load_run(const load_options *options, load_outcome *out, bench_result *resu
 
 bool pipeline_start(const bench_setup *setup, const pipeline_options *options, bench_result *out)
 {
-    // Threads of ours may go where the one that starts them may.
+    // The library's threads may run where the thread that starts them may run.
     if (!options->pinned)
         unpin();
     nsp_config config;
@@ -146,13 +147,13 @@ bool pipeline_start(const bench_setup *setup, const pipeline_options *options, b
         config.endpoint = options->url;
         config.endpoint_exact = false;
         config.compression = options->gzip ? "gzip" : "none";
-        config.log_level = NSP_LOG_ERROR; // a backend in trouble is meant to be
+        config.log_level = NSP_LOG_ERROR; // no warnings: a backend in trouble is part of the test
     }
     nsp_status status = nsp_init(&config);
     if (!options->pinned)
         pin_to(setup->hot_cpu);
     if (status != NSP_OK)
-        result_fail(out, "cannot start: %s: %.80s", nsp_status_str(status), nsp_error_detail());
+        result_fail(out, "cannot start a session: %s: %.80s", nsp_status_str(status), nsp_error_detail());
     return status == NSP_OK;
 }
 

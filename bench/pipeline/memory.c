@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a process that traces occupies, by the number of threads that record: attached and idle, and after its rings have run
-// over. Each number of threads is measured in a process of its own.
+// The memory of a process that traces, by the number of recording threads: attached and idle, and after its
+// rings have overflowed. Each number of threads is measured in its own process.
 #include "pipeline/memory.h"
 
 #include <fcntl.h>
@@ -21,9 +21,9 @@
 
 enum { THREADS_MOST = 32, SPANS = 100000 };
 
-// Kilobytes of this process, from the kernel.
+// The memory of this process in kilobytes, as reported by the kernel.
 typedef struct occupied {
-    long resident, shared; // shared: the part of resident that is shared memory, where the session lives
+    long resident, shared; // shared: the part of resident that is shared memory, which contains the session
 } occupied;
 
 static occupied occupied_now(void)
@@ -42,7 +42,7 @@ static occupied occupied_now(void)
 
 // ---- the process ----
 
-static pthread_barrier_t stage; // passed at: attached, load wanted, load done, end
+static pthread_barrier_t stage; // passed four times: attached, start of the load, end of the load, end
 
 static void *record(void *argument)
 {
@@ -56,7 +56,7 @@ static void *record(void *argument)
     return NULL;
 }
 
-// Threads 0: without tracing.
+// threads is a number; "0" means without tracing.
 int memory_main(const char *threads)
 {
     static pthread_t started[THREADS_MOST];
@@ -132,17 +132,17 @@ static void measure(size_t index, const bench_setup *setup, bench_result *out)
     (void)index;
     reading bare, one = {{0, 0}, {0, 0}}, now = one;
     if (!read_child(0, &bare)) {
-        result_fail(out, "no child process");
+        result_fail(out, "the child process failed");
         return;
     }
     bench_series *idle = result_add_series(out, "memory", "idle", x, y);
-    bench_series *loaded = result_add_series(out, "memory", "after its rings ran over", x, y);
+    bench_series *loaded = result_add_series(out, "memory", "after its rings overflowed", x, y);
     bench_series *without = result_add_series(out, "memory", "without tracing", x, y);
     out->counted = true;
     for (size_t i = 0; i < COUNTS && setup->rounds != 0; i++) {
         progress(out, (unsigned)i, COUNTS);
         if (!read_child(counts[i], &now)) {
-            result_fail(out, "no child process with %u threads", counts[i]);
+            result_fail(out, "the child process with %u threads failed", counts[i]);
             return;
         }
         const double mib = 1 << 20;
@@ -163,17 +163,15 @@ static void measure(size_t index, const bench_setup *setup, bench_result *out)
 static bool describe(size_t index, bench_result *out)
 {
     out->name = "resident";
-    out->what = "resident memory of a process: without tracing, added by tracing with one thread (idle, "
-                "loaded, of this in "
-                "shared memory), and by each further thread";
+    out->what = "resident memory of a process without tracing; added by tracing with one thread (idle; "
+                "loaded; the part in shared memory) and by each further thread";
     return index == 0;
 }
 
 const bench_group group_memory = {
     .name = "memory",
-    .method = "a fresh process for each number of threads, 1 to 32; as the kernel counts it, pages that a "
-              "session shares with "
-              "nobody else included",
+    .method = "a new process for each number of threads, 1 to 32; resident memory as the kernel counts it, "
+              "including the shared memory of the session",
     .describe = describe,
     .measure = measure,
 };

@@ -2,7 +2,8 @@
 #ifndef NSP_BENCH_MEMORY_H
 #define NSP_BENCH_MEMORY_H
 
-// What nanospan-bench --memory THREADS runs: a fresh process that records and prints what it occupies. Its exit code.
+// What nanospan-bench --memory THREADS runs: a new process that records and prints how much memory it uses.
+// Returns its exit code.
 int memory_main(const char *threads);
 
 #endif

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Bytes of a span in the ring, on the wire, and compressed; and what compressing costs the sender. Batches as the product
-// makes them, kept by an exporter, and the product's own gzip.
+// The bytes of a span in the ring, on the wire, and compressed, and the cost of compression to the sender.
+// Uses batches that the library makes, stored by an exporter, and the library's own gzip.
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,7 +63,7 @@ static const nsp_exporter exporter_kept = {
     .send = kept_send,
 };
 
-// The batch once, whatever the count: noise_time divides by it.
+// Compresses the batch once, whatever the count is; noise_time divides by the count.
 static void run_compress(size_t count)
 {
     (void)count;
@@ -109,7 +109,7 @@ static const struct {
     {"size_0", "bytes of a span without attributes; gzip", "span0"},
     {"size_3", "with 3 attributes", "span3"},
     {"size_8", "with 8 attributes", "span8"},
-    {"size_trace6", "of a trace of six with an attribute each", "trace6_at"},
+    {"size_trace6", "in a trace of six with an attribute each", "trace6_at"},
 };
 
 static void measure(size_t index, const bench_setup *setup, bench_result *out)
@@ -128,7 +128,7 @@ static void measure(size_t index, const bench_setup *setup, bench_result *out)
     session_end(out);
     kept.gzip = nsp__gzip_create(BATCH_MOST);
     if (kept.spans < count || kept.gzip == NULL) {
-        result_fail(out, "no batch of %zu spans came", count);
+        result_fail(out, "the exporter got no batch of %zu spans", count);
     } else {
         result_add(out, "ring_bytes", ring_bytes);
         result_add(out, "wire_bytes", (double)kept.length / (double)kept.spans);
@@ -141,9 +141,8 @@ BENCH_DESCRIBE(subjects, sizeof subjects / sizeof subjects[0])
 
 const bench_group group_sizes = {
     .name = "sizes",
-    .method = "bytes of a span in the ring, in a batch of the OTLP encoder, and compressed as the exporter "
-              "does (gzip, level "
-              "1); span_ns: of compressing, on one core",
+    .method = "bytes of a span in the ring, in a batch of the OTLP encoder, and compressed like the exporter "
+              "does it (gzip, level 1); span_ns: time to compress, on one core",
     .describe = describe,
     .measure = measure,
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How many spans a second go through a process, by the number of threads that record them: held back so that nothing is
-// lost, and at full speed, where rings run over and the loss is counted.
+// How many spans a second a process can handle, by the number of recording threads: throttled so that nothing
+// is lost, and at full speed, where rings overflow and the losses are counted.
 #include <math.h>
 
 #include <nanospan/nanospan.h>
@@ -13,7 +13,8 @@
 
 enum { RUNS_MAX = 16, THREADS_MAX = 64 };
 
-// Of some runs: millions of spans a second, exported and recorded; shares of what was tried; a span's ns meanwhile.
+// Medians over several runs: millions of spans a second, exported and recorded; shares of all attempted
+// spans; ns per span.
 typedef struct medians {
     estimate exported, recorded, dropped, refused, hot_ns;
     unsigned runs;
@@ -46,7 +47,8 @@ static bool measure_run(const bench_setup *setup, unsigned threads, load_pace pa
         result_fail(out, "%llu recorded, %llu exported", (unsigned long long)recorded,
                     (unsigned long long)books->exported);
     if (pace == LOAD_HELD && lost != 0)
-        result_fail(out, "%llu spans were lost, though held back", (unsigned long long)lost);
+        result_fail(out, "%llu spans were lost although the threads were throttled",
+                    (unsigned long long)lost);
     if (!fine)
         return false;
     double tried = (double)(books->attempted + books->roots_refused);
@@ -102,7 +104,7 @@ static unsigned cores(void)
 static void measure_held(const bench_setup *setup, bench_result *out)
 {
     static const char x[] = "recording threads", y[] = "million spans/s";
-    enum { STEPS = 8 }; // one of them is at the number of cores
+    enum { STEPS = 8 }; // one of them is the number of cores
     unsigned most = 2 * cores(), before = 0;
     bench_series *held = result_add_series(out, "threads", "nothing lost", x, y);
     estimate one = {NAN, NAN, NAN}, each = one, twice = one;
@@ -143,10 +145,10 @@ static const struct {
     unsigned threads;
     bool http;
 } subjects[] = {
-    {"threads", "held back so that nothing is lost; 1 thread to twice the cores", 0, false},
-    {"saturated_1", "one thread at full speed: what goes through, what is lost", 1, false},
+    {"threads", "throttled so that nothing is lost; 1 thread to twice the cores", 0, false},
+    {"saturated_1", "one thread at full speed: spans exported and spans lost", 1, false},
     {"saturated_2", "two threads at full speed", 2, false},
-    {"saturated_http", "one thread at full speed, over loopback HTTP into another process", 1, true},
+    {"saturated_http", "one thread at full speed, over loopback HTTP to another process", 1, true},
 };
 
 static void measure(size_t index, const bench_setup *setup, bench_result *out)
@@ -161,9 +163,9 @@ BENCH_DESCRIBE(subjects, sizeof subjects / sizeof subjects[0])
 
 const bench_group group_threads = {
     .name = "threads",
-    .method = "spans with 3 attributes, encoded and counted, or sent; threads wherever the system puts them; "
-              "shares are of "
-              "all spans that were tried; hot_ns: the mean for the thread, preemption included",
+    .method = "spans with 3 attributes, encoded and counted, or sent; threads run wherever the system "
+              "schedules them; shares are of all attempted spans; hot_ns: mean for the recording thread, "
+              "including preemption",
     .describe = describe,
     .measure = measure,
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The accounts of a session that reports show: X(name) for each, a member of nsp_stats.
+// The span counters of a session that reports show: X(name) for each, where name is a member of nsp_stats.
 #ifndef NSP_BENCH_REPORT_BOOKS_H
 #define NSP_BENCH_REPORT_BOOKS_H
 

@@ -21,7 +21,7 @@ static const json_t *find_old(const json_t *list, const char *name)
     return NULL;
 }
 
-// Rates: of them, more is better. Of times, ratios, bytes and counts, less is.
+// For rates, more is better; for times, ratios, bytes and counts, less is better.
 static bool more_is_better(const char *figure)
 {
     return strstr(figure, "per_s_") != NULL;
@@ -46,7 +46,7 @@ static double percent(const bench_change *change)
 
 static void add(bench_changes *out, bench_change change)
 {
-    if ((out->count & (out->count + 1)) == 0) { // one less than a power of two: full, or empty
+    if ((out->count & (out->count + 1)) == 0) { // the count is one less than a power of two: the list is full
         bench_change *items = realloc(out->items, (out->count * 2 + 1) * sizeof *items);
         if (items == NULL)
             return;
@@ -63,7 +63,7 @@ static const char *fact_of(const bench_machine *machine, const char *key)
     return "";
 }
 
-// What else has changed, and may be the reason.
+// Prints what has changed about the machine and the build, which may be the reason for other changes.
 static void print_machines(FILE *out, const json_t *then, const bench_machine *now)
 {
     static const char *const keys[] = {"cpu",         "cpus",     "hot_cpu",       "kernel",
@@ -97,10 +97,10 @@ static void print_summary(FILE *out, const bench_changes *changes, unsigned unpa
         verdicts[changes->items[i].verdict]++;
     print_those(out, changes, CHANGE_BETTER, "better: ");
     print_those(out, changes, CHANGE_WORSE, "worse: ");
-    fprintf(out, "compared: %u better, %u worse, %u whose intervals meet, %u without intervals",
+    fprintf(out, "compared: %u better, %u worse, %u with overlapping intervals, %u without intervals",
             verdicts[CHANGE_BETTER], verdicts[CHANGE_WORSE], verdicts[CHANGE_NONE], verdicts[CHANGE_UNKNOWN]);
     if (unpaired != 0)
-        fprintf(out, "; %u benchmarks not valid or not in both", unpaired);
+        fprintf(out, "; %u benchmarks are not valid or not in both runs", unpaired);
     fprintf(out, "\n");
 }
 
@@ -111,7 +111,7 @@ static json_t *load_earlier(const char *path)
     json_t *root = json_load_file(path, 0, &error);
     if (json_is_array(json_object_get(root, "results")))
         return root;
-    fprintf(stderr, "nanospan-bench: %s is no earlier run's JSON: %s\n", path,
+    fprintf(stderr, "nanospan-bench: %s is not the JSON of an earlier run: %s\n", path,
             root == NULL ? error.text : "it has no results");
     json_decref(root);
     return NULL;

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which plots a group of benchmarks gets, and what is said below them. A plot is what figure_of() makes."""
+"""Chooses the plots of a group of benchmarks, and writes their captions. A plot is what figure_of()
+returns."""
 
 import plots
 import words
 
-# In one plot, besides what they are compared with.
+# The most lines in one plot, besides the lines that the others are compared with.
 MOST_LINES = 7
 
 
 def of_group(group, results):
-    """The plots of a group, from its usable results, in the order in which they are shown."""
+    """The plots of a group, made from its usable results, in the order in which the page shows them."""
     added = dict(difference_plots(group, results))
     drawn = {}
     for plot, one in plots_of_series(group, results):
@@ -22,7 +23,7 @@ def of_group(group, results):
 
 
 def plots_of_series(group, results):
-    """What the benchmarks drew themselves, by plot."""
+    """The plots of the series that the benchmarks recorded."""
     by_plot = {}
     for result in results:
         for line in result.get("series", []):
@@ -48,7 +49,7 @@ def plots_of_series(group, results):
 
 
 def legible(lines):
-    """Parts of at most eight lines. What the others are compared with is in each."""
+    """Splits lines into plots of at most seven lines each, plus the base lines, which are in every plot."""
     base = [line for line in lines if plots.is_base(line[0])]
     others = [line for line in lines if not plots.is_base(line[0])]
     count = max(1, -(-len(others) // MOST_LINES))
@@ -57,12 +58,12 @@ def legible(lines):
 
 
 def at_percentile(points, x):
-    """The value at this percentile or the next one above; None where the line ends before."""
+    """The value at this percentile or at the next higher one; None if the line ends before it."""
     return next((point[1] for point in points if point[0] >= x * 0.999), None)
 
 
 def figure_of(name, title, drawn, caption, labelled=False):
-    """labelled: the wide form names its lines itself."""
+    """A plot with its caption. labelled: the wide form has the names beside its lines."""
     forms, look = drawn
     return {
         "id": name,
@@ -81,8 +82,8 @@ def percentile_plot(name, plot, lines, y_title):
     found = sorted(((y, line) for line, y in ((line, at_percentile(points, at)) for line, points in lines) if y))
     said = words.listed([f"{line} {words.number(y)}" for y, line in found], 9)
     caption = (
-        f"To the right, ever rarer operations; the lower and flatter a line, the better. At {words.percentile(at)}, "
-        f"{y_title}: {said}."
+        f"Operations become rarer to the right; a lower and flatter line is better. At {words.percentile(at)}, "
+        f"in {y_title}: {said}."
     )
     return figure_of(name, plot, plots.percentiles(name, f"{plot}: {caption}", lines, y_title), caption, True)
 
@@ -97,7 +98,7 @@ def scaling_plot(name, plot, lines, x_title, y_title):
     banded = any(point[2] is not None for _, points in lines for point in points)
     caption = (
         f"{y_title} against {x_title}, from {words.number(min(xs))} to {words.number(max(xs))}: "
-        f"{words.listed(said, 9)}." + (" Bands: 95 % intervals." if banded else "")
+        f"{words.listed(said, 9)}." + (" The bands are 95 % intervals." if banded else "")
     )
     return figure_of(name, plot, plots.scaling(name, f"{plot}: {caption}", lines, x_title, y_title), caption, True)
 
@@ -111,7 +112,7 @@ def points_of(result, figures):
 
 
 def lines_by_plot(results):
-    """{plot: {benchmark: the name of its line}}, where each benchmark is one line of one plot; else {"": {}}."""
+    """{plot: {benchmark: name of its line}} if each benchmark is one line of one plot; otherwise {"": {}}."""
     if any(len(result.get("series", [])) != 1 for result in results):
         return {"": {}}
     out = {}
@@ -121,7 +122,8 @@ def lines_by_plot(results):
 
 
 def difference_plots(group, results):
-    """What tracing adds, where a group measures that: figures called added_. One for each plot that the group draws."""
+    """Plots of what tracing adds, for groups that have figures named added_*: one for each plot of the
+    group."""
     for plot, names in lines_by_plot(results).items():
         those = [result for result in results if not names or result["name"] in names]
         yield from ((plot, drawn) for drawn in difference_plot(group, plot, names, those))
@@ -140,12 +142,12 @@ def difference_plot(group, plot, names, results):
     sign = words.unit(figures[0])
     apart = [row for row, points in rows if all(low is not None and low > 0 for _, _, low, _ in points)]
     caption = (
-        "Right of the line at 0: more than without it, in the same rounds. Bars: 95 % intervals; one that touches 0 "
-        "may be chance. "
+        "Right of the line at 0: more than without tracing, in the same rounds. The bars are 95 % intervals; where one "
+        "touches 0, the difference may be chance. "
         + (
-            f"Above chance at all of these: {words.listed(apart)}."
+            f"Beyond chance in all figures: {words.listed(apart)}."
             if apart
-            else "None is above chance at all of these."
+            else "None is beyond chance in all figures."
         )
     )
     drawn = plots.dots(name, f"{title}: {caption}", rows, f"added, {sign}" if sign else "added", zero=True)
@@ -153,7 +155,8 @@ def difference_plot(group, plot, names, results):
 
 
 def headline(results):
-    """The figure that says most: the first that most have with an interval, or else the first that most have."""
+    """The main figure: the first that most results have with an interval, otherwise the first that most
+    have."""
     figures = list(dict.fromkeys(figure for result in results for figure in result["figures"]))
     for wanted in (lambda one: one.get("low") is not None, lambda one: True):
         for figure in figures:
@@ -169,7 +172,8 @@ def headline(results):
 
 
 def beside(results, figure):
-    """The figures that can share the headline's axis: of the same unit, with intervals too, of most."""
+    """The figures that can share the main figure's axis: of the same unit, with an interval in most
+    results."""
     figures = list(dict.fromkeys(name for result in results for name in result["figures"]))
     if not words.unit(figure):
         return [figure]
@@ -182,7 +186,8 @@ def beside(results, figure):
 
 
 def overview_plot(group, results):
-    """All benchmarks of a group beside each other, by their headline figure and what can stand beside it."""
+    """All benchmarks of a group in one plot, with their main figure and the figures that can share its
+    axis."""
     figure = headline(results)
     if figure is None or figure.startswith("added_"):
         return
@@ -192,7 +197,7 @@ def overview_plot(group, results):
     ]
     amounts = [points[0][1] for _, points in rows]
     if max(amounts.count(amount) for amount in amounts) * 2 > len(amounts):
-        return  # nothing to see
+        return  # most values are equal, so a plot would show nothing
     if "peer" in group["name"] or "other" in group["name"]:
         rows.sort(key=lambda row: row[1][0][1])
     name = f"plot-{group['id']}-{words.identifier(figure)}"
@@ -200,8 +205,8 @@ def overview_plot(group, results):
     mark = (1, "two clock reads") if figure == "ratio" and "2T" in group["method"] else None
     low, high = (choose(rows, key=lambda row: row[1][0][1]) for choose in (min, max))
     caption = (
-        ("" if len(figures) == 1 else f"By {figure}: ") + f"Least: {low[0]} with {words.number(low[1][0][1])}; "
-        f"most: {high[0]} with {words.number(high[1][0][1])}"
+        ("" if len(figures) == 1 else f"By {figure}: ") + f"Lowest: {low[0]} with {words.number(low[1][0][1])}; "
+        f"highest: {high[0]} with {words.number(high[1][0][1])}"
         f"{' ' + sign if sign else ''}. "
         + (
             "The bars behind the dots are 95 % intervals."

@@ -14,8 +14,8 @@ bool report_html(const char *path, const char *json_path)
     if (failure != 0)
         fprintf(stderr, "nanospan-bench: cannot run python3 to make %s: %s\n", path, strerror(failure));
     else if (waitpid(child, &state, 0) != child || state != 0)
-        fprintf(stderr, "nanospan-bench: %s was not made; later: python3 %s %s %s\n", path, BENCH_REPORT,
-                json_path, path);
+        fprintf(stderr, "nanospan-bench: cannot make %s; to try again: python3 %s %s %s\n", path,
+                BENCH_REPORT, json_path, path);
     else
         return true;
     return false;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Plots as SVG for a page: text stays text, and every colour is a variable of the page's style, so that it follows the
-reader's light or dark scheme. Each plot is drawn twice, wide and narrow; the page shows the one that fits."""
+"""Draws plots as SVG for a page. Text stays text, and every colour is a variable of the page's style, so that
+it follows the reader's light or dark scheme. Each plot is drawn twice, wide and narrow; the page shows the
+one that fits."""
 
 import io
 import math
@@ -72,7 +73,7 @@ matplotlib.rcParams.update(
 
 
 class Style:
-    """How the n-th line looks; the same in all plots of a page."""
+    """The look of the n-th line; it is the same in all plots of a page."""
 
     def __init__(self, index, quiet=False):
         self.colour = MUTED if quiet else LINES[index % len(LINES)]
@@ -90,12 +91,12 @@ class Style:
 
 
 def is_base(name):
-    """Is the line what the others are compared with (an empty harness, no tracing at all)?"""
-    return any(word in name.lower() for word in ("empty", "compiled out", "without", "nothing of ours"))
+    """Is this a base line, with which the others are compared (an empty harness, no tracing at all)?"""
+    return any(word in name.lower() for word in ("empty", "compiled out", "without"))
 
 
 def styles(names):
-    """One for each name; bases are drawn quietly."""
+    """A style for each name; base lines are drawn unobtrusively."""
     found, index = {}, 0
     for name in names:
         quiet = is_base(name)
@@ -106,8 +107,9 @@ def styles(names):
 
 
 def svg(figure, name, label):
-    """The figure as it may stand in a page: without a size of its own, styles for all, and names others could have."""
-    matplotlib.rcParams["svg.hashsalt"] = name  # so that the ids of its parts are its own
+    """The figure as SVG for a page: without a fixed size, without global styles, and with ids that are
+    unique."""
+    matplotlib.rcParams["svg.hashsalt"] = name  # makes the ids of its parts unique
     text = io.StringIO()
     figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     pyplot.close(figure)
@@ -136,7 +138,8 @@ def words_for_attribute(text):
 
 
 def both(name, label, height, draw):
-    """Draws it in both widths. height: of both, or (wide, narrow); draw(axes, narrow)."""
+    """Draws a plot in both widths. height: one for both, or (wide, narrow). draw is called as draw(axes,
+    narrow)."""
     out = {}
     for form, width in (("wide", WIDE), ("narrow", NARROW)):
         tall = height[form == "narrow"] if isinstance(height, tuple) else height
@@ -155,7 +158,7 @@ def margins(axes, left, right, top, bottom):
 
 
 def axis_title(axes, text):
-    """Above the axis and level, where it can be read."""
+    """Writes the title of the vertical axis above it, horizontally, so that it is easy to read."""
     axes.annotate(
         text,
         (0, 1),
@@ -168,7 +171,7 @@ def axis_title(axes, text):
 
 
 def logarithmic(axis, low, high):
-    """Ticks at 1, 2 and 5 of each power of ten, or at the powers alone where there are many."""
+    """Ticks at 1, 2 and 5 times each power of ten, or at fewer steps if the axis has many powers."""
     getattr(axis.axes, f"set_{axis.axis_name}scale")("log")
     decades = math.log10(high / low)
     steps = (1, 2, 5) if decades < 2.2 else (1, 3) if decades < 3.2 else (1,)
@@ -187,7 +190,7 @@ def wants_logarithm(values, ratio):
 
 
 def label_ends(axes, ends, room):
-    """Writes names beside the right ends of lines, moved apart where they would meet."""
+    """Writes the names beside the right ends of the lines, and moves them apart where they would overlap."""
     axes.figure.canvas.draw()
     height = axes.figure.get_size_inches()[1] * 72
     placed = sorted(((axes.transData.transform((x, y))[1], name, colour) for name, x, y, colour in ends))
@@ -313,7 +316,7 @@ def scaling(name, label, lines, x_title, y_title):
 
 
 def far_apart(axes, xs):
-    """Would a tick at each leave room for its text?"""
+    """Is there room for the text of a tick at each x?"""
     if len(xs) == 1:
         return True
     axes.figure.canvas.draw()
@@ -322,8 +325,8 @@ def far_apart(axes, xs):
 
 
 def dots(name, label, rows, x_title, mark=None, zero=False):
-    """rows: [(name, [(figure, value, low, high), ...])]; one line of the plot for each, a marker for each figure. mark:
-    (x, text) of a line to compare with."""
+    """rows: [(name, [(figure, value, low, high), ...])]; each is a row of the plot, with a marker for each
+    figure. mark: (x, text) of a line to compare with."""
     figures = list(dict.fromkeys(figure for _, points in rows for figure, *_ in points))
     look = styles(figures)
     for style in look.values():
@@ -334,7 +337,7 @@ def dots(name, label, rows, x_title, mark=None, zero=False):
     single = len(figures) == 1
 
     def draw(axes, narrow):
-        # On a phone the names stand above their dots.
+        # In the narrow form, the names are above their dots.
         margins(axes, 14 if narrow else min(18 + 7.3 * widest, 300), 62 if single else 20, 26 if mark else 8, 44)
         offsets = [0] if single else [(i / (len(figures) - 1) - 0.5) * 0.5 for i in range(len(figures))]
         axes.set_ylim(len(rows) - 0.5, -0.5 - 0.2 * narrow)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a run leaves behind: tables for people, JSON for later, a comparison with an earlier run, a page.
+// The outputs of a run: tables, JSON, a comparison with an earlier run, a page.
 #ifndef NSP_BENCH_REPORT_H
 #define NSP_BENCH_REPORT_H
 
@@ -18,17 +18,18 @@ typedef struct bench_results {
 
 void report_machine(FILE *out, const bench_machine *machine);
 
-// The results of one group, in a table with a line for each.
+// Prints the results of one group as a table, with a line for each benchmark.
 void report_table(FILE *out, const bench_group *group, const bench_results *results);
 
-// The books of all sessions together.
+// Prints the span counters of all sessions, added up.
 void report_books(FILE *out, const bench_results *results);
 
 // ---- comparison: compare.c ----
 
 typedef enum change_verdict { CHANGE_BETTER, CHANGE_WORSE, CHANGE_NONE, CHANGE_UNKNOWN } change_verdict;
 
-// One figure of both runs. Better and worse: the intervals do not meet. None: they do. Unknown: there are none.
+// One figure in both runs. CHANGE_BETTER and CHANGE_WORSE: the intervals do not overlap. CHANGE_NONE: they
+// do. CHANGE_UNKNOWN: there are no intervals.
 typedef struct bench_change {
     const char *benchmark, *figure;
     double then, now;
@@ -41,10 +42,11 @@ typedef struct bench_changes {
     size_t count;
 } bench_changes;
 
-// Is that the JSON of an earlier run? False after a message.
+// Is this the JSON of an earlier run? False after a message.
 bool report_comparable(const char *path);
 
-// Each figure of this run beside the one of an earlier run's JSON, printed and kept in changes. False after a message.
+// Compares each figure of this run with that of an earlier run's JSON; prints the changes and stores them in
+// `changes`. False after a message.
 bool report_compare(FILE *out, bench_changes *changes, const char *path, const bench_machine *machine,
                     const bench_results *results);
 
@@ -53,7 +55,7 @@ bool report_compare(FILE *out, bench_changes *changes, const char *path, const b
 struct bench_budgets;
 
 typedef struct bench_run {
-    const char *command; // that ran it
+    const char *command; // the command line
     const bench_setup *setup;
     bool interrupted;
     double seconds;
@@ -62,15 +64,15 @@ typedef struct bench_run {
     size_t group_count;
     const bench_results *results;
     const struct bench_budgets *budgets; // NULL: none were checked
-    const bench_changes *changes;        // NULL: compared with nothing
+    const bench_changes *changes;        // NULL: no comparison
 } bench_run;
 
-// Writes a new file and then puts it into the place of the old one. False after a message.
+// Writes a new file, and then replaces the old one with it. False after a message.
 bool report_json(const char *path, const bench_run *run);
 
 // ---- the page: html.c ----
 
-// Makes the page from the JSON, by report.py. False after a message.
+// Makes the page from the JSON file, by running report.py. False after a message.
 bool report_html(const char *path, const char *json_path);
 
 #endif

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Makes one page of what nanospan-bench --json wrote: report.py RESULTS.json PAGE.html
+"""Makes a page from the JSON that nanospan-bench --json wrote: report.py RESULTS.json PAGE.html
 
-The page needs nothing but itself: no network, no script. It shows whatever groups, figures and lines the JSON holds; a
-section appears where there is something to say."""
+The page is self-contained: it needs no network and no script. It shows all groups, figures and lines of the
+JSON; a section without content is left out."""
 
 import fnmatch
 import json
@@ -11,18 +11,18 @@ import os
 import pathlib
 import sys
 
-sys.dont_write_bytecode = True  # the sources stay as they are
+sys.dont_write_bytecode = True  # leaves the source folder unchanged
 try:
     import jinja2
     import markupsafe
     import matplotlib  # noqa: F401, plots.py needs it
 except ImportError as missing:
-    # Debian's packages belong to Debian's Python, which need not be the first on the PATH.
+    # Debian's packages belong to Debian's Python, which may not be the first on the PATH.
     if os.path.exists("/usr/bin/python3") and os.path.realpath(sys.executable) != os.path.realpath(
         "/usr/bin/python3"
     ):
         os.execv("/usr/bin/python3", ["/usr/bin/python3", *sys.argv])
-    sys.exit(f"report.py: {missing}; Debian has it as python3-matplotlib and python3-jinja2")
+    sys.exit(f"report.py: {missing}; the Debian packages are python3-matplotlib and python3-jinja2")
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import gallery  # noqa: E402
@@ -30,22 +30,22 @@ import words  # noqa: E402
 
 HERE = pathlib.Path(__file__).parent
 
-# What a reader looks for first: title, benchmark, figure, and a second figure to stand below it. The first benchmark
-# that matches counts.
+# The key figures at the top of the page: title, benchmark, figure, and a second figure below it. The first
+# benchmark that matches is used.
 KEYS = (
     ("A span with 3 attributes", "span3", "span_ns", "ratio", "× two clock reads"),
-    ("A span, not sampled", "unsampled3", "span_ns", "ratio", "× two clock reads"),
+    ("An unsampled span", "unsampled3", "span_ns", "ratio", "× two clock reads"),
     ("Tracing disabled", "disabled", "span_ns", "ratio", "× two clock reads"),
     ("p99.9 of a single span", "tail_span3", "p99.9_ns", "p99.99_ns", "ns at p99.99"),
-    ("Added to an order's work", "order_100", "added_ns", "ratio", "× the work untraced"),
+    ("Added to an order", "order_100", "added_ns", "ratio", "× the untraced order"),
     ("Drained and encoded by one core", "drain_3", "spans_per_s_millions", None, ""),
-    ("Delivered over loopback HTTP", "e2e_3", "spans_per_s_millions", "wire_bytes", "bytes a span"),
+    ("Delivered over loopback HTTP", "e2e_3", "spans_per_s_millions", "wire_bytes", "bytes per span"),
 )
 
-# The machine, by what is asked about it; facts that are not named here come last.
+# The facts about the machine, by subject; facts that are not listed here come last.
 FACTS = (
     (
-        "What ran",
+        "Software",
         {
             "date": "date",
             "nanospan": "nanospan",
@@ -83,7 +83,7 @@ FACTS = (
             "kernel_options": "kernel options",
             "clocksource": "clock source",
             "clock": "nanospan's clock",
-            "tick_ns": "ns a tick",
+            "tick_ns": "ns per tick",
             "huge_pages": "huge pages",
             "memory": "memory",
             "cpu_quota": "CPU quota",
@@ -127,7 +127,7 @@ def usable(result):
 
 
 def verdict(run):
-    """What there is to say in one line: (kept, broken or none; the line; what else must be known)."""
+    """The verdict of the run: (kept, broken or none; a line of text; further remarks)."""
     items = run.get("budgets", {}).get("items", [])
     counts = {word: sum(item["verdict"] == word for item in items) for word in ("pass", "fail", "skip")}
     judged = counts["pass"] + counts["fail"]
@@ -175,7 +175,7 @@ def key_figures(run):
 
 
 def zeros(run):
-    """The proofs that the hot path does none of something: what was counted, in one."""
+    """One key figure for all zero_* benchmarks: the sum of everything that they counted on the hot path."""
     found = [result for result in run["results"] if result["name"].startswith("zero_") and usable(result)]
     counts = {}
     for result in found:
@@ -205,14 +205,14 @@ def facts(run):
     for title, keys in FACTS:
         rows = [(label, machine[key]) for key, label in keys.items() if machine.get(key, "unknown") != "unknown"]
         unknown = [label for key, label in keys.items() if machine.get(key) == "unknown"]
-        out.append((title, rows + ([("not known here", ", ".join(unknown))] if unknown else [])))
+        out.append((title, rows + ([("unknown here", ", ".join(unknown))] if unknown else [])))
         named |= keys.keys()
     out.append(("More", [(key.replace("_", " "), text) for key, text in machine.items() if key not in named]))
     return [(title, rows) for title, rows in out if rows]
 
 
 def noise(run, groups):
-    """Rounds that counted and rounds that did not, by group."""
+    """Valid and invalid rounds, by group."""
     out = []
     for group in groups:
         used, invalid = (
@@ -235,7 +235,8 @@ def noise(run, groups):
 
 
 def table(results):
-    """Columns in the order in which figures appear first. A table that would be far wider than long is turned."""
+    """Columns in the order in which figures first appear. A table that would be much wider than long is
+    transposed."""
     columns = list(dict.fromkeys(figure for result in results for figure in result["figures"]))
     return {"columns": columns, "rows": results, "turned": len(columns) > 9 and len(results) * 2 < len(columns)}
 
@@ -278,7 +279,7 @@ def change(item):
 
 
 def breakable(name):
-    """A long name may be broken behind its underscores."""
+    """Allows line breaks after the underscores of a long name."""
     escaped = str(markupsafe.escape(name))
     return markupsafe.Markup(escaped.replace("_", "_<wbr>") if len(name) > 12 else escaped)
 
@@ -331,7 +332,7 @@ def main():
         with open(sys.argv[1], encoding="utf-8") as file:
             run = json.load(file)
         if not isinstance(run.get("results"), list) or run.get("format") != 1:
-            raise ValueError("these are no results of nanospan-bench")
+            raise ValueError("this is not a results file of nanospan-bench")
     except (OSError, ValueError, AttributeError) as problem:
         print(f"report.py: {sys.argv[1]}: {problem}", file=sys.stderr)
         return 1

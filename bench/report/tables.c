@@ -20,7 +20,7 @@ static int digits_for(double value)
 
 static void format_figure(char *out, size_t size, const estimate *is)
 {
-    bool whole = is->value == floor(is->value) && isnan(is->low); // a count
+    bool whole = is->value == floor(is->value) && isnan(is->low); // probably a count
     int digits = whole ? 0 : digits_for(is->value);
     if (isnan(is->value))
         snprintf(out, size, "-");
@@ -30,7 +30,7 @@ static void format_figure(char *out, size_t size, const estimate *is)
         snprintf(out, size, "%.*f [%.*f, %.*f]", digits, is->value, digits, is->low, digits, is->high);
 }
 
-// A column for each figure that any of them has, in the order of their first appearance.
+// One column for each figure that any result of the group has, in the order of first appearance.
 static size_t columns_of(const bench_group *group, const bench_results *results, const char **columns,
                          int *widths)
 {
@@ -101,7 +101,7 @@ void report_table(FILE *out, const bench_group *group, const bench_results *resu
     }
 }
 
-// ---- books ----
+// ---- span counters ----
 
 void report_books(FILE *out, const bench_results *results)
 {
@@ -113,8 +113,8 @@ void report_books(FILE *out, const bench_results *results)
 #define BOOKS_SUM(name) sum.name += books->name;
         BOOKS(BOOKS_SUM)
     }
-    fprintf(out, "\nbooks of %u sessions:", sessions);
+    fprintf(out, "\nspan counters of %u sessions:", sessions);
 #define BOOKS_PRINT(name) fprintf(out, " " #name " %llu,", (unsigned long long)sum.name);
     BOOKS(BOOKS_PRINT)
-    fprintf(out, " encoded by the OTLP encoder\n");
+    fprintf(out, " all encoded by the OTLP encoder\n");
 }

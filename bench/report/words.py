@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Numbers and names, as people read them."""
+"""Formats numbers and names for readers."""
 
 import math
 import re
 
-# Endings of figures' names, longest first, and what they stand for.
+# Endings of the names of figures, longest first, and their units.
 UNITS = (
     ("per_s_millions", "million/s"),
     ("per_s_megabytes", "MB/s"),
@@ -26,12 +26,12 @@ UNITS = (
 
 
 def unit(figure):
-    """The unit that a figure's name ends with; "" of a ratio or a count."""
+    """The unit that the name of a figure ends with; "" for a ratio or a count."""
     return next((sign for ending, sign in UNITS if figure.endswith(ending)), "")
 
 
 def number(value):
-    """Four significant digits at most, thousands in groups; a dash for what is not known."""
+    """At most four significant digits below 1000, thousands in groups; a dash for an unknown value."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return "–"
     size = abs(value)
@@ -43,7 +43,7 @@ def number(value):
 
 
 def tick(value):
-    """A number on an axis: no more digits than it has."""
+    """A number on an axis, without needless digits."""
     value = float(f"{value:.6g}")
     for size, sign in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if abs(value) >= size:
@@ -52,7 +52,7 @@ def tick(value):
 
 
 def interval(figure):
-    """ "low to high", or "" where there is none."""
+    """ "low to high", or "" if there is no interval."""
     if not figure or figure.get("low") is None or figure.get("high") is None:
         return ""
     return f"{number(figure['low'])} to {number(figure['high'])}"
@@ -63,7 +63,7 @@ def count_of(count, one, many=None):
 
 
 def listed(words, most=6):
-    """a, b and c; what exceeds the most is counted."""
+    """Joins words as "a, b and c"; words beyond the limit are only counted."""
     words = list(words)
     if len(words) > most:
         words = words[:most] + [f"{len(words) - most} more"]
@@ -77,7 +77,7 @@ def duration(seconds):
 
 
 def percentile(x):
-    """The percentile of 1 / (1 - p): 99.9 % of 1000."""
+    """The percentile p for x = 1 / (1 - p): 99.9 % for 1000."""
     digits = max(0, round(math.log10(x)) - 2) if x >= 10 else 0
     return f"{100 - 100 / x:.{digits}f} %"
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Is the rate kept? As many roots are begun as make some hundred thousand hits. Their number is compared with the binomial law, the
-// gaps between them with the geometric one. Both as standard deviations from what was to be expected: beyond 4.5 by chance
-// once in 100,000 runs.
+// Does the sampler keep the rate? Enough roots are begun for some hundred thousand sampled ones. Their number
+// is compared with the binomial distribution, and the gaps between them with the geometric one, both as
+// standard deviations from the expected value: chance exceeds 4.5 once in 100,000 runs.
 #include <math.h>
 #include <stdio.h>
 
@@ -13,15 +13,15 @@
 static const double rates[] = {0.001, 0.01, 0.1, 0.5};
 enum { RATES = sizeof rates / sizeof rates[0], BINS = 16 };
 
-// How often each length of gap was met, in bins of nearly the same chance.
+// How often each length of gap occurred, in bins of nearly equal probability.
 typedef struct gaps {
-    uint64_t above[BINS - 1]; // a gap belongs to the first bin whose bound is above it; the last has none
+    uint64_t above[BINS - 1]; // a gap belongs to the first bin whose bound is above it; the last has no bound
     double chance[BINS];
     uint64_t met[BINS];
     unsigned bins;
 } gaps;
 
-// The chance of a gap under n is 1 - (1 - rate)^n.
+// The probability of a gap below n is 1 - (1 - rate)^n.
 static void gaps_prepare(gaps *out, double rate)
 {
     *out = (gaps){.bins = 0};
@@ -31,7 +31,7 @@ static void gaps_prepare(gaps *out, double rate)
         double wanted = (double)(bin + 1) / BINS;
         uint64_t next = (uint64_t)ceil(log1p(-wanted) / log1p(-rate));
         if (next <= bound)
-            continue; // the lengths are fewer than the bins
+            continue; // there are fewer lengths than bins
         bound = next;
         double now = -expm1((double)bound * log1p(-rate));
         out->above[out->bins] = bound;
@@ -63,7 +63,7 @@ static double gaps_deviate(const gaps *in)
     return (cbrt(chi / freedom) - (1 - spread)) / sqrt(spread);
 }
 
-// Begins so many roots; *gap goes on from call to call. Returns how many were recorded.
+// Begins this many roots; *gap continues from call to call. Returns how many were recorded.
 static uint64_t run_roots(uint64_t count, uint64_t *gap, gaps *into)
 {
     uint64_t hits = 0;
@@ -104,12 +104,12 @@ static void measure(size_t index, const bench_setup *setup, bench_result *out)
     uint64_t gap = 0, hits = 0, roots = 0;
     if (nsp_sampler_set_rate(rates[index]) != NSP_OK)
         result_fail(out, "cannot set the sample rate");
-    const double rate = nsp_sampler_rate(); // as it is kept: in steps
+    const double rate = nsp_sampler_rate(); // the effective rate, which has a limited resolution
     const uint64_t wanted = (uint64_t)(wanted_hits / rate), burst = (uint64_t)(1500 / rate);
     gaps_prepare(&met, rate);
     for (unsigned bursts = 0; roots < wanted && setup->rounds != 0 && out->problem[0] == '\0'; bursts++) {
         if (!session_drained())
-            result_fail(out, "the ring was not drained");
+            result_fail(out, "the collector did not drain the ring");
         hits += run_roots(burst, &gap, &met);
         roots += burst;
         if (bursts % 16 == 0)
@@ -122,7 +122,7 @@ static void measure(size_t index, const bench_setup *setup, bench_result *out)
         report(roots, hits, rate, &met, out);
     session_end(out);
     if (out->books.attempted != hits || out->books.roots_unsampled != roots - hits)
-        result_fail(out, "the books have other numbers of roots");
+        result_fail(out, "the span counters show a different number of roots");
 }
 
 static bool describe(size_t index, bench_result *out)
@@ -133,7 +133,7 @@ static bool describe(size_t index, bench_result *out)
     double percent = rates[index] * 100;
     snprintf(names[index], sizeof names[0], "accuracy_%g", percent);
     snprintf(whats[index], sizeof whats[0],
-             "at %g %%: hits against the binomial, gaps against the geometric law", percent);
+             "at %g %%: sampled roots and the gaps between them, against theory", percent);
     out->name = names[index];
     out->what = whats[index];
     return true;
@@ -142,7 +142,8 @@ static bool describe(size_t index, bench_result *out)
 const bench_group group_accuracy = {
     .name = "sampler_accuracy",
     .method =
-        "roots recorded of roots begun; z and gaps_z: standard deviations from what chance alone explains",
+        "share of roots that are recorded; z and gaps_z: deviation of their number from the binomial and "
+        "of their gaps from the geometric distribution, in standard deviations",
     .describe = describe,
     .measure = measure,
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a root with three setters costs the thread at each sample rate: bursts between two looks at the noise, A B B A, as in
-// hot_path/means.c; drained in between.
+// The cost of a root with three setters to the thread, at each sample rate: bursts between two looks at the
+// noise, A B B A, like in hot_path/means.c. The ring is drained between rounds.
 #include <stdio.h>
 
 #include <nanospan/nanospan.h>
@@ -14,7 +14,7 @@
 static const double rates[] = {0, 0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1};
 enum { RATES = sizeof rates / sizeof rates[0], TRIES_MAX = 4096 };
 
-// ---- what is measured: four roots, so that rules have different names to tell apart ----
+// ---- the operation: four roots, so that rules have different names to distinguish ----
 
 #define ROOT(name)                                                                                           \
     do {                                                                                                     \
@@ -37,30 +37,30 @@ static __attribute__((noinline)) void run_roots(size_t count)
     }
 }
 
-// `timer` matches none of them, and has the default rate.
+// `timer` matches none of these, and has the default rate.
 static const char *const patterns[] = {"risk.*",  "order.n?w", "admin.*",      "*.cancel",
                                        "session", "order.*",   "quote.[a-z]*", "log.*"};
 enum { PATTERNS = sizeof patterns / sizeof patterns[0] };
 
-// Ends with its session: rules are the session's.
+// Sets the default rate, and the rules if wanted. Both end with the session.
 static bool set_rates(double rate, bool rules)
 {
     bool fine = nsp_sampler_set_rate(rate) == NSP_OK;
     for (size_t i = 0; rules && i < PATTERNS; i++)
         fine &= nsp_sampler_set_rule(patterns[i], rate) == NSP_OK;
-    run_roots(16); // names are interned, the thread has seen the policy
+    run_roots(16); // interns the names, and lets the thread read the sampling policy
     return fine;
 }
 
 // ---- rounds ----
 
 typedef struct cost_round {
-    bench_noise noise; // the base as well
+    bench_noise noise; // two_reads is also the base of the ratio
     double root;       // ns
     bool disturbed;
 } cost_round;
 
-// About 20 us of it. At rate 1 that is some 90 KiB of records, a small part of the ring.
+// About 20 us of the operation. At rate 1 that is about 90 KiB of records, a small part of the ring.
 static size_t burst_size(void)
 {
     enum { TRIAL = 256, LEAST = 16, MOST = 16384 };
@@ -103,7 +103,7 @@ static size_t measure_rounds(const bench_setup *setup, cost_round *rounds, bench
     while (valid < setup->rounds && count < setup->tries && count < TRIES_MAX) {
         noise_pause(streak);
         if (!session_drained()) {
-            result_fail(out, "the ring was not drained");
+            result_fail(out, "the collector did not drain the ring");
             break;
         }
         rounds[count++] = measure_round(burst);
@@ -114,7 +114,7 @@ static size_t measure_rounds(const bench_setup *setup, cost_round *rounds, bench
     return count;
 }
 
-// Returns the cost by the root.
+// Returns the cost per root.
 static estimate report(const cost_round *rounds, size_t count, bench_result *out)
 {
     static double ratio[TRIES_MAX], ns[TRIES_MAX], base[TRIES_MAX];
@@ -140,7 +140,8 @@ static estimate report(const cost_round *rounds, size_t count, bench_result *out
 
 // ---- the table: every rate without rules, then with them ----
 
-// The line of the plot goes to the last rate's result, with what was measured before it in this run.
+// Adds the line of the plot to the result of the last rate, with everything that was measured before it in
+// this run.
 static void plot(size_t rate, bool rules, estimate root, bench_result *out)
 {
     static estimate line[2][RATES];
@@ -181,7 +182,7 @@ static bool describe(size_t index, bench_result *out)
     bool rules = index >= RATES;
     double percent = rates[index % RATES] * 100;
     snprintf(names[index], sizeof names[0], "%s_%g", rules ? "rules" : "rate", percent);
-    snprintf(whats[index], sizeof whats[0], "a root with 3 setters, %g %% of them sampled%s", percent,
+    snprintf(whats[index], sizeof whats[0], "a root with 3 setters, %g %% sampled%s", percent,
              rules ? ", by a default and 8 rules" : "");
     out->name = names[index];
     out->what = whats[index];
@@ -190,9 +191,9 @@ static bool describe(size_t index, bench_result *out)
 
 const bench_group group_sampler = {
     .name = "sampler",
-    .method = "a root with 3 setters at each sample rate: means of bursts, ratio to two clock reads (2T) "
-              "timed in the "
-              "same round, A B B A; medians with 95 % intervals",
+    .method =
+        "a root with 3 setters at each sample rate: means of bursts, ratio to two clock reads (2T) timed "
+        "in the same round, A B B A; medians with 95 % intervals",
     .describe = describe,
     .measure = measure,
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// From a call of nsp_sampler_set_rate on one CPU to the first root on another that obeys it. The rate goes from 0 to 1 or back, so
-// each root shows which one it was decided by.
+// The time from a call of nsp_sampler_set_rate on one CPU to the first root on another CPU that obeys it. The
+// rate changes from 0 to 1 or back, so each root shows which rate decided it.
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -14,12 +14,12 @@
 
 enum { TRIALS_MOST = 2000, ROOTS_MOST = 4096, EARLIER = 8 };
 
-// Between the thread that records and the one that sets.
+// Shared by the thread that records and the one that sets the rate.
 typedef struct exchange {
     const bench_setup *setup;
-    unsigned wanted, done;     // trials asked for, and made; the last one asks to end if `stop`
+    unsigned wanted, done;     // trials requested, and done; with `stop`, the request means to end
     bool stop, failed;         // failed: the rate could not be set
-    bool up;                   // 0 to 1
+    bool up;                   // from 0 to 1
     uint64_t called, returned; // ticks around the call
 } exchange;
 
@@ -33,7 +33,7 @@ static void *setter_thread(void *argument)
             relax();
         if (with->stop)
             return NULL;
-        ticks_spin(2000 + (double)(trial * 37 % 64) * 16); // not in step with the other thread
+        ticks_spin(2000 + (double)(trial * 37 % 64) * 16); // keeps the threads out of step
         with->called = ticks_fenced();
         bool set = nsp_sampler_set_rate(with->up ? 1 : 0) == NSP_OK;
         with->returned = ticks_fenced();
@@ -43,8 +43,8 @@ static void *setter_thread(void *argument)
 }
 
 typedef struct trial {
-    uint32_t landed, call; // ticks: from the call to the first root that obeyed (its begin), to the return
-    unsigned late;         // roots begun after the return that did not obey
+    uint32_t landed, call; // ticks from the call: to the begin of the first root that obeyed; to the return
+    unsigned late;         // roots that were begun after the return and did not obey
     bool valid;
 } trial;
 
@@ -66,7 +66,7 @@ static trial run_trial(exchange *with, bool up)
     static uint64_t begun[ROOTS_MOST];
     trial out = {.valid = false};
     for (int i = 0; i < EARLIER; i++)
-        root_recorded(); // the last rate has landed
+        root_recorded(); // until the previous rate has taken effect
     with->up = up;
     uint64_t losses = session_losses();
     long switches = noise_switches();
@@ -128,7 +128,7 @@ static void measure(size_t index, const bench_setup *setup, bench_result *out)
     if (!session_start(setup, NSP_COLLECTOR_THREAD, NULL, out))
         return;
     if (pthread_create(&setter, NULL, setter_thread, &with) != 0) {
-        result_fail(out, "no thread");
+        result_fail(out, "cannot start a thread");
         session_end(out);
         return;
     }
@@ -137,7 +137,7 @@ static void measure(size_t index, const bench_setup *setup, bench_result *out)
     while (count < wanted && out->invalid < wanted && !with.failed && setup->rounds != 0) {
         nsp_sampler_set_rate(up ? 0 : 1);
         if (!session_drained()) {
-            result_fail(out, "the ring was not drained");
+            result_fail(out, "the collector did not drain the ring");
             break;
         }
         trial one = run_trial(&with, up);
@@ -162,9 +162,8 @@ static void measure(size_t index, const bench_setup *setup, bench_result *out)
 static bool describe(size_t index, bench_result *out)
 {
     static const char *const names[] = {"landing_up", "landing_down"};
-    static const char *const whats[] = {
-        "nsp_sampler_set_rate(1) on another CPU until a root is recorded",
-        "nsp_sampler_set_rate(0) until a root is left out; late: after the return"};
+    static const char *const whats[] = {"nsp_sampler_set_rate(1) on another CPU until a root is recorded",
+                                        "nsp_sampler_set_rate(0) on another CPU until a root is unsampled"};
     if (index >= 2)
         return false;
     out->name = names[index];
@@ -174,9 +173,8 @@ static bool describe(size_t index, bench_result *out)
 
 const bench_group group_landing = {
     .name = "sampler_landing",
-    .method = "a new rate set on another CPU: from the call to the first root that obeys it; late_roots: "
-              "begun after the "
-              "call's return and not obeying, most of any trial",
+    .method = "a new rate is set on another CPU: time from the call to the first root that obeys it; "
+              "late_roots: roots begun after the call returned that did not obey, most of any trial",
     .describe = describe,
     .measure = measure,
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// This program's malloc: counts, where the thread is being watched, and goes on to the C library's.
+// The malloc of this program: counts calls of threads that are being watched, and calls the C library's
+// malloc.
 #include <errno.h>
 #include <stddef.h>
 
@@ -10,14 +11,14 @@ __thread bool watch_armed;
 __thread uint64_t watch_allocations;
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define MISSING "an instrumented build has an allocator of its own"
+#define MISSING "an instrumented build has its own allocator"
 #elif !defined(__GLIBC__)
-#define MISSING "needs the allocator of glibc"
+#define MISSING "this needs the allocator of glibc"
 #else
 #if defined(__x86_64__)
 #define MISSING NULL
 #else
-#define MISSING "knows the system calls of x86-64 only"
+#define MISSING "system calls can only be watched on x86-64"
 #endif
 
 void *__libc_malloc(size_t);

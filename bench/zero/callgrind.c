@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Instructions of each operation, which are the same in each run and on each machine, as no time is: this program runs itself under
-// valgrind, twice, and the two must agree. callgrind counts inside the function counted_run alone, which runs an operation N times and then
-// 2 N times (hot_path/instructions.c); the difference by N is one operation.
+// The instructions of each operation. Unlike times, they are the same in each run and on each machine. This
+// program runs itself under valgrind twice, and the two runs must agree. callgrind counts only inside the
+// function counted_run, which runs an operation N times and then 2 N times (hot_path/instructions.c); the
+// difference divided by N is one operation.
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
@@ -19,8 +20,8 @@
 
 enum { RUNS = 2, OPERATIONS_MAX = 64 };
 
-static double counted[RUNS][OPERATIONS_MAX]; // of one operation
-static bench_result outcome;                 // problem or skipped: of all of them
+static double counted[RUNS][OPERATIONS_MAX]; // per operation
+static bench_result outcome; // a problem, or the reason to skip, that applies to all operations
 
 static const char *const *arguments_of(const char *folder)
 {
@@ -42,7 +43,8 @@ static const char *const *arguments_of(const char *folder)
     return arguments;
 }
 
-// False with a problem, or skipped, in outcome. The environment must not change what is counted.
+// Runs valgrind, with a minimal environment, because variables could change the counts. False with a problem,
+// or skipped, in outcome.
 static bool run_valgrind(const char *folder)
 {
     char calls[FOLDER_PATH + 16], errors[FOLDER_PATH + 16], path[512], home[FOLDER_PATH + 16],
@@ -58,14 +60,14 @@ static bool run_valgrind(const char *folder)
     posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, calls, O_WRONLY | O_CREAT | O_TRUNC, 0600);
     posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, errors, O_WRONLY | O_CREAT | O_TRUNC, 0600);
     pid_t child;
-    char *const *arguments = (char *const *)(uintptr_t)arguments_of(folder); // which are not written to
+    char *const *arguments = (char *const *)(uintptr_t)arguments_of(folder); // not modified
     int status = posix_spawnp(&child, "valgrind", &actions, NULL, arguments, environment);
     posix_spawn_file_actions_destroy(&actions);
     if (status != 0) {
         if (status == ENOENT)
             result_skip(&outcome, "valgrind is not installed");
         else
-            result_fail(&outcome, "valgrind: %s", strerror(status));
+            result_fail(&outcome, "cannot run valgrind: %s", strerror(status));
         return false;
     }
     while (waitpid(child, &status, 0) != child)
@@ -75,7 +77,7 @@ static bool run_valgrind(const char *folder)
     char line[160] = "";
     FILE *file = fopen(errors, "re");
     if (file != NULL) {
-        while (fgets(line, sizeof line, file) != NULL) // the last one
+        while (fgets(line, sizeof line, file) != NULL) // keeps the last line
             line[strcspn(line, "\n")] = '\0';
         fclose(file);
     }
@@ -83,7 +85,7 @@ static bool run_valgrind(const char *folder)
     return false;
 }
 
-// The total of the numbered dump; 0 where there is none.
+// The total of the dump with this number; 0 if there is none.
 static double read_dump(const char *folder, unsigned number)
 {
     char path[FOLDER_PATH + 32], line[512];
@@ -99,7 +101,7 @@ static double read_dump(const char *folder, unsigned number)
     return total;
 }
 
-// One line for each dump: NAME SPANS TIMES; two lines for each operation.
+// Reads one line NAME SPANS TIMES for each dump; there are two lines for each operation.
 static void read_counts(const char *folder, double *out)
 {
     char path[FOLDER_PATH + 16], name[64], before[64] = "";
@@ -125,7 +127,7 @@ static void count_all(bench_result *in)
     for (int run = 0; run < RUNS && outcome.problem[0] == '\0' && outcome.skipped[0] == '\0'; run++) {
         char folder[FOLDER_PATH];
         if (!folder_make(folder)) {
-            result_fail(&outcome, "no temporary folder: %s", strerror(errno));
+            result_fail(&outcome, "cannot make a temporary folder: %s", strerror(errno));
             return;
         }
         if (run_valgrind(folder))
@@ -160,7 +162,7 @@ static void measure(size_t index, const bench_setup *setup, bench_result *out)
         return;
     }
     if (first != second)
-        result_fail(out, "%.2f instructions in one run, %.2f in the other", first, second);
+        result_fail(out, "the runs disagree: %.2f instructions in one, %.2f in the other", first, second);
     result_add(out, "instructions_count", first);
     result_add(out, "instructions_per_span_count", first / operations[index].spans);
 }

@@ -32,14 +32,14 @@ bool child_run(void (*body)(void *), void *argument, unsigned seconds, bench_res
         if (tries == seconds * 500) {
             kill(child, SIGKILL);
             waitpid(child, &status, 0);
-            result_fail(out, "the process that counts took over %u seconds", seconds);
+            result_fail(out, "the counting process took more than %u seconds", seconds);
             return false;
         }
         nanosleep(&(struct timespec){0, 2000000}, NULL);
     }
     if (WIFSIGNALED(status))
-        result_fail(out, "the process that counts died: %s", strsignal(WTERMSIG(status)));
+        result_fail(out, "the counting process was killed by a signal: %s", strsignal(WTERMSIG(status)));
     else if (WEXITSTATUS(status) != 0)
-        result_fail(out, "the process that counts failed");
+        result_fail(out, "the counting process failed");
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A part of the bench that runs in a process of its own and leaves its findings in shared memory.
+// Runs a part of the bench in its own process, which leaves its results in shared memory.
 #ifndef NSP_BENCH_CHILD_H
 #define NSP_BENCH_CHILD_H
 
@@ -8,11 +8,11 @@
 
 #include "harness/setup.h"
 
-// Zeroed memory that children share with this process, kept for good. NULL if there is none.
+// Zeroed memory that child processes share with this one; it is never freed. NULL on failure.
 void *child_page(size_t bytes);
 
-// Forks; the child runs `body`, which does not return but ends by _exit(0). Waits at most so many seconds, then kills it. Says in out
-// what went wrong: false then.
+// Forks. The child runs `body`, which must not return, but end with _exit(0). Waits at most this many
+// seconds, then kills it. False with a problem in out.
 bool child_run(void (*body)(void *), void *argument, unsigned seconds, bench_result *out);
 
 #endif

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// System calls are seen by a seccomp filter that traps each one but those of a single instruction, which stands below:
-// the trap's handler counts, and then makes the call there. So the program goes on as if nobody watched.
+// A seccomp filter traps every system call except those of one instruction, which is below. The handler of
+// the trap counts the call, and then makes it with that instruction, so the program works as if nobody
+// watched.
 #include "zero/watch.h"
 
 #include <linux/filter.h>
@@ -13,14 +14,14 @@
 #include <sys/syscall.h>
 #include <ucontext.h>
 
-static __thread uint64_t system_calls, log_lines; // in windows so far
+static __thread uint64_t system_calls, log_lines; // in this window so far
 static __thread uint64_t allocations_before;
 static __thread struct rusage usage_before;
 
 #if defined(__x86_64__)
-// The filter knows an instruction by the address behind it.
+// The filter identifies an instruction by the address after it.
 __asm__(".pushsection .text\n"
-        "watch_make_call:\n" // rdi: its number, rsi: six arguments
+        "watch_make_call:\n" // rdi: the number of the call, rsi: its six arguments
         "    movq %rdi, %rax\n"
         "    movq 40(%rsi), %r9\n"
         "    movq 32(%rsi), %r8\n"
@@ -60,7 +61,7 @@ bool watch_system_calls(void)
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, instruction_pointer) + 4),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)(behind >> 32), 2, 0),
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_rt_sigreturn, 0, 1), // the handler's own way out
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_rt_sigreturn, 0, 1), // with which the handler returns
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
     };

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the hot path does not do: each operation, a million spans of it, and what its thread did meanwhile besides computing. Each
-// counter is first shown to count.
+// What the hot path must never do: a million spans of each operation, and what the recording thread did
+// meanwhile besides computing. First, a control shows that each counter works.
 //
-// An operation runs in bursts on a thread of a child process, the collector draining on another; the windows are open
-// during the bursts only, not while that thread waits for the ring to be drained. The ring is walked through many times, its
-// first lap included: what is touched for the first time after attach would be seen.
+// An operation runs in bursts on a thread of a child process, while the collector drains on another. The
+// windows are open only during the bursts, not while the thread waits for the ring to be drained. The bursts
+// use the ring many times over, including its first lap, so memory that is first touched after attach would
+// be noticed.
 #include <limits.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -24,21 +25,22 @@
 #include "zero/child.h"
 #include "zero/watch.h"
 
-// The kernel may take a page or a CPU away from anybody: what it did once is asked again. What the code does, it does each time.
+// The kernel may take a page or a CPU away from any thread, so a finding is checked again. What the code
+// itself does occurs in each attempt.
 enum { ATTEMPTS = 3 };
-enum { SECONDS_MOST = 60, ENOUGH = 10000 }; // findings that leave no doubt
+enum { SECONDS_MOST = 60, ENOUGH = 10000 }; // this many findings need no further attempt
 
 typedef struct findings {
     watch_counts counts;
     uint64_t spans;
-    bool unable; // the kernel lets nobody watch
+    bool unable; // the kernel does not allow the watching
     bench_result result;
 } findings;
 
-// Not one of zero_*, for which a budget can say that all is zero.
+// Not named zero_*, so that a budget can demand that all zero_* are zero.
 static const char control_name[] = "control_zero";
 
-static findings *found; // shared with children
+static findings *found; // shared with the child processes
 
 typedef struct job {
     const bench_setup *setup;
@@ -52,7 +54,7 @@ static uint64_t sum(const watch_counts *counts)
            counts->log_lines;
 }
 
-// ---- the controls: so much of each is done, and must be seen ----
+// ---- the control: it does this much of each, and all of it must be counted ----
 
 static const watch_counts deeds = {
     .allocations = 10, .system_calls = 7, .page_faults = 11, .voluntary_switches = 13, .log_lines = 3};
@@ -120,7 +122,7 @@ static void add_counts(bench_result *out, const watch_counts *counts)
 static void check(bench_result *out, const char *what, uint64_t done, uint64_t seen)
 {
     if (done != seen)
-        result_fail(out, "the control did %llu %s, %llu were seen", (unsigned long long)done, what,
+        result_fail(out, "the control did %llu %s, but %llu were counted", (unsigned long long)done, what,
                     (unsigned long long)seen);
 }
 
@@ -131,7 +133,7 @@ static void measure_control(bench_result *out)
         if (!child_run(control, NULL, SECONDS_MOST, out))
             return;
         if (found->unable) {
-            result_skip(out, "this kernel lets no thread watch its own system calls");
+            result_skip(out, "this kernel does not let a thread watch its own system calls");
             return;
         }
         if (memcmp(&found->counts, &deeds, sizeof deeds) == 0)
@@ -147,7 +149,7 @@ static void measure_control(bench_result *out)
     check(out, "log lines", deeds.log_lines, found->counts.log_lines);
 }
 
-// What the controls say, asked once in a run.
+// The result of the control, which runs once.
 static const bench_result *controls(void)
 {
     static bench_result once = {.name = control_name};
@@ -155,7 +157,7 @@ static const bench_result *controls(void)
         if (watch_missing() != NULL)
             result_skip(&once, "%s", watch_missing());
         else if (found == NULL && (found = child_page(sizeof *found)) == NULL)
-            result_fail(&once, "no shared memory");
+            result_fail(&once, "cannot map shared memory");
         else
             measure_control(&once);
     }
@@ -164,7 +166,7 @@ static const bench_result *controls(void)
 
 // ---- the operations ----
 
-// How many operations fill about a quarter of the ring.
+// The number of operations that fill about a quarter of the ring.
 static size_t burst_size(const bench_operation *operation)
 {
     enum { TRIAL = 64, MOST = 20000 };
@@ -179,12 +181,13 @@ static size_t burst_size(const bench_operation *operation)
     return size < MOST ? size : MOST;
 }
 
-// One burst, counted into sum. False, with a problem, if the rings were not drained or something was lost that should not.
+// Runs one burst and adds its counts. False, with a problem, if the rings were not drained or spans were lost
+// that should not be.
 static bool watch_burst(const bench_operation *operation, size_t burst, watch_counts *counts)
 {
     const bool session = operation->state != DISABLED;
     if (operation->state == SAMPLED && !session_drained()) {
-        result_fail(&found->result, "the ring was not drained");
+        result_fail(&found->result, "the collector did not drain the ring");
         return false;
     }
     operation_before(operation, burst);
@@ -203,7 +206,8 @@ static void watch_bursts(const job *work)
 {
     const uint64_t wanted = work->setup->quick ? 300000 : 1000000;
     const size_t burst = burst_size(work->operation);
-    // The first one brings in the program's own pages, which a forked child has yet to map, and those of a quarter of the ring.
+    // The first burst brings in the program's own pages, which a forked child has not mapped yet, and those
+    // of a quarter of the ring.
     watch_counts ignored = {0};
     bool fine = watch_burst(work->operation, burst, &ignored);
     while (fine && found->spans < wanted && sum(&found->counts) < ENOUGH) {
@@ -212,7 +216,7 @@ static void watch_bursts(const job *work)
     }
 }
 
-// Never ends by itself: see watch.h.
+// Must not return; see watch.h.
 static __attribute__((noreturn)) void *watched_thread(void *argument)
 {
     job *work = argument;
@@ -295,7 +299,7 @@ static void measure(size_t index, const bench_setup *setup, bench_result *out)
         memcpy(out->figures, before->figures, sizeof out->figures);
         memcpy(out->problem, before->problem, sizeof out->problem);
     } else if (before->problem[0] != '\0') {
-        result_fail(out, "the counters do not count: %s", before->problem);
+        result_fail(out, "the counters do not work: %s", before->problem);
     } else {
         measure_operation(&operations[index - 1], setup, out);
     }
@@ -318,7 +322,7 @@ static bool describe(size_t index, bench_result *out)
 const bench_group group_zero = {
     .name = "zero",
     .method = "what the recording thread does besides computing, counted over a million spans while the "
-              "collector drains; all is zero, but for the control's",
+              "collector drains; everything must be zero, except for the control",
     .describe = describe,
     .measure = measure,
 };

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Compiled once for each of the two, with ORDER_PATH as the name of the table.
+// Compiled twice, traced and untraced, with ORDER_PATH as the name of the table.
 #include "order_path/engine/path.h"
 
 #include "engine/life.h"
 #include "engine/process.h"
 
-// The gateway's loop over what has come, without its sockets: whoever would send the answers has taken them at once.
+// The gateway's loop over received messages, without its sockets: answers count as sent immediately.
 static void work_off(struct engine *engine, const order_message *messages, size_t count)
 {
     nsp_ticks received = nsp_now(), turn = received;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The example engine's order path. Its sources in examples/engine are compiled twice into this program, traced and with
-// NSP_DISABLE, each with all of its names hidden but this table.
+// The order path of the example engine. Its sources in examples/engine are compiled twice into this program,
+// traced and with NSP_DISABLE. Each copy exports only this table.
 #ifndef NSP_BENCH_PATH_H
 #define NSP_BENCH_PATH_H
 
@@ -11,7 +11,7 @@
 
 #include "engine/engine.h"
 
-// As it came from a socket.
+// A message, in the form in which a socket delivers it.
 typedef struct order_message {
     const uint8_t *bytes;
     size_t length;
@@ -23,8 +23,7 @@ typedef struct order_path {
     void (*free)(struct engine *engine);
     void (*withdraw_all)(struct engine *engine);
     void (*sample_lives)(void);
-    // Works off messages that one read has brought. The answers to the last one stay in engine->stream; each of the ones
-    // before it has made room for the next.
+    // Processes the messages of one read. Only the answers to the last message stay in engine->stream.
     void (*work_off)(struct engine *engine, const order_message *messages, size_t count);
 } order_path;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// OpenTelemetry Go as a peer: its batch processor with its own defaults, a parent-based sampler, OTLP over HTTP. The
-// interface is ../peer.h.
+// OpenTelemetry Go as a peer: its batch processor with default settings, a parent-based sampler, OTLP over
+// HTTP. The interface is ../peer.h.
 package main
 
 /*
@@ -35,7 +35,7 @@ var (
 	exported atomic.Uint64
 )
 
-// A counter counts the spans that the exporter behind it has delivered; without one, those that it is given.
+// A counter counts the spans that its exporter has delivered; without an exporter, those that it receives.
 type counter struct{ otlp sdktrace.SpanExporter }
 
 func (c counter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {

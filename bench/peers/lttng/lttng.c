@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// LTTng-UST as a peer: a session daemon and a recording session of our own, user space buffers as `lttng enable-event`
-// makes them, the trace written by the consumer daemon into the folder that the process runs in. The interface is ../peer.h.
+// LTTng-UST as a peer: it starts its own session daemon and recording session. User space buffers are those
+// that `lttng enable-event` makes; the consumer daemon writes the trace to the current folder. The interface
+// is ../peer.h.
 #define _GNU_SOURCE
 #define LTTNG_UST_TRACEPOINT_DEFINE
 #define LTTNG_UST_TRACEPOINT_CREATE_PROBES
@@ -21,7 +22,7 @@
 #include "harness/ticks.h"
 #include "peers/peer.h"
 
-static pid_t daemon_process; // 0: another one was there already
+static pid_t daemon_process; // 0: another daemon was running already
 static char session[64];
 static bool recording;
 static int64_t events_discarded = -1;
@@ -46,7 +47,7 @@ static void sleep_ms(long ms)
     nanosleep(&pause, NULL);
 }
 
-// Its exit code; what it prints goes into text, cut off where that is full.
+// Runs a program and returns its exit code. Its output goes into text, cut off at size.
 static int call(char *const *arguments, char *text, size_t size)
 {
     int pipe_ends[2];
@@ -117,7 +118,7 @@ static bool session_start(void)
     return recording && LTTNG("enable-event", "--userspace", "nanospan_bench:*") == 0 && LTTNG("start") == 0;
 }
 
-// The number behind this label, or -1.
+// The number after this label, or -1.
 static int64_t number_of(const char *text, const char *label)
 {
     const char *at = strstr(text, label);
@@ -138,7 +139,7 @@ static void session_end(void)
 
 // ---- the interface ----
 
-// The daemon tells the process by itself which events are wanted.
+// Waits until the daemon has enabled the events in this process, which it does by itself.
 static bool wait_enabled(void)
 {
     for (int i = 0; i < 200; i++) {
@@ -154,10 +155,10 @@ static bool wait_enabled(void)
 
 const char *peer_start(const char *endpoint, int mode)
 {
-    (void)endpoint; // it writes a trace; OTLP it does not speak
+    (void)endpoint; // it writes a trace and has no OTLP
     if (mode != PEER_SAMPLED)
         return NULL;
-    const char *problem = !daemon_start()    ? "lttng-sessiond does not start"
+    const char *problem = !daemon_start()    ? "lttng-sessiond cannot be started"
                           : !session_start() ? "lttng cannot create a session"
                           : !wait_enabled()  ? "the events were not enabled within 10 s"
                                              : NULL;
@@ -209,7 +210,8 @@ void peer_stop(void)
     daemon_stop();
 }
 
-// Events are lost one by one: a span is lost if one of its two is, so half of them, rounded up, is the least it can be.
+// Events are lost one by one, and a span is lost if one of its two events is. So at least half as many spans
+// are lost as events, rounded up.
 void peer_count(peer_counts *out)
 {
     int64_t lost = events_discarded >= 0 ? (events_discarded + 1) / 2 : -1;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A span as two events each: begin, and end with what is known by then. Included several times, by lttng-ust.
+// A span consists of two events: its begin, and its end with the attributes. lttng-ust includes this file
+// several times.
 #undef LTTNG_UST_TRACEPOINT_PROVIDER
 #define LTTNG_UST_TRACEPOINT_PROVIDER nanospan_bench
 

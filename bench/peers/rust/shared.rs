@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the peers in Rust have in common: the C functions of ../peer.h, an exporter that counts, and the fenced clock. Each
-// has start, run, sample and stop beside it.
+// What the Rust peers have in common: the C functions of ../peer.h, an exporter that counts, and the fenced
+// clock. Each peer adds its own start, run, sample and stop.
 use std::ffi::{c_char, CStr, CString};
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,7 +25,7 @@ pub enum Mode {
 
 static EXPORTED: AtomicU64 = AtomicU64::new(0);
 
-/// Counts the spans that the OTLP exporter behind it has delivered; without one, those that it is given.
+/// Counts the spans that its OTLP exporter has delivered; without an exporter, those that it receives.
 #[derive(Debug)]
 pub struct Counter {
     otlp: Option<opentelemetry_otlp::SpanExporter>,
@@ -76,7 +76,7 @@ pub fn resource() -> Resource {
 #[inline(always)]
 fn ticks() -> u64 {
     use core::arch::x86_64::{_mm_lfence, _rdtsc};
-    // Plain instructions that every such processor has.
+    // Every x86-64 processor has these instructions.
     unsafe {
         _mm_lfence();
         let ticks = _rdtsc();
@@ -89,7 +89,7 @@ fn ticks() -> u64 {
 #[inline(always)]
 fn ticks() -> u64 {
     let ticks: u64;
-    // Reads the counter; user space may.
+    // User space is allowed to read this counter.
     unsafe { core::arch::asm!("isb", "mrs {}, cntvct_el0", "isb", out(reg) ticks) };
     ticks
 }
@@ -110,7 +110,7 @@ pub struct Counts {
 }
 
 /// # Safety
-/// endpoint is NULL or a C text.
+/// endpoint must be NULL or a C string.
 #[no_mangle]
 pub unsafe extern "C" fn peer_start(endpoint: *const c_char, mode: i32) -> *const c_char {
     let endpoint = (!endpoint.is_null()).then(|| CStr::from_ptr(endpoint).to_string_lossy());
@@ -131,7 +131,7 @@ pub extern "C" fn peer_run(operation: i32, count: usize) {
 }
 
 /// # Safety
-/// ticks has room for count.
+/// ticks must have room for count values.
 #[no_mangle]
 pub unsafe extern "C" fn peer_sample(operation: i32, ticks: *mut u32, count: usize) {
     super::sample(operation, std::slice::from_raw_parts_mut(ticks, count));
@@ -143,7 +143,7 @@ pub extern "C" fn peer_stop() {
 }
 
 /// # Safety
-/// out can be written.
+/// out must be writable.
 #[no_mangle]
 pub unsafe extern "C" fn peer_count(out: *mut Counts) {
     *out = Counts { exported: EXPORTED.load(Ordering::Relaxed), dropped: -1 };

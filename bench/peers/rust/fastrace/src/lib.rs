@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// fastrace as a peer: its own defaults, spans reported through fastrace-opentelemetry to the OTLP/HTTP exporter of
-// OpenTelemetry Rust. It has no sampler; its users decide and say so in the context that they begin a root with. The interface
-// is ../../../peer.h.
+// fastrace as a peer: default settings, with spans reported through fastrace-opentelemetry to the OTLP/HTTP
+// exporter of OpenTelemetry Rust. It has no sampler: its users decide, and set the decision in the context
+// with which they begin a root. The interface is ../../../peer.h.
 #[path = "../../shared.rs"]
 mod shared;
 
@@ -42,8 +42,8 @@ fn span0(mode: Mode) {
     let _span = root("span0", mode);
 }
 
-// Its attributes are texts; a user writes numbers this way. They are given at the beginning: one that is added later is a
-// record of its own, and costs as much as a span.
+// fastrace's attributes are texts, and users convert numbers like this. The attributes are passed when the
+// span begins: one that is added later is a separate record, and costs as much as a span.
 #[inline(always)]
 fn span3(mode: Mode, i: usize) {
     let price = std::hint::black_box(101.25f64);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// OpenTelemetry Rust as a peer: its batch processor with its own defaults, a parent-based sampler, OTLP over HTTP with
-// the blocking client. The interface is ../../../peer.h.
+// OpenTelemetry Rust as a peer: its batch processor with default settings, a parent-based sampler, OTLP over
+// HTTP with the blocking client. The interface is ../../../peer.h.
 #[path = "../../shared.rs"]
 mod shared;
 
@@ -19,7 +19,7 @@ static DISABLED: OnceLock<BoxedTracer> = OnceLock::new();
 
 fn start(endpoint: Option<&str>, mode: Mode) -> Result<(), String> {
     if let Mode::Disabled = mode {
-        // What an instrumented library gets where no application has set up a provider.
+        // The tracer that an instrumented library gets if the application has not set a provider.
         let _ = DISABLED.set(global::tracer("bench"));
         return Ok(());
     }
