@@ -40,9 +40,7 @@ static size_t trace_order(struct replay *replay, struct entry *entry, uint64_t i
         nsp_span_set_i64(entry->span, NSP_KEY("user.id"), line->account);
         nsp_span_set_bool(entry->span, NSP_KEY("order.cancel"), line->cancel);
     }
-    nsp_span_context(
-        entry->span,
-        &context); // an unsampled trace has a context too, so that the engine follows its decision
+    nsp_span_context(entry->span, &context); // unsampled traces have a context too: the engine obeys it
     if (!nsp_context_valid(&context))
         return 0;
     nsp_context_pack(&context, packed);

@@ -69,8 +69,7 @@ void nsp__request_begin(nsp__request *request, struct MHD_Connection *connection
     options.kind = NSP_KIND_SERVER;
     options.start = request->start;
     options.parent = &request->incoming.context;
-    options.new_root =
-        nsp_extract(&request->incoming, &carrier) != NSP_OK; // ignores the thread's span
+    options.new_root = nsp_extract(&request->incoming, &carrier) != NSP_OK; // not the thread's span
     request->presented = true;
     request->span =
         nsp_span_begin_detached(route != NULL ? route->names[method->index] : method->name, &options);

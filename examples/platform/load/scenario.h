@@ -19,9 +19,8 @@ struct scenario {
     const char *name;
     enum scenario_kind kind;
     const char *path;
-    const char
-        *body; // NULL: GET; otherwise JSON, where %1$s is the user, %2$s a symbol, %3$s a side or nothing
-    unsigned status; // expected
+    const char *body; // NULL: GET; otherwise JSON: %1$s is the user, %2$s a symbol, %3$s a side or nothing
+    unsigned status;  // expected
     const char *result;
 };
 
