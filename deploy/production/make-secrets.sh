@@ -1,21 +1,22 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Keys, certificates, tokens and passwords for production/compose.yaml, in secrets/ beside this file, once: what is there is
-# left as it is. Certificates are signed by an authority of its own made here; put those of a real one in their place.
+# Makes the keys, certificates, tokens and passwords for production/compose.yaml, in secrets/ beside this
+# file. Existing files are not changed. The certificates are signed by a new private authority; replace them
+# with those of a real one.
 set -euo pipefail
 umask 077
 
 if [ $# -lt 1 ] || [ "${1#-}" != "$1" ]; then
     echo "usage: $0 HOST [USER]"
-    echo "  HOST  the name by which services and browsers reach the gateway, as tracing.example.com"
-    echo "  USER  of the UI (default: trader); its password is in secrets/ui-password"
+    echo "  HOST  the name by which services and browsers reach the gateway, such as tracing.example.com"
+    echo "  USER  the user of the UI (default: trader); the password is written to secrets/ui-password"
     exit 2
 fi
 host=$1 user=${2:-trader}
 folder=${SECRETS:-$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/secrets}
-# The folder is its owner's alone. The files in it can be read by all: their containers run under users of their own, and
-# each sees only the files that are mounted into it.
+# Only the owner has access to the folder. The files in it are readable for everybody, because the containers
+# run as various users, and each container sees only the files that are mounted into it.
 mkdir -p "$folder"
 chmod 700 "$folder"
 cd "$folder"
@@ -52,10 +53,10 @@ fi
 find . -type f ! -name ca.key ! -name ui-password -exec chmod 644 {} +
 
 cat <<TEXT
-secrets are in $folder
+The secrets are in $folder
 Services that send to this gateway need:
   OTLP_ENDPOINT=https://$host:4317
   OTEL_EXPORTER_OTLP_HEADERS=authorization=Bearer%20$(head -n 1 otlp-tokens)
   OTEL_EXPORTER_OTLP_CERTIFICATE=$folder/ca.crt
-UI: https://$host:16686, user $user, password in ui-password
+UI: https://$host:16686, user $user; the password is in ui-password
 TEXT

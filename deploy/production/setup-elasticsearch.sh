@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# What Elasticsearch needs before Jaeger: the policy that rolls indices over and deletes them by age, and a user that may
-# touch Jaeger's indices and nothing else. Each step can be done again.
+# Prepares Elasticsearch for Jaeger: the policy that rolls indices over and deletes them by age, and a user
+# with access only to Jaeger's indices. Each step can be repeated.
 set -euo pipefail
 
 secrets=${SECRETS:-/run/secrets}
@@ -10,7 +10,8 @@ age=${RETENTION:-168h}
 size=${ROLLOVER_SIZE:-30gb}
 url=${ELASTICSEARCH_URL:?}
 
-# put PATH JSON, as the superuser. Its password is read by curl from a file, so that no list of processes shows it.
+# put PATH JSON sends a request as the superuser. curl reads the password from a file, so that no list of
+# processes shows it.
 put() {
     local status
     status=$(curl --silent --show-error --max-time 30 --cacert "$secrets/ca" \
@@ -23,7 +24,7 @@ put() {
     esac
 }
 
-# An index is closed after a day or at that size, whichever is first; its age counts from then.
+# An index is closed after a day or at that size, whichever comes first; its age counts from then.
 put /_ilm/policy/quantum-traces "{\"policy\": {\"phases\": {
     \"hot\": {\"actions\": {\"rollover\": {\"max_age\": \"1d\", \"max_primary_shard_size\": \"$size\"}}},
     \"delete\": {\"min_age\": \"$age\", \"actions\": {\"delete\": {}}}}}}"
