@@ -22,7 +22,7 @@ size_t nsp__base64_encode(char *out, const uint8_t *bytes, size_t length, bool p
     return (size_t)(at - out);
 }
 
-// -1: no digit.
+// The value of a digit; -1 if the character is not a digit.
 static int value_of(char c, nsp__base64_alphabet alphabet)
 {
     if (c >= 'A' && c <= 'Z')
@@ -50,7 +50,7 @@ bool nsp__base64_decode(uint8_t *out, const char *text, size_t length, nsp__base
         if (value < 0)
             return false;
         group = group << 6 | (uint32_t)value;
-        // Of four digits the first completes no byte, each of the others one.
+        // In a group of four digits, each digit except the first completes a byte.
         if (i % 4 == 0)
             continue;
         if (out != NULL)

@@ -8,20 +8,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// Room for the digits, and for the bytes of so many digits.
+// The room for the digits of this many bytes, and for the bytes of this many digits.
 #define NSP__BASE64_DIGITS(bytes) (((bytes) + 2) / 3 * 4)
 #define NSP__BASE64_BYTES(digits) ((digits) / 4 * 3 + 3)
 
 typedef enum nsp__base64_alphabet {
     NSP__BASE64_STANDARD, // with + and /
-    NSP__BASE64_ANY       // with - and _ as well, as protobuf's JSON is read
+    NSP__BASE64_ANY       // accepts - and _ as well, like the JSON format of protobuf
 } nsp__base64_alphabet;
 
-// Writes digits of the standard alphabet, padded or not, without a terminating zero; returns their number.
+// Writes digits of the standard alphabet, with or without padding, without a terminating zero. Returns their
+// number.
 size_t nsp__base64_encode(char *out, const uint8_t *bytes, size_t length, bool padded);
 
-// Reads digits with whole padding or without any. out may be NULL, to check only, and so may *decoded, the
-// number of bytes. False, with some of the bytes written: it is no base64.
+// Reads digits with complete padding or without any. out may be NULL, to check only. decoded, which receives
+// the number of bytes, may be NULL too. False, with some bytes possibly written, if the text is not base64.
 bool nsp__base64_decode(uint8_t *out, const char *text, size_t length, nsp__base64_alphabet alphabet,
                         size_t *decoded);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// FNV-1a, 64 bits (Fowler, Noll and Vo): for hash tables of short texts and for checksums against accidents,
-// not against malice. Its low bits are weak: mix it (common/seed.h) where they choose a bucket.
+// FNV-1a, 64 bits (Fowler, Noll and Vo): for hash tables of short texts, and for checksums against accidental
+// damage, not against attackers. Its low bits are weak: mix it (common/seed.h) before they select a bucket.
 #ifndef NSP_COMMON_FNV_H
 #define NSP_COMMON_FNV_H
 
@@ -10,7 +10,7 @@
 
 #define NSP__FNV_START UINT64_C(0xcbf29ce484222325)
 
-// Goes on from `hash`, which is NSP__FNV_START at first.
+// Continues from `hash`, which must be NSP__FNV_START at first.
 static inline uint64_t nsp__fnv(uint64_t hash, const void *bytes, size_t length)
 {
     const uint8_t *at = (const uint8_t *)bytes;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Hexadecimal digits. What is on the path of a span goes eight digits at a time in one 64-bit word (SWAR),
-// without tables and branches, and takes lower case only, as the W3C's headers have it. Words go by value,
-// because bytes stored one by one and loaded as a word at once stall the processor. All functions are pure;
-// thread and signal safe.
+// Hexadecimal digits. The functions on the path of a span process eight digits at a time in one 64-bit word
+// (SWAR), without tables or branches, and accept only lower case, like the W3C headers. Words are passed by
+// value, because the processor stalls when bytes that were stored one by one are loaded as a word. All
+// functions are pure; thread and signal safe.
 #ifndef NSP_COMMON_HEX_H
 #define NSP_COMMON_HEX_H
 
@@ -14,12 +14,11 @@
 
 #define NSP__HEX_EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
 
-// Decodes eight digits, the first in the lowest byte, to four bytes in the same order. Returns false, with
-// rubbish in *bytes, if any of them is not in 0-9a-f.
+// Decodes eight digits, the first in the lowest byte, to four bytes in the same order. Returns false, with an
+// arbitrary value in *bytes, if any digit is not in 0-9a-f.
 static inline bool nsp__hex_decode_word(uint64_t digits, uint32_t *bytes)
 {
-    // Adding 0x80 - c raises a byte's top bit if the byte is at least c; no carry leaves a byte that is under
-    // 0x80.
+    // Adding 0x80 - c sets the top bit of a byte if the byte is at least c; bytes below 0x80 cannot carry.
     uint64_t low = digits & NSP__HEX_EACH(0x7f);
     uint64_t decimal = (low + NSP__HEX_EACH(0x80 - '0')) & ~(low + NSP__HEX_EACH(0x80 - ('9' + 1)));
     uint64_t letter = (low + NSP__HEX_EACH(0x80 - 'a')) & ~(low + NSP__HEX_EACH(0x80 - ('f' + 1)));
@@ -31,7 +30,7 @@ static inline bool nsp__hex_decode_word(uint64_t digits, uint32_t *bytes)
     return ((decimal | letter) & ~digits & NSP__HEX_EACH(0x80)) == NSP__HEX_EACH(0x80);
 }
 
-// The other way round.
+// Encodes four bytes to eight digits, the first in the lowest byte.
 static inline uint64_t nsp__hex_encode_word(uint32_t bytes)
 {
     uint64_t spread = (bytes | (uint64_t)bytes << 16) & UINT64_C(0x0000ffff0000ffff);
@@ -41,7 +40,8 @@ static inline uint64_t nsp__hex_encode_word(uint32_t bytes)
     return nibbles + NSP__HEX_EACH('0') + over_nine * ('a' - '0' - 10);
 }
 
-// The same from text at `digits` to 4 bytes at `out`; *any gathers the bits, to tell whether all is zero.
+// Decodes eight digits of text to 4 bytes at `out`. Adds their bits to *any, which tells whether all are
+// zero.
 static inline bool nsp__hex_decode8(uint8_t *out, const char *digits, uint32_t *any)
 {
     uint64_t eight;
@@ -58,7 +58,7 @@ static inline bool nsp__hex_decode8(uint8_t *out, const char *digits, uint32_t *
     return valid;
 }
 
-// 4 bytes to 8 digits, without a terminating zero.
+// Encodes 4 bytes to 8 digits, without a terminating zero.
 static inline void nsp__hex_encode4(char *digits, const uint8_t *bytes)
 {
     uint32_t word;
@@ -71,7 +71,7 @@ static inline void nsp__hex_encode4(char *digits, const uint8_t *bytes)
     memcpy(digits, &eight, sizeof eight);
 }
 
-// The value of one lower-case digit, -1 for what is none.
+// The value of one lower-case digit; -1 if the character is not one.
 static inline int nsp__hex_digit_lower(char character)
 {
     if (character >= '0' && character <= '9')
@@ -81,7 +81,7 @@ static inline int nsp__hex_digit_lower(char character)
     return -1;
 }
 
-// The same in either case of letters.
+// The same for digits in either case.
 static inline int nsp__hex_digit(char character)
 {
     if (character >= 'A' && character <= 'F')
@@ -92,7 +92,8 @@ static inline int nsp__hex_digit(char character)
 // Writes 2 * length digits in lower case, without a terminating zero.
 void nsp__hex_encode(char *digits, const void *bytes, size_t length);
 
-// Reads 2 * length digits in either case. False, with some of the bytes written, if one of them is none.
+// Reads 2 * length digits in either case. False, with some bytes possibly written, if a character is not a
+// digit.
 bool nsp__hex_decode(void *bytes, const char *digits, size_t length);
 
 #endif

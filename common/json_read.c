@@ -19,7 +19,7 @@ static bool fail(nsp__json_reader *r, const char *why)
     return false;
 }
 
-// The next byte that is no white space, which stays; 0 at the end or after an error.
+// The next byte that is not white space, without consuming it; 0 at the end or after an error.
 static inline char peek(nsp__json_reader *r)
 {
     while (r->at < r->end && (*r->at == ' ' || *r->at == '\t' || *r->at == '\n' || *r->at == '\r'))
@@ -89,7 +89,7 @@ static int hex4(const char *at)
     return nsp__hex_decode(bytes, at, sizeof bytes) ? bytes[0] << 8 | bytes[1] : -1;
 }
 
-// r->at stands behind "\u". Half a surrogate pair stays one, which is written as U+FFFD.
+// r->at is just after "\u". Half of a surrogate pair stays as it is, and is later written as U+FFFD.
 static bool unicode_escape(nsp__json_reader *r, uint32_t *point)
 {
     int first = r->end - r->at >= 4 ? hex4(r->at) : -1;
@@ -107,7 +107,7 @@ static bool unicode_escape(nsp__json_reader *r, uint32_t *point)
     return true;
 }
 
-// From the first backslash on: what is decoded is never longer than what it was written as.
+// Decodes in place, from the first backslash on: the decoded text is never longer than its source.
 static bool decode_rest(nsp__json_reader *r, char *start, nsp__slice *out)
 {
     static const char FROM[] = "\"\\/bfnrt", TO[] = "\"\\/\b\f\n\r\t";
@@ -140,7 +140,7 @@ static bool decode_rest(nsp__json_reader *r, char *start, nsp__slice *out)
     return true;
 }
 
-// r->at stands on the opening quote.
+// r->at is at the opening quote.
 static bool string(nsp__json_reader *r, nsp__slice *out)
 {
     char *start = ++r->at;
@@ -234,7 +234,7 @@ uint64_t nsp__json_number(nsp__json_reader *r)
 
 bool nsp__json_integer(nsp__json_reader *r, int64_t *out)
 {
-    char text[24] = ""; // of 20 digits, a sign and a zero
+    char text[24] = ""; // room for 20 digits, a sign and a zero
     nsp__slice digits;
     *out = 0;
     if (!nsp__json_scalar(r, &digits))
@@ -261,7 +261,7 @@ void nsp__json_skip(nsp__json_reader *r)
             nsp__json_enter(r, found);
         else
             nsp__json_scalar(r, &ignored);
-        // On to the next value, and out of the brackets that end before it.
+        // Goes to the next value, and leaves the brackets that end before it.
         do {
             if (r->wrong != NULL || r->depth == outside)
                 return;

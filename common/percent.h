@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Percent escapes (RFC 3986), wherever they occur: baggage, the lists of the environment, gRPC's messages,
-// URLs. Digits in either case; a percent sign that begins no escape stands for itself. All functions are
-// pure; thread and signal safe.
+// Percent escapes (RFC 3986), which occur in baggage, lists in environment variables, gRPC messages and URLs.
+// Digits may have either case; a percent sign that does not begin an escape stands for itself. All functions
+// are pure; thread and signal safe.
 #ifndef NSP_COMMON_PERCENT_H
 #define NSP_COMMON_PERCENT_H
 
@@ -12,8 +12,8 @@
 
 enum { NSP__PERCENT_ESCAPE = 3 }; // bytes of an escape
 
-// Takes the byte at `text`, of which `length` bytes, not 0, are left. Returns how many of them say so: 1 or
-// 3.
+// Decodes one byte at `text`, which has `length` bytes left, at least 1. Returns how many bytes of the text
+// it used: 1 or 3.
 static inline size_t nsp__percent_byte(const char *text, size_t length, uint8_t *byte)
 {
     *byte = (uint8_t)text[0];
@@ -26,14 +26,14 @@ static inline size_t nsp__percent_byte(const char *text, size_t length, uint8_t 
     return NSP__PERCENT_ESCAPE;
 }
 
-// Decodes into out: at most length bytes, and a zero behind them. Returns the new length. out may be text
+// Decodes into out: at most length bytes, and a terminating zero. Returns the new length. out may be text
 // itself.
 size_t nsp__percent_decode(char *out, const char *text, size_t length);
 
-// Is every percent sign the beginning of an escape?
+// Does every percent sign begin an escape?
 bool nsp__percent_whole(const char *text, size_t length);
 
-// Writes the byte's escape, with digits in upper case as RFC 3986 recommends.
+// Writes the escape of the byte, with upper-case digits, which RFC 3986 recommends.
 void nsp__percent_escape(char out[NSP__PERCENT_ESCAPE], uint8_t byte);
 
 #endif

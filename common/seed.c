@@ -9,8 +9,8 @@
 
 #include "common/time.h"
 
-// Where the kernel's generator is not ready or not allowed (early boot, a seccomp filter): the 16 random
-// bytes that every process is started with, told apart by process, time and call.
+// The fallback if the kernel's generator is not ready or not allowed (early boot, a seccomp filter): the 16
+// random bytes that the kernel gives every process, combined with process, time and call.
 static uint64_t fallback_seed(void)
 {
     static uint64_t calls;

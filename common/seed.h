@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Seeds that differ, and the mixing of numbers that may be alike.
+// Seeds that differ, and a mixer for numbers that may be similar.
 #ifndef NSP_COMMON_SEED_H
 #define NSP_COMMON_SEED_H
 
@@ -19,7 +19,7 @@ static inline uint64_t nsp__random_mix(uint64_t value)
     return value ^ (value >> 31);
 }
 
-// One step of splitmix64, for sequences that are the same in each run.
+// One step of splitmix64, for sequences that must be the same in each run.
 static inline uint64_t nsp__random_splitmix(uint64_t *state)
 {
     return nsp__random_mix(*state += UINT64_C(0x9e3779b97f4a7c15));

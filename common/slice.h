@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A piece of a text that somebody else owns, and how lists and fields are taken apart. Nothing here
+// A part of a text that somebody else owns, and functions that split lists and fields. Nothing here
 // allocates.
 #ifndef NSP_COMMON_SLICE_H
 #define NSP_COMMON_SLICE_H
@@ -10,7 +10,7 @@
 #include <string.h>
 
 typedef struct nsp__slice {
-    const char *text; // not zero terminated; NULL: there is none
+    const char *text; // not zero terminated; NULL: no text
     size_t length;
 } nsp__slice;
 
@@ -25,13 +25,13 @@ static inline bool nsp__slice_is(nsp__slice slice, const char *text)
     return slice.length == length && (length == 0 || memcmp(slice.text, text, length) == 0);
 }
 
-// Blanks as header fields and lists of the environment have them.
+// The blanks of header fields and of lists in environment variables.
 static inline bool nsp__is_blank(char c)
 {
     return c == ' ' || c == '\t';
 }
 
-// Blanks around a value are the protocol's, not the value's.
+// Removes the blanks around a value, which do not belong to it.
 static inline nsp__slice nsp__slice_trim(nsp__slice slice)
 {
     while (slice.length != 0 && nsp__is_blank(slice.text[slice.length - 1]))
@@ -43,7 +43,8 @@ static inline nsp__slice nsp__slice_trim(nsp__slice slice)
     return slice;
 }
 
-// What is before the next separator; *rest moves behind it. False at the end: *rest has no text then.
+// Takes the part before the next separator, and moves *rest to after it. False at the end, when *rest has no
+// text left (NULL).
 static inline bool nsp__slice_split(nsp__slice *rest, char separator, nsp__slice *part)
 {
     if (rest->text == NULL)

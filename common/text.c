@@ -31,9 +31,9 @@ void nsp__text_i64(nsp__text *text, int64_t value)
     nsp__text_digits(text, value < 0 ? 0 - (uint64_t)value : (uint64_t)value, 1);
 }
 
-// Prices, quantities, ratios: numbers that are an integer below 2^53 over a small power of ten. Both are
-// exact as double, division is correctly rounded, so integer and power read back as the same number if the
-// quotient is that number.
+// For prices, quantities and ratios, which are often an integer below 2^53 divided by a small power of ten.
+// Both are exact as double, and division is correctly rounded. So if the quotient is the number, the decimal
+// form reads back as the same number.
 static bool put_short_decimal(nsp__text *text, double value)
 {
     const double exact = 9007199254740992.0; // 2^53
@@ -69,7 +69,7 @@ void nsp__text_f64(nsp__text *text, double value)
         return;
     }
     if (size == 0) {
-        // A reader that takes "-0" for an integer loses the sign.
+        // A reader that takes "-0" for an integer would lose the sign.
         nsp__text_put(text, signbit(value) ? "0.0" : "0");
         return;
     }
@@ -81,8 +81,8 @@ void nsp__text_f64(nsp__text *text, double value)
         if (strtod(buffer, NULL) == size)
             break;
     }
-    // printf and strtod follow the locale, whose decimal separator may be any characters; the digits are
-    // always these.
+    // printf and strtod follow the locale, whose decimal separator may be any characters; the digits are the
+    // same in all locales.
     const char *digits = "0123456789e+-";
     size_t whole = strspn(buffer, digits);
     nsp__text_bytes(text, buffer, whole);
@@ -92,7 +92,7 @@ void nsp__text_f64(nsp__text *text, double value)
     }
 }
 
-// Room for so many bytes, or NULL when they do not fit.
+// Room for this many bytes, or NULL if they do not fit.
 static char *take_room(nsp__text *text, size_t length)
 {
     if (length > (size_t)(text->limit - text->at))
@@ -123,7 +123,7 @@ static bool plain(uint8_t byte)
     return byte >= 0x20 && byte < 0x7F && byte != '"' && byte != '\\';
 }
 
-// A character that cannot stand for itself; code < 0x100.
+// Writes the escape of a character that must be escaped; code < 0x100.
 static void put_escape(nsp__text *text, uint8_t code)
 {
     static const char short_codes[] = "\"\\\b\f\n\r\t", short_forms[] = "\"\\bfnrt";

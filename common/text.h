@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Text into a bounded buffer: the pieces that JSON and what people read are made of. Independent of the
-// locale. Once something did not fit, `full` is set and everything that follows is dropped, so that a writer
-// asks once, at the end.
+// Writes text into a bounded buffer: the elements of JSON and of text for people. Independent of the locale.
+// Once something does not fit, `full` is set and everything after it is dropped, so a writer needs to check
+// only once, at the end.
 #ifndef NSP_COMMON_TEXT_H
 #define NSP_COMMON_TEXT_H
 
@@ -16,7 +16,7 @@ typedef struct nsp__text {
     bool full;
 } nsp__text;
 
-// A quoted text is at most this many times as long as its bytes, beside the quotes.
+// A quoted text is at most this many times as long as its bytes, not counting the quotes.
 enum { NSP__QUOTED_GROWTH = 6 };
 
 static inline void nsp__text_bytes(nsp__text *out, const void *bytes, size_t length)
@@ -37,24 +37,24 @@ static inline void nsp__text_put(nsp__text *out, const char *piece)
 void nsp__text_u64(nsp__text *out, uint64_t value);
 void nsp__text_i64(nsp__text *out, int64_t value);
 
-// With at least this many digits.
+// Writes at least this many digits, with leading zeros.
 void nsp__text_digits(nsp__text *out, uint64_t value, unsigned digits);
 
-// The shortest decimal form, mostly, and always one that reads back as the same number. NaN, Infinity,
-// -Infinity otherwise.
+// Writes a decimal form that reads back as the same number, usually the shortest; or NaN, Infinity,
+// -Infinity.
 void nsp__text_f64(nsp__text *out, double value);
 
-// Lower case.
+// Writes lower-case hexadecimal digits.
 void nsp__text_hex(nsp__text *out, const uint8_t *bytes, size_t length);
 
-// Standard alphabet, padded.
+// Writes base64 with the standard alphabet and padding.
 void nsp__text_base64(nsp__text *out, const uint8_t *bytes, size_t length);
 
-// As a JSON string with its quotes: made valid, and with every control character escaped, so that it is
-// harmless on a terminal too.
+// Writes a JSON string with its quotes. Invalid UTF-8 is repaired, and every control character is escaped, so
+// that the text is harmless on a terminal too.
 void nsp__text_quoted(nsp__text *out, const uint8_t *bytes, size_t length);
 
-// The same into a buffer that is large enough; returns the end. A form for nsp__names.
+// The same into a buffer that must be large enough; returns the end. Has the form that nsp__names needs.
 uint8_t *nsp__quoted_form(uint8_t *out, const uint8_t *bytes, size_t length);
 
 #endif

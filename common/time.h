@@ -37,7 +37,7 @@ static inline uint64_t nsp__later(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
-// Saturates, so that "no deadline" (UINT64_MAX) stays one.
+// Saturates, so that "no deadline" (UINT64_MAX) stays unchanged.
 static inline uint64_t nsp__after(uint64_t start, uint64_t duration)
 {
     return start > UINT64_MAX - duration ? UINT64_MAX : start + duration;

@@ -5,8 +5,8 @@
 
 static const uint8_t replacement[3] = {0xEF, 0xBF, 0xBD}; // U+FFFD
 
-// Bytes of ASCII at the front, in steps of eight and at most seven short of the truth: what follows goes one
-// by one.
+// The number of leading ASCII bytes, in steps of eight, so up to seven too low: the rest is checked one by
+// one.
 static size_t ascii_run(const uint8_t *text, size_t length)
 {
     size_t run = 0;
@@ -25,8 +25,8 @@ size_t nsp__utf8_next(const uint8_t *at, const uint8_t *end, bool *valid)
     if (lead < 0x80)
         return 1;
 
-    // How many bytes follow, and the range of the first of them: it is what rules out overlong forms,
-    // surrogates and what lies beyond U+10FFFF.
+    // How many bytes follow, and the valid range of the first of them, which excludes overlong forms,
+    // surrogates and code points beyond U+10FFFF.
     size_t follow;
     uint8_t low = 0x80, high = 0xBF;
     if (lead >= 0xC2 && lead <= 0xDF) {
@@ -122,7 +122,7 @@ size_t nsp__utf8_put(uint8_t *out, uint32_t code)
     size_t size = code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
     for (size_t i = size - 1; i > 0; i--, code >>= 6)
         out[i] = (uint8_t)(0x80 | (code & 0x3F));
-    out[0] = (uint8_t)(0xF00u >> size | code); // as many ones as there are bytes, and a zero
+    out[0] = (uint8_t)(0xF00u >> size | code); // as many one bits as there are bytes, then a zero bit
     return size;
 }
 
@@ -130,7 +130,7 @@ size_t nsp__utf8_cut(const void *text, size_t length, size_t max)
 {
     if (length <= max)
         return length;
-    // The byte at the cut, if it goes on with a character, takes that character's beginning with it.
+    // If the byte at the cut continues a character, the beginning of that character is cut off too.
     const uint8_t *bytes = text;
     size_t cut = max;
     while (cut > 0 && max - cut < 3 && nsp__utf8_continues(bytes[cut]))

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Valid UTF-8 from any bytes. Receivers refuse a whole request for one bad text, so every text is checked on
-// its way out, and each ill-formed part becomes U+FFFD: one for every longest run of bytes that could begin a
-// character, as the Unicode standard recommends. All functions are pure; thread and signal safe.
+// Makes valid UTF-8 from any bytes. Receivers refuse a whole request for one bad text, so every text is
+// checked before it is sent, and each ill-formed part becomes U+FFFD: one for every longest run of bytes that
+// could begin a character, which the Unicode standard recommends. All functions are pure; thread and signal
+// safe.
 #ifndef NSP_COMMON_UTF8_H
 #define NSP_COMMON_UTF8_H
 
@@ -12,31 +13,31 @@
 
 enum { NSP__UTF8_GROWTH = 3 }; // a repaired text is at most this many times as long
 
-// Takes one character, or one ill-formed part, at `at`; at < end. Returns its bytes, 1 to 4; *valid says
-// which it is.
+// Looks at the character, or ill-formed part, at `at`, which must be below end. Returns its length, 1 to 4;
+// *valid says which it is.
 size_t nsp__utf8_next(const uint8_t *at, const uint8_t *end, bool *valid);
 
-// Bytes of the text after repair; equal to length exactly if it is valid, or if what is ill-formed is three
-// bytes long each time: use nsp__utf8_valid to decide.
+// The length of the text after repair. It equals `length` if the text is valid, but also if each ill-formed
+// part is three bytes long; use nsp__utf8_valid to decide.
 size_t nsp__utf8_repaired_size(const uint8_t *text, size_t length);
 
 bool nsp__utf8_valid(const uint8_t *text, size_t length);
 
-// Writes the repaired text, nsp__utf8_repaired_size bytes of it, to out; returns the end.
+// Writes the repaired text, which has nsp__utf8_repaired_size bytes, to out; returns the end.
 uint8_t *nsp__utf8_repair(uint8_t *out, const uint8_t *text, size_t length);
 
-// Writes the character with this code point, at most 4 bytes, and returns their number. What is no character
-// (half a surrogate pair, beyond U+10FFFF) is written as U+FFFD.
+// Writes the character with this code point, at most 4 bytes, and returns their number. A code point that is
+// not a character (half of a surrogate pair, beyond U+10FFFF) is written as U+FFFD.
 size_t nsp__utf8_put(uint8_t *out, uint32_t code);
 
-// Does the byte go on with a character that began before it?
+// Does the byte continue a character that began before it?
 static inline bool nsp__utf8_continues(uint8_t byte)
 {
     return (byte & 0xC0) == 0x80;
 }
 
-// The length at which a text of `length` bytes is cut so that at most max are left and no character is split.
-// What is not UTF-8 there is cut at max.
+// The length at which to cut a text of `length` bytes so that at most max bytes are left and no character is
+// split. If the text is not UTF-8 there, it is cut at max.
 size_t nsp__utf8_cut(const void *text, size_t length, size_t max);
 
 // Makes one line of valid UTF-8 of the text, in its place: control characters (those below 0x20, 0x7f, and
