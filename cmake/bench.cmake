@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# nanospan-bench. It is linked with the objects as they ship.
+# nanospan-bench. It is linked with the same objects as the library.
 
 if(NSP_BUILD_BENCH)
     file(GLOB bench_sources CONFIGURE_DEPENDS bench/*.c bench/*/*.c)
@@ -10,7 +10,7 @@ if(NSP_BUILD_BENCH)
     target_link_libraries(nanospan-bench PRIVATE nsp_strict nanospan_shipped PkgConfig::JANSSON
         PkgConfig::MICROHTTPD Threads::Threads m)
 
-    # What the figures were measured with, and what makes a page of them.
+    # The compiler flags, which the reports show, and the script that makes the page.
     string(TOUPPER "${CMAKE_BUILD_TYPE}" build_type)
     set(bench_flags "${CMAKE_BUILD_TYPE}: ${CMAKE_C_FLAGS} ${CMAKE_C_FLAGS_${build_type}}")
     string(REGEX REPLACE " +" " " bench_flags "${bench_flags}")
@@ -23,8 +23,9 @@ if(NSP_BUILD_BENCH)
     add_dependencies(nanospan-bench nsp_bench_commit)
     target_include_directories(nanospan-bench PRIVATE ${PROJECT_BINARY_DIR}/bench)
 
-    # The example engine's order path, compiled twice: traced, and with tracing compiled out. Each becomes one object that
-    # shows nothing but its table of functions, so that both fit into one program.
+    # The order path of the example engine, compiled twice: traced, and with tracing compiled out. Each
+    # becomes one object that exports only its table of functions, so that both can be linked into one
+    # program.
     set(engine_sources bench/order_path/engine/path.c examples/shared/stream.c)
     foreach(part account book drop_copy engine instrument life order process stages)
         list(APPEND engine_sources examples/engine/${part}.c)

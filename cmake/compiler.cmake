@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# How C is compiled here. `nsp_strict` holds what all of the project's own sources get; generated code gets nothing of it.
+# The compiler options. `nsp_strict` has those of the project's own sources; generated code does not get them.
 
 set(CMAKE_C_STANDARD 11)
 set(CMAKE_C_STANDARD_REQUIRED ON)
@@ -31,12 +31,12 @@ if(NSP_SANITIZE)
     if(NOT NSP_SANITIZE MATCHES "^(address|undefined|address,undefined|undefined,address|thread)$")
         message(FATAL_ERROR "NSP_SANITIZE is '${NSP_SANITIZE}'; it takes address, undefined, address,undefined or thread")
     endif()
-    # Not only for our sources: every object of one program must agree.
+    # Not only for our own sources: all objects of a program must be instrumented alike.
     add_compile_options(-fsanitize=${NSP_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
     add_link_options(-fsanitize=${NSP_SANITIZE})
     if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
-        # gcc's warnings about truncated text are not to be relied on in instrumented code. -Wtsan: fences are used here
-        # between atomic accesses only, which the thread sanitizer need not order.
+        # gcc's warnings about truncated text are not reliable in instrumented code. -Wtsan: fences are only
+        # used between atomic accesses, which the thread sanitizer does not need to order.
         target_compile_options(nsp_strict INTERFACE -Wno-format-truncation -Wno-stringop-truncation -Wno-tsan)
     endif()
 endif()

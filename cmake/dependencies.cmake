@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# What is linked, all of it from the distribution, found by pkg-config. `nsp_dependencies` is what the library itself needs.
+# The libraries that are linked, all of them from the distribution and found by pkg-config. `nsp_dependencies`
+# has those that the library itself needs.
 
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
@@ -29,5 +30,5 @@ endif()
 
 find_program(PROTOC_C protoc-c)
 if(NOT PROTOC_C)
-    message(FATAL_ERROR "protoc-c is missing (Debian: protobuf-c-compiler); ./run install-deps installs it")
+    message(FATAL_ERROR "protoc-c is not installed (Debian: protobuf-c-compiler); ./run install-deps installs it")
 endif()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# What `cmake --install` lays down, and how others find it: find_package(nanospan) and pkg-config.
+# What `cmake --install` installs, and how others find it: find_package(nanospan) and pkg-config.
 
 include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/nanospan)
@@ -8,7 +8,7 @@ set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/nanospan)
 install(FILES ${public_headers} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/nanospan)
 install(FILES ${abi_headers} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/nanospan/abi)
 
-# The two forms are exported apart: only the static one makes its user find what it depends on.
+# The two forms are exported separately: only the users of the static one must find its dependencies.
 foreach(form shared static)
     set(target nanospan)
     if(form STREQUAL static)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# Libraries that trace other libraries' work: libnanospan-NAME, target nanospan::NAME, over nanospan's public headers. Each is
-# built where its library is there, in the same forms as nanospan itself.
+# Libraries that trace the work of other libraries: libnanospan-NAME, target nanospan::NAME, on top of
+# nanospan's public headers. Each is built if the library that it traces is installed, in the same forms as
+# nanospan itself.
 
 if(NOT TARGET nanospan::nanospan)
     return()
@@ -11,13 +12,13 @@ if(NOT TARGET PkgConfig::MICROHTTPD)
 endif()
 file(GLOB instrumentation_http CONFIGURE_DEPENDS instrumentation/http/*.c)
 
-# nsp_add_instrumentation(NAME PREFIX MODULE VERSION) builds instrumentation/NAME/*.c and what all share, if pkg-config's MODULE,
-# found as PREFIX, is of this version at least.
+# nsp_add_instrumentation(NAME PREFIX MODULE VERSION) builds instrumentation/NAME/*.c and the shared sources,
+# if pkg-config's MODULE, found as PREFIX, has at least this version.
 function(nsp_add_instrumentation name prefix module version)
     file(GLOB sources CONFIGURE_DEPENDS instrumentation/${name}/*.c)
     list(APPEND sources ${instrumentation_http})
     if(NOT TARGET PkgConfig::${prefix} OR ${prefix}_VERSION VERSION_LESS version)
-        message(STATUS "nanospan: no ${module} ${version}, no nanospan::${name}")
+        message(STATUS "nanospan: ${module} ${version} or newer was not found; nanospan::${name} is not built")
         return()
     endif()
     set(objects nsp_${name}_objects)
@@ -44,7 +45,7 @@ function(nsp_add_instrumentation name prefix module version)
         add_library(nanospan::${name} ALIAS ${target})
     endif()
     if(TARGET nanospan_static)
-        # One object, as in the main library.
+        # One object, like in the main library.
         set(target nanospan_${name}_static)
         nsp_merge(whole nanospan_${name} --localize-hidden $<TARGET_OBJECTS:${objects}> ARCHIVES nsp_common_archive)
         add_library(${target} STATIC ${whole})

@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# The library: common, core and exporters, compiled once for the shared and the static form, and once more for the tests.
+# The library: common, core and exporters, compiled once for each of the shared and the static form, and again
+# for the tests.
 
 file(GLOB common_sources CONFIGURE_DEPENDS common/*.c)
 file(GLOB core_sources CONFIGURE_DEPENDS core/base/*.c core/store/*.c
     core/propagation/*.c core/trace/*.c core/drain/*.c core/lifecycle/*.c)
-# Records are copied word by word: a load that spans two of the stores that wrote it would have to wait for both.
+# Records are copied word by word, because a load that spans two of the stores that wrote it would have to
+# wait for both.
 set_source_files_properties(core/trace/span.c core/trace/stack.c PROPERTIES COMPILE_OPTIONS -fno-tree-slp-vectorize)
 file(GLOB_RECURSE exporter_sources CONFIGURE_DEPENDS exporters/*.c)
 file(GLOB proto_files CONFIGURE_DEPENDS exporters/proto/*.proto)
 file(GLOB public_headers CONFIGURE_DEPENDS core/include/nanospan/*.h exporters/include/nanospan/*.h)
 file(GLOB abi_headers CONFIGURE_DEPENDS core/include/nanospan/abi/*.h)
 
-# Messages: NAME.proto becomes NAME.pb-c.h and NAME.pb-c.c in the build folder.
+# Protobuf messages: NAME.proto becomes NAME.pb-c.h and NAME.pb-c.c in the build folder.
 set(proto_dir ${PROJECT_BINARY_DIR}/proto)
 set(proto_sources)
 foreach(proto IN LISTS proto_files)
@@ -27,15 +29,15 @@ endforeach()
 file(MAKE_DIRECTORY ${proto_dir})
 add_custom_target(nsp_proto_generated DEPENDS ${proto_sources})
 
-# What every object of the library is compiled with. Thread-locals are initial-exec: one load, no call. No link-time
-# optimisation, even in a program that is built with it: neither `ld -r` nor objcopy can work on what it leaves.
+# The options of every object of the library. Thread-local variables are initial-exec: one load, no call. There is no
+# link-time optimisation, even in a program that is built with it: neither `ld -r` nor objcopy can work on its objects.
 add_library(nsp_object_flags INTERFACE)
 target_compile_options(nsp_object_flags INTERFACE -ftls-model=initial-exec -fno-lto)
 target_link_libraries(nsp_object_flags INTERFACE ${nsp_dependencies})
 
-# nsp_add_objects(NAME VISIBILITY [DEFINITION...]) compiles all sources into object libraries and lists the objects in
-# NAME_objects. The include paths draw the line between the parts: core does not see exporters at all, and common, which is
-# for everybody and named from the root of the repository, sees nothing but itself.
+# nsp_add_objects(NAME VISIBILITY [DEFINITION...]) compiles all sources into object libraries and lists the
+# objects in NAME_objects. The include paths separate the parts: core cannot include exporters, and common,
+# which everything may include by its path from the root of the repository, can include only itself.
 function(nsp_add_objects name visibility)
     add_library(${name}_common OBJECT ${common_sources})
     target_include_directories(${name}_common PRIVATE ${PROJECT_SOURCE_DIR})
@@ -77,12 +79,13 @@ set(public_include_dirs
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/exporters/include>
     $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 if(NOT (core_sources OR exporter_sources))
-    message(STATUS "nanospan: no library sources, no library")
+    message(STATUS "nanospan: there are no library sources; the library is not built")
     return()
 endif()
 nsp_add_objects(nsp hidden)
 
-# common for those that are linked with the library, which does not show it: each takes what it uses.
+# common as an archive, for programs that are linked with the library, which does not export it: each takes
+# what it uses.
 add_library(nsp_common_archive STATIC $<TARGET_OBJECTS:nsp_common>)
 set_target_properties(nsp_common_archive PROPERTIES LINKER_LANGUAGE C)
 
@@ -90,7 +93,7 @@ if(NSP_BUILD_SHARED)
     add_library(nanospan SHARED ${nsp_objects})
     target_include_directories(nanospan INTERFACE ${public_include_dirs})
     target_link_libraries(nanospan PRIVATE ${nsp_dependencies})
-    # nodelete: mappings and threads outlive a dlclose. now: no lazy binding on a trading thread.
+    # nodelete: mappings and threads survive a dlclose. now: no lazy binding on a trading thread.
     target_link_options(nanospan PRIVATE -Wl,-z,nodelete -Wl,-z,now)
     set_target_properties(nanospan PROPERTIES LINKER_LANGUAGE C SOVERSION ${NSP_ABI_VERSION}
         VERSION ${NSP_ABI_VERSION}.${PROJECT_VERSION})
@@ -101,8 +104,8 @@ if(NSP_BUILD_SHARED)
 endif()
 
 if(NSP_BUILD_STATIC)
-    # One object in the archive, its hidden symbols made local: a program gets all of the library or nothing, and what
-    # is internal cannot clash with its own names.
+    # The archive has one object with its hidden symbols made local: a program gets the whole library or
+    # nothing, and internal names cannot clash with those of the program.
     nsp_merge(whole nanospan --localize-hidden ${nsp_objects})
     add_library(nanospan_static STATIC ${whole})
     target_include_directories(nanospan_static INTERFACE ${public_include_dirs})
@@ -114,8 +117,8 @@ if(NSP_BUILD_STATIC)
     endif()
 endif()
 
-# For programs of this repository that look inside: an archive with all names visible, and the internal headers in reach.
-# A program gets those objects that it uses.
+# For programs of this repository that use internals: an archive with all names visible, and the include paths
+# of the internal headers. A program gets only the objects that it uses.
 function(nsp_add_internal name objects)
     add_library(${name}_archive STATIC ${objects})
     set_target_properties(${name}_archive PROPERTIES LINKER_LANGUAGE C)
@@ -128,12 +131,12 @@ function(nsp_add_internal name objects)
     target_link_libraries(${name} INTERFACE ${name}_archive ${nsp_dependencies})
 endfunction()
 
-# The bench measures the objects as they ship.
+# The bench measures the objects of the shipped library.
 if(NSP_BUILD_BENCH)
     nsp_add_internal(nanospan_shipped "${nsp_objects}")
 endif()
 
-# The tests have a copy of their own: with testpoints, and with internals visible to plug-ins that a test loads.
+# The tests have their own copy: with testpoints, and with internals visible to plug-ins that a test loads.
 if(NSP_BUILD_TESTS)
     set(test_definitions $<$<BOOL:${NSP_TESTPOINTS}>:NSP_TESTPOINTS=1>)
     nsp_add_objects(nsp_test default ${test_definitions})

@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# What people run. The command sees the public headers and common; the examples are as their reader would write them, and
-# see the public headers only.
+# The programs. The command may include the public headers and common; the examples, which readers copy, may
+# include only the public headers.
 
 if(NOT (core_sources OR exporter_sources))
     return()
 endif()
 
-# nsp_add_program(NAME "FOLDER [SHARED_FOLDER...]" LIBRARY...) builds FOLDER/*.c, and what it shares with others, into
-# bin/NAME. A program without sources is passed over. Its headers are named from FOLDER or from the folder above.
+# nsp_add_program(NAME "FOLDER [SHARED_FOLDER...]" LIBRARY...) builds FOLDER/*.c and the shared folders into
+# bin/NAME. A program without sources is skipped. Headers are included by their path from FOLDER or from the
+# folder above.
 function(nsp_add_program name folders)
     separate_arguments(folders)
     list(POP_FRONT folders folder)
     file(GLOB sources CONFIGURE_DEPENDS ${folder}/*.c)
     if(NOT sources)
-        message(STATUS "nanospan: no sources in ${folder}")
+        message(STATUS "nanospan: there are no sources in ${folder}")
         return()
     endif()
     foreach(shared IN LISTS folders)
@@ -53,7 +54,7 @@ if(NSP_BUILD_EXAMPLES)
     nsp_add_program(feed "examples/feed ${shared}" nanospan::nanospan)
 endif()
 
-# The trading platform. Headers are named from examples/.
+# The trading platform. Headers are included by their path from examples/.
 if(NSP_BUILD_EXAMPLES AND TARGET nanospan::curl AND TARGET nanospan::microhttpd)
     set(platform examples/platform)
     foreach(part backend ai_engine execution load)
