@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Builds the real backends, Jaeger and the OpenTelemetry Collector, from their Go modules into a cache outside the source
-# tree, once. `build.sh --help` says how it is used.
+# Builds the real backends, Jaeger and the OpenTelemetry Collector, from their Go modules, once, into a cache
+# outside the source tree. `build.sh --help` explains its use.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
-JAEGER=1.76.0    # as in jaeger/go.mod
-COLLECTOR=0.158.0 # as in collector/builder.yaml
-GO_NEEDED=1.25    # what the newer of the two asks for
+JAEGER=1.76.0    # must match jaeger/go.mod
+COLLECTOR=0.158.0 # must match collector/builder.yaml
+GO_NEEDED=1.25    # the higher of their two requirements
 JOBS=${JOBS:-$(nproc)}
 [ -n "${HOME:-}" ] || { unset HOME; export HOME=~; } # as the system knows it
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/nanospan/backends
@@ -21,23 +21,24 @@ usage: ./run backends [--where | --check]
 
 Builds Jaeger $JAEGER and the OpenTelemetry Collector $COLLECTOR from their Go modules into
 $CACHE
-and says how they are started. The first time takes some minutes, about 3 GB of Go's own caches, and 120 MB of ours; after
-that it takes nothing. What has been built for older versions is left there.
+and prints how to start them. The first build takes some minutes, about 3 GB for Go's own caches, and 120 MB for the
+programs; later runs build nothing. Builds of older versions are kept.
 
-  --where   only says where they are, a line each: NAME PATH; exit code 1 where one has not been built
-  --check   only says whether they could be built: Go, its version, the module proxy
+  --where   only print where they are, a line NAME PATH for each; exit code 1 if one has not been built
+  --check   only check whether they can be built: Go, its version, the module proxy
 
-Go $GO_NEEDED or newer is needed (Debian 12's is older): the one that the variable GO names, or go in PATH, or
-/usr/local/go/bin/go. No toolchain is fetched.
+This needs Go $GO_NEEDED or newer (Debian 12 has an older one): the program in the variable GO, or go in PATH, or
+/usr/local/go/bin/go. No toolchain is downloaded.
 
-exit code: 0 they are there; 1 a build failed; 3 Go is not there or too old; 4 the module proxy does not answer
+Exit codes: 0 they are built; 1 a build failed; 2 wrong usage; 3 Go is missing or too old; 4 the module proxy does not
+answer
 TEXT
 }
 
 say() { printf 'backends: %s\n' "$*" >&2; }
 stop() { say "${@:2}"; exit "$1"; }
 
-# The name of a program's folder says what it is made from: another version is another program.
+# The name of a program's folder contains a hash of its sources, so another version is another program.
 key() { cat "$here/$1"/* <(uname -m) | sha256sum | cut -c 1-12; }
 jaeger_path=$CACHE/jaeger-$JAEGER-$(key jaeger)/jaeger
 collector_path=$CACHE/collector-$COLLECTOR-$(key collector)/collector
@@ -50,14 +51,14 @@ find_go() {
             version=$("$candidate" env GOVERSION 2>/dev/null) || continue
             go=$(command -v "$candidate")
             [ "$(printf '%s\n' "$GO_NEEDED" "${version#go}" | sort -V | head -n 1)" = "$GO_NEEDED" ] && return 0
-            say "$go is ${version:-of an unknown version}"
+            say "$go has version ${version:-unknown}"
         fi
     done
-    [ -n "$go" ] || say "there is no Go on this machine"
-    stop $NO_GO "Jaeger and the Collector need Go $GO_NEEDED or newer: https://go.dev/dl/ (Debian 12's golang is too old)"
+    [ -n "$go" ] || say "Go is not installed"
+    stop $NO_GO "Jaeger and the Collector need Go $GO_NEEDED or newer: https://go.dev/dl/ (golang of Debian 12 is too old)"
 }
 
-# unreachable LOG: did the build fail for want of modules?
+# unreachable LOG: did the build fail because modules could not be fetched?
 unreachable() { grep -qE 'dial tcp|no such host|connection refused|i/o timeout|TLS handshake|module lookup disabled|proxyconnect' "$1"; }
 
 check_proxy() {
@@ -71,28 +72,29 @@ check_proxy() {
     rm -f "$log"
 }
 
-# The builds run in folders of their own, beside where their programs will be, and leave the source tree as it is.
+# The builds run in separate folders, beside the final place of the programs, and do not change the source
+# tree.
 build_jaeger() {
     cd "$here/jaeger"
     "$go" build -mod=readonly -ldflags "-s -w -X github.com/jaegertracing/jaeger/internal/version.latestVersion=v$JAEGER" \
         -o "$1/jaeger" github.com/jaegertracing/jaeger/cmd/jaeger
 }
 build_collector() {
-    mkdir "$1/sources" && cd "$1/sources" # where builder.yaml has it write
+    mkdir "$1/sources" && cd "$1/sources" # builder.yaml makes it write to the current folder
     PATH=$(dirname "$go"):$PATH "$go" run "go.opentelemetry.io/collector/cmd/builder@v$COLLECTOR" \
         --config "$here/collector/builder.yaml"
     mv collector .. && rm -r "$1/sources"
 }
 
-# make NAME PATH: builds the program into a temporary folder that becomes the real one when it is whole.
+# make NAME PATH: builds the program in a temporary folder, which becomes the real one when it is complete.
 make() {
     local name=$1 path=$2 folder log work start=$SECONDS builder told=0
     folder=$(dirname "$path")
     if [ -x "$path" ]; then return 0; fi
     work=$(mktemp -d "$CACHE/building-$name-XXXXXX")
     log=$CACHE/$name.log
-    say "$name: building with $("$go" env GOVERSION), $JOBS at a time; minutes the first time (log: $log)"
-    set -m # in a process group of its own, which can be ended as a whole
+    say "$name: building with $("$go" env GOVERSION), $JOBS jobs; this takes minutes the first time (log: $log)"
+    set -m # runs the build in its own process group, which can be ended as a whole
     ("build_$name" "$work") >"$log" 2>&1 </dev/null 9>&- &
     builder=$!
     set +m
@@ -109,7 +111,7 @@ make() {
     if ! wait "$builder"; then
         tail -n 15 "$log" >&2
         if unreachable "$log"; then stop $NO_PROXY "$name: modules could not be fetched from $("$go" env GOPROXY)"; fi
-        stop $BUILD_FAILED "$name: the build failed; the whole of its output is in $log"
+        stop $BUILD_FAILED "$name: the build failed; its complete output is in $log"
     fi
     rm -rf "$folder"
     chmod 755 "$work"
@@ -128,10 +130,10 @@ where() {
 manual() {
     cat <<TEXT
 Jaeger $JAEGER is $jaeger_path
-  ./run jaeger           starts it here: OTLP on 4317 (gRPC) and 4318 (HTTP); what it got: http://localhost:16686/api/v3/services
-                         Its web pages are not part of its Go module: a page there says so.
+  ./run jaeger           starts it: OTLP on 4317 (gRPC) and 4318 (HTTP); received data: http://localhost:16686/api/v3/services
+                         Its web pages are not part of its Go module; it shows a page that says so.
 OpenTelemetry Collector $COLLECTOR is $collector_path
-  PROGRAM --config FILE  starts it; PROGRAM validate --config FILE says whether the file makes sense; PROGRAM components
+  PROGRAM --config FILE  starts it; PROGRAM validate --config FILE checks the file; PROGRAM components lists the components
 TEXT
 }
 
@@ -142,14 +144,15 @@ case ${1:-} in
 *) usage >&2 && exit $USAGE ;;
 esac
 
-# The user's own settings for Go may ask for what does not fit these builds. -p: as many at a time as processors.
+# Overrides the user's own settings for Go, which may not fit these builds. -p limits the number of parallel
+# jobs.
 export GOTOOLCHAIN=local GOWORK=off GO111MODULE=on CGO_ENABLED=0
 export GOFLAGS="-p=$JOBS -trimpath -buildvcs=false"
 
 if [ "${1:-}" = --check ]; then
     find_go
     check_proxy
-    say "$("$go" env GOVERSION) and the module proxy are there"
+    say "$("$go" env GOVERSION) and the module proxy are available"
     exit 0
 fi
 
