@@ -65,10 +65,11 @@ static nsp__producer *ready(void)
         nsp__entry *top = producer->hot.top;
         nsp__busy_begin(producer);
         bool session = nsp__sampler_refresh(producer);
+        if (!session)
+            nsp__thread_v1 = &nsp__nobody; // first, as in nsp__begin_special
         nsp__busy_end(producer, top);
         if (session)
             return producer;
-        nsp__thread_v1 = &nsp__nobody; // of a session that has ended
     }
     nsp__control *control = __atomic_load_n(&nsp__trace_state.control, __ATOMIC_ACQUIRE);
     if (control != NULL && !nsp__process_copied())

@@ -95,6 +95,7 @@ typedef struct nsp__trace {
     struct {
         uint32_t private_rings, no_slot, no_memory;
     } trouble;
+    uint32_t slots_claimed;                     // slots that were made or are being made; process-local
     uint32_t attaching;                         // threads that are just being attached
     bool disabled;                              // tracing was turned off by configuration; set by lifecycle
     uint32_t epoch;                             // number of this session within the process

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/mapping.h"
+#include "base/testpoint.h"
 
 // ---- geometry ----
 
@@ -58,18 +59,38 @@ static void frames_prepare(nsp__slot *slot)
 
 // ---- slots ----
 
-static nsp__producer *producer_make(nsp__slot *slot)
+enum { LINES = 128 }; // what is fetched at once
+
+// Bytes of a thread's process-local state that a child keeps: all before the stack.
+static size_t producer_kept(void)
 {
-    enum { LINES = 128 }; // what is fetched at once
-    const size_t page = (size_t)sysconf(_SC_PAGESIZE), before = offsetof(nsp__producer, stack);
-    const size_t kept = (before + page - 1) & ~(page - 1);
-    size_t bytes = kept + LINES + (slot->frame_count + 2) * sizeof(nsp__entry);
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    return (offsetof(nsp__producer, stack) + page - 1) & ~(page - 1);
+}
+
+// Where the state begins in its memory, so that the stack lies behind what is kept in children, less than LINES bytes behind
+// it.
+static size_t producer_offset(void)
+{
+    return (producer_kept() - offsetof(nsp__producer, stack) + LINES - 1) & ~(size_t)(LINES - 1);
+}
+
+static nsp__producer *producer_map(uint32_t frame_count)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), kept = producer_kept();
+    size_t bytes = kept + LINES + (frame_count + 2) * sizeof(nsp__entry);
     char *memory = nsp__map_private_keeping(kept, (bytes + page - 1) & ~(page - 1));
-    if (memory == NULL)
-        return NULL;
-    // The stack lies behind what is kept in children, less than LINES bytes behind it; the rest of the state before that.
-    size_t at = (kept - before + LINES - 1) & ~(size_t)(LINES - 1);
-    nsp__producer *producer = (nsp__producer *)(void *)(memory + at);
+    return memory != NULL ? (nsp__producer *)(void *)(memory + producer_offset()) : NULL;
+}
+
+static void producer_retire(nsp__producer *producer)
+{
+    if (producer != NULL)
+        nsp__mapping_retire((char *)producer - producer_offset());
+}
+
+static void producer_prepare(nsp__producer *producer, nsp__slot *slot)
+{
     producer->slot = slot;
     producer->ring.slot = slot;
     producer->ring.bytes = (uint8_t *)slot + slot->ring_offset;
@@ -88,18 +109,18 @@ static nsp__producer *producer_make(nsp__slot *slot)
     producer->hot.skips = &slot->skips;
     producer->pool = nsp__trace_state.pool;
     __cds_wfs_init(&producer->home);
-    return producer;
 }
 
-// Takes the next index. False if all are in use.
-static bool index_take(nsp__control *control, uint32_t *index)
+// One of the session's slots is going to be made by this thread. False if all are made, or about to be. Relaxed: this
+// only counts, what is made is published by itself.
+static bool slot_claim(nsp__trace *trace)
 {
-    *index = __atomic_load_n(&control->slot_count, __ATOMIC_RELAXED);
+    uint32_t claimed = __atomic_load_n(&trace->slots_claimed, __ATOMIC_RELAXED);
     do {
-        if (*index >= nsp__trace_state.threads)
+        if (claimed >= trace->threads)
             return false;
-    } while (!__atomic_compare_exchange_n(&control->slot_count, index, *index + 1, true, // S3
-                                          __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
+    } while (!__atomic_compare_exchange_n(&trace->slots_claimed, &claimed, claimed + 1, true,
+                                          __ATOMIC_RELAXED, __ATOMIC_RELAXED));
     return true;
 }
 
@@ -116,15 +137,17 @@ static void slot_lay_out(nsp__slot *slot, uint64_t ring_bytes)
     slot->state = NSP__SLOT_ACTIVE;
 }
 
-// A slot nobody used before: its memory, its half in the process, and only then its index, so that a failure takes
-// none.
+// A slot nobody used before: a claim, the thread's half in the process, the slot's memory in the session, and only then
+// its index. So neither a thread that comes too late nor one without memory has taken any of the session's, which nobody
+// could give back.
 static nsp__producer *slot_make(uint64_t ring_bytes, nsp_status *status)
 {
     nsp__trace *trace = &nsp__trace_state;
     nsp__control *control = trace->control;
     *status = NSP_ERR_FULL;
-    if (__atomic_load_n(&control->slot_count, __ATOMIC_RELAXED) >= trace->threads)
+    if (!slot_claim(trace))
         return NULL;
+    NSP__TESTPOINT("attach: slot claimed");
     *status = NSP_ERR_NO_MEMORY;
     nsp__slot layout, *slot;
     memset(&layout, 0, sizeof layout);
@@ -132,16 +155,17 @@ static nsp__producer *slot_make(uint64_t ring_bytes, nsp_status *status)
     uint64_t bytes = layout.ring_offset + ring_bytes + layout.record_bytes + sizeof(uint64_t);
     nsp__slot_place place = {0, 0, 0, 0};
     void *address = NULL;
-    if (!nsp__session_map_thread(trace->session, bytes, &address, &place))
-        return NULL;
-    slot = address;
-    *slot = layout;
-    nsp__producer *producer = producer_make(slot);
-    if (producer == NULL || !index_take(control, &slot->index)) {
-        *status = producer == NULL ? NSP_ERR_NO_MEMORY : NSP_ERR_FULL;
-        nsp__mapping_retire(slot);
+    nsp__producer *producer = producer_map(layout.frame_count);
+    if (producer == NULL || !nsp__session_map_thread(trace->session, bytes, &address, &place)) {
+        producer_retire(producer);
+        __atomic_fetch_sub(&trace->slots_claimed, 1, __ATOMIC_RELAXED);
         return NULL;
     }
+    slot = address;
+    *slot = layout;
+    producer_prepare(producer, slot);
+    // S3: releases nothing but the count itself to S4; each place says by S1 that it is there.
+    slot->index = __atomic_fetch_add(&control->slot_count, 1, __ATOMIC_ACQ_REL);
     frames_prepare(slot);
     if (place.is_private && nsp__session_shared(trace->session))
         __atomic_fetch_add(&trace->trouble.private_rings, 1, __ATOMIC_RELAXED);
@@ -236,6 +260,7 @@ void nsp__trace_begin(nsp__session *session, const nsp_config *config)
     trace->record_bytes = config->record_bytes;
     trace->open_spans = config->open_spans;
     trace->threads = config->threads;
+    __atomic_store_n(&trace->slots_claimed, 0, __ATOMIC_RELAXED);
     trace->value_limit = config->attribute_value_length_limit;
     trace->attributes = at_most(config->attribute_count_limit, INT16_MAX);
     __atomic_store_n(&trace->events, at_most(config->event_count_limit, UINT16_MAX), __ATOMIC_RELAXED);

@@ -145,10 +145,11 @@ nsp_span *nsp__begin_special(nsp__thread *thread, nsp_name name, nsp_ticks start
     if (nsp__parents_state())
         return NULL;
     nsp__busy_begin(producer);
-    bool session = nsp__sampler_refresh(producer);
+    // Of a session that has ended; there may be a new one. A signal handler that attaches the thread to that finds it
+    // detached already: what the handler makes of it stays.
+    if (!nsp__sampler_refresh(producer))
+        nsp__thread_v1 = &nsp__nobody;
     nsp__busy_end(producer, top);
-    if (!session)
-        nsp__thread_v1 = &nsp__nobody; // of a session that has ended; there may be a new one
     return nsp_span_begin_at(name, start);
 }
 

@@ -100,22 +100,46 @@ static void back_off(uint32_t epoch, nsp_status status)
                        __ATOMIC_RELAXED);
 }
 
-// Cancelled in here, a thread would count as attaching for ever.
-static nsp__producer *attach_counted(const nsp_thread_options *options, nsp_status *status)
+// The thread's state if that belongs to the session that there is (or, where nanospan is at work on it, to any).
+static nsp__producer *attached(void)
 {
-    NSP__COLD_CALL;
-    local.attaching = true;
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    // Either the shutdown sees this thread attaching and waits for it (nsp__trace_quiesce), or this thread
-    // sees that tracing ends: both sides write, then read, in one order for all.
+    nsp__producer *self = nsp__producer_self();
+    bool stays =
+        self != NULL && (self->hot.top == &self->busy ||
+                         self->control == __atomic_load_n(&nsp__trace_state.control, __ATOMIC_ACQUIRE));
+    return stays ? self : NULL;
+}
+
+// With local.attaching set.
+static nsp__producer *attach_marked(const nsp_thread_options *options, nsp_status *status)
+{
+    // Until the mark was set, a signal handler's span may have attached the thread. From here on none does.
+    nsp__producer *producer = attached();
+    if (producer != NULL) {
+        *status = NSP_OK;
+        return producer;
+    }
+    nsp__thread_v1 = &nsp__nobody; // of a session that has ended; there may be a new one
+    // Either the shutdown sees this thread attaching and waits for it (nsp__trace_quiesce), or this thread sees that tracing
+    // ends: both sides write, then read, in one order for all.
     __atomic_fetch_add(&nsp__trace_state.attaching, 1, __ATOMIC_SEQ_CST);
-    nsp__producer *producer = NULL;
     *status = __atomic_load_n(&nsp__trace_state.disabled, __ATOMIC_RELAXED) ? NSP_ERR_DISABLED
                                                                             : NSP_ERR_NOT_INITIALISED;
     if (__atomic_load_n(&nsp__active, __ATOMIC_SEQ_CST) && // A2: acquires A1, nsp__trace_begin's work
         (nsp__session_wanted == NULL || nsp__session_wanted()))
         producer = attach(options, status);
     __atomic_fetch_sub(&nsp__trace_state.attaching, 1, __ATOMIC_RELEASE);
+    return producer;
+}
+
+// Cancelled in here, a thread would count as attaching for ever.
+static nsp__producer *attach_counted(const nsp_thread_options *options, nsp_status *status)
+{
+    NSP__COLD_CALL;
+    NSP__TESTPOINT("attach: not yet marked");
+    local.attaching = true;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    nsp__producer *producer = attach_marked(options, status);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     local.attaching = false;
     return producer;
@@ -148,16 +172,11 @@ static __attribute__((noinline)) nsp__producer *attach_unless_attaching(const ns
 
 nsp__producer *nsp__producer_attach(const nsp_thread_options *options, nsp_status *status)
 {
-    nsp__producer *self = nsp__producer_self();
-    if (self != NULL) {
-        if (self->hot.top == &self->busy ||
-            self->control == __atomic_load_n(&nsp__trace_state.control, __ATOMIC_ACQUIRE)) {
-            *status = NSP_OK;
-            return self;
-        }
-        nsp__thread_v1 = &nsp__nobody; // of a session that has ended; there may be a new one
-    }
-    return attach_unless_attaching(options, status);
+    nsp__producer *self = attached();
+    if (self == NULL)
+        return attach_unless_attaching(options, status);
+    *status = NSP_OK;
+    return self;
 }
 
 nsp_span *nsp__begin_unattached(nsp_name name, nsp_ticks start)
