@@ -151,6 +151,8 @@ nsp_span *nsp_span_begin_detached(nsp_name name, const nsp_span_options *given)
     nsp__producer *producer = ready();
     if (producer == NULL)
         return NULL;
+    if (nsp__has_frame((nsp_span *)producer->hot.top->current))
+        nsp__drop_ended(producer);
     nsp__entry *top = producer->hot.top;
     uintptr_t current = top->current;
     bool explicit_origin = options->new_root || parent_of(options) != NULL;

@@ -58,6 +58,9 @@ static inline uintptr_t nsp__frame_handle(const nsp__frame *frame, uint64_t id, 
     return (uintptr_t)frame | (tag != 0 ? tag : 2); // 0 says that the frame is closed
 }
 
+// Four words of 32 bits, written at once: a tag, and zeroes up to the end of the position.
+typedef uint32_t nsp__quad __attribute__((vector_size(16), aligned(8), may_alias));
+
 // Gives the frame its tag: from here on a reader after a crash takes the span for open, and whoever sees it open sees it
 // attempted (stats.c). Tag and position are one store.
 static inline void nsp__frame_publish(nsp__frame *frame, uintptr_t handle)
@@ -67,7 +70,18 @@ static inline void nsp__frame_publish(nsp__frame *frame, uintptr_t handle)
     __atomic_store_n(&frame->position, 0, __ATOMIC_RELEASE);
     __atomic_store_n(&frame->tag, (uint32_t)handle, __ATOMIC_RELEASE);
 #else
-    *(nsp__pair *)(void *)&frame->tag = (nsp__pair){(uint32_t)handle, 0};
+    *(nsp__quad *)(void *)&frame->tag = (nsp__quad){(uint32_t)handle, 0, 0, 0};
+#endif
+}
+
+// True if this span is the one in its frame: where the span below another is read, which may have been ended elsewhere and
+// its frame used again.
+static inline bool nsp__frame_holds(const nsp__frame *frame, uintptr_t handle)
+{
+#ifdef NSP__TSAN
+    return __atomic_load_n(&frame->tag, __ATOMIC_RELAXED) == (uint32_t)handle;
+#else
+    return frame->tag == (uint32_t)handle; // of an atomic load the compiler makes an instruction of its own
 #endif
 }
 

@@ -276,7 +276,9 @@ static void current_context(nsp__producer *producer, nsp_context *out)
             muted_context(producer, out);
             return;
         }
-        if (nsp__has_frame((nsp_span *)entry->current)) {
+        const nsp_span *span = (const nsp_span *)entry->current;
+        if (nsp__has_frame(span) &&
+            nsp__span_open(span)) { // not one that was entered here and ended elsewhere
             nsp__identity_context(nsp__frame_of((nsp_span *)entry->current), out);
             return;
         }

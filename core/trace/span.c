@@ -41,6 +41,13 @@ static NOINLINE nsp_span *begin_child_by_clock(nsp__thread *thread, nsp_name nam
     return nsp__begin_child(thread, name, nsp_now());
 }
 
+// The span on top is not open any more: it was entered here and ended on another thread, and what lies in its frame is
+// another span's. Or the session is over.
+static NOINLINE nsp_span *begin_under_ended(nsp__producer *producer, nsp_name name, nsp_ticks start)
+{
+    return nsp__drop_ended(producer) ? nsp_span_begin_at(name, start) : (nsp_span *)NSP__MUTED_CHILD;
+}
+
 nsp_span *nsp__begin_child(nsp__thread *thread, nsp_name name, nsp_ticks start)
 {
     nsp__producer *producer = (nsp__producer *)thread;
@@ -53,10 +60,12 @@ nsp_span *nsp__begin_child(nsp__thread *thread, nsp_name name, nsp_ticks start)
     nsp__entry *entry = top + 1;
     nsp__frame *frame = entry->frame;
     uintptr_t current = top->current;
+    const nsp__frame *parent = nsp__frame_of((nsp_span *)current);
+    if (NSP__UNLIKELY(!nsp__frame_holds(parent, current)))
+        return begin_under_ended(producer, name, start);
     nsp__busy_begin(producer);
     if (NSP__UNLIKELY(frame == NULL))
         return too_deep(producer, top);
-    const nsp__frame *parent = nsp__frame_of((nsp_span *)current);
     nsp__frame_open(frame, name, start);
     uint64_t id = nsp__record_child_of(producer, producer->slot, &frame->record, &parent->record);
     if (NSP__UNLIKELY((frame->record.flags & NSP__RECORD_TRACESTATE) != 0))
@@ -140,8 +149,8 @@ nsp_span *nsp__begin_special(nsp__thread *thread, nsp_name name, nsp_ticks start
         nsp__count_nested(&producer->slot->counters.dropped_in_signal);
         return (nsp_span *)NSP__MUTED_CHILD;
     }
-    if (top->current != 0)
-        return (nsp_span *)NSP__MUTED_CHILD; // under an inert span
+    if (top->current != 0) // under an inert span, unless that was ended elsewhere
+        return begin_under_ended(producer, name, start);
     if (nsp__parents_state())
         return NULL;
     nsp__busy_begin(producer);

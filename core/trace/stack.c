@@ -75,6 +75,22 @@ static nsp__entry *without_holes(nsp__entry *top)
     return top;
 }
 
+bool nsp__drop_ended(nsp__producer *producer)
+{
+    if (busy(producer) || session_over(producer))
+        return false;
+    nsp__entry *before = producer->hot.top, *top = before;
+    nsp__busy_begin(producer);
+    for (; top > &producer->stack[0]; top--) {
+        const nsp_span *span = (const nsp_span *)top->current;
+        bool ended = nsp__has_frame(span) && top->frame != nsp__frame_of(span) && !nsp__span_open(span);
+        if (!ended && top->current != NSP__HOLE)
+            break;
+    }
+    nsp__busy_end(producer, top);
+    return top != before;
+}
+
 // ---- end and next ----
 
 // Recording or not.

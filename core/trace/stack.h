@@ -13,6 +13,10 @@ void nsp__end_elsewhere(nsp_span *span, nsp_ticks end);
 // span, or misuse.
 nsp_span *nsp__next_elsewhere(nsp_span *span, nsp_name name, nsp_ticks at);
 
+// Takes entered spans off the top of the stack that were ended elsewhere since: their frames may be those of other spans by
+// now. False if there is none, so that the top is what it seems (or the session has ended).
+bool nsp__drop_ended(nsp__producer *producer);
+
 // Counts for a thread without a slot to count in: at this offset in nsp__control. Nothing happens without a session.
 void nsp__count_unattached(size_t counter);
 
