@@ -345,6 +345,58 @@ static void an_unsampled_trace_is_one_trace(void **state)
     nsp_span_end(next);
 }
 
+static bool same_span(const nsp_context *a, const nsp_context *b)
+{
+    return memcmp(a->span_id, b->span_id, NSP_SPAN_ID_SIZE) == 0;
+}
+
+// Several requests made under one unsampled root must not all show one parent id to the servers that they go to.
+static void children_of_an_unsampled_span_have_ids_of_their_own(void **state)
+{
+    (void)state;
+    assert_int_equal(nsp_sampler_set_rate(0), NSP_OK);
+    nsp_context remote = incoming("00", "vendor=x"), root, again, asked[3];
+    for (int framed = 0; framed < 2; framed++) {
+        nsp_span *span = framed ? begin_under("root", &remote) : nsp_span_begin(NSP_NAME("root"));
+        assert_false(nsp_span_recording(span));
+        nsp_span_context(span, &root);
+        for (int i = 0; i < 3; i++) {
+            nsp_span *child = nsp_span_begin(NSP_NAME("child"));
+            nsp_span_context(child, &asked[i]);
+            nsp_span_end(child);
+            assert_true(nsp_context_valid(&asked[i]));
+            assert_memory_equal(asked[i].trace_id, root.trace_id, NSP_TRACE_ID_SIZE);
+            assert_int_equal(asked[i].flags, root.flags);
+            assert_int_equal(asked[i].tracestate_length, root.tracestate_length);
+            assert_true(asked[i].local_root == root.local_root);
+            assert_false(same_span(&asked[i], &root));
+        }
+        assert_false(same_span(&asked[0], &asked[1]) || same_span(&asked[1], &asked[2]) ||
+                     same_span(&asked[0], &asked[2]));
+        nsp_span_context(span, &again);
+        assert_memory_equal(&root, &again, sizeof root);
+        nsp_span_end(span);
+    }
+}
+
+// What found no room is not exported: its parent stands in for it.
+static void a_dropped_child_passes_for_its_parent(void **state)
+{
+    (void)state;
+    nsp_span *spans[40]; // the stack holds 32
+    size_t depth = 0;
+    do
+        spans[depth] = nsp_span_begin(NSP_NAME("span"));
+    while (nsp_span_recording(spans[depth]) && ++depth < 40);
+    assert_in_range(depth, 1, 39);
+    nsp_context last, dropped;
+    nsp_span_context(spans[depth - 1], &last);
+    nsp_span_context(spans[depth], &dropped);
+    assert_memory_equal(&last, &dropped, sizeof last);
+    while (depth-- > 0)
+        nsp_span_end(spans[depth]);
+}
+
 static void a_recording_spans_context_is_its_own(void **state)
 {
     (void)state;
@@ -378,6 +430,8 @@ int main(void)
         TEST(local_parents_are_followed),
         TEST(processes_downstream_decide_alike),
         TEST(an_unsampled_trace_is_one_trace),
+        TEST(children_of_an_unsampled_span_have_ids_of_their_own),
+        TEST(a_dropped_child_passes_for_its_parent),
         TEST(a_recording_spans_context_is_its_own),
     };
     return cmocka_run_group_tests_name("remote", tests, NULL, NULL);

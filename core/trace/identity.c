@@ -268,21 +268,32 @@ static void muted_context(nsp__producer *producer, nsp_context *out)
     out->local_root = producer->muted.span_id;
 }
 
-// What an inert handle stands for: the innermost entry that has an identity.
-static void current_context(nsp__producer *producer, nsp_context *out)
+// The innermost entry that has an identity. True if that is of a span that does not record.
+static bool innermost_context(nsp__producer *producer, const nsp__entry *top, nsp_context *out)
 {
-    for (nsp__entry *entry = producer->hot.top; entry >= &producer->stack[0]; entry--) {
+    for (const nsp__entry *entry = top; entry >= &producer->stack[0]; entry--) {
         if (entry->current == NSP__MUTED_ROOT) {
             muted_context(producer, out);
-            return;
+            return true;
         }
         const nsp_span *span = (const nsp_span *)entry->current;
         if (nsp__has_frame(span) &&
             nsp__span_open(span)) { // not one that was entered here and ended elsewhere
-            nsp__identity_context(nsp__frame_of((nsp_span *)entry->current), out);
-            return;
+            nsp__identity_context(nsp__frame_of(span), out);
+            return !nsp_span_recording(span);
         }
     }
+    return false;
+}
+
+// A child without a frame. One of an unsampled trace gets an id at each question, since the spans that it may stand for
+// are many; one that found no room in a trace that is recorded is not there, and passes for its parent.
+static void frameless_context(nsp__producer *producer, const nsp__entry *top, nsp_context *out)
+{
+    if (!innermost_context(producer, top, out))
+        return;
+    uint64_t id = nsp__span_id_draw(producer);
+    memcpy(out->span_id, &id, sizeof out->span_id);
 }
 
 void nsp_span_context(const nsp_span *span, nsp_context *out)
@@ -303,8 +314,15 @@ void nsp_span_context(const nsp_span *span, nsp_context *out)
         return;
     if (producer == NULL || producer->hot.top == &producer->busy)
         return;
+    nsp__entry *top = producer->hot.top;
+    if (span == NULL && top->current == NSP__ENTERED_INERT)
+        span = (const nsp_span *)NSP__MUTED_CHILD; // as nsp_span_current says
+    nsp__busy_begin(producer); // a signal handler that asks meanwhile would draw the same numbers
     if ((uintptr_t)span == NSP__MUTED_ROOT && producer->stack[0].current == NSP__MUTED_ROOT)
         muted_context(producer, out); // whatever is above it
+    else if ((uintptr_t)span == NSP__MUTED_CHILD)
+        frameless_context(producer, top, out);
     else
-        current_context(producer, out);
+        innermost_context(producer, top, out);
+    nsp__busy_end(producer, top);
 }

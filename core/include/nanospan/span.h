@@ -226,8 +226,10 @@ NSP_INLINE void nsp_span_add_link_with(nsp_span *span, const nsp_context *contex
 // OK beats ERROR beats UNSET, and OK is final. The message (may be NULL) is kept only with ERROR.
 NSP_INLINE void nsp_span_set_status(nsp_span *span, nsp_span_status status, const char *message);
 
-// The span's identity, to be sent to another process or linked to. Unsampled spans have one too (drawn at the first
-// question, the same for the whole unsampled trace). NULL: the current span's; the invalid context if there is none.
+// The span's identity, to be sent to another process or linked to. NULL: the current span's; the invalid context if there
+// is none. Spans that do not record have one too. The trace id and an unsampled root's span id stay the same until the
+// root ends. A child of an unsampled span has no memory of its own: each question about it, nsp_inject_span included,
+// draws a new span id under its trace. So ask once for each such span, and use that context everywhere.
 NSP_API void nsp_span_context(const nsp_span *span, nsp_context *out);
 
 // Declares `nsp_span *variable` and begins the span; it ends with the enclosing block, however that is left (a longjmp
