@@ -9,14 +9,18 @@
 #include "trace/identity.h"
 #include "trace/stack.h"
 
-// The caller's options, or *own: what an older, shorter struct has, and "as usual" for the rest.
+#define NOINLINE __attribute__((noinline))
+
+// The caller's options, or as usual; or *own: what an older, shorter struct has, and as usual for the rest.
 static const nsp_span_options *checked(const nsp_span_options *options, nsp_span_options *own)
 {
-    if (options != NULL && options->size >= sizeof *own)
+    static const nsp_span_options as_usual = NSP_SPAN_OPTIONS_INIT;
+    if (options == NULL)
+        return &as_usual;
+    if (options->size >= sizeof *own)
         return options;
-    *own = (nsp_span_options)NSP_SPAN_OPTIONS_INIT;
-    if (options != NULL)
-        memcpy(own, options, options->size);
+    *own = as_usual;
+    memcpy(own, options, options->size);
     return own;
 }
 
@@ -127,21 +131,115 @@ nsp_span *nsp_span_begin_with(nsp_name name, const nsp_span_options *given)
 
 // ---- detached ----
 
-// Child of what is current, if anything is: a recording parent is continued, an inert one's context kept.
-static bool detached_identity(nsp__producer *producer, nsp__frame *frame, nsp_name name,
-                              const nsp_span_options *options, uintptr_t current)
+// An identity before it is known whether it needs a recorded span's place. Only what an identity needs of a frame is set.
+typedef struct identity_draft {
+    _Alignas(NSP__FRAME_ALIGN) nsp__frame frame;
+    uint8_t tracestate[NSP__ITEM_BYTES(NSP_TRACESTATE_MAX)];
+} identity_draft;
+
+static void draft_open(identity_draft *draft)
 {
-    const nsp_context *parent = options->new_root ? NULL : parent_of(options);
-    if (parent != NULL || options->new_root || current == 0)
-        return nsp__identity_decide(producer, frame, name, parent);
-    if (current & NSP__RECORDING) {
-        const nsp__frame *above = nsp__frame_of((nsp_span *)current);
+    draft->frame.pen = sizeof(nsp__record);
+    draft->frame.limit = sizeof(nsp__record) + sizeof draft->tracestate;
+}
+
+static void identity_copy(nsp__frame *frame, const nsp__frame *draft)
+{
+    const nsp__record *from = &draft->record;
+    nsp__record *to = &frame->record;
+    *(nsp__pair *)to->trace_id = *(const nsp__pair *)from->trace_id;
+    *(nsp__pair *)(void *)&to->span_id = *(const nsp__pair *)(const void *)&from->span_id;
+    to->local_root_id = from->local_root_id;
+    nsp__record_set_traits(to, nsp__record_traits(from));
+    if ((from->flags & NSP__RECORD_TRACESTATE) != 0)
+        nsp__tracestate_inherit(frame, draft);
+}
+
+// The places for unsampled spans have run out: nothing is lost but the span's identity.
+static NOINLINE nsp_span *begin_without_identity(nsp__producer *producer, nsp__entry *top)
+{
+    nsp__busy_end(producer, top);
+    return (nsp_span *)NSP__MUTED_CHILD;
+}
+
+static NOINLINE nsp_span *detached_full(nsp__producer *producer, nsp__entry *top)
+{
+    nsp__count(&producer->slot->counters.dropped_detached_full);
+    return begin_without_identity(producer, top);
+}
+
+// With the producer busy: gives a span that does not record a place of its own kind.
+static NOINLINE nsp_span *begin_unsampled(nsp__producer *producer, nsp__entry *top, nsp_name name,
+                                          nsp_ticks start, const nsp__frame *identity)
+{
+    nsp__frame *frame = nsp__detached_take(producer, &producer->unsampled);
+    if (frame == NULL)
+        return begin_without_identity(producer, top);
+    nsp__frame_open(frame, name, start);
+    identity_copy(frame, identity);
+    nsp_span *span = (nsp_span *)publish(producer, frame, false);
+    nsp__busy_end(producer, top);
+    return span;
+}
+
+// Decides first and takes a place of the right kind then. inert: of the span above, if that does not record.
+static NOINLINE nsp_span *decide_and_take(nsp__producer *producer, nsp__entry *top, nsp_name name,
+                                          nsp_ticks start, const nsp_context *parent,
+                                          const nsp_context *inert)
+{
+    identity_draft draft;
+    draft_open(&draft);
+    nsp__busy_begin(producer);
+    if (inert != NULL) {
+        nsp__identity_inert(producer, &draft.frame, inert);
+        return begin_unsampled(producer, top, name, start, &draft.frame);
+    }
+    if (!nsp__identity_decide(producer, &draft.frame, name, parent))
+        return begin_unsampled(producer, top, name, start, &draft.frame);
+    nsp__frame *frame = nsp__detached_take(producer, &producer->recorded);
+    if (frame == NULL)
+        return detached_full(producer, top);
+    nsp__frame_open(frame, name, start);
+    identity_copy(frame, &draft.frame);
+    nsp_span *span = (nsp_span *)publish(producer, frame, true);
+    nsp__busy_end(producer, top);
+    return span;
+}
+
+// True if the span will record, unless it is refused for want of room in the ring.
+static bool surely_sampled(const nsp__producer *producer, nsp_name name, const nsp_context *parent)
+{
+    if (parent == NULL)
+        return __atomic_load_n(&producer->slot->skips.left[nsp__sampler_class(producer, name)],
+                               __ATOMIC_RELAXED) <= 0;
+    return (parent->flags & NSP_TRACE_FLAG_SAMPLED) != 0 &&
+           (!parent->remote || producer->parent_policy == NSP_PARENT_FOLLOW);
+}
+
+// A child of what is current, which records, or a span that surely will. Its identity is made where it stays.
+static nsp_span *take_and_decide(nsp__producer *producer, nsp__entry *top, nsp_name name, nsp_ticks start,
+                                 const nsp_context *parent, bool child)
+{
+    nsp__busy_begin(producer);
+    nsp__frame *frame = nsp__detached_take(producer, &producer->recorded);
+    if (frame == NULL) {
+        nsp__count(&producer->slot->counters.attempted);
+        return detached_full(producer, top);
+    }
+    nsp__frame_open(frame, name, start);
+    if (child) {
+        const nsp__frame *above = nsp__frame_of((nsp_span *)top->current);
         nsp__record_child_of(producer, producer->slot, &frame->record, &above->record);
         if ((frame->record.flags & NSP__RECORD_TRACESTATE) != 0)
             nsp__tracestate_inherit(frame, above);
-        return true;
+    } else if (!nsp__identity_decide(producer, frame, name, parent)) {
+        nsp_span *unsampled = begin_unsampled(producer, top, name, start, frame);
+        nsp__detached_release(producer, frame);
+        return unsampled;
     }
-    return false; // the caller has the context
+    nsp_span *span = (nsp_span *)publish(producer, frame, true);
+    nsp__busy_end(producer, top);
+    return span;
 }
 
 nsp_span *nsp_span_begin_detached(nsp_name name, const nsp_span_options *given)
@@ -151,35 +249,26 @@ nsp_span *nsp_span_begin_detached(nsp_name name, const nsp_span_options *given)
     nsp__producer *producer = ready();
     if (producer == NULL)
         return NULL;
-    if (nsp__has_frame((nsp_span *)producer->hot.top->current))
+    const nsp_context *parent = options->new_root ? NULL : parent_of(options);
+    bool apart = options->new_root || parent != NULL;
+    if (!apart && nsp__has_frame((nsp_span *)producer->hot.top->current))
         nsp__drop_ended(producer);
     nsp__entry *top = producer->hot.top;
-    uintptr_t current = top->current;
-    bool explicit_origin = options->new_root || parent_of(options) != NULL;
-    bool under_inert = !explicit_origin && current != 0 && (current & NSP__RECORDING) == 0;
-    nsp_context context;
-    if (under_inert) {
-        nsp_span_context(NULL, &context);
-        if (!nsp_context_valid(&context))
+    apart = apart || top->current == 0;
+    bool child = !apart && (top->current & NSP__RECORDING) != 0;
+    nsp_ticks start = nsp__ticks_or_now(options->start);
+    nsp_span *span;
+    if (child || (apart && surely_sampled(producer, name, parent))) {
+        span = take_and_decide(producer, top, name, start, parent, child);
+    } else if (apart) {
+        span = decide_and_take(producer, top, name, start, parent, NULL);
+    } else {
+        nsp_context around;
+        nsp_span_context(NULL, &around);
+        if (!nsp_context_valid(&around))
             return (nsp_span *)NSP__MUTED_CHILD; // no identity to keep
+        span = decide_and_take(producer, top, name, start, NULL, &around);
     }
-
-    nsp__busy_begin(producer);
-    nsp__frame *frame = nsp__detached_take(producer);
-    if (frame == NULL) {
-        nsp__count(&producer->slot->counters.attempted);
-        nsp__count(&producer->slot->counters.dropped_detached_full);
-        nsp__busy_end(producer, top);
-        return (nsp_span *)NSP__MUTED_CHILD;
-    }
-    nsp__frame_open(frame, name, nsp__ticks_or_now(options->start));
-    bool recording = false;
-    if (under_inert)
-        nsp__identity_inert(producer, frame, &context);
-    else
-        recording = detached_identity(producer, frame, name, options, current);
-    nsp_span *span = (nsp_span *)publish(producer, frame, recording);
-    nsp__busy_end(producer, top);
     describe(span, options);
     return span;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The pool of detached spans. A place that was never used is taken from the front of the pool; one whose span ended goes to
+// The pools of detached spans. A place that was never used is taken from the front of the pool; one whose span ended goes to
 // the wait-free stack of the thread that began the span. What lies there is only ever taken as a whole, by one exchange,
 // which any thread may do, so that the places of one thread's burst are there for all: a thread that finds nothing of
 // its own and nothing new takes over what another one has lying free. A whole that was taken is a chain: its first
@@ -36,21 +36,21 @@ static struct cds_wfs_node *chain_of_spare(struct cds_wfs_node **spare)
     return __atomic_exchange_n(spare, NULL, __ATOMIC_ACQUIRE); // D2: acquires D1
 }
 
-static struct cds_wfs_node *chain_of_home(nsp__producer *producer)
+static struct cds_wfs_node *chain_of_home(nsp__detached_places *places)
 {
-    struct cds_wfs_head *head = cds_wfs_empty(&producer->home) ? NULL : __cds_wfs_pop_all(&producer->home);
+    struct cds_wfs_head *head = cds_wfs_empty(&places->home) ? NULL : __cds_wfs_pop_all(&places->home);
     return head != NULL ? cds_wfs_first(head) : NULL;
 }
 
 // Only the thread itself fills its spares, so one that it saw empty, or emptied, stays empty. There is more than one, so
 // that a chain that is blocked does not stand in the way of others.
-static nsp__detached_node *take_own(nsp__producer *producer)
+static nsp__detached_node *take_own(nsp__detached_places *places)
 {
     for (int i = 0; i < NSP__DETACHED_SPARES; i++) {
-        struct cds_wfs_node **spare = &producer->spares[i];
+        struct cds_wfs_node **spare = &places->spares[i];
         struct cds_wfs_node *chain = chain_of_spare(spare);
         if (chain == NULL)
-            chain = chain_of_home(producer);
+            chain = chain_of_home(places);
         nsp__detached_node *node = chain != NULL ? take_first(chain, spare) : NULL;
         if (node != NULL)
             return node;
@@ -58,9 +58,8 @@ static nsp__detached_node *take_own(nsp__producer *producer)
     return NULL;
 }
 
-static nsp__detached_node *take_new(nsp__producer *producer)
+static nsp__detached_node *take_new(const nsp__detached_pool *pool)
 {
-    const nsp__detached_pool *pool = &producer->pool;
     // One subtraction, whatever the other threads do. Looked at first, so that an empty pool is not counted on for ever. What is
     // left is counted, not what was taken: a session that has ended, whose pages are zero, has none to give.
     if (__atomic_load_n(pool->left, __ATOMIC_RELAXED) - 1 >= pool->count)
@@ -69,7 +68,7 @@ static nsp__detached_node *take_new(nsp__producer *producer)
     return left - 1 < pool->count ? &pool->nodes[pool->count - left] : NULL;
 }
 
-static struct cds_wfs_node *chain_of(nsp__producer *victim)
+static struct cds_wfs_node *chain_of(nsp__detached_places *victim)
 {
     struct cds_wfs_node *chain = chain_of_home(victim);
     for (int i = 0; chain == NULL && i < NSP__DETACHED_SPARES; i++)
@@ -77,21 +76,24 @@ static struct cds_wfs_node *chain_of(nsp__producer *victim)
     return chain;
 }
 
-static nsp__detached_node *take_over(nsp__producer *producer)
+static __attribute__((noinline)) nsp__detached_node *take_over(nsp__producer *producer,
+                                                               nsp__detached_places *places)
 {
-    struct cds_wfs_node **spare = producer->spares, **end = producer->spares + NSP__DETACHED_SPARES;
+    bool recorded = places == &producer->recorded;
+    struct cds_wfs_node **spare = places->spares, **end = places->spares + NSP__DETACHED_SPARES;
     uint32_t count = __atomic_load_n(&producer->control->slot_count, __ATOMIC_ACQUIRE); // S4
     for (uint32_t i = 0; i < count && i < VICTIMS; i++) {
         while (spare < end && __atomic_load_n(spare, __ATOMIC_RELAXED) != NULL)
             spare++; // a blocked chain
         if (spare == end)
             return NULL;
-        uint32_t index = producer->next_victim < count ? producer->next_victim : 0;
-        producer->next_victim = index + 1;
+        uint32_t index = places->next_victim < count ? places->next_victim : 0;
+        places->next_victim = index + 1;
         nsp__producer *victim = nsp__producer_at(index);
-        if (victim == NULL || victim == producer || victim->pool.nodes != producer->pool.nodes)
+        if (victim == NULL || victim == producer)
             continue;
-        struct cds_wfs_node *chain = chain_of(victim);
+        nsp__detached_places *theirs = recorded ? &victim->recorded : &victim->unsampled;
+        struct cds_wfs_node *chain = theirs->pool.nodes == places->pool.nodes ? chain_of(theirs) : NULL;
         nsp__detached_node *node = chain != NULL ? take_first(chain, spare) : NULL;
         if (node != NULL)
             return node;
@@ -99,25 +101,38 @@ static nsp__detached_node *take_over(nsp__producer *producer)
     return NULL;
 }
 
-nsp__frame *nsp__detached_take(nsp__producer *producer)
+nsp__frame *nsp__detached_take(nsp__producer *producer, nsp__detached_places *places)
 {
-    nsp__detached_node *node = take_own(producer);
-    if (node == NULL)
-        node = take_new(producer);
-    if (node == NULL && producer->pool.count != 0)
-        node = take_over(producer);
+    nsp__detached_node *node = take_own(places);
+    if (node == NULL && places->pool.count != 0) {
+        node = take_new(&places->pool);
+        if (node == NULL)
+            node = take_over(producer, places);
+    }
     if (node == NULL)
         return NULL;
     node->owner = producer;
     // By its place in the pool: what is written in it may be zero by now.
-    return nsp__detached_frame(&producer->pool, (uint32_t)(node - producer->pool.nodes));
+    return nsp__detached_frame(&places->pool, (uint32_t)(node - places->pool.nodes));
+}
+
+static bool owned(const nsp__detached_pool *pool, const nsp__frame *frame)
+{
+    return (uintptr_t)frame - (uintptr_t)pool->frames < (uintptr_t)pool->count * pool->stride;
+}
+
+bool nsp__detached_owned(const nsp__producer *producer, const nsp__frame *frame)
+{
+    return owned(&producer->recorded.pool, frame) || owned(&producer->unsampled.pool, frame);
 }
 
 // Of the pool that the ending thread works on, and by the frame's address: what the pages of a session that has ended
 // say is no longer true.
-void nsp__detached_release(const nsp__detached_pool *pool, nsp__frame *frame)
+void nsp__detached_release(const nsp__producer *producer, nsp__frame *frame)
 {
-    if (!nsp__detached_owned(pool, frame))
+    bool recorded = NSP__LIKELY(owned(&producer->recorded.pool, frame));
+    const nsp__detached_pool *pool = recorded ? &producer->recorded.pool : &producer->unsampled.pool;
+    if (!recorded && !owned(pool, frame))
         return; // another session's
     nsp__detached_node *node = &pool->nodes[((uintptr_t)frame - (uintptr_t)pool->frames) / pool->stride];
     nsp__producer *owner = node->owner;
@@ -125,5 +140,5 @@ void nsp__detached_release(const nsp__detached_pool *pool, nsp__frame *frame)
         return; // the session has just ended
     cds_wfs_node_init(&node->link);
     NSP__TSAN_RELEASE(&node->link);
-    cds_wfs_push(&owner->home, &node->link);
+    cds_wfs_push(recorded ? &owner->recorded.home : &owner->unsampled.home, &node->link);
 }

@@ -1,21 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The pool of detached spans' frames.
+// The pools of detached spans' frames.
 #ifndef NSP_TRACE_DETACHED_H
 #define NSP_TRACE_DETACHED_H
 
 #include "trace/producer.h"
 
-// A free frame for a detached span, or NULL. Wait-free. For the producer's own thread.
-nsp__frame *nsp__detached_take(nsp__producer *producer);
+// A free frame for a detached span, of the producer's `recorded` or `unsampled` places; NULL if there is none. Wait-free. For
+// the producer's own thread.
+nsp__frame *nsp__detached_take(nsp__producer *producer, nsp__detached_places *places);
 
-// True if the frame is one of this pool's.
-static inline bool nsp__detached_owned(const nsp__detached_pool *pool, const nsp__frame *frame)
-{
-    return (uintptr_t)frame - (uintptr_t)pool->frames < (uintptr_t)pool->count * pool->stride;
-}
+// True if the frame belongs to one of the pools that the producer works on.
+bool nsp__detached_owned(const nsp__producer *producer, const nsp__frame *frame);
 
-// Gives it back, from any thread, to the pool that it came from; nothing happens if that was another one. Wait-free.
-void nsp__detached_release(const nsp__detached_pool *pool, nsp__frame *frame);
+// Gives it back, from any thread, to the pool that it came from, by way of some producer of its session; nothing happens
+// if that is another one. Wait-free.
+void nsp__detached_release(const nsp__producer *producer, nsp__frame *frame);
 
 #endif

@@ -23,16 +23,25 @@ typedef struct nsp__detached_node {
 
 enum { NSP__DETACHED_SPARES = 2 };
 
-// The pool of a session's detached spans.
+// There are two pools: what records lies in the session, where a reader finds it after a crash; of what does not, nothing
+// but the identity is kept, in private memory, so that no number of unsampled spans takes the recorded ones' room.
 typedef struct nsp__detached_pool {
-    uint8_t *frames; // in the session
+    uint8_t *frames;
     nsp__detached_node *nodes;
     uint32_t count;
     uint32_t stride; // bytes from frame to frame
     uint32_t *left;  // places that were never taken, at the end; beyond count: none
 } nsp__detached_pool;
 
-// Process-local state of one thread slot. Written by the thread only, except `home` and `spares`. Lives as long as the process;
+// What a thread has of a pool: its free places (detached.c), pushed by any thread, and taken as a whole by any.
+typedef struct nsp__detached_places {
+    nsp__detached_pool pool; // the one of the session that the thread is attached to
+    struct __cds_wfs_stack home;
+    struct cds_wfs_node *spares[NSP__DETACHED_SPARES]; // chains; filled by this thread, taken by any
+    uint32_t next_victim;                              // whose places are looked at next
+} nsp__detached_places;
+
+// Process-local state of one thread slot. Written by the thread only, except its free detached places. Lives as long as the process;
 // the next thread in the slot takes it over.
 typedef struct nsp__producer {
     nsp__thread hot; // first: nsp__thread_v1 points here
@@ -60,11 +69,7 @@ typedef struct nsp__producer {
     uint64_t unrecorded;      // spans begun that have a frame but do not record
     uint32_t enters_too_deep; // entered spans that found no room on the stack, so that their leaves pair up
 
-    nsp__detached_pool pool; // the one of the session that the thread is attached to
-    // Free detached places (detached.c): pushed by any thread, and taken as a whole by any.
-    struct __cds_wfs_stack home;
-    struct cds_wfs_node *spares[NSP__DETACHED_SPARES]; // chains; filled by this thread, taken by any
-    uint32_t next_victim;                              // whose places are looked at next
+    nsp__detached_places recorded, unsampled; // of the two pools of detached spans
 
     // [0] the bottom, then one for each frame, then one without frame. On pages of their own, which the child of a fork finds
     // zeroed, while it has a copy of what is above: there `top` leads to an entry that says "nothing open", as of a root,
@@ -84,7 +89,7 @@ _Static_assert(offsetof(nsp__producer, stack) % 4096 >= 256 &&
 typedef struct nsp__trace {
     nsp__session *session;
     nsp__control *control;
-    nsp__detached_pool pool;
+    nsp__detached_pool pool, unsampled_pool;
     uint64_t watermark_permille; // of a ring's bytes
     uint64_t ring_bytes;
     uint32_t record_bytes, open_spans, threads;

@@ -107,8 +107,10 @@ static void producer_prepare(nsp__producer *producer, nsp__slot *slot)
     producer->hot.generation_now = nsp__trace_state.session->generation;
     producer->hot.classes = producer->control->policies[0].classes;
     producer->hot.skips = &slot->skips;
-    producer->pool = nsp__trace_state.pool;
-    __cds_wfs_init(&producer->home);
+    producer->recorded.pool = nsp__trace_state.pool;
+    producer->unsampled.pool = nsp__trace_state.unsampled_pool;
+    __cds_wfs_init(&producer->recorded.home);
+    __cds_wfs_init(&producer->unsampled.home);
 }
 
 // One of the session's slots is going to be made by this thread. False if all are made, or about to be. Relaxed: this
@@ -235,6 +237,37 @@ nsp__producer *nsp__slot_take(uint64_t ring_bytes, nsp_status *status)
 
 // ---- sessions ----
 
+static void frames_detach(const nsp__detached_pool *pool, uint32_t record_bytes)
+{
+    for (uint32_t i = 0; i < pool->count; i++) {
+        nsp__frame *frame = nsp__detached_frame(pool, i);
+        frame_prepare(frame, record_bytes);
+        frame->detached = 1;
+    }
+}
+
+// One mapping, so that it becomes zeroes as a whole: the count of the places left, the nodes, the frames. A frame holds
+// an identity and the longest tracestate. Without memory there is no such place.
+static void unsampled_pool_make(uint32_t count)
+{
+    enum {
+        RECORD = sizeof(nsp__record) + NSP__ITEM_BYTES(NSP_TRACESTATE_MAX) + RECORD_RESERVE,
+        STRIDE = (FRAME_HEADER + RECORD + NSP__FRAME_ALIGN - 1) / NSP__FRAME_ALIGN * NSP__FRAME_ALIGN
+    };
+    nsp__detached_pool *pool = &nsp__trace_state.unsampled_pool;
+    size_t nodes_end = NSP__FRAME_ALIGN + count * sizeof(nsp__detached_node);
+    size_t frames_at = (nodes_end + NSP__FRAME_ALIGN - 1) / NSP__FRAME_ALIGN * NSP__FRAME_ALIGN;
+    uint8_t *memory = count != 0 ? nsp__map_private(frames_at + (size_t)count * STRIDE) : NULL;
+    *pool = (nsp__detached_pool){NULL, NULL, 0, STRIDE, NULL};
+    if (memory == NULL)
+        return;
+    pool->left = (uint32_t *)(void *)memory;
+    pool->nodes = (nsp__detached_node *)(void *)(memory + NSP__FRAME_ALIGN);
+    pool->frames = memory + frames_at;
+    *pool->left = pool->count = count;
+    frames_detach(pool, RECORD);
+}
+
 void nsp__trace_begin(nsp__session *session, const nsp_config *config)
 {
     nsp__trace *trace = &nsp__trace_state;
@@ -268,11 +301,8 @@ void nsp__trace_begin(nsp__session *session, const nsp_config *config)
     __atomic_store_n(&trace->event_attributes, config->event_attribute_count_limit, __ATOMIC_RELAXED);
     __atomic_store_n(&trace->link_attributes, config->link_attribute_count_limit, __ATOMIC_RELAXED);
     __atomic_store_n(&trace->epoch, trace->epoch + 1, __ATOMIC_RELAXED);
-    for (uint32_t i = 0; i < trace->pool.count; i++) {
-        nsp__frame *frame = nsp__detached_frame(&trace->pool, i);
-        frame_prepare(frame, trace->pool.stride - NSP__FRAME_ALIGN - FRAME_HEADER);
-        frame->detached = 1;
-    }
+    frames_detach(&trace->pool, trace->pool.stride - NSP__FRAME_ALIGN - FRAME_HEADER);
+    unsampled_pool_make(config->detached_spans);
 }
 
 bool nsp__trace_moving(void)
@@ -299,5 +329,7 @@ void nsp__trace_end(void)
         nsp__mapping_leave(producer);
     }
     nsp__mapping_retire(trace->pool.nodes);
+    nsp__mapping_retire(trace->unsampled_pool.left);
     memset(&trace->pool, 0, sizeof trace->pool);
+    memset(&trace->unsampled_pool, 0, sizeof trace->unsampled_pool);
 }

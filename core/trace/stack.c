@@ -120,7 +120,7 @@ static void release_unattached(nsp__frame *frame)
     for (uint32_t i = 0; i < NSP__THREADS_MAX; i++) {
         const nsp__producer *producer = nsp__producer_at(i);
         if (producer != NULL) {
-            nsp__detached_release(&producer->pool, frame);
+            nsp__detached_release(producer, frame);
             return;
         }
     }
@@ -161,7 +161,7 @@ static void end_detached(nsp__producer *producer, nsp_span *span, nsp_ticks end)
         rename_entries(producer, top, span, NSP__HOLE); // if it was entered and not left
         nsp__busy_end(producer, without_holes(top));
     }
-    nsp__detached_release(&producer->pool, frame);
+    nsp__detached_release(producer, frame);
 }
 
 // True if the frame is one of the session that there is now. One of an earlier session may be ended late: no mistake.
@@ -175,7 +175,7 @@ static bool of_this_session(const nsp__frame *frame)
             continue;
         uintptr_t slot = (uintptr_t)producer->slot;
         if ((uintptr_t)frame - slot < (uintptr_t)producer->ring.bytes - slot ||
-            nsp__detached_owned(&producer->pool, frame))
+            nsp__detached_owned(producer, frame))
             return true;
     }
     return false;

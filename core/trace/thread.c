@@ -255,6 +255,7 @@ void nsp__trace_abandon(void)
     nsp__trace *trace = &nsp__trace_state;
     memset(trace->producers, 0, sizeof trace->producers);
     memset(&trace->pool, 0, sizeof trace->pool);
+    memset(&trace->unsampled_pool, 0, sizeof trace->unsampled_pool);
     trace->attaching = 0;
     __atomic_store_n(&trace->control, NULL, __ATOMIC_RELEASE);
     nsp__thread_v1 = &nsp__nobody;

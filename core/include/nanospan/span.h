@@ -168,7 +168,9 @@ NSP_INLINE nsp_span *nsp_span_begin_at(nsp_name name, nsp_ticks start);
 NSP_API nsp_span *nsp_span_begin_with(nsp_name name, const nsp_span_options *options);
 
 // Begins a span that is not on the thread's stack: it does not become current, may outlive its parent and end on any
-// thread. Its parent is the current span unless the options say otherwise.
+// thread. Its parent is the current span unless the options say otherwise. One that is not sampled takes no place of those
+// that are (nsp_config.detached_spans); as many again of them keep an identity of their own, and the others pass for a
+// child of whatever is current when they are asked for it.
 NSP_API nsp_span *nsp_span_begin_detached(nsp_name name, const nsp_span_options *options);
 
 // Ends the span: its record is written whole into the calling thread's ring, or dropped and counted. One clock read.
