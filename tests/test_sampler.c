@@ -340,6 +340,70 @@ static void a_name_made_while_a_policy_is_published_gets_its_class(void **state)
     assert_int_equal(status, NSP_OK);
     assert_false(recorded("a name of this very moment"));
 }
+
+static pthread_t main_thread;
+
+static pthread_barrier_t held;
+
+static void hold(const char *point)
+{
+    static __thread bool done;
+    if (strcmp(point, "name: before it is ready") != 0 || done || pthread_self() == main_thread)
+        return;
+    done = true;
+    pthread_barrier_wait(&held); // the class was looked for by the old policy
+    pthread_barrier_wait(&held); // and the new one is in force
+}
+
+static void *intern_late(void *text)
+{
+    name_of(text);
+    return NULL;
+}
+
+static void a_name_that_is_not_ready_while_a_policy_is_published_gets_its_class(void **state)
+{
+    (void)state;
+    char text[] = "a name that is late";
+    pthread_t thread;
+    main_thread = pthread_self();
+    pthread_barrier_init(&held, NULL, 2);
+    nsp__testpoint_hook = hold;
+    assert_int_equal(pthread_create(&thread, NULL, intern_late, text), 0);
+    pthread_barrier_wait(&held);
+    assert_int_equal(nsp_sampler_set_rule("* is late", 0), NSP_OK);
+    pthread_barrier_wait(&held);
+    pthread_join(thread, NULL);
+    nsp__testpoint_hook = NULL;
+    pthread_barrier_destroy(&held);
+    assert_false(recorded(text));
+}
+
+static int changes;
+
+static void change_policy(const char *point)
+{
+    static bool changing; // a change classifies all names itself
+    if (strcmp(point, "policy: a name has its class") != 0 || changing || changes == 6)
+        return;
+    changing = true;
+    nsp_status status =
+        ++changes % 2 != 0 ? nsp_sampler_remove_rule("* overtaken") : nsp_sampler_set_rule("* overtaken", 0);
+    assert_int_equal(status, NSP_OK);
+    changing = false;
+}
+
+static void a_name_overtaken_by_policies_gets_the_last_ones_class(void **state)
+{
+    (void)state;
+    assert_int_equal(nsp_sampler_set_rule("* overtaken", 0), NSP_OK);
+    changes = 0;
+    nsp__testpoint_hook = change_policy;
+    name_of("a name overtaken");
+    nsp__testpoint_hook = NULL;
+    assert_int_equal(changes, 6);
+    assert_false(recorded("a name overtaken"));
+}
 #endif
 
 static bool stop;
@@ -417,6 +481,8 @@ int main(void)
         TEST(patterns_match_as_a_shell_does),
 #ifdef NSP_TESTPOINTS
         TEST(a_name_made_while_a_policy_is_published_gets_its_class),
+        TEST(a_name_that_is_not_ready_while_a_policy_is_published_gets_its_class),
+        TEST(a_name_overtaken_by_policies_gets_the_last_ones_class),
 #endif
         TEST(rules_change_while_names_and_roots_are_made),
     };

@@ -15,6 +15,7 @@
 //   any reader of a text by id       completed, then text                            I2: acquire, at I1
 #include "store/name.h"
 
+#include "base/testpoint.h"
 #include "base/tsan.h"
 #include "common/fnv.h"
 #include "common/seed.h"
@@ -105,6 +106,7 @@ static void complete(entry *e)
         void (*hook)(nsp_name, const char *, size_t) = __atomic_load_n(&nsp__name_added, __ATOMIC_ACQUIRE);
         if (hook != NULL)
             hook(name_of(e), arena + e->text, e->length);
+        NSP__TESTPOINT("name: before it is ready");
         // I1. Sequentially consistent against nsp__name_replay, which raises the round and then looks which names are
         // ready: either it finds this one ready, or the round is found raised here.
         __atomic_store_n(&e->completed, begun, __ATOMIC_SEQ_CST);

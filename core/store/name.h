@@ -15,13 +15,13 @@ uint32_t nsp__name_count(void);
 bool nsp__name_ready(nsp_name name);
 
 // What else a new name needs (its sampler class, its text in the session): called before the name's id is returned to
-// anybody, on the thread that interns it; NULL for nothing. Must be wait-free and signal safe, and give the same result
+// anybody, on the thread that interns it; NULL for nothing. Must be lock-free and signal safe, and give the same result
 // however often it is called: a thread that meets a name whose first thread was held up inside calls it too, perhaps at
 // the same time. Within it this thread interns nothing new (it gets NSP_NAME_OVERFLOW). Read and written atomically.
 extern void (*nsp__name_added)(nsp_name name, const char *text, size_t length);
 
-// Calls the hook for all names there are: after it was set, or when what it writes to is another (a new session). A
-// name that is being added at the same time misses neither: its id is not returned before the hook was called after
+// Calls the hook for all names there are: after it was set, or when what it writes to is another (a new session, a new
+// policy). A name that is being added at the same time misses neither: its id is not returned before the hook was called after
 // this began. One call at a time; not signal safe.
 void nsp__name_replay(void);
 

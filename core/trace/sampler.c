@@ -111,10 +111,10 @@ static uint8_t class_of(const nsp__policy *policy, uint32_t rules, const char *t
     return 0;
 }
 
-static void classify_from(nsp__policy *policy, nsp_name first)
+static void classify_all(nsp__policy *policy)
 {
     uint32_t count = nsp__name_count();
-    for (nsp_name name = first; name < count; name++) {
+    for (nsp_name name = 1; name < count; name++) {
         size_t length;
         const char *text = nsp__name_ready(name) ? nsp_name_text(name, &length) : NULL;
         if (text != NULL)
@@ -123,26 +123,28 @@ static void classify_from(nsp__policy *policy, nsp_name first)
     }
 }
 
-// Between the making of a policy and its publication, names may be added. Either this function, whose first act is to
-// look for the generation, sees the new policy; or the policy's writer, who looks for names after publishing, sees the
-// name (the fences make it one or the other, or both).
+// Names may be added between the making of a policy and its publication. Whoever publishes one replays the names afterwards
+// (nsp__name_replay): each that was ready then is classified anew, and whoever was still adding one calls this again and
+// finds the new generation. What is written here by the rules of a policy that is no longer in force, perhaps into the
+// place where the next but one lies by now, is written again; that repeats only if yet another one was published meanwhile.
 void nsp__sampler_classify(nsp_name name, const char *text, size_t length)
 {
     nsp__control *control = __atomic_load_n(&nsp__trace_state.control, __ATOMIC_ACQUIRE);
     if (control == NULL || nsp__process_copied())
         return;
-    for (int tries = 0; tries < 3; tries++) {
-        __atomic_thread_fence(__ATOMIC_SEQ_CST);
-        uint32_t generation = __atomic_load_n(&control->policy_generation, __ATOMIC_ACQUIRE);
+    uint32_t generation, seen = __atomic_load_n(&control->policy_generation, __ATOMIC_SEQ_CST); // N3: at N2
+    do {
+        generation = seen;
         if (generation == 0)
             return;
         nsp__policy *policy = &control->policies[generation & 1];
         uint32_t rules = __atomic_load_n(&policy->rules, __ATOMIC_RELAXED) & (NSP__CLASSES - 1);
         __atomic_store_n(&policy->classes[name], class_of(policy, rules, text, length), __ATOMIC_RELAXED);
-        __atomic_thread_fence(__ATOMIC_SEQ_CST);
-        if (__atomic_load_n(&control->policy_generation, __ATOMIC_RELAXED) == generation)
-            return;
-    }
+        NSP__TESTPOINT("policy: a name has its class");
+        __atomic_thread_fence(
+            __ATOMIC_SEQ_CST); // the class is written before the generation is looked at again
+        seen = __atomic_load_n(&control->policy_generation, __ATOMIC_SEQ_CST); // N3: at N2
+    } while (seen != generation);
 }
 
 uint64_t nsp__sampler_checksum(const nsp__policy *policy)
@@ -167,10 +169,9 @@ static void publish(nsp__control *control)
     if (generation == NSP__GENERATION_NONE)
         generation = 1; // and not 0, which means "no session"; keeps the low bit's alternation
     nsp__policy *policy = &control->policies[generation & 1];
-    uint32_t known = nsp__name_count();
     draft.checksum = nsp__sampler_checksum(&draft);
     memset(draft.classes, 0, sizeof draft.classes);
-    classify_from(&draft, 1);
+    classify_all(&draft);
     for (uint32_t i = 0; i < NSP__CLASSES; i++)
         __atomic_store_n(&policy->thresholds[i], draft.thresholds[i], __ATOMIC_RELAXED);
     __atomic_store_n(&policy->rules, draft.rules, __ATOMIC_RELAXED);
@@ -181,11 +182,13 @@ static void publish(nsp__control *control)
         __atomic_store_n(&policy->classes[i], draft.classes[i], __ATOMIC_RELAXED);
     policy->checksum = draft.checksum;
     NSP__TESTPOINT("policy: before it is published");
-    // For readers from outside; and N2, which releases the policy to the threads' N1.
-    __atomic_store_n(&control->policy_generation, generation, __ATOMIC_RELEASE);
+    // For readers from outside, and for N3. Sequentially consistent for nsp__name_replay, which comes next: an adder of a name
+    // that does not see its round has to see this.
+    __atomic_store_n(&control->policy_generation, generation, __ATOMIC_SEQ_CST);
+    // N2: releases the policy to the threads' N1.
     __atomic_store_n(nsp__trace_state.session->generation, generation, __ATOMIC_RELEASE);
+    // What the next policy writes, into the place of the one before this, is not seen before this generation.
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    classify_from(policy, known);
 }
 
 void nsp__sampler_begin(nsp__control *control, double rate, nsp_parent_policy parent_policy)
@@ -226,8 +229,10 @@ static nsp_status change_begin(void)
 
 static void change_end(bool changed)
 {
-    if (changed)
+    if (changed) {
         publish(nsp__trace_state.control);
+        nsp__name_replay();
+    }
     nsp__close(control_fd);
     control_fd = -1;
     pthread_mutex_unlock(&policy_mutex);
