@@ -21,7 +21,7 @@ static const nsp__slot *slot_at(void *nobody, uint32_t index)
 
 bool nsp__stats_open(const nsp__frame *frame, nsp__slot_finder find, void *argument)
 {
-    if ((__atomic_load_n(&frame->tag, __ATOMIC_ACQUIRE) & NSP__RECORDING) == 0)
+    if ((__atomic_load_n(&frame->tag, __ATOMIC_ACQUIRE) & NSP__RECORDING) == 0) // F2: acquires F1
         return false;
     const nsp__slot *slot = find(argument, __atomic_load_n(&frame->ring, __ATOMIC_RELAXED));
     uint64_t position = __atomic_load_n(&frame->position, __ATOMIC_ACQUIRE);

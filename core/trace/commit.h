@@ -61,16 +61,25 @@ static inline uintptr_t nsp__frame_handle(const nsp__frame *frame, uint64_t id, 
 // Four words of 32 bits, written at once: a tag, and zeroes up to the end of the position.
 typedef uint32_t nsp__quad __attribute__((vector_size(16), aligned(8), may_alias));
 
+// x86 keeps stores in their order, and a pair of words is one store there. Elsewhere, and where ThreadSanitizer looks on, the
+// order has to be asked for.
+#if defined(__x86_64__) && !defined(NSP__TSAN)
+#define NSP__STORES_IN_ORDER 1
+#else
+#define NSP__STORES_IN_ORDER 0
+#endif
+
 // Gives the frame its tag: from here on a reader after a crash takes the span for open, and whoever sees it open sees it
-// attempted (stats.c). Tag and position are one store.
+// attempted (stats.c).
 static inline void nsp__frame_publish(nsp__frame *frame, uintptr_t handle)
 {
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-#ifdef NSP__TSAN
+#if NSP__STORES_IN_ORDER
+    *(nsp__quad *)(void *)&frame->tag = (nsp__quad){(uint32_t)handle, 0, 0, 0};
+#else
+    // F1: each releases the count of attempts to F2, since a reader may meet the one without the other.
     __atomic_store_n(&frame->position, 0, __ATOMIC_RELEASE);
     __atomic_store_n(&frame->tag, (uint32_t)handle, __ATOMIC_RELEASE);
-#else
-    *(nsp__quad *)(void *)&frame->tag = (nsp__quad){(uint32_t)handle, 0, 0, 0};
 #endif
 }
 
@@ -88,11 +97,13 @@ static inline bool nsp__frame_holds(const nsp__frame *frame, uintptr_t handle)
 static inline void nsp__frame_close(nsp__frame *frame)
 {
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-#ifdef NSP__TSAN
-    __atomic_store_n(&frame->tag, 0, __ATOMIC_RELAXED);
-    __atomic_store_n(&frame->position, 0, __ATOMIC_RELEASE);
-#else
+#if NSP__STORES_IN_ORDER
     *(nsp__pair *)(void *)&frame->tag = (nsp__pair){0, 0};
+#else
+    // Position last: a reader that meets 0 there with the old tag takes the span for open for the last time. What was counted
+    // of it is released after this (nsp__count), and was read before.
+    __atomic_store_n(&frame->tag, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&frame->position, 0, __ATOMIC_RELEASE); // F1
 #endif
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
