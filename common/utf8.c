@@ -153,6 +153,15 @@ void nsp__utf8_make_line(char *text, size_t length)
     }
 }
 
+size_t nsp__utf8_cut_characters(const void *text, size_t length, size_t characters)
+{
+    const uint8_t *at = text, *end = at + length;
+    bool valid;
+    while (at != end && characters-- > 0)
+        at += nsp__utf8_next(at, end, &valid);
+    return length - (size_t)(end - at);
+}
+
 void nsp__utf8_line(char *out, size_t size, const char *text)
 {
     if (size == 0)

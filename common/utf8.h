@@ -40,6 +40,10 @@ static inline bool nsp__utf8_continues(uint8_t byte)
 // split. If the text is not UTF-8 there, it is cut at max.
 size_t nsp__utf8_cut(const void *text, size_t length, size_t max);
 
+// The length at which a text is cut so that at most so many characters are left; an ill-formed part is one, as
+// it is after repair.
+size_t nsp__utf8_cut_characters(const void *text, size_t length, size_t characters);
+
 // Makes one line of valid UTF-8 of the text, in its place: control characters (those below 0x20, 0x7f, and
 // U+0080 to U+009F, which a terminal obeys too) become spaces, and bytes that are not UTF-8 question marks.
 void nsp__utf8_make_line(char *text, size_t length);

@@ -79,7 +79,7 @@ static void look(int number)
     for (uint32_t i = 0; i < producer->slot->frame_count; i++)
         open += look_at_frame(nsp__frame_at(producer->slot, i));
     for (uint32_t i = 0; i < DETACHED_LOOKED_AT; i++)
-        open += look_at_frame(nsp__detached_frame(&producer->pool, i));
+        open += look_at_frame(nsp__detached_frame(&producer->recorded.pool, i));
     uint64_t attempted = producer->slot->counters.attempted;
     expect(finished_count + open <= attempted, "a span that was not attempted");
     expect(attempted <= finished_count + open + 1,

@@ -74,6 +74,7 @@ void nsp__stats_add_slot(nsp_stats *out, const nsp__slot *slot)
     out->attempted += begun_in_signal;
     out->leaked += get(&counters->leaked);
     out->misused += get(&counters->misused);
+    out->values_cut += get(&counters->values_cut);
     out->roots_refused += get(&counters->roots_refused);
     out->roots_unsampled += roots_unsampled(slot);
     out->threads += __atomic_load_n(&slot->state, __ATOMIC_RELAXED) == NSP__SLOT_ACTIVE;
@@ -85,6 +86,7 @@ void nsp__stats_add_unattached(nsp_stats *out, const nsp__control *control)
     out->dropped_no_thread += attempted;
     out->attempted += attempted;
     out->misused += get(&control->unattached_misused);
+    out->values_cut += get(&control->unattached_values_cut);
 }
 
 void nsp__stats_total(nsp_stats *out, uint64_t settled, uint64_t drained, uint64_t committed)

@@ -69,6 +69,7 @@ typedef struct nsp__control {
     uint64_t unattached_attempted; // begun on a thread without slot; dropped
     uint64_t unattached_dropped;   // detached, ended on such a thread
     uint64_t unattached_misused;
+    uint64_t unattached_values_cut;
 
     uint32_t policy_generation __attribute__((aligned(128))); // for readers from outside; 0: no session
     nsp__policy policies[2];

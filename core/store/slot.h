@@ -31,6 +31,7 @@ typedef struct nsp__slot_counters {
     uint64_t roots_skipped; // drawn as skips, less what is still left in skips.left
     uint64_t leaked;
     uint64_t misused;
+    uint64_t values_cut; // of spans that this thread set them on (atomic)
 } nsp__slot_counters;
 
 typedef struct nsp__slot {

@@ -26,6 +26,7 @@ typedef enum nsp_item_type {
     NSP_ITEM_LINK = 17,
     NSP_ITEM_STATUS_MESSAGE = 18, // text; the last one wins
     NSP_ITEM_TRACESTATE = 19      // text, the whole list
+    // Others are the library's own: to be passed over.
 } nsp_item_type;
 
 // One item, borrowed from the record. Payload by type: STR, BYTES, STATUS_MESSAGE, TRACESTATE: the bytes. BOOL:

@@ -199,9 +199,11 @@ NSP_INLINE bool nsp_span_recording(const nsp_span *span);
 // is sampled, stays. 0 changes nothing.
 NSP_INLINE void nsp_span_set_name(nsp_span *span, nsp_name name);
 
-// Attributes. Values are copied. A key set twice: the last value wins. A text or array that does not fit is cut (at a
-// character, at an element); an attribute too many raises dropped_attributes_count, and so does one
-// whose key is empty. NULL texts count as "".
+// Attributes. Values are copied. A key set again: the last value wins, and the limit counts different keys. Texts
+// are cut at the configured number of characters, bytes at that of bytes, of an array each element. What does not
+// fit into the record (nsp_config.record_bytes) is cut as well, at a character or an element, and counted in
+// nsp_stats.values_cut; a long value leaves room to those set after it. An attribute too many raises
+// dropped_attributes_count, and so does one whose key is empty. NULL texts count as "".
 NSP_INLINE_ALWAYS void nsp_span_set_str(nsp_span *span, nsp_name key, const char *value);
 NSP_INLINE_ALWAYS void nsp_span_set_strn(nsp_span *span, nsp_name key, const char *value, size_t length);
 NSP_INLINE void nsp_span_set_i64(nsp_span *span, nsp_name key, int64_t value);

@@ -45,12 +45,15 @@ typedef struct nsp_stats {
     uint32_t threads_peak;
     uint64_t clock_error_ns; // bound of the error of time stamps against CLOCK_REALTIME
     uint64_t clock_steps;    // steps of the wall clock seen
+
+    uint64_t
+        values_cut; // texts, byte strings and arrays cut because their span's record was full (nsp_config.record_bytes)
 } nsp_stats;
 
 #define NSP_STATS_INIT                                                                                       \
     {                                                                                                        \
         sizeof(nsp_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,  \
-            0, 0, 0                                                                                          \
+            0, 0, 0, 0                                                                                       \
     }
 
 NSP_BEGIN_DECLS

@@ -21,7 +21,9 @@ NSP_API void nsp__end(nsp_span *span, nsp_ticks end);
 NSP_API void nsp__end_inert(nsp_span *span);
 NSP_API nsp_span *nsp__next(nsp_span *span, nsp_name name, nsp_ticks at);
 NSP_API nsp_span *nsp__next_inert(nsp_span *span, nsp_name name, nsp_ticks at);
-NSP_API void nsp__attr_dropped(nsp_span *span);
+NSP_API void nsp__attr_dropped(nsp_span *span); // called by what was compiled with older headers
+// value: the bits of an I64 or F64, 0 or 1 of a BOOL.
+NSP_API void nsp__attr_set_number(nsp_span *span, nsp_name key, uint32_t type, uint64_t value);
 NSP_API void nsp__attr_set_text(nsp_span *span, nsp_name key, const char *value, size_t length);
 // length: bytes of a text or byte value, elements of an array.
 NSP_API void nsp__attr_set_slow(nsp_span *span, nsp_name key, nsp_type type, const void *value,
@@ -169,7 +171,7 @@ static inline __attribute__((unused, always_inline)) void nsp__attr_set_word(nsp
 {
     uint64_t *item = nsp__attr_claim(span, NSP__ITEM_BYTES(8));
     if (NSP__UNLIKELY(item == NULL)) {
-        nsp__attr_dropped(span);
+        nsp__attr_set_number(span, key, type, value);
         return;
     }
     nsp__pair both = {nsp__item_tag(key, type, 0, 8), value};
@@ -195,7 +197,7 @@ static inline __attribute__((unused, always_inline)) void nsp__set_bool(nsp_span
 {
     uint64_t *item = nsp__attr_claim(span, NSP__ITEM_BYTES(0));
     if (NSP__UNLIKELY(item == NULL)) {
-        nsp__attr_dropped(span);
+        nsp__attr_set_number(span, key, NSP_TYPE_BOOL, value ? 1 : 0);
         return;
     }
     nsp__pair both = {nsp__item_tag(key, NSP_TYPE_BOOL, value ? 1 : 0, 0), 0};
