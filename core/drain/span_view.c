@@ -4,5 +4,8 @@
 
 uint64_t nsp_span_view_ns(const nsp_span_view *view, nsp_ticks ticks)
 {
+    // An event from before a reset of the counter lies nowhere on the map: no earlier than the span, no later.
+    if (NSP__UNLIKELY(nsp__clock_before_reset(view->clock->clock, ticks)))
+        return view->start_ns;
     return nsp__clock_convert(view->clock, ticks);
 }

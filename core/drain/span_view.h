@@ -36,14 +36,22 @@ static inline void nsp__span_view_drops(nsp_span_view *view)
 static inline void nsp__span_view_make(nsp_span_view *view, const nsp__record *record,
                                        const nsp__clock *clock, struct nsp__clock_segment *segment)
 {
-    uint64_t end = record->end > record->start ? record->end : record->start;
+    uint64_t start = record->start, end = record->end;
+    if (NSP__UNLIKELY(end < start)) {
+        // Supplied so, and then moved to the start; or the counter was reset while the span was open, and what is left
+        // of its time is the end.
+        if (nsp__clock_before_reset(clock, start))
+            start = end;
+        else
+            end = start;
+    }
     if (NSP__UNLIKELY(!nsp__clock_segment_covers(segment, end)))
         nsp__clock_segment_at(clock, end, segment);
     view->trace_id = (const uint8_t *)record->trace_id;
     view->span_id = (const uint8_t *)&record->span_id;
     view->parent_id = (const uint8_t *)&record->parent_id;
     view->local_root_id = (const uint8_t *)&record->local_root_id;
-    view->start_ns = nsp__clock_convert(segment, record->start);
+    view->start_ns = nsp__clock_convert(segment, start);
     view->end_ns = nsp__clock_convert(segment, end);
     if (NSP__UNLIKELY(view->start_ns >= view->end_ns)) {
         view->start_ns = view->end_ns; // later only if the counter itself went back

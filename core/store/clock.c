@@ -113,6 +113,15 @@ void nsp__clock_segment_at(const nsp__clock *clock, nsp_ticks end, struct nsp__c
     }
 }
 
+bool nsp__clock_before_reset(const nsp__clock *clock, nsp_ticks ticks)
+{
+    const uint64_t far =
+        1000000000; // ns: no drainer is so late, and no user supplies a time so far in the future
+    uint64_t ahead = ticks - __atomic_load_n(&clock->latest_tick, __ATOMIC_RELAXED);
+    return (int64_t)ahead > 0 &&
+           nsp__clock_scale(ahead, __atomic_load_n(&clock->rate, __ATOMIC_RELAXED)) > far;
+}
+
 uint64_t nsp__clock_convert_beyond(const struct nsp__clock_segment *segment, nsp_ticks ticks)
 {
     struct nsp__clock_segment own;

@@ -107,6 +107,10 @@ void nsp__clock_set_active(const nsp__clock *clock);
 // and of nsp__clock_set_active.
 void nsp__clock_keep(void);
 
+// True for a reading that lies far ahead of the map's last one: only before a reset of the counter can it have been taken.
+// For whoever has just called nsp__clock_anchor.
+bool nsp__clock_before_reset(const nsp__clock *clock, nsp_ticks ticks);
+
 // For ticks beyond the segment's piece.
 uint64_t nsp__clock_convert_beyond(const struct nsp__clock_segment *segment, nsp_ticks ticks);
 
