@@ -27,15 +27,17 @@ static bool remember(void *address, size_t bytes, bool inherited)
         if (__atomic_load_n(&mappings[i].address, __ATOMIC_RELAXED) != 0)
             continue;
         // The size must be there before the address is seen: reserve with an odd mark first.
-        if (!__atomic_compare_exchange_n(&mappings[i].address, &expected, 1, false, __ATOMIC_ACQUIRE,
+        if (!__atomic_compare_exchange_n(&mappings[i].address, &expected, 1, false,
+                                         __ATOMIC_ACQUIRE, // MP3: acquires MP2, the place is free
                                          __ATOMIC_RELAXED))
             continue;
         __atomic_store_n(&mappings[i].bytes, bytes, __ATOMIC_RELAXED);
         mappings[i].inherited = inherited;
         __atomic_store_n(&mappings[i].address, (uintptr_t)address, __ATOMIC_RELEASE);
         uint32_t used = __atomic_load_n(&mappings_used, __ATOMIC_RELAXED);
-        while (used < i + 1 && !__atomic_compare_exchange_n(&mappings_used, &used, i + 1, true,
-                                                            __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+        while (used < i + 1 &&
+               !__atomic_compare_exchange_n(&mappings_used, &used, i + 1, true, __ATOMIC_RELEASE,
+                                            __ATOMIC_RELAXED)) // MU1: to MU2
             ;
         return true;
     }
@@ -120,7 +122,7 @@ static void replace(uint32_t i, uintptr_t address)
 
 void nsp__mappings_replace_after_fork(void)
 {
-    uint32_t used = __atomic_load_n(&mappings_used, __ATOMIC_ACQUIRE);
+    uint32_t used = __atomic_load_n(&mappings_used, __ATOMIC_ACQUIRE); // MU2: acquires MU1
     for (uint32_t i = 0; i < used; i++) {
         uintptr_t address = __atomic_load_n(&mappings[i].address, __ATOMIC_ACQUIRE);
         if (address > 1 && !mappings[i].inherited)

@@ -9,6 +9,7 @@
 #ifdef NSP_TESTPOINTS
 extern void (*nsp__testpoint_hook)(
     const char *name); // defined in testpoint.c; set by tests before threads start
+// TP2: acquires what a test did before it set the hook (TP1).
 #define NSP__TESTPOINT(name)                                                                                 \
     do {                                                                                                     \
         void (*hook_)(const char *) = __atomic_load_n(&nsp__testpoint_hook, __ATOMIC_ACQUIRE);               \

@@ -13,7 +13,7 @@ enum { NSP__BATCH_EMPTY = 0, NSP__BATCH_FILLING = 1, NSP__BATCH_CLOSED = 2, NSP_
 
 // In shared memory, one for each batch of the pool. Written by the current owner of the batch.
 typedef struct nsp__batch_header {
-    uint32_t state; // NSP__BATCH_...
+    uint32_t state; // NSP__BATCH_...; what it says of the others is there (BH1) for a reader of a copy (BH2)
     uint32_t spans;
     uint64_t data_offset; // of the batch's bytes in the file `batches`
     uint64_t capacity, head, length;

@@ -47,7 +47,7 @@ static bool drained_up_to(const uint64_t *goal, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
         nsp__producer *producer = nsp__producer_at(i);
-        if (producer != NULL && __atomic_load_n(&producer->slot->consumed, __ATOMIC_ACQUIRE) < goal[i])
+        if (producer != NULL && __atomic_load_n(&producer->slot->consumed, __ATOMIC_ACQUIRE) < goal[i]) // R4
             return false;
     }
     return true;
@@ -56,13 +56,13 @@ static bool drained_up_to(const uint64_t *goal, uint32_t count)
 bool nsp__collector_flush(nsp__collector *collector, uint64_t deadline_ns, const bool *stopping)
 {
     const uint64_t slice_ns = 20 * NSP__MILLISECOND;
-    uint32_t count = __atomic_load_n(&collector->session->control->slot_count, __ATOMIC_ACQUIRE);
+    uint32_t count = __atomic_load_n(&collector->session->control->slot_count, __ATOMIC_ACQUIRE); // S4
     uint64_t *goal = calloc(count + 1, sizeof *goal);
     if (goal == NULL)
         return false;
     for (uint32_t i = 0; i < count; i++) {
         nsp__producer *producer = nsp__producer_at(i);
-        goal[i] = producer != NULL ? __atomic_load_n(&producer->slot->published, __ATOMIC_ACQUIRE) : 0;
+        goal[i] = producer != NULL ? __atomic_load_n(&producer->slot->published, __ATOMIC_ACQUIRE) : 0; // R2
     }
     bool settled = false, over;
     do {

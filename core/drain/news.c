@@ -23,7 +23,7 @@ void nsp__news_too_big(nsp__news *news, size_t batch_bytes)
 
 static void look_at_policy(nsp__news *news, nsp__known *known, const nsp__control *control)
 {
-    uint32_t generation = __atomic_load_n(&control->policy_generation, __ATOMIC_ACQUIRE);
+    uint32_t generation = __atomic_load_n(&control->policy_generation, __ATOMIC_ACQUIRE); // N1
     if (generation == known->generation || generation == 0)
         return;
     if (known->generation != 0) {

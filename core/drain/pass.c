@@ -8,7 +8,7 @@ static void slot_drained(nsp__slot *slot, const nsp__ring_walk *walk)
 {
     uint32_t closed = NSP__SLOT_CLOSED;
     if (walk->at == __atomic_load_n(&slot->published, __ATOMIC_RELAXED))
-        __atomic_compare_exchange_n(&slot->state, &closed, NSP__SLOT_DRAINED, false, __ATOMIC_ACQ_REL,
+        __atomic_compare_exchange_n(&slot->state, &closed, NSP__SLOT_DRAINED, false, __ATOMIC_ACQ_REL, // SL2
                                     __ATOMIC_RELAXED);
 }
 
@@ -46,7 +46,7 @@ void nsp__pass(nsp__collector *collector, size_t *budget)
             room = nsp__ring_drain(collector, &walk, &segment, budget);
         if (NSP__UNLIKELY(collector->damaged[i]))
             nsp__ring_count_lost(collector, &walk);
-        if (__atomic_load_n(&slot->state, __ATOMIC_ACQUIRE) == NSP__SLOT_CLOSED)
+        if (__atomic_load_n(&slot->state, __ATOMIC_ACQUIRE) == NSP__SLOT_CLOSED) // SL2: acquires SL1
             slot_drained(slot, &walk);
     }
     nsp__batch *batch = collector->current;

@@ -26,7 +26,7 @@ static bool batch_open(nsp__collector *collector)
     batch->header->head = batch->exported.head;
     batch->header->length = batch->exported.length;
     batch->header->attempts = batch->header->in_doubt = 0;
-    __atomic_store_n(&batch->header->state, NSP__BATCH_FILLING, __ATOMIC_RELEASE);
+    __atomic_store_n(&batch->header->state, NSP__BATCH_FILLING, __ATOMIC_RELEASE); // BH1
     collector->current = batch;
     return true;
 }
@@ -44,7 +44,7 @@ void nsp__batch_close(nsp__collector *collector)
     batch->header->sequence = ++collector->sequence;
     nsp__books_add(&collector->session->control->books.bytes_encoded,
                    batch->exported.length - batch->exported.head);
-    __atomic_store_n(&batch->header->state, NSP__BATCH_CLOSED, __ATOMIC_RELEASE);
+    __atomic_store_n(&batch->header->state, NSP__BATCH_CLOSED, __ATOMIC_RELEASE); // BH1
     collector->current = NULL;
     nsp__sender_put_closed(collector->sender, batch);
 }
@@ -71,10 +71,10 @@ static void release(nsp__collector *collector, nsp__ring_walk *walk)
         batch->header->length = batch->exported.length;
         batch->header->spans = batch->exported.spans;
         uint64_t *coverage = nsp__batch_coverage(batch, collector->session, collector->config);
-        __atomic_store_n(&coverage[walk->slot->index], walk->at, __ATOMIC_RELEASE);
+        __atomic_store_n(&coverage[walk->slot->index], walk->at, __ATOMIC_RELEASE); // BH1
     }
     NSP__TESTPOINT("collector: before release");
-    __atomic_store_n(&walk->slot->drained, walk->slot->drained + walk->records, __ATOMIC_RELEASE);
+    __atomic_store_n(&walk->slot->drained, walk->slot->drained + walk->records, __ATOMIC_RELEASE); // C1
     // R3: releases the space to the producer's R4; the records were read before.
     __atomic_store_n(&walk->slot->consumed, walk->at, __ATOMIC_RELEASE);
     walk->released = walk->at;
@@ -105,12 +105,12 @@ static void give_up(nsp__collector *collector, nsp__ring_walk *walk)
 // A record counts as committed a moment after it is published; such a one is found at a later pass.
 void nsp__ring_count_lost(nsp__collector *collector, nsp__ring_walk *walk)
 {
-    uint64_t committed = __atomic_load_n(&walk->slot->counters.committed, __ATOMIC_ACQUIRE);
-    if (__atomic_load_n(&walk->slot->published, __ATOMIC_ACQUIRE) != walk->at ||
+    uint64_t committed = __atomic_load_n(&walk->slot->counters.committed, __ATOMIC_ACQUIRE); // C2
+    if (__atomic_load_n(&walk->slot->published, __ATOMIC_ACQUIRE) != walk->at ||             // R2
         committed <= walk->slot->drained)
         return;
     uint64_t lost = committed - walk->slot->drained;
-    __atomic_store_n(&walk->slot->drained, committed, __ATOMIC_RELEASE);
+    __atomic_store_n(&walk->slot->drained, committed, __ATOMIC_RELEASE); // C1
     nsp__books_add(&collector->session->control->books.dropped_invalid, lost);
 }
 

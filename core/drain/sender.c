@@ -41,7 +41,8 @@ void nsp__sender_cancel(void)
 static void keep(nsp__sender *sender)
 {
     sender->next_kept = __atomic_load_n(&kept, __ATOMIC_RELAXED);
-    while (!__atomic_compare_exchange_n(&kept, &sender->next_kept, sender, true, __ATOMIC_RELEASE,
+    // Relaxed: nobody but a leak checker reads the list.
+    while (!__atomic_compare_exchange_n(&kept, &sender->next_kept, sender, true, __ATOMIC_RELAXED,
                                         __ATOMIC_RELAXED))
         ;
 }
@@ -114,12 +115,12 @@ void nsp__sender_put_closed(nsp__sender *sender, nsp__batch *batch)
 
 static bool is_settled(nsp__sender *sender, uint64_t sequence)
 {
-    return __atomic_load_n(&sender->settled, __ATOMIC_ACQUIRE) >= sequence;
+    return __atomic_load_n(&sender->settled, __ATOMIC_ACQUIRE) >= sequence; // SE2: acquires SE1
 }
 
 static bool is_over(nsp__sender *sender)
 {
-    uint32_t whereabouts = __atomic_load_n(&sender->whereabouts, __ATOMIC_ACQUIRE);
+    uint32_t whereabouts = __atomic_load_n(&sender->whereabouts, __ATOMIC_ACQUIRE); // SW2: acquires SW1
     return whereabouts == NSP__SENDER_DONE || whereabouts == NSP__SENDER_LEFT;
 }
 
@@ -128,7 +129,7 @@ bool nsp__sender_wait(nsp__sender *sender, uint64_t sequence, uint64_t deadline_
     if (is_settled(sender, sequence))
         return true;
     __atomic_fetch_add(&sender->waiters, 1, __ATOMIC_RELAXED);
-    __atomic_fetch_add(&sender->hurries, 1, __ATOMIC_RELEASE);
+    __atomic_fetch_add(&sender->hurries, 1, __ATOMIC_RELEASE); // SH1: to SH2
     nsp__event_signal(&sender->work);
     bool settled;
     for (;;) {
@@ -140,7 +141,7 @@ bool nsp__sender_wait(nsp__sender *sender, uint64_t sequence, uint64_t deadline_
         nsp__event_wait(&sender->progress, value, deadline_ns);
     }
     // The last touch: stop frees the sender when nobody is here any more.
-    __atomic_fetch_sub(&sender->waiters, 1, __ATOMIC_RELEASE);
+    __atomic_fetch_sub(&sender->waiters, 1, __ATOMIC_RELEASE); // SQ1: to SQ2
     return settled;
 }
 
@@ -149,7 +150,7 @@ static bool wait_until_done(nsp__sender *sender, uint64_t deadline_ns)
 {
     for (;;) {
         uint32_t value = nsp__event_value(&sender->progress);
-        if (__atomic_load_n(&sender->whereabouts, __ATOMIC_ACQUIRE) == NSP__SENDER_DONE)
+        if (__atomic_load_n(&sender->whereabouts, __ATOMIC_ACQUIRE) == NSP__SENDER_DONE) // SW2: acquires SW1
             return true;
         if (nsp__monotonic_ns() >= deadline_ns)
             return false;
@@ -163,7 +164,7 @@ static bool leave_behind(nsp__sender *sender)
 {
     uint32_t expected = NSP__SENDER_AWAY;
     if (!__atomic_compare_exchange_n(&sender->whereabouts, &expected, NSP__SENDER_LEFT, false,
-                                     __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+                                     __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) // SW2
         return false;
     uint64_t sequence = __atomic_load_n(&sender->settled, __ATOMIC_RELAXED);
     if (sender->current) {
@@ -185,7 +186,8 @@ static bool end_thread(nsp__sender *sender, uint64_t deadline_ns)
 {
     bool done = wait_until_done(sender, deadline_ns);
     if (!done) {
-        __atomic_store_n(sender->options.cancel, 1, __ATOMIC_RELEASE);
+        __atomic_store_n(sender->options.cancel, 1,
+                         __ATOMIC_RELAXED); // a flag, and nothing that goes with it
         nsp__event_signal(&sender->work);
         done = wait_until_done(sender, nsp__after(deadline_ns, cancel_grace));
     }
@@ -206,14 +208,14 @@ static bool end_thread(nsp__sender *sender, uint64_t deadline_ns)
 bool nsp__sender_stop(nsp__sender *sender, uint64_t deadline_ns)
 {
     __atomic_store_n(&sender->stop_deadline, deadline_ns, __ATOMIC_RELAXED);
-    __atomic_store_n(&sender->stopping, 1, __ATOMIC_RELEASE);
-    __atomic_fetch_add(&sender->hurries, 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&sender->stopping, 1, __ATOMIC_RELEASE);  // SP1: the deadline, to SP2
+    __atomic_fetch_add(&sender->hurries, 1, __ATOMIC_RELEASE); // SH1: to SH2
     nsp__event_signal(&sender->work);
 
     // A deadline long past gives a running send its grace from now on.
     bool joined = end_thread(sender, nsp__later(deadline_ns, nsp__monotonic_ns()));
     nsp__event_signal(&sender->progress);
-    while (__atomic_load_n(&sender->waiters, __ATOMIC_ACQUIRE) != 0)
+    while (__atomic_load_n(&sender->waiters, __ATOMIC_ACQUIRE) != 0) // SQ2: acquires SQ1
         nanosleep(&(struct timespec){.tv_nsec = (long)NSP__MILLISECOND / 10}, NULL);
 
     set_living(NULL);

@@ -54,7 +54,7 @@ struct nsp__sender {
 
 static inline bool nsp__sender_stopping(const nsp__sender *sender)
 {
-    return __atomic_load_n(&sender->stopping, __ATOMIC_ACQUIRE);
+    return __atomic_load_n(&sender->stopping, __ATOMIC_ACQUIRE); // SP2: acquires SP1
 }
 
 // UINT64_MAX while nobody stops; long past when the process is exiting.

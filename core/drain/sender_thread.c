@@ -13,7 +13,7 @@ static const uint64_t last_pause = 100 * NSP__MILLISECOND;
 
 static void go_away(nsp__sender *sender)
 {
-    __atomic_store_n(&sender->whereabouts, NSP__SENDER_AWAY, __ATOMIC_RELEASE);
+    __atomic_store_n(&sender->whereabouts, NSP__SENDER_AWAY, __ATOMIC_RELEASE); // SW1: to SW2
 }
 
 // False: the thread was left behind meanwhile, and owns nothing any more.
@@ -21,18 +21,18 @@ static bool come_home(nsp__sender *sender)
 {
     uint32_t expected = NSP__SENDER_AWAY;
     return __atomic_compare_exchange_n(&sender->whereabouts, &expected, NSP__SENDER_HOME, false,
-                                       __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+                                       __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE); // SW2
 }
 
 void nsp__sender_close_account(nsp__sender *sender, nsp__batch *batch)
 {
     __atomic_fetch_sub(&sender->waiting_spans, batch->exported.spans, __ATOMIC_RELAXED);
-    __atomic_store_n(&batch->header->state, NSP__BATCH_EMPTY, __ATOMIC_RELEASE);
+    __atomic_store_n(&batch->header->state, NSP__BATCH_EMPTY, __ATOMIC_RELEASE); // BH1
 }
 
 void nsp__sender_announce(nsp__sender *sender, uint64_t sequence)
 {
-    __atomic_store_n(&sender->settled, sequence, __ATOMIC_RELEASE);
+    __atomic_store_n(&sender->settled, sequence, __ATOMIC_RELEASE); // SE1: what became of the batch, to SE2
     nsp__event_signal(&sender->progress);
 }
 
@@ -94,7 +94,7 @@ static uint64_t backoff(nsp__sender *sender, uint32_t attempt)
 // When somebody's wish for an immediate retry may be granted: a flush that waits in short slices wishes at each.
 static uint64_t next_hurry(const nsp__sender *sender, uint32_t hurries_before)
 {
-    if (__atomic_load_n(&sender->hurries, __ATOMIC_ACQUIRE) == hurries_before)
+    if (__atomic_load_n(&sender->hurries, __ATOMIC_ACQUIRE) == hurries_before) // SH2: acquires SH1
         return UINT64_MAX;
     return nsp__after(sender->hurried_at, sender->options.backoff_min_ns);
 }
@@ -259,14 +259,14 @@ static bool attempt(nsp__sender *sender, nsp__batch *batch, nsp_send_result *res
 static bool deliver(nsp__sender *sender, nsp__batch *batch)
 {
     sender->current = batch;
-    __atomic_store_n(&batch->header->state, NSP__BATCH_SENDING, __ATOMIC_RELEASE);
+    __atomic_store_n(&batch->header->state, NSP__BATCH_SENDING, __ATOMIC_RELEASE); // BH1
     for (;;) {
         if (sender->hopeless || nsp__sender_stop_deadline(sender) <= nsp__monotonic_ns() ||
             !nsp__exit_enter()) {
             nsp__sender_give_up(sender, batch);
             return true;
         }
-        uint32_t hurries = __atomic_load_n(&sender->hurries, __ATOMIC_ACQUIRE);
+        uint32_t hurries = __atomic_load_n(&sender->hurries, __ATOMIC_ACQUIRE); // SH2: acquires SH1
         uint64_t spans = batch->exported.spans;
         nsp_send_report report;
         nsp_send_result result;

@@ -9,7 +9,7 @@
 
 static uint64_t get(const uint64_t *counter)
 {
-    return __atomic_load_n(counter, __ATOMIC_ACQUIRE);
+    return __atomic_load_n(counter, __ATOMIC_ACQUIRE); // C2: acquires C1
 }
 
 static const nsp__slot *slot_at(void *nobody, uint32_t index)
@@ -24,7 +24,7 @@ bool nsp__stats_open(const nsp__frame *frame, nsp__slot_finder find, void *argum
     if ((__atomic_load_n(&frame->tag, __ATOMIC_ACQUIRE) & NSP__RECORDING) == 0) // F2: acquires F1
         return false;
     const nsp__slot *slot = find(argument, __atomic_load_n(&frame->ring, __ATOMIC_RELAXED));
-    uint64_t position = __atomic_load_n(&frame->position, __ATOMIC_ACQUIRE);
+    uint64_t position = __atomic_load_n(&frame->position, __ATOMIC_ACQUIRE); // F2
     return position == 0 || slot == NULL || position > get(&slot->published);
 }
 
@@ -57,7 +57,7 @@ static uint64_t roots_unsampled(const nsp__slot *slot)
     for (int tries = 0; tries < 8; tries++) {
         roots = skipped = get(&slot->counters.roots_skipped);
         for (uint32_t i = 0; i < NSP__CLASSES; i++)
-            roots -= (uint64_t)__atomic_load_n(&slot->skips.left[i], __ATOMIC_ACQUIRE);
+            roots -= (uint64_t)__atomic_load_n(&slot->skips.left[i], __ATOMIC_ACQUIRE); // C2: acquires C1
         if (roots <= INT64_MAX && get(&slot->counters.roots_skipped) == skipped)
             return roots;
     }
@@ -112,7 +112,7 @@ void nsp__stats_read(nsp_stats *out, const nsp__session *session)
     memset(out, 0, sizeof *out);
     out->size = sizeof *out;
     uint64_t settled = nsp__stats_settled(out, &control->books);
-    uint32_t count = __atomic_load_n(&control->slot_count, __ATOMIC_ACQUIRE);
+    uint32_t count = __atomic_load_n(&control->slot_count, __ATOMIC_ACQUIRE); // S4
     uint64_t drained = 0, committed = 0;
     for (uint32_t i = 0; i < count; i++) {
         const nsp__producer *producer = nsp__producer_at(i);

@@ -107,7 +107,7 @@ static nsp_status start(void)
         nsp__exit_hook_renew(); // to come before the handlers of the libraries that it has brought in
     make_hooks();               // before any thread may record, or fork
     stopping = false;
-    __atomic_store_n(&current, RUNNING, __ATOMIC_RELEASE);
+    __atomic_store_n(&current, RUNNING, __ATOMIC_RELEASE); // L1: to L2
     // A1: releases all of the session to the threads' A2.
     nsp__trace_activate(true);
     return NSP_OK;
@@ -127,7 +127,7 @@ static nsp_status amid_fork(void)
 static bool session_wanted(void)
 {
     // Only the child of a fork has to take the lock, which no signal handler should.
-    if (__atomic_load_n(&current, __ATOMIC_ACQUIRE) != FORKED)
+    if (__atomic_load_n(&current, __ATOMIC_ACQUIRE) != FORKED) // L2: acquires L1
         return true;
     if (nsp__forking)
         return false;
@@ -138,7 +138,7 @@ static bool session_wanted(void)
     if (current == FORKED) {
         // This child could not make a session; it will not try at each span.
         nsp__trace_activate(false);
-        __atomic_store_n(&current, NONE, __ATOMIC_RELEASE);
+        __atomic_store_n(&current, NONE, __ATOMIC_RELEASE); // L1
         runtime_drop();
     }
     unlock();
@@ -295,7 +295,7 @@ nsp_status nsp_init(const nsp_config *config)
                                "collector external needs a process that drains from outside, which "
                                "this version does not have: use thread or invoker");
         } else if (!resolved->enabled) {
-            __atomic_store_n(&current, DISABLED, __ATOMIC_RELEASE);
+            __atomic_store_n(&current, DISABLED, __ATOMIC_RELEASE); // L1
             memset(&last_books, 0, sizeof last_books);
             last_books.size = sizeof last_books;
             nsp__log(NSP_LOG_INFO, "",
@@ -383,7 +383,7 @@ static nsp_status end_inert(void)
 {
     if (current != DISABLED && current != FORKED)
         return nsp__fail(NSP_ERR_NOT_INITIALISED, "tracing is not running");
-    __atomic_store_n(&current, NONE, __ATOMIC_RELEASE);
+    __atomic_store_n(&current, NONE, __ATOMIC_RELEASE); // L1
     nsp__trace_activate(false);
     __atomic_store_n(&nsp__trace_state.disabled, false, __ATOMIC_RELAXED);
     runtime_drop();
@@ -409,7 +409,7 @@ static bool wait_for_users(uint64_t deadline_ns)
 // session goes on.
 static bool end_running(uint64_t deadline_ns)
 {
-    __atomic_store_n(&current, STOPPING, __ATOMIC_RELEASE);
+    __atomic_store_n(&current, STOPPING, __ATOMIC_RELEASE); // L1
     nsp__trace_activate(false);
     __atomic_store_n(&stopping, true, __ATOMIC_RELAXED);
     if (!wait_for_users(deadline_ns)) {
@@ -427,7 +427,7 @@ static bool end_running(uint64_t deadline_ns)
     last_sent = sent;
     ended++;
     runtime_drop();
-    __atomic_store_n(&current, NONE, __ATOMIC_RELEASE);
+    __atomic_store_n(&current, NONE, __ATOMIC_RELEASE); // L1
     pthread_cond_broadcast(&changed);
     return true;
 }

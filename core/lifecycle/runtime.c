@@ -133,14 +133,15 @@ static void resource_share(const nsp__runtime *runtime)
         memcpy(control->resource + used + key, runtime->resource.values[i], value);
         used += key + value;
     }
-    __atomic_store_n(&control->resource_bytes, (uint32_t)used, __ATOMIC_RELEASE);
+    __atomic_store_n(&control->resource_bytes, (uint32_t)used,
+                     __ATOMIC_RELEASE); // RB1: the resource is whole
 }
 
 // Every name goes into the session's table, and gets its class. May run for one name on several threads at once; the
 // first to claim the entry writes it.
 static void name_added(nsp_name name, const char *text, size_t length)
 {
-    nsp__control *control = __atomic_load_n(&nsp__trace_state.control, __ATOMIC_ACQUIRE);
+    nsp__control *control = __atomic_load_n(&nsp__trace_state.control, __ATOMIC_ACQUIRE); // T4
     uint32_t unclaimed = 0;
     if (control != NULL && length != 0 && !nsp__process_copied() &&
         __atomic_compare_exchange_n(&control->names[name].length, &unclaimed, NSP__NAME_CLAIMED, false,
@@ -162,7 +163,7 @@ static void session_end(nsp__runtime *runtime)
         return; // that thread goes on in the session it knows; there will be no new one before it is done
     nsp__trace_end();
     nsp__session_destroy(&runtime->session);
-    __atomic_store_n(&nsp__trace_state.control, NULL, __ATOMIC_RELEASE);
+    __atomic_store_n(&nsp__trace_state.control, NULL, __ATOMIC_RELEASE); // T3
 }
 
 static void parts_free(nsp__runtime *runtime)
@@ -201,7 +202,7 @@ nsp_status nsp__runtime_start(nsp__runtime *runtime)
     nsp__clock_calibrate(&control->clock);
     nsp__clock_set_active(&control->clock);
     nsp__trace_begin(&runtime->session, config);
-    __atomic_store_n(&nsp__name_added, name_added, __ATOMIC_RELEASE);
+    __atomic_store_n(&nsp__name_added, name_added, __ATOMIC_RELEASE); // H1: what the hook works on, to H2
     nsp__name_replay();
     nsp__sampler_begin(control, config->sample_rate, config->parent_policy);
     exporter_create(runtime);

@@ -15,7 +15,7 @@ typedef struct nsp__books {
 
 static inline void nsp__books_add(uint64_t *counter, uint64_t amount)
 {
-    __atomic_fetch_add(counter, amount, __ATOMIC_RELEASE); // acquired in stats.c
+    __atomic_fetch_add(counter, amount, __ATOMIC_RELEASE); // C1: acquired at C2 (stats.c)
 }
 
 #endif

@@ -49,7 +49,7 @@ typedef struct nsp__shared_name {
 } nsp__shared_name;
 
 typedef struct nsp__control {
-    uint64_t magic;   // written last
+    uint64_t magic;   // written last (MG1); looked at first, in a copy of the file (MG2)
     uint32_t version; // NSP__SESSION_VERSION
     uint32_t pid;
     uint64_t start_unix_ns;
@@ -62,8 +62,8 @@ typedef struct nsp__control {
     uint32_t detached_stride;
     uint32_t batch_count;
     uint64_t batch_bytes;
-    uint32_t detached_left; // places of the pool that were never used, at its end; beyond its count: none
-    uint32_t resource_bytes;
+    uint32_t detached_left;  // places of the pool that were never used, at its end; beyond its count: none
+    uint32_t resource_bytes; // written last (RB1), looked at in a copy (RB2)
 
     // What happened without a slot to count it in.
     uint64_t unattached_attempted; // begun on a thread without slot; dropped

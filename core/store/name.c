@@ -94,16 +94,18 @@ static nsp_name name_of(const entry *e)
 // True if the hook has been called for the name in this round, so that its id may be returned.
 static bool is_complete(const entry *e)
 {
-    return __atomic_load_n(&e->completed, __ATOMIC_ACQUIRE) == __atomic_load_n(&hook_round, __ATOMIC_ACQUIRE);
+    return __atomic_load_n(&e->completed, __ATOMIC_ACQUIRE) ==
+           __atomic_load_n(&hook_round, __ATOMIC_ACQUIRE); // I2, and I4 at I3
 }
 
 // Calls the hook and makes the name ready. Any number of threads may do so for one name: none waits for another.
 static void complete(entry *e)
 {
-    uint32_t round = __atomic_load_n(&hook_round, __ATOMIC_ACQUIRE), begun;
+    uint32_t round = __atomic_load_n(&hook_round, __ATOMIC_ACQUIRE), begun; // I4: acquires I3
     do {
         begun = round;
-        void (*hook)(nsp_name, const char *, size_t) = __atomic_load_n(&nsp__name_added, __ATOMIC_ACQUIRE);
+        void (*hook)(nsp_name, const char *, size_t) =
+            __atomic_load_n(&nsp__name_added, __ATOMIC_ACQUIRE); // H2: acquires H1
         if (hook != NULL)
             hook(name_of(e), arena + e->text, e->length);
         NSP__TESTPOINT("name: before it is ready");
@@ -120,7 +122,7 @@ static uint32_t take_spare(void)
         if (__atomic_load_n(&spares[i], __ATOMIC_RELAXED) == 0)
             continue;
         // Acquire: the id was another thread's before, which is done with it at the release in give_spare.
-        uint32_t name = __atomic_exchange_n(&spares[i], 0, __ATOMIC_ACQUIRE);
+        uint32_t name = __atomic_exchange_n(&spares[i], 0, __ATOMIC_ACQUIRE); // I6: acquires I5
         if (name != 0)
             return name;
     }
@@ -132,7 +134,8 @@ static void give_spare(uint32_t name)
 {
     for (unsigned i = 0; i < SPARES; i++) {
         uint32_t empty = 0;
-        if (__atomic_compare_exchange_n(&spares[i], &empty, name, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+        if (__atomic_compare_exchange_n(&spares[i], &empty, name, false, __ATOMIC_RELEASE,
+                                        __ATOMIC_RELAXED)) // I5: to I6
             return;
     }
 }
@@ -186,11 +189,12 @@ static entry *add(unsigned long hash, text_key key)
 // Before main, and again only if another constructor interns names before this one has run.
 __attribute__((constructor(101))) static void create_table(void)
 {
-    if (__atomic_load_n(&table, __ATOMIC_ACQUIRE) != NULL)
+    if (__atomic_load_n(&table, __ATOMIC_ACQUIRE) != NULL) // I8: acquires I7
         return;
     struct cds_lfht *created = cds_lfht_new_flavor(BUCKETS, BUCKETS, BUCKETS, 0, &urcu_qsbr_flavor, NULL);
     struct cds_lfht *none = NULL;
-    if (!__atomic_compare_exchange_n(&table, &none, created, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+    if (!__atomic_compare_exchange_n(&table, &none, created, false, __ATOMIC_ACQ_REL,
+                                     __ATOMIC_ACQUIRE)) { // I7: the table is made, to I8
         cds_lfht_destroy(created, NULL);
         return;
     }
@@ -212,7 +216,7 @@ static nsp_name count_overflow(void)
 // The name of a text. *lasting is false if a later call may give another one.
 static nsp_name intern(const char *text, size_t length, bool *lasting)
 {
-    if (NSP__UNLIKELY(__atomic_load_n(&table, __ATOMIC_ACQUIRE) == NULL))
+    if (NSP__UNLIKELY(__atomic_load_n(&table, __ATOMIC_ACQUIRE) == NULL)) // I8: acquires I7
         create_table();
     text_key key = {text != NULL ? text : "",
                     text != NULL ? nsp__utf8_cut(text, length, NSP_NAME_LENGTH_MAX) : 0};
@@ -278,7 +282,7 @@ const char *nsp_name_text(nsp_name name, size_t *length)
 void nsp__name_replay(void)
 {
     // Sequentially consistent against complete(), which see.
-    __atomic_add_fetch(&hook_round, 1, __ATOMIC_SEQ_CST);
+    __atomic_add_fetch(&hook_round, 1, __ATOMIC_SEQ_CST); // I3: what the hook writes to is another, to I4
     uint32_t count = nsp__name_count();
     for (nsp_name name = NSP_NAME_OVERFLOW; name < count; name++)
         if (__atomic_load_n(&entries[name].completed, __ATOMIC_SEQ_CST) != 0)

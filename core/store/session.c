@@ -41,7 +41,7 @@ static void fill_header(nsp__control *control, const nsp_config *config, uint64_
     control->detached_stride = DETACHED_STRIDE;
     control->batch_count = config->batches;
     control->batch_bytes = batches_bytes;
-    __atomic_store_n(&control->magic, NSP__SESSION_MAGIC, __ATOMIC_RELEASE);
+    __atomic_store_n(&control->magic, NSP__SESSION_MAGIC, __ATOMIC_RELEASE); // MG1: all else is written
 }
 
 // The service name as a file name: anything unusual becomes '_', and it never begins with a dot.

@@ -65,14 +65,14 @@ static inline void nsp__count(uint64_t *counter)
 #if defined(__x86_64__) && !defined(NSP__TSAN)
     __asm__ __volatile__("addq $1, %0" : "+m"(*counter));
 #else
-    __atomic_store_n(counter, __atomic_load_n(counter, __ATOMIC_RELAXED) + 1, __ATOMIC_RELEASE);
+    __atomic_store_n(counter, __atomic_load_n(counter, __ATOMIC_RELAXED) + 1, __ATOMIC_RELEASE); // C1: to C2
 #endif
 }
 
 // Where signal handlers may nest.
 static inline void nsp__count_nested(uint64_t *counter)
 {
-    __atomic_fetch_add(counter, 1, __ATOMIC_RELEASE);
+    __atomic_fetch_add(counter, 1, __ATOMIC_RELEASE); // C1: to C2
 }
 
 #endif

@@ -19,7 +19,7 @@ static inline void nsp__busy_begin(nsp__producer *producer)
 static inline void nsp__busy_end(nsp__producer *producer, nsp__entry *top)
 {
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    __atomic_store_n(&producer->hot.top, top, __ATOMIC_RELEASE);
+    __atomic_store_n(&producer->hot.top, top, __ATOMIC_RELEASE); // B1: releases what was done meanwhile to B2
 }
 
 static inline nsp_ticks nsp__ticks_or_now(nsp_ticks ticks)
@@ -34,7 +34,7 @@ static inline uint64_t nsp__attempt(nsp__producer *producer, nsp__slot *slot)
 {
     uint64_t *counter = &slot->counters.attempted;
     uint64_t attempted = __atomic_load_n(counter, __ATOMIC_RELAXED) + 1;
-    __atomic_store_n(counter, attempted, __ATOMIC_RELEASE);
+    __atomic_store_n(counter, attempted, __ATOMIC_RELEASE); // C1: to C2
     return producer->id_base + attempted * producer->id_step;
 }
 
@@ -79,7 +79,7 @@ static inline void nsp__frame_publish(nsp__frame *frame, uintptr_t handle)
 #else
     // F1: each releases the count of attempts to F2, since a reader may meet the one without the other.
     __atomic_store_n(&frame->position, 0, __ATOMIC_RELEASE);
-    __atomic_store_n(&frame->tag, (uint32_t)handle, __ATOMIC_RELEASE);
+    __atomic_store_n(&frame->tag, (uint32_t)handle, __ATOMIC_RELEASE); // F1
 #endif
 }
 

@@ -27,11 +27,11 @@ void nsp__sampler_draw(nsp__producer *producer, uint32_t name_class)
     uint64_t unused = (uint64_t)*left;
     uint64_t skip = nsp__random_skip(&producer->random, producer->inverse_logs[name_class]);
     if (skip > INT64_MAX)
-        skip = INT64_MAX; // as good as never
-    __atomic_store_n(left, (int64_t)skip, __ATOMIC_RELAXED);
+        skip = INT64_MAX;                                    // as good as never
+    __atomic_store_n(left, (int64_t)skip, __ATOMIC_RELEASE); // C1: behind the draw before it, to C2
     // Modulo 2^64: what counts is the sum less what is left.
     uint64_t *skipped = &producer->slot->counters.roots_skipped;
-    __atomic_store_n(skipped, *skipped - unused + skip, __ATOMIC_RELAXED);
+    __atomic_store_n(skipped, *skipped - unused + skip, __ATOMIC_RELEASE); // C1
 }
 
 bool nsp__sampler_refresh(nsp__producer *producer)
@@ -214,7 +214,7 @@ static nsp_status change_begin(void)
     bool session = __atomic_load_n(&nsp__active, __ATOMIC_ACQUIRE) &&
                    (nsp__session_wanted == NULL || nsp__session_wanted());
     pthread_mutex_lock(&policy_mutex);
-    nsp__control *control = __atomic_load_n(&nsp__trace_state.control, __ATOMIC_ACQUIRE);
+    nsp__control *control = __atomic_load_n(&nsp__trace_state.control, __ATOMIC_ACQUIRE); // T4: acquires T3
     if (!session || control == NULL || control->policy_generation == 0) {
         pthread_mutex_unlock(&policy_mutex);
         return nsp__fail(NSP_ERR_NOT_INITIALISED, "tracing is not running: nsp_init first");
@@ -340,8 +340,10 @@ double nsp_sampler_rate(void)
     NSP__COLD_CALL;
     pthread_mutex_lock(&policy_mutex);
     double rate = 0.0;
-    const nsp__control *control = __atomic_load_n(&nsp__trace_state.control, __ATOMIC_ACQUIRE);
-    if (__atomic_load_n(&nsp__active, __ATOMIC_ACQUIRE) && control != NULL && control->policy_generation != 0)
+    const nsp__control *control =
+        __atomic_load_n(&nsp__trace_state.control, __ATOMIC_ACQUIRE); // T4: acquires T3
+    if (__atomic_load_n(&nsp__active, __ATOMIC_ACQUIRE) && control != NULL &&
+        control->policy_generation != 0) // A2
         rate = nsp__threshold_rate(control->policies[control->policy_generation & 1].thresholds[0]);
     pthread_mutex_unlock(&policy_mutex);
     return rate;

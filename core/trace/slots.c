@@ -183,7 +183,7 @@ static nsp__producer *slot_make(uint64_t ring_bytes, nsp_status *status)
 static nsp__producer *slot_reuse(uint64_t ring_bytes)
 {
     nsp__trace *trace = &nsp__trace_state;
-    uint32_t count = __atomic_load_n(&trace->control->slot_count, __ATOMIC_ACQUIRE);
+    uint32_t count = __atomic_load_n(&trace->control->slot_count, __ATOMIC_ACQUIRE); // S4
     for (uint32_t i = 0; i < count; i++) {
         nsp__producer *producer = nsp__producer_at(i);
         if (producer == NULL || producer->slot->ring_bytes != ring_bytes)
@@ -194,7 +194,7 @@ static nsp__producer *slot_reuse(uint64_t ring_bytes)
         // just made a CLOSED slot a DRAINED one.
         while ((state == NSP__SLOT_CLOSED || state == NSP__SLOT_DRAINED) && !taken)
             taken = __atomic_compare_exchange_n(&producer->slot->state, &state, NSP__SLOT_ACTIVE, false,
-                                                __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+                                                __ATOMIC_ACQ_REL, __ATOMIC_RELAXED); // SL2: acquires SL1
         if (taken)
             return producer;
     }
@@ -205,7 +205,7 @@ static nsp__producer *slot_reuse(uint64_t ring_bytes)
 // ended by the system call alone. The tid is set while the slot's thread lives in it, else 0.
 static bool vanished(const nsp__producer *producer, uint32_t *tid)
 {
-    *tid = __atomic_load_n(&producer->slot->tid, __ATOMIC_ACQUIRE);
+    *tid = __atomic_load_n(&producer->slot->tid, __ATOMIC_ACQUIRE); // TD2: acquires TD1
     return *tid != 0 && syscall(SYS_tgkill, getpid(), *tid, 0) != 0 && errno == ESRCH &&
            producer->hot.top != &producer->busy;
 }
@@ -213,11 +213,11 @@ static bool vanished(const nsp__producer *producer, uint32_t *tid)
 // Where no slot is left: one whose thread vanished. What that left open is ended by attach.
 static nsp__producer *slot_reclaim(uint64_t ring_bytes)
 {
-    uint32_t count = __atomic_load_n(&nsp__trace_state.control->slot_count, __ATOMIC_ACQUIRE), tid;
+    uint32_t count = __atomic_load_n(&nsp__trace_state.control->slot_count, __ATOMIC_ACQUIRE), tid; // S4
     for (uint32_t i = 0; i < count; i++) {
         nsp__producer *producer = nsp__producer_at(i);
         if (producer != NULL && producer->slot->ring_bytes == ring_bytes && vanished(producer, &tid) &&
-            __atomic_compare_exchange_n(&producer->slot->tid, &tid, 0, false, __ATOMIC_ACQUIRE,
+            __atomic_compare_exchange_n(&producer->slot->tid, &tid, 0, false, __ATOMIC_ACQUIRE, // TD2
                                         __ATOMIC_RELAXED))
             return producer;
     }
@@ -279,7 +279,7 @@ void nsp__trace_begin(nsp__session *session, const nsp_config *config)
     for (uint32_t i = 0; i < NSP__THREADS_MAX; i++)
         __atomic_store_n(&trace->producers[i], NULL, __ATOMIC_RELAXED);
     trace->session = session;
-    __atomic_store_n(&trace->control, session->control, __ATOMIC_RELEASE);
+    __atomic_store_n(&trace->control, session->control, __ATOMIC_RELEASE); // T3: releases the session to T4
     trace->pool = (nsp__detached_pool){
         .frames = session->detached,
         .nodes = nodes,
@@ -309,7 +309,8 @@ bool nsp__trace_moving(void)
 {
     for (uint32_t i = 0; i < NSP__THREADS_MAX; i++) {
         nsp__producer *producer = nsp__producer_at(i);
-        if (producer != NULL && __atomic_load_n(&producer->hot.top, __ATOMIC_ACQUIRE) == &producer->busy)
+        if (producer != NULL &&
+            __atomic_load_n(&producer->hot.top, __ATOMIC_ACQUIRE) == &producer->busy) // B2: acquires B1
             return true;
     }
     return false;
@@ -324,7 +325,7 @@ void nsp__trace_end(void)
         nsp__producer *producer = nsp__producer_at(i);
         if (producer == NULL)
             continue;
-        __atomic_store_n(&trace->producers[i], NULL, __ATOMIC_RELEASE);
+        __atomic_store_n(&trace->producers[i], NULL, __ATOMIC_RELEASE); // T1
         nsp__mapping_retire(producer->slot);
         nsp__mapping_leave(producer);
     }

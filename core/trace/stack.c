@@ -133,7 +133,8 @@ static void end_detached(nsp__producer *producer, nsp_span *span, nsp_ticks end)
     bool recording = nsp_span_recording(span);
     uint32_t tag = (uint32_t)(uintptr_t)span;
     // Two threads that end it at once are a mistake; only one may give the place back.
-    if (!__atomic_compare_exchange_n(&frame->tag, &tag, tag ^ TAG_ENDING, false, __ATOMIC_ACQUIRE,
+    if (!__atomic_compare_exchange_n(&frame->tag, &tag, tag ^ TAG_ENDING, false,
+                                     __ATOMIC_ACQUIRE, // F2: acquires F1
                                      __ATOMIC_RELAXED)) {
         nsp__misused();
         return;
@@ -167,7 +168,7 @@ static void end_detached(nsp__producer *producer, nsp_span *span, nsp_ticks end)
 // True if the frame is one of the session that there is now. One of an earlier session may be ended late: no mistake.
 static bool of_this_session(const nsp__frame *frame)
 {
-    nsp__control *control = __atomic_load_n(&nsp__trace_state.control, __ATOMIC_ACQUIRE);
+    nsp__control *control = __atomic_load_n(&nsp__trace_state.control, __ATOMIC_ACQUIRE); // T4: acquires T3
     uint32_t count = control != NULL ? __atomic_load_n(&control->slot_count, __ATOMIC_ACQUIRE) : 0; // S4
     for (uint32_t i = 0; i < count && i < NSP__THREADS_MAX; i++) {
         const nsp__producer *producer = nsp__producer_at(i);

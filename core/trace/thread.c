@@ -55,7 +55,8 @@ static void name_slot(nsp__slot *slot, const char *name)
     memset(slot->name, 0, sizeof slot->name);
     if (name != NULL)
         strncpy(slot->name, name, sizeof slot->name - 1);
-    __atomic_store_n(&slot->tid, (uint32_t)syscall(SYS_gettid), __ATOMIC_RELEASE);
+    __atomic_store_n(&slot->tid, (uint32_t)syscall(SYS_gettid),
+                     __ATOMIC_RELEASE); // TD1: the slot has its name
 }
 
 static nsp__producer *attach(const nsp_thread_options *options, nsp_status *status)
@@ -104,9 +105,9 @@ static void back_off(uint32_t epoch, nsp_status status)
 static nsp__producer *attached(void)
 {
     nsp__producer *self = nsp__producer_self();
-    bool stays =
-        self != NULL && (self->hot.top == &self->busy ||
-                         self->control == __atomic_load_n(&nsp__trace_state.control, __ATOMIC_ACQUIRE));
+    bool stays = self != NULL && (self->hot.top == &self->busy ||
+                                  self->control == __atomic_load_n(&nsp__trace_state.control,
+                                                                   __ATOMIC_ACQUIRE)); // T4: acquires T3
     return stays ? self : NULL;
 }
 
@@ -226,7 +227,8 @@ static void thread_exit(void *argument)
     __atomic_store_n(&producer->slot->tid, 0, __ATOMIC_RELAXED);
     // Releases the thread's half to the next one in the slot (slot_reuse in slots.c).
     uint32_t expected = NSP__SLOT_ACTIVE;
-    __atomic_compare_exchange_n(&producer->slot->state, &expected, NSP__SLOT_CLOSED, false, __ATOMIC_RELEASE,
+    __atomic_compare_exchange_n(&producer->slot->state, &expected, NSP__SLOT_CLOSED, false,
+                                __ATOMIC_RELEASE, // SL1
                                 __ATOMIC_RELAXED);
 }
 
@@ -242,7 +244,7 @@ bool nsp__trace_quiesce(uint32_t milliseconds)
 {
     const struct timespec pause = {0, 100 * 1000};
     for (uint32_t tries = milliseconds * 10;; tries--) {
-        if (__atomic_load_n(&nsp__trace_state.attaching, __ATOMIC_SEQ_CST) == 0)
+        if (__atomic_load_n(&nsp__trace_state.attaching, __ATOMIC_SEQ_CST) == 0) // AT2: acquires AT1
             return true;
         if (tries == 0)
             return false;
@@ -257,7 +259,7 @@ void nsp__trace_abandon(void)
     memset(&trace->pool, 0, sizeof trace->pool);
     memset(&trace->unsampled_pool, 0, sizeof trace->unsampled_pool);
     trace->attaching = 0;
-    __atomic_store_n(&trace->control, NULL, __ATOMIC_RELEASE);
+    __atomic_store_n(&trace->control, NULL, __ATOMIC_RELEASE); // T3
     nsp__thread_v1 = &nsp__nobody;
     memset(&local, 0, sizeof local);
 }
