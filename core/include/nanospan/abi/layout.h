@@ -80,7 +80,7 @@ typedef struct nsp__frame {
     uint64_t fresh;         // that word, of a span just begun; never changes
     uint32_t ring;          // index of the thread slot whose ring that is
     uint16_t limit;         // bytes that the record may have
-    uint16_t value_limit;   // bytes of a text or byte value
+    uint16_t value_limit;   // characters of a text, bytes of a byte value
     uint16_t drops_at;      // where the DROPS item lies in the record, if its flag says that there is one
     uint16_t detached;      // 1: not on a stack
     uint16_t locked; // 1 while the library writes into the record: the pen has no attributes left meanwhile
