@@ -5,7 +5,8 @@
 uint64_t nsp_span_view_ns(const nsp_span_view *view, nsp_ticks ticks)
 {
     // An event from before a reset of the counter lies nowhere on the map: no earlier than the span, no later.
-    if (NSP__UNLIKELY(nsp__clock_before_reset(view->clock->clock, ticks)))
+    const nsp__clock *clock = view->clock->clock; // NULL: a line of its own, without a map
+    if (NSP__UNLIKELY(clock != NULL && nsp__clock_before_reset(clock, ticks)))
         return view->start_ns;
     return nsp__clock_convert(view->clock, ticks);
 }
