@@ -31,8 +31,8 @@ trap 'rm -rf "$work"' EXIT
 for attempt in 1 2 3; do
     "$bench" --quick --only "$(IFS=,; echo "${names[*]}")" --check "$here/ratios.txt" \
         >"$work/log" 2>"$work/errors" || true
-    grep -q '^budgets of' "$work/log" || { cat "$work/log" "$work/errors" >&2; exit 2; }
-    sed -n '/^budgets of/,$p' "$work/log" | grep -E '^(pass|FAIL)' || true
+    grep -q '^budgets from' "$work/log" || { cat "$work/log" "$work/errors" >&2; exit 2; }
+    sed -n '/^budgets from/,$p' "$work/log" | grep -E '^(pass|FAIL)' || true
     grep -E '^FAIL' "$work/log" >"$work/failed" || true
     [ -s "$work/failed" ] || { echo "ratios: kept"; exit 0; }
     mapfile -t names < <(awk '{ print $2 }' "$work/failed")
