@@ -40,7 +40,7 @@ static const char usage[] =
     "                       (default /dev/null)\n"
     "  --cpu N              pin the trading thread to processor N (default: the last one allowed)\n"
     "  --no-pin             do not pin the trading thread\n"
-    "  --accounts N         number of accounts, 1 to N (default 64)\n"
+    "  --accounts N         open accounts 1 to N (default 64)\n"
     "  --max-orders N       limit of open orders (default 4096)\n"
     "  --once               end when the first feed disconnects\n"
     "  --progress           print a line each second\n"
