@@ -8,8 +8,8 @@
 //     CURLcode result = nsp_curl_perform(easy, NSP_NAME("ai-engine: get_signal"), headers);
 //
 // A request carries the client span's context and the current baggage (nsp_incoming_current), in the formats
-// that OTEL_PROPAGATORS selects. With tracing off, the context that came in is passed on unchanged. In a
-// trace that is not sampled, the request carries that trace's context.
+// that OTEL_PROPAGATORS selects. With tracing off, the context and baggage that came in are passed on
+// unchanged. In a trace that is not sampled, the request carries that trace's context.
 //
 // Attributes follow the HTTP semantic conventions of OpenTelemetry: http.request.method (and
 // method_original), url.full, server.address and port, http.response.status_code, network.protocol.version,
