@@ -108,7 +108,7 @@ def check_counts(report, spans, twice, sink, engine, feed):
                 f"{short:,}" + (", so the numbers below may be too low by as many" if short else ""))
     report.note(twice == 0 or engine["spans"]["unconfirmed"] + feed["spans"]["unconfirmed"]
                 + engine["spans"]["batches_failed"] + feed["spans"]["batches_failed"] > 0,
-                "spans that came twice", f"{twice:,}")
+                "spans received twice", f"{twice:,}")
 
 
 def check_programs(report, engine, feed, drop_copy):

@@ -122,4 +122,4 @@ heading "Files"
 (cd "$folder" && du -h --apparent-size -- *)
 echo "in $folder"
 [ "$good" = yes ] || fail "a check above failed"
-echo "demo: all is well"
+echo "demo: all checks passed"

@@ -180,7 +180,7 @@ static void report(jitter *run, unsigned rounds, const char *name, bench_result 
     result_add(out, "away", sum / 1e9 / in->seconds);
     result_add(out, "longest_ns", in->count != 0 ? in->gaps[in->count - 1] * ticks_ns() : 0);
     if (in->count == GAPS_MOST || run->nothing.count == GAPS_MOST)
-        result_fail(out, "more than %d gaps", GAPS_MOST);
+        result_fail(out, "there were more than %d gaps", GAPS_MOST);
     plot(run, name, out);
 }
 

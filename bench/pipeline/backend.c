@@ -81,7 +81,7 @@ static void end(const backend *the, nsp_stats *books, bench_result *out)
         result_fail(out, "the span counters do not balance: %llu attempted, %llu accounted for",
                     (unsigned long long)books->attempted, (unsigned long long)settled);
     if (the == &backends[HEALTHY] && (status != NSP_OK || books->exported != books->attempted))
-        result_fail(out, "a healthy backend did not get everything");
+        result_fail(out, "the healthy backend did not receive all spans");
 }
 
 // One session: rounds while there is room, and rounds when batches and ring are full.

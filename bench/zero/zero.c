@@ -314,7 +314,7 @@ static bool describe(size_t index, bench_result *out)
         snprintf(names[index], sizeof names[0], "zero_%s", operations[index - 1].name);
     out->name = index == 0 ? control_name : names[index];
     out->what = index == 0
-                    ? "done on purpose: 10 allocations, 7 system calls, 11 faults, 13 waits, 3 log lines"
+                    ? "the control: it does 10 allocations, 7 system calls, 11 faults, 13 waits, 3 log lines"
                     : operations[index - 1].what;
     return true;
 }

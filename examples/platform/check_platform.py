@@ -293,7 +293,7 @@ def main():
     else:
         print("spans sent, and spans received")
         check_books(report, services, spans)
-        report.note(twice == 0, "spans that came twice", f"{twice:,}")
+        report.note(twice == 0, "spans received twice", f"{twice:,}")
         if spans is not None:
             print("the contents of the traces")
             traces = Traces(spans)

@@ -192,4 +192,4 @@ fi
 [ -n "$temporary" ] || printf '\nthe files are in %s\n' "$folder"
 [ "$good" = yes ] || fail "a check above failed"
 echo
-echo "platform: all is well"
+echo "platform: all checks passed"

@@ -30,7 +30,7 @@ static const struct line fates[] = {
     LINE(open, "begun, not ended"),
 };
 
-// Shown only where something happened.
+// Shown only if they are not zero.
 static const struct line notes[] = {
     LINE(dropped_ring_full, "dropped: a ring was full"),
     LINE(dropped_too_deep, "dropped: nested too deep"),

@@ -95,7 +95,7 @@ static bool seen(const struct signals *signals, size_t count, const char *symbol
     return false;
 }
 
-// Keeps, in place, what is wished for: of each symbol the newest, where its confidence suffices.
+// Keeps, in place, the newest signal of each symbol, if its confidence is high enough.
 static void filter_signals(struct signals *signals, const struct wish *wish)
 {
     NSP_SPAN(span, "filter_signals");

@@ -32,7 +32,7 @@
 
 enum {
     NSP_CURL_FIELDS_MAX = 8, // header fields added to one request
-    NSP_CURL_TEXT_MAX = 9216 // bytes of text of all of them
+    NSP_CURL_TEXT_MAX = 9216 // bytes of text in all of them together
 };
 
 // A request in progress. The application owns it and must not move it between nsp_curl_begin and
