@@ -501,23 +501,6 @@ static void used_up_descriptors_are_told(void **state)
     }
 }
 
-// A program that has closed its standard input gets no connection of ours in its place.
-static void no_connection_takes_a_standard_stream(void **state)
-{
-    (void)state;
-    fixture *f = prepare();
-    int saved = dup(STDIN_FILENO);
-    close(STDIN_FILENO);
-    create(f);
-    nsp_send_result result = send_bytes(f, 100, 5000);
-    bool taken = fcntl(STDIN_FILENO, F_GETFD) != -1;
-    dup2(saved, STDIN_FILENO);
-    close(saved);
-    assert_int_equal(result, NSP_SEND_EXPORTED);
-    assert_false(taken);
-    finish(f);
-}
-
 static void no_proxy_stands_before_loopback(void **state)
 {
     (void)state;
@@ -726,7 +709,6 @@ int main(void)
         cmocka_unit_test(a_huge_answer_is_not_read),
         cmocka_unit_test(a_dead_port_is_retried),
         cmocka_unit_test(used_up_descriptors_are_told),
-        cmocka_unit_test(no_connection_takes_a_standard_stream),
         cmocka_unit_test(no_proxy_stands_before_loopback),
         cmocka_unit_test(a_request_that_the_receiver_reads_no_further_is_surely_not_taken),
         cmocka_unit_test(a_bad_configuration_is_said_once),

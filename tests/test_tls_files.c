@@ -88,7 +88,8 @@ static http_server *serve(const char *who, unsigned port)
     snprintf(certificate, sizeof certificate, "%s/server.pem", who);
     snprintf(key, sizeof key, "%s/server.key", who);
     snprintf(authority, sizeof authority, "%s/ca.pem", who);
-    http_server *server = http_server_start_tls(NULL, text_of(certificate), text_of(key), text_of(authority), port);
+    http_server *server =
+        http_server_start_tls(NULL, text_of(certificate), text_of(key), text_of(authority), port);
     assert_non_null(server);
     http_server_plan(server, &(http_reply){.status = 200, .header = "Connection", .value = "close"});
     return server;

@@ -284,12 +284,12 @@ static void too_much(const noted *root)
     for (int i = 0; i < LIMIT_LINKS + 1; i++)
         add_link(one, &remote, "", NULL, 0, false);
     end(one);
-    // A character of three bytes does not straddle the limit: it is left out.
-    char text[LIMIT_TEXT + 8], kept[LIMIT_TEXT];
+    // The limit counts characters: the last one that is kept has three bytes.
+    char text[LIMIT_TEXT + 8], kept[LIMIT_TEXT + 3];
     memset(text, 'x', sizeof text);
     memcpy(text + LIMIT_TEXT - 1, "\u20ac", 3);
-    memcpy(kept, text, LIMIT_TEXT - 1);
-    kept[LIMIT_TEXT - 1] = 0;
+    memcpy(kept, text, LIMIT_TEXT + 2);
+    kept[LIMIT_TEXT + 2] = 0;
     one = begin(root, "too long a text");
     set_text(one, "text", text, sizeof text, kept);
     end(one);
