@@ -8,7 +8,7 @@ file(GLOB core_sources CONFIGURE_DEPENDS core/base/*.c core/store/*.c
     core/propagation/*.c core/trace/*.c core/drain/*.c core/lifecycle/*.c)
 # Records are copied word by word, because a load that spans two of the stores that wrote it would have to
 # wait for both.
-set_source_files_properties(core/trace/span.c core/trace/stack.c PROPERTIES COMPILE_OPTIONS -fno-tree-slp-vectorize)
+set_source_files_properties(core/trace/span_fast.c core/trace/span_slow.c PROPERTIES COMPILE_OPTIONS -fno-tree-slp-vectorize)
 file(GLOB_RECURSE exporter_sources CONFIGURE_DEPENDS exporters/*.c)
 file(GLOB proto_files CONFIGURE_DEPENDS exporters/proto/*.proto)
 file(GLOB public_headers CONFIGURE_DEPENDS core/include/nanospan/*.h exporters/include/nanospan/*.h)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The system's clocks in nanoseconds, for deadlines and pauses. Spans are timed with store/clock.h.
+// The system's clocks in nanoseconds, for deadlines and pauses. Spans are timed with clock/clock.h.
 #ifndef NSP_COMMON_TIME_H
 #define NSP_COMMON_TIME_H
 

@@ -7,7 +7,7 @@
 #include <nanospan/nanospan.h>
 
 #include "harness/ticks.h"
-#include "otlp/otlp.h"
+#include "otlp/protobuf/protobuf.h"
 #include "trace/producer.h"
 
 // ---- the exporter ----

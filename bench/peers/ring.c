@@ -10,7 +10,7 @@
 
 #include "harness/noise.h"
 #include "harness/session.h"
-#include "store/ring.h"
+#include "shm/ring.h"
 #include "harness/ticks.h"
 
 enum { RECORD_BYTES = 120, RING_BYTES = 1 << 20, SLOTS = 8192, BURST = 1000, TRIES_MAX = 4096 };

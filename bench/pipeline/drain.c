@@ -10,7 +10,7 @@
 
 #include "harness/noise.h"
 #include "hot_path/operations.h"
-#include "otlp/otlp.h"
+#include "otlp/protobuf/protobuf.h"
 #include "harness/session.h"
 #include "harness/ticks.h"
 

@@ -12,7 +12,7 @@
 #include "harness/session.h"
 #include "hot_path/operations.h"
 #include "http/gzip.h"
-#include "otlp/otlp.h"
+#include "otlp/protobuf/protobuf.h"
 #include "pipeline/bursts.h"
 
 enum { SPANS = 4000, BATCH_MOST = 1 << 20 };

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "budgets.h"
-#include "report/books.h"
+#include "report/accounting.h"
 
 static json_t *number(double value)
 {

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "report/books.h"
+#include "report/accounting.h"
 
 void report_machine(FILE *out, const bench_machine *machine)
 {

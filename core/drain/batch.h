@@ -6,7 +6,7 @@
 
 #include <nanospan/exporter.h>
 
-#include "store/books.h"
+#include "shm/counters.h"
 
 // Life of a batch. Transitions: EMPTY -> FILLING -> CLOSED by the drainer; CLOSED -> SENDING -> EMPTY by the sender.
 enum { NSP__BATCH_EMPTY = 0, NSP__BATCH_FILLING = 1, NSP__BATCH_CLOSED = 2, NSP__BATCH_SENDING = 3 };

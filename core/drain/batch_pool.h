@@ -6,7 +6,7 @@
 #define NSP_DRAIN_BATCH_POOL_H
 
 #include "drain/batch.h"
-#include "store/session.h"
+#include "shm/session.h"
 
 // Bytes of the file for a configuration.
 uint64_t nsp__batch_pool_bytes(const nsp_config *config);

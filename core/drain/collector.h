@@ -12,7 +12,7 @@
 #include <pthread.h>
 
 #include "drain/batch_pool.h"
-#include "drain/news.h"
+#include "drain/notices.h"
 #include "drain/sender.h"
 
 typedef struct nsp__collector {

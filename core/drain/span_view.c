@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "store/clock.h"
+#include "clock/clock.h"
 #include <nanospan/exporter.h>
 
 uint64_t nsp_span_view_ns(const nsp_span_view *view, nsp_ticks ticks)

@@ -6,8 +6,8 @@
 
 #include <nanospan/exporter.h>
 
-#include "store/clock.h"
-#include "store/threshold.h"
+#include "clock/clock.h"
+#include "context/threshold.h"
 
 // True if a record may start here: its size is sane and within what is left. Items need no check of their own:
 // walking them stays within the record (nsp_item_next).

@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-#include "store/clock.h"
-#include "store/name.h"
+#include "clock/clock.h"
+#include "base/name.h"
 #include "trace/producer.h"
 
 static uint64_t get(const uint64_t *counter)

@@ -6,7 +6,7 @@
 
 #include <nanospan/stats.h>
 
-#include "store/session.h"
+#include "shm/session.h"
 
 // Fills the whole struct. Counters are read from the end of the pipeline to its beginning, so that while spans move on
 // attempted is at least the sum of the rest.

@@ -12,7 +12,7 @@
 #include "base/mapping.h"
 #include "drain/stats.h"
 #include "lifecycle/exporter_list.h"
-#include "store/name.h"
+#include "base/name.h"
 #include "trace/sampler.h"
 
 // ---- exporter ----

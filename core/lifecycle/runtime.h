@@ -8,8 +8,8 @@
 #include <nanospan/stats.h>
 
 #include "drain/collector.h"
-#include "lifecycle/resource.h"
-#include "store/session.h"
+#include "config/resource.h"
+#include "shm/session.h"
 
 typedef struct nsp__runtime {
     nsp_config config; // resolved

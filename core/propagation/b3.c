@@ -9,7 +9,7 @@
 #include "propagation/field.h"
 #include "propagation/formats.h"
 #include "propagation/same_trace.h"
-#include "store/context.h"
+#include "context/context.h"
 
 enum {
     TRACE_DIGITS = 2 * NSP_TRACE_ID_SIZE,

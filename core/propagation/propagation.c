@@ -7,7 +7,7 @@
 #include "propagation/formats.h"
 #include "propagation/propagators.h"
 #include "propagation/same_trace.h"
-#include "store/context.h"
+#include "context/context.h"
 
 static __thread const nsp_incoming *current __attribute__((tls_model("initial-exec")));
 

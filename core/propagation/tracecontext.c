@@ -3,7 +3,7 @@
 // W3C Trace Context, level 2: the fields traceparent and tracestate. Their texts are read and written in the store.
 #include "propagation/field.h"
 #include "propagation/formats.h"
-#include "store/tracestate.h"
+#include "context/tracestate.h"
 
 // All tracestate fields are one list, which is read where it lies: this runs on threads and in signal handlers with little
 // stack.

@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "common/utf8.h"
-#include "store/name.h"
+#include "base/name.h"
 #include "trace/reuse.h"
-#include "trace/stack.h"
+#include "trace/span_slow.h"
 #include "trace/writer.h"
 
 typedef nsp__writer writer;

@@ -7,7 +7,7 @@
 #include "trace/commit.h"
 #include "trace/detached.h"
 #include "trace/identity.h"
-#include "trace/stack.h"
+#include "trace/span_slow.h"
 
 #define NOINLINE __attribute__((noinline))
 

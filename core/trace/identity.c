@@ -4,12 +4,12 @@
 #include <string.h>
 
 #include "base/fork.h"
-#include "store/context.h"
-#include "store/threshold.h"
-#include "store/tracestate.h"
+#include "context/context.h"
+#include "context/threshold.h"
+#include "context/tracestate.h"
 #include "trace/commit.h"
 #include "trace/inherited.h"
-#include "trace/stack.h"
+#include "trace/span_slow.h"
 #include <nanospan/exporter.h>
 
 // ---- the tracestate item: always the first of a record that has one ----

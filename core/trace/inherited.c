@@ -4,7 +4,7 @@
 #include <sys/mman.h>
 
 #include "trace/identity.h"
-#include "trace/stack.h"
+#include "trace/span_slow.h"
 
 typedef struct kept_span {
     uintptr_t handle;

@@ -10,9 +10,9 @@
 
 #include "base/fork.h"
 #include "base/random.h"
-#include "store/control.h"
-#include "store/ring.h"
-#include "store/session.h"
+#include "shm/control.h"
+#include "shm/ring.h"
+#include "shm/session.h"
 
 // A detached span's place in the pool, process-local (the shared half is its frame). It belongs to the thread slot that
 // began the last span in it, and comes home over that thread's wait-free stack when the span ends.

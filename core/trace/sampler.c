@@ -15,9 +15,9 @@
 #include "base/log.h"
 #include "base/testpoint.h"
 #include "common/fnv.h"
-#include "store/name.h"
-#include "store/session_lock.h"
-#include "store/threshold.h"
+#include "base/name.h"
+#include "shm/session_lock.h"
+#include "context/threshold.h"
 
 // ---- the thread's side ----
 

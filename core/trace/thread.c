@@ -15,7 +15,7 @@
 #include "trace/producer.h"
 #include "trace/sampler.h"
 #include "trace/slots.h"
-#include "trace/stack.h"
+#include "trace/span_slow.h"
 
 static nsp__entry nobody_stack = {NSP__OFF, NULL};
 nsp__thread nsp__nobody = {.top = &nobody_stack};

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "shared/span_books.h"
+#include "shared/span_accounting.h"
 
 struct quantile {
     const char *name;

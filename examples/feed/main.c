@@ -13,7 +13,7 @@
 
 #include "shared/address.h"
 #include "shared/arguments.h"
-#include "shared/span_books.h"
+#include "shared/span_accounting.h"
 #include "shared/tracing.h"
 #include "feed/replay.h"
 

@@ -6,7 +6,7 @@
 
 #include <nanospan/exporter.h>
 
-#include "otlp/cut.h"
+#include "otlp/transport/cut.h"
 
 typedef struct nsp__otlp_encoding {
     const char *content_type; // over HTTP
@@ -30,6 +30,6 @@ typedef struct nsp__otlp_encoding {
 
 extern const nsp__otlp_encoding nsp__otlp_protobuf; // encoder.c
 extern const nsp__otlp_encoding
-    nsp__otlp_json; // otlp_json.c: a batch is one object (a TracesData as well) and a newline
+    nsp__otlp_json; // support/otlp_json.c: a batch is one object (a TracesData as well) and a newline
 
 #endif

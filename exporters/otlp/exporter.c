@@ -5,7 +5,7 @@
 
 #include "builtin.h"
 #include "otlp/encoding.h"
-#include "otlp/transport.h"
+#include "otlp/transport/transport.h"
 
 enum { DETAIL_BYTES = 320 };
 

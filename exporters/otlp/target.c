@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "common/utf8.h"
-#include "otlp/transport.h"
+#include "otlp/transport/transport.h"
 
 nsp_status nsp_otlp_target_resolve(nsp_otlp_target *out, const nsp_config *config, char *detail, size_t size)
 {

@@ -5,7 +5,7 @@
 #include "fuzz.h"
 
 #include "common/pairs.h"
-#include "lifecycle/config.h"
+#include "config/config.h"
 #include <nanospan/inspect.h>
 #include <nanospan/nanospan.h>
 

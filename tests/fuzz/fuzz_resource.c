@@ -4,7 +4,7 @@
 // its attribute and changes no other.
 #include "fuzz.h"
 
-#include "lifecycle/resource.h"
+#include "config/resource.h"
 #include <nanospan/nanospan.h>
 
 static void build(nsp__resource *out, const char *text)

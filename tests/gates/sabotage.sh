@@ -79,7 +79,7 @@ make_bench() {
         compile bench/hot_path/operations.c operations.o "$1"
         link=$(sed -E "s| [^ ]*bench/hot_path/operations\.c\.o| $work/operations.o|" <<<"$link")
     else
-        compile core/trace/span.c span.o "$1"
+        compile core/trace/span_fast.c span.o "$1"
         link=${link/ -o / $work/span.o -o }
     fi
     (cd "$build" && eval "${link/-o bin\/nanospan-bench/-o $work/bin/nanospan-bench}")

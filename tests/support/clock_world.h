@@ -5,7 +5,7 @@
 #define NSP_TESTS_CLOCK_WORLD_H
 
 #include "common/seed.h"
-#include "store/clock.h"
+#include "clock/clock.h"
 
 #define US ((uint64_t)1000)
 #define MS (1000 * US)

@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "drain/span_view.h"
-#include "store/control.h"
-#include "store/slot.h"
+#include "shm/control.h"
+#include "shm/slot.h"
 
 enum { IDS_MAX = 65536 };
 

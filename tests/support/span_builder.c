@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "store/clock.h"
+#include "clock/clock.h"
 
 // One tick is one nanosecond.
 static const struct nsp__clock_segment segment = {.from = 0,

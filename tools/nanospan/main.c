@@ -3,7 +3,7 @@
 // The command `nanospan`: finds the subcommand and hands over. A new subcommand is a source file, a line in command.h
 // and a line in the table.
 #include "command.h"
-#include "complain.h"
+#include "support/complain.h"
 #include <argp.h>
 #include <errno.h>
 #include <stdbool.h>

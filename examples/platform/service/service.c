@@ -12,7 +12,7 @@
 
 #include "shared/address.h"
 #include "shared/arguments.h"
-#include "shared/span_books.h"
+#include "shared/span_accounting.h"
 #include "shared/tracing.h"
 
 enum { LISTEN = 256, ADDRESS_FILE, DATABASE, BUSY_MS, THREADS, STATS_JSON };

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Reading the map. Writing it: clock_keeper.c.
+#include "clock/clock.h"
+
+#include <sys/mman.h>
+
+#include "base/call.h"
+#include "base/fork.h"
+
+#define FIRST(published) ((uint32_t)((published) >> 32))
+#define END(published) ((uint32_t)(published))
+
+static uint64_t read_published(const nsp__clock *clock)
+{
+    return __atomic_load_n(&clock->published, __ATOMIC_ACQUIRE); // CR0: with CW2, the knots that it announces
+}
+
+static const nsp__clock_knot *slot_of(const nsp__clock *clock, uint32_t number)
+{
+    return &clock->knots[number % NSP__CLOCK_KNOTS];
+}
+
+// CR1: each field is acquired, so that CR2 below is not read before it; with CW1 and CW0: who sees a field of the slot's next
+// use sees there that the slot was withdrawn.
+static uint64_t read_field(const uint64_t *field)
+{
+    return __atomic_load_n(field, __ATOMIC_ACQUIRE);
+}
+
+static nsp__clock_knot read_knot(const nsp__clock *clock, uint32_t number)
+{
+    const nsp__clock_knot *slot = slot_of(clock, number);
+    return (nsp__clock_knot){
+        .tick = read_field(&slot->tick),
+        .ns = read_field(&slot->ns),
+        .rate = read_field(&slot->rate),
+        .led_rate = read_field(&slot->led_rate),
+        .bend = read_field(&slot->bend),
+        .offset = read_field(&slot->offset),
+    };
+}
+
+// CR2: what was read from the knots since CR0 is whole if the lowest of them has not been withdrawn by now.
+static bool still_published(const nsp__clock *clock, uint32_t number)
+{
+    return (int32_t)(number - FIRST(__atomic_load_n(&clock->published, __ATOMIC_ACQUIRE))) >= 0;
+}
+
+// How many knots there are. What lies in shared memory is not trusted to be sane.
+static uint32_t knot_count(uint64_t published)
+{
+    uint32_t count = END(published) - FIRST(published);
+    return count < NSP__CLOCK_KNOTS ? count : NSP__CLOCK_KNOTS;
+}
+
+// The number of the knot that governs a tick: the last one not after it, or else the oldest. Most questions are about now.
+static uint32_t find_knot(const nsp__clock *clock, uint64_t published, nsp_ticks ticks)
+{
+    uint32_t low = FIRST(published), high = low + knot_count(published) - 1;
+    for (int recent = 0; recent < 2; recent++, high--)
+        if (high == low || ticks >= read_field(&slot_of(clock, high)->tick))
+            return high;
+    // The answer is in [low, high].
+    while (low != high) {
+        uint32_t middle = low + (high - low + 1) / 2;
+        if (ticks >= read_field(&slot_of(clock, middle)->tick))
+            low = middle;
+        else
+            high = middle - 1;
+    }
+    return low;
+}
+
+// The piece of a knot's line before or after its bend.
+static void piece_of(const nsp__clock *clock, const nsp__clock_knot *knot, bool bent, bool oldest,
+                     uint64_t until, struct nsp__clock_segment *out)
+{
+    uint64_t lead_end = knot->bend < until ? knot->bend : until;
+    out->clock = clock;
+    out->offset = knot->offset;
+    out->ns = knot->ns + knot->offset;
+    if (!bent) {
+        out->tick = knot->tick;
+        out->rate = knot->led_rate;
+        out->from = oldest ? 0 : knot->tick; // ticks older than the map: its oldest line, extended backwards
+        out->length = lead_end - out->from;
+    } else {
+        out->tick = lead_end;
+        out->ns += nsp__clock_scale(lead_end - knot->tick, knot->led_rate);
+        out->rate = knot->rate;
+        out->from = oldest && knot->bend == knot->tick ? 0 : lead_end;
+        out->length = until - out->from;
+    }
+}
+
+void nsp__clock_segment_at(const nsp__clock *clock, nsp_ticks end, struct nsp__clock_segment *out)
+{
+    for (;;) {
+        uint64_t published = read_published(clock);
+        if (knot_count(published) == 0) {
+            *out = (struct nsp__clock_segment){.length = UINT64_MAX, .clock = clock};
+            return;
+        }
+        uint32_t number = find_knot(clock, published, end);
+        nsp__clock_knot knot = read_knot(clock, number);
+        bool oldest = number == FIRST(published), newest = number + 1 == END(published);
+        uint64_t until = newest ? UINT64_MAX : read_field(&slot_of(clock, number + 1)->tick);
+        if (!still_published(clock, number))
+            continue;
+        piece_of(clock, &knot, end >= knot.bend || knot.bend == knot.tick, oldest, until, out);
+        return;
+    }
+}
+
+bool nsp__clock_before_reset(const nsp__clock *clock, nsp_ticks ticks)
+{
+    const uint64_t far =
+        1000000000; // ns: no drainer is so late, and no user supplies a time so far in the future
+    uint64_t ahead = ticks - __atomic_load_n(&clock->latest_tick, __ATOMIC_RELAXED);
+    return (int64_t)ahead > 0 &&
+           nsp__clock_scale(ahead, __atomic_load_n(&clock->rate, __ATOMIC_RELAXED)) > far;
+}
+
+uint64_t nsp__clock_convert_beyond(const struct nsp__clock_segment *segment, nsp_ticks ticks)
+{
+    struct nsp__clock_segment own;
+    nsp__clock_segment_at(segment->clock, ticks, &own);
+    // Along the continuous map, and from there into the wall clock of the segment asked for.
+    return own.ns + nsp__clock_scale(ticks - own.tick, own.rate) - own.offset + segment->offset;
+}
+
+// The tick of a unix time on one piece: the first that is not earlier. Stays within the piece, but for times before the map.
+static nsp_ticks tick_on(const struct nsp__clock_segment *piece, uint64_t unix_ns)
+{
+    if (piece->rate == 0)
+        return 0;
+    nsp__int128 scaled =
+        (nsp__int128)(int64_t)(unix_ns - piece->ns) * ((nsp__int128)1 << NSP__CLOCK_RATE_BITS);
+    nsp__int128 ticks = scaled / (nsp__int128)piece->rate;
+    if (ticks * (nsp__int128)piece->rate < scaled)
+        ticks++; // division rounds towards zero
+    nsp_ticks result = piece->tick + (uint64_t)ticks;
+    if (ticks > 0 && result - piece->from >= piece->length)
+        return piece->from + piece->length; // the first tick after a step forward: these times never were
+    return result;
+}
+
+// Where the wall clock showed a time twice, the later one is meant: so look from the newest piece backwards.
+static nsp_ticks ticks_from_unix(const nsp__clock *clock, uint64_t unix_ns)
+{
+retry:;
+    uint64_t published = read_published(clock), until = UINT64_MAX;
+    uint32_t first = FIRST(published), number = first + knot_count(published);
+    while (number-- != first) {
+        nsp__clock_knot knot = read_knot(clock, number);
+        if (!still_published(clock, number))
+            goto retry;
+        for (int bent = 1; bent >= 0; bent--) {
+            if (bent ? until <= knot.bend : knot.bend == knot.tick)
+                continue; // no such piece
+            struct nsp__clock_segment piece;
+            piece_of(clock, &knot, bent, number == first, until, &piece);
+            bool last_chance = number == first && (!bent || knot.bend == knot.tick);
+            if (last_chance || (int64_t)(unix_ns - piece.ns) >= 0)
+                return tick_on(&piece, unix_ns);
+        }
+        until = knot.tick;
+    }
+    return 0;
+}
+
+// ---- the clock of the public conversions ----
+//
+// A session's own while there is one. Its memory goes away with it, and is not in a forked child: from then
+// on, until the next session, a copy of its map answers. There are two, written in turn. A reader asks anew
+// if the clock was changed while it was reading: it may have read pages that were taken away, or a copy that
+// was being written. Nobody waits, and a signal handler that interrupts the change finds either clock whole.
+static const nsp__clock *active_clock;
+static uint32_t active_changes;
+static nsp__clock copies[2];
+static unsigned latest_copy;
+
+// The process's own clock, for conversions before there is a session. Racing first callers each make one and all use the
+// one that is there first: nobody waits, and no fork in between can leave a half-made one behind. NULL: no memory.
+static const nsp__clock *own_clock(void)
+{
+    static nsp__clock *own;
+    nsp__clock *found = __atomic_load_n(&own, __ATOMIC_ACQUIRE); // CO1: with CO0
+    if (found)
+        return found;
+    NSP__NO_CANCEL;
+    nsp__clock *made = mmap(NULL, sizeof *made, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+                            0); // only what is used costs
+    if (made == MAP_FAILED)
+        return NULL;
+    nsp__clock_calibrate(made);
+    // CO0: with CO1, who sees the clock sees it calibrated.
+    if (__atomic_compare_exchange_n(&own, &found, made, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        return made;
+    munmap(made, sizeof *made);
+    return found;
+}
+
+void nsp__clock_set_active(const nsp__clock *clock)
+{
+    __atomic_store_n(&active_clock, clock, __ATOMIC_RELEASE); // CA0: with CA1, the clock is calibrated
+    // CA2: with CA3, before the clock that was active until now is touched.
+    __atomic_fetch_add(&active_changes, 1, __ATOMIC_ACQ_REL);
+}
+
+// Every field is released, so that who sees one of them sees at CA3 that this copy is not the active clock
+// any more.
+static void copy_map(nsp__clock *to, const nsp__clock *from)
+{
+    uint64_t published;
+    do {
+        published = read_published(from);
+        for (uint32_t i = 0, number = FIRST(published); i < knot_count(published); i++, number++) {
+            nsp__clock_knot knot = read_knot(from, number), *slot = &to->knots[number % NSP__CLOCK_KNOTS];
+            __atomic_store_n(&slot->tick, knot.tick, __ATOMIC_RELEASE);
+            __atomic_store_n(&slot->ns, knot.ns, __ATOMIC_RELEASE);
+            __atomic_store_n(&slot->rate, knot.rate, __ATOMIC_RELEASE);
+            __atomic_store_n(&slot->led_rate, knot.led_rate, __ATOMIC_RELEASE);
+            __atomic_store_n(&slot->bend, knot.bend, __ATOMIC_RELEASE);
+            __atomic_store_n(&slot->offset, knot.offset, __ATOMIC_RELEASE);
+        }
+    } while (!still_published(from, FIRST(published)));
+    __atomic_store_n(&to->published, published, __ATOMIC_RELEASE); // CW2, of a copy: with CR0
+}
+
+void nsp__clock_keep(void)
+{
+    const nsp__clock *clock = __atomic_load_n(&active_clock, __ATOMIC_RELAXED);
+    if (!clock || clock == &copies[0] || clock == &copies[1])
+        return;
+    latest_copy ^= 1;
+    copy_map(&copies[latest_copy], clock);
+    nsp__clock_set_active(&copies[latest_copy]);
+}
+
+// Where a question to the active clock begins; true from unchanged: the answer holds.
+static uint32_t begin_reading(const nsp__clock **clock)
+{
+    uint32_t changes = __atomic_load_n(&active_changes, __ATOMIC_ACQUIRE); // CA3: with CA2
+    *clock = __atomic_load_n(&active_clock, __ATOMIC_ACQUIRE);             // CA1: with CA0
+    // A session's memory is not in a child in which our handler of fork has not run.
+    if (NSP__UNLIKELY(*clock == NULL || nsp__process_copied()))
+        *clock = own_clock();
+    return changes;
+}
+
+static bool unchanged(uint32_t changes)
+{
+    // The map was read by acquire loads, so this load is not done before them.
+    return NSP__LIKELY(__atomic_load_n(&active_changes, __ATOMIC_ACQUIRE) == changes); // CA3
+}
+
+uint64_t nsp_ticks_to_unix_ns(nsp_ticks ticks)
+{
+    for (;;) {
+        const nsp__clock *clock;
+        uint32_t changes = begin_reading(&clock);
+        if (!clock)
+            return 0;
+        struct nsp__clock_segment segment;
+        nsp__clock_segment_at(clock, ticks, &segment);
+        uint64_t unix_ns = nsp__clock_convert(&segment, ticks);
+        if (unchanged(changes))
+            return unix_ns;
+    }
+}
+
+nsp_ticks nsp_ticks_from_unix_ns(uint64_t unix_ns)
+{
+    for (;;) {
+        const nsp__clock *clock;
+        uint32_t changes = begin_reading(&clock);
+        if (!clock)
+            return 0;
+        nsp_ticks ticks = ticks_from_unix(clock, unix_ns);
+        if (unchanged(changes))
+            return ticks;
+    }
+}

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config/environment.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/log.h"
+#include "common/pairs.h"
+#include "common/visible.h"
+#include "config/kept_text.h"
+#include "propagation/propagators.h"
+
+#define KIB UINT64_C(1024)
+#define MIB (1024 * KIB)
+#define GIB (1024 * MIB)
+#define TIB (1024 * GIB)
+#define US UINT64_C(1000)
+#define MS UINT64_C(1000000)
+#define S UINT64_C(1000000000)
+
+// In the order of their enums.
+static const char *const log_levels[] = {"none", "error", "warn", "info", "debug", NULL};
+static const char *const collectors[] = {"thread", "invoker", "external", NULL};
+static const char *const clocks[] = {"auto", "counter", "monotonic", NULL};
+
+static const char *const exporters[] = {"otlp", "console", "file", "none", NULL};
+static const char *const protocols[] = {"http/protobuf", "http/json", "grpc", NULL};
+static const char *const compressions[] = {"none", "gzip", NULL};
+
+// ROW(name, kind, member, default, meaning, further members of nsp__variable)
+#define ROW(name_, kind_, member_, fallback_, meaning_, ...)                                                 \
+    {                                                                                                        \
+        .name = name_, .kind = &nsp__kind_##kind_, .member = #member_,                                       \
+        .offset = offsetof(nsp_config, member_), .width = sizeof(((nsp_config *)0)->member_),                \
+        .fallback = fallback_, .meaning = meaning_, __VA_ARGS__                                              \
+    }
+
+// A member that both of OTLP's names set, the one for traces first.
+#define OTLP_ROWS(suffix_, kind_, member_, fallback_, meaning_, ...)                                         \
+    ROW("OTEL_EXPORTER_OTLP_TRACES_" suffix_, kind_, member_, fallback_, meaning_, __VA_ARGS__),             \
+        ROW("OTEL_EXPORTER_OTLP_" suffix_, kind_, member_, fallback_, meaning_, __VA_ARGS__)
+
+#define RANGE(min_, max_) .min = (min_), .max = (max_)
+// Where the specification knows no upper end: all that 32 bits hold, and what is beyond counts as that.
+#define INTEGERS(min_, scale_) RANGE(min_, UINT32_MAX *(scale_)), .clamped = true
+
+// clang-format off
+const nsp__variable nsp__variables[] = {
+    ROW("OTEL_SDK_DISABLED", flag_inverted, enabled, "false", "true turns tracing off",),
+    ROW("ENABLE_TRACING", flag_relaxed, enabled, "true", "false turns tracing off",),
+
+    ROW("OTEL_SERVICE_NAME", text, service_name, "unknown-service", "resource attribute service.name",),
+    ROW("SERVICE_NAME", text, service_name, "unknown-service", "resource attribute service.name",),
+    ROW("SERVICE_VERSION", text, service_version, "1.0.0", "resource attribute service.version",),
+    ROW("ENVIRONMENT", text, environment, "development", "resource attribute deployment.environment.name",),
+    ROW("OTEL_RESOURCE_ATTRIBUTES", attributes, resource_attributes, "", "further resource attributes",),
+
+    ROW("OTEL_TRACES_SAMPLER", sampler, sample_rate, "parentbased_always_on",
+        "which traces are recorded; without parentbased_, a remote parent does not decide",),
+    ROW("OTEL_TRACES_SAMPLER_ARG", sampler_argument, sample_rate, "1.0",
+        "the rate of traceidratio; means nothing without OTEL_TRACES_SAMPLER",),
+    ROW("TRACE_SAMPLE_RATE", ratio, sample_rate, "1.0", "the share of traces that is recorded; a remote parent decides",),
+
+    ROW("OTEL_PROPAGATORS", propagators, propagators, NSP__PROPAGATORS_DEFAULT,
+        "how contexts and baggage are read from requests and written to them; the first that finds something wins",),
+
+    ROW("OTEL_TRACES_EXPORTER", choice_list, exporter, "",
+        "where spans go, to each of the list; where not set, otlp if there is an endpoint, else none", .choices = exporters),
+    ROW("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", endpoint_exact, endpoint, "",
+        "where OTLP is sent to; the path is used as it is",),
+    ROW("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint, endpoint, "",
+        "where OTLP is sent to; v1/traces is put behind its path",),
+    ROW("OTLP_ENDPOINT", endpoint_own, endpoint, "",
+        "where OTLP is sent to; v1/traces is put behind its path, unless it ends so",),
+    OTLP_ROWS("PROTOCOL", choice_text, protocol, "", "where not set, port 4317 and a Unix socket mean grpc, all else http/protobuf",
+        .choices = protocols),
+    OTLP_ROWS("INSECURE", flag_else_false, insecure, "false", "no TLS, for an endpoint without a scheme; where not set, the "
+        "endpoint's own variable decides",),
+    ROW("OTLP_INSECURE", flag_relaxed, insecure, "true", "no TLS, for an endpoint without a scheme",),
+    OTLP_ROWS("HEADERS", headers, headers, "", "headers of each request, as for authentication", .secret = true),
+    OTLP_ROWS("COMPRESSION", choice_text, compression, "none", "of each request", .choices = compressions),
+    OTLP_ROWS("CERTIFICATE", text, certificate, "",
+        "PEM file of the authorities that are trusted; where not set, the system's",),
+    OTLP_ROWS("CLIENT_KEY", text, client_key, "", "PEM file of the client's key",),
+    OTLP_ROWS("CLIENT_CERTIFICATE", text, client_certificate, "", "PEM file of the client's certificate",),
+    OTLP_ROWS("TIMEOUT", milliseconds, export_timeout_ns, "10000", "the most that one request may take, in ms; 0: no limit", INTEGERS(MS, MS),
+        .zero_is_none = true),
+    ROW("OTEL_BSP_EXPORT_TIMEOUT", milliseconds, export_timeout_ns, "10000",
+        "the same, where no OTLP timeout is set", INTEGERS(MS, MS),
+        .zero_is_none = true),
+    ROW("NSP_FILE", text, file, "nanospan.jsonl", "path of the file exporter",),
+
+    ROW("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", limit, attribute_count_limit, "128", "attributes of a span",
+        INTEGERS(0, UINT64_C(1))),
+    ROW("OTEL_ATTRIBUTE_COUNT_LIMIT", limit, attribute_count_limit, "128", "attributes of a span", INTEGERS(0, UINT64_C(1))),
+    ROW("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", limit, attribute_value_length_limit, "",
+        "characters of a text; where not set, only the record's size limits it", INTEGERS(0, UINT64_C(1))),
+    ROW("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", limit, attribute_value_length_limit, "",
+        "characters of a text; where not set, only the record's size limits it", INTEGERS(0, UINT64_C(1))),
+    ROW("OTEL_SPAN_EVENT_COUNT_LIMIT", limit, event_count_limit, "128", "events of a span", INTEGERS(0, UINT64_C(1))),
+    ROW("OTEL_SPAN_LINK_COUNT_LIMIT", limit, link_count_limit, "128", "links of a span", INTEGERS(0, UINT64_C(1))),
+    ROW("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", limit, event_attribute_count_limit, "128", "attributes of an event",
+        INTEGERS(0, UINT64_C(1))),
+    ROW("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", limit, link_attribute_count_limit, "128", "attributes of a link",
+        INTEGERS(0, UINT64_C(1))),
+
+    ROW("NSP_RING_BYTES", bytes, ring_bytes, "1 MiB", "each thread's ring; rounded up to a power of two",
+        RANGE(64 * KIB, GIB)),
+    ROW("NSP_RECORD_BYTES", count, record_bytes, "4096", "the largest span, in bytes; rounded up to a multiple of 8",
+        RANGE(512, 65528)),
+    ROW("NSP_OPEN_SPANS", count, open_spans, "32", "open at once on a thread", RANGE(1, 1024)),
+    ROW("NSP_DETACHED_SPANS", count, detached_spans, "1024", "detached spans open at once in the process",
+        RANGE(0, 1048576)),
+    ROW("NSP_THREADS", count, threads, "1024", "threads that record at once", RANGE(1, 4096)),
+    ROW("NSP_WATERMARK", ratio, watermark, "0.75", "the fill of a ring above which new traces are refused",
+        .ratio_min = 0.1),
+    ROW("NSP_SHM_DIR", folder, shm_dir, "/dev/shm", "where sessions live; none: private memory",),
+    ROW("NSP_KEEP_SESSIONS", count, keep_sessions, "8", "dead sessions that a start leaves behind", RANGE(0, 65536)),
+    ROW("NSP_KEEP_BYTES", bytes, keep_bytes, "1 GiB", "and how much memory they may hold", RANGE(0, 1024 * TIB)),
+
+    ROW("NSP_COLLECTOR", choice, collector, "thread",
+        "who drains the rings: a thread of ours, the application by nsp_do_work, or another process", .choices = collectors),
+    ROW("NSP_COLLECTOR_CPUS", cpus, collector_cpus, "",
+        "the CPUs of our threads; where not set, those that the process was started on",),
+    ROW("NSP_POLL_MIN_US", microseconds, poll_min_ns, "100", "the shortest sleep of the collector, in us",
+        RANGE(US, 1 * S)),
+    ROW("NSP_POLL_MAX_US", microseconds, poll_max_ns, "5000",
+        "the longest sleep of the collector, in us; at least the shortest", RANGE(US, 10 * S)),
+    ROW("NSP_CLOCK", choice, clock, "auto",
+        "auto: the processor's counter where it is invariant; counter: in any case; monotonic: CLOCK_MONOTONIC",
+        .choices = clocks),
+
+    ROW("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", count, batch_spans, "8192", "spans of a batch", RANGE(1, 1048576),
+        .clamped = true),
+    ROW("NSP_BATCH_BYTES", bytes, batch_bytes, "1 MiB", "bytes of a batch, for each exporter", RANGE(64 * KIB, 16 * MIB)),
+    ROW("NSP_BATCHES", count, batches, "8", "batches in the pool; rounded up to a power of two", RANGE(2, 1024)),
+    ROW("OTEL_BSP_SCHEDULE_DELAY", milliseconds, schedule_delay_ns, "5000",
+        "the most that a span waits for its batch to fill, in ms", INTEGERS(0, MS)),
+    ROW("OTEL_BSP_MAX_QUEUE_SIZE", ignored, ring_bytes, "", "has no counterpart: NSP_RING_BYTES is the size of a queue",),
+    ROW("NSP_RETRY_MIN_MS", milliseconds, retry_min_ns, "1000",
+        "the pause before what the backend did not take is sent again, in ms; doubled each time", RANGE(MS, 3600 * S)),
+    ROW("NSP_RETRY_MAX_MS", milliseconds, retry_max_ns, "30000",
+        "the longest such pause, in ms; at least the shortest", RANGE(MS, 3600 * S)),
+    ROW("NSP_EXIT_TIMEOUT_MS", milliseconds, exit_timeout_ns, "1000",
+        "the most that the flush at the process's end may take, without nsp_shutdown, in ms", RANGE(0, 3600 * S)),
+
+    ROW("OTEL_LOG_LEVEL", choice, log_level, "info", "the least important log line that is written",
+        .choices = log_levels),
+};
+// clang-format on
+
+const size_t nsp__variable_count = sizeof nsp__variables / sizeof *nsp__variables;
+
+const char *nsp__environment_text(const char *name)
+{
+    const char *text = secure_getenv(name);
+    if (text == NULL)
+        return NULL;
+    nsp__slice stripped = nsp__slice_strip(nsp__slice_of(text));
+    // Without memory for a copy the text stays as it is.
+    const char *kept = stripped.length == strlen(text) ? text : nsp__text_keep(stripped);
+    return kept == NULL ? text : *kept != 0 ? kept : NULL;
+}
+
+// TLS is the default for a scheme-less endpoint that a variable of OpenTelemetry names, and clear text for OTLP_ENDPOINT.
+static void settle_insecure(nsp_config *config, const nsp__variable *endpoint, bool said)
+{
+    bool scheme =
+        config->endpoint && (strstr(config->endpoint, "://") || !strncasecmp(config->endpoint, "unix", 4));
+    if (!said && endpoint && !scheme)
+        config->insecure = strncmp(endpoint->name, "OTEL_", 5) != 0;
+}
+
+void nsp__environment_read(nsp_config *config)
+{
+    const char *argument = nsp__environment_text("OTEL_TRACES_SAMPLER_ARG");
+    memset(config, 0, sizeof *config);
+    config->size = sizeof *config;
+    // The strongest come last, so that they have the last word.
+    for (size_t i = nsp__variable_count; i-- > 0;)
+        if (nsp__variables[i].kind != &nsp__kind_flag_else_false)
+            nsp__variable_apply(&nsp__variables[i], nsp__variables[i].fallback, NULL, config);
+    const nsp__variable *endpoint = NULL;
+    bool said_insecure = false;
+    for (size_t i = nsp__variable_count; i-- > 0;) {
+        const nsp__variable *variable = &nsp__variables[i];
+        const char *text = nsp__environment_text(variable->name);
+        if (!text)
+            continue;
+        bool applied = nsp__variable_apply(variable, text, argument, config);
+        if (!applied && variable->kind->keeps_its_place)
+            nsp__variable_apply(variable, "", NULL, config);
+        said_insecure = said_insecure || variable->offset == offsetof(nsp_config, insecure);
+        if (applied && variable->offset == offsetof(nsp_config, endpoint))
+            endpoint = variable;
+    }
+    settle_insecure(config, endpoint, said_insecure);
+}
+
+nsp__verdict nsp__environment_judge(const nsp__variable *variable, const nsp_config *used, char *problem,
+                                    size_t size)
+{
+    const char *text = nsp__environment_text(variable->name);
+    const char *sampler = nsp__environment_text("OTEL_TRACES_SAMPLER");
+    nsp_config trial = *used;
+    // Only the ratio samplers read their argument.
+    bool unread =
+        variable->kind == &nsp__kind_sampler_argument && !(sampler && strcasestr(sampler, "traceidratio"));
+    *problem = 0;
+    if (!text || unread)
+        return NSP__FINE;
+    if (nsp__variable_apply(variable, text, NULL, &trial)) {
+        nsp__variable_left_out(variable, text, problem, size);
+        return *problem ? NSP__PARTLY : NSP__FINE;
+    }
+    char accepts[160], value[256], why[400];
+    nsp__variable_accepts(variable, false, accepts, sizeof accepts);
+    nsp__variable_value(variable, false, used, value, sizeof value);
+    nsp__variable_fault(variable, text, why, sizeof why);
+    snprintf(problem, size, "%s and %s; accepted: %s; used instead: %s", why,
+             variable->kind == &nsp__kind_flag_else_false ? "counts as false" : "is ignored", accepts, value);
+    return NSP__BAD;
+}
+
+static void report_one(const nsp__variable *variable, const nsp_config *used)
+{
+    char problem[700], shown[256];
+    switch (nsp__environment_judge(variable, used, problem, sizeof problem)) {
+    case NSP__FINE: break;
+    case NSP__PARTLY: nsp__log(NSP_LOG_WARN, variable->name, "%s: %s", variable->name, problem); break;
+    case NSP__BAD:
+        nsp__visible(shown, sizeof shown,
+                     nsp__variable_shown(variable, nsp__environment_text(variable->name)));
+        nsp__log(NSP_LOG_WARN, variable->name, "%s=%.200s %s", variable->name, shown, problem);
+    }
+}
+
+static const char *text_member(const nsp__variable *variable, const nsp_config *config)
+{
+    const char *text;
+    memcpy(&text, (const char *)config + variable->offset, sizeof text);
+    return text;
+}
+
+void nsp__environment_report(const nsp_config *given)
+{
+    static int queue_size_said;
+    nsp_config used;
+    nsp__environment_read(&used);
+    for (size_t i = 0; i < nsp__variable_count; i++) {
+        const nsp__variable *variable = &nsp__variables[i];
+        if (variable->kind != &nsp__kind_ignored)
+            report_one(variable, &used);
+        else if (nsp__environment_text(variable->name) &&
+                 !__atomic_exchange_n(&queue_size_said, 1, __ATOMIC_RELAXED))
+            nsp__log(NSP_LOG_INFO, "", "%s is ignored: it %s", variable->name, variable->meaning);
+    }
+    // What the application itself has set instead is nobody's variable.
+    for (size_t i = 0; i < nsp__variable_count; i++) {
+        const nsp__variable *variable = &nsp__variables[i];
+        // An older caller's struct may end before the member.
+        if (!given || !variable->kind->left_out || variable->offset + sizeof(char *) > given->size ||
+            (i > 0 && nsp__variables[i - 1].offset == variable->offset))
+            continue;
+        const char *text = text_member(variable, given), *from_environment = text_member(variable, &used);
+        char problem[700];
+        if (!text || (from_environment && strcmp(text, from_environment) == 0))
+            continue;
+        nsp__variable_left_out(variable, text, problem, sizeof problem);
+        if (*problem)
+            nsp__log(NSP_LOG_WARN, variable->member, "%s: %s", variable->member, problem);
+    }
+}

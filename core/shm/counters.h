@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Exporter-side counters of the session, in shared memory. Written by atomic additions (sender and drainer),
+// read by anybody. Field names as in nsp_stats.
+#ifndef NSP_SHM_COUNTERS_H
+#define NSP_SHM_COUNTERS_H
+
+#include <nanospan/base.h>
+
+typedef struct nsp__books {
+    uint64_t discarded, unconfirmed, rejected, exported, spooled;
+    uint64_t dropped_invalid;
+    uint64_t batches_sent, batches_failed, bytes_sent, bytes_encoded;
+} nsp__books;
+
+static inline void nsp__books_add(uint64_t *counter, uint64_t amount)
+{
+    __atomic_fetch_add(counter, amount, __ATOMIC_RELEASE); // C1: acquired at C2 (stats.c)
+}
+
+#endif

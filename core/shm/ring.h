@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The ring: bytes, one producer (a thread), one consumer (whoever drains), wait-free on both sides.
+//
+// Positions are bytes since the beginning and only grow; a record lies at position & (capacity - 1) and never wraps,
+// for the mapping goes on for one maximum record behind the capacity. The producer keeps its own copy of the
+// consumer's position and looks at the shared one only when the ring seems full (an idea of P. P. C. Lee's MCRingBuffer,
+// 2010, and of Aeron's and rigtorp's queues), so in steady state no cache line is read that the other side writes.
+#ifndef NSP_SHM_RING_H
+#define NSP_SHM_RING_H
+
+#include "base/tsan.h"
+#include "shm/slot.h"
+
+// The producer's half, process-local.
+typedef struct nsp__ring {
+    uint8_t *bytes;
+    nsp__slot *slot;
+    uint64_t limit;          // up to where it may be filled: the last known slot->consumed, plus the capacity
+    uint64_t capacity, mask; // a power of two, and one less
+} nsp__ring;
+
+// The producer's own position. It wrote it itself, so a plain look at the shared word is enough.
+static inline uint64_t nsp__slot_tail(const nsp__slot *slot)
+{
+    uint64_t tail = __atomic_load_n(&slot->published, __ATOMIC_RELAXED);
+    NSP__TSAN_ACQUIRE(slot); // the pages may be fresh ones: the session has ended
+    return tail;
+}
+
+static inline uint64_t nsp__ring_tail(const nsp__ring *ring)
+{
+    return nsp__slot_tail(ring->slot);
+}
+
+// True if the ring may be filled up to there, by a fresh look at the consumer's position.
+static inline bool nsp__ring_look(nsp__ring *ring, uint64_t reached)
+{
+    // R4: acquires R3: the consumer is done reading what it released.
+    ring->limit = __atomic_load_n(&ring->slot->consumed, __ATOMIC_ACQUIRE) + ring->capacity;
+    return reached <= ring->limit;
+}
+
+// True if size bytes fit behind the tail; looks at the consumer's position if need be.
+static inline bool nsp__ring_reserve(nsp__ring *ring, uint64_t tail, uint64_t size)
+{
+    return NSP__LIKELY(tail + size <= ring->limit) || nsp__ring_look(ring, tail + size);
+}
+
+// Where the record at the tail goes. Valid after a successful reserve, until publish.
+static inline uint64_t *nsp__ring_place(const nsp__ring *ring, uint64_t tail)
+{
+    return (uint64_t *)(void *)(ring->bytes + (tail & ring->mask));
+}
+
+// Hands everything before this position to the drainer.
+static inline void nsp__slot_publish(nsp__slot *slot, uint64_t tail)
+{
+    // R1: releases the record's bytes to the drainer's R2.
+    __atomic_store_n(&slot->published, tail, __ATOMIC_RELEASE);
+}
+
+// Bytes in use, as the producer knows it after a fresh look.
+static inline uint64_t nsp__ring_fill(nsp__ring *ring)
+{
+    uint64_t consumed = __atomic_load_n(&ring->slot->consumed, __ATOMIC_ACQUIRE); // R4
+    ring->limit = consumed + ring->capacity;
+    return nsp__ring_tail(ring) - consumed;
+}
+
+#endif

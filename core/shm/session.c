@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "shm/session.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mapping.h"
+#include "base/testpoint.h"
+#include "common/seed.h"
+#include "common/time.h"
+#include "shm/session_lock.h"
+#include "outside/prune.h"
+
+static uint64_t page_up(uint64_t bytes)
+{
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    return (bytes + page - 1) & ~(page - 1);
+}
+
+// A frame of the detached pool: 2 KiB, plus 256 bytes so that neighbours do not alias in the first cache level.
+enum { DETACHED_STRIDE = 2048 + 256 };
+
+// Behind the last one, for nsp__frame_place.
+enum { DETACHED_MARGIN = 64 * 1024 + 4096 };
+
+static void fill_header(nsp__control *control, const nsp_config *config, uint64_t batches_bytes)
+{
+    control->version = NSP__SESSION_VERSION;
+    control->pid = (uint32_t)getpid();
+    control->start_unix_ns = nsp__clock_ns(CLOCK_REALTIME);
+    control->control_bytes = sizeof(nsp__control);
+    control->threads_max = config->threads;
+    control->record_bytes = config->record_bytes;
+    control->detached_count = config->detached_spans;
+    control->detached_stride = DETACHED_STRIDE;
+    control->batch_count = config->batches;
+    control->batch_bytes = batches_bytes;
+    __atomic_store_n(&control->magic, NSP__SESSION_MAGIC, __ATOMIC_RELEASE); // MG1: all else is written
+}
+
+// The service name as a file name: anything unusual becomes '_', and it never begins with a dot.
+static void sanitise(char *out, size_t size, const char *name)
+{
+    size_t length = 0;
+    for (; name[length] != 0 && length + 1 < size; length++) {
+        char c = name[length];
+        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+                     c == '_';
+        out[length] = plain ? c : '_';
+    }
+    if (length == 0)
+        out[length++] = '_';
+    out[length] = 0;
+}
+
+// A folder of ours that its owner may not even enter: some umask was in force when it was made.
+static bool mend_mode(const char *path)
+{
+    struct stat status;
+    return lstat(path, &status) == 0 && S_ISDIR(status.st_mode) && status.st_uid == geteuid() &&
+           (status.st_mode & 0700) != 0700 && fchmodat(AT_FDCWD, path, 0700, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+// Makes a folder for this user alone, whatever the umask.
+static bool make_folder(const char *path)
+{
+    if (mkdir(path, 0700) != 0)
+        return false;
+    mend_mode(path);
+    return true;
+}
+
+static int open_folder(const char *path)
+{
+    return nsp__open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
+}
+
+// Finds (or makes) the folder of this user's sessions. A folder that is not ours alone is refused: its owner could
+// replace our files under us. False with errno.
+static bool find_user_directory(const char *shm_dir, char *path, size_t size)
+{
+    int length = snprintf(path, size, "%s/nanospan-%u", shm_dir, (unsigned)geteuid());
+    if (length < 0 || (size_t)length >= size) {
+        errno = ENAMETOOLONG; // cut off, it would be another folder
+        return false;
+    }
+    if (!make_folder(path) && errno != EEXIST)
+        return false;
+    mend_mode(path); // one that an earlier process left
+    int fd = open_folder(path);
+    struct stat status;
+    bool ours = fd >= 0 && fstat(fd, &status) == 0;
+    if (ours && (status.st_uid != geteuid() || (status.st_mode & 077) != 0)) {
+        errno = EPERM;
+        ours = false;
+    }
+    nsp__close(fd);
+    return ours;
+}
+
+// Reserves a part of the file. Older kernels give up when a signal comes. Returns an errno.
+static int reserve(int fd, uint64_t offset, uint64_t bytes)
+{
+    // A file that grows beyond this limit costs the process a signal, SIGXFSZ, which ends it.
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+        offset + bytes > limit.rlim_cur)
+        return EFBIG;
+    int error;
+    do
+        error = posix_fallocate(fd, (off_t)offset, (off_t)bytes);
+    while (error == EINTR);
+    return error;
+}
+
+// Makes a file of this size and maps it, if address is not NULL. id: NULL if it need not be known.
+static bool make_file(int directory, const char *name, uint64_t bytes, void **address, nsp__file_id *id)
+{
+    int fd = nsp__open(directory, name, O_RDWR | O_CREAT | O_EXCL, 0600);
+    if (fd < 0)
+        return false;
+    bool made = id == NULL || nsp__file_identify(fd, id);
+    // Reserved now: a page that is missing later would be a SIGBUS in the trading thread.
+    int error = made && bytes != 0 ? reserve(fd, 0, bytes) : 0;
+    if (error != 0) {
+        errno = error;
+        made = false;
+    }
+    if (made && address != NULL)
+        made = (*address = nsp__map_file(fd, 0, bytes)) != NULL;
+    nsp__close(fd);
+    return made;
+}
+
+// ---- the session's folder ----
+
+static void path_of(const nsp__session *session, const char *file, char *path, size_t size)
+{
+    snprintf(path, size, "%s/%s", session->directory, file);
+}
+
+enum { PATH_SIZE = sizeof((nsp__session *)0)->directory + 16 };
+
+static void remove_files(nsp__session *session)
+{
+    static const char *const files[] = {"control", "threads", "detached", "batches", "alive", "consumer"};
+    if (!nsp__session_shared(session))
+        return;
+    int directory = nsp__open_again(session->directory, O_RDONLY | O_DIRECTORY, &session->directory_id);
+    for (size_t i = 0; i < sizeof files / sizeof files[0] && directory >= 0; i++)
+        unlinkat(directory, files[i], 0);
+    nsp__close(directory);
+    rmdir(session->directory);
+    session->directory[0] = 0;
+}
+
+static void drop_partial(nsp__session *session)
+{
+    nsp__mapping_retire(session->generation);
+    nsp__mapping_retire(session->control);
+    nsp__mapping_retire(session->detached);
+    nsp__mapping_retire(session->batches);
+    remove_files(session);
+    nsp__session_lock_release(session->alive);
+    nsp__session_lock_release(session->consumer);
+    memset(session, 0, sizeof *session);
+}
+
+typedef struct sizes {
+    uint64_t detached, batches;
+} sizes;
+
+// The locks first. Who drains holds `consumer`: this process does.
+static bool make_files(nsp__session *session, const sizes *bytes)
+{
+    void *control = NULL, *batches = NULL, *detached = NULL;
+    int directory = open_folder(session->directory);
+    bool made = directory >= 0 && nsp__file_identify(directory, &session->directory_id) &&
+                (session->alive = nsp__session_lock_make(directory, "alive")) != NULL &&
+                (session->consumer = nsp__session_lock_make(directory, "consumer")) != NULL &&
+                make_file(directory, "control", sizeof(nsp__control), &control, &session->control_id) &&
+                make_file(directory, "threads", 0, NULL, &session->threads_id) &&
+                make_file(directory, "batches", bytes->batches, &batches, NULL) &&
+                (bytes->detached == 0 || make_file(directory, "detached", bytes->detached, &detached, NULL));
+    nsp__close(directory);
+    session->control = control;
+    session->batches = batches;
+    session->detached = detached;
+    return made;
+}
+
+// False with errno if shared memory cannot be used. What was made until then is still there. The session is made
+// under a name that begins with a dot, which nobody takes for a session (but see session_prune.c), and gets its own when it
+// is whole and locked: so no other engine that is just starting can take it for a dead one.
+static bool create_shared(nsp__session *session, const nsp_config *config, const sizes *bytes)
+{
+    char user_directory[400], name[64], final[sizeof session->directory];
+    if (!find_user_directory(config->shm_dir, user_directory, sizeof user_directory))
+        return false;
+    nsp__session_prune(user_directory, config->keep_sessions, config->keep_bytes);
+
+    uint32_t random = (uint32_t)nsp__random_seed();
+    sanitise(name, sizeof name, config->service_name != NULL ? config->service_name : "");
+    snprintf(final, sizeof final, "%s/%s.%u.%08x", user_directory, name, (unsigned)getpid(), random);
+    snprintf(session->directory, sizeof session->directory, "%s/.%s.%u.%08x", user_directory, name,
+             (unsigned)getpid(), random);
+    if (!make_folder(session->directory)) {
+        session->directory[0] = 0;
+        return false;
+    }
+    if (!make_files(session, bytes))
+        return false;
+    fill_header(session->control, config, bytes->batches);
+    NSP__TESTPOINT("session: before it has its name");
+    if (rename(session->directory, final) != 0)
+        return false;
+    memcpy(session->directory, final, sizeof final);
+    return true;
+}
+
+static bool create_private(nsp__session *session, const nsp_config *config, const sizes *bytes)
+{
+    session->control = nsp__map_private(page_up(sizeof(nsp__control)));
+    session->batches = nsp__map_private(bytes->batches);
+    if (bytes->detached != 0)
+        session->detached = nsp__map_private(bytes->detached);
+    if (session->control == NULL || session->batches == NULL ||
+        (bytes->detached != 0 && session->detached == NULL))
+        return false;
+    fill_header(session->control, config, bytes->batches);
+    return true;
+}
+
+nsp_status nsp__session_create(nsp__session *session, const nsp_config *config, uint64_t batches_bytes)
+{
+    sizes bytes = {0, page_up(batches_bytes)};
+    if (config->detached_spans != 0)
+        bytes.detached = page_up((uint64_t)config->detached_spans * DETACHED_STRIDE + DETACHED_MARGIN);
+    memset(session, 0, sizeof *session);
+
+    bool made = false;
+    if (config->shm_dir != NULL && strcmp(config->shm_dir, "none") != 0) {
+        made = create_shared(session, config, &bytes);
+        if (!made) {
+            int error = errno;
+            drop_partial(session);
+            nsp__log(NSP_LOG_WARN, "",
+                     "no session in shared memory under %s: %s; using private memory, so nothing survives a "
+                     "crash and outside tools see nothing",
+                     config->shm_dir,
+                     error == EFBIG ? "the process's limit of file sizes (ulimit -f) is too low"
+                                    : strerror(error));
+        }
+    }
+    made = made || create_private(session, config, &bytes);
+    session->generation = made ? nsp__map_private(page_up(sizeof *session->generation)) : NULL;
+    if (session->generation == NULL) {
+        drop_partial(session);
+        return nsp__fail(NSP_ERR_NO_MEMORY, "no memory for the session (%zu bytes)",
+                         (size_t)(sizeof(nsp__control) + bytes.batches + bytes.detached));
+    }
+    session->batches_bytes = bytes.batches;
+    return NSP_OK;
+}
+
+// NULL where there is no room in shared memory, or the file cannot be reached any more: the process may have changed its
+// root or its user.
+static void *map_shared_thread(nsp__session *session, uint64_t bytes, uint64_t *offset)
+{
+    char path[PATH_SIZE];
+    path_of(session, "threads", path, sizeof path);
+    int fd = nsp__open_again(path, O_RDWR, &session->threads_id);
+    if (fd < 0)
+        return NULL;
+    void *address = NULL;
+    *offset = __atomic_fetch_add(&session->control->threads_bytes, bytes, __ATOMIC_RELAXED);
+    if (reserve(fd, *offset, bytes) == 0)
+        address = nsp__map_file(fd, *offset, bytes);
+    // Whatever could be reserved before the space ran out goes back.
+    if (address == NULL)
+        fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)*offset, (off_t)bytes);
+    nsp__close(fd);
+    return address;
+}
+
+bool nsp__session_map_thread(nsp__session *session, uint64_t bytes, void **address, nsp__slot_place *place)
+{
+    bytes = page_up(bytes);
+    *address = NULL;
+    place->bytes = bytes;
+    place->is_private = 0;
+    if (nsp__session_shared(session))
+        *address = map_shared_thread(session, bytes, &place->offset);
+    if (*address == NULL) {
+        place->is_private = 1;
+        place->offset = 0;
+        *address = nsp__map_private(bytes);
+    }
+    return *address != NULL;
+}
+
+int nsp__session_open_control(const nsp__session *session)
+{
+    char path[PATH_SIZE];
+    if (!nsp__session_shared(session))
+        return -1;
+    path_of(session, "control", path, sizeof path);
+    return nsp__open_again(path, O_RDWR, &session->control_id);
+}
+
+void nsp__session_destroy(nsp__session *session)
+{
+    drop_partial(session);
+}
+
+void nsp__session_abandon(nsp__session *session)
+{
+    // The locks are the parent's: their pages are not in this process.
+    memset(session, 0, sizeof *session);
+}

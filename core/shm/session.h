@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A session: the directory in shared memory that holds what the engine recorded, or private memory in its place.
+#ifndef NSP_SHM_SESSION_H
+#define NSP_SHM_SESSION_H
+
+#include <nanospan/config.h>
+
+#include "common/descriptor.h"
+#include "shm/control.h"
+#include "shm/slot.h"
+
+typedef struct nsp__session {
+    nsp__control *control;
+    uint8_t
+        *detached; // control->detached_count frames, control->detached_stride apart; NULL if there are none
+    uint8_t *batches; // headers, then coverage, then data; see batch_pool.h
+    uint64_t batches_bytes;
+    // The policy's generation once more, in memory of the process's own: what threads look at (N1, N2 in sampler.c). It reads 0,
+    // which says "no session", in the child of a fork from its first moment on, and for ever after shutdown.
+    uint32_t *generation;
+    char directory[512]; // absolute; "" where the session is private memory, and then all below is empty
+    nsp__file_id directory_id, control_id, threads_id; // to open them again by: no descriptor is kept
+    void *alive, *consumer;                            // the locks
+} nsp__session;
+
+// Makes the session's files (or private memory, said once in the log) and maps control, detached and batches.
+// batches_bytes: of the file `batches`. Errors: NSP_ERR_NO_MEMORY.
+nsp_status nsp__session_create(nsp__session *session, const nsp_config *config, uint64_t batches_bytes);
+
+// Takes `bytes` of the file `threads` and maps them at *address, populated; private memory if there is no room.
+// Lock-free; a handful of system calls. False if there is no memory at all.
+bool nsp__session_map_thread(nsp__session *session, uint64_t bytes, void **address, nsp__slot_place *place);
+
+// True if the session lies in shared memory.
+static inline bool nsp__session_shared(const nsp__session *session)
+{
+    return session->directory[0] != 0;
+}
+
+// Opens the session's file `control` for writing; the caller closes it. -1 if there is none.
+int nsp__session_open_control(const nsp__session *session);
+
+// Retires the mappings, removes the files and gives up the locks.
+void nsp__session_destroy(nsp__session *session);
+
+// In the child of a fork: forgets the session without touching the parent's files.
+void nsp__session_abandon(nsp__session *session);
+
+#endif

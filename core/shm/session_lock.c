@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "shm/session_lock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "common/descriptor.h"
+#include "base/testpoint.h"
+
+// Any size: nobody may touch the page, which lies behind the end of an empty file.
+static size_t page_size(void)
+{
+    return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+void *nsp__session_lock_make(int directory, const char *file)
+{
+    int fd = nsp__open(directory, file, O_RDWR | O_CREAT | O_EXCL, 0600);
+    if (fd < 0)
+        return NULL;
+    NSP__TESTPOINT("session: before it is locked");
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    void *page = MAP_FAILED;
+    if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
+        page = mmap(NULL, page_size(), PROT_NONE, MAP_SHARED, fd, 0);
+    if (page != MAP_FAILED && madvise(page, page_size(), MADV_DONTFORK) != 0) {
+        nsp__session_lock_release(page);
+        page = MAP_FAILED;
+    }
+    nsp__close(fd);
+    return page != MAP_FAILED ? page : NULL;
+}
+
+void nsp__session_lock_release(void *lock)
+{
+    int error = errno;
+    if (lock != NULL)
+        munmap(lock, page_size());
+    errno = error;
+}
+
+void nsp__file_lock_wait(int fd)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
+    while (fcntl(fd, F_OFD_SETLKW, &lock) != 0 && errno == EINTR)
+        ;
+}
+
+bool nsp__session_lock_free(int directory, const char *file)
+{
+    int fd = nsp__open(directory, file, O_RDONLY | O_NONBLOCK, 0);
+    if (fd < 0)
+        return errno == ENOENT; // its engine died between the folder and its files
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    bool is_free = fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type == F_UNLCK;
+    nsp__close(fd);
+    return is_free;
+}

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Begin, end, next of the thread's stack: the recorded half of the hot path.
+#include "trace/commit.h"
+#include "trace/span_slow.h"
+
+// Calls that are not tail calls would make the hot functions save and restore registers: what is uncommon is NOINLINE and
+// called last.
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+#define NOINLINE __attribute__((noinline, cold))
+
+// Takes the tag, makes the span current.
+ALWAYS_INLINE nsp_span *push(nsp__producer *producer, nsp__entry *entry, nsp__frame *frame, uint64_t id)
+{
+    uintptr_t handle = nsp__frame_handle(frame, id, NSP__RECORDING);
+    nsp__frame_publish(frame, handle);
+    entry->current = handle;
+    nsp__busy_end(producer, entry);
+    return (nsp_span *)handle;
+}
+
+static NOINLINE nsp_span *too_deep(nsp__producer *producer, nsp__entry *top)
+{
+    nsp__count(&producer->slot->counters.attempted);
+    nsp__count(&producer->slot->counters.dropped_too_deep);
+    nsp__busy_end(producer, top);
+    return (nsp_span *)NSP__MUTED_CHILD;
+}
+
+static NOINLINE nsp_span *push_with_tracestate(nsp__producer *producer, nsp__entry *top, uintptr_t parent,
+                                               uint64_t id)
+{
+    nsp__entry *entry = top + 1;
+    nsp__tracestate_inherit(entry->frame, nsp__frame_of((nsp_span *)parent));
+    return push(producer, entry, entry->frame, id);
+}
+
+// Without a counter that may be read here: the clock is asked, and the call made again with what it said.
+static NOINLINE nsp_span *begin_child_by_clock(nsp__thread *thread, nsp_name name)
+{
+    return nsp__begin_child(thread, name, nsp_now());
+}
+
+// The span on top is not open any more: it was entered here and ended on another thread, and what lies in its frame is
+// another span's. Or the session is over.
+static NOINLINE nsp_span *begin_under_ended(nsp__producer *producer, nsp_name name, nsp_ticks start)
+{
+    return nsp__drop_ended(producer) ? nsp_span_begin_at(name, start) : (nsp_span *)NSP__MUTED_CHILD;
+}
+
+nsp_span *nsp__begin_child(nsp__thread *thread, nsp_name name, nsp_ticks start)
+{
+    nsp__producer *producer = (nsp__producer *)thread;
+    if (start == 0) {
+        if (NSP__UNLIKELY(!producer->hot.reads_counter))
+            return begin_child_by_clock(thread, name);
+        start = nsp__counter_read();
+    }
+    nsp__entry *top = thread->top;
+    nsp__entry *entry = top + 1;
+    nsp__frame *frame = entry->frame;
+    uintptr_t current = top->current;
+    const nsp__frame *parent = nsp__frame_of((nsp_span *)current);
+    if (NSP__UNLIKELY(!nsp__frame_holds(parent, current)))
+        return begin_under_ended(producer, name, start);
+    nsp__busy_begin(producer);
+    if (NSP__UNLIKELY(frame == NULL))
+        return too_deep(producer, top);
+    nsp__frame_open(frame, name, start);
+    uint64_t id = nsp__record_child_of(producer, producer->slot, &frame->record, &parent->record);
+    if (NSP__UNLIKELY((frame->record.flags & NSP__RECORD_TRACESTATE) != 0))
+        return push_with_tracestate(producer, top, current, id);
+    return push(producer, entry, frame, id);
+}
+
+static inline bool under_pressure(nsp__producer *producer, const nsp__slot *slot)
+{
+    // Looks at the consumer's line only when the ring seems full.
+    uint64_t tail = nsp__slot_tail(slot);
+    return NSP__UNLIKELY(tail + producer->headroom > producer->ring.limit) &&
+           nsp__ring_fill(&producer->ring) > producer->watermark;
+}
+
+// Whole traces are refused before single spans are lost.
+static NOINLINE nsp_span *refuse_root(nsp__producer *producer, uint32_t name_class)
+{
+    nsp__entry *top = producer->hot.top;
+    nsp__busy_begin(producer);
+    if (producer->thresholds[name_class] != 0)
+        nsp__sampler_draw(producer, name_class);
+    nsp__count(&producer->slot->counters.roots_refused);
+    producer->hot.muted_class = name_class;
+    top->current = NSP__MUTED_ROOT;
+    nsp__busy_end(producer, top);
+    return (nsp_span *)NSP__MUTED_ROOT;
+}
+
+// A hit among roots that are left out.
+static NOINLINE nsp_span *begin_hit(nsp__producer *producer, nsp__entry *top, nsp_name name, nsp_ticks start,
+                                    uint32_t name_class)
+{
+    nsp__slot *slot = producer->slot;
+    nsp__frame *frame = top[1].frame;
+    nsp__busy_begin(producer);
+    nsp__sampler_draw(producer, name_class);
+    nsp__frame_open(frame, name, start);
+    nsp__sampler_trace_id(producer, producer->thresholds[name_class], true, frame->record.trace_id);
+    return push(producer, top + 1, frame, nsp__record_root(producer, slot, &frame->record, name_class));
+}
+
+static NOINLINE nsp_span *begin_root_by_clock(nsp__thread *thread, nsp_name name, uint32_t name_class)
+{
+    return nsp__begin_root(thread, name, nsp_now(), name_class);
+}
+
+// A root whose skip count is used up.
+nsp_span *nsp__begin_root(nsp__thread *thread, nsp_name name, nsp_ticks start, uint32_t name_class)
+{
+    nsp__producer *producer = (nsp__producer *)thread;
+    nsp__slot *slot = producer->slot;
+    if (under_pressure(producer, slot))
+        return refuse_root(producer, name_class);
+    if (start == 0) {
+        if (NSP__UNLIKELY(!producer->hot.reads_counter))
+            return begin_root_by_clock(thread, name, name_class);
+        start = nsp__counter_read();
+    }
+    nsp__entry *top = thread->top;
+    if (NSP__UNLIKELY(producer->thresholds[name_class] != 0))
+        return begin_hit(producer, top, name, start, name_class);
+    nsp__busy_begin(producer);
+    // Name and start are put away first: with fewer values to keep, no register has to be saved.
+    nsp__frame *frame = top[1].frame;
+    nsp__frame_open(frame, name, start);
+    nsp__sampler_trace_id_any(producer, frame->record.trace_id);
+    return push(producer, top + 1, frame, nsp__record_root(producer, slot, &frame->record, name_class));
+}
+
+// A policy that changed, an inert span that is current, or a signal handler that interrupted nanospan on this thread.
+nsp_span *nsp__begin_special(nsp__thread *thread, nsp_name name, nsp_ticks start)
+{
+    nsp__producer *producer = (nsp__producer *)thread;
+    nsp__entry *top = thread->top;
+    if (thread == &nsp__nobody)
+        return nsp__begin_unattached(name, start);
+    if (top->current == NSP__BUSY) {
+        if (nsp__parents_state())
+            return NULL;
+        nsp__count_nested(&producer->slot->counters.dropped_in_signal);
+        return (nsp_span *)NSP__MUTED_CHILD;
+    }
+    if (top->current != 0) // under an inert span, unless that was ended elsewhere
+        return begin_under_ended(producer, name, start);
+    if (nsp__parents_state())
+        return NULL;
+    nsp__busy_begin(producer);
+    // Of a session that has ended; there may be a new one. A signal handler that attaches the thread to that finds it
+    // detached already: what the handler makes of it stays.
+    if (!nsp__sampler_refresh(producer))
+        nsp__thread_v1 = &nsp__nobody;
+    nsp__busy_end(producer, top);
+    return nsp_span_begin_at(name, start);
+}
+
+// ---- end ----
+
+// Takes ended entries off the top.
+ALWAYS_INLINE nsp__entry *pop(nsp__entry *entry)
+{
+    do
+        entry--;
+    while (NSP__UNLIKELY(entry->current == NSP__HOLE));
+    return entry;
+}
+
+static NOINLINE void end_by_clock(nsp_span *span)
+{
+    nsp__end(span, nsp_now());
+}
+
+// True if the span is the innermost of this thread, in its own frame: what the hot path handles.
+ALWAYS_INLINE bool innermost(const nsp__entry *top, const nsp_span *span)
+{
+    return NSP__LIKELY(__atomic_load_n(&top->current, __ATOMIC_RELAXED) == (uintptr_t)span &&
+                       top->frame == nsp__frame_of(span));
+}
+
+static NOINLINE void end_dropped(nsp__producer *producer, nsp__entry *top)
+{
+    nsp__frame_close(top->frame);
+    nsp__count_commit(producer->slot, false);
+    nsp__busy_end(producer, pop(top));
+}
+
+void nsp__end(nsp_span *span, nsp_ticks end)
+{
+    // Of a thread that is not attached this is no producer, and nothing but its stack is looked at.
+    nsp__producer *producer = (nsp__producer *)nsp__thread_v1;
+    if (end == 0) {
+        if (NSP__UNLIKELY(!producer->hot.reads_counter)) {
+            end_by_clock(span);
+            return;
+        }
+        end = nsp__counter_read();
+    }
+    nsp__entry *top = producer->hot.top;
+    if (!innermost(top, span)) {
+        nsp__end_elsewhere(span, end);
+        return;
+    }
+    nsp__frame *frame = nsp__frame_of(span);
+    nsp__slot *slot = producer->slot;
+    nsp__busy_begin(producer);
+    if (NSP__UNLIKELY(!nsp__commit(producer, slot, frame, end))) {
+        end_dropped(producer, top);
+        return;
+    }
+    nsp__frame_close(frame);
+    nsp__count_commit(slot, true);
+    nsp__busy_end(producer, pop(top));
+}
+
+// ---- next ----
+
+static NOINLINE nsp_span *next_by_clock(nsp_span *span, nsp_name name)
+{
+    return nsp__next(span, name, nsp_now());
+}
+
+// The sibling has the same trace, parent and flags: most of the frame stays as it is. Its new tag is what closes the old
+// span.
+ALWAYS_INLINE nsp_span *reopen(nsp__producer *producer, nsp__slot *slot, nsp__entry *top, nsp__frame *frame,
+                               nsp_name name, nsp_ticks at)
+{
+    const uint64_t kept = NSP__TRAITS(NSP__RECORD_SAMPLED | NSP__RECORD_RANDOM | NSP__RECORD_KEPT);
+    uint64_t id = nsp__attempt(producer, slot);
+    nsp__frame_open(frame, name, at);
+    frame->record.span_id = id;
+    nsp__record_set_traits(&frame->record, nsp__record_traits(&frame->record) & kept);
+    return push(producer, top, frame, id);
+}
+
+static NOINLINE nsp_span *next_dropped(nsp__producer *producer, nsp__entry *top, nsp_name name, nsp_ticks at)
+{
+    nsp__frame_close(top->frame);
+    nsp__count_commit(producer->slot, false);
+    return reopen(producer, producer->slot, top, top->frame, name, at);
+}
+
+nsp_span *nsp__next(nsp_span *span, nsp_name name, nsp_ticks at)
+{
+    const uint8_t uncommon = NSP__RECORD_TRACESTATE | NSP__RECORD_PARENT_REMOTE | NSP__RECORD_ROOT;
+    const uint8_t always = NSP__RECORD_KEPT; // but in a session that has ended, whose pages are zero
+    nsp__producer *producer = (nsp__producer *)nsp__thread_v1; // as in nsp__end
+    if (at == 0) {
+        if (NSP__UNLIKELY(!producer->hot.reads_counter))
+            return next_by_clock(span, name);
+        at = nsp__counter_read();
+    }
+    nsp__entry *top = producer->hot.top;
+    nsp__frame *frame = nsp__frame_of(span);
+    if (!innermost(top, span) || NSP__UNLIKELY((frame->record.flags & (uncommon | always)) != always))
+        return nsp__next_elsewhere(span, name, at);
+    nsp__slot *slot = producer->slot;
+    nsp__busy_begin(producer);
+    if (NSP__UNLIKELY(!nsp__commit(producer, slot, frame, at)))
+        return next_dropped(producer, top, name, at);
+    // The published position says already that the span is not open any more.
+    nsp__count_commit(slot, true);
+    return reopen(producer, slot, top, frame, name, at);
+}

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// OTLP in its protobuf form: spans into a batch that is one ExportTraceServiceRequest, and the receiver's reply.
+//
+// open, append and close have the signatures of nsp_exporter and take the encoder as their state. One thread at a time;
+// nothing is allocated after create.
+#ifndef NSP_OTLP_PROTOBUF_PROTOBUF_H
+#define NSP_OTLP_PROTOBUF_PROTOBUF_H
+
+#include <nanospan/exporter.h>
+
+typedef struct nsp__otlp_encoder nsp__otlp_encoder;
+
+// Makes an encoder with the context's resource packed ready. Nothing of the context is kept. NSP_ERR_NO_MEMORY, or
+// NSP_ERR_CONFIG (after a log line) if the resource alone would fill half a batch; *out is NULL then.
+nsp_status nsp__otlp_encoder_create(nsp__otlp_encoder **out, const nsp_exporter_context *context);
+
+// NULL is fine.
+void nsp__otlp_encoder_destroy(nsp__otlp_encoder *encoder);
+
+void nsp__otlp_encoder_open(void *encoder, nsp_batch *batch);
+bool nsp__otlp_encoder_append(void *encoder, nsp_batch *batch, const nsp_span_view *view);
+// Afterwards data[head..length) is the request.
+void nsp__otlp_encoder_close(void *encoder, nsp_batch *batch);
+
+// Reads an ExportTraceServiceResponse. *rejected: spans refused, 0 if it names none, never negative. message gets at most size - 1
+// bytes of the receiver's text as one line, cut at a character, zero terminated; "" if there is none. False: the
+// bytes are no such message (*rejected 0, message ""). An empty reply is valid. Thread safe.
+bool nsp__otlp_response_decode(const uint8_t *bytes, size_t length, int64_t *rejected, char *message,
+                               size_t size);
+
+#endif

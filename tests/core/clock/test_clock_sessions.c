@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The public conversions around the beginning and end of sessions, and in forked children: always right, and
+// no wait.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <pthread.h>
+#include <sys/wait.h>
+
+#include "clock/clock_source.h"
+#include "support/child.h"
+#include "support/sanitizer.h"
+#include "support/scripted.h"
+
+#define SECOND 1000000000ull
+
+static unsigned pauses; // atomic: how often the clock waited, as it does to calibrate
+
+static void count_pause(uint64_t ns)
+{
+    __atomic_fetch_add(&pauses, 1, __ATOMIC_RELAXED);
+    nsp__clock_system.pause(ns);
+}
+
+static bool near(uint64_t a, uint64_t b)
+{
+    return a - b < SECOND || b - a < SECOND;
+}
+
+// Both ways, now and for a reading taken a while ago.
+static bool conversions_are_right(nsp_ticks earlier, uint64_t earlier_ns)
+{
+    uint64_t real = nsp__clock_system.realtime();
+    nsp_ticks now = nsp_now();
+    return near(nsp_ticks_to_unix_ns(now), real) && near(nsp_ticks_to_unix_ns(earlier), earlier_ns) &&
+           near(nsp_ticks_to_unix_ns(nsp_ticks_from_unix_ns(real)), real);
+}
+
+static void begin(void)
+{
+    nsp_config config;
+    script_config(&config);
+    assert_int_equal(nsp_init(&config), NSP_OK);
+}
+
+static nsp_ticks first_tick;
+static uint64_t first_ns;
+
+static int setup(void **state)
+{
+    (void)state;
+    static nsp__clock_source counting;
+    counting = nsp__clock_system;
+    counting.pause = count_pause;
+    nsp__clock_source_use(&counting);
+    script_reset();
+    first_tick = nsp_now();
+    first_ns = nsp__clock_system.realtime();
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    nsp_shutdown(SECOND);
+    nsp__clock_source_use(NULL);
+    return 0;
+}
+
+static bool over; // atomic
+
+static void *convert_on(void *argument)
+{
+    uint64_t *wrong = argument;
+    while (!__atomic_load_n(&over, __ATOMIC_ACQUIRE))
+        *wrong += !conversions_are_right(first_tick, first_ns);
+    return NULL;
+}
+
+static void while_sessions_come_and_go(void **state)
+{
+    (void)state;
+    begin();
+    uint64_t wrong[2] = {0, 0};
+    pthread_t threads[2];
+    __atomic_store_n(&over, false, __ATOMIC_RELEASE);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, convert_on, &wrong[i]), 0);
+    for (int round = 0; round < 60; round++) {
+        assert_int_equal(nsp_shutdown(SECOND), NSP_OK);
+        begin();
+    }
+    __atomic_store_n(&over, true, __ATOMIC_RELEASE);
+    for (int i = 0; i < 2; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(wrong[i], 0);
+    }
+}
+
+static void after_the_session(void **state)
+{
+    (void)state;
+    begin();
+    nsp_ticks tick = nsp_now();
+    test_sleep_ms(5);
+    uint64_t during = nsp_ticks_to_unix_ns(tick);
+    assert_int_equal(nsp_shutdown(SECOND), NSP_OK);
+    unsigned before = __atomic_load_n(&pauses, __ATOMIC_RELAXED);
+    assert_true(conversions_are_right(first_tick, first_ns));
+    assert_int_equal(__atomic_load_n(&pauses, __ATOMIC_RELAXED), before);
+    assert_int_equal(nsp_ticks_to_unix_ns(tick), during); // the same tick, the same nanosecond
+}
+
+// ---- forked children ----
+
+static bool watching;
+static bool right_in_handler;
+
+// Stands before the library's own handler: registered before the first nsp_init.
+static void ask_first(void)
+{
+    if (watching)
+        right_in_handler = conversions_are_right(first_tick, first_ns);
+}
+
+static void check_in_child(void *argument)
+{
+    (void)argument;
+    unsigned before = __atomic_load_n(&pauses, __ATOMIC_RELAXED);
+    CHILD_CHECK(right_in_handler);
+    CHILD_CHECK(conversions_are_right(first_tick, first_ns));
+    CHILD_CHECK(__atomic_load_n(&pauses, __ATOMIC_RELAXED) == before);
+    if (TEST_UNDER_TSAN) // knows no threads in the child of a process with threads
+        return;
+    nsp_span_end(nsp_span_begin(NSP_NAME("of the child"))); // a session of its own
+    CHILD_CHECK(conversions_are_right(first_tick, first_ns));
+    CHILD_CHECK(nsp_shutdown(SECOND) == NSP_OK);
+    CHILD_CHECK(conversions_are_right(first_tick, first_ns));
+}
+
+static void in_a_forked_child(void **state)
+{
+    (void)state;
+    begin();
+    watching = true;
+    assert_int_equal(child_run(check_in_child, NULL, 30), 0);
+    assert_true(conversions_are_right(first_tick, first_ns));
+    assert_int_equal(nsp_shutdown(SECOND), NSP_OK);
+    assert_true(conversions_are_right(first_tick, first_ns));
+    watching = false;
+}
+
+int main(void)
+{
+    pthread_atfork(NULL, NULL, ask_first);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(while_sessions_come_and_go, setup, teardown),
+        cmocka_unit_test_setup_teardown(after_the_session, setup, teardown),
+        cmocka_unit_test_setup_teardown(in_a_forked_child, setup, teardown),
+    };
+    return cmocka_run_group_tests_name("clock_sessions", tests, NULL, NULL);
+}

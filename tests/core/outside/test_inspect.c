@@ -1,0 +1,614 @@
+// SPDX-License-Identifier: Apache-2.0
+// ctest: TIMEOUT 120
+//
+// Settings and sessions as nanospan/inspect.h tells of them: what is in force and why, books that agree with the engine's
+// own, and files that lie.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "config/environment.h"
+#include "shm/control.h"
+#include "shm/slot.h"
+#include "support/capture.h"
+#include "support/child.h"
+#include "support/session_dir.h"
+
+// ---- settings ----
+
+// A copy of one setting, for after the round.
+typedef struct told {
+    const char *wanted;
+    nsp_setting setting;
+    char member[64], accepted[160], text[256], beaten_by[64], value[256], problem[512];
+    size_t seen;
+    bool has_text, has_problem;
+} told;
+
+static bool keep(void *argument, const nsp_setting *setting)
+{
+    told *t = argument;
+    assert_int_equal(setting->size, sizeof *setting);
+    assert_non_null(setting->variable);
+    assert_true(setting->meaning[0] != 0 && setting->accepted[0] != 0);
+    t->seen++;
+    if (strcmp(setting->variable, t->wanted) != 0)
+        return true;
+    t->setting = *setting;
+    t->has_text = setting->text != NULL;
+    t->has_problem = setting->problem != NULL;
+    snprintf(t->member, sizeof t->member, "%s", setting->member);
+    snprintf(t->accepted, sizeof t->accepted, "%s", setting->accepted);
+    snprintf(t->text, sizeof t->text, "%s", setting->text ? setting->text : "");
+    snprintf(t->beaten_by, sizeof t->beaten_by, "%s", setting->beaten_by ? setting->beaten_by : "");
+    snprintf(t->value, sizeof t->value, "%s", setting->value);
+    snprintf(t->problem, sizeof t->problem, "%s", setting->problem ? setting->problem : "");
+    return true;
+}
+
+static const told *setting_of(const char *variable)
+{
+    static told t;
+    memset(&t, 0, sizeof t);
+    t.wanted = variable;
+    assert_int_equal(nsp_settings_each(keep, &t), NSP_OK);
+    assert_int_equal(t.seen, nsp__variable_count);
+    assert_non_null(t.setting.variable);
+    return &t;
+}
+
+static int clean(void **state)
+{
+    (void)state;
+    return clearenv();
+}
+
+static void unset_ones_have_their_defaults(void **state)
+{
+    (void)state;
+    const told *t = setting_of("NSP_RING_BYTES");
+    assert_int_equal(t->setting.state, NSP_SETTING_UNSET);
+    assert_string_equal(t->member, "ring_bytes");
+    assert_string_equal(t->value, "1 MiB");
+    assert_string_equal(t->setting.fallback, "1 MiB");
+    assert_string_equal(t->accepted, "64 KiB to 1 GiB");
+    assert_true(t->setting.is_default && !t->has_text && !t->has_problem && !t->setting.secret);
+    setenv("NSP_RING_BYTES", "", 1); // empty is unset
+    assert_int_equal(setting_of("NSP_RING_BYTES")->setting.state, NSP_SETTING_UNSET);
+}
+
+static void set_ones_are_in_force(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *variable, *text, *value;
+    } cases[] = {
+        {"NSP_RING_BYTES", "4 MiB", "4 MiB"},
+        {"ENABLE_TRACING", "off", "false"},
+        {"OTEL_SDK_DISABLED", "true", "true"},
+        {"SERVICE_NAME", "quantum-backend", "quantum-backend"},
+        {"OTLP_ENDPOINT", "http://jaeger:4317", "http://jaeger:4317"},
+        {"TRACE_SAMPLE_RATE", "0.1", "0.1"},
+        {"NSP_COLLECTOR", "INVOKER", "invoker"},
+        {"OTEL_BSP_SCHEDULE_DELAY", "20", "20 ms"},
+        {"OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "7", "7"},
+        {"OTEL_TRACES_SAMPLER", "always_off", "a rate of 0"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        clearenv();
+        setenv(cases[i].variable, cases[i].text, 1);
+        const told *t = setting_of(cases[i].variable);
+        assert_int_equal(t->setting.state, NSP_SETTING_IN_FORCE);
+        assert_string_equal(t->text, cases[i].text);
+        assert_string_equal(t->value, cases[i].value);
+        assert_false(t->setting.is_default);
+        assert_false(t->has_problem);
+    }
+}
+
+static void stronger_ones_beat_weaker_ones(void **state)
+{
+    (void)state;
+    setenv("OTLP_ENDPOINT", "http://weak:4318", 1);
+    setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://strong:4318", 1);
+    const told *t = setting_of("OTLP_ENDPOINT");
+    assert_int_equal(t->setting.state, NSP_SETTING_BEATEN);
+    assert_string_equal(t->beaten_by, "OTEL_EXPORTER_OTLP_ENDPOINT");
+    assert_string_equal(t->text, "http://weak:4318");
+    assert_string_equal(t->value, "http://strong:4318");
+    t = setting_of("OTEL_EXPORTER_OTLP_ENDPOINT");
+    assert_int_equal(t->setting.state, NSP_SETTING_IN_FORCE);
+    assert_string_equal(t->beaten_by, "");
+    // A bad one beats nobody.
+    setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "ftp://strong", 1);
+    assert_int_equal(setting_of("OTLP_ENDPOINT")->setting.state, NSP_SETTING_IN_FORCE);
+    assert_int_equal(setting_of("OTEL_EXPORTER_OTLP_ENDPOINT")->setting.state, NSP_SETTING_BAD);
+}
+
+static void bad_ones_say_what_is_used_instead(void **state)
+{
+    (void)state;
+    setenv("TRACE_SAMPLE_RATE", "1.5", 1);
+    const told *t = setting_of("TRACE_SAMPLE_RATE");
+    assert_int_equal(t->setting.state, NSP_SETTING_BAD);
+    assert_string_equal(t->problem, "is not accepted and is ignored; accepted: 0 to 1; used instead: 1");
+    assert_string_equal(t->value, "1");
+    assert_true(t->setting.is_default);
+}
+
+static void some_are_read_by_nobody(void **state)
+{
+    (void)state;
+    setenv("OTEL_BSP_MAX_QUEUE_SIZE", "2048", 1);
+    assert_int_equal(setting_of("OTEL_BSP_MAX_QUEUE_SIZE")->setting.state, NSP_SETTING_WITHOUT_EFFECT);
+    setenv("OTEL_TRACES_SAMPLER_ARG", "0.5", 1);
+    assert_int_equal(setting_of("OTEL_TRACES_SAMPLER_ARG")->setting.state, NSP_SETTING_WITHOUT_EFFECT);
+    setenv("OTEL_TRACES_SAMPLER", "parentbased_traceidratio", 1);
+    assert_int_equal(setting_of("OTEL_TRACES_SAMPLER_ARG")->setting.state, NSP_SETTING_IN_FORCE);
+    setenv("TRACE_SAMPLE_RATE", "0.1", 1);
+    assert_string_equal(setting_of("TRACE_SAMPLE_RATE")->beaten_by, "OTEL_TRACES_SAMPLER");
+}
+
+static void secrets_are_masked(void **state)
+{
+    (void)state;
+    static const char *const settings[][2] = {
+        {"OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20hush"},
+        {"OTEL_EXPORTER_OTLP_TRACES_HEADERS", "x-key=hush"},
+        {"OTLP_ENDPOINT", "http://user:hush@host:4318"},
+        {"OTLP_ENDPOINT", "http://host:4318/v1/traces?key=hush"},
+        {"OTEL_EXPORTER_OTLP_HEADERS", "hush"}, // a bad one
+    };
+    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
+        clearenv();
+        setenv(settings[i][0], settings[i][1], 1);
+        const told *t = setting_of(settings[i][0]);
+        assert_true(t->setting.secret && t->has_text);
+        assert_string_equal(t->text, "(not shown)");
+        assert_null(strstr(t->value, "hush"));
+        assert_null(strstr(t->problem, "hush"));
+    }
+}
+
+static bool stop_at_once(void *argument, const nsp_setting *setting)
+{
+    (void)setting;
+    ++*(int *)argument;
+    return false;
+}
+
+static void a_visitor_may_stop(void **state)
+{
+    (void)state;
+    int visits = 0;
+    assert_int_equal(nsp_settings_each(stop_at_once, &visits), NSP_OK);
+    assert_int_equal(visits, 1);
+    assert_int_equal(nsp_settings_each(NULL, NULL), NSP_ERR_INVALID);
+    assert_int_equal(nsp_sessions_each(NULL, NULL, NULL), NSP_ERR_INVALID);
+}
+
+// ---- sessions ----
+
+static char directory[SESSION_PATH_MAX];
+
+static int make_directory(void **state)
+{
+    (void)state;
+    session_dir_make(directory);
+    return 0;
+}
+
+static int remove_directory(void **state)
+{
+    capture_teardown(state);
+    session_dir_remove(directory);
+    return 0;
+}
+
+typedef struct view {
+    size_t count;
+    nsp_session session; // of the last one, with its texts:
+    char name[64], path[SESSION_PATH_MAX], service[64], problem[200];
+    nsp_session_rule rules[4];
+} view;
+
+static bool keep_session(void *argument, const nsp_session *session)
+{
+    view *v = argument;
+    v->count++;
+    v->session = *session;
+    assert_int_equal(session->size, sizeof *session);
+    snprintf(v->name, sizeof v->name, "%s", session->name);
+    snprintf(v->path, sizeof v->path, "%s", session->directory);
+    snprintf(v->service, sizeof v->service, "%s", session->service);
+    snprintf(v->problem, sizeof v->problem, "%s", session->problem ? session->problem : "");
+    for (size_t i = 0; session->problem == NULL && i < session->rule_count && i < 4; i++)
+        v->rules[i] = session->rules[i];
+    return true;
+}
+
+static view look(void)
+{
+    view v = {0};
+    assert_int_equal(nsp_sessions_each(directory, keep_session, &v), NSP_OK);
+    return v;
+}
+
+static void configure(nsp_config *config)
+{
+    capture_config(config);
+    config->service_name = "an engine";
+    config->shm_dir = directory;
+    config->ring_bytes = 64 * 1024;
+    config->record_bytes = 512;
+    config->open_spans = 4;
+    config->detached_spans = 16;
+    config->batches = 2;
+    config->batch_bytes = 64 * 1024;
+}
+
+static void record(unsigned spans)
+{
+    for (unsigned i = 0; i < spans; i++)
+        nsp_span_end(nsp_span_begin(NSP_NAME("span")));
+}
+
+static void leave_open(unsigned spans)
+{
+    for (unsigned i = 0; i < spans; i++)
+        nsp_span_begin(NSP_NAME("open"));
+}
+
+// All that both tell; each of the rest has its reason in inspect.h.
+static void assert_same_books(nsp_stats a, nsp_stats b)
+{
+    a.clock_error_ns = b.clock_error_ns = 0;
+    a.names_overflowed = b.names_overflowed = 0;
+    assert_int_equal(a.attempted, b.attempted);
+    assert_int_equal(a.open, b.open);
+    assert_int_equal(a.dropped, b.dropped);
+    assert_int_equal(a.in_rings, b.in_rings);
+    assert_int_equal(a.in_batches, b.in_batches);
+    assert_int_equal(a.exported, b.exported);
+    assert_memory_equal(&a, &b, sizeof a);
+}
+
+static void look_in_child(void *argument)
+{
+    const nsp_stats *expected = argument;
+    view v = {0};
+    CHILD_CHECK(nsp_sessions_each(directory, keep_session, &v) == NSP_OK);
+    CHILD_CHECK(v.count == 1);
+    CHILD_CHECK(v.session.problem == NULL);
+    CHILD_CHECK(v.session.alive);
+    CHILD_CHECK(v.session.stats.exported == expected->exported);
+}
+
+static void own_books_at_rest_are_those_of_stats_get(void **state)
+{
+    (void)state;
+    nsp_config config;
+    configure(&config);
+    capture_start(&config);
+    for (int i = 0; i < 10; i++) {
+        record(100);
+        assert_int_equal(nsp_flush(10000000000u), NSP_OK); // the ring is small
+    }
+    leave_open(6); // two of them too deep
+    nsp_span *detached[20];
+    for (unsigned i = 0; i < 20; i++) // four of them too many
+        detached[i] = nsp_span_begin_detached(NSP_NAME("detached"), NULL);
+    for (unsigned i = 0; i < 10; i++)
+        nsp_span_end(detached[i]);
+    assert_int_equal(nsp_sampler_set_rate(0.25), NSP_OK);
+    assert_int_equal(nsp_sampler_set_rule("order.*", 0.5), NSP_OK);
+    assert_int_equal(nsp_flush(10000000000u), NSP_OK);
+    nsp_stats own = NSP_STATS_INIT;
+    assert_int_equal(nsp_stats_get(&own), NSP_OK);
+    view v = look();
+    assert_int_equal(v.count, 1);
+    assert_string_equal(v.problem, "");
+    assert_true(v.session.alive);
+    assert_int_equal(v.session.pid, getpid());
+    assert_string_equal(v.name, "an_engine");
+    assert_string_equal(v.service, "an engine");
+    assert_true(v.session.bytes >= 64 * 1024 && v.session.start_unix_ns > UINT64_C(1600000000000000000));
+    assert_true(v.session.rate == 0.25 && v.session.rule_count == 1);
+    assert_string_equal(v.rules[0].pattern, "order.*");
+    assert_true(v.rules[0].rate == 0.5);
+    assert_true(own.exported == 1010 && own.dropped_too_deep == 2 && own.dropped_detached_full == 4);
+    assert_int_equal(own.open, 4 + 6);
+    assert_same_books(v.session.stats, own);
+    // Looking has not given up the lock that says that we live.
+    assert_int_equal(child_run(look_in_child, &own, 20), 0);
+    for (unsigned i = 10; i < 16; i++)
+        nsp_span_end(detached[i]);
+    nsp_thread_reset();
+    capture_end();
+    assert_int_equal(look().count, 0);
+}
+
+// A child that records and then waits to be killed. Reading from the pipe says that it is done.
+static pid_t engine_that_waits(unsigned finished, unsigned open, nsp_stats *books)
+{
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        nsp_config config;
+        configure(&config);
+        config.collector = NSP_COLLECTOR_INVOKER; // nobody drains
+        CHILD_CHECK(nsp_init(&config) == NSP_OK);
+        record(finished);
+        leave_open(open);
+        nsp_span_begin_detached(NSP_NAME("detached"), NULL);
+        nsp_stats stats = NSP_STATS_INIT;
+        CHILD_CHECK(nsp_stats_get(&stats) == NSP_OK);
+        CHILD_CHECK(write(ends[1], &stats, sizeof stats) == (ssize_t)sizeof stats);
+        while (true)
+            pause();
+    }
+    close(ends[1]);
+    assert_int_equal(read(ends[0], books, sizeof *books), sizeof *books);
+    close(ends[0]);
+    return child;
+}
+
+static void kill_engine(pid_t child)
+{
+    kill(child, SIGKILL);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+}
+
+static void another_engine_lives_and_dies(void **state)
+{
+    (void)state;
+    nsp_stats books;
+    pid_t child = engine_that_waits(100, 3, &books);
+    view v = look();
+    assert_true(v.count == 1 && v.session.alive && v.session.pid == (uint32_t)child);
+    assert_string_equal(v.problem, "");
+    assert_int_equal(v.session.stats.in_rings, 100);
+    assert_int_equal(v.session.stats.open, 4);
+    assert_same_books(v.session.stats, books);
+    assert_true(v.session.rate == 1 && v.session.rule_count == 0);
+    kill_engine(child);
+    v = look();
+    assert_true(v.count == 1 && !v.session.alive && v.session.pid == (uint32_t)child);
+    assert_string_equal(v.problem, "");
+    assert_same_books(v.session.stats, books);
+}
+
+static void books_of_a_busy_engine_hold(void **state)
+{
+    (void)state;
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        nsp_config config;
+        configure(&config);
+        CHILD_CHECK(nsp_init(&config) == NSP_OK);
+        while (true) {
+            nsp_span *root = nsp_span_begin(NSP_NAME("root"));
+            record(2);
+            nsp_span *detached = nsp_span_begin_detached(NSP_NAME("detached"), NULL);
+            nsp_span_end(root);
+            nsp_span_end(detached);
+        }
+    }
+    uint64_t last = 0;
+    size_t seen = 0;
+    for (int i = 0; i < 20000 && seen < 300; i++) {
+        view v = look();
+        if (v.count == 0 || v.problem[0] != 0) { // it is only just starting
+            assert_int_equal(seen, 0);
+            nanosleep(&(struct timespec){0, 1000000}, NULL);
+            continue;
+        }
+        const nsp_stats *s = &v.session.stats;
+        uint64_t sum = s->open + s->dropped + s->discarded + s->in_rings + s->in_batches + s->unconfirmed +
+                       s->rejected + s->exported + s->spooled;
+        assert_true(v.session.alive);
+        assert_true(s->attempted >= sum);
+        assert_true(s->attempted >= last);
+        last = s->attempted;
+        seen++;
+    }
+    kill_engine(child);
+    assert_int_equal(seen, 300);
+    assert_true(last > 0);
+}
+
+// ---- files that lie ----
+
+static int open_file(const view *v, const char *name)
+{
+    char path[2 * SESSION_PATH_MAX];
+    snprintf(path, sizeof path, "%s/%s", v->path, name);
+    int fd = open(path, O_RDWR);
+    assert_true(fd >= 0);
+    return fd;
+}
+
+static void overwrite(int fd, uint64_t offset, const void *bytes, size_t length)
+{
+    assert_int_equal(pwrite(fd, bytes, length, (off_t)offset), length);
+}
+
+static view dead_session(void)
+{
+    nsp_stats books;
+    kill_engine(engine_that_waits(100, 3, &books));
+    view v = look();
+    assert_int_equal(v.count, 1);
+    assert_string_equal(v.problem, "");
+    return v;
+}
+
+// Puts a value somewhere, looks, and puts back what was there.
+static view with_value(int fd, uint64_t offset, const void *value, size_t length)
+{
+    uint8_t before[64];
+    assert_int_equal(pread(fd, before, length, (off_t)offset), length);
+    overwrite(fd, offset, value, length);
+    view v = look();
+    overwrite(fd, offset, before, length);
+    return v;
+}
+
+static void headers_are_checked(void **state)
+{
+    (void)state;
+    view v = dead_session();
+    int control = open_file(&v, "control");
+    uint64_t zero = 0, wild = UINT64_MAX;
+    uint32_t other = NSP__SESSION_VERSION + 1, many = UINT32_MAX, odd = 3;
+#define AT(member) offsetof(nsp__control, member)
+    assert_non_null(strstr(with_value(control, AT(magic), &wild, 8).problem, "not one of nanospan's"));
+    assert_non_null(strstr(with_value(control, AT(magic), &zero, 8).problem, "just being made"));
+    assert_non_null(strstr(with_value(control, AT(version), &other, 4).problem, "another version"));
+    assert_non_null(strstr(with_value(control, AT(control_bytes), &wild, 8).problem, "another version"));
+    assert_non_null(strstr(with_value(control, AT(slot_count), &many, 4).problem, "damaged"));
+    assert_non_null(strstr(with_value(control, AT(detached_count), &many, 4).problem, "damaged"));
+    assert_non_null(strstr(with_value(control, AT(resource_bytes), &many, 4).problem, "damaged"));
+    assert_non_null(strstr(with_value(control, AT(detached_stride), &odd, 4).problem, "cut short"));
+    assert_non_null(strstr(with_value(control, AT(places[0].offset), &wild, 8).problem, "slot of thread 0"));
+    assert_non_null(strstr(with_value(control, AT(places[0].bytes), &wild, 8).problem, "slot of thread 0"));
+    for (int i = 0; i < 2; i++) // which of the two is in force, the other does not matter
+        v.count += with_value(control, AT(policies[i].thresholds[0]), &wild, 8).problem[0] != 0;
+    assert_int_equal(v.count, 2);
+#undef AT
+    int threads = open_file(&v, "threads");
+#define AT(member) offsetof(nsp__slot, member)
+    assert_non_null(strstr(with_value(threads, AT(index), &many, 4).problem, "slot of thread 0"));
+    assert_non_null(strstr(with_value(threads, AT(frame_count), &many, 4).problem, "slot of thread 0"));
+    assert_non_null(strstr(with_value(threads, AT(frame_stride), &many, 4).problem, "slot of thread 0"));
+    assert_non_null(strstr(with_value(threads, AT(frames_offset), &wild, 8).problem, "slot of thread 0"));
+    assert_non_null(strstr(with_value(threads, AT(ring_offset), &wild, 8).problem, "slot of thread 0"));
+    assert_non_null(strstr(with_value(threads, AT(ring_bytes), &wild, 8).problem, "slot of thread 0"));
+#undef AT
+    assert_string_equal(look().problem, "");
+    close(control);
+    close(threads);
+}
+
+static void cut_files_are_refused(void **state)
+{
+    (void)state;
+    view v = dead_session();
+    static const char *const names[] = {"threads", "detached", "control"};
+    for (size_t i = 0; i < 3; i++) {
+        int fd = open_file(&v, names[i]);
+        off_t size = lseek(fd, 0, SEEK_END);
+        for (off_t keep_bytes = size - 1; keep_bytes > 0; keep_bytes /= 3) {
+            assert_int_equal(ftruncate(fd, keep_bytes), 0);
+            assert_true(look().problem[0] != 0);
+        }
+        assert_int_equal(ftruncate(fd, 0), 0);
+        view seen = look();
+        assert_true(seen.count == 1 && seen.problem[0] != 0);
+        close(fd);
+    }
+}
+
+// Any bytes at all: no crash, no hang, and the sanitizers have nothing to say.
+static void garbage_is_survived(void **state)
+{
+    (void)state;
+    view v = dead_session();
+    static const char *const names[] = {"control", "threads", "detached"};
+    static const size_t heads[] = {offsetof(nsp__control, names), sizeof(nsp__slot) + 4096, 16 * 2304};
+    uint64_t random = 88172645463325252u;
+    for (int round = 0; round < 600; round++) {
+        size_t file = (size_t)round % 3;
+        int fd = open_file(&v, names[file]);
+        uint8_t bytes[32];
+        for (size_t i = 0; i < sizeof bytes; i++) {
+            random ^= random << 13, random ^= random >> 7, random ^= random << 17;
+            bytes[i] = round % 2 ? 0xff : (uint8_t)random;
+        }
+        // Half of them near the beginning, where all the counts are.
+        uint64_t reach = round % 4 < 2 ? 256 : heads[file] - sizeof bytes;
+        size_t length = 1 + random % sizeof bytes;
+        view seen = with_value(fd, random / 7 % reach, bytes, length);
+        assert_int_equal(seen.count, 1);
+        close(fd);
+    }
+    assert_string_equal(look().problem, "");
+}
+
+static void strange_files_are_refused(void **state)
+{
+    (void)state;
+    view v = dead_session();
+    char path[2 * SESSION_PATH_MAX], away[2 * SESSION_PATH_MAX + 8];
+    snprintf(path, sizeof path, "%s/control", v.path);
+    snprintf(away, sizeof away, "%s.away", path);
+    assert_int_equal(rename(path, away), 0);
+    assert_true(look().problem[0] != 0);
+    assert_int_equal(symlink(away, path), 0);
+    assert_true(look().problem[0] != 0);
+    unlink(path);
+    assert_int_equal(mkfifo(path, 0600), 0); // opening one would wait for a writer
+    assert_true(look().problem[0] != 0);
+    unlink(path);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_true(look().problem[0] != 0);
+    rmdir(path);
+    assert_int_equal(rename(away, path), 0);
+    assert_string_equal(look().problem, "");
+    unlink(away);
+}
+
+static void folders_of_others_are_refused(void **state)
+{
+    (void)state;
+    char path[SESSION_PATH_MAX + 32];
+    view v = {0};
+    snprintf(path, sizeof path, "%s/nanospan-%u", directory, (unsigned)geteuid());
+    assert_int_equal(look().count, 0); // no folder
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_int_equal(look().count, 0); // nothing in it
+    assert_int_equal(chmod(path, 0770), 0);
+    assert_int_equal(nsp_sessions_each(directory, keep_session, &v), NSP_ERR_SYSTEM);
+    assert_int_equal(nsp_sessions_each("none", keep_session, &v), NSP_OK);
+    setenv("NSP_SHM_DIR", directory, 1);
+    assert_int_equal(nsp_sessions_each(NULL, keep_session, &v), NSP_ERR_SYSTEM);
+    assert_int_equal(chmod(path, 0700), 0);
+    assert_int_equal(nsp_sessions_each(NULL, keep_session, &v), NSP_OK);
+    unsetenv("NSP_SHM_DIR");
+    assert_int_equal(v.count, 0);
+}
+
+int main(void)
+{
+#define SETTING(test) cmocka_unit_test_setup_teardown(test, clean, clean)
+#define SESSION(test) cmocka_unit_test_setup_teardown(test, make_directory, remove_directory)
+    const struct CMUnitTest tests[] = {
+        SETTING(unset_ones_have_their_defaults),
+        SETTING(set_ones_are_in_force),
+        SETTING(stronger_ones_beat_weaker_ones),
+        SETTING(bad_ones_say_what_is_used_instead),
+        SETTING(some_are_read_by_nobody),
+        SETTING(secrets_are_masked),
+        SETTING(a_visitor_may_stop),
+        SESSION(own_books_at_rest_are_those_of_stats_get),
+        SESSION(another_engine_lives_and_dies),
+        SESSION(books_of_a_busy_engine_hold),
+        SESSION(headers_are_checked),
+        SESSION(cut_files_are_refused),
+        SESSION(garbage_is_survived),
+        SESSION(strange_files_are_refused),
+        SESSION(folders_of_others_are_refused),
+    };
+    return cmocka_run_group_tests_name("inspect", tests, NULL, NULL);
+}

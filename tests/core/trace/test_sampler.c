@@ -1,0 +1,490 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The sampler as it is told: rates, rules, remote parents; live, at the next root of every thread. The law of its numbers is
+// tested in test_sampling_law.c.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/testpoint.h"
+#include "context/threshold.h"
+#include "support/capture.h"
+#include "trace/producer.h"
+#include "trace/sampler.h"
+
+static int begin(void **state)
+{
+    (void)state;
+    nsp_thread_reset();
+    capture_begin(1.0);
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    nsp_thread_reset();
+    capture_end();
+    return 0;
+}
+
+static nsp_name name_of(const char *text)
+{
+    return nsp_intern(text, strlen(text));
+}
+
+// True if roots of this name are recorded; for rates 0 and 1, where one root tells.
+static bool recorded(const char *text)
+{
+    nsp_span *span = nsp_span_begin(name_of(text));
+    bool recording = nsp_span_recording(span);
+    nsp_span_end(span);
+    // Roots that have a frame are decided by the same rules.
+    nsp_span_options options = NSP_SPAN_OPTIONS_INIT;
+    options.new_root = true;
+    span = nsp_span_begin_with(name_of(text), &options);
+    assert_int_equal(nsp_span_recording(span), recording);
+    nsp_span_end(span);
+    span = nsp_span_begin_detached(name_of(text), NULL);
+    assert_int_equal(nsp_span_recording(span), recording);
+    nsp_span_end(span);
+    return recording;
+}
+
+// ---- the default rate ----
+
+static void a_bad_rate_is_refused_and_nothing_changes(void **state)
+{
+    (void)state;
+    assert_int_equal(nsp_sampler_set_rate(0.25), NSP_OK);
+    assert_int_equal(nsp_sampler_set_rule("rule", 0.5), NSP_OK);
+    uint32_t generation = nsp__trace_state.control->policy_generation;
+    const double bad[] = {(double)NAN,      -(double)NAN,     -0.1, -1e-300, 1.1, 1.0000000000000002,
+                          (double)INFINITY, -(double)INFINITY};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        char text[64];
+        snprintf(text, sizeof text, "sample rate %g", bad[i]);
+        assert_int_equal(nsp_sampler_set_rate(bad[i]), NSP_ERR_INVALID);
+        assert_non_null(strstr(nsp_error_detail(), text));
+        assert_non_null(strstr(nsp_error_detail(), "0 to 1"));
+        assert_int_equal(nsp_sampler_set_rule("rule", bad[i]), NSP_ERR_INVALID);
+        assert_non_null(strstr(nsp_error_detail(), text));
+        assert_int_equal(nsp_sampler_set_rule("new rule", bad[i]), NSP_ERR_INVALID);
+    }
+    assert_int_equal(nsp_sampler_set_parent_policy((nsp_parent_policy)2), NSP_ERR_INVALID);
+    assert_true(strlen(nsp_error_detail()) != 0);
+    assert_int_equal(nsp__trace_state.control->policy_generation, generation);
+    assert_true(nsp_sampler_rate() == 0.25);
+    assert_int_equal(nsp_sampler_remove_rule("new rule"), NSP_ERR_NOT_FOUND);
+    assert_int_equal(nsp_sampler_set_rate(-0.0), NSP_OK); // that is 0
+    assert_true(nsp_sampler_rate() == 0);
+}
+
+static void the_rate_reads_back_as_it_was_quantised(void **state)
+{
+    (void)state;
+    const double rates[] = {0, 0x1p-57, 0x1p-56, 1e-9, 0.001, 0.1, 1.0 / 3, 0.5, 0.75, 0.999, 1 - 0x1p-53, 1};
+    for (size_t i = 0; i < sizeof rates / sizeof rates[0]; i++) {
+        assert_int_equal(nsp_sampler_set_rate(rates[i]), NSP_OK);
+        double rate = nsp_sampler_rate();
+        assert_true(rate == nsp__threshold_rate(nsp__threshold_from_rate(rates[i])));
+        if (rates[i] < 0x1p-56)
+            assert_true(rate == 0);
+        else
+            assert_true(fabs(rate - rates[i]) <= rates[i] * 0x1p-12);
+    }
+}
+
+static void calls_need_a_session(void **state)
+{
+    (void)state;
+    assert_int_equal(nsp_shutdown(60000000000u), NSP_OK);
+    assert_int_equal(nsp_sampler_set_rate(0.5), NSP_ERR_NOT_INITIALISED);
+    assert_int_equal(nsp_sampler_set_rule("x", 0.5), NSP_ERR_NOT_INITIALISED);
+    assert_int_equal(nsp_sampler_remove_rule("x"), NSP_ERR_NOT_INITIALISED);
+    assert_int_equal(nsp_sampler_set_parent_policy(NSP_PARENT_DECIDE), NSP_ERR_NOT_INITIALISED);
+    assert_true(nsp_sampler_rate() == 0);
+    capture_begin(0.5);
+    assert_true(nsp_sampler_rate() == 0.5); // a new session begins with the configuration's
+}
+
+static void roots_left_out_are_counted_exactly(void **state)
+{
+    (void)state;
+    enum { ROOTS = 1234 };
+    assert_int_equal(nsp_sampler_set_rule("half", 0.5), NSP_OK);
+    assert_int_equal(nsp_sampler_set_rate(0), NSP_OK);
+    uint64_t kept = 0;
+    for (int i = 0; i < ROOTS; i++) {
+        nsp_span *root = nsp_span_begin(NSP_NAME("never"));
+        nsp_span_end(nsp_span_begin(NSP_NAME("children do not count")));
+        nsp_span_end(root);
+        root = nsp_span_begin(NSP_NAME("half"));
+        kept += nsp_span_recording(root);
+        nsp_span_end(root);
+        if (i % 100 == 0) // a change draws anew, and must not lose count
+            assert_int_equal(nsp_sampler_set_rate(0), NSP_OK);
+        assert_int_equal(capture_balance().roots_unsampled, (uint64_t)(2 * (i + 1)) - kept);
+    }
+    recorded("three more");
+    nsp_stats stats = capture_balance();
+    assert_int_equal(stats.roots_unsampled, 2 * ROOTS - kept + 3);
+    assert_int_equal(stats.attempted, kept);
+    assert_int_equal(stats.roots_refused, 0);
+}
+
+// ---- live, on every thread ----
+
+enum { THREADS = 3, CHANGES = 60 };
+
+static struct {
+    pthread_barrier_t barrier;
+    bool sampled;
+} live;
+
+static void *obey(void *argument)
+{
+    (void)argument;
+    for (int i = 0; i < CHANGES; i++) {
+        pthread_barrier_wait(&live.barrier); // the call has returned
+        bool sampled = live.sampled;
+        for (int k = 0; k < 50; k++) {
+            nsp_span *root = nsp_span_begin(NSP_NAME("root"));
+            assert_int_equal(nsp_span_recording(root), sampled);
+            nsp_span_end(root);
+        }
+        nsp_span *last = nsp_span_begin_detached(NSP_NAME("root"), NULL);
+        assert_int_equal(nsp_span_recording(last), sampled);
+        nsp_span_end(last);
+        pthread_barrier_wait(&live.barrier);
+    }
+    return NULL;
+}
+
+static void a_change_lands_at_the_next_root_of_every_thread(void **state)
+{
+    (void)state;
+    pthread_t threads[THREADS];
+    assert_int_equal(pthread_barrier_init(&live.barrier, NULL, THREADS + 1), 0);
+    for (size_t i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, obey, NULL), 0);
+    for (int i = 0; i < CHANGES; i++) {
+        live.sampled = i % 2 == 0;
+        if (i % 3 == 0) { // by the default, or by a rule over the default's opposite
+            nsp_sampler_remove_rule("r*");
+            assert_int_equal(nsp_sampler_set_rate(live.sampled), NSP_OK);
+        } else {
+            assert_int_equal(nsp_sampler_set_rate(!live.sampled), NSP_OK);
+            assert_int_equal(nsp_sampler_set_rule("r*", live.sampled), NSP_OK);
+        }
+        pthread_barrier_wait(&live.barrier);
+        pthread_barrier_wait(&live.barrier);
+    }
+    for (size_t i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    pthread_barrier_destroy(&live.barrier);
+}
+
+// ---- rules ----
+
+static void the_first_rule_that_matches_decides(void **state)
+{
+    (void)state;
+    assert_true(recorded("order.new") && recorded("order.cancel")); // interned before the rules
+    assert_int_equal(nsp_sampler_set_rule("order.*", 0), NSP_OK);
+    assert_int_equal(nsp_sampler_set_rule("order.new", 1), NSP_OK); // never reached
+    assert_int_equal(nsp_sampler_set_rule("*.tick", 0), NSP_OK);
+    assert_false(recorded("order.new") || recorded("order.cancel") || recorded("order."));
+    assert_false(recorded("order.amend") || recorded("market.tick")); // interned after them
+    assert_true(recorded("order") && recorded("ticks") && recorded("reorder.new"));
+    // Set again: the rate changes, the place does not.
+    assert_int_equal(nsp_sampler_set_rule("order.*", 1), NSP_OK);
+    assert_true(recorded("order.amend") && recorded("order.tick"));
+    assert_int_equal(nsp_sampler_set_rule("order.*", 0), NSP_OK);
+    // Removed: the ones after it move up.
+    assert_int_equal(nsp_sampler_remove_rule("order.*"), NSP_OK);
+    assert_true(recorded("order.new") && recorded("order.cancel") && recorded("order.another"));
+    assert_false(recorded("order.tick") || recorded("market.tick"));
+    assert_int_equal(nsp_sampler_remove_rule("order.*"), NSP_ERR_NOT_FOUND);
+    assert_non_null(strstr(nsp_error_detail(), "order.*"));
+    assert_int_equal(nsp_sampler_remove_rule("*.tick"), NSP_OK);
+    assert_int_equal(nsp_sampler_remove_rule("order.new"), NSP_OK);
+    assert_true(recorded("market.tick") && recorded("order.new"));
+}
+
+static void rules_look_at_the_local_root_only(void **state)
+{
+    (void)state;
+    assert_int_equal(nsp_sampler_set_rule("inner", 0), NSP_OK);
+    nsp_span *root = nsp_span_begin(NSP_NAME("outer"));
+    nsp_span *inner = nsp_span_begin(NSP_NAME("inner"));
+    assert_true(nsp_span_recording(inner));
+    nsp_span_end(inner);
+    nsp_span_end(root);
+    root = nsp_span_begin(NSP_NAME("inner"));
+    assert_false(nsp_span_recording(root));
+    inner = nsp_span_begin(NSP_NAME("outer"));
+    assert_false(nsp_span_recording(inner));
+    nsp_span_end(inner);
+    nsp_span_end(root);
+}
+
+static void there_are_63_rules(void **state)
+{
+    (void)state;
+    char text[32];
+    assert_int_equal(nsp_sampler_set_rate(0), NSP_OK);
+    for (int i = 0; i < NSP_SAMPLER_RULES_MAX; i++) {
+        snprintf(text, sizeof text, "rule.%d", i);
+        assert_int_equal(nsp_sampler_set_rule(text, i % 2), NSP_OK);
+    }
+    assert_int_equal(nsp_sampler_set_rule("one more", 1), NSP_ERR_FULL);
+    assert_non_null(strstr(nsp_error_detail(), "63"));
+    assert_int_equal(nsp_sampler_set_rule("rule.62", 1), NSP_OK); // that one is there
+    for (int i = 0; i < NSP_SAMPLER_RULES_MAX; i++) {
+        snprintf(text, sizeof text, "rule.%d", i);
+        assert_int_equal(recorded(text), i % 2 == 1 || i == 62);
+    }
+    assert_false(recorded("one more") || recorded("rule.63"));
+    assert_int_equal(nsp_sampler_remove_rule("rule.0"), NSP_OK);
+    assert_int_equal(nsp_sampler_set_rule("one more", 1), NSP_OK);
+    assert_true(recorded("one more") && recorded("rule.1") && recorded("rule.62"));
+    assert_false(recorded("rule.0") || recorded("rule.2"));
+    // A thread that attaches now begins with all of them.
+    for (int i = 1; i < NSP_SAMPLER_RULES_MAX; i++) {
+        snprintf(text, sizeof text, "rule.%d", i);
+        assert_int_equal(nsp_sampler_remove_rule(text), NSP_OK);
+    }
+    assert_false(recorded("rule.1") || recorded("rule.62"));
+    assert_true(recorded("one more"));
+}
+
+static void a_pattern_has_1_to_95_bytes(void **state)
+{
+    (void)state;
+    char text[NSP_SAMPLER_PATTERN_MAX + 2];
+    memset(text, 'x', sizeof text);
+    text[NSP_SAMPLER_PATTERN_MAX + 1] = 0;
+    assert_int_equal(nsp_sampler_set_rule(text, 0), NSP_ERR_INVALID);
+    assert_non_null(strstr(nsp_error_detail(), "95"));
+    text[NSP_SAMPLER_PATTERN_MAX] = 0;
+    assert_int_equal(nsp_sampler_set_rule(text, 0), NSP_OK);
+    assert_false(recorded(text));
+    assert_int_equal(nsp_sampler_set_rule("", 0), NSP_ERR_INVALID);
+    assert_int_equal(nsp_sampler_set_rule(NULL, 0), NSP_ERR_INVALID);
+    assert_int_equal(nsp_sampler_remove_rule(NULL), NSP_ERR_INVALID);
+}
+
+static void patterns_match_as_a_shell_does(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *pattern, *text;
+        bool match;
+    } cases[] = {
+        {"abc", "abc", true},
+        {"abc", "abcd", false},
+        {"abc", "ab", false},
+        {"", "", true},
+        {"*", "", true},
+        {"*", "anything", true},
+        {"a*", "a", true},
+        {"a*c", "abbc", true},
+        {"a*c", "abbd", false},
+        {"*b*b*", "abcb", true},
+        {"*b*b*", "abc", false},
+        {"a?c", "abc", true},
+        {"a?c", "ac", false},
+        {"??", "a", false},
+        {"[abc]x", "bx", true},
+        {"[abc]x", "dx", false},
+        {"[a-c]x", "bx", true},
+        {"[!a-c]x", "bx", false},
+        {"[^a-c]x", "dx", true},
+        {"[]]", "]", true},
+        {"[a-]", "-", true},
+        {"[abc", "[abc", true},
+        {"[abc", "a", false},
+        {"*[0-9]", "order7", true},
+        {"*[0-9]", "order", false},
+        {"a**b", "a--b", true},
+        {"*a*a*a*a*a*b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaac", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        if (nsp__pattern_match(cases[i].pattern, cases[i].text, strlen(cases[i].text)) != cases[i].match)
+            fail_msg("pattern %s, text %s: expected %d", cases[i].pattern, cases[i].text, cases[i].match);
+}
+
+// ---- many at once ----
+
+#ifdef NSP_TESTPOINTS
+static void intern_now(const char *point)
+{
+    if (strcmp(point, "policy: before it is published") == 0)
+        name_of("a name of this very moment");
+}
+
+static void a_name_made_while_a_policy_is_published_gets_its_class(void **state)
+{
+    (void)state;
+    nsp__testpoint_hook = intern_now;
+    nsp_status status = nsp_sampler_set_rule("* of this very moment", 0);
+    nsp__testpoint_hook = NULL;
+    assert_int_equal(status, NSP_OK);
+    assert_false(recorded("a name of this very moment"));
+}
+
+static pthread_t main_thread;
+
+static pthread_barrier_t held;
+
+static void hold(const char *point)
+{
+    static __thread bool done;
+    if (strcmp(point, "name: before it is ready") != 0 || done || pthread_self() == main_thread)
+        return;
+    done = true;
+    pthread_barrier_wait(&held); // the class was looked for by the old policy
+    pthread_barrier_wait(&held); // and the new one is in force
+}
+
+static void *intern_late(void *text)
+{
+    name_of(text);
+    return NULL;
+}
+
+static void a_name_that_is_not_ready_while_a_policy_is_published_gets_its_class(void **state)
+{
+    (void)state;
+    char text[] = "a name that is late";
+    pthread_t thread;
+    main_thread = pthread_self();
+    pthread_barrier_init(&held, NULL, 2);
+    nsp__testpoint_hook = hold;
+    assert_int_equal(pthread_create(&thread, NULL, intern_late, text), 0);
+    pthread_barrier_wait(&held);
+    assert_int_equal(nsp_sampler_set_rule("* is late", 0), NSP_OK);
+    pthread_barrier_wait(&held);
+    pthread_join(thread, NULL);
+    nsp__testpoint_hook = NULL;
+    pthread_barrier_destroy(&held);
+    assert_false(recorded(text));
+}
+
+static int changes;
+
+static void change_policy(const char *point)
+{
+    static bool changing; // a change classifies all names itself
+    if (strcmp(point, "policy: a name has its class") != 0 || changing || changes == 6)
+        return;
+    changing = true;
+    nsp_status status =
+        ++changes % 2 != 0 ? nsp_sampler_remove_rule("* overtaken") : nsp_sampler_set_rule("* overtaken", 0);
+    assert_int_equal(status, NSP_OK);
+    changing = false;
+}
+
+static void a_name_overtaken_by_policies_gets_the_last_ones_class(void **state)
+{
+    (void)state;
+    assert_int_equal(nsp_sampler_set_rule("* overtaken", 0), NSP_OK);
+    changes = 0;
+    nsp__testpoint_hook = change_policy;
+    name_of("a name overtaken");
+    nsp__testpoint_hook = NULL;
+    assert_int_equal(changes, 6);
+    assert_false(recorded("a name overtaken"));
+}
+#endif
+
+static bool stop;
+static uint64_t left_out; // roots of the steady name that did not record
+
+static void *begin_roots(void *argument)
+{
+    uint64_t seed = (uintptr_t)argument, roots = 0;
+    char text[32];
+    while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
+        nsp_span *root = nsp_span_begin(NSP_NAME("steady"));
+        // A rule that stands all the time: only a ring that is nearly full may leave one out.
+        if (!nsp_span_recording(root))
+            __atomic_fetch_add(&left_out, 1, __ATOMIC_RELAXED);
+        nsp_span_end(root);
+        if (roots % 64 == 0 && roots < 64 * 400) { // new names, some hundred a thread
+            snprintf(text, sizeof text, "%s.%u.%u", roots % 128 == 0 ? "on" : "off", (unsigned)seed,
+                     (unsigned)(roots / 64));
+            nsp_span_end(nsp_span_begin(name_of(text)));
+        }
+        roots++;
+        sched_yield();
+    }
+    return NULL;
+}
+
+static void rules_change_while_names_and_roots_are_made(void **state)
+{
+    (void)state;
+    pthread_t threads[THREADS];
+    assert_int_equal(nsp_sampler_set_rule("steady", 1), NSP_OK);
+    __atomic_store_n(&stop, false, __ATOMIC_RELAXED);
+    for (uintptr_t i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, begin_roots, (void *)(i + 1)), 0);
+    char text[32];
+    for (int i = 0; i < 200; i++) {
+        snprintf(text, sizeof text, "rule.%d*", i % 40);
+        assert_int_equal(nsp_sampler_set_rule(text, (i % 5) * 0.25), NSP_OK);
+        assert_int_equal(nsp_sampler_set_rate((i % 3) * 0.5), NSP_OK);
+        if (i % 7 == 0)
+            assert_int_equal(nsp_sampler_remove_rule(text), NSP_OK);
+    }
+    assert_int_equal(nsp_sampler_set_rate(0), NSP_OK);
+    assert_int_equal(nsp_sampler_set_rule("on.*", 1), NSP_OK);
+    __atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+    for (size_t i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    nsp_stats stats = NSP_STATS_INIT;
+    assert_int_equal(nsp_stats_get(&stats), NSP_OK);
+    assert_true(left_out <= stats.roots_refused);
+    capture_settle();
+    // Every name has the class that the rules give it, whenever it was made.
+    for (unsigned thread = 1; thread <= THREADS; thread++)
+        for (unsigned i = 0; i < 400; i++) {
+            snprintf(text, sizeof text, "%s.%u.%u", i % 2 == 0 ? "on" : "off", thread, i);
+            nsp_span *span = nsp_span_begin(name_of(text));
+            assert_int_equal(nsp_span_recording(span), i % 2 == 0);
+            nsp_span_end(span);
+        }
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+    const struct CMUnitTest tests[] = {
+        TEST(a_bad_rate_is_refused_and_nothing_changes),
+        TEST(the_rate_reads_back_as_it_was_quantised),
+        TEST(calls_need_a_session),
+        TEST(roots_left_out_are_counted_exactly),
+        TEST(a_change_lands_at_the_next_root_of_every_thread),
+        TEST(the_first_rule_that_matches_decides),
+        TEST(rules_look_at_the_local_root_only),
+        TEST(there_are_63_rules),
+        TEST(a_pattern_has_1_to_95_bytes),
+        TEST(patterns_match_as_a_shell_does),
+#ifdef NSP_TESTPOINTS
+        TEST(a_name_made_while_a_policy_is_published_gets_its_class),
+        TEST(a_name_that_is_not_ready_while_a_policy_is_published_gets_its_class),
+        TEST(a_name_overtaken_by_policies_gets_the_last_ones_class),
+#endif
+        TEST(rules_change_while_names_and_roots_are_made),
+    };
+    return cmocka_run_group_tests_name("sampler", tests, NULL, NULL);
+}

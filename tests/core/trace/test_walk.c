@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The walk over a span's items: repeated keys, and records that are damaged.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "builtin.h"
+#include "encode/walk.h"
+#include "otlp/protobuf/protobuf.h"
+#include "support/span_generator.h"
+
+static nsp__keys keys;
+
+// The values of the I64 attributes that count, as decimal digits.
+static const char *walked(const nsp_span_view *view)
+{
+    static char digits[16];
+    size_t count = 0;
+    nsp__parts parts;
+    nsp__parts_find(&keys, view, &parts);
+    nsp_item item;
+    while (nsp__scope_next(&parts.attributes, &item)) {
+        uint64_t value;
+        memcpy(&value, item.payload, sizeof value);
+        digits[count++] = (char)('0' + value);
+    }
+    digits[count] = 0;
+    return digits;
+}
+
+static void the_last_of_a_key_counts(void **state)
+{
+    (void)state;
+    built_span span;
+    built_span_init(&span);
+    assert_string_equal(walked(&span.view), "");
+    built_span_i64(&span, 5, 1);
+    built_span_i64(&span, 6, 2);
+    assert_string_equal(walked(&span.view), "12");
+    assert_string_equal(walked(&span.view), "12"); // the span before has the same keys
+    built_span_i64(&span, 5, 3);
+    assert_string_equal(walked(&span.view), "23");
+    built_span_i64(&span, 5, 4);
+    built_span_i64(&span, 6, 5);
+    assert_string_equal(walked(&span.view), "45");
+    // What has no key is left out and counted, however often it is there: no name, the empty text's, beyond all names.
+    built_span_i64(&span, 0, 6);
+    built_span_i64(&span, nsp_intern("", 0), 7);
+    built_span_i64(&span, nsp_intern("", 0), 8);
+    built_span_i64(&span, UINT32_MAX, 9);
+    assert_string_equal(walked(&span.view), "45");
+    nsp__parts parts;
+    nsp__parts_find(&keys, &span.view, &parts);
+    assert_int_equal(parts.attributes.unnamed, 4);
+    built_span_free(&span);
+}
+
+// The numbers come to their end every few seconds of full load.
+static void numbers_begin_anew(void **state)
+{
+    (void)state;
+    built_span span;
+    built_span_init(&span);
+    for (uint64_t i = 0; i < 7; i++)
+        built_span_i64(&span, (nsp_name)(5 + i % 3), (int64_t)i);
+    built_span once;
+    built_span_init(&once);
+    built_span_i64(&once, 5, 1);
+    nsp__parts parts;
+    for (uint32_t left = 0; left < NSP__ITEMS_MAX + 10; left++) {
+        keys.clock = UINT32_MAX - left;
+        assert_string_equal(walked(&span.view), "456");
+        assert_string_equal(walked(&span.view), "456");
+        nsp__parts_find(&keys, &once.view, &parts);
+        assert_false(parts.attributes.repeated); // which would cost the fast way
+        if (left == 20)
+            left = NSP__ITEMS_MAX - 20;
+        if (left >= NSP__ITEMS_MAX - 1)
+            memset(&keys, 0, sizeof keys); // no clock goes backwards on its own
+    }
+    built_span_free(&once);
+    built_span_free(&span);
+}
+
+static void events_have_keys_of_their_own(void **state)
+{
+    (void)state;
+    built_span span;
+    built_span_init(&span);
+    nsp_item_event event = {.attribute_count = 2};
+    built_span_i64(&span, 5, 1);
+    built_span_item(&span, NSP_ITEM_EVENT, 9, 0, &event, sizeof event);
+    built_span_i64(&span, 5, 2);
+    built_span_i64(&span, 5, 3);
+    built_span_i64(&span, 6, 4);
+    assert_string_equal(walked(&span.view), "14");
+    nsp_item_cursor cursor = {span.view.items, span.view.items + span.view.items_bytes};
+    nsp_item item;
+    assert_true(nsp__owner_next(&cursor, NSP_ITEM_EVENT, &item));
+    nsp__scope scope = nsp__scope_enter(&keys, &cursor, &item);
+    assert_true(nsp__scope_next(&scope, &item));
+    assert_int_equal(*item.payload, 3);
+    assert_false(nsp__scope_next(&scope, &item));
+    assert_false(nsp__owner_next(&cursor, NSP_ITEM_EVENT, &item));
+    built_span_free(&span);
+}
+
+// The protobuf encoder as an exporter that sends nothing.
+static nsp_status otlp_create(void **state, const nsp_exporter_context *context)
+{
+    nsp__otlp_encoder *encoder;
+    nsp_status status = nsp__otlp_encoder_create(&encoder, context);
+    *state = encoder;
+    return status;
+}
+
+static void otlp_destroy(void *state)
+{
+    nsp__otlp_encoder_destroy(state);
+}
+
+static const nsp_exporter otlp = {
+    .size = sizeof(nsp_exporter),
+    .name = "otlp",
+    .create = otlp_create,
+    .destroy = otlp_destroy,
+    .open = nsp__otlp_encoder_open,
+    .append = nsp__otlp_encoder_append,
+    .close = nsp__otlp_encoder_close,
+};
+
+// What a damaged record says may be anything, but no encoder reads beyond its bytes (the address sanitizer watches) or
+// writes beyond the batch.
+static void damaged_records(void **state)
+{
+    (void)state;
+    generator_seed(50);
+    const nsp_exporter *const exporters[] = {&otlp, &nsp__exporter_file, &nsp__exporter_console};
+    nsp_config config = {.size = sizeof config, .batch_bytes = 1 << 20, .file = "/dev/null"};
+    nsp_exporter_context context = *generated_context();
+    int cancel = 0;
+    context.config = &config;
+    context.cancel = &cancel;
+    enum { CAPACITY = 1 << 20 };
+    uint8_t *data = malloc(CAPACITY);
+    for (size_t which = 0; which < sizeof exporters / sizeof *exporters; which++) {
+        const nsp_exporter *exporter = exporters[which];
+        void *encoder;
+        assert_int_equal(exporter->create(&encoder, &context), NSP_OK);
+        for (int i = 0; i < 3000; i++) {
+            generated_span span;
+            generated_span_make(&span);
+            uint8_t *items = (uint8_t *)(uintptr_t)span.built.view.items;
+            for (uint64_t hits = 1 + generator_draw(8); hits && span.built.view.items_bytes; hits--)
+                items[generator_draw(span.built.view.items_bytes)] = (uint8_t)generator_draw(256);
+            // Most bytes are texts; so types and lengths are hit on purpose.
+            nsp_item_cursor cursor = {items, items + span.built.view.items_bytes};
+            nsp_item item;
+            while (nsp_item_next(&cursor, &item))
+                if (generator_draw(8) == 0)
+                    ((uint8_t *)(uintptr_t)item.payload)[-8 + 4 + (int)generator_draw(3)] =
+                        (uint8_t)generator_draw(24);
+            span.built.view.kind = (uint8_t)generator_draw(256);
+            span.built.view.status = (uint8_t)generator_draw(256);
+            nsp_batch batch = {.data = data, .capacity = CAPACITY};
+            if (i < 256) { // a lone item of any type, without any payload
+                built_span_free(&span.built);
+                built_span_init(&span.built);
+                built_span_item(&span.built, (uint8_t)i, 5, 0, NULL, 0);
+            }
+            if (exporter->open)
+                exporter->open(encoder, &batch);
+            (void)exporter->append(encoder, &batch, &span.built.view);
+            if (exporter->close)
+                exporter->close(encoder, &batch);
+            assert_true(batch.head <= batch.length && batch.length <= CAPACITY);
+            generated_span_free(&span);
+        }
+        exporter->destroy(encoder);
+    }
+    free(data);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_last_of_a_key_counts),
+        cmocka_unit_test(numbers_begin_anew),
+        cmocka_unit_test(events_have_keys_of_their_own),
+        cmocka_unit_test(damaged_records),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

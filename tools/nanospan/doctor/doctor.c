@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// `nanospan doctor`: options, order of the sections, exit code.
+#include "doctor.h"
+
+#include "command.h"
+#include "support/options.h"
+#include "support/paint.h"
+#include <argp.h>
+#include <curl/curl.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { EXIT_FAILURES = 3 };
+
+typedef struct doctor_options {
+    const char *query;
+    const char *service;
+    uint64_t timeout;
+    uint64_t pid;
+    bool no_send;
+    bool json;
+    bool quiet;
+    enum { COLOUR_AUTO, COLOUR_ALWAYS, COLOUR_NEVER } colour;
+} doctor_options;
+
+enum { OPTION_COLOR = 256, OPTION_JSON, OPTION_NO_SEND, OPTION_SERVICE, OPTION_PID };
+
+static const struct argp_option OPTIONS[] = {
+    {"query", 'Q', "URL", 0,
+     "Look for the test span in the Jaeger at this address, such as http://localhost:16686", 1},
+    {"service", OPTION_SERVICE, "NAME", 0, "Send the test span under this service name", 1},
+    {"no-send", OPTION_NO_SEND, NULL, 0, "Send no test span", 1},
+    {"pid", OPTION_PID, "PID", 0, "Take the environment of this running process instead of the own one", 1},
+    {"timeout", 't', "TIME", 0, "The most that all of it may take (20s)", 2},
+    {"json", OPTION_JSON, NULL, 0, "Write the findings as JSON", 2},
+    {"quiet", 'q', NULL, 0, "Show warnings and failures only", 2},
+    {"color", OPTION_COLOR, "WHEN", 0, "always, never, or auto (on a terminal, unless NO_COLOR is set)", 2},
+    {0},
+};
+
+static const char DOC[] =
+    "Finds out why traces do not arrive, or would not: reads the configuration as an engine started in this "
+    "environment would, talks to the endpoint, sends one test span through nanospan's own pipeline, looks at "
+    "the machine, and at what running engines sent and dropped. Every finding comes with what to do."
+    "\v"
+    "A finding is OK, note (worth knowing), WARN (works, but not as it should) or FAIL (spans do not "
+    "arrive).\n\n"
+    "Exit codes: 0 no warning, no failure; 1 warnings; 2 a wrong command line; 3 failures.\n\n"
+    "What may be secret (request headers, passwords in URLs) is never shown.\n\n"
+    "Examples:\n"
+    "  nanospan doctor\n"
+    "  nanospan doctor --query http://localhost:16686\n"
+    "  OTLP_ENDPOINT=http://jaeger:4317 nanospan doctor --no-send\n"
+    "  nanospan doctor --pid $(pidof engine)\n"
+    "  nanospan doctor --json --quiet | jq '.findings[].text'\n";
+
+static bool colour_of(const char *given, doctor_options *o)
+{
+    static const char *const NAMES[] = {"auto", "always", "never"};
+    for (unsigned i = 0; i < sizeof NAMES / sizeof NAMES[0]; i++)
+        if (strcmp(NAMES[i], given) == 0) {
+            o->colour = i;
+            return true;
+        }
+    complain("--color takes one of auto, always, never, not '%s'", given);
+    return false;
+}
+
+static bool query_of(const char *given, doctor_options *o)
+{
+    CURLU *url = curl_url();
+    char *scheme = NULL;
+    bool sound = url && curl_url_set(url, CURLUPART_URL, given, 0) == CURLUE_OK &&
+                 curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
+                 (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0);
+    curl_free(scheme);
+    curl_url_cleanup(url);
+    o->query = given;
+    if (!sound)
+        complain("--query takes a URL such as http://localhost:16686, not '%s'", given);
+    return sound;
+}
+
+static bool set_option(doctor_options *o, int key, const char *given)
+{
+    switch (key) {
+    case 'Q': return query_of(given, o);
+    case 'q': o->quiet = true; return true;
+    case 't':
+        if (!option_duration("timeout", given, &o->timeout))
+            return false;
+        if (o->timeout < DOCTOR_SECOND / 10 || o->timeout > 600 * DOCTOR_SECOND) {
+            complain("--timeout takes 100ms to 600s, not '%s'", given);
+            return false;
+        }
+        return true;
+    case OPTION_PID: return option_count("pid", given, 1, INT32_MAX, &o->pid);
+    case OPTION_SERVICE: o->service = given; return true;
+    case OPTION_NO_SEND: o->no_send = true; return true;
+    case OPTION_JSON: o->json = true; return true;
+    case OPTION_COLOR: return colour_of(given, o);
+    default: return false;
+    }
+}
+
+static error_t parse(int key, char *given, struct argp_state *state)
+{
+    doctor_options *o = state->input;
+    switch (key) {
+    case ARGP_KEY_ARG: argp_error(state, "doctor takes no arguments, but '%s' was given", given); return 0;
+    case ARGP_KEY_INIT:
+    case ARGP_KEY_END:
+    case ARGP_KEY_NO_ARGS:
+    case ARGP_KEY_SUCCESS:
+    case ARGP_KEY_ERROR:
+    case ARGP_KEY_FINI: return ARGP_ERR_UNKNOWN;
+    default: break;
+    }
+    for (const struct argp_option *option = OPTIONS; option->name; option++)
+        if (option->key == key) {
+            if (!set_option(o, key, given))
+                exit(EXIT_USAGE);
+            return 0;
+        }
+    return ARGP_ERR_UNKNOWN;
+}
+
+// Puts the environment of another process in the place of our own. What /proc tells is how that process was started.
+static bool take_environment(uint64_t pid)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%" PRIu64 "/environ", pid);
+    FILE *file = fopen(path, "re");
+    if (!file) {
+        complain("the environment of process %" PRIu64 " cannot be read: %s", pid, strerror(errno));
+        return false;
+    }
+    char *columns = getenv("COLUMNS"), *kept = columns ? strdup(columns) : NULL, *entry = NULL;
+    size_t size = 0;
+    clearenv();
+    while (getdelim(&entry, &size, '\0', file) > 0) {
+        char *equals = strchr(entry, '=');
+        if (!equals || equals == entry)
+            continue;
+        *equals = '\0';
+        setenv(entry, equals + 1, 1);
+    }
+    if (kept)
+        setenv("COLUMNS", kept, 1);
+    bool sound = !ferror(file);
+    free(kept);
+    free(entry);
+    fclose(file);
+    return sound;
+}
+
+static void examine(doctor *d)
+{
+    d->group = "configuration";
+    doctor_settings(d);
+    d->group = "endpoint";
+    doctor_endpoint(d);
+    d->group = "engines"; // before a test span makes a session of our own
+    doctor_sessions(d);
+    d->group = "test span";
+    doctor_span(d);
+    d->group = "machine";
+    doctor_machine(d);
+}
+
+int command_doctor(int argc, char **argv)
+{
+    doctor_options o = {.timeout = 20 * DOCTOR_SECOND};
+    static const struct argp parser = {.options = OPTIONS, .parser = parse, .doc = DOC};
+    argp_parse(&parser, argc, argv, 0, NULL, &o);
+    const char *no_colour = getenv("NO_COLOR");
+    bool coloured = o.colour == COLOUR_ALWAYS ||
+                    (o.colour == COLOUR_AUTO && isatty(STDOUT_FILENO) && !(no_colour && *no_colour));
+    if (o.pid && !take_environment(o.pid))
+        return EXIT_USAGE;
+    doctor d = {
+        .query = o.query,
+        .service = o.service,
+        .send = !o.no_send,
+        .deadline_ns = doctor_now() + o.timeout,
+    };
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    examine(&d);
+    static const int CODES[] = {[DOCTOR_OK] = EXIT_GOOD,
+                                [DOCTOR_NOTE] = EXIT_GOOD,
+                                [DOCTOR_WARN] = EXIT_PROBLEM,
+                                [DOCTOR_FAIL] = EXIT_FAILURES};
+    int code = CODES[doctor_worst(&d)];
+    bool written = o.json ? doctor_print_json(&d, o.quiet, code)
+                          : doctor_print(&d, o.quiet, coloured, paint_terminal_width());
+    if (!written && errno != EPIPE)
+        complain("cannot write: %s", strerror(errno));
+    doctor_free(&d);
+    return written || code == EXIT_FAILURES ? code : EXIT_PROBLEM;
+}

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Is this machine fit: its clocks, its shared memory, its processors?
+#include "doctor.h"
+
+#include "support/units.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/statvfs.h>
+#include <sys/timex.h>
+#include <time.h>
+#include <unistd.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+enum { YEAR_LEAST = 2024, YEAR_MOST = 2100, SKEW_MOST = 2 };
+
+static bool read_line(const char *path, char *out, size_t size)
+{
+    FILE *file = fopen(path, "re");
+    out[0] = '\0';
+    if (!file)
+        return false;
+    bool got = fgets(out, (int)size, file) != NULL;
+    fclose(file);
+    out[strcspn(out, "\n")] = '\0';
+    return got && out[0];
+}
+
+// ---- the hot clock ----
+
+// Which clock do spans read? CLOCK_MONOTONIC lies between two readings of itself.
+static bool reads_monotonic(void)
+{
+    uint64_t before = doctor_now(), ticks = nsp_now();
+    return ticks >= before && ticks <= doctor_now();
+}
+
+// "invariant", "constant", or that it is neither.
+static const char *counter_promise(bool *invariant)
+{
+#if defined(__x86_64__)
+    unsigned a, b, c, d;
+    *invariant = __get_cpuid(0x80000007, &a, &b, &c, &d) && (d >> 8 & 1);
+    int access = 0;
+    if (prctl(PR_GET_TSC, &access) == 0 && access == PR_TSC_SIGSEGV) {
+        *invariant = false;
+        return "forbidden to this process";
+    }
+    return *invariant ? "invariant" : "not invariant";
+#elif defined(__aarch64__)
+    *invariant = true;
+    return "constant, by the architecture";
+#else
+    *invariant = false;
+    return "not known";
+#endif
+}
+
+static void check_counter(doctor *d)
+{
+    char source[64];
+    bool invariant, monotonic = reads_monotonic();
+    const char *promise = counter_promise(&invariant);
+    bool known =
+        read_line("/sys/devices/system/clocksource/clocksource0/current_clocksource", source, sizeof source);
+    bool forced = d->config.clock == NSP_CLOCK_COUNTER,
+         chosen_monotonic = d->config.clock == NSP_CLOCK_MONOTONIC;
+    doctor_level level = monotonic && !chosen_monotonic ? DOCTOR_WARN : DOCTOR_OK;
+    doctor_say(d, level, "machine.clock", "spans read %s; the counter is %s, the kernel's clock source is %s",
+               (monotonic && !forced) || chosen_monotonic ? "CLOCK_MONOTONIC" : "the processor's counter",
+               promise, known ? source : "not known");
+    if (level == DOCTOR_WARN && !forced)
+        doctor_advise(d, "that costs about twice as much a reading: see `dmesg | grep -i tsc` for why the "
+                         "kernel does not trust the "
+                         "counter; NSP_CLOCK=counter uses it in any case");
+    if (forced && !invariant) {
+        doctor_say(d, DOCTOR_WARN, "machine.clock_forced", "NSP_CLOCK=counter, but the counter is %s",
+                   promise);
+        doctor_advise(d, "time stamps may run unevenly, or differ between processors: unset NSP_CLOCK");
+    }
+}
+
+// ---- wall clocks ----
+
+static void check_year(doctor *d)
+{
+    struct timespec now;
+    struct tm parts;
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &parts);
+    int year = parts.tm_year + 1900;
+    if (year >= YEAR_LEAST && year <= YEAR_MOST)
+        return;
+    doctor_say(d, DOCTOR_FAIL, "machine.date", "this machine believes that the year is %d", year);
+    doctor_advise(d, "set its clock: backends drop spans of another time, or nobody finds them");
+}
+
+static void check_skew(doctor *d)
+{
+    const doctor_target *t = &d->target;
+    if (!t->clock_skew_known)
+        return;
+    bool far = llabs((long long)t->clock_skew) > SKEW_MOST;
+    if (!far) {
+        doctor_say(d, DOCTOR_OK, "machine.skew", "the receiver's clock and this machine's agree");
+        return;
+    }
+    doctor_say(d, DOCTOR_WARN, "machine.skew", "the receiver's clock is %" PRId64 " s %s this machine's",
+               t->clock_skew < 0 ? -t->clock_skew : t->clock_skew, t->clock_skew < 0 ? "behind" : "ahead of");
+    doctor_advise(d, "synchronise both (chrony, ntp): spans of several machines will not fit together, and "
+                     "searches by time miss "
+                     "them");
+}
+
+static void check_synchronised(doctor *d)
+{
+    struct timex state = {0};
+    int result = adjtimex(&state);
+    if (result < 0)
+        return;
+    if (result == TIME_ERROR || (state.status & STA_UNSYNC)) {
+        doctor_say(d, DOCTOR_NOTE, "machine.ntp",
+                   "the kernel does not know this machine's clock to be synchronised");
+        doctor_advise(
+            d, "with one machine that does not matter; with several, run chrony or another NTP client");
+        return;
+    }
+    char bound[UNITS_SIZE];
+    units_duration(bound, (uint64_t)(state.maxerror > 0 ? state.maxerror : 0) * 1000);
+    doctor_say(d, DOCTOR_OK, "machine.ntp", "the clock is synchronised, to within %s", bound);
+}
+
+// ---- shared memory ----
+
+// What a session takes before its first thread, and what each thread adds. Frames and headers are rounded up.
+static uint64_t session_bytes(const nsp_config *config)
+{
+    const uint64_t control = UINT64_C(1) << 20, frame = 2304;
+    return control + config->batches * (uint64_t)config->batch_bytes + config->detached_spans * frame;
+}
+
+static uint64_t thread_bytes(const nsp_config *config)
+{
+    const uint64_t frame = config->record_bytes + 512, header = 8192;
+    return header + config->ring_bytes + config->record_bytes + config->open_spans * frame;
+}
+
+static bool can_write(const char *folder)
+{
+    char path[400];
+    snprintf(path, sizeof path, "%s/nanospan-doctor-XXXXXX", folder);
+    int fd = mkostemp(path, O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    close(fd);
+    unlink(path);
+    return true;
+}
+
+static void check_shared_memory(doctor *d)
+{
+    const nsp_config *config = &d->config;
+    const char *folder = config->shm_dir;
+    struct statvfs room;
+    if (!folder || strcmp(folder, "none") == 0) {
+        doctor_say(d, DOCTOR_NOTE, "machine.shm",
+                   "NSP_SHM_DIR is none: what an engine recorded dies with it, and nobody sees its "
+                   "books from outside");
+        return;
+    }
+    if (statvfs(folder, &room) != 0 || !can_write(folder)) {
+        doctor_say(d, DOCTOR_WARN, "machine.shm", "%s cannot be written: %s", folder, strerror(errno));
+        doctor_advise(d, "engines use private memory instead: what they recorded dies with them. Mount a "
+                         "tmpfs there, or name "
+                         "another folder in NSP_SHM_DIR");
+        return;
+    }
+    uint64_t free_bytes = (uint64_t)room.f_bavail * room.f_frsize, base = session_bytes(config);
+    uint64_t threads = free_bytes > base ? (free_bytes - base) / thread_bytes(config) : 0;
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    uint64_t wanted = processors > 4 ? (uint64_t)processors * 4 : 16;
+    wanted = wanted < config->threads ? wanted : config->threads;
+    char left[UNITS_SIZE], first[UNITS_SIZE], each[UNITS_SIZE];
+    units_bytes(left, (double)free_bytes);
+    units_bytes(first, (double)base);
+    units_bytes(each, (double)thread_bytes(config));
+    if (threads >= wanted) {
+        doctor_say(d, DOCTOR_OK, "machine.shm", "%s has %s left: an engine takes %s and %s a thread", folder,
+                   left, first, each);
+        return;
+    }
+    if (threads == 0)
+        doctor_say(d, DOCTOR_WARN, "machine.shm",
+                   "%s has %s left: not enough for one engine with one thread (%s and %s)", folder, left,
+                   first, each);
+    else
+        doctor_say(d, DOCTOR_WARN, "machine.shm",
+                   "%s has %s left: an engine (%s) has room for %" PRIu64 " threads of %s there", folder,
+                   left, first, threads, each);
+    doctor_advise(
+        d, "give it more: shm_size: 1gb in compose, --shm-size 1g with docker (the default is 64 MiB)");
+    doctor_advise(d, "or take less: NSP_RING_BYTES, NSP_BATCHES, NSP_BATCH_BYTES, NSP_DETACHED_SPANS");
+}
+
+// ---- processors ----
+
+// Reads "0,2-3".
+static void read_cpus(const char *list, cpu_set_t *out)
+{
+    CPU_ZERO(out);
+    while (*list) {
+        char *end;
+        unsigned long from = strtoul(list, &end, 10), to = from;
+        if (end == list)
+            return;
+        if (*end == '-')
+            to = strtoul(end + 1, &end, 10);
+        for (; from <= to && from < CPU_SETSIZE; from++)
+            CPU_SET(from, out);
+        list = end + (*end == ',');
+    }
+}
+
+// Trading threads live on isolated processors; ours must not.
+static void check_processors(doctor *d)
+{
+    char line[512];
+    if (!read_line("/sys/devices/system/cpu/isolated", line, sizeof line))
+        return;
+    cpu_set_t isolated, ours, both;
+    read_cpus(line, &isolated);
+    read_cpus(d->config.collector_cpus ? d->config.collector_cpus : "", &ours);
+    CPU_AND(&both, &isolated, &ours);
+    if (CPU_COUNT(&both) == 0)
+        return;
+    doctor_say(d, DOCTOR_WARN, "machine.cpus", "NSP_COLLECTOR_CPUS=%s names isolated processors (%s)",
+               d->config.collector_cpus, line);
+    doctor_advise(d, "nanospan's threads would disturb what they are isolated for: name others");
+}
+
+void doctor_machine(doctor *d)
+{
+    check_counter(d);
+    check_year(d);
+    check_skew(d);
+    check_synchronised(d);
+    check_shared_memory(d);
+    check_processors(d);
+}

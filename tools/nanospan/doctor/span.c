@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One span through nanospan's own pipeline, with the configuration of this environment; and is it found again?
+#include "doctor.h"
+
+#include "request.h"
+#include "support/units.h"
+#include "common/hex.h"
+#include <errno.h>
+#include <jansson.h>
+#include <libgen.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { LINES_MAX = 4, LINE_SIZE = 400 };
+
+// What the library had to say, from any of its threads.
+typedef struct log_lines {
+    pthread_mutex_t mutex;
+    char lines[LINES_MAX][LINE_SIZE];
+    size_t count;
+    bool enough; // what comes now is about the end, which we caused
+} log_lines;
+
+static log_lines heard = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+
+static void hear(void *context, nsp_log_level level, const char *line)
+{
+    log_lines *lines = context;
+    if (level > NSP_LOG_WARN)
+        return;
+    pthread_mutex_lock(&lines->mutex);
+    if (!lines->enough && lines->count < LINES_MAX)
+        snprintf(lines->lines[lines->count++], LINE_SIZE, "%s", line);
+    pthread_mutex_unlock(&lines->mutex);
+}
+
+static void advise_heard(doctor *d)
+{
+    pthread_mutex_lock(&heard.mutex);
+    for (size_t i = 0; i < heard.count; i++)
+        doctor_advise(d, "nanospan says: %s", heard.lines[i]);
+    pthread_mutex_unlock(&heard.mutex);
+}
+
+static void pause_ms(long ms)
+{
+    const struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+    nanosleep(&time, NULL);
+}
+
+// ---- sending ----
+
+static nsp_config config_of(const doctor *d)
+{
+    nsp_config config = d->config;
+    config.sample_rate = 1;
+    config.parent_policy = NSP_PARENT_FOLLOW;
+    config.collector = NSP_COLLECTOR_THREAD;
+    // What killed engines left behind is evidence.
+    config.keep_sessions = 65536;
+    config.keep_bytes = UINT64_C(1) << 50;
+    config.log_level = NSP_LOG_WARN;
+    config.log = hear;
+    config.log_context = &heard;
+    if (d->service)
+        config.service_name = d->service;
+    return config;
+}
+
+static void record(char trace_id[33])
+{
+    nsp_span *span = nsp_span_begin(NSP_NAME("nanospan doctor"));
+    nsp_context context;
+    nsp_span_context(span, &context);
+    nsp_span_set_str(span, NSP_KEY("nanospan.doctor.version"), NSP_VERSION);
+    nsp_span_set_i64(span, NSP_KEY("nanospan.doctor.pid"), getpid());
+    nsp_span_end(span);
+    nsp__hex_encode(trace_id, context.trace_id, NSP_TRACE_ID_SIZE);
+    trace_id[2 * NSP_TRACE_ID_SIZE] = '\0';
+}
+
+// Tells what became of the span; true if it was accepted.
+static bool tell_books(doctor *d, const nsp_stats *books, const char *trace_id, uint64_t took_ns)
+{
+    char took[UNITS_SIZE];
+    units_duration(took, took_ns);
+    if (books->exported) {
+        doctor_say(d, DOCTOR_OK, "span.accepted", "the test span was accepted after %s; its trace is %s",
+                   took, trace_id);
+        return true;
+    }
+    if (books->rejected) {
+        doctor_say(d, DOCTOR_FAIL, "span.accepted", "the test span was rejected for good");
+        doctor_advise(
+            d, "the receiver answered, but does not want it; what the endpoint section says comes first");
+    } else if (books->unconfirmed) {
+        doctor_say(d, DOCTOR_WARN, "span.accepted",
+                   "the test span was sent, but no answer came: it may have arrived or not");
+        doctor_advise(d, "the receiver or something before it closes connections, or is slow");
+    } else if (books->attempted == 0) {
+        doctor_say(d, DOCTOR_FAIL, "span.accepted", "the test span was not recorded at all");
+    } else if (books->discarded) {
+        doctor_say(d, DOCTOR_FAIL, "span.accepted",
+                   "the test span was discarded: there is no exporter to send it");
+    } else if (books->dropped) {
+        doctor_say(d, DOCTOR_FAIL, "span.accepted", "the test span was dropped before it was sent");
+    } else {
+        doctor_say(d, DOCTOR_FAIL, "span.accepted", "the test span was not accepted within %s", took);
+        doctor_advise(d, "what the endpoint section says comes first");
+    }
+    advise_heard(d);
+    return false;
+}
+
+static bool send_span(doctor *d, char trace_id[33])
+{
+    nsp_config config = config_of(d);
+    nsp_status status = nsp_init(&config);
+    if (status != NSP_OK) {
+        doctor_say(d, DOCTOR_FAIL, "span.init", "nanospan cannot start with this configuration: %s",
+                   nsp_error_detail());
+        advise_heard(d);
+        return false;
+    }
+    uint64_t start = doctor_now();
+    record(trace_id);
+    nsp_flush(doctor_time(d, (d->target.spoken ? 8 : 3) * DOCTOR_SECOND));
+    nsp_stats books = NSP_STATS_INIT;
+    nsp_stats_get(&books);
+    uint64_t took = doctor_now() - start;
+    pthread_mutex_lock(&heard.mutex);
+    heard.enough = true;
+    pthread_mutex_unlock(&heard.mutex);
+    nsp_shutdown(doctor_time(d, DOCTOR_SECOND / 2));
+    return tell_books(d, &books, trace_id, took);
+}
+
+// ---- finding again ----
+
+static void query(doctor *d, const char *path, request_answer *out)
+{
+    char url[1024];
+    size_t length = strlen(d->query);
+    while (length && d->query[length - 1] == '/')
+        length--;
+    snprintf(url, sizeof url, "%.*s%s", (int)length, d->query, path);
+    // Is the store on this machine? A proxy of the environment is not asked then, as for the endpoint.
+    nsp_config of_store = d->config;
+    of_store.endpoint = d->query;
+    nsp_otlp_target store;
+    char detail[160];
+    nsp_otlp_target_resolve(&store, &of_store, detail, sizeof detail);
+    const request r = {.url = url,
+                       .version = REQUEST_HTTP1,
+                       .no_proxy = store.loopback,
+                       .certificate = d->config.certificate,
+                       .timeout_ns = doctor_time(d, 3 * DOCTOR_SECOND)};
+    request_send(&r, out);
+    nsp_otlp_target_free(&store);
+}
+
+// Is the store there, and does it know the service? GET /api/v3/services gives {"services": [names]}.
+static bool query_services(doctor *d)
+{
+    request_answer a;
+    query(d, "/api/v3/services", &a);
+    json_t *root = a.code == CURLE_OK && a.status == 200
+                       ? json_loadb(a.body.data ? a.body.data : "", a.body.length, 0, NULL)
+                       : NULL;
+    json_t *services = json_object_get(root, "services");
+    bool sound = root != NULL && (services == NULL || json_is_array(services));
+    const char *wanted = d->service ? d->service : d->config.service_name;
+    if (!sound) {
+        if (a.code != CURLE_OK)
+            doctor_say(d, DOCTOR_FAIL, "query.connect", "Jaeger's query address does not answer: %s",
+                       a.error);
+        else
+            doctor_say(d, DOCTOR_FAIL, "query.connect",
+                       "what answers at the query address is not Jaeger's API (HTTP %ld)", a.status);
+        doctor_advise(
+            d,
+            "Jaeger's query port is 16686; docker ps | grep jaeger shows whether it runs and publishes it");
+    } else {
+        bool known = false;
+        size_t i;
+        json_t *name;
+        json_array_foreach(services, i, name) known =
+            known || (json_string_value(name) && wanted && strcmp(json_string_value(name), wanted) == 0);
+        doctor_say(d, DOCTOR_OK, "query.connect", "Jaeger answers, and knows %zu service%s%s%s",
+                   json_array_size(services), json_array_size(services) == 1 ? "" : "s",
+                   known ? ", among them " : "", known ? wanted : "");
+    }
+    json_decref(root);
+    request_answer_free(&a);
+    return sound;
+}
+
+static void find_again(doctor *d, const char *trace_id)
+{
+    char path[80];
+    snprintf(path, sizeof path, "/api/v3/traces/%s", trace_id);
+    uint64_t start = doctor_now(), until = start + doctor_time(d, 8 * DOCTOR_SECOND);
+    bool found = false;
+    long status = 0;
+    do {
+        request_answer a;
+        query(d, path, &a);
+        status = a.status;
+        found = a.code == CURLE_OK && a.status == 200 && a.body.length &&
+                memmem(a.body.data, a.body.length, "nanospan doctor", 15) != NULL;
+        request_answer_free(&a);
+        if (!found)
+            pause_ms(200);
+    } while (!found && doctor_now() < until);
+    char took[UNITS_SIZE];
+    units_duration(took, doctor_now() - start);
+    if (found) {
+        doctor_say(d, DOCTOR_OK, "query.found", "the test span is found again, after %s", took);
+        return;
+    }
+    doctor_say(d, DOCTOR_FAIL, "query.found",
+               "the test span was accepted, but is not found within %s (HTTP %ld)", took, status);
+    doctor_advise(d, "does the endpoint lead to this Jaeger? A Collector in between may batch, sample or "
+                     "send elsewhere: look at "
+                     "its log and its exporters");
+    doctor_advise(d, "tail sampling keeps a trace back for its decision_wait, often 10 s or more");
+}
+
+// ---- other exporters ----
+
+static void check_file_exporter(doctor *d)
+{
+    const char *file = d->config.file;
+    char copy[PATH_MAX];
+    snprintf(copy, sizeof copy, "%s", file);
+    bool writable = access(file, F_OK) == 0 ? access(file, W_OK) == 0 : access(dirname(copy), W_OK) == 0;
+    doctor_say(d, writable ? DOCTOR_OK : DOCTOR_FAIL, "span.file", "spans are written to the file %s%s%s",
+               file, writable ? "" : ", which cannot be written: ", writable ? "" : strerror(errno));
+    if (!writable)
+        doctor_advise(d, "set NSP_FILE to a path that the engine may write to");
+}
+
+static void tell_not_sent(doctor *d, const char *why)
+{
+    doctor_say(d, DOCTOR_NOTE, "span.not_sent", "no test span was sent: %s", why);
+}
+
+void doctor_span(doctor *d)
+{
+    char trace_id[33] = "";
+    bool reachable = d->query ? query_services(d) : false;
+    if (d->tracing && d->to_file)
+        check_file_exporter(d);
+    if (!d->tracing)
+        tell_not_sent(d, "tracing is off");
+    else if (!d->target.otlp && d->to_file)
+        return;
+    else if (!d->target.otlp)
+        tell_not_sent(d, "the exporter is not OTLP");
+    else if (!d->send)
+        tell_not_sent(d, "--no-send");
+    else if (!d->target.connected)
+        tell_not_sent(d, "nothing takes connections at the endpoint");
+    else if (send_span(d, trace_id) && reachable)
+        find_again(d, trace_id);
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "body.h"
+
+#include <libdeflate.h>
+
+const char SINK_TOO_LARGE[] = "too large";
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+// The plain length is written at the end of the bytes; it is a hint, since anybody could have written it.
+static size_t hinted(const text *packed)
+{
+    const uint8_t *end = (const uint8_t *)packed->data + packed->length;
+    return packed->length < 18
+               ? 0
+               : (size_t)end[-4] | (size_t)end[-3] << 8 | (size_t)end[-2] << 16 | (size_t)end[-1] << 24;
+}
+
+static const char *one_member(struct libdeflate_decompressor *machine, const text *packed, size_t *used,
+                              size_t most, text *plain)
+{
+    size_t room =
+        smaller(hinted(packed) > plain->length ? hinted(packed) : packed->length * 4, most - plain->length);
+    for (;;) {
+        size_t in = 0, out = 0;
+        char *to = text_room(plain, room + 1);
+        enum libdeflate_result result = libdeflate_gzip_decompress_ex(
+            machine, packed->data + *used, packed->length - *used, to, room, &in, &out);
+        if (result == LIBDEFLATE_SUCCESS) {
+            *used += in;
+            plain->length += out;
+            return NULL;
+        }
+        if (result != LIBDEFLATE_INSUFFICIENT_SPACE)
+            return "the body is not valid gzip, as its Content-Encoding says";
+        if (room == most - plain->length)
+            return SINK_TOO_LARGE;
+        room = smaller(room * 2 + 4096, most - plain->length);
+    }
+}
+
+const char *sink_gunzip(const text *packed, size_t most, text *plain)
+{
+    struct libdeflate_decompressor *machine = libdeflate_alloc_decompressor();
+    const char *wrong = machine ? NULL : "no memory for decompression";
+    size_t used = 0;
+    if (machine && !packed->length)
+        wrong = "the body is empty, which is not valid gzip";
+    while (!wrong && used < packed->length)
+        wrong = one_member(machine, packed, &used, most, plain);
+    libdeflate_free_decompressor(machine);
+    return wrong;
+}

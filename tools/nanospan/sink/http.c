@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "http.h"
+
+#include "support/json_text.h"
+#include "body.h"
+#include "reply.h"
+#include "common/time.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <microhttpd.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+#include <unistd.h>
+
+// An idle connection is closed after this many seconds.
+enum { IDLE_SECONDS = 120, RECEIVE_BUFFER = 1 << 20, STACK_BYTES = 1 << 20 };
+
+// A body that is refused is read and thrown away, so that the sender gets to read why; but not for ever.
+enum { PATIENCE_WITH_LARGE_BODIES = 8 };
+
+struct sink_http {
+    struct MHD_Daemon *daemon;
+    sink_http_options options;
+    sink_books *books;
+    unsigned running;  // requests between their first byte and the end of their reply
+    uint64_t received; // requests so far, which number them for the faults
+};
+
+// One request, from its headers to its reply.
+typedef struct exchange {
+    sink_encoding encoding; // of the request and so of the reply
+    bool gzip;
+    unsigned status; // 0: fine so far
+    char why[320];
+    text body;
+    uint64_t body_bytes; // received, kept or not
+} exchange;
+
+static void refuse(exchange *x, unsigned status, const char *why)
+{
+    if (!x->status) {
+        x->status = status;
+        snprintf(x->why, sizeof x->why, "%s", why);
+    }
+}
+
+static void read_headers(exchange *x, struct MHD_Connection *connection, const sink_http_options *options,
+                         const char *path, const char *method)
+{
+    const char *type = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Type");
+    const char *coding = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Encoding");
+    const char *length = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Length");
+    x->encoding = sink_encoding_of(type);
+    if (strcmp(path, "/v1/traces") != 0)
+        refuse(x, MHD_HTTP_NOT_FOUND, "only /v1/traces is served here");
+    if (strcmp(method, "POST") != 0)
+        refuse(x, MHD_HTTP_METHOD_NOT_ALLOWED, "spans are sent with POST");
+    if (x->encoding == SINK_UNKNOWN)
+        refuse(x, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE,
+               "the Content-Type must be application/x-protobuf or application/json");
+    x->gzip = coding && strcasecmp(coding, "gzip") == 0;
+    if (coding && !x->gzip && strcasecmp(coding, "identity") != 0)
+        refuse(x, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE, "the Content-Encoding may be gzip, or none");
+    uint64_t announced = length ? strtoull(length, NULL, 10) : 0;
+    if (announced > options->most_body)
+        refuse(x, MHD_HTTP_CONTENT_TOO_LARGE, "the request is larger than --max-body");
+    else if (!x->status && announced)
+        text_room(&x->body, announced);
+}
+
+static bool receive(exchange *x, const char *bytes, size_t length, const sink_http_options *options)
+{
+    x->body_bytes += length;
+    if (x->body_bytes > options->most_body)
+        refuse(x, MHD_HTTP_CONTENT_TOO_LARGE, "the request is larger than --max-body");
+    if (x->status)
+        return x->body_bytes / PATIENCE_WITH_LARGE_BODIES <= options->most_body;
+    text_add(&x->body, bytes, length);
+    return true;
+}
+
+// A number from 0 to 1 that depends on the seed, the request and the purpose alone.
+static double lot(uint64_t seed, uint64_t request, uint64_t purpose)
+{
+    uint64_t mixed = seed * 0x9e3779b97f4a7c15u + request * 0xd6e8feb86659fd93u + purpose;
+    for (int round = 0; round < 3; round++)
+        mixed = (mixed ^ mixed >> 30) * 0xbf58476d1ce4e5b9u;
+    return (double)(mixed >> 11) * 0x1p-53;
+}
+
+static void sleep_for(uint64_t nanoseconds)
+{
+    struct timespec left = nsp__timespec_of(nanoseconds);
+    while (nanosleep(&left, &left) != 0 && errno == EINTR)
+        continue;
+}
+
+// Decodes the body and enters it into the books; the exchange's status is 0 or says what went wrong.
+static void take(sink_http *server, exchange *x, otlp_request *request)
+{
+    text plain = {0};
+    const char *wrong = NULL;
+    if (x->gzip) {
+        wrong = sink_gunzip(&x->body, server->options.most_body, &plain);
+        if (wrong == SINK_TOO_LARGE)
+            refuse(x, MHD_HTTP_CONTENT_TOO_LARGE, "the decompressed request is larger than --max-body");
+        else if (wrong)
+            refuse(x, MHD_HTTP_BAD_REQUEST, wrong);
+    }
+    const text *body = x->gzip ? &plain : &x->body;
+    if (!x->status) {
+        bool sound = x->encoding == SINK_JSON
+                         ? otlp_decode_json(request, body->data, body->length)
+                         : otlp_decode_protobuf(request, (const uint8_t *)body->data, body->length);
+        if (!sound)
+            refuse(x, MHD_HTTP_BAD_REQUEST, request->error);
+        if (sound && request->want_json)
+            text_char(&request->json, '\n');
+        if (sound && !books_take(server->books, request, x->body.length, body->length))
+            refuse(x, MHD_HTTP_SERVICE_UNAVAILABLE, "the spans could not be written to the file");
+    }
+    text_free(&plain);
+}
+
+static enum MHD_Result answer(sink_http *server, exchange *x, struct MHD_Connection *connection)
+{
+    const sink_http_options *options = &server->options;
+    uint64_t number = __atomic_fetch_add(&server->received, 1, __ATOMIC_RELAXED);
+    otlp_request request = {.want_json = server->books->output >= 0};
+    bool lose = false;
+    if (options->delay_ns)
+        sleep_for(options->delay_ns);
+    if (!x->status && lot(options->seed, number, 1) < options->fail_share) {
+        refuse(x, options->fail_status, "failed on purpose, as --fail-rate asks");
+        books_failed(server->books);
+    } else {
+        if (!x->status)
+            take(server, x, &request);
+        if (x->status && x->status < 500)
+            books_refused(server->books);
+        lose = !x->status && lot(options->seed, number, 2) < options->lose_share;
+    }
+    enum MHD_Result result = MHD_NO;
+    if (lose)
+        books_reply_lost(server->books);
+    else
+        result = sink_reply(connection, x->encoding, x->status, x->why, request.rejected,
+                            x->status == options->fail_status ? options->retry_after_s : UINT64_MAX);
+    otlp_request_free(&request);
+    return result;
+}
+
+static enum MHD_Result handle(void *context, struct MHD_Connection *connection, const char *path,
+                              const char *method, const char *version, const char *bytes, size_t *length,
+                              void **state)
+{
+    sink_http *server = context;
+    exchange *x = *state;
+    (void)version;
+    if (!x) {
+        *state = x = need_zeroes(1, sizeof *x);
+        __atomic_fetch_add(&server->running, 1, __ATOMIC_RELAXED);
+        read_headers(x, connection, &server->options, path, method);
+        // Who asks before sending gets the refusal now.
+        const char *expect = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Expect");
+        return x->status && expect && strcasecmp(expect, "100-continue") == 0 ? answer(server, x, connection)
+                                                                              : MHD_YES;
+    }
+    if (*length) {
+        bool go_on = receive(x, bytes, *length, &server->options);
+        *length = 0;
+        return go_on ? MHD_YES : MHD_NO;
+    }
+    return answer(server, x, connection);
+}
+
+static void completed(void *context, struct MHD_Connection *connection, void **state,
+                      enum MHD_RequestTerminationCode code)
+{
+    sink_http *server = context;
+    exchange *x = *state;
+    (void)connection;
+    (void)code;
+    if (!x)
+        return;
+    text_free(&x->body);
+    free(x);
+    *state = NULL;
+    __atomic_fetch_sub(&server->running, 1, __ATOMIC_RELAXED);
+}
+
+// libmicrohttpd tells of connections that broke off, which is the sender's business.
+static void quiet(void *context, const char *format, va_list arguments)
+{
+    (void)context;
+    (void)format;
+    (void)arguments;
+}
+
+sink_http *sink_http_start(const sink_http_options *options, sink_books *books)
+{
+    sink_http *server = need_zeroes(1, sizeof *server);
+    server->options = *options;
+    server->books = books;
+    server->daemon = MHD_start_daemon(
+        MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL | MHD_USE_ITC |
+            MHD_USE_ERROR_LOG,
+        0, NULL, NULL, handle, server, MHD_OPTION_EXTERNAL_LOGGER, quiet, NULL, MHD_OPTION_LISTEN_SOCKET,
+        options->listener, MHD_OPTION_NOTIFY_COMPLETED, completed, server, MHD_OPTION_CONNECTION_LIMIT,
+        options->connections, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)RECEIVE_BUFFER, MHD_OPTION_THREAD_STACK_SIZE,
+        (size_t)STACK_BYTES, MHD_OPTION_END);
+    if (!server->daemon) {
+        complain("the HTTP server could not be started: %s", strerror(errno));
+        free(server);
+        return NULL;
+    }
+    return server;
+}
+
+void sink_http_stop(sink_http *server, uint64_t patience_ns, int hurry)
+{
+    enum { STEP_MS = 5 };
+    MHD_socket listener = MHD_quiesce_daemon(server->daemon);
+    struct pollfd watched = {.fd = hurry, .events = POLLIN};
+    for (uint64_t waited = 0; waited < patience_ns && __atomic_load_n(&server->running, __ATOMIC_RELAXED);
+         waited += STEP_MS * 1000000)
+        if (poll(&watched, 1, STEP_MS) > 0)
+            break;
+    MHD_stop_daemon(server->daemon);
+    if (listener != MHD_INVALID_SOCKET)
+        close(listener);
+    free(server);
+}

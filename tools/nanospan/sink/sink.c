@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// `nanospan sink`: options, the loop that shows rates and waits for its end, and the closing summary.
+#include "command.h"
+#include "support/options.h"
+#include "http.h"
+#include "listen.h"
+#include "support/trace_notes.h"
+#include "support/units.h"
+#include "common/time.h"
+#include <argp.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+// A clean end waits this long for requests that are under way.
+#define PATIENCE_NS 5000000000u
+
+typedef struct sink_options {
+    const char *listen;
+    const char *output;
+    const char *summary;
+    const char *port_file;
+    uint64_t rates_ns; // between two lines of rates; 0: none
+    uint64_t exit_after;
+    uint64_t most_distinct;
+    uint64_t connections;
+    uint64_t fail_status;
+    bool rates_asked;
+    bool quiet;
+    sink_http_options http;
+} sink_options;
+
+enum {
+    OPTION_MAX_BODY = 256,
+    OPTION_MAX_DISTINCT,
+    OPTION_MAX_CONNECTIONS,
+    OPTION_RATES,
+    OPTION_EXIT_AFTER,
+    OPTION_SUMMARY,
+    OPTION_PORT_FILE,
+    OPTION_FAIL_RATE,
+    OPTION_FAIL_STATUS,
+    OPTION_RETRY_AFTER,
+    OPTION_LOSE_REPLIES,
+    OPTION_DELAY,
+    OPTION_SEED,
+};
+
+static const struct argp_option OPTIONS[] = {
+    {"listen", 'l', "HOST:PORT", 0, "Where to listen (127.0.0.1:4318); port 0: any free port", 1},
+    {"port-file", OPTION_PORT_FILE, "FILE", 0, "Write the port there once the sink listens", 1},
+    {"output", 'o', "FILE", 0,
+     "Write each request there as a line of OTLP JSON, over what it held; - is standard output", 2},
+    {"summary", OPTION_SUMMARY, "FILE", 0, "At the end, write the totals there as JSON", 2},
+    {"rates", OPTION_RATES, "SECONDS", 0,
+     "Show rates every so often (1 on a terminal, otherwise not at all); 0: never", 2},
+    {"quiet", 'q', NULL, 0, "Neither greet, nor show rates, nor sum up; complain only", 2},
+    {"exit-after", OPTION_EXIT_AFTER, "SPANS", 0, "End once so many spans have arrived", 3},
+    {"max-body", OPTION_MAX_BODY, "BYTES", 0, "Refuse larger requests, before or after decompression (64MiB)",
+     3},
+    {"max-connections", OPTION_MAX_CONNECTIONS, "N", 0, "Most connections at a time (256)", 3},
+    {"max-distinct", OPTION_MAX_DISTINCT, "SPANS", 0,
+     "Tell so many distinct spans apart (50000000), in 32 to 64 bytes each", 3},
+    {0, 0, 0, 0, "Faults, for trying out what a sender does about them:", 4},
+    {"fail-rate", OPTION_FAIL_RATE, "SHARE", 0,
+     "Answer this share of requests with an error, and do not count them", 4},
+    {"fail-status", OPTION_FAIL_STATUS, "CODE", 0, "The error's HTTP status (503)", 4},
+    {"retry-after", OPTION_RETRY_AFTER, "SECONDS", 0, "Send Retry-After with the error", 4},
+    {"lose-replies", OPTION_LOSE_REPLIES, "SHARE", 0,
+     "Count this share of requests, then close the connection without a reply", 4},
+    {"delay", OPTION_DELAY, "TIME", 0, "Wait before each reply: 20ms, 1.5s", 4},
+    {"seed", OPTION_SEED, "N", 0, "Draw the shares from this seed (1)", 4},
+    {0},
+};
+
+static const char DOC[] = "Receives spans over OTLP/HTTP at /v1/traces: protobuf or JSON, gzip or plain. "
+                          "Counts them, tells spans that came twice "
+                          "from those that came once, and writes them to a file that `nanospan view` reads."
+                          "\v"
+                          "Malformed requests are answered with 400 and a message that says where they are "
+                          "wrong, and are not counted. SIGINT "
+                          "or SIGTERM ends the sink: requests under way are answered, the file and the "
+                          "summary are complete. A second one "
+                          "ends it at once.\n\n"
+                          "Exit codes: 0 ended as asked; 1 it could not listen, or not write all that it "
+                          "took; 2 a wrong command line.\n\n"
+                          "Example:\n  nanospan sink --output spans.jsonl\n";
+
+static bool set_option(sink_options *o, int key, const char *given)
+{
+    uint64_t seconds = 0;
+    switch (key) {
+    case 'l': o->listen = given; return true;
+    case 'o': o->output = given; return true;
+    case 'q': o->quiet = true; return true;
+    case OPTION_SUMMARY: o->summary = given; return true;
+    case OPTION_PORT_FILE: o->port_file = given; return true;
+    case OPTION_RATES:
+        o->rates_asked = option_count("rates", given, 0, 86400, &seconds);
+        o->rates_ns = seconds * 1000000000;
+        return o->rates_asked;
+    case OPTION_EXIT_AFTER: return option_count("exit-after", given, 1, UINT64_MAX, &o->exit_after);
+    case OPTION_MAX_BODY: return option_bytes("max-body", given, &o->http.most_body);
+    case OPTION_MAX_DISTINCT: return option_count("max-distinct", given, 1, 1ull << 36, &o->most_distinct);
+    case OPTION_MAX_CONNECTIONS: return option_count("max-connections", given, 1, 10000, &o->connections);
+    case OPTION_FAIL_RATE: return option_share("fail-rate", given, &o->http.fail_share);
+    case OPTION_FAIL_STATUS: return option_count("fail-status", given, 400, 599, &o->fail_status);
+    case OPTION_RETRY_AFTER: return option_count("retry-after", given, 0, 86400, &o->http.retry_after_s);
+    case OPTION_LOSE_REPLIES: return option_share("lose-replies", given, &o->http.lose_share);
+    case OPTION_DELAY: return option_duration("delay", given, &o->http.delay_ns);
+    case OPTION_SEED: return option_count("seed", given, 0, UINT64_MAX, &o->http.seed);
+    default: return false;
+    }
+}
+
+static error_t parse(int key, char *given, struct argp_state *state)
+{
+    if (key == ARGP_KEY_ARG)
+        argp_error(state, "sink takes options only, not '%s'", given);
+    if (key < OPTION_MAX_BODY && key != 'l' && key != 'o' && key != 'q')
+        return ARGP_ERR_UNKNOWN;
+    if (key > OPTION_SEED)
+        return ARGP_ERR_UNKNOWN;
+    if (!set_option(state->input, key, given))
+        exit(EXIT_USAGE);
+    return 0;
+}
+
+static double now(void)
+{
+    return (double)nsp__monotonic_ns() * 1e-9;
+}
+
+static bool write_file(const char *name, const text *contents)
+{
+    FILE *file = fopen(name, "we");
+    bool sound = file && fwrite(contents->data, 1, contents->length, file) == contents->length;
+    if (file && fclose(file) != 0)
+        sound = false;
+    if (!sound)
+        complain("cannot write %s: %s", name, strerror(errno));
+    return sound;
+}
+
+static bool write_port(const char *name, unsigned port)
+{
+    // Written aside and renamed, so that who waits for the file finds the whole number.
+    text aside = {0}, number = {0};
+    text_format(&aside, "%s.part%c", name, '\0');
+    text_format(&number, "%u\n", port);
+    bool sound = write_file(aside.data, &number);
+    if (sound && rename(aside.data, name) != 0) {
+        complain("cannot write %s: %s", name, strerror(errno));
+        sound = false;
+    }
+    text_free(&aside);
+    text_free(&number);
+    return sound;
+}
+
+static void show_rates(const sink_totals *before, const sink_totals *after, double seconds, bool in_place)
+{
+    char per_second[32], bytes[32], total[32], distinct[32];
+    units_count(per_second, (uint64_t)((double)(after->spans - before->spans) / seconds));
+    units_bytes(bytes, (double)(after->bytes - before->bytes) / seconds);
+    units_count(total, after->spans);
+    units_count(distinct, after->distinct);
+    fprintf(stderr, "%s%s spans/s  %s/s  total %s  distinct %s%s", in_place ? "\r\033[K" : "", per_second,
+            bytes, total, distinct, in_place ? "" : "\n");
+    fflush(stderr);
+}
+
+// Waits for a signal, or for the books to say that it is enough.
+static void serve(const sink_options *o, sink_books *books, int signals)
+{
+    bool in_place = isatty(STDERR_FILENO);
+    uint64_t interval = o->rates_asked ? o->rates_ns : in_place ? 1000000000 : 0;
+    struct pollfd watched[] = {{.fd = signals, .events = POLLIN}, {.fd = books->done, .events = POLLIN}};
+    sink_totals before = books_totals(books);
+    double last = now();
+    for (;;) {
+        int timeout = -1;
+        if (interval && !o->quiet) {
+            double left = last + (double)interval * 1e-9 - now();
+            timeout = left > 0 ? (int)(left * 1000) + 1 : 0;
+        }
+        int ready = poll(watched, 2, timeout);
+        if (ready > 0)
+            break;
+        if (ready < 0)
+            continue;
+        sink_totals after = books_totals(books);
+        double at = now();
+        if (in_place || after.spans != before.spans)
+            show_rates(&before, &after, at - last, in_place);
+        before = after;
+        last = at;
+    }
+    if (interval && !o->quiet && in_place)
+        fputs("\r\033[K", stderr);
+    struct signalfd_siginfo signal;
+    // Taken off the descriptor, so that it becomes readable again with the next signal only.
+    if (watched[0].revents && read(signals, &signal, sizeof signal) < 0)
+        complain("a signal could not be read: %s", strerror(errno));
+}
+
+static void sum_up(sink_books *books, double seconds)
+{
+    sink_totals t = books_totals(books);
+    char spans[32], distinct[32], twice[32], bytes[32], requests[32], each[32];
+    units_count(spans, t.spans);
+    units_count(distinct, t.distinct);
+    units_count(twice, t.spans - t.distinct);
+    units_count(requests, t.requests);
+    units_bytes(bytes, (double)t.bytes);
+    fprintf(stderr, "received %s spans in %s requests (%s) in %.1f s\n", spans, requests, bytes, seconds);
+    fprintf(stderr, "  distinct %s%s, repeated %s, with an error status %" PRIu64 "\n",
+            t.distinct_is_exact ? "" : "at least ", distinct, t.distinct_is_exact ? twice : "unknown",
+            t.errors);
+    if (t.rejected || t.refused || t.failed || t.replies_lost)
+        fprintf(stderr,
+                "  spans rejected %" PRIu64 ", requests refused %" PRIu64 ", failed %" PRIu64
+                ", replies withheld %" PRIu64 "\n",
+                t.rejected, t.refused, t.failed, t.replies_lost);
+    for (size_t i = 0; i < books->services.service_count; i++) {
+        const service_tally *s = &books->services.services[i];
+        units_count(each, s->spans);
+        text name = {0}; // a sender chose it
+        trace_notes_plain(&name, nsp__slice_of(*s->name ? s->name : "(without a name)"));
+        fprintf(stderr, "  service %.*s: %s\n", (int)name.length, name.data, each);
+        text_free(&name);
+    }
+}
+
+static int receive_until_told(const sink_options *o, int listener, unsigned port, int signals)
+{
+    sink_books books;
+    if (!books_open(&books, o->output, o->most_distinct, o->exit_after)) {
+        close(listener);
+        return EXIT_PROBLEM;
+    }
+    sink_http_options http = o->http;
+    http.listener = listener;
+    sink_http *server = sink_http_start(&http, &books);
+    if (!server) {
+        close(listener);
+        books_close(&books);
+        return EXIT_PROBLEM;
+    }
+    double start = now();
+    bool sound = !o->port_file || write_port(o->port_file, port);
+    if (!o->quiet)
+        fprintf(stderr,
+                "nanospan sink: listening on port %u of %s, for OTLP/HTTP at /v1/traces; Ctrl-C ends it\n",
+                port, o->listen);
+    if (sound)
+        serve(o, &books, signals);
+    sink_http_stop(server, PATIENCE_NS, signals);
+    double seconds = now() - start;
+    if (!o->quiet)
+        sum_up(&books, seconds);
+    if (o->summary) {
+        text json = {0};
+        books_json(&books, seconds, &json);
+        sound = write_file(o->summary, &json) && sound;
+        text_free(&json);
+    }
+    return books_close(&books) && sound ? EXIT_GOOD : EXIT_PROBLEM;
+}
+
+int command_sink(int argc, char **argv)
+{
+    sink_options o = {
+        .listen = "127.0.0.1:4318",
+        .most_distinct = 50000000,
+        .connections = 256,
+        .fail_status = 503,
+        .http = {.most_body = 64 << 20, .retry_after_s = UINT64_MAX, .seed = 1},
+    };
+    static const struct argp parser = {.options = OPTIONS, .parser = parse, .doc = DOC};
+    argp_parse(&parser, argc, argv, 0, NULL, &o);
+    o.http.connections = (unsigned)o.connections;
+    o.http.fail_status = (unsigned)o.fail_status;
+
+    // Blocked before any thread is started, so that all of them inherit it and signals come to the descriptor alone.
+    sigset_t ending;
+    sigemptyset(&ending);
+    sigaddset(&ending, SIGINT);
+    sigaddset(&ending, SIGTERM);
+    sigprocmask(SIG_BLOCK, &ending, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    int signals = signalfd(-1, &ending, SFD_CLOEXEC);
+    if (signals < 0) {
+        complain("no signal descriptor: %s", strerror(errno));
+        return EXIT_PROBLEM;
+    }
+    unsigned port = 0;
+    int usage = 0;
+    int listener = sink_listen(o.listen, &port, &usage);
+    int result = usage ? EXIT_USAGE : EXIT_PROBLEM;
+    if (listener >= 0)
+        result = receive_until_told(&o, listener, port, signals);
+    close(signals);
+    return result;
+}

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Counts distinct spans, exactly, by trace id and span id: a hash table with open addressing, 24 bytes a slot, at most
+// three quarters full. It doubles as it fills, up to a limit; beyond that, new spans are no longer told from old ones.
+// Not thread-safe.
+#ifndef NANOSPAN_SINK_SPAN_SET_H
+#define NANOSPAN_SINK_SPAN_SET_H
+
+#include "support/otlp_request.h"
+
+typedef struct span_set {
+    span_key *slots; // a span id of zero: free
+    size_t mask;     // capacity - 1
+    size_t count;
+    size_t limit; // most spans that are held
+    bool full;    // a span was met that could not be held: count is a lower bound
+} span_set;
+
+void span_set_init(span_set *set, size_t limit);
+void span_set_free(span_set *set);
+
+// Adds spans whose span ids are not zero; returns how many of them were new.
+size_t span_set_add(span_set *set, const span_key *keys, size_t count);
+
+#endif

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The means by which support/otlp_protobuf.c and support/otlp_values.c read protobuf and write JSON: take_... reads a field with its checks,
+// put_... writes a member where JSON is wanted. Not for anybody else.
+#ifndef NANOSPAN_SUPPORT_OTLP_DECODER_H
+#define NANOSPAN_SUPPORT_OTLP_DECODER_H
+
+#include "json_text.h"
+#include "otlp_request.h"
+#include "wire.h"
+#include "common/utf8.h"
+#include <stdio.h>
+
+// Bytes put together where a message that may be there once came in several parts; freed after decoding.
+typedef struct joint {
+    struct joint *next;
+    uint8_t bytes[];
+} joint;
+
+typedef struct decoder {
+    otlp_request *request;
+    text *json; // NULL: not wanted
+    service_tally *service;
+    joint *joints;
+    const uint8_t *start;
+    size_t length;
+    unsigned depth;
+    bool failed;
+} decoder;
+
+// Where a repeated field lies in its message.
+typedef struct run {
+    const uint8_t *first;
+    size_t count;
+} run;
+
+// Visits one element of a repeated field.
+typedef void element(decoder *d, wire message);
+
+// Notes the first fault, and where it is; every loop over fields ends with it.
+void decoder_fail(decoder *d, const uint8_t *at, const char *why);
+
+static inline bool next(decoder *d, wire *message, wire_field *field)
+{
+    if (d->failed || message->at == message->end)
+        return false;
+    const char *wrong = wire_read(message, field);
+    if (wrong) {
+        decoder_fail(d, message->at, wrong);
+        return false;
+    }
+    return true;
+}
+
+static inline bool is(decoder *d, const wire_field *field, uint32_t type, const char *name)
+{
+    if (field->type == type)
+        return true;
+    char why[96];
+    snprintf(why, sizeof why, "field %s has wire type %u, not %u", name, field->type, type);
+    decoder_fail(d, field->tag, why);
+    return false;
+}
+
+static inline void take_number(decoder *d, const wire_field *field, uint32_t type, const char *name,
+                               uint64_t *out)
+{
+    if (is(d, field, type, name))
+        *out = field->value;
+}
+
+static inline void take_bytes(decoder *d, const wire_field *field, const char *name, wire *out)
+{
+    if (is(d, field, WIRE_BYTES, name))
+        *out = field->bytes;
+}
+
+static inline void take_text(decoder *d, const wire_field *field, const char *name, wire *out)
+{
+    take_bytes(d, field, name, out);
+    if (!d->failed && !nsp__utf8_valid(out->at, (size_t)(out->end - out->at))) {
+        char why[96];
+        snprintf(why, sizeof why, "field %s is not valid UTF-8", name);
+        decoder_fail(d, out->at, why);
+    }
+}
+
+// An id is 0 or `size` bytes long.
+static inline void take_id(decoder *d, const wire_field *field, const char *name, size_t size, wire *out)
+{
+    take_bytes(d, field, name, out);
+    size_t length = (size_t)(out->end - out->at);
+    if (!d->failed && length != size && length != 0) {
+        char why[96];
+        snprintf(why, sizeof why, "field %s has %zu bytes, not %zu", name, length, size);
+        decoder_fail(d, out->at, why);
+    }
+}
+
+// A message that may be there once. Where it came in parts, it means the same as its parts put together.
+void take_message(decoder *d, const wire_field *field, const char *name, wire *out);
+
+static inline void take_element(decoder *d, const wire_field *field, const char *name, run *out)
+{
+    if (!is(d, field, WIRE_BYTES, name))
+        return;
+    if (!out->count++)
+        out->first = field->tag;
+}
+
+static inline slice text_of(wire bytes)
+{
+    return (slice){(const char *)bytes.at, (size_t)(bytes.end - bytes.at)};
+}
+
+// A comma, except at the start of an object or array.
+static inline void separate(text *json)
+{
+    char last = json->data[json->length - 1];
+    if (last != '{' && last != '[')
+        text_char(json, ',');
+}
+
+static inline __attribute__((always_inline)) void key(text *json, const char *name)
+{
+    separate(json);
+    text_char(json, '"');
+    text_put(json, name);
+    text_put(json, "\":");
+}
+
+static inline void open_object(decoder *d)
+{
+    if (d->json) {
+        separate(d->json);
+        text_char(d->json, '{');
+    }
+}
+
+static inline void close_object(decoder *d)
+{
+    if (d->json)
+        text_char(d->json, '}');
+}
+
+// Strings and bytes are left out where they are empty and numbers where they are zero, as proto3 does.
+static inline __attribute__((always_inline)) void put_text(decoder *d, const char *name, wire bytes)
+{
+    if (d->json && bytes.at < bytes.end) {
+        key(d->json, name);
+        json_string(d->json, text_of(bytes));
+    }
+}
+
+static inline __attribute__((always_inline)) void put_id(decoder *d, const char *name, wire bytes)
+{
+    if (d->json && bytes.at < bytes.end) {
+        key(d->json, name);
+        json_hex(d->json, bytes.at, (size_t)(bytes.end - bytes.at));
+    }
+}
+
+static inline __attribute__((always_inline)) void put_nanoseconds(decoder *d, const char *name,
+                                                                  uint64_t value)
+{
+    if (d->json && value) {
+        key(d->json, name);
+        text_char(d->json, '"');
+        json_unsigned(d->json, value);
+        text_char(d->json, '"');
+    }
+}
+
+// dropped_..._count, flags: 32 bits; kind, code: enums, which are signed.
+static inline __attribute__((always_inline)) void put_small(decoder *d, const char *name, uint64_t value)
+{
+    if (d->json && (uint32_t)value) {
+        key(d->json, name);
+        json_unsigned(d->json, (uint32_t)value);
+    }
+}
+
+static inline __attribute__((always_inline)) void put_enum(decoder *d, const char *name, uint64_t value)
+{
+    if (d->json && (uint32_t)value) {
+        key(d->json, name);
+        json_signed(d->json, (int32_t)(uint32_t)value);
+    }
+}
+
+// Visits the elements of a repeated field, from the first one to the last, past whatever lies between them.
+void each(decoder *d, const char *name, uint32_t number, run elements, const uint8_t *end, element *visit);
+
+// One KeyValue, an element of `attributes`.
+void key_value(decoder *d, wire message);
+
+#endif

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The spans of a file, each in 56 bytes: what sorting and filtering need. Everything else stays in the file and is read
+// again for the spans that are shown.
+#ifndef NANOSPAN_SUPPORT_TRACE_STORE_H
+#define NANOSPAN_SUPPORT_TRACE_STORE_H
+
+#include "text.h"
+
+enum { STATUS_ERROR = 2 };
+
+typedef struct span_row {
+    uint64_t id;     // never 0
+    uint64_t parent; // 0: a root
+    uint64_t start;  // Unix time, ns
+    uint64_t duration;
+    uint32_t trace; // index of its trace
+    uint32_t name;  // index of a string
+    uint32_t service;
+    uint32_t line;    // index of its line
+    uint32_t ordinal; // among the spans of its line
+    uint8_t kind;     // as in OTLP
+    uint8_t status;
+} span_row;
+
+typedef struct trace {
+    uint64_t id[2];
+    uint32_t first; // of its rows, once the store is arranged
+    uint32_t count;
+    uint32_t errors;
+    uint32_t root;     // the row that stands for it: its root, or its earliest span where no root was seen
+    uint64_t start;    // of the earliest span
+    uint64_t end;      // of the last one
+    uint64_t duration; // of the root; from start to end where none was seen
+    bool rooted;
+} trace;
+
+// Open addressing, by hash, of indices into one of the arrays below.
+typedef struct index_table {
+    uint32_t *slots; // index + 1; 0: free
+    size_t mask;
+    size_t count;
+} index_table;
+
+typedef struct trace_store {
+    span_row *rows;
+    size_t row_count, row_capacity;
+    trace *traces;
+    size_t trace_count, trace_capacity;
+    slice *strings; // owned copies; string 0 is ""
+    size_t string_count, string_capacity;
+    uint64_t *lines; // where each line starts in the file
+    size_t line_count, line_capacity;
+    index_table trace_index, string_index;
+    size_t seen_traces;  // those that have a row: of a malformed line, only the id may be left
+    uint64_t duplicates; // spans met more than once, of which one is kept
+} trace_store;
+
+void trace_store_init(trace_store *store);
+void trace_store_free(trace_store *store);
+
+uint32_t trace_store_string(trace_store *store, slice value);
+uint32_t trace_store_trace(trace_store *store, uint64_t high, uint64_t low);
+span_row *trace_store_row(trace_store *store);
+
+// After the last row: puts each trace's rows side by side, by start; leaves out duplicates; finds roots and durations.
+void trace_store_arrange(trace_store *store);
+
+#endif

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Who is whose child, within one trace. Spans whose parent was not seen, and circles of parents, which only a broken
+// sender makes, are still reached: every span has its place exactly once.
+#ifndef NANOSPAN_VIEW_SPAN_TREE_H
+#define NANOSPAN_VIEW_SPAN_TREE_H
+
+#include "support/trace_store.h"
+
+#define NOBODY UINT32_MAX
+
+typedef struct span_node {
+    uint32_t parent; // all are indices within the trace, or NOBODY
+    uint32_t first_child, last_child, next;
+    uint32_t depth;
+    uint64_t self; // ns that no child covers
+    bool orphan;   // has a parent that was not seen
+} span_node;
+
+typedef struct span_tree {
+    const span_row *rows;
+    span_node *nodes;
+    uint32_t count;
+    uint32_t *order; // all spans, parents before their children, children by start; orphans last
+} span_tree;
+
+void span_tree_build(span_tree *tree, const trace_store *store, const trace *t);
+void span_tree_free(span_tree *tree);
+
+#endif

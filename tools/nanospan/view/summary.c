@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "summary.h"
+
+#include "support/trace_notes.h"
+#include "support/units.h"
+#include <math.h>
+#include <stdlib.h>
+
+enum { COUNT_COLUMNS = 10, FAILED_COLUMNS = 8, TIME_COLUMNS = 9, GAP = 2, MOST_BINS = 24 };
+
+typedef struct group {
+    slice name;
+    uint32_t string; // the root's name
+    uint64_t *durations;
+    size_t count;
+    uint64_t failed; // traces with an error in them
+} group;
+
+typedef struct scale {
+    double lowest, highest; // logarithms of the shortest and the longest duration
+} scale;
+
+static uint32_t name_of(const trace_store *store, const trace *t)
+{
+    return t->rooted ? store->rows[t->root].name : UINT32_MAX;
+}
+
+static const trace_store *sorting; // qsort takes no argument for its comparison
+
+static int by_name_then_duration(const void *a, const void *b)
+{
+    const trace *left = *(const trace *const *)a, *right = *(const trace *const *)b;
+    uint32_t left_name = name_of(sorting, left), right_name = name_of(sorting, right);
+    if (left_name != right_name)
+        return left_name < right_name ? -1 : 1;
+    return left->duration < right->duration ? -1 : left->duration > right->duration;
+}
+
+static int most_traces_first(const void *a, const void *b)
+{
+    const group *left = a, *right = b;
+    if (left->count != right->count)
+        return left->count > right->count ? -1 : 1;
+    return left->string < right->string ? -1 : 1;
+}
+
+// The nearest rank of sorted durations.
+static uint64_t quantile(const group *g, double share)
+{
+    size_t rank = (size_t)ceil(share * (double)g->count);
+    return g->durations[rank ? rank - 1 : 0];
+}
+
+static double logarithm(uint64_t duration)
+{
+    return log((double)(duration ? duration : 1));
+}
+
+// A histogram over the logarithm of the duration, one character a bin, the highest bin full.
+static void spread(paint *p, const group *g, const scale *s, size_t bins)
+{
+    static const char *const LEVELS[] = {"\u2581", "\u2582", "\u2583", "\u2584",
+                                         "\u2585", "\u2586", "\u2587", "\u2588"};
+    size_t counts[MOST_BINS] = {0}, highest = 0;
+    for (size_t i = 0; i < g->count; i++) {
+        double place =
+            s->highest > s->lowest ? (logarithm(g->durations[i]) - s->lowest) / (s->highest - s->lowest) : 0;
+        size_t bin = (size_t)(place * (double)bins);
+        bin = bin < bins ? bin : bins - 1;
+        counts[bin]++;
+        highest = counts[bin] > highest ? counts[bin] : highest;
+    }
+    for (size_t i = 0; i < bins; i++) {
+        // A square root, so that the rare slow ones are seen beside the many.
+        size_t height = counts[i] ? (size_t)(sqrt((double)counts[i] / (double)highest) * 7 + 0.5) : 0;
+        paint_add(p, counts[i] ? PAINT_CYAN : PAINT_PLAIN, nsp__slice_of(counts[i] ? LEVELS[height] : " "));
+    }
+}
+
+static size_t make_groups(const trace_store *store, const trace **sorted, size_t count, group *groups,
+                          uint64_t *durations)
+{
+    size_t made = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t name = name_of(store, sorted[i]);
+        if (!made || groups[made - 1].string != name)
+            groups[made++] = (group){.string = name, .durations = &durations[i]};
+        group *g = &groups[made - 1];
+        durations[i] = sorted[i]->duration;
+        g->count++;
+        g->failed += sorted[i]->errors > 0;
+    }
+    return made;
+}
+
+static void titles(paint *p, size_t names, size_t bins, const scale *s)
+{
+    static const char *const TIMES[] = {"p50", "p90", "p99", "max"};
+    char lowest[UNITS_SIZE], highest[UNITS_SIZE];
+    paint_cell(p, PAINT_DIM, nsp__slice_of("root"), names);
+    paint_right(p, PAINT_DIM, nsp__slice_of("traces"), COUNT_COLUMNS);
+    paint_right(p, PAINT_DIM, nsp__slice_of("failed"), FAILED_COLUMNS);
+    for (int i = 0; i < 4; i++) {
+        paint_spaces(p, GAP);
+        paint_right(p, PAINT_DIM, nsp__slice_of(TIMES[i]), TIME_COLUMNS);
+    }
+    paint_spaces(p, GAP);
+    units_duration(lowest, (uint64_t)(exp(s->lowest) + 0.5));
+    units_duration(highest, (uint64_t)(exp(s->highest) + 0.5));
+    size_t used = paint_add(p, PAINT_DIM, nsp__slice_of(lowest));
+    paint_right(p, PAINT_DIM, nsp__slice_of(highest), bins > used ? bins - used : 0);
+    text_char(p->out, '\n');
+}
+
+static void row(paint *p, const group *g, size_t names, size_t bins, const scale *s)
+{
+    static const double SHARES[] = {0.5, 0.9, 0.99, 1};
+    char number[UNITS_SIZE];
+    paint_cell(p, PAINT_BOLD, g->name, names);
+    units_count(number, g->count);
+    paint_right(p, PAINT_PLAIN, nsp__slice_of(number), COUNT_COLUMNS);
+    units_count(number, g->failed);
+    paint_right(p, g->failed ? PAINT_RED : PAINT_DIM, nsp__slice_of(g->failed ? number : "\u00b7"),
+                FAILED_COLUMNS);
+    for (int i = 0; i < 4; i++) {
+        units_duration(number, quantile(g, SHARES[i]));
+        paint_spaces(p, GAP);
+        paint_right(p, i == 3 ? PAINT_YELLOW : PAINT_PLAIN, nsp__slice_of(number), TIME_COLUMNS);
+    }
+    paint_spaces(p, GAP);
+    spread(p, g, s, bins);
+    text_char(p->out, '\n');
+}
+
+void view_summary(paint *p, const trace_store *store, const trace *const *traces, size_t count)
+{
+    if (!count)
+        return;
+    const trace **sorted = need_memory(count * sizeof *sorted);
+    uint64_t *durations = need_memory(count * sizeof *durations);
+    group *groups = need_memory(count * sizeof *groups);
+    memcpy(sorted, traces, count * sizeof *sorted);
+    sorting = store;
+    qsort(sorted, count, sizeof *sorted, by_name_then_duration);
+    size_t made = make_groups(store, sorted, count, groups, durations);
+    qsort(groups, made, sizeof *groups, most_traces_first);
+
+    scale s = {INFINITY, 0};
+    size_t fixed = COUNT_COLUMNS + FAILED_COLUMNS + 4 * (TIME_COLUMNS + GAP) + GAP, names = 8;
+    text *shown = need_zeroes(made, sizeof *shown);
+    for (size_t i = 0; i < made; i++) {
+        trace_notes_plain(&shown[i], groups[i].string == UINT32_MAX ? nsp__slice_of("(root not seen)")
+                                                                    : store->strings[groups[i].string]);
+        groups[i].name = (slice){shown[i].data, shown[i].length};
+        size_t width = paint_width(groups[i].name);
+        names = width > names ? width : names;
+        s.lowest = fmin(s.lowest, logarithm(groups[i].durations[0]));
+        s.highest = fmax(s.highest, logarithm(groups[i].durations[groups[i].count - 1]));
+    }
+    size_t bins = MOST_BINS / 2;
+    size_t room = p->width > fixed + bins + 8 ? p->width - fixed - bins : 8;
+    names = names > room ? room : names;
+    bins = p->width > fixed + names + bins ? p->width - fixed - names : bins;
+    bins = bins > MOST_BINS ? MOST_BINS : bins;
+    titles(p, names, bins, &s);
+    for (size_t i = 0; i < made; i++) {
+        row(p, &groups[i], names, bins, &s);
+        text_free(&shown[i]);
+    }
+    free(shown);
+    free(groups);
+    free(durations);
+    free(sorted);
+}

@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tree.h"
+
+#include "span_tree.h"
+#include "support/trace_notes.h"
+#include "support/units.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+// Columns: the tree with its names, the duration, the self time, the time line, with two spaces between.
+enum { TIME_COLUMNS = 9, GAP = 2, LEAST_NAMES = 16, LEAST_LINE = 12, DEEPEST_INDENT = 24, GUIDE = 3 };
+
+typedef struct canvas {
+    paint *p;
+    const trace_store *store;
+    const trace *t;
+    const span_tree *tree;
+    size_t names;     // columns of the tree with its names
+    size_t line;      // columns of the time line
+    uint32_t deepest; // levels beyond this one are drawn at it
+    text guides;      // the tree's lines in front of the span at hand
+} canvas;
+
+static const char *const KINDS[] = {"", "", "server", "client", "producer", "consumer"};
+
+static slice string_of(const canvas *c, uint32_t index)
+{
+    return c->store->strings[index];
+}
+
+// The service is told where it differs from the parent's; a span without a parent has it in the headline.
+static bool changes_service(const canvas *c, uint32_t at)
+{
+    uint32_t parent = c->tree->nodes[at].parent;
+    uint32_t before = parent == NOBODY ? c->store->rows[c->t->root].service : c->tree->rows[parent].service;
+    return before != c->tree->rows[at].service;
+}
+
+// What stands behind a span's name: its kind and service.
+static void about(const canvas *c, uint32_t at, text *out)
+{
+    const span_row *row = &c->tree->rows[at];
+    if (row->kind > 1 && row->kind < sizeof KINDS / sizeof KINDS[0])
+        text_format(out, " %s", KINDS[row->kind]);
+    if (changes_service(c, at)) {
+        text_put(out, " @");
+        trace_notes_plain(out, string_of(c, row->service));
+    }
+}
+
+static bool is_top(const canvas *c, uint32_t at)
+{
+    return c->tree->nodes[at].parent == NOBODY && !c->tree->nodes[at].orphan;
+}
+
+// Orphans hang on a line of their own, so they are one level in.
+static uint32_t level(const canvas *c, uint32_t at, bool under_orphan)
+{
+    uint32_t depth = c->tree->nodes[at].depth + under_orphan;
+    return depth < c->deepest ? depth : c->deepest;
+}
+
+static bool has_later_sibling(const canvas *c, uint32_t at)
+{
+    if (c->tree->nodes[at].parent != NOBODY)
+        return c->tree->nodes[at].next != NOBODY;
+    // Among the orphans, the next top of the order is the sibling.
+    for (uint32_t i = at + 1; i < c->tree->count; i++)
+        if (c->tree->nodes[i].parent == NOBODY && c->tree->nodes[i].orphan)
+            return true;
+    return false;
+}
+
+// Fills c->guides for the lines below the span; each level takes three columns.
+static void draw_guides(canvas *c, uint32_t at, bool under_orphan)
+{
+    const char *pieces[DEEPEST_INDENT];
+    uint32_t levels = level(c, at, under_orphan), used = 0;
+    for (uint32_t up = at; used < levels && up != NOBODY; up = c->tree->nodes[up].parent)
+        pieces[used++] = has_later_sibling(c, up) ? "\u2502  " : "   ";
+    c->guides.length = 0;
+    while (used)
+        text_slice(&c->guides, nsp__slice_of(pieces[--used]));
+}
+
+static size_t name_columns(const canvas *c, uint32_t at, bool under_orphan)
+{
+    text behind = {0}, name = {0};
+    about(c, at, &behind);
+    trace_notes_plain(&name, string_of(c, c->tree->rows[at].name));
+    size_t columns = GUIDE * (size_t)level(c, at, under_orphan) +
+                     paint_width((slice){name.data, name.length}) +
+                     paint_width((slice){behind.data, behind.length}) + 2;
+    text_free(&behind);
+    text_free(&name);
+    return columns;
+}
+
+static void lay_out(canvas *c, uint32_t shown)
+{
+    size_t rest = c->p->width - 2 * (TIME_COLUMNS + GAP) - GAP - 1;
+    size_t most = rest - LEAST_LINE < rest * 6 / 10 ? rest - LEAST_LINE : rest * 6 / 10;
+    c->deepest = (uint32_t)((most - LEAST_NAMES) / GUIDE);
+    c->deepest = c->deepest < DEEPEST_INDENT ? c->deepest : DEEPEST_INDENT;
+    c->names = LEAST_NAMES;
+    bool under_orphan = false;
+    for (uint32_t i = 0; i < shown; i++) {
+        uint32_t at = c->tree->order[i];
+        under_orphan = c->tree->nodes[at].parent == NOBODY ? c->tree->nodes[at].orphan : under_orphan;
+        size_t columns = name_columns(c, at, under_orphan);
+        c->names = columns > c->names ? columns : c->names;
+    }
+    c->names = c->names > most ? most : c->names;
+    c->line = rest - c->names;
+}
+
+static void headline(canvas *c)
+{
+    const trace *t = c->t;
+    const span_row *root = &c->store->rows[t->root];
+    char duration[UNITS_SIZE], time[UNITS_SIZE], count[UNITS_SIZE];
+    units_duration(duration, t->duration);
+    units_time(time, t->start);
+    units_count(count, t->count);
+    text name = {0}, facts = {0};
+    trace_notes_plain(&name, t->rooted ? string_of(c, root->name) : nsp__slice_of("(root not seen)"));
+    paint_add(c->p, t->errors ? PAINT_RED : PAINT_CYAN, nsp__slice_of("\u25cf "));
+    paint_add(c->p, PAINT_BOLD, (slice){name.data, name.length});
+    text_format(&facts, "  %s  ", duration);
+    paint_add(c->p, PAINT_YELLOW, (slice){facts.data, facts.length});
+    facts.length = 0;
+    if (string_of(c, root->service).length)
+        trace_notes_plain(&facts, string_of(c, root->service));
+    text_format(&facts, "%s%s %s", facts.length ? "  " : "", count, t->count == 1 ? "span" : "spans");
+    paint_add(c->p, PAINT_PLAIN, (slice){facts.data, facts.length});
+    if (t->errors) {
+        facts.length = 0;
+        text_format(&facts, "  %" PRIu32 " failed", t->errors);
+        paint_add(c->p, PAINT_RED, (slice){facts.data, facts.length});
+    }
+    facts.length = 0;
+    text_format(&facts, "\n  trace %016" PRIx64 "%016" PRIx64 "  %s UTC\n", t->id[0], t->id[1], time);
+    paint_add(c->p, PAINT_DIM, (slice){facts.data, facts.length});
+    text_free(&name);
+    text_free(&facts);
+}
+
+static void column_titles(canvas *c)
+{
+    char total[UNITS_SIZE];
+    units_duration(total, c->t->end - c->t->start);
+    paint_spaces(c->p, c->names);
+    paint_spaces(c->p, GAP);
+    paint_right(c->p, PAINT_DIM, nsp__slice_of("duration"), TIME_COLUMNS);
+    paint_spaces(c->p, GAP);
+    paint_right(c->p, PAINT_DIM, nsp__slice_of("self"), TIME_COLUMNS);
+    paint_spaces(c->p, GAP);
+    paint_add(c->p, PAINT_DIM, nsp__slice_of("0"));
+    paint_right(c->p, PAINT_DIM, nsp__slice_of(total), c->line - 1);
+    text_char(c->p->out, '\n');
+}
+
+static void span_line(canvas *c, uint32_t at, bool under_orphan)
+{
+    const span_row *row = &c->tree->rows[at];
+    const span_node *node = &c->tree->nodes[at];
+    bool failed = row->status == STATUS_ERROR;
+    char duration[UNITS_SIZE], self[UNITS_SIZE];
+    units_duration(duration, row->duration);
+    units_duration(self, node->self);
+    // The last guide becomes the branch that ends in this span.
+    size_t columns = 0;
+    if (level(c, at, under_orphan)) {
+        bool goes_on = has_later_sibling(c, at);
+        size_t last = goes_on ? strlen("\u2502  ") : GUIDE;
+        columns = paint_add(c->p, PAINT_DIM, (slice){c->guides.data, c->guides.length - last});
+        columns += paint_add(c->p, PAINT_DIM, nsp__slice_of(goes_on ? "\u251c\u2500 " : "\u2514\u2500 "));
+    }
+    text name = {0}, behind = {0};
+    trace_notes_plain(&name, string_of(c, row->name));
+    if (failed)
+        text_put(&name, " \u2717");
+    about(c, at, &behind);
+    size_t room = c->names > columns ? c->names - columns : 0;
+    size_t width = paint_width((slice){name.data, name.length});
+    paint_colour colour = failed ? PAINT_RED : is_top(c, at) ? PAINT_BOLD : PAINT_PLAIN;
+    paint_cell(c->p, colour, (slice){name.data, name.length}, width < room ? width : room);
+    paint_cell(c->p, PAINT_DIM, (slice){behind.data, behind.length}, width < room ? room - width : 0);
+    paint_spaces(c->p, GAP);
+    paint_right(c->p, PAINT_YELLOW, nsp__slice_of(duration), TIME_COLUMNS);
+    paint_spaces(c->p, GAP);
+    paint_right(c->p, PAINT_DIM, nsp__slice_of(node->self == row->duration ? "\u00b7" : self), TIME_COLUMNS);
+    paint_spaces(c->p, GAP);
+    double whole = (double)(c->t->end - c->t->start);
+    double from = whole > 0 ? (double)(row->start - c->t->start) / whole : 0;
+    double to = whole > 0 ? (double)(row->start + row->duration - c->t->start) / whole : 1;
+    paint_bar(c->p,
+              failed                        ? PAINT_RED
+              : node->first_child == NOBODY ? PAINT_CYAN
+                                            : PAINT_BLUE,
+              from, to, c->line);
+    text_char(c->p->out, '\n');
+    text_free(&name);
+    text_free(&behind);
+}
+
+// A line of notes starts with the guides, and with the line down to the first child.
+static size_t begin_note(canvas *c, uint32_t at)
+{
+    size_t columns = paint_add(c->p, PAINT_DIM, (slice){c->guides.data, c->guides.length});
+    bool has_children = c->tree->nodes[at].first_child != NOBODY;
+    return columns + paint_add(c->p, PAINT_DIM, nsp__slice_of(has_children ? "\u2502 " : "  "));
+}
+
+// Attributes run on in one paragraph; the other notes have a line each.
+static void attribute_lines(canvas *c, uint32_t at, const span_notes *notes)
+{
+    size_t column = 0;
+    for (size_t i = 0; i < notes->count; i++) {
+        const note *one = &notes->notes[i];
+        slice value = {one->text.data, one->text.length};
+        if (one->type != NOTE_ATTRIBUTE)
+            continue;
+        size_t width = paint_width(value);
+        if (column && column + GAP + width > c->p->width) {
+            text_char(c->p->out, '\n');
+            column = 0;
+        }
+        if (column) {
+            paint_spaces(c->p, GAP);
+            column += GAP;
+        } else {
+            column = begin_note(c, at);
+        }
+        const char *equals = memchr(value.text, '=', value.length);
+        size_t key = (size_t)(equals - value.text) + 1;
+        paint_add(c->p, PAINT_DIM, (slice){value.text, key});
+        paint_add(c->p, PAINT_PLAIN, (slice){value.text + key, value.length - key});
+        column += width;
+    }
+    if (column)
+        text_char(c->p->out, '\n');
+}
+
+static void other_lines(canvas *c, uint32_t at, const span_notes *notes)
+{
+    for (size_t i = 0; i < notes->count; i++) {
+        const note *one = &notes->notes[i];
+        slice value = {one->text.data, one->text.length};
+        if (one->type == NOTE_ATTRIBUTE || (one->type == NOTE_STATUS && !value.length))
+            continue;
+        begin_note(c, at);
+        if (one->type == NOTE_EVENT) {
+            char offset[UNITS_SIZE];
+            text when = {0};
+            bool before = one->time < c->tree->rows[at].start;
+            units_duration(offset, before ? c->tree->rows[at].start - one->time
+                                          : one->time - c->tree->rows[at].start);
+            text_format(&when, "%s%s ", before ? "-" : "+", offset);
+            paint_add(c->p, PAINT_CYAN, nsp__slice_of("\u25c6 "));
+            paint_add(c->p, PAINT_YELLOW, (slice){when.data, when.length});
+            text_free(&when);
+        } else if (one->type == NOTE_LINK) {
+            paint_add(c->p, PAINT_CYAN, nsp__slice_of("\u2192 "));
+        }
+        paint_add(c->p, one->type == NOTE_STATUS ? PAINT_RED : PAINT_PLAIN, value);
+        text_char(c->p->out, '\n');
+    }
+}
+
+static void orphans_line(canvas *c)
+{
+    paint_add(c->p, PAINT_DIM, nsp__slice_of("(parent not seen)\n"));
+}
+
+void view_tree(paint *p, const trace_store *store, const trace *t, const span_notes *notes,
+               const view_style *style)
+{
+    span_tree tree;
+    span_tree_build(&tree, store, t);
+    canvas c = {.p = p, .store = store, .t = t, .tree = &tree};
+    uint32_t shown =
+        style->most_rows && style->most_rows < tree.count ? (uint32_t)style->most_rows : tree.count;
+    lay_out(&c, shown);
+    headline(&c);
+    column_titles(&c);
+    bool under_orphan = false;
+    for (uint32_t i = 0; i < shown; i++) {
+        uint32_t at = tree.order[i];
+        if (tree.nodes[at].parent == NOBODY) {
+            if (tree.nodes[at].orphan && !under_orphan)
+                orphans_line(&c);
+            under_orphan = tree.nodes[at].orphan;
+        }
+        draw_guides(&c, at, under_orphan);
+        span_line(&c, at, under_orphan);
+        if (notes) {
+            attribute_lines(&c, at, &notes[at]);
+            other_lines(&c, at, &notes[at]);
+        }
+    }
+    if (shown < tree.count) {
+        char hidden[UNITS_SIZE];
+        text line = {0};
+        units_count(hidden, tree.count - shown);
+        text_format(&line, "\u2026 %s more spans; --spans 0 shows all\n", hidden);
+        paint_add(p, PAINT_DIM, (slice){line.data, line.length});
+        text_free(&line);
+    }
+    text_free(&c.guides);
+    span_tree_free(&tree);
+}
