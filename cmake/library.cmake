@@ -4,8 +4,7 @@
 # for the tests.
 
 file(GLOB common_sources CONFIGURE_DEPENDS common/*.c)
-file(GLOB core_sources CONFIGURE_DEPENDS core/base/*.c core/store/*.c
-    core/propagation/*.c core/trace/*.c core/drain/*.c core/lifecycle/*.c)
+file(GLOB_RECURSE core_sources CONFIGURE_DEPENDS core/*.c)
 # Records are copied word by word, because a load that spans two of the stores that wrote it would have to
 # wait for both.
 set_source_files_properties(core/trace/span_fast.c core/trace/span_slow.c PROPERTIES COMPILE_OPTIONS -fno-tree-slp-vectorize)

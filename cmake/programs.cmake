@@ -7,13 +7,13 @@ if(NOT (core_sources OR exporter_sources))
     return()
 endif()
 
-# nsp_add_program(NAME "FOLDER [SHARED_FOLDER...]" LIBRARY...) builds FOLDER/*.c and the shared folders into
-# bin/NAME. A program without sources is skipped. Headers are included by their path from FOLDER or from the
-# folder above.
+# nsp_add_program(NAME "FOLDER [SHARED_FOLDER...]" LIBRARY...) builds the sources in FOLDER and below, and those of
+# the shared folders, into bin/NAME. A program without sources is skipped. Headers are included by their path from
+# FOLDER or from the folder above.
 function(nsp_add_program name folders)
     separate_arguments(folders)
     list(POP_FRONT folders folder)
-    file(GLOB sources CONFIGURE_DEPENDS ${folder}/*.c)
+    file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${folder}/*.c)
     if(NOT sources)
         message(STATUS "nanospan: there are no sources in ${folder}")
         return()

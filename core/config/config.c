@@ -7,7 +7,6 @@
 
 #include "base/log.h"
 #include "config/environment.h"
-#include "lifecycle/exporter_list.h"
 
 // A struct's size tells which members its caller knows, which works only if no member ever hides in the padding of an
 // older one: the last member ends where the struct ends.
@@ -110,7 +109,7 @@ static void round_up(nsp_config *config)
 {
     config->ring_bytes = (size_t)power_of_two_from(config->ring_bytes);
     config->record_bytes = (config->record_bytes + 7) & ~UINT32_C(7);
-    config->batch_bytes *= nsp__exporter_count(config); // each exporter of a list has its part of a batch
+    config->batch_bytes *= nsp__config_exporter_count(config); // each exporter of a list has its part of a batch
     config->batches = (uint32_t)power_of_two_from(config->batches);
     if (config->poll_max_ns < config->poll_min_ns)
         config->poll_max_ns = config->poll_min_ns;
@@ -202,4 +201,19 @@ void nsp__config_free(nsp_config *config)
     if (config->service_name)
         free((void *)(uintptr_t)(config->service_name - offsetof(owned, texts)));
     memset(config, 0, sizeof *config);
+}
+
+bool nsp__config_exporter_listed(const nsp_config *config)
+{
+    return config->custom_exporter == NULL && config->exporter != NULL &&
+           strchr(config->exporter, ',') != NULL;
+}
+
+size_t nsp__config_exporter_count(const nsp_config *config)
+{
+    size_t count = 1;
+    if (nsp__config_exporter_listed(config))
+        for (const char *c = config->exporter; *c != 0; c++)
+            count += *c == ',';
+    return count;
 }

@@ -15,4 +15,10 @@ nsp_status nsp__config_resolve(nsp_config *out, const nsp_config *given);
 // Frees what nsp__config_resolve allocated, and zeroes the struct. A zeroed one is fine.
 void nsp__config_free(nsp_config *config);
 
+// Is the configured text a list of several?
+bool nsp__config_exporter_listed(const nsp_config *config);
+
+// How many exporters share a batch.
+size_t nsp__config_exporter_count(const nsp_config *config);
+
 #endif

@@ -32,21 +32,6 @@ typedef struct exporter_list {
     uint64_t rejected;
 } exporter_list;
 
-bool nsp__exporter_listed(const nsp_config *config)
-{
-    return config->custom_exporter == NULL && config->exporter != NULL &&
-           strchr(config->exporter, ',') != NULL;
-}
-
-size_t nsp__exporter_count(const nsp_config *config)
-{
-    size_t count = 1;
-    if (nsp__exporter_listed(config))
-        for (const char *c = config->exporter; *c != 0; c++)
-            count += *c == ',';
-    return count;
-}
-
 const nsp_exporter *nsp__exporter_named(const char *name, size_t length)
 {
     for (const nsp_exporter *const *exporter = nsp__builtin_exporters; *exporter != NULL; exporter++)

@@ -15,12 +15,6 @@
 // left out, with a line in the log; where none can, create fails.
 extern const nsp_exporter nsp__exporter_list;
 
-// Is the configured text a list of several?
-bool nsp__exporter_listed(const nsp_config *config);
-
-// How many exporters share a batch.
-size_t nsp__exporter_count(const nsp_config *config);
-
 // One of those that the library brings; NULL for other names, "none" too.
 const nsp_exporter *nsp__exporter_named(const char *name, size_t length);
 

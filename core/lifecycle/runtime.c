@@ -10,9 +10,10 @@
 #include "base/fork.h"
 #include "base/log.h"
 #include "base/mapping.h"
+#include "base/name.h"
 #include "drain/stats.h"
 #include "lifecycle/exporter_list.h"
-#include "base/name.h"
+#include "outside/prune.h"
 #include "trace/sampler.h"
 
 // ---- exporter ----
@@ -21,7 +22,7 @@ static const nsp_exporter *exporter_chosen(const nsp_config *config)
 {
     if (config->custom_exporter != NULL)
         return config->custom_exporter;
-    if (nsp__exporter_listed(config))
+    if (nsp__config_exporter_listed(config))
         return &nsp__exporter_list;
     const char *name = config->exporter != NULL   ? config->exporter
                        : config->endpoint != NULL ? "otlp"
@@ -185,6 +186,14 @@ static void parts_free(nsp__runtime *runtime)
     memset(&runtime->resource, 0, sizeof runtime->resource);
 }
 
+// Before this process's own session: dead ones beyond the bound go.
+static void prune(const nsp_config *config)
+{
+    char directory[400];
+    if (nsp__sessions_directory(config->shm_dir, directory, sizeof directory))
+        nsp__session_prune(directory, config->keep_sessions, config->keep_bytes);
+}
+
 nsp_status nsp__runtime_start(nsp__runtime *runtime)
 {
     const nsp_config *config = &runtime->config;
@@ -192,6 +201,7 @@ nsp_status nsp__runtime_start(nsp__runtime *runtime)
     if (status != NSP_OK)
         return status;
     nsp__clock_select(config->clock);
+    prune(config);
     status = nsp__session_create(&runtime->session, config, nsp__batch_pool_bytes(config));
     if (status != NSP_OK) {
         nsp__resource_free(&runtime->resource);

@@ -15,7 +15,6 @@
 #include "common/seed.h"
 #include "common/time.h"
 #include "shm/session_lock.h"
-#include "outside/prune.h"
 
 static uint64_t page_up(uint64_t bytes)
 {
@@ -81,10 +80,12 @@ static int open_folder(const char *path)
     return nsp__open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
 }
 
-// Finds (or makes) the folder of this user's sessions. A folder that is not ours alone is refused: its owner could
-// replace our files under us. False with errno.
-static bool find_user_directory(const char *shm_dir, char *path, size_t size)
+// A folder that is not ours alone is refused: its owner could replace our files under us.
+bool nsp__sessions_directory(const char *shm_dir, char *path, size_t size)
 {
+    errno = ENOENT;
+    if (shm_dir == NULL || strcmp(shm_dir, "none") == 0)
+        return false;
     int length = snprintf(path, size, "%s/nanospan-%u", shm_dir, (unsigned)geteuid());
     if (length < 0 || (size_t)length >= size) {
         errno = ENAMETOOLONG; // cut off, it would be another folder
@@ -201,10 +202,8 @@ static bool make_files(nsp__session *session, const sizes *bytes)
 static bool create_shared(nsp__session *session, const nsp_config *config, const sizes *bytes)
 {
     char user_directory[400], name[64], final[sizeof session->directory];
-    if (!find_user_directory(config->shm_dir, user_directory, sizeof user_directory))
+    if (!nsp__sessions_directory(config->shm_dir, user_directory, sizeof user_directory))
         return false;
-    nsp__session_prune(user_directory, config->keep_sessions, config->keep_bytes);
-
     uint32_t random = (uint32_t)nsp__random_seed();
     sanitise(name, sizeof name, config->service_name != NULL ? config->service_name : "");
     snprintf(final, sizeof final, "%s/%s.%u.%08x", user_directory, name, (unsigned)getpid(), random);

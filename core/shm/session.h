@@ -24,6 +24,10 @@ typedef struct nsp__session {
     void *alive, *consumer;                            // the locks
 } nsp__session;
 
+// Finds (or makes) the directory of this user's sessions and writes its path; size: of `path`, some 100 bytes more than
+// shm_dir has. False with errno where it cannot be used, and for "none" and NULL.
+bool nsp__sessions_directory(const char *shm_dir, char *path, size_t size);
+
 // Makes the session's files (or private memory, said once in the log) and maps control, detached and batches.
 // batches_bytes: of the file `batches`. Errors: NSP_ERR_NO_MEMORY.
 nsp_status nsp__session_create(nsp__session *session, const nsp_config *config, uint64_t batches_bytes);

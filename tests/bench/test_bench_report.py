@@ -12,7 +12,7 @@ import sys
 import tempfile
 import unittest
 
-SOURCE = pathlib.Path(os.environ.get("NSP_SOURCE_DIR", pathlib.Path(__file__).parent.parent))
+SOURCE = pathlib.Path(os.environ.get("NSP_SOURCE_DIR", pathlib.Path(__file__).parents[2]))
 REPORT = SOURCE / "bench/report/report.py"
 VOID = {"meta", "link", "br", "wbr", "img", "hr", "input"}
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from peers import missing, need
 
-SOURCE = Path(os.environ.get("NSP_SOURCE_DIR", Path(__file__).parent.parent))
+SOURCE = Path(os.environ.get("NSP_SOURCE_DIR", Path(__file__).parents[2]))
 BUILD = Path(os.environ.get("NSP_BUILD_DIR", SOURCE / "build"))
 DEPLOY = SOURCE / "deploy"
 SEVEN = {"SERVICE_NAME", "SERVICE_VERSION", "ENVIRONMENT", "ENABLE_TRACING", "OTLP_ENDPOINT", "OTLP_INSECURE",

@@ -19,7 +19,7 @@ from pathlib import Path
 from backends import free_ports, programs, wait_until
 from elasticsearch_stand_in import ElasticsearchStandIn
 
-SOURCE = Path(os.environ.get("NSP_SOURCE_DIR", Path(__file__).parent.parent))
+SOURCE = Path(os.environ.get("NSP_SOURCE_DIR", Path(__file__).parents[2]))
 DEPLOY = SOURCE / "deploy"
 GATE = "--feature-gates=processor.tailsamplingprocessor.usetracestate"
 MASK = (1 << 56) - 1

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from peers import missing
 
-SOURCE = Path(os.environ.get("NSP_SOURCE_DIR", Path(__file__).parents[1]))
+SOURCE = Path(os.environ.get("NSP_SOURCE_DIR", Path(__file__).parents[2]))
 BIN = Path(os.environ.get("NSP_BUILD_DIR", SOURCE / "build")) / "bin"
 EXAMPLES = SOURCE / "examples"
 ORDERS = EXAMPLES / "orders" / "orders.csv"

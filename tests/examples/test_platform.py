@@ -18,7 +18,7 @@ import time
 import unittest
 from pathlib import Path
 
-SOURCE = Path(os.environ.get("NSP_SOURCE_DIR", Path(__file__).parents[1]))
+SOURCE = Path(os.environ.get("NSP_SOURCE_DIR", Path(__file__).parents[2]))
 BIN = Path(os.environ.get("NSP_BUILD_DIR", SOURCE / "build")) / "bin"
 PLATFORM = SOURCE / "examples" / "platform"
 sys.path[:0] = [str(SOURCE / "examples"), str(SOURCE / "tests" / "support")]

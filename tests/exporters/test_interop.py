@@ -23,8 +23,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import entry_points
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent / "support"),
-                str(Path(__file__).parents[1] / "examples")]
+sys.path[:0] = [str(Path(__file__).parents[2] / "support"),
+                str(Path(__file__).parents[2] / "examples")]
 from peers import missing
 
 try:

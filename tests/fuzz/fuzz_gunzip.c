@@ -3,7 +3,7 @@
 // A compressed body, and before it two bytes for how large it may become: never more than that, and the same with more room.
 #include "fuzz.h"
 
-#include "nanospan/sink_body.h"
+#include "sink/body.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {

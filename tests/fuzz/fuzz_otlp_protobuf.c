@@ -4,7 +4,7 @@
 // and that JSON, read by the sink's other half, says it once more.
 #include "fuzz.h"
 
-#include "nanospan/otlp_request.h"
+#include "support/otlp_request.h"
 
 static void same(const otlp_request *a, const otlp_request *b)
 {

@@ -4,7 +4,7 @@
 // that is read in two halves holds as many spans.
 #include "fuzz.h"
 
-#include "nanospan/trace_file.h"
+#include "support/trace_file.h"
 
 static bool open_bytes(trace_file *file, char *bytes, size_t size)
 {

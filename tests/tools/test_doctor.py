@@ -23,7 +23,7 @@ from peers import needs
 from receivers import Receiver, grpc_is_there
 from sink_process import Sink, command
 
-SOURCE = Path(os.environ.get("NSP_SOURCE_DIR") or Path(__file__).parents[1])
+SOURCE = Path(os.environ.get("NSP_SOURCE_DIR") or Path(__file__).parents[2])
 BUILD = Path(os.environ.get("NSP_BUILD_DIR", "build"))
 SHM = tempfile.TemporaryDirectory(prefix="nanospan-doctor-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
 SPARE = ("PATH", "HOME", "LD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS")
