@@ -23,7 +23,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import entry_points
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parents[2] / "support"),
+sys.path[:0] = [str(Path(__file__).parents[1] / "support"),
                 str(Path(__file__).parents[2] / "examples")]
 from peers import missing
 
