@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mapping.h"
 #include "base/name.h"
+#include "config/config.h"
 #include "drain/stats.h"
 #include "lifecycle/exporter_list.h"
 #include "outside/prune.h"
