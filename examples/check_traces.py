@@ -78,9 +78,9 @@ class Report:
                   f"the first: {faults[0]}")
 
 
-def lost(books):
+def lost(accounting):
     """The number of spans that were begun and that the receiver may not have."""
-    return books["attempted"] - books["exported"]
+    return accounting["attempted"] - accounting["exported"]
 
 
 def missing(engine, feed):
@@ -91,11 +91,11 @@ def missing(engine, feed):
 
 def check_counts(report, spans, twice, sink, engine, feed):
     services = collections.Counter(span.service for span in spans.values())
-    for service, books in (("execution", engine["spans"]), ("feed", feed["spans"])):
-        most = books["exported"] + books["unconfirmed"] + books["rejected"]
-        report.note(books["exported"] <= services[service] <= most, f"spans exported by {service}, and received",
-                    f"{books['exported']:,} and {services[service]:,}")
-        report.note(books["balanced"], f"the span counters of {service} balance", f"{books['attempted']:,} attempted")
+    for service, accounting in (("execution", engine["spans"]), ("feed", feed["spans"])):
+        most = accounting["exported"] + accounting["unconfirmed"] + accounting["rejected"]
+        report.note(accounting["exported"] <= services[service] <= most, f"spans exported by {service}, and received",
+                    f"{accounting['exported']:,} and {services[service]:,}")
+        report.note(accounting["balanced"], f"the span counters of {service} balance", f"{accounting['attempted']:,} attempted")
     report.same("distinct spans in the receiver's file, and by the receiver's own count", len(spans),
                 sink["distinct_span_ids"])
     sent = [program["spans"]["exported"] for program in (engine, feed)]

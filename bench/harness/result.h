@@ -47,7 +47,7 @@ typedef struct bench_result {
     double seconds;           // duration of the measurement
     bool counted;             // the figures are counts, so the speed of the machine does not matter
     bench_noise best;         // the machine at its best, as known when this was measured
-    nsp_stats books;          // the span counters; size 0: no session
+    nsp_stats stats;          // the span counters; size 0: no session
 } bench_result;
 
 // The name must be a literal.

@@ -86,14 +86,14 @@ void session_end(bench_result *out)
     nsp_status status = nsp_shutdown(UINT64_C(10) * 1000 * 1000 * 1000);
     if (status != NSP_OK)
         result_fail(out, "the shutdown failed: %s", nsp_status_str(status));
-    nsp_stats books = NSP_STATS_INIT;
-    nsp_stats_get(&books);
-    out->books = books;
-    uint64_t settled = books.open + books.dropped + books.discarded + books.in_rings + books.in_batches +
-                       books.unconfirmed + books.rejected + books.exported + books.spooled;
-    if (books.attempted != settled)
+    nsp_stats stats = NSP_STATS_INIT;
+    nsp_stats_get(&stats);
+    out->stats = stats;
+    uint64_t settled = stats.open + stats.dropped + stats.discarded + stats.in_rings + stats.in_batches +
+                       stats.unconfirmed + stats.rejected + stats.exported + stats.spooled;
+    if (stats.attempted != settled)
         result_fail(out, "the span counters do not balance: %llu attempted, %llu accounted for",
-                    (unsigned long long)books.attempted, (unsigned long long)settled);
+                    (unsigned long long)stats.attempted, (unsigned long long)settled);
 }
 
 uint64_t session_published(void)

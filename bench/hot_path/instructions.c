@@ -41,7 +41,7 @@ static bool count_one(const bench_setup *setup, const bench_operation *operation
     operation_finish(operation);
     if (session)
         session_end(&out);
-    if (operation->state != FULL && (out.books.dropped != 0 || out.books.roots_refused != 0))
+    if (operation->state != FULL && (out.stats.dropped != 0 || out.stats.roots_refused != 0))
         result_fail(&out, "spans were lost; use a smaller --count");
     if (out.problem[0] != '\0')
         fprintf(stderr, "nanospan-bench: %s: %s\n", operation->name, out.problem);

@@ -361,9 +361,9 @@ void operation_end(const bench_operation *operation, bench_result *out)
     if (operation->state == DISABLED)
         return;
     session_end(out);
-    if (operation->state != FULL && out->books.dropped + out->books.roots_refused != 0)
+    if (operation->state != FULL && out->stats.dropped + out->stats.roots_refused != 0)
         result_fail(out, "%llu spans were lost",
-                    (unsigned long long)(out->books.dropped + out->books.roots_refused));
+                    (unsigned long long)(out->stats.dropped + out->stats.roots_refused));
 }
 
 void operation_before(const bench_operation *operation, size_t most)

@@ -125,7 +125,7 @@ static bool spin_subject(jitter *run, const bench_setup *setup, bench_result *ou
         pthread_join(work.thread, NULL);
     }
     session_end(out);
-    if (working && out->books.exported == 0)
+    if (working && out->stats.exported == 0)
         result_fail(out, "nothing was exported");
     return out->problem[0] == '\0';
 }

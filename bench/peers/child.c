@@ -157,9 +157,9 @@ static void work(const peer *which, peer_job job, peer_page *page)
     calls.stop();
     calls.count(&page->counts);
     if (which->calls == &peer_nanospan && page->mode != PEER_DISABLED) {
-        nsp_stats books = NSP_STATS_INIT;
-        nsp_stats_get(&books);
-        page->books = books;
+        nsp_stats stats = NSP_STATS_INIT;
+        nsp_stats_get(&stats);
+        page->stats = stats;
     }
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);

@@ -55,7 +55,7 @@ typedef struct peer_page {
     bench_noise best;
     uint64_t recorded; // spans that it was asked to record
     peer_counts counts;
-    nsp_stats books; // nanospan's span counters; size 0: another peer
+    nsp_stats stats; // nanospan's span counters; size 0: another peer
 
     peer_rounds rounds[2]; // by operation
     uint32_t samples[PEER_SAMPLES];

@@ -46,7 +46,7 @@ static void job_saturate(const peer_calls *calls, peer_page *page)
 // One run of a peer.
 typedef struct saturation {
     double recorded, received, took_ns, rate, refused, memory_kib; // rate: spans received per second
-    nsp_stats books;
+    nsp_stats stats;
 } saturation;
 
 static void check(const peer *which, const peer_page *page, const receiver_counts *seen, bench_result *out)
@@ -84,7 +84,7 @@ static bool run_once(const peer *which, const bench_setup *setup, saturation *ru
                         .took_ns = page->took_ns,
                         .refused = (double)seen.refused,
                         .memory_kib = (double)page->memory_kib,
-                        .books = page->books};
+                        .stats = page->stats};
     run->rate = run->received / whole_ns * 1e9;
     if (!trace)
         check(which, page, &seen, out);
@@ -117,7 +117,7 @@ static void report(const peer *which, saturation *runs, unsigned count, bench_re
         result_add(out, "refused_count", middle->refused); // requests
     result_add(out, "memory_mib", middle->memory_kib / 1024);
     out->rounds = count;
-    out->books = middle->books;
+    out->stats = middle->stats;
 }
 
 // The index-th of the peers whose records leave the process.

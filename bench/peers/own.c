@@ -55,11 +55,11 @@ static void stop(void)
 
 static void count(peer_counts *out)
 {
-    nsp_stats books = NSP_STATS_INIT;
-    nsp_stats_get(&books);
-    *out = (peer_counts){.exported = books.exported,
-                         .dropped = (int64_t)(books.dropped + books.roots_refused + books.discarded +
-                                              books.rejected + books.unconfirmed)};
+    nsp_stats stats = NSP_STATS_INIT;
+    nsp_stats_get(&stats);
+    *out = (peer_counts){.exported = stats.exported,
+                         .dropped = (int64_t)(stats.dropped + stats.roots_refused + stats.discarded +
+                                              stats.rejected + stats.unconfirmed)};
 }
 
 const peer_calls peer_nanospan = {start, run, sample, stop, count, session_drained};

@@ -230,7 +230,7 @@ static bool measure_sampled(const peer *which, const bench_setup *setup, bench_r
         result_add(out, "recorded_count", (double)page->recorded);
         result_add(out, "dropped_count", (double)lost);
     }
-    out->books = page->books;
+    out->stats = page->stats;
     if (which->calls == &peer_nanospan && page->counts.dropped != 0)
         result_fail(out, "%lld spans were lost", (long long)page->counts.dropped);
     return true;

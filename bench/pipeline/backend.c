@@ -70,23 +70,23 @@ static bool fill_up(const bench_operation *operation)
 
 // Ends the session and checks its span counters. If the backend is in trouble, the spans that it did not get
 // are counted too.
-static void end(const backend *the, nsp_stats *books, bench_result *out)
+static void end(const backend *the, nsp_stats *stats, bench_result *out)
 {
     const uint64_t patience = the == &backends[HEALTHY] ? UINT64_C(10000000000) : 1000000;
     nsp_status status = nsp_shutdown(patience);
-    nsp_stats_get(books);
-    uint64_t settled = books->open + books->dropped + books->discarded + books->in_rings + books->in_batches +
-                       books->unconfirmed + books->rejected + books->exported + books->spooled;
-    if (books->attempted != settled)
+    nsp_stats_get(stats);
+    uint64_t settled = stats->open + stats->dropped + stats->discarded + stats->in_rings + stats->in_batches +
+                       stats->unconfirmed + stats->rejected + stats->exported + stats->spooled;
+    if (stats->attempted != settled)
         result_fail(out, "the span counters do not balance: %llu attempted, %llu accounted for",
-                    (unsigned long long)books->attempted, (unsigned long long)settled);
-    if (the == &backends[HEALTHY] && (status != NSP_OK || books->exported != books->attempted))
+                    (unsigned long long)stats->attempted, (unsigned long long)settled);
+    if (the == &backends[HEALTHY] && (status != NSP_OK || stats->exported != stats->attempted))
         result_fail(out, "the healthy backend did not receive all spans");
 }
 
 // One session: rounds while there is room, and rounds when batches and ring are full.
 static bool measure_session(const backend *the, const bench_setup *setup, burst_rounds *to,
-                            burst_rounds *full, nsp_stats *books, bench_result *out)
+                            burst_rounds *full, nsp_stats *stats, bench_result *out)
 {
     const bench_operation *operation = operation_find("span3");
     char problem[100], url[64];
@@ -109,7 +109,7 @@ static bool measure_session(const backend *the, const bench_setup *setup, burst_
         bursts_add(to, operation->run, BURST, LOSES_NOTHING, rounds, SESSION_TRIES, setup, out);
         if (full != NULL && fill_up(operation))
             bursts_add(full, operation->run, BURST, MAY_LOSE, rounds, rounds * 20, setup, out);
-        end(the, books, out);
+        end(the, stats, out);
     }
     receiver_stop(&sink);
     if (holder >= 0)
@@ -122,7 +122,7 @@ static void measure(size_t index, const bench_setup *setup, bench_result *out)
     static burst_rounds healthy, troubled, full;
     const backend *the = &backends[index];
     healthy.count = troubled.count = full.count = 0;
-    nsp_stats books = NSP_STATS_INIT, last = NSP_STATS_INIT;
+    nsp_stats stats = NSP_STATS_INIT, last = NSP_STATS_INIT;
     static const bool turn[SESSIONS] = {false, true, true, false};
     size_t wanted = setup->rounds / 2 < ROUNDS_MOST ? setup->rounds / 2 : ROUNDS_MOST;
     wanted = wanted > ROUNDS_LEAST ? wanted : ROUNDS_LEAST;
@@ -132,7 +132,7 @@ static void measure(size_t index, const bench_setup *setup, bench_result *out)
             bursts_valid(&troubled) >= wanted && (index == HEALTHY || bursts_valid(&full) >= wanted))
             break;
         bool of_it = turn[i % SESSIONS];
-        nsp_stats *into = of_it ? &books : &last;
+        nsp_stats *into = of_it ? &stats : &last;
         if (!measure_session(of_it ? the : &backends[HEALTHY], setup, of_it ? &troubled : &healthy,
                              of_it && index != HEALTHY ? &full : NULL, into, out))
             return;
@@ -141,7 +141,7 @@ static void measure(size_t index, const bench_setup *setup, bench_result *out)
     burst_cost base = bursts_cost(&healthy, out), cost = bursts_cost(&troubled, out);
     out->rounds = (unsigned)cost.valid;
     out->invalid = (unsigned)(troubled.count - cost.valid);
-    out->books = books;
+    out->stats = stats;
     result_add_estimate(out, "ratio", cost.ratio);
     result_add_estimate(out, "span_ns", cost.ns);
     result_add_estimate(out, "to_healthy",

@@ -129,7 +129,7 @@ static void measure_drain(const bench_operation *operation, const bench_setup *s
     pthread_barrier_destroy(&filler.barrier);
     report(passes, count, out);
     session_end(out);
-    if (out->books.dropped != 0 || out->books.roots_refused != 0)
+    if (out->stats.dropped != 0 || out->stats.roots_refused != 0)
         result_fail(out, "spans were lost");
 }
 

@@ -42,16 +42,16 @@ typedef struct runs {
 static bool nothing_lost(const subject *the, const load_outcome *load, const receiver_counts *seen,
                          bench_result *out)
 {
-    const nsp_stats *books = &out->books;
-    uint64_t recorded = load->spans - (the->rate > 0 ? books->roots_refused + books->dropped : 0);
-    if (books->attempted - books->dropped == recorded && books->exported == recorded &&
+    const nsp_stats *stats = &out->stats;
+    uint64_t recorded = load->spans - (the->rate > 0 ? stats->roots_refused + stats->dropped : 0);
+    if (stats->attempted - stats->dropped == recorded && stats->exported == recorded &&
         seen->distinct == recorded && seen->spans == recorded)
         return true;
     result_fail(out,
                 "spans were lost: %llu recorded, %llu dropped, %llu refused, %llu exported, %llu received, "
                 "%llu distinct",
-                (unsigned long long)load->spans, (unsigned long long)books->dropped,
-                (unsigned long long)books->roots_refused, (unsigned long long)books->exported,
+                (unsigned long long)load->spans, (unsigned long long)stats->dropped,
+                (unsigned long long)stats->roots_refused, (unsigned long long)stats->exported,
                 (unsigned long long)seen->spans, (unsigned long long)seen->distinct);
     return false;
 }

@@ -296,7 +296,7 @@ static void grow_rate(const bench_setup *setup, bench_result *out)
             if (!fine)
                 return;
             ns[runs] = (double)load.busy_ns / (double)load.spans;
-            refused += out->books.roots_refused + out->books.dropped;
+            refused += out->stats.roots_refused + out->stats.dropped;
             tried += load.spans;
         }
         last = estimate_median(ns, runs);

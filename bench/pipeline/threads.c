@@ -41,22 +41,22 @@ static bool measure_run(const bench_setup *setup, unsigned threads, load_pace pa
     nsp_flush(UINT64_C(10) * 1000 * 1000 * 1000);
     uint64_t end = nsp__monotonic_ns();
     session_end(out);
-    const nsp_stats *books = &out->books;
-    uint64_t recorded = books->attempted - books->dropped, lost = books->dropped + books->roots_refused;
-    if (recorded != books->exported)
+    const nsp_stats *stats = &out->stats;
+    uint64_t recorded = stats->attempted - stats->dropped, lost = stats->dropped + stats->roots_refused;
+    if (recorded != stats->exported)
         result_fail(out, "%llu recorded, %llu exported", (unsigned long long)recorded,
-                    (unsigned long long)books->exported);
+                    (unsigned long long)stats->exported);
     if (pace == LOAD_HELD && lost != 0)
         result_fail(out, "%llu spans were lost although the threads were throttled",
                     (unsigned long long)lost);
     if (!fine)
         return false;
-    double tried = (double)(books->attempted + books->roots_refused);
+    double tried = (double)(stats->attempted + stats->roots_refused);
     unsigned i = to->count++;
-    to->exported[i] = (double)books->exported * 1000 / (double)(end - load.first_ns);
+    to->exported[i] = (double)stats->exported * 1000 / (double)(end - load.first_ns);
     to->recorded[i] = (double)recorded * 1000 / (double)(load.last_ns - load.first_ns);
-    to->dropped[i] = (double)books->dropped / tried;
-    to->refused[i] = (double)books->roots_refused / tried;
+    to->dropped[i] = (double)stats->dropped / tried;
+    to->refused[i] = (double)stats->roots_refused / tried;
     to->hot_ns[i] = (double)load.busy_ns / (double)load.spans;
     return true;
 }
@@ -72,8 +72,8 @@ static bool measure_run_http(const bench_setup *setup, load_pace pace, samples *
     }
     bool fine = measure_run(setup, 1, pace, sink.url, to, out);
     receiver_counts seen = receiver_stop(&sink);
-    if (seen.distinct != out->books.exported)
-        result_fail(out, "%llu exported, %llu received", (unsigned long long)out->books.exported,
+    if (seen.distinct != out->stats.exported)
+        result_fail(out, "%llu exported, %llu received", (unsigned long long)out->stats.exported,
                     (unsigned long long)seen.distinct);
     return fine;
 }

@@ -4,7 +4,7 @@
 #ifndef NSP_REPORT_ACCOUNTING_H
 #define NSP_REPORT_ACCOUNTING_H
 
-#define BOOKS(X)                                                                                             \
+#define ACCOUNTING(X)                                                                                        \
     X(attempted)                                                                                             \
     X(exported)                                                                                              \
     X(dropped)                                                                                               \

@@ -68,11 +68,11 @@ static json_t *json_of(const bench_result *result)
     json_object_set_new(out, "seconds", number(result->seconds));
     json_object_set_new(out, "figures", figures);
     json_object_set_new(out, "series", series);
-    if (result->books.size != 0) {
-        json_t *books = json_object();
-#define BOOKS_JSON(name) json_object_set_new(books, #name, json_integer((json_int_t)result->books.name));
-        BOOKS(BOOKS_JSON)
-        json_object_set_new(out, "books", books);
+    if (result->stats.size != 0) {
+        json_t *stats = json_object();
+#define ACCOUNTING_JSON(name) json_object_set_new(stats, #name, json_integer((json_int_t)result->stats.name));
+        ACCOUNTING(ACCOUNTING_JSON)
+        json_object_set_new(out, "accounting", stats);
     }
     return out;
 }

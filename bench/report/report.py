@@ -101,7 +101,7 @@ FACTS = (
     ),
 )
 
-BOOKS = {
+ACCOUNTING = {
     "attempted": "attempted",
     "exported": "exported",
     "dropped": "dropped",
@@ -261,15 +261,15 @@ def groups_of(run):
 # ---- the rest ----
 
 
-def books(run):
-    rows = [(result["name"], result["books"]) for result in run["results"] if result.get("books")]
+def accounting(run):
+    rows = [(result["name"], result["accounting"]) for result in run["results"] if result.get("accounting")]
     shown = [
         key
         for key in dict.fromkeys(key for _, row in rows for key in row)
         if key in ("attempted", "exported", "dropped") or any(row.get(key) for _, row in rows)
     ]
     total = {key: sum(row.get(key, 0) for _, row in rows) for key in shown}
-    return {"columns": [(key, BOOKS.get(key, key)) for key in shown], "rows": rows, "total": total} if rows else None
+    return {"columns": [(key, ACCOUNTING.get(key, key)) for key in shown], "rows": rows, "total": total} if rows else None
 
 
 def change(item):
@@ -317,7 +317,7 @@ def render(run):
         facts=facts(run),
         noise=noise(run, groups),
         groups=groups,
-        books=books(run),
+        accounting=accounting(run),
         budgets=run.get("budgets"),
         compared=compared,
         style=markupsafe.Markup((HERE / "page.css").read_text()),

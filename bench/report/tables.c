@@ -108,13 +108,13 @@ void report_books(FILE *out, const bench_results *results)
     nsp_stats sum = NSP_STATS_INIT;
     unsigned sessions = 0;
     for (size_t i = 0; i < results->count; i++) {
-        const nsp_stats *books = &results->items[i].books;
-        sessions += books->size != 0;
-#define BOOKS_SUM(name) sum.name += books->name;
-        BOOKS(BOOKS_SUM)
+        const nsp_stats *stats = &results->items[i].stats;
+        sessions += stats->size != 0;
+#define ACCOUNTING_SUM(name) sum.name += stats->name;
+        ACCOUNTING(ACCOUNTING_SUM)
     }
     fprintf(out, "\nspan counters of %u sessions:", sessions);
-#define BOOKS_PRINT(name) fprintf(out, " " #name " %llu,", (unsigned long long)sum.name);
-    BOOKS(BOOKS_PRINT)
+#define ACCOUNTING_PRINT(name) fprintf(out, " " #name " %llu,", (unsigned long long)sum.name);
+    ACCOUNTING(ACCOUNTING_PRINT)
     fprintf(out, " all encoded by the OTLP encoder\n");
 }

@@ -121,7 +121,7 @@ static void measure(size_t index, const bench_setup *setup, bench_result *out)
     else
         report(roots, hits, rate, &met, out);
     session_end(out);
-    if (out->books.attempted != hits || out->books.roots_unsampled != roots - hits)
+    if (out->stats.attempted != hits || out->stats.roots_unsampled != roots - hits)
         result_fail(out, "the span counters show a different number of roots");
 }
 

@@ -279,7 +279,7 @@ static void measure_operation(const bench_operation *operation, const bench_setu
     out->rounds = 1;
     if (found->result.problem[0] != '\0')
         result_fail(out, "%s", found->result.problem);
-    out->books = found->result.books;
+    out->stats = found->result.stats;
     add_counts(out, &found->counts);
     result_add(out, "spans_millions", (double)found->spans / 1e6);
 }

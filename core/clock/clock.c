@@ -13,12 +13,13 @@
 
 static uint64_t read_published(const nsp__clock *clock)
 {
-    return __atomic_load_n(&clock->published, __ATOMIC_ACQUIRE); // CR0: with CW2, the knots that it announces
+    return __atomic_load_n(&clock->published,
+                           __ATOMIC_ACQUIRE); // CR0: with CW2, the breakpoints that it announces
 }
 
-static const nsp__clock_knot *slot_of(const nsp__clock *clock, uint32_t number)
+static const nsp__clock_breakpoint *slot_of(const nsp__clock *clock, uint32_t number)
 {
-    return &clock->knots[number % NSP__CLOCK_KNOTS];
+    return &clock->breakpoints[number % NSP__CLOCK_BREAKPOINTS];
 }
 
 // CR1: each field is acquired, so that CR2 below is not read before it; with CW1 and CW0: who sees a field of the slot's next
@@ -28,10 +29,10 @@ static uint64_t read_field(const uint64_t *field)
     return __atomic_load_n(field, __ATOMIC_ACQUIRE);
 }
 
-static nsp__clock_knot read_knot(const nsp__clock *clock, uint32_t number)
+static nsp__clock_breakpoint read_breakpoint(const nsp__clock *clock, uint32_t number)
 {
-    const nsp__clock_knot *slot = slot_of(clock, number);
-    return (nsp__clock_knot){
+    const nsp__clock_breakpoint *slot = slot_of(clock, number);
+    return (nsp__clock_breakpoint){
         .tick = read_field(&slot->tick),
         .ns = read_field(&slot->ns),
         .rate = read_field(&slot->rate),
@@ -41,23 +42,23 @@ static nsp__clock_knot read_knot(const nsp__clock *clock, uint32_t number)
     };
 }
 
-// CR2: what was read from the knots since CR0 is whole if the lowest of them has not been withdrawn by now.
+// CR2: what was read from the breakpoints since CR0 is whole if the lowest of them has not been withdrawn by now.
 static bool still_published(const nsp__clock *clock, uint32_t number)
 {
     return (int32_t)(number - FIRST(__atomic_load_n(&clock->published, __ATOMIC_ACQUIRE))) >= 0;
 }
 
-// How many knots there are. What lies in shared memory is not trusted to be sane.
-static uint32_t knot_count(uint64_t published)
+// How many breakpoints there are. What lies in shared memory is not trusted to be sane.
+static uint32_t breakpoint_count(uint64_t published)
 {
     uint32_t count = END(published) - FIRST(published);
-    return count < NSP__CLOCK_KNOTS ? count : NSP__CLOCK_KNOTS;
+    return count < NSP__CLOCK_BREAKPOINTS ? count : NSP__CLOCK_BREAKPOINTS;
 }
 
-// The number of the knot that governs a tick: the last one not after it, or else the oldest. Most questions are about now.
-static uint32_t find_knot(const nsp__clock *clock, uint64_t published, nsp_ticks ticks)
+// The number of the breakpoint that governs a tick: the last one not after it, or else the oldest. Most questions are about now.
+static uint32_t find_breakpoint(const nsp__clock *clock, uint64_t published, nsp_ticks ticks)
 {
-    uint32_t low = FIRST(published), high = low + knot_count(published) - 1;
+    uint32_t low = FIRST(published), high = low + breakpoint_count(published) - 1;
     for (int recent = 0; recent < 2; recent++, high--)
         if (high == low || ticks >= read_field(&slot_of(clock, high)->tick))
             return high;
@@ -72,24 +73,25 @@ static uint32_t find_knot(const nsp__clock *clock, uint64_t published, nsp_ticks
     return low;
 }
 
-// The piece of a knot's line before or after its bend.
-static void piece_of(const nsp__clock *clock, const nsp__clock_knot *knot, bool bent, bool oldest,
+// The piece of a breakpoint's line before or after its bend.
+static void piece_of(const nsp__clock *clock, const nsp__clock_breakpoint *breakpoint, bool bent, bool oldest,
                      uint64_t until, struct nsp__clock_segment *out)
 {
-    uint64_t lead_end = knot->bend < until ? knot->bend : until;
+    uint64_t lead_end = breakpoint->bend < until ? breakpoint->bend : until;
     out->clock = clock;
-    out->offset = knot->offset;
-    out->ns = knot->ns + knot->offset;
+    out->offset = breakpoint->offset;
+    out->ns = breakpoint->ns + breakpoint->offset;
     if (!bent) {
-        out->tick = knot->tick;
-        out->rate = knot->led_rate;
-        out->from = oldest ? 0 : knot->tick; // ticks older than the map: its oldest line, extended backwards
+        out->tick = breakpoint->tick;
+        out->rate = breakpoint->led_rate;
+        out->from =
+            oldest ? 0 : breakpoint->tick; // ticks older than the map: its oldest line, extended backwards
         out->length = lead_end - out->from;
     } else {
         out->tick = lead_end;
-        out->ns += nsp__clock_scale(lead_end - knot->tick, knot->led_rate);
-        out->rate = knot->rate;
-        out->from = oldest && knot->bend == knot->tick ? 0 : lead_end;
+        out->ns += nsp__clock_scale(lead_end - breakpoint->tick, breakpoint->led_rate);
+        out->rate = breakpoint->rate;
+        out->from = oldest && breakpoint->bend == breakpoint->tick ? 0 : lead_end;
         out->length = until - out->from;
     }
 }
@@ -98,17 +100,18 @@ void nsp__clock_segment_at(const nsp__clock *clock, nsp_ticks end, struct nsp__c
 {
     for (;;) {
         uint64_t published = read_published(clock);
-        if (knot_count(published) == 0) {
+        if (breakpoint_count(published) == 0) {
             *out = (struct nsp__clock_segment){.length = UINT64_MAX, .clock = clock};
             return;
         }
-        uint32_t number = find_knot(clock, published, end);
-        nsp__clock_knot knot = read_knot(clock, number);
+        uint32_t number = find_breakpoint(clock, published, end);
+        nsp__clock_breakpoint breakpoint = read_breakpoint(clock, number);
         bool oldest = number == FIRST(published), newest = number + 1 == END(published);
         uint64_t until = newest ? UINT64_MAX : read_field(&slot_of(clock, number + 1)->tick);
         if (!still_published(clock, number))
             continue;
-        piece_of(clock, &knot, end >= knot.bend || knot.bend == knot.tick, oldest, until, out);
+        piece_of(clock, &breakpoint, end >= breakpoint.bend || breakpoint.bend == breakpoint.tick, oldest,
+                 until, out);
         return;
     }
 }
@@ -151,21 +154,21 @@ static nsp_ticks ticks_from_unix(const nsp__clock *clock, uint64_t unix_ns)
 {
 retry:;
     uint64_t published = read_published(clock), until = UINT64_MAX;
-    uint32_t first = FIRST(published), number = first + knot_count(published);
+    uint32_t first = FIRST(published), number = first + breakpoint_count(published);
     while (number-- != first) {
-        nsp__clock_knot knot = read_knot(clock, number);
+        nsp__clock_breakpoint breakpoint = read_breakpoint(clock, number);
         if (!still_published(clock, number))
             goto retry;
         for (int bent = 1; bent >= 0; bent--) {
-            if (bent ? until <= knot.bend : knot.bend == knot.tick)
+            if (bent ? until <= breakpoint.bend : breakpoint.bend == breakpoint.tick)
                 continue; // no such piece
             struct nsp__clock_segment piece;
-            piece_of(clock, &knot, bent, number == first, until, &piece);
-            bool last_chance = number == first && (!bent || knot.bend == knot.tick);
+            piece_of(clock, &breakpoint, bent, number == first, until, &piece);
+            bool last_chance = number == first && (!bent || breakpoint.bend == breakpoint.tick);
             if (last_chance || (int64_t)(unix_ns - piece.ns) >= 0)
                 return tick_on(&piece, unix_ns);
         }
-        until = knot.tick;
+        until = breakpoint.tick;
     }
     return 0;
 }
@@ -216,14 +219,15 @@ static void copy_map(nsp__clock *to, const nsp__clock *from)
     uint64_t published;
     do {
         published = read_published(from);
-        for (uint32_t i = 0, number = FIRST(published); i < knot_count(published); i++, number++) {
-            nsp__clock_knot knot = read_knot(from, number), *slot = &to->knots[number % NSP__CLOCK_KNOTS];
-            __atomic_store_n(&slot->tick, knot.tick, __ATOMIC_RELEASE);
-            __atomic_store_n(&slot->ns, knot.ns, __ATOMIC_RELEASE);
-            __atomic_store_n(&slot->rate, knot.rate, __ATOMIC_RELEASE);
-            __atomic_store_n(&slot->led_rate, knot.led_rate, __ATOMIC_RELEASE);
-            __atomic_store_n(&slot->bend, knot.bend, __ATOMIC_RELEASE);
-            __atomic_store_n(&slot->offset, knot.offset, __ATOMIC_RELEASE);
+        for (uint32_t i = 0, number = FIRST(published); i < breakpoint_count(published); i++, number++) {
+            nsp__clock_breakpoint breakpoint = read_breakpoint(from, number),
+                                  *slot = &to->breakpoints[number % NSP__CLOCK_BREAKPOINTS];
+            __atomic_store_n(&slot->tick, breakpoint.tick, __ATOMIC_RELEASE);
+            __atomic_store_n(&slot->ns, breakpoint.ns, __ATOMIC_RELEASE);
+            __atomic_store_n(&slot->rate, breakpoint.rate, __ATOMIC_RELEASE);
+            __atomic_store_n(&slot->led_rate, breakpoint.led_rate, __ATOMIC_RELEASE);
+            __atomic_store_n(&slot->bend, breakpoint.bend, __ATOMIC_RELEASE);
+            __atomic_store_n(&slot->offset, breakpoint.offset, __ATOMIC_RELEASE);
         }
     } while (!still_published(from, FIRST(published)));
     __atomic_store_n(&to->published, published, __ATOMIC_RELEASE); // CW2, of a copy: with CR0

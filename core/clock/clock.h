@@ -7,27 +7,28 @@
 //   calibrate               nothing: before the clock is shared
 //   anchor                  every reader; one writer at a time, which may be another process every time
 //   segment_at, convert,    everything. Lock-free: a reader repeats a search only when the writer, meanwhile, reused the
-//   error_bound, steps      very slot it was reading, which takes NSP__CLOCK_KNOTS knots
+//   error_bound, steps      very slot it was reading, which takes NSP__CLOCK_BREAKPOINTS breakpoints
 #ifndef NSP_CLOCK_CLOCK_H
 #define NSP_CLOCK_CLOCK_H
 
 #include "clock/clock_source.h"
 #include <nanospan/clock.h>
 
-#define NSP__CLOCK_KNOTS 1024u  // a power of two
-#define NSP__CLOCK_RATE_BITS 48 // rates are nanoseconds a tick in units of 2^-48
+#define NSP__CLOCK_BREAKPOINTS 1024u // a power of two
+#define NSP__CLOCK_RATE_BITS 48      // rates are nanoseconds a tick in units of 2^-48
 
 __extension__ typedef __int128 nsp__int128;
 
-// Where the map bends. From `tick` on it runs at `led_rate` until `bend`, then at `rate`, until the next knot. `led_rate` is
+// Where the map bends. From `tick` on it runs at `led_rate` until `bend`, then at `rate`, until the next breakpoint. `led_rate` is
 // `rate` and a little, to work off what was wrong.
-typedef struct nsp__clock_knot {
+typedef struct nsp__clock_breakpoint {
     uint64_t tick;
     uint64_t ns; // at `tick`, on the continuous map, which knows no steps
     uint64_t rate, led_rate;
     uint64_t bend;
-    uint64_t offset; // unix ns = continuous ns + offset (modulo 2^64), for spans that end under this knot
-} nsp__clock_knot;
+    uint64_t
+        offset; // unix ns = continuous ns + offset (modulo 2^64), for spans that end under this breakpoint
+} nsp__clock_breakpoint;
 
 // The same instant by all clocks.
 typedef struct nsp__clock_reading {
@@ -38,8 +39,8 @@ typedef struct nsp__clock_reading {
 
 // Integers only; no state of the writer lies elsewhere, so the next writer goes on where the last one stopped or died.
 typedef struct nsp__clock {
-    // Numbers of the knots that may be read: the first in the high half, the one after the last in the low half; a
-    // knot's slot is its number modulo NSP__CLOCK_KNOTS. Writer: the drainer. Readers: all.
+    // Numbers of the breakpoints that may be read: the first in the high half, the one after the last in the low half; a
+    // breakpoint's slot is its number modulo NSP__CLOCK_BREAKPOINTS. Writer: the drainer. Readers: all.
     uint64_t published;
 
     // Readers: all, for the bound and the statistics. Writer: the drainer.
@@ -52,14 +53,14 @@ typedef struct nsp__clock {
     // The drainer's own.
     uint64_t counter;        // ticks are the counter's, not CLOCK_MONOTONIC's; fixed by calibrate
     uint64_t rate;           // best estimate from CLOCK_MONOTONIC
-    uint64_t spacing_ns;     // least distance of knots
-    uint64_t best_error;     // the narrowest sandwich that can be expected
+    uint64_t spacing_ns;     // least distance of breakpoints
+    uint64_t best_error;     // the narrowest bracketed reading that can be expected
     uint64_t wild_rates;     // measured rates in a row that cannot be true
     nsp__clock_reading last; // the last reading
     nsp__clock_reading base; // where the rate is measured from
     nsp__clock_reading next_base;
 
-    nsp__clock_knot knots[NSP__CLOCK_KNOTS]; // Writer: the drainer. Readers: all.
+    nsp__clock_breakpoint breakpoints[NSP__CLOCK_BREAKPOINTS]; // Writer: the drainer. Readers: all.
 } nsp__clock;
 
 _Static_assert(sizeof(nsp__clock) <= 64 * 1024, "the clock has its place in the control file");
@@ -103,7 +104,7 @@ uint64_t nsp__clock_steps(const nsp__clock *clock);
 void nsp__clock_set_active(const nsp__clock *clock);
 
 // Before the active clock's memory goes away: a copy of its map takes its place until the next
-// nsp__clock_set_active. Costs a copy of its knots, often one, at most 1024. One caller at a time, of this
+// nsp__clock_set_active. Costs a copy of its breakpoints, often one, at most 1024. One caller at a time, of this
 // and of nsp__clock_set_active.
 void nsp__clock_keep(void);
 

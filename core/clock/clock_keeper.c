@@ -7,13 +7,13 @@
 #define MILLISECOND ((uint64_t)1000000)
 
 #define CALIBRATION_NS (10 * MILLISECOND)
-#define FIRST_TRIES 16              // sandwiches at calibration, at both ends
+#define FIRST_TRIES 16              // bracketed readings at calibration, at both ends
 #define ANCHOR_TRIES 4              // and later
 #define LEAST_ANCHOR_NS MILLISECOND // anchors are not closer
-#define NOTICE_NS MILLISECOND       // a knot is announced this long before its tick
-#define TOLERANCE_NS 100            // beyond the readings' own errors, so much surprise is not worth a knot
-#define LEAST_SPACING_NS (10 * MILLISECOND)  // of knots, while things change
-#define MOST_SPACING_NS (1000 * MILLISECOND) // of knots, when they have settled
+#define NOTICE_NS MILLISECOND       // a breakpoint is announced this long before its tick
+#define TOLERANCE_NS 100 // beyond the readings' own errors, so much surprise is not worth a breakpoint
+#define LEAST_SPACING_NS (10 * MILLISECOND)  // of breakpoints, while things change
+#define MOST_SPACING_NS (1000 * MILLISECOND) // of breakpoints, when they have settled
 #define LEAD_TIME_NS (200 * MILLISECOND)     // in which an error is worked off
 #define STEP_NS (10 * MICROSECOND) // CLOCK_REALTIME moved so much against CLOCK_MONOTONIC: it was set
 #define JUMP_NS MILLISECOND        // the map is so wrong that leading would take too long
@@ -61,45 +61,47 @@ static uint64_t pack(uint32_t first, uint32_t end)
     return (uint64_t)first << 32 | end;
 }
 
-// Writes the next knot into its slot, where nobody reads it yet. Interrupted here for ever, it is simply written again.
-static void stage_knot(nsp__clock *clock, const nsp__clock_knot *knot)
+// Writes the next breakpoint into its slot, where nobody reads it yet. Interrupted here for ever, it is simply written again.
+static void stage_breakpoint(nsp__clock *clock, const nsp__clock_breakpoint *breakpoint)
 {
     uint64_t published = get(&clock->published);
     uint32_t first = (uint32_t)(published >> 32), end = (uint32_t)published;
-    if (end - first >= NSP__CLOCK_KNOTS) // CW0: withdraw the oldest before its slot is written; with CR1, CR2
-        __atomic_store_n(&clock->published, pack(end - NSP__CLOCK_KNOTS + 1, end), __ATOMIC_RELEASE);
-    nsp__clock_knot *slot = &clock->knots[end % NSP__CLOCK_KNOTS];
+    if (end - first >=
+        NSP__CLOCK_BREAKPOINTS) // CW0: withdraw the oldest before its slot is written; with CR1, CR2
+        __atomic_store_n(&clock->published, pack(end - NSP__CLOCK_BREAKPOINTS + 1, end), __ATOMIC_RELEASE);
+    nsp__clock_breakpoint *slot = &clock->breakpoints[end % NSP__CLOCK_BREAKPOINTS];
     // CW1: each field released, so that none is seen before CW0; with CR1.
-    __atomic_store_n(&slot->tick, knot->tick, __ATOMIC_RELEASE);
-    __atomic_store_n(&slot->ns, knot->ns, __ATOMIC_RELEASE);
-    __atomic_store_n(&slot->rate, knot->rate, __ATOMIC_RELEASE);
-    __atomic_store_n(&slot->led_rate, knot->led_rate, __ATOMIC_RELEASE);
-    __atomic_store_n(&slot->bend, knot->bend, __ATOMIC_RELEASE);
-    __atomic_store_n(&slot->offset, knot->offset, __ATOMIC_RELEASE);
+    __atomic_store_n(&slot->tick, breakpoint->tick, __ATOMIC_RELEASE);
+    __atomic_store_n(&slot->ns, breakpoint->ns, __ATOMIC_RELEASE);
+    __atomic_store_n(&slot->rate, breakpoint->rate, __ATOMIC_RELEASE);
+    __atomic_store_n(&slot->led_rate, breakpoint->led_rate, __ATOMIC_RELEASE);
+    __atomic_store_n(&slot->bend, breakpoint->bend, __ATOMIC_RELEASE);
+    __atomic_store_n(&slot->offset, breakpoint->offset, __ATOMIC_RELEASE);
 }
 
-// Makes the staged knot part of the map. forget: the only part.
-static void publish_knot(nsp__clock *clock, bool forget)
+// Makes the staged breakpoint part of the map. forget: the only part.
+static void publish_breakpoint(nsp__clock *clock, bool forget)
 {
     uint64_t published = get(&clock->published);
     uint32_t end = (uint32_t)published;
     uint32_t first = forget ? end : (uint32_t)(published >> 32);
     __atomic_store_n(&clock->published, pack(first, end + 1),
-                     __ATOMIC_RELEASE); // CW2: the knot is whole; with CR0
+                     __ATOMIC_RELEASE); // CW2: the breakpoint is whole; with CR0
 }
 
-static const nsp__clock_knot *newest_knot(const nsp__clock *clock)
+static const nsp__clock_breakpoint *newest_breakpoint(const nsp__clock *clock)
 {
-    return &clock->knots[((uint32_t)get(&clock->published) - 1) % NSP__CLOCK_KNOTS];
+    return &clock->breakpoints[((uint32_t)get(&clock->published) - 1) % NSP__CLOCK_BREAKPOINTS];
 }
 
-// Continuous nanoseconds on the newest knot's line.
-static uint64_t value_at(const nsp__clock_knot *knot, uint64_t tick)
+// Continuous nanoseconds on the newest breakpoint's line.
+static uint64_t value_at(const nsp__clock_breakpoint *breakpoint, uint64_t tick)
 {
-    if (tick < knot->bend)
-        return knot->ns + nsp__clock_scale(tick - knot->tick, knot->led_rate);
-    uint64_t bend_ns = knot->ns + nsp__clock_scale(knot->bend - knot->tick, knot->led_rate);
-    return bend_ns + nsp__clock_scale(tick - knot->bend, knot->rate);
+    if (tick < breakpoint->bend)
+        return breakpoint->ns + nsp__clock_scale(tick - breakpoint->tick, breakpoint->led_rate);
+    uint64_t bend_ns =
+        breakpoint->ns + nsp__clock_scale(breakpoint->bend - breakpoint->tick, breakpoint->led_rate);
+    return bend_ns + nsp__clock_scale(tick - breakpoint->bend, breakpoint->rate);
 }
 
 static uint64_t ticks_in(const nsp__clock *clock, uint64_t ns)
@@ -115,7 +117,7 @@ static uint64_t read_ticks(const nsp__clock *clock)
     return clock->counter ? source->counter() : source->monotonic();
 }
 
-// One sandwich: the tick lies between two readings of each clock. False if a clock was set meanwhile: worth another try.
+// One bracketed reading: the tick lies between two readings of each clock. False if a clock was set meanwhile: worth another try.
 static bool read_once(const nsp__clock *clock, nsp__clock_reading *out)
 {
     const nsp__clock_source *source = nsp__clock_source_get();
@@ -184,10 +186,11 @@ static uint64_t drift_of(uint64_t rate, uint64_t rate_error)
 
 static void begin_map(nsp__clock *clock, const nsp__clock_reading *at, const nsp__clock_reading *now)
 {
-    nsp__clock_knot knot = {.tick = at->tick, .bend = at->tick, .rate = clock->rate, .led_rate = clock->rate};
-    knot.ns = now->realtime - nsp__clock_scale(now->tick - at->tick, clock->rate);
-    stage_knot(clock, &knot);
-    publish_knot(clock, true);
+    nsp__clock_breakpoint breakpoint = {
+        .tick = at->tick, .bend = at->tick, .rate = clock->rate, .led_rate = clock->rate};
+    breakpoint.ns = now->realtime - nsp__clock_scale(now->tick - at->tick, clock->rate);
+    stage_breakpoint(clock, &breakpoint);
+    publish_breakpoint(clock, true);
     clock->base = clock->next_base = *at;
     clock->last = *now;
     clock->spacing_ns = LEAST_SPACING_NS;
@@ -228,39 +231,39 @@ void nsp__clock_calibrate(nsp__clock *clock)
 // A straight line from this reading on, and the wall clock's offset such that it is right now.
 static void open_segment(nsp__clock *clock, const nsp__clock_reading *now, uint64_t surprise)
 {
-    const nsp__clock_knot *line = newest_knot(clock);
-    nsp__clock_knot knot = {
+    const nsp__clock_breakpoint *line = newest_breakpoint(clock);
+    nsp__clock_breakpoint breakpoint = {
         .tick = now->tick, .bend = now->tick, .rate = clock->rate, .led_rate = clock->rate};
-    knot.ns = value_at(line, now->tick);
-    knot.offset = line->offset + surprise;
-    stage_knot(clock, &knot);
-    publish_knot(clock, false);
+    breakpoint.ns = value_at(line, now->tick);
+    breakpoint.offset = line->offset + surprise;
+    stage_breakpoint(clock, &breakpoint);
+    publish_breakpoint(clock, false);
     put(&clock->steps, clock->steps + 1);
 }
 
-// Goes on with the rate as now known, and leads the map to where it should be. The knot's tick lies ahead, so that nobody
+// Goes on with the rate as now known, and leads the map to where it should be. The breakpoint's tick lies ahead, so that nobody
 // can have converted a later one before; should we be held up until it has passed, another anchor will do it.
 static void bend_map(nsp__clock *clock, const nsp__clock_reading *now)
 {
-    const nsp__clock_knot *line = newest_knot(clock);
-    nsp__clock_knot knot = {
+    const nsp__clock_breakpoint *line = newest_breakpoint(clock);
+    nsp__clock_breakpoint breakpoint = {
         .tick = now->tick + ticks_in(clock, NOTICE_NS), .rate = clock->rate, .offset = line->offset};
-    knot.ns = value_at(line, knot.tick);
-    uint64_t should = now->realtime + nsp__clock_scale(knot.tick - now->tick, clock->rate);
-    int64_t wrong = (int64_t)(should - (knot.ns + knot.offset));
+    breakpoint.ns = value_at(line, breakpoint.tick);
+    uint64_t should = now->realtime + nsp__clock_scale(breakpoint.tick - now->tick, clock->rate);
+    int64_t wrong = (int64_t)(should - (breakpoint.ns + breakpoint.offset));
 
-    uint64_t size = distance(should, knot.ns + knot.offset);
+    uint64_t size = distance(should, breakpoint.ns + breakpoint.offset);
     uint64_t most = parts_per_billion(clock->rate, SLEW_PPB);
     uint64_t lead =
         smaller((uint64_t)((nsp__int128)size * (nsp__int128)clock->rate / (nsp__int128)LEAD_TIME_NS), most);
-    knot.led_rate = wrong < 0 ? clock->rate - lead : clock->rate + lead;
-    knot.bend = knot.tick;
+    breakpoint.led_rate = wrong < 0 ? clock->rate - lead : clock->rate + lead;
+    breakpoint.bend = breakpoint.tick;
     if (lead)
-        knot.bend += (uint64_t)(((nsp__int128)size << NSP__CLOCK_RATE_BITS) / (nsp__int128)lead);
+        breakpoint.bend += (uint64_t)(((nsp__int128)size << NSP__CLOCK_RATE_BITS) / (nsp__int128)lead);
 
-    stage_knot(clock, &knot);
-    if ((int64_t)(knot.tick - read_ticks(clock)) > 0)
-        publish_knot(clock, false);
+    stage_breakpoint(clock, &breakpoint);
+    if ((int64_t)(breakpoint.tick - read_ticks(clock)) > 0)
+        publish_breakpoint(clock, false);
 }
 
 // What CLOCK_MONOTONIC says about the rate, believed only as far as its readings are exact. False: it cannot be true.
@@ -287,7 +290,7 @@ static void measure_from_here(nsp__clock *clock, const nsp__clock_reading *now)
 
 static void follow(nsp__clock *clock, const nsp__clock_reading *now)
 {
-    const nsp__clock_knot *line = newest_knot(clock);
+    const nsp__clock_breakpoint *line = newest_breakpoint(clock);
     uint64_t gap_ns = nsp__clock_scale(now->tick - clock->last.tick, clock->rate);
     if (now->realtime_error > clock->error + parts_per_billion(gap_ns, clock->drift_ppb))
         return; // the map knows better than this reading

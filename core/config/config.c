@@ -109,7 +109,8 @@ static void round_up(nsp_config *config)
 {
     config->ring_bytes = (size_t)power_of_two_from(config->ring_bytes);
     config->record_bytes = (config->record_bytes + 7) & ~UINT32_C(7);
-    config->batch_bytes *= nsp__config_exporter_count(config); // each exporter of a list has its part of a batch
+    config->batch_bytes *=
+        nsp__config_exporter_count(config); // each exporter of a list has its part of a batch
     config->batches = (uint32_t)power_of_two_from(config->batches);
     if (config->poll_max_ns < config->poll_min_ns)
         config->poll_max_ns = config->poll_min_ns;

@@ -25,12 +25,12 @@ static uint64_t next_pause(const nsp__collector *collector, uint64_t pause)
 }
 
 // With `sleep` held, which is released meanwhile: whoever waits for this thread sees that the callback has it.
-static void tell(nsp__collector *collector, const nsp__news *news)
+static void tell(nsp__collector *collector, const nsp__notices *notices)
 {
     collector->telling = true;
     pthread_cond_broadcast(&collector->progress);
     pthread_mutex_unlock(&collector->sleep);
-    nsp__news_tell(news);
+    nsp__notices_log(notices);
     pthread_mutex_lock(&collector->sleep);
     collector->telling = false;
 }
@@ -57,7 +57,7 @@ static void *collector_run(void *argument)
         if (flush)
             nsp__batch_close(collector);
         pause = next_pause(collector, pause);
-        nsp__news news = nsp__news_take(&collector->news);
+        nsp__notices notices = nsp__notices_take(&collector->notices);
         pthread_mutex_unlock(&collector->drain);
 
         pthread_mutex_lock(&collector->sleep);
@@ -65,8 +65,8 @@ static void *collector_run(void *argument)
             collector->passes_done = wanted;
             pthread_cond_broadcast(&collector->progress);
         }
-        if (NSP__UNLIKELY(news.any))
-            tell(collector, &news);
+        if (NSP__UNLIKELY(notices.any))
+            tell(collector, &notices);
         if (!collector->stop && collector->passes_wanted == collector->passes_done) {
             struct timespec until = nsp__timespec_of(nsp__monotonic_ns() + pause);
             pthread_cond_timedwait(&collector->wake, &collector->sleep, &until);
@@ -131,14 +131,14 @@ size_t nsp__collector_work(nsp__collector *collector, size_t max_spans)
     return max_spans - budget;
 }
 
-nsp__news nsp__collector_news(nsp__collector *collector)
+nsp__notices nsp__collector_notices(nsp__collector *collector)
 {
-    nsp__news news = {.any = false};
+    nsp__notices notices = {.any = false};
     if (pthread_mutex_trylock(&collector->drain) != 0)
-        return news;
-    news = nsp__news_take(&collector->news);
+        return notices;
+    notices = nsp__notices_take(&collector->notices);
     pthread_mutex_unlock(&collector->drain);
-    return news;
+    return notices;
 }
 
 // What a pass may take beyond the deadline, before the exporter's encoder is taken to be hanging.
@@ -178,6 +178,6 @@ uint64_t nsp__collector_discard_rest(nsp__collector *collector)
 {
     uint64_t discarded = nsp__pass_discarding(collector);
     free_tables(collector);
-    nsp__news_tell(&collector->news);
+    nsp__notices_log(&collector->notices);
     return discarded;
 }

@@ -4,8 +4,8 @@
 // sender. ring_walk.c is one ring, pass.c all of them, flush.c a flush, collector.c the thread and the ends.
 //
 // It polls and is never woken by a trading thread: a consumer that runs right behind a producer doubles the cost of
-// a span by moving cache lines under its pen. Who drains holds the drain lock: the collector's thread, an invoker, a
-// flush. What they have to say they say without it (news.h).
+// a span by moving cache lines under its cursor. Who drains holds the drain lock: the collector's thread, an invoker, a
+// flush. What they have to say they say without it (notices.h).
 #ifndef NSP_DRAIN_COLLECTOR_H
 #define NSP_DRAIN_COLLECTOR_H
 
@@ -30,7 +30,7 @@ typedef struct nsp__collector {
     uint64_t *snapshot;  // published positions, one a thread slot
     bool *damaged;       // by thread slot: a record was damaged, so what was drained is counted anew
     double fill;         // of the fullest ring, at the last pass
-    nsp__news news;
+    nsp__notices notices;
     nsp__known known;
 
     pthread_mutex_t sleep;
@@ -58,7 +58,7 @@ bool nsp__collector_flush(nsp__collector *collector, uint64_t deadline_ns, const
 
 // What a work or flush on the calling thread brought up and nobody has told yet. None if somebody else drains at this
 // moment, who then takes it.
-nsp__news nsp__collector_news(nsp__collector *collector);
+nsp__notices nsp__collector_notices(nsp__collector *collector);
 
 // What became of the thread: it has ended; or it was left behind, in the log callback, where it touches
 // nothing any more but the collector; or in an exporter's encoder, where it goes on with the collector,
@@ -75,7 +75,7 @@ typedef enum nsp__collector_end {
 nsp__collector_end nsp__collector_stop(nsp__collector *collector, uint64_t deadline_ns);
 
 // After stop, and after the sender's: what is left in the rings and in the unfinished batch is counted as discarded,
-// and what is left of the news is told. Returns how many spans that were.
+// and what is left of the notices is told. Returns how many spans that were.
 uint64_t nsp__collector_discard_rest(nsp__collector *collector);
 
 #endif

@@ -9,8 +9,8 @@
 
 enum { NSP__TROUBLES = 3 };
 
-// Zeroed memory is no news.
-typedef struct nsp__news {
+// Zeroed memory is no notice.
+typedef struct nsp__notices {
     bool any;
     struct {
         uint64_t bytes; // skipped
@@ -26,25 +26,25 @@ typedef struct nsp__news {
         uint32_t rules;
     } policy;
     bool trouble[NSP__TROUBLES]; // of attaching threads
-} nsp__news;
+} nsp__notices;
 
-// What was news before.
+// What was known before.
 typedef struct nsp__known {
     uint32_t generation; // of the policy
     uint32_t trouble[NSP__TROUBLES];
 } nsp__known;
 
 // A damaged record in the ring of this thread.
-void nsp__news_damaged(nsp__news *news, uint32_t tid, uint64_t bytes);
+void nsp__notices_damaged(nsp__notices *notices, uint32_t tid, uint64_t bytes);
 // A span that no batch of this size can hold.
-void nsp__news_too_big(nsp__news *news, size_t batch_bytes);
+void nsp__notices_too_big(nsp__notices *notices, size_t batch_bytes);
 // What changed in the session since it was last looked at.
-void nsp__news_look(nsp__news *news, nsp__known *known, const nsp__control *control);
+void nsp__notices_look(nsp__notices *notices, nsp__known *known, const nsp__control *control);
 
 // Empties it.
-nsp__news nsp__news_take(nsp__news *news);
+nsp__notices nsp__notices_take(nsp__notices *notices);
 
 // Logs it. Call it with no lock held.
-void nsp__news_tell(const nsp__news *news);
+void nsp__notices_log(const nsp__notices *notices);
 
 #endif

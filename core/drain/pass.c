@@ -53,15 +53,15 @@ void nsp__pass(nsp__collector *collector, size_t *budget)
     if (batch != NULL && batch->exported.spans != 0 &&
         nsp__monotonic_ns() - batch->exported.first_ns >= collector->config->schedule_delay_ns)
         nsp__batch_close(collector);
-    nsp__news_look(&collector->news, &collector->known, control);
+    nsp__notices_look(&collector->notices, &collector->known, control);
 }
 
 uint64_t nsp__pass_discarding(nsp__collector *collector)
 {
     nsp__control *control = collector->session->control;
-    uint64_t before = __atomic_load_n(&control->books.discarded, __ATOMIC_RELAXED);
+    uint64_t before = __atomic_load_n(&control->counters.discarded, __ATOMIC_RELAXED);
     if (collector->current != NULL) {
-        nsp__books_add(&control->books.discarded, collector->current->exported.spans);
+        nsp__counters_add(&control->counters.discarded, collector->current->exported.spans);
         collector->current->header->state = NSP__BATCH_EMPTY;
         collector->current = NULL;
     }
@@ -77,5 +77,5 @@ uint64_t nsp__pass_discarding(nsp__collector *collector)
         if (collector->damaged[i])
             nsp__ring_count_lost(collector, &walk);
     }
-    return __atomic_load_n(&control->books.discarded, __ATOMIC_RELAXED) - before;
+    return __atomic_load_n(&control->counters.discarded, __ATOMIC_RELAXED) - before;
 }

@@ -42,8 +42,8 @@ void nsp__batch_close(nsp__collector *collector)
     batch->header->length = batch->exported.length;
     batch->header->spans = batch->exported.spans;
     batch->header->sequence = ++collector->sequence;
-    nsp__books_add(&collector->session->control->books.bytes_encoded,
-                   batch->exported.length - batch->exported.head);
+    nsp__counters_add(&collector->session->control->counters.bytes_encoded,
+                      batch->exported.length - batch->exported.head);
     __atomic_store_n(&batch->header->state, NSP__BATCH_CLOSED, __ATOMIC_RELEASE); // BH1
     collector->current = NULL;
     nsp__sender_put_closed(collector->sender, batch);
@@ -78,10 +78,10 @@ static void release(nsp__collector *collector, nsp__ring_walk *walk)
     // R3: releases the space to the producer's R4; the records were read before.
     __atomic_store_n(&walk->slot->consumed, walk->at, __ATOMIC_RELEASE);
     walk->released = walk->at;
-    // After `drained`, as stats.c reads the books before it: no span is seen twice.
-    nsp__books *books = &collector->session->control->books;
+    // After `drained`, as stats.c reads the accounting before it: no span is seen twice.
+    nsp__counters *counters = &collector->session->control->counters;
     if (NSP__UNLIKELY(walk->discarded != 0))
-        nsp__books_add(&books->discarded, walk->discarded);
+        nsp__counters_add(&counters->discarded, walk->discarded);
     walk->records = walk->discarded = 0;
 }
 
@@ -97,7 +97,7 @@ static const nsp__record *record_at(const nsp__ring_walk *walk)
 static void give_up(nsp__collector *collector, nsp__ring_walk *walk)
 {
     collector->damaged[walk->slot->index] = true;
-    nsp__news_damaged(&collector->news, walk->slot->tid, walk->end - walk->at);
+    nsp__notices_damaged(&collector->notices, walk->slot->tid, walk->end - walk->at);
     walk->at = walk->end;
 }
 
@@ -111,7 +111,7 @@ void nsp__ring_count_lost(nsp__collector *collector, nsp__ring_walk *walk)
         return;
     uint64_t lost = committed - walk->slot->drained;
     __atomic_store_n(&walk->slot->drained, committed, __ATOMIC_RELEASE); // C1
-    nsp__books_add(&collector->session->control->books.dropped_invalid, lost);
+    nsp__counters_add(&collector->session->control->counters.dropped_invalid, lost);
 }
 
 static void batch_close_covered(nsp__collector *collector, nsp__ring_walk *walk)
@@ -159,7 +159,7 @@ bool nsp__ring_drain(nsp__collector *collector, nsp__ring_walk *walk, struct nsp
             break;
         if (NSP__UNLIKELY(result == TOO_BIG)) {
             walk->discarded++;
-            nsp__news_too_big(&collector->news, collector->config->batch_bytes);
+            nsp__notices_too_big(&collector->notices, collector->config->batch_bytes);
         }
         walk->at += record->bytes;
         walk->records++;

@@ -108,7 +108,7 @@ void nsp__sender_put_unused(nsp__sender *sender, nsp__batch *batch)
 
 void nsp__sender_put_closed(nsp__sender *sender, nsp__batch *batch)
 {
-    nsp__books_add(&sender->waiting_spans, batch->exported.spans);
+    nsp__counters_add(&sender->waiting_spans, batch->exported.spans);
     nsp__batch_queue_put(&sender->closed, batch);
     nsp__event_signal(&sender->work);
 }
@@ -120,8 +120,8 @@ static bool is_settled(nsp__sender *sender, uint64_t sequence)
 
 static bool is_over(nsp__sender *sender)
 {
-    uint32_t whereabouts = __atomic_load_n(&sender->whereabouts, __ATOMIC_ACQUIRE); // SW2: acquires SW1
-    return whereabouts == NSP__SENDER_DONE || whereabouts == NSP__SENDER_LEFT;
+    uint32_t thread_state = __atomic_load_n(&sender->thread_state, __ATOMIC_ACQUIRE); // SW2: acquires SW1
+    return thread_state == NSP__SENDER_DONE || thread_state == NSP__SENDER_ABANDONED;
 }
 
 bool nsp__sender_wait(nsp__sender *sender, uint64_t sequence, uint64_t deadline_ns)
@@ -129,7 +129,7 @@ bool nsp__sender_wait(nsp__sender *sender, uint64_t sequence, uint64_t deadline_
     if (is_settled(sender, sequence))
         return true;
     __atomic_fetch_add(&sender->waiters, 1, __ATOMIC_RELAXED);
-    __atomic_fetch_add(&sender->hurries, 1, __ATOMIC_RELEASE); // SH1: to SH2
+    __atomic_fetch_add(&sender->retry_requests, 1, __ATOMIC_RELEASE); // SH1: to SH2
     nsp__event_signal(&sender->work);
     bool settled;
     for (;;) {
@@ -150,7 +150,7 @@ static bool wait_until_done(nsp__sender *sender, uint64_t deadline_ns)
 {
     for (;;) {
         uint32_t value = nsp__event_value(&sender->progress);
-        if (__atomic_load_n(&sender->whereabouts, __ATOMIC_ACQUIRE) == NSP__SENDER_DONE) // SW2: acquires SW1
+        if (__atomic_load_n(&sender->thread_state, __ATOMIC_ACQUIRE) == NSP__SENDER_DONE) // SW2: acquires SW1
             return true;
         if (nsp__monotonic_ns() >= deadline_ns)
             return false;
@@ -162,8 +162,8 @@ static bool wait_until_done(nsp__sender *sender, uint64_t deadline_ns)
 // it is counted, but neither changed nor reused.
 static bool leave_behind(nsp__sender *sender)
 {
-    uint32_t expected = NSP__SENDER_AWAY;
-    if (!__atomic_compare_exchange_n(&sender->whereabouts, &expected, NSP__SENDER_LEFT, false,
+    uint32_t expected = NSP__SENDER_BLOCKING;
+    if (!__atomic_compare_exchange_n(&sender->thread_state, &expected, NSP__SENDER_ABANDONED, false,
                                      __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) // SW2
         return false;
     uint64_t sequence = __atomic_load_n(&sender->settled, __ATOMIC_RELAXED);
@@ -208,8 +208,8 @@ static bool end_thread(nsp__sender *sender, uint64_t deadline_ns)
 bool nsp__sender_stop(nsp__sender *sender, uint64_t deadline_ns)
 {
     __atomic_store_n(&sender->stop_deadline, deadline_ns, __ATOMIC_RELAXED);
-    __atomic_store_n(&sender->stopping, 1, __ATOMIC_RELEASE);  // SP1: the deadline, to SP2
-    __atomic_fetch_add(&sender->hurries, 1, __ATOMIC_RELEASE); // SH1: to SH2
+    __atomic_store_n(&sender->stopping, 1, __ATOMIC_RELEASE);         // SP1: the deadline, to SP2
+    __atomic_fetch_add(&sender->retry_requests, 1, __ATOMIC_RELEASE); // SH1: to SH2
     nsp__event_signal(&sender->work);
 
     // A deadline long past gives a running send its grace from now on.
@@ -221,7 +221,7 @@ bool nsp__sender_stop(nsp__sender *sender, uint64_t deadline_ns)
     set_living(NULL);
     bool all_sent = !sender->gave_up;
     // Not if the thread hangs in the log callback: this line would wait for it.
-    if (!all_sent && !sender->saying)
+    if (!all_sent && !sender->logging)
         nsp__log(NSP_LOG_WARN, "stopped", "stopped before %llu spans could be sent",
                  (unsigned long long)sender->given_up_spans);
     if (joined)

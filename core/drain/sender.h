@@ -19,7 +19,7 @@ typedef struct nsp__sender_options {
     void *exporter_state;
     nsp__batch *batches; // the pool, all EMPTY; count a power of two
     uint32_t count;
-    nsp__books *books;
+    nsp__counters *counters;
     int *cancel;                             // the word that nsp_exporter_context.cancel points to
     uint64_t export_timeout_ns;              // deadline of one attempt
     const char *cpus;                        // affinity, or NULL
@@ -35,7 +35,7 @@ typedef struct nsp__sender_options {
 // short; own backoff is cut short by both, and stays at its minimum while somebody waits. Batches are settled in the
 // order in which they were closed.
 //
-// Books of a settled batch: EXPORTED adds to exported and rejected, REJECTED to rejected, UNCONFIRMED to unconfirmed; parts
+// Accounting of a settled batch: EXPORTED adds to exported and rejected, REJECTED to rejected, UNCONFIRMED to unconfirmed; parts
 // that the exporter reports are booked, and taken off the batch, after each attempt. What stop gives up is
 // unconfirmed if some attempt may have been taken, else discarded. batches_sent counts answered requests,
 // batches_failed those that ended in anything but EXPORTED. bytes_encoded is the drainer's.

@@ -11,10 +11,10 @@
 #include "drain/batch_queue.h"
 #include "drain/sender.h"
 
-// Where the sender thread is. AWAY: in code that may block for as long as it likes (the exporter's send, the log
-// callback). HOME -> AWAY and AWAY -> HOME by the thread; AWAY -> LEFT by stop, which from then on owns everything
-// that the thread owned; HOME -> DONE by the thread, which touches nothing afterwards.
-enum { NSP__SENDER_HOME, NSP__SENDER_AWAY, NSP__SENDER_LEFT, NSP__SENDER_DONE };
+// Where the sender thread is. BLOCKING: in code that may block for as long as it likes (the exporter's send, the log
+// callback). WORKING -> BLOCKING and BLOCKING -> WORKING by the thread; BLOCKING -> LEFT by stop, which from then on owns everything
+// that the thread owned; WORKING -> DONE by the thread, which touches nothing afterwards.
+enum { NSP__SENDER_WORKING, NSP__SENDER_BLOCKING, NSP__SENDER_ABANDONED, NSP__SENDER_DONE };
 
 struct nsp__sender {
     // Written before the thread starts.
@@ -29,27 +29,27 @@ struct nsp__sender {
     nsp__event work;         // signalled by put_closed, wait, stop; the thread sleeps on it
     nsp__event progress;     // signalled by the thread; wait and stop sleep on it
 
-    // Shared, by __atomic builtins. A release store of settled, stopping or whereabouts pairs with its acquire loads.
-    uint64_t settled;       // by the thread: sequence of the last settled batch
-    uint64_t waiting_spans; // in closed batches; added by the drainer, subtracted by the thread
-    uint64_t stop_deadline; // by stop, before stopping
-    uint32_t stopping;      // by stop
-    uint32_t waiters;       // threads inside wait
-    uint32_t hurries;       // by wait and stop: own backoff shall end now
-    uint32_t whereabouts;   // HOME, AWAY, LEFT, DONE
+    // Shared, by __atomic builtins. A release store of settled, stopping or thread_state pairs with its acquire loads.
+    uint64_t settled;        // by the thread: sequence of the last settled batch
+    uint64_t waiting_spans;  // in closed batches; added by the drainer, subtracted by the thread
+    uint64_t stop_deadline;  // by stop, before stopping
+    uint32_t stopping;       // by stop
+    uint32_t waiters;        // threads inside wait
+    uint32_t retry_requests; // by wait and stop: own backoff shall end now
+    uint32_t thread_state;   // WORKING, BLOCKING, LEFT, DONE
 
     // The sender thread's alone.
     nsp__batch *current; // being sent
     uint64_t random;
-    uint64_t hurried_at;     // when a pause last ended for a hurry
-    uint64_t given_up_spans; // these are read by stop too, when the thread is done or left
+    uint64_t last_requested_retry; // when a pause last ended on request
+    uint64_t given_up_spans;       // these are read by stop too, when the thread is done or left
     bool gave_up;
-    bool hopeless;    // while stopping: no attempt more would come before the deadline
-    bool saying;      // inside a log line
-    bool has_sent;    // made its first attempt
-    bool stays;       // done, but not to be joined: the process is exiting; read when the thread is done
-    bool failing;     // the last attempt was RETRY or UNKNOWN
-    bool unconfirmed; // the last attempt was UNCONFIRMED
+    bool no_attempt_left; // while stopping: no attempt more would come before the deadline
+    bool logging;         // inside a log line
+    bool has_sent;        // made its first attempt
+    bool stays;           // done, but not to be joined: the process is exiting; read when the thread is done
+    bool failing;         // the last attempt was RETRY or UNKNOWN
+    bool unconfirmed;     // the last attempt was UNCONFIRMED
 };
 
 static inline bool nsp__sender_stopping(const nsp__sender *sender)
@@ -70,11 +70,11 @@ static inline uint64_t nsp__sender_stop_deadline(const nsp__sender *sender)
 void *nsp__sender_run(void *sender);
 
 // For whoever owns the thread's part, the thread itself or the stop that left it behind.
-// Books: unconfirmed if in doubt, else discarded. The caller settles.
+// Counts: unconfirmed if in doubt, else discarded. The caller settles.
 void nsp__sender_count_as_given_up(nsp__sender *sender, const nsp__batch *batch);
 // Counts, then settles.
 void nsp__sender_give_up(nsp__sender *sender, nsp__batch *batch);
-// The batch's spans are in the books now, and no longer in the batch: in this order, so that a reader after a crash
+// The batch's spans are in the accounting now, and no longer in the batch: in this order, so that a reader after a crash
 // finds them in one of the two, for a moment in both, but never in neither.
 void nsp__sender_close_account(nsp__sender *sender, nsp__batch *batch);
 // All batches up to this sequence are settled.

@@ -13,14 +13,14 @@ static const uint64_t last_pause = 100 * NSP__MILLISECOND;
 
 static void go_away(nsp__sender *sender)
 {
-    __atomic_store_n(&sender->whereabouts, NSP__SENDER_AWAY, __ATOMIC_RELEASE); // SW1: to SW2
+    __atomic_store_n(&sender->thread_state, NSP__SENDER_BLOCKING, __ATOMIC_RELEASE); // SW1: to SW2
 }
 
 // False: the thread was left behind meanwhile, and owns nothing any more.
 static bool come_home(nsp__sender *sender)
 {
-    uint32_t expected = NSP__SENDER_AWAY;
-    return __atomic_compare_exchange_n(&sender->whereabouts, &expected, NSP__SENDER_HOME, false,
+    uint32_t expected = NSP__SENDER_BLOCKING;
+    return __atomic_compare_exchange_n(&sender->thread_state, &expected, NSP__SENDER_WORKING, false,
                                        __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE); // SW2
 }
 
@@ -36,7 +36,7 @@ void nsp__sender_announce(nsp__sender *sender, uint64_t sequence)
     nsp__event_signal(&sender->progress);
 }
 
-// After the books: the batch becomes empty and goes home.
+// After the accounting: the batch becomes empty and goes home.
 static void settle(nsp__sender *sender, nsp__batch *batch)
 {
     nsp__batch_header *header = batch->header;
@@ -56,9 +56,9 @@ static void settle(nsp__sender *sender, nsp__batch *batch)
 // Only ever while stopping.
 void nsp__sender_count_as_given_up(nsp__sender *sender, const nsp__batch *batch)
 {
-    nsp__books *books = sender->options.books;
+    nsp__counters *counters = sender->options.counters;
     bool in_doubt = __atomic_load_n(&batch->header->in_doubt, __ATOMIC_RELAXED);
-    nsp__books_add(in_doubt ? &books->unconfirmed : &books->discarded, batch->exported.spans);
+    nsp__counters_add(in_doubt ? &counters->unconfirmed : &counters->discarded, batch->exported.spans);
     sender->given_up_spans += batch->exported.spans;
     sender->gave_up = true;
 }
@@ -92,11 +92,11 @@ static uint64_t backoff(nsp__sender *sender, uint32_t attempt)
 }
 
 // When somebody's wish for an immediate retry may be granted: a flush that waits in short slices wishes at each.
-static uint64_t next_hurry(const nsp__sender *sender, uint32_t hurries_before)
+static uint64_t next_requested_retry(const nsp__sender *sender, uint32_t requests_before)
 {
-    if (__atomic_load_n(&sender->hurries, __ATOMIC_ACQUIRE) == hurries_before) // SH2: acquires SH1
+    if (__atomic_load_n(&sender->retry_requests, __ATOMIC_ACQUIRE) == requests_before) // SH2: acquires SH1
         return UINT64_MAX;
-    return nsp__after(sender->hurried_at, sender->options.backoff_min_ns);
+    return nsp__after(sender->last_requested_retry, sender->options.backoff_min_ns);
 }
 
 // Sleeps until something is to be done, the deadline at the latest; may return early.
@@ -110,15 +110,15 @@ static void wait_for_work(nsp__sender *sender, uint32_t value, uint64_t deadline
 
 // Sleeps between two attempts. `asked`: the receiver named the delay, so a wait or stop does not cut it short. False: the
 // deadline of a stop leaves no room for another attempt.
-static bool pause_before_retry(nsp__sender *sender, uint64_t delay, bool asked, uint32_t hurries_before)
+static bool pause_before_retry(nsp__sender *sender, uint64_t delay, bool asked, uint32_t requests_before)
 {
     uint64_t until = nsp__after(nsp__monotonic_ns(), delay);
     for (;;) {
         uint32_t value = nsp__event_value(&sender->work);
         uint64_t now = nsp__monotonic_ns(), limit = nsp__sender_stop_deadline(sender);
-        uint64_t hurry = asked ? UINT64_MAX : next_hurry(sender, hurries_before);
-        if (now >= hurry) {
-            sender->hurried_at = now;
+        uint64_t requested = asked ? UINT64_MAX : next_requested_retry(sender, requests_before);
+        if (now >= requested) {
+            sender->last_requested_retry = now;
             return true;
         }
         if (limit != UINT64_MAX && until > limit) {
@@ -129,7 +129,7 @@ static bool pause_before_retry(nsp__sender *sender, uint64_t delay, bool asked, 
         }
         if (now >= until)
             return true;
-        wait_for_work(sender, value, nsp__earlier(nsp__earlier(until, hurry), limit));
+        wait_for_work(sender, value, nsp__earlier(nsp__earlier(until, requested), limit));
     }
 }
 
@@ -137,20 +137,20 @@ static bool pause_before_retry(nsp__sender *sender, uint64_t delay, bool asked, 
 static bool say(nsp__sender *sender, nsp_log_level level, const char *subject, const char *what,
                 const nsp_send_report *report, uint64_t spans, const char *spans_are)
 {
-    sender->saying = true;
+    sender->logging = true;
     go_away(sender);
     nsp__log(level, subject, "%s%s%s%llu spans %s", what, report->detail, report->detail[0] ? "; " : "",
              (unsigned long long)spans, spans_are);
     if (!come_home(sender))
         return false;
-    sender->saying = false;
+    sender->logging = false;
     return true;
 }
 
 // What an exporter that sends in parts has settled already is off the batch.
 static void settle_parts(nsp__sender *sender, nsp__batch *batch, const nsp_send_report *report)
 {
-    nsp__books *books = sender->options.books;
+    nsp__counters *counters = sender->options.counters;
     uint64_t left = batch->exported.spans;
     uint64_t exported = nsp__earlier(report->part_exported, left);
     uint64_t rejected = nsp__earlier(report->part_rejected, left - exported);
@@ -158,34 +158,34 @@ static void settle_parts(nsp__sender *sender, nsp__batch *batch, const nsp_send_
     left -= exported + rejected + unconfirmed;
     if (left == batch->exported.spans)
         return;
-    nsp__books_add(&books->exported, exported);
-    nsp__books_add(&books->rejected, rejected);
-    nsp__books_add(&books->unconfirmed, unconfirmed);
+    nsp__counters_add(&counters->exported, exported);
+    nsp__counters_add(&counters->rejected, rejected);
+    nsp__counters_add(&counters->unconfirmed, unconfirmed);
     __atomic_fetch_sub(&sender->waiting_spans, batch->exported.spans - left, __ATOMIC_RELAXED);
     __atomic_store_n(&batch->header->spans, (uint32_t)left, __ATOMIC_RELAXED);
     batch->exported.spans = (uint32_t)left;
 }
 
-// Writes the outcome of an attempt into the books. False: the batch is to be sent again.
-static bool enter_into_books(nsp__sender *sender, nsp__batch *batch, nsp_send_result result,
-                             const nsp_send_report *report)
+// Writes the outcome of an attempt into the accounting. False: the batch is to be sent again.
+static bool count_outcome(nsp__sender *sender, nsp__batch *batch, nsp_send_result result,
+                          const nsp_send_report *report)
 {
-    nsp__books *books = sender->options.books;
+    nsp__counters *counters = sender->options.counters;
     settle_parts(sender, batch, report);
     uint64_t spans = batch->exported.spans;
-    nsp__books_add(&books->bytes_sent, report->bytes);
+    nsp__counters_add(&counters->bytes_sent, report->bytes);
     if (report->answered)
-        nsp__books_add(&books->batches_sent, 1 + report->part_answers);
+        nsp__counters_add(&counters->batches_sent, 1 + report->part_answers);
     if (result != NSP_SEND_EXPORTED)
-        nsp__books_add(&books->batches_failed, 1);
+        nsp__counters_add(&counters->batches_failed, 1);
     if (result == NSP_SEND_EXPORTED) {
         uint64_t rejected = nsp__earlier(report->rejected, spans);
-        nsp__books_add(&books->exported, spans - rejected);
-        nsp__books_add(&books->rejected, rejected);
+        nsp__counters_add(&counters->exported, spans - rejected);
+        nsp__counters_add(&counters->rejected, rejected);
     } else if (result == NSP_SEND_REJECTED) {
-        nsp__books_add(&books->rejected, spans);
+        nsp__counters_add(&counters->rejected, spans);
     } else if (result == NSP_SEND_UNCONFIRMED) {
-        nsp__books_add(&books->unconfirmed, spans);
+        nsp__counters_add(&counters->unconfirmed, spans);
     } else {
         return false;
     }
@@ -261,18 +261,19 @@ static bool deliver(nsp__sender *sender, nsp__batch *batch)
     sender->current = batch;
     __atomic_store_n(&batch->header->state, NSP__BATCH_SENDING, __ATOMIC_RELEASE); // BH1
     for (;;) {
-        if (sender->hopeless || nsp__sender_stop_deadline(sender) <= nsp__monotonic_ns() ||
+        if (sender->no_attempt_left || nsp__sender_stop_deadline(sender) <= nsp__monotonic_ns() ||
             !nsp__exit_enter()) {
             nsp__sender_give_up(sender, batch);
             return true;
         }
-        uint32_t hurries = __atomic_load_n(&sender->hurries, __ATOMIC_ACQUIRE); // SH2: acquires SH1
+        uint32_t retry_requests =
+            __atomic_load_n(&sender->retry_requests, __ATOMIC_ACQUIRE); // SH2: acquires SH1
         uint64_t spans = batch->exported.spans;
         nsp_send_report report;
         nsp_send_result result;
         if (!attempt(sender, batch, &result, &report))
             return false;
-        bool settled = enter_into_books(sender, batch, result, &report);
+        bool settled = count_outcome(sender, batch, result, &report);
         if (!report_outcome(sender, result, &report, spans))
             return false;
         if (settled)
@@ -280,7 +281,7 @@ static bool deliver(nsp__sender *sender, nsp__batch *batch)
         bool asked = report.retry_after_ns != 0;
         uint64_t delay = asked ? nsp__earlier(report.retry_after_ns, retry_after_max)
                                : backoff(sender, batch->header->attempts);
-        sender->hopeless = !pause_before_retry(sender, delay, asked, hurries);
+        sender->no_attempt_left = !pause_before_retry(sender, delay, asked, retry_requests);
     }
 }
 
@@ -306,7 +307,7 @@ void *nsp__sender_run(void *argument)
     }
     sender->stays = !nsp__exit_end_thread();
     bool stays = sender->stays;
-    __atomic_store_n(&sender->whereabouts, NSP__SENDER_DONE, __ATOMIC_RELEASE);
+    __atomic_store_n(&sender->thread_state, NSP__SENDER_DONE, __ATOMIC_RELEASE);
     nsp__event_signal(&sender->progress);
     if (stays)
         nsp__exit_stay();

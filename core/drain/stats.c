@@ -28,18 +28,18 @@ bool nsp__stats_open(const nsp__frame *frame, nsp__slot_finder find, void *argum
     return position == 0 || slot == NULL || position > get(&slot->published);
 }
 
-uint64_t nsp__stats_settled(nsp_stats *out, const nsp__books *books)
+uint64_t nsp__stats_settled(nsp_stats *out, const nsp__counters *counters)
 {
-    out->exported = get(&books->exported);
-    out->rejected = get(&books->rejected);
-    out->unconfirmed = get(&books->unconfirmed);
-    out->spooled = get(&books->spooled);
-    out->discarded = get(&books->discarded);
-    out->dropped_invalid = get(&books->dropped_invalid);
-    out->batches_sent = get(&books->batches_sent);
-    out->batches_failed = get(&books->batches_failed);
-    out->bytes_sent = get(&books->bytes_sent);
-    out->bytes_encoded = get(&books->bytes_encoded);
+    out->exported = get(&counters->exported);
+    out->rejected = get(&counters->rejected);
+    out->unconfirmed = get(&counters->unconfirmed);
+    out->spooled = get(&counters->spooled);
+    out->discarded = get(&counters->discarded);
+    out->dropped_invalid = get(&counters->dropped_invalid);
+    out->batches_sent = get(&counters->batches_sent);
+    out->batches_failed = get(&counters->batches_failed);
+    out->bytes_sent = get(&counters->bytes_sent);
+    out->bytes_encoded = get(&counters->bytes_encoded);
     return out->exported + out->rejected + out->unconfirmed + out->spooled + out->discarded +
            out->dropped_invalid;
 }
@@ -111,7 +111,7 @@ void nsp__stats_read(nsp_stats *out, const nsp__session *session)
     const nsp__control *control = session->control;
     memset(out, 0, sizeof *out);
     out->size = sizeof *out;
-    uint64_t settled = nsp__stats_settled(out, &control->books);
+    uint64_t settled = nsp__stats_settled(out, &control->counters);
     uint32_t count = __atomic_load_n(&control->slot_count, __ATOMIC_ACQUIRE); // S4
     uint64_t drained = 0, committed = 0;
     for (uint32_t i = 0; i < count; i++) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The books, read from the session.
+// The accounting, read from the session.
 #ifndef NSP_DRAIN_STATS_H
 #define NSP_DRAIN_STATS_H
 
@@ -15,7 +15,7 @@ void nsp__stats_read(nsp_stats *out, const nsp__session *session);
 // ---- What that is made of, for readers of copies too (session_scan.c); in the order in which counters are read ----
 
 // Exporter-side counters. Returns the spans that are settled.
-uint64_t nsp__stats_settled(nsp_stats *out, const nsp__books *books);
+uint64_t nsp__stats_settled(nsp_stats *out, const nsp__counters *counters);
 
 // How spans end without being committed. Read before the open ones, so that no span counts as both.
 void nsp__stats_add_ended(nsp_stats *out, const nsp__slot_counters *counters);

@@ -46,7 +46,7 @@ static unsigned users;       // calls of flush and do_work under way
 static bool stopping;        // makes them return
 static uint64_t ended;       // how many sessions were shut down;
 static bool last_sent;       // whether the last of them sent all,
-static nsp_stats last_books; // and its books
+static nsp_stats last_stats; // and its accounting
 static bool hooks_made, exit_hook_made;
 
 // False: this thread holds it already. Somebody called us from an exporter's create or destroy, or from a
@@ -224,9 +224,9 @@ static void fork_child(void)
         users = 0;
         stopping = false;
         if (current == RUNNING) {
-            // Its books begin empty: those of an earlier session are the parent's.
-            memset(&last_books, 0, sizeof last_books);
-            last_books.size = sizeof last_books;
+            // Its accounting begins empty: that of an earlier session is the parent's.
+            memset(&last_stats, 0, sizeof last_stats);
+            last_stats.size = sizeof last_stats;
         }
         if (current == STOPPING)
             runtime_drop();
@@ -296,8 +296,8 @@ nsp_status nsp_init(const nsp_config *config)
                                "this version does not have: use thread or invoker");
         } else if (!resolved->enabled) {
             __atomic_store_n(&current, DISABLED, __ATOMIC_RELEASE); // L1
-            memset(&last_books, 0, sizeof last_books);
-            last_books.size = sizeof last_books;
+            memset(&last_stats, 0, sizeof last_stats);
+            last_stats.size = sizeof last_stats;
             nsp__log(NSP_LOG_INFO, "",
                      "tracing is turned off by configuration (ENABLE_TRACING, OTEL_SDK_DISABLED or "
                      "nsp_config.enabled)");
@@ -331,12 +331,12 @@ static bool use(void)
 
 static void leave(void)
 {
-    nsp__news news = nsp__collector_news(&runtime->collector);
+    nsp__notices notices = nsp__collector_notices(&runtime->collector);
     lock();
     if (--users == 0)
         pthread_cond_broadcast(&changed);
     unlock();
-    nsp__news_tell(&news); // a shutdown does not wait for this
+    nsp__notices_log(&notices); // a shutdown does not wait for this
 }
 
 static nsp_status not_running(void)
@@ -423,7 +423,7 @@ static bool end_running(uint64_t deadline_ns)
     bool sent = nsp__runtime_stop(runtime, deadline_ns);
 
     lock();
-    nsp__runtime_end(runtime, &last_books);
+    nsp__runtime_end(runtime, &last_stats);
     last_sent = sent;
     ended++;
     runtime_drop();
@@ -446,7 +446,7 @@ static bool wait_for_end(uint64_t deadline_ns)
 // With the mutex held: of the last session that was shut down.
 static nsp_status outcome(void)
 {
-    uint64_t given_up = last_books.discarded + last_books.unconfirmed;
+    uint64_t given_up = last_stats.discarded + last_stats.unconfirmed;
     return last_sent ? NSP_OK
                      : nsp__fail(NSP_ERR_TIMEOUT, "%llu spans could not be sent in time",
                                  (unsigned long long)given_up);
@@ -490,24 +490,24 @@ nsp_status nsp_stats_get(nsp_stats *out)
     nsp_status status = amid_fork();
     if (status != NSP_OK)
         return status;
-    nsp_stats books;
-    memset(&books, 0, sizeof books);
+    nsp_stats stats;
+    memset(&stats, 0, sizeof stats);
     if (!lock())
         return called_from_within();
     bool known = true;
     if (current == RUNNING || current == STOPPING)
-        nsp__stats_read(&books, &runtime->session);
-    else if (last_books.size != 0)
-        books = last_books;
-    else if (current != FORKED) // a forked child's books are empty until its first span
+        nsp__stats_read(&stats, &runtime->session);
+    else if (last_stats.size != 0)
+        stats = last_stats;
+    else if (current != FORKED) // a forked child's accounting are empty until its first span
         known = false;
     unlock();
     if (!known)
         return nsp__fail(NSP_ERR_NOT_INITIALISED, "nsp_init was not called yet");
     size_t size = out->size;
-    memcpy(out, &books, size < sizeof books ? size : sizeof books);
+    memcpy(out, &stats, size < sizeof stats ? size : sizeof stats);
     out->size = size;
-    if (size > sizeof books)
-        memset((char *)out + sizeof books, 0, size - sizeof books);
+    if (size > sizeof stats)
+        memset((char *)out + sizeof stats, 0, size - sizeof stats);
     return NSP_OK;
 }

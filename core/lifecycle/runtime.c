@@ -106,7 +106,7 @@ static nsp_status sender_start(nsp__runtime *runtime)
         .exporter_state = runtime->exporter_state,
         .batches = runtime->batches,
         .count = runtime->config.batches,
-        .books = &runtime->session.control->books,
+        .counters = &runtime->session.control->counters,
         .cancel = &runtime->cancel,
         // 0: no limit but a shutdown's.
         .export_timeout_ns =
@@ -275,25 +275,25 @@ bool nsp__runtime_left_behind(const nsp__runtime *runtime)
 }
 
 // Threads that go on tracing during a shutdown commit records that nobody drains any more, and are in the middle of
-// beginning and ending spans: those will never be sent either. Only then: books at rest are left as they were counted, so
+// beginning and ending spans: those will never be sent either. Only then: accounting at rest are left as they were counted, so
 // that they show it if something is wrong.
-static void close_moving_books(nsp_stats *books)
+static void settle_moving_stats(nsp_stats *stats)
 {
-    books->discarded += books->in_rings;
-    books->in_rings = 0;
-    books->open = books->attempted - books->dropped - books->discarded - books->in_batches -
-                  books->unconfirmed - books->rejected - books->exported - books->spooled;
+    stats->discarded += stats->in_rings;
+    stats->in_rings = 0;
+    stats->open = stats->attempted - stats->dropped - stats->discarded - stats->in_batches -
+                  stats->unconfirmed - stats->rejected - stats->exported - stats->spooled;
 }
 
-void nsp__runtime_end(nsp__runtime *runtime, nsp_stats *final_books)
+void nsp__runtime_end(nsp__runtime *runtime, nsp_stats *final_stats)
 {
     nsp_stats before;
     nsp__stats_read(&before, &runtime->session);
     bool moving = nsp__trace_moving();
-    nsp__stats_read(final_books, &runtime->session);
-    if (moving || before.attempted != final_books->attempted || before.open != final_books->open ||
-        final_books->in_rings != 0)
-        close_moving_books(final_books);
+    nsp__stats_read(final_stats, &runtime->session);
+    if (moving || before.attempted != final_stats->attempted || before.open != final_stats->open ||
+        final_stats->in_rings != 0)
+        settle_moving_stats(final_stats);
     nsp__sampler_lock();
     session_end(runtime);
     nsp__sampler_unlock();

@@ -37,15 +37,15 @@ nsp_status nsp__runtime_start(nsp__runtime *runtime);
 // has said.
 void nsp__runtime_announce(const nsp__runtime *runtime);
 
-// Sends what there is until the deadline (CLOCK_MONOTONIC ns) and stops everything but the session, whose books can
+// Sends what there is until the deadline (CLOCK_MONOTONIC ns) and stops everything but the session, whose accounting can
 // still be read. True if nothing was given up.
 bool nsp__runtime_stop(nsp__runtime *runtime, uint64_t deadline_ns);
 
 // True if some thread was left behind, after stop: the runtime must stay where it is for ever.
 bool nsp__runtime_left_behind(const nsp__runtime *runtime);
 
-// After stop: writes the final books and ends the session.
-void nsp__runtime_end(nsp__runtime *runtime, nsp_stats *final_books);
+// After stop: writes the final accounting and ends the session.
+void nsp__runtime_end(nsp__runtime *runtime, nsp_stats *final_stats);
 
 // In the child of a fork: forgets the parent's session; the configuration stays.
 void nsp__runtime_abandon(nsp__runtime *runtime);

@@ -233,7 +233,7 @@ static bool count_detached(reading *me)
     return true;
 }
 
-// ---- books ----
+// ---- accounting ----
 
 // Those of threads that have come since too: their detached spans count as open already.
 static bool read_attempts(reading *me)
@@ -258,12 +258,12 @@ static bool read_attempts(reading *me)
     return true;
 }
 
-static bool read_books(reading *me)
+static bool read_stats(reading *me)
 {
     nsp_stats *stats = &me->out->seen.stats;
     const nsp__control *control = me->control;
     uint64_t drained = 0, committed = 0;
-    uint64_t settled = nsp__stats_settled(stats, &control->books);
+    uint64_t settled = nsp__stats_settled(stats, &control->counters);
     if (!read_slots(me, &drained, &committed))
         return false;
     stats->dropped_no_thread = control->unattached_dropped;
@@ -300,7 +300,7 @@ static bool read_all(reading *me, int directory)
             return trouble(me->out, "there is no memory to read it with");
         memset(me->slots, 0, me->slot_count * sizeof *me->slots);
     }
-    return read_policy(me) && read_books(me);
+    return read_policy(me) && read_stats(me);
 }
 
 static void read_directory(nsp__session_scan *out, nsp__control *control, int directory)

@@ -74,7 +74,7 @@ typedef struct nsp__control {
     uint32_t policy_generation __attribute__((aligned(128))); // for readers from outside; 0: no session
     nsp__policy policies[2];
 
-    nsp__books books __attribute__((aligned(128)));
+    nsp__counters counters __attribute__((aligned(128)));
     nsp__clock clock __attribute__((aligned(128)));
 
     nsp__slot_place places[NSP__THREADS_MAX];

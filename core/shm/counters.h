@@ -7,13 +7,13 @@
 
 #include <nanospan/base.h>
 
-typedef struct nsp__books {
+typedef struct nsp__counters {
     uint64_t discarded, unconfirmed, rejected, exported, spooled;
     uint64_t dropped_invalid;
     uint64_t batches_sent, batches_failed, bytes_sent, bytes_encoded;
-} nsp__books;
+} nsp__counters;
 
-static inline void nsp__books_add(uint64_t *counter, uint64_t amount)
+static inline void nsp__counters_add(uint64_t *counter, uint64_t amount)
 {
     __atomic_fetch_add(counter, amount, __ATOMIC_RELEASE); // C1: acquired at C2 (stats.c)
 }

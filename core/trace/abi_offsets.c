@@ -35,10 +35,10 @@ SIZE(nsp__frame, 128);
 AT(nsp__frame, tag, 0);
 AT(nsp__frame, reserved, 4);
 AT(nsp__frame, position, 8);
-AT(nsp__frame, pen, 16);
+AT(nsp__frame, cursor, 16);
 AT(nsp__frame, events, 20);
 AT(nsp__frame, links, 22);
-AT(nsp__frame, fresh, 24);
+AT(nsp__frame, initial, 24);
 AT(nsp__frame, ring, 32);
 AT(nsp__frame, limit, 36);
 AT(nsp__frame, value_limit, 38);
@@ -64,7 +64,7 @@ AT(nsp__thread, generation_now, 8);
 AT(nsp__thread, classes, 16);
 AT(nsp__thread, skips, 24);
 AT(nsp__thread, generation, 32);
-AT(nsp__thread, muted_class, 36);
+AT(nsp__thread, unsampled_class, 36);
 AT(nsp__thread, reads_counter, 40);
 
 // ---- what callers fill in ----
@@ -131,8 +131,8 @@ AT(nsp_item_link, reserved, 30);
 // ---- numbers that inline code compares with ----
 
 _Static_assert(NSP__RECORDING == 1 && NSP__FRAME_ALIGN == 256 && NSP__TAG_MASK == 0xff, "handles");
-_Static_assert(NSP__MUTED_ROOT == 2 && NSP__MUTED_CHILD == 4 && NSP__ENTERED_INERT == 6 && NSP__HOLE == 8 &&
-                   NSP__BUSY == 10 && NSP__OFF == 12 && NSP__UNATTACHED == 14,
+_Static_assert(NSP__UNSAMPLED_ROOT == 2 && NSP__UNSAMPLED_CHILD == 4 && NSP__ENTERED_INERT == 6 &&
+                   NSP__ENDED == 8 && NSP__BUSY == 10 && NSP__OFF == 12 && NSP__UNATTACHED == 14,
                "sentinels");
 _Static_assert(NSP_TYPE_STR == 1 && NSP_TYPE_BOOL == 2 && NSP_TYPE_I64 == 3 && NSP_TYPE_F64 == 4 &&
                    NSP_TYPE_BYTES == 5 && NSP_TYPE_STRS == 6 && NSP_TYPE_BOOLS == 7 && NSP_TYPE_I64S == 8 &&

@@ -52,9 +52,9 @@ static void lock(writer *to, nsp__frame *frame)
     const uint16_t none = 0;
     frame->locked = 1;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    uint32_t attributes = frame->pen >> 16;
+    uint32_t attributes = frame->cursor >> 16;
     // The high half alone (little endian), so that what a handler takes from the low half just before is not given back.
-    memcpy((char *)&frame->pen + sizeof none, &none, sizeof none);
+    memcpy((char *)&frame->cursor + sizeof none, &none, sizeof none);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     *to = (writer){frame,        &frame->record,     nsp__frame_bytes(frame),
                    frame->limit, frame->value_limit, attributes};
@@ -96,7 +96,7 @@ static void write_end(writer *to)
     if (NSP__UNLIKELY(
             (frame->interrupting.attributes | frame->interrupting.events | frame->interrupting.links) != 0))
         drop_interrupting(to);
-    frame->pen = NSP__PEN(to->attributes, to->cursor);
+    frame->cursor = NSP__CURSOR(to->attributes, to->cursor);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     frame->locked = 0;
 }

@@ -102,7 +102,7 @@ static nsp_span *begin_apart(nsp__producer *producer, nsp_name name, const nsp_c
         nsp__count(&producer->slot->counters.attempted);
         nsp__count(&producer->slot->counters.dropped_too_deep);
         nsp__busy_end(producer, top);
-        return (nsp_span *)NSP__MUTED_CHILD;
+        return (nsp_span *)NSP__UNSAMPLED_CHILD;
     }
     nsp__frame_open(frame, name, nsp__ticks_or_now(start));
     bool recording = nsp__identity_decide(producer, frame, name, parent);
@@ -139,7 +139,7 @@ typedef struct identity_draft {
 
 static void draft_open(identity_draft *draft)
 {
-    draft->frame.pen = sizeof(nsp__record);
+    draft->frame.cursor = sizeof(nsp__record);
     draft->frame.limit = sizeof(nsp__record) + sizeof draft->tracestate;
 }
 
@@ -159,7 +159,7 @@ static void identity_copy(nsp__frame *frame, const nsp__frame *draft)
 static NOINLINE nsp_span *begin_without_identity(nsp__producer *producer, nsp__entry *top)
 {
     nsp__busy_end(producer, top);
-    return (nsp_span *)NSP__MUTED_CHILD;
+    return (nsp_span *)NSP__UNSAMPLED_CHILD;
 }
 
 static NOINLINE nsp_span *detached_full(nsp__producer *producer, nsp__entry *top)
@@ -266,7 +266,7 @@ nsp_span *nsp_span_begin_detached(nsp_name name, const nsp_span_options *given)
         nsp_context around;
         nsp_span_context(NULL, &around);
         if (!nsp_context_valid(&around))
-            return (nsp_span *)NSP__MUTED_CHILD; // no identity to keep
+            return (nsp_span *)NSP__UNSAMPLED_CHILD; // no identity to keep
         span = decide_and_take(producer, top, name, start, NULL, &around);
     }
     describe(span, options);

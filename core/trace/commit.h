@@ -43,7 +43,7 @@ static inline uint64_t nsp__attempt(nsp__producer *producer, nsp__slot *slot)
 // Opens a frame for a new span: all but identity and tag.
 static inline void nsp__frame_open(nsp__frame *frame, nsp_name name, nsp_ticks start)
 {
-    __builtin_memcpy(&frame->pen, &frame->fresh, sizeof frame->fresh);
+    __builtin_memcpy(&frame->cursor, &frame->initial, sizeof frame->initial);
     frame->record.name = name;
     frame->record.start = start;
 }
@@ -157,7 +157,7 @@ void nsp__tracestate_inherit(nsp__frame *frame, const nsp__frame *parent);
 // ---- commit ----
 
 // Writes the span's record into the ring; the frame keeps its content. False if the ring is full. The caller closes the
-// frame, or makes another span of it, and then counts what came of it (nsp__count_commit): so no reader of the books sees a
+// frame, or makes another span of it, and then counts what came of it (nsp__count_commit): so no reader of the accounting sees a
 // span twice.
 static inline bool nsp__commit(nsp__producer *producer, nsp__slot *slot, nsp__frame *frame, nsp_ticks end)
 {

@@ -10,7 +10,7 @@
 #include "base/tsan.h"
 
 // Other threads looked at for one span: bounded, so that a pool in full use costs little; the next span looks further.
-enum { VICTIMS = 64 };
+enum { OTHERS = 64 };
 
 // Takes the first place of a chain and keeps the others in this spare, which is empty. NULL if another thread is between
 // the two steps of pushing that first place, so that its successor is not known yet: waiting for that thread is out of
@@ -36,9 +36,10 @@ static struct cds_wfs_node *chain_of_spare(struct cds_wfs_node **spare)
     return __atomic_exchange_n(spare, NULL, __ATOMIC_ACQUIRE); // D2: acquires D1
 }
 
-static struct cds_wfs_node *chain_of_home(nsp__detached_places *places)
+static struct cds_wfs_node *chain_of_free_list(nsp__detached_places *places)
 {
-    struct cds_wfs_head *head = cds_wfs_empty(&places->home) ? NULL : __cds_wfs_pop_all(&places->home);
+    struct cds_wfs_head *head =
+        cds_wfs_empty(&places->free_list) ? NULL : __cds_wfs_pop_all(&places->free_list);
     return head != NULL ? cds_wfs_first(head) : NULL;
 }
 
@@ -50,7 +51,7 @@ static nsp__detached_node *take_own(nsp__detached_places *places)
         struct cds_wfs_node **spare = &places->spares[i];
         struct cds_wfs_node *chain = chain_of_spare(spare);
         if (chain == NULL)
-            chain = chain_of_home(places);
+            chain = chain_of_free_list(places);
         nsp__detached_node *node = chain != NULL ? take_first(chain, spare) : NULL;
         if (node != NULL)
             return node;
@@ -68,11 +69,11 @@ static nsp__detached_node *take_new(const nsp__detached_pool *pool)
     return left - 1 < pool->count ? &pool->nodes[pool->count - left] : NULL;
 }
 
-static struct cds_wfs_node *chain_of(nsp__detached_places *victim)
+static struct cds_wfs_node *chain_of(nsp__detached_places *other)
 {
-    struct cds_wfs_node *chain = chain_of_home(victim);
+    struct cds_wfs_node *chain = chain_of_free_list(other);
     for (int i = 0; chain == NULL && i < NSP__DETACHED_SPARES; i++)
-        chain = chain_of_spare(&victim->spares[i]);
+        chain = chain_of_spare(&other->spares[i]);
     return chain;
 }
 
@@ -82,17 +83,17 @@ static __attribute__((noinline)) nsp__detached_node *take_over(nsp__producer *pr
     bool recorded = places == &producer->recorded;
     struct cds_wfs_node **spare = places->spares, **end = places->spares + NSP__DETACHED_SPARES;
     uint32_t count = __atomic_load_n(&producer->control->slot_count, __ATOMIC_ACQUIRE); // S4
-    for (uint32_t i = 0; i < count && i < VICTIMS; i++) {
+    for (uint32_t i = 0; i < count && i < OTHERS; i++) {
         while (spare < end && __atomic_load_n(spare, __ATOMIC_RELAXED) != NULL)
             spare++; // a blocked chain
         if (spare == end)
             return NULL;
-        uint32_t index = places->next_victim < count ? places->next_victim : 0;
-        places->next_victim = index + 1;
-        nsp__producer *victim = nsp__producer_at(index);
-        if (victim == NULL || victim == producer)
+        uint32_t index = places->next_other < count ? places->next_other : 0;
+        places->next_other = index + 1;
+        nsp__producer *other = nsp__producer_at(index);
+        if (other == NULL || other == producer)
             continue;
-        nsp__detached_places *theirs = recorded ? &victim->recorded : &victim->unsampled;
+        nsp__detached_places *theirs = recorded ? &other->recorded : &other->unsampled;
         struct cds_wfs_node *chain = theirs->pool.nodes == places->pool.nodes ? chain_of(theirs) : NULL;
         nsp__detached_node *node = chain != NULL ? take_first(chain, spare) : NULL;
         if (node != NULL)
@@ -140,5 +141,5 @@ void nsp__detached_release(const nsp__producer *producer, nsp__frame *frame)
         return; // the session has just ended
     cds_wfs_node_init(&node->link);
     NSP__TSAN_RELEASE(&node->link);
-    cds_wfs_push(recorded ? &owner->recorded.home : &owner->unsampled.home, &node->link);
+    cds_wfs_push(recorded ? &owner->recorded.free_list : &owner->unsampled.free_list, &node->link);
 }

@@ -25,8 +25,8 @@ static size_t tracestate_room(const nsp__frame *frame)
 // The text is in its place already.
 static void tracestate_put(nsp__frame *frame, size_t length)
 {
-    nsp__frame_place(frame, frame->pen)[0] = nsp__item_tag(0, NSP_ITEM_TRACESTATE, 0, length);
-    frame->pen += NSP__ITEM_BYTES(length);
+    nsp__frame_place(frame, frame->cursor)[0] = nsp__item_tag(0, NSP_ITEM_TRACESTATE, 0, length);
+    frame->cursor += NSP__ITEM_BYTES(length);
     frame->record.flags |= NSP__RECORD_TRACESTATE;
 }
 
@@ -46,7 +46,7 @@ void nsp__tracestate_inherit(nsp__frame *frame, const nsp__frame *parent)
     frame->record.flags &= (uint8_t)~NSP__RECORD_TRACESTATE;
     if (length == 0 || length > tracestate_room(frame))
         return; // the identity is whole without it
-    memcpy(nsp__frame_place(frame, frame->pen) + 1, text, length);
+    memcpy(nsp__frame_place(frame, frame->cursor) + 1, text, length);
     tracestate_put(frame, length);
 }
 
@@ -61,7 +61,7 @@ static bool only_threshold(const char *text, size_t length, uint64_t threshold)
 static void state_write(nsp__frame *frame, const nsp_context *context)
 {
     // A small record takes as much as it has room for, `ot` before all others. Written where it stays: stacks are small.
-    char *text = (char *)(nsp__frame_place(frame, frame->pen) + 1);
+    char *text = (char *)(nsp__frame_place(frame, frame->cursor) + 1);
     size_t room = tracestate_room(frame);
     size_t length =
         nsp__tracestate_write(context, text, room < NSP_TRACESTATE_MAX ? room : NSP_TRACESTATE_MAX);
@@ -252,28 +252,28 @@ void nsp__identity_context(const nsp__frame *frame, nsp_context *out)
 }
 
 // The unsampled root without frame has no identity until somebody asks.
-static void muted_context(nsp__producer *producer, nsp_context *out)
+static void unsampled_context(nsp__producer *producer, nsp_context *out)
 {
-    uint32_t name_class = producer->hot.muted_class;
-    if ((name_class & NSP__MUTED_DRAWN) == 0) {
+    uint32_t name_class = producer->hot.unsampled_class;
+    if ((name_class & NSP__UNSAMPLED_DRAWN) == 0) {
         uint64_t threshold = producer->thresholds[name_class & (NSP__CLASSES - 1)];
-        nsp__sampler_trace_id(producer, threshold, false, producer->muted.trace_id);
-        producer->muted.span_id = nsp__span_id_draw(producer);
-        producer->hot.muted_class = name_class | NSP__MUTED_DRAWN;
+        nsp__sampler_trace_id(producer, threshold, false, producer->unsampled_root.trace_id);
+        producer->unsampled_root.span_id = nsp__span_id_draw(producer);
+        producer->hot.unsampled_class = name_class | NSP__UNSAMPLED_DRAWN;
     }
     out->threshold = out->randomness = NSP_CONTEXT_UNKNOWN;
-    memcpy(out->trace_id, producer->muted.trace_id, sizeof out->trace_id);
-    memcpy(out->span_id, &producer->muted.span_id, sizeof out->span_id);
+    memcpy(out->trace_id, producer->unsampled_root.trace_id, sizeof out->trace_id);
+    memcpy(out->span_id, &producer->unsampled_root.span_id, sizeof out->span_id);
     out->flags = NSP_TRACE_FLAG_RANDOM;
-    out->local_root = producer->muted.span_id;
+    out->local_root = producer->unsampled_root.span_id;
 }
 
 // The innermost entry that has an identity. True if that is of a span that does not record.
 static bool innermost_context(nsp__producer *producer, const nsp__entry *top, nsp_context *out)
 {
     for (const nsp__entry *entry = top; entry >= &producer->stack[0]; entry--) {
-        if (entry->current == NSP__MUTED_ROOT) {
-            muted_context(producer, out);
+        if (entry->current == NSP__UNSAMPLED_ROOT) {
+            unsampled_context(producer, out);
             return true;
         }
         const nsp_span *span = (const nsp_span *)entry->current;
@@ -309,18 +309,18 @@ void nsp_span_context(const nsp_span *span, nsp_context *out)
         return;
     }
     nsp__producer *producer = nsp__producer_self();
-    bool sentinel = span != NULL && (producer == NULL || producer->stack[0].current != NSP__MUTED_ROOT);
-    if (sentinel && nsp__inherited_context((const nsp_span *)NSP__MUTED_ROOT, out))
+    bool sentinel = span != NULL && (producer == NULL || producer->stack[0].current != NSP__UNSAMPLED_ROOT);
+    if (sentinel && nsp__inherited_context((const nsp_span *)NSP__UNSAMPLED_ROOT, out))
         return;
     if (producer == NULL || producer->hot.top == &producer->busy)
         return;
     nsp__entry *top = producer->hot.top;
     if (span == NULL && top->current == NSP__ENTERED_INERT)
-        span = (const nsp_span *)NSP__MUTED_CHILD; // as nsp_span_current says
+        span = (const nsp_span *)NSP__UNSAMPLED_CHILD; // as nsp_span_current says
     nsp__busy_begin(producer); // a signal handler that asks meanwhile would draw the same numbers
-    if ((uintptr_t)span == NSP__MUTED_ROOT && producer->stack[0].current == NSP__MUTED_ROOT)
-        muted_context(producer, out); // whatever is above it
-    else if ((uintptr_t)span == NSP__MUTED_CHILD)
+    if ((uintptr_t)span == NSP__UNSAMPLED_ROOT && producer->stack[0].current == NSP__UNSAMPLED_ROOT)
+        unsampled_context(producer, out); // whatever is above it
+    else if ((uintptr_t)span == NSP__UNSAMPLED_CHILD)
         frameless_context(producer, top, out);
     else
         innermost_context(producer, top, out);

@@ -40,7 +40,7 @@ static void keep_thread(const nsp__producer *producer)
 {
     for (const nsp__entry *entry = producer->hot.top; entry >= &producer->stack[0]; entry--) {
         nsp_context context;
-        if (!nsp__has_frame((nsp_span *)entry->current) && entry->current != NSP__MUTED_ROOT)
+        if (!nsp__has_frame((nsp_span *)entry->current) && entry->current != NSP__UNSAMPLED_ROOT)
             continue;
         nsp_span_context((nsp_span *)entry->current, &context);
         keep(entry->current, &context);

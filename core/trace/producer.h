@@ -15,7 +15,7 @@
 #include "shm/session.h"
 
 // A detached span's place in the pool, process-local (the shared half is its frame). It belongs to the thread slot that
-// began the last span in it, and comes home over that thread's wait-free stack when the span ends.
+// began the last span in it, and comes back over that thread's wait-free stack when the span ends.
 typedef struct nsp__detached_node {
     struct cds_wfs_node link;
     struct nsp__producer *owner;
@@ -36,9 +36,9 @@ typedef struct nsp__detached_pool {
 // What a thread has of a pool: its free places (detached.c), pushed by any thread, and taken as a whole by any.
 typedef struct nsp__detached_places {
     nsp__detached_pool pool; // the one of the session that the thread is attached to
-    struct __cds_wfs_stack home;
+    struct __cds_wfs_stack free_list;
     struct cds_wfs_node *spares[NSP__DETACHED_SPARES]; // chains; filled by this thread, taken by any
-    uint32_t next_victim;                              // whose places are looked at next
+    uint32_t next_other;                               // whose places are looked at next
 } nsp__detached_places;
 
 // Process-local state of one thread slot. Written by the thread only, except its free detached places. Lives as long as the process;
@@ -64,7 +64,7 @@ typedef struct nsp__producer {
     struct {
         uint64_t trace_id[2];
         uint64_t span_id;
-    } muted;
+    } unsampled_root;
 
     uint64_t unrecorded;      // spans begun that have a frame but do not record
     uint32_t enters_too_deep; // entered spans that found no room on the stack, so that their leaves pair up
@@ -82,8 +82,8 @@ _Static_assert(offsetof(nsp__producer, stack) % 4096 >= 256 &&
                    offsetof(nsp__producer, stack) % 4096 <= 4096 - 256,
                "a thread's state and its stack must not be a multiple of 4 KiB apart");
 
-// Marks an unsampled context as drawn, in hot.muted_class.
-#define NSP__MUTED_DRAWN 0x80000000u
+// Marks an unsampled context as drawn, in hot.unsampled_class.
+#define NSP__UNSAMPLED_DRAWN 0x80000000u
 
 // What the trace layer works on; set by lifecycle before nsp__active, kept (retired) after shutdown.
 typedef struct nsp__trace {

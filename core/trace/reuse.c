@@ -142,7 +142,7 @@ bool nsp__reuse_look(nsp__writer *to, uint64_t tag, nsp__reuse *found)
             given_up++;
         }
     }
-    uint32_t limit = (uint32_t)to->frame->fresh >> 16;
+    uint32_t limit = (uint32_t)to->frame->initial >> 16;
     to->attributes = distinct < limit ? limit - distinct : 0;
     return true;
 }

@@ -14,7 +14,7 @@
 enum { FRAME_HEADER = offsetof(nsp__frame, record), FRAME_SKEW = 256, RECORD_RESERVE = 32 };
 
 // The end of a record that may still be added to: behind it come the DROPS item and whatever an inline setter asks for at
-// most, and that sum must not run over the pen's low half.
+// most, and that sum must not run over the cursor's low half.
 enum { RECORD_END_MAX = UINT16_MAX - NSP__ITEM_BYTES(sizeof(nsp__dropped)) - NSP__ITEM_BYTES(16) };
 
 static uint32_t frame_stride(uint32_t record_bytes)
@@ -44,7 +44,7 @@ static void frame_prepare(nsp__frame *frame, uint32_t bytes)
     uint32_t end = (bytes < trace->record_bytes ? bytes : trace->record_bytes) - RECORD_RESERVE;
     uint32_t items = (at_most(end, RECORD_END_MAX) - (uint32_t)sizeof(nsp__record)) & ~15u;
     frame->limit = (uint16_t)(sizeof(nsp__record) + items);
-    frame->fresh = NSP__PEN(trace->attributes, sizeof(nsp__record));
+    frame->initial = NSP__CURSOR(trace->attributes, sizeof(nsp__record));
     frame->value_limit = at_most(trace->value_limit, UINT16_MAX);
 }
 
@@ -109,8 +109,8 @@ static void producer_prepare(nsp__producer *producer, nsp__slot *slot)
     producer->hot.skips = &slot->skips;
     producer->recorded.pool = nsp__trace_state.pool;
     producer->unsampled.pool = nsp__trace_state.unsampled_pool;
-    __cds_wfs_init(&producer->recorded.home);
-    __cds_wfs_init(&producer->unsampled.home);
+    __cds_wfs_init(&producer->recorded.free_list);
+    __cds_wfs_init(&producer->unsampled.free_list);
 }
 
 // One of the session's slots is going to be made by this thread. False if all are made, or about to be. Relaxed: this

@@ -24,7 +24,7 @@ static NOINLINE nsp_span *too_deep(nsp__producer *producer, nsp__entry *top)
     nsp__count(&producer->slot->counters.attempted);
     nsp__count(&producer->slot->counters.dropped_too_deep);
     nsp__busy_end(producer, top);
-    return (nsp_span *)NSP__MUTED_CHILD;
+    return (nsp_span *)NSP__UNSAMPLED_CHILD;
 }
 
 static NOINLINE nsp_span *push_with_tracestate(nsp__producer *producer, nsp__entry *top, uintptr_t parent,
@@ -45,7 +45,7 @@ static NOINLINE nsp_span *begin_child_by_clock(nsp__thread *thread, nsp_name nam
 // another span's. Or the session is over.
 static NOINLINE nsp_span *begin_under_ended(nsp__producer *producer, nsp_name name, nsp_ticks start)
 {
-    return nsp__drop_ended(producer) ? nsp_span_begin_at(name, start) : (nsp_span *)NSP__MUTED_CHILD;
+    return nsp__drop_ended(producer) ? nsp_span_begin_at(name, start) : (nsp_span *)NSP__UNSAMPLED_CHILD;
 }
 
 nsp_span *nsp__begin_child(nsp__thread *thread, nsp_name name, nsp_ticks start)
@@ -89,10 +89,10 @@ static NOINLINE nsp_span *refuse_root(nsp__producer *producer, uint32_t name_cla
     if (producer->thresholds[name_class] != 0)
         nsp__sampler_draw(producer, name_class);
     nsp__count(&producer->slot->counters.roots_refused);
-    producer->hot.muted_class = name_class;
-    top->current = NSP__MUTED_ROOT;
+    producer->hot.unsampled_class = name_class;
+    top->current = NSP__UNSAMPLED_ROOT;
     nsp__busy_end(producer, top);
-    return (nsp_span *)NSP__MUTED_ROOT;
+    return (nsp_span *)NSP__UNSAMPLED_ROOT;
 }
 
 // A hit among roots that are left out.
@@ -147,7 +147,7 @@ nsp_span *nsp__begin_special(nsp__thread *thread, nsp_name name, nsp_ticks start
         if (nsp__parents_state())
             return NULL;
         nsp__count_nested(&producer->slot->counters.dropped_in_signal);
-        return (nsp_span *)NSP__MUTED_CHILD;
+        return (nsp_span *)NSP__UNSAMPLED_CHILD;
     }
     if (top->current != 0) // under an inert span, unless that was ended elsewhere
         return begin_under_ended(producer, name, start);
@@ -169,7 +169,7 @@ ALWAYS_INLINE nsp__entry *pop(nsp__entry *entry)
 {
     do
         entry--;
-    while (NSP__UNLIKELY(entry->current == NSP__HOLE));
+    while (NSP__UNLIKELY(entry->current == NSP__ENDED));
     return entry;
 }
 

@@ -70,7 +70,7 @@ static bool rename_entries(nsp__producer *producer, nsp__entry *top, const nsp_s
 // The top after ended entries were taken off.
 static nsp__entry *without_holes(nsp__entry *top)
 {
-    while (top->current == NSP__HOLE)
+    while (top->current == NSP__ENDED)
         top--;
     return top;
 }
@@ -84,7 +84,7 @@ bool nsp__drop_ended(nsp__producer *producer)
     for (; top > &producer->stack[0]; top--) {
         const nsp_span *span = (const nsp_span *)top->current;
         bool ended = nsp__has_frame(span) && top->frame != nsp__frame_of(span) && !nsp__span_open(span);
-        if (!ended && top->current != NSP__HOLE)
+        if (!ended && top->current != NSP__ENDED)
             break;
     }
     nsp__busy_end(producer, top);
@@ -110,7 +110,7 @@ static void end_on_stack(nsp__producer *producer, nsp_span *span, nsp_ticks end)
         nsp__commit_and_close(producer, frame, end);
     else
         nsp__frame_close(frame);
-    entry->current = NSP__HOLE;
+    entry->current = NSP__ENDED;
     nsp__busy_end(producer, without_holes(top));
 }
 
@@ -159,7 +159,7 @@ static void end_detached(nsp__producer *producer, nsp_span *span, nsp_ticks end)
             nsp__commit_and_close(producer, frame, end);
         else
             nsp__frame_close(frame);
-        rename_entries(producer, top, span, NSP__HOLE); // if it was entered and not left
+        rename_entries(producer, top, span, NSP__ENDED); // if it was entered and not left
         nsp__busy_end(producer, without_holes(top));
     }
     nsp__detached_release(producer, frame);
@@ -191,7 +191,7 @@ static void end_closed(nsp_span *span)
     if (producer != NULL && !busy(producer) && session_over(producer)) {
         nsp__entry *top = producer->hot.top;
         nsp__busy_begin(producer);
-        removed = rename_entries(producer, top, span, NSP__HOLE);
+        removed = rename_entries(producer, top, span, NSP__ENDED);
         nsp__busy_end(producer, without_holes(top));
     }
     if (!removed && of_this_session(nsp__frame_of(span)))
@@ -232,7 +232,7 @@ static nsp_span *reopen(nsp__producer *producer, nsp__entry *top, nsp_span *span
         kept = NSP__ITEM_BYTES(tag >> 32 & 0xffff);
     }
     nsp__frame_open(frame, name, at);
-    frame->pen += kept;
+    frame->cursor += kept;
     record->span_id = id;
     if (local_root)
         record->local_root_id = record->span_id;
@@ -251,7 +251,7 @@ static nsp_span *next_after_session(nsp__producer *producer, nsp_span *span, nsp
     bool of_this_stack = find_begun(producer, span) != NULL;
     end_closed(span);
     return of_this_stack && producer->hot.top->current == 0 ? nsp_span_begin_at(name, at)
-                                                            : (nsp_span *)NSP__MUTED_CHILD;
+                                                            : (nsp_span *)NSP__UNSAMPLED_CHILD;
 }
 
 nsp_span *nsp__next_elsewhere(nsp_span *span, nsp_name name, nsp_ticks at)
@@ -266,14 +266,14 @@ nsp_span *nsp__next_elsewhere(nsp_span *span, nsp_name name, nsp_ticks at)
     nsp__producer *producer = detached ? nsp__producer_attach(NULL, &status) : nsp__producer_self();
     if (producer == NULL || busy(producer)) {
         nsp__end_elsewhere(span, at);
-        return (nsp_span *)NSP__MUTED_CHILD;
+        return (nsp_span *)NSP__UNSAMPLED_CHILD;
     }
     nsp__entry *top = producer->hot.top;
     if (!open || (!detached && find_begun(producer, span) == NULL)) {
         if (session_over(producer))
             return next_after_session(producer, span, name, at);
         nsp__misused();
-        return (nsp_span *)NSP__MUTED_CHILD;
+        return (nsp_span *)NSP__UNSAMPLED_CHILD;
     }
     if (frame->record.parent_id == 0) {
         // A root: a new trace, with a decision of its own.
@@ -296,10 +296,10 @@ nsp_span *nsp__next_elsewhere(nsp_span *span, nsp_name name, nsp_ticks at)
 
 // ---- spans that do not record ----
 
-static void end_muted_root(nsp__producer *producer)
+static void end_unsampled_root(nsp__producer *producer)
 {
     nsp__entry *bottom = &producer->stack[0];
-    if (bottom->current != NSP__MUTED_ROOT)
+    if (bottom->current != NSP__UNSAMPLED_ROOT)
         nsp__misused(); // it was begun on another thread, or ended before
     else
         bottom->current = 0;
@@ -320,8 +320,8 @@ void nsp__end_inert(nsp_span *span)
             nsp__misused();
         else
             end_on_stack(producer, span, 0);
-    } else if ((uintptr_t)span == NSP__MUTED_ROOT && producer != NULL && !busy(producer)) {
-        end_muted_root(producer);
+    } else if ((uintptr_t)span == NSP__UNSAMPLED_ROOT && producer != NULL && !busy(producer)) {
+        end_unsampled_root(producer);
     } else {
         nsp__misused();
     }
@@ -331,7 +331,7 @@ nsp_span *nsp__next_inert(nsp_span *span, nsp_name name, nsp_ticks at)
 {
     if (nsp__parents_state())
         return NULL;
-    if ((uintptr_t)span == NSP__MUTED_ROOT) {
+    if ((uintptr_t)span == NSP__UNSAMPLED_ROOT) {
         nsp_span_end(span);
         return nsp_span_begin_at(name, at);
     }
@@ -340,7 +340,7 @@ nsp_span *nsp__next_inert(nsp_span *span, nsp_name name, nsp_ticks at)
         if (nsp__has_frame(span) && producer != NULL && !busy(producer) && session_over(producer))
             return next_after_session(producer, span, name, at);
         nsp__misused();
-        return (nsp_span *)NSP__MUTED_CHILD;
+        return (nsp_span *)NSP__UNSAMPLED_CHILD;
     }
     nsp__frame *frame = nsp__frame_of(span);
     if (frame->record.parent_id != 0 || frame->record.flags & NSP__RECORD_PARENT_REMOTE)
@@ -408,7 +408,7 @@ void nsp_span_leave(nsp_span *span)
     if (entry != top)
         nsp__misused();
     nsp__busy_begin(producer);
-    entry->current = NSP__HOLE;
+    entry->current = NSP__ENDED;
     nsp__busy_end(producer, without_holes(top));
 }
 
@@ -427,7 +427,7 @@ void nsp_thread_reset(void)
         }
         if (producer->hot.top == top) { // entered, or not to be ended
             nsp__busy_begin(producer);
-            top->current = NSP__HOLE;
+            top->current = NSP__ENDED;
             nsp__busy_end(producer, without_holes(top));
         }
     }

@@ -9,7 +9,7 @@
 
 enum { NSP__ITEM_HEADER = 8 };
 
-// A frame while something is written into it. It is locked meanwhile and its pen has no attributes left, so that a signal
+// A frame while something is written into it. It is locked meanwhile and its cursor has no attributes left, so that a signal
 // handler on this thread finds no room for what it sets on the same span: items are neither mixed up nor seen before
 // they are whole.
 typedef struct nsp__writer {

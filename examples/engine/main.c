@@ -142,7 +142,7 @@ static void watch(const struct options *options, struct gateway *gateway, const 
         int signal = sigtimedwait(signals, NULL, &tenth);
         if (signal == SIGUSR1) {
             summary_progress(gateway->engine, 0.1 * (tenths ? tenths : 1));
-            span_books_print(stdout, "the engine so far");
+            span_accounting_print(stdout, "the engine so far");
             fflush(stdout);
             tenths = 0;
         } else if (signal > 0) {

@@ -64,7 +64,7 @@ bool summary_print(const struct engine *engine, double ns_per_tick)
     for (unsigned i = 0; i < QUANTILES; i++)
         printf("  %s %.1f", quantiles[i].name, latency_us(engine, quantiles[i].fraction, ns_per_tick));
     printf("\n");
-    bool balanced = span_books_print(stdout, "the engine");
+    bool balanced = span_accounting_print(stdout, "the engine");
     fflush(stdout);
     return conserved && balanced;
 }
@@ -94,7 +94,7 @@ bool summary_write_json(const struct engine *engine, double ns_per_tick, const c
         fprintf(file, "%s\"%s\": %.3f", i ? ", " : "", quantiles[i].name,
                 latency_us(engine, quantiles[i].fraction, ns_per_tick));
     fprintf(file, "}, \"spans\": ");
-    span_books_json(file);
+    span_accounting_json(file);
     fprintf(file, "}\n");
     return fclose(file) == 0;
 }

@@ -164,7 +164,7 @@ static bool write_json(const struct replay *replay, bool agreed, const char *pat
         fprintf(file, ", [%" PRIu64 ", %.17g]", replay->changes[i].after, replay->changes[i].rate);
     fprintf(file, "], \"round_trip_us\": {\"p50\": %.3f, \"p99\": %.3f, \"max\": %.3f}, \"spans\": ",
             microseconds(replay, 0.5), microseconds(replay, 0.99), microseconds(replay, 1));
-    span_books_json(file);
+    span_accounting_json(file);
     fprintf(file, "}\n");
     return fclose(file) == 0;
 }
@@ -197,7 +197,7 @@ int main(int argc, char **argv)
     if (fd >= 0) {
         bool agreed = ledger_check(&replay.ledger);
         print(&replay, agreed);
-        good = span_books_print(stdout, "the feed") && agreed && good;
+        good = span_accounting_print(stdout, "the feed") && agreed && good;
         good = replay.changes_confirmed == replay.changes_made && good;
         if (options.stats_json)
             good = write_json(&replay, agreed, options.stats_json) && good;

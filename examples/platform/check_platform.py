@@ -232,15 +232,15 @@ def check_answers(report, traces, answers, rate):
 
 def check_books(report, services, spans):
     for name, service in services.items():
-        books = service["spans"]
-        report.note(books["balanced"] and books["attempted"] == books["exported"],
+        accounting = service["spans"]
+        report.note(accounting["balanced"] and accounting["attempted"] == accounting["exported"],
                     f"span counters of {name}: the receiver accepted all spans that were begun",
-                    f"{books['attempted']:,} and {books['exported']:,}")
+                    f"{accounting['attempted']:,} and {accounting['exported']:,}")
         if spans is not None:
             received = sum(1 for span in spans.values() if span.service == name)
-            report.same(f"spans of {name} sent, and received", books["exported"], received)
-        report.note(not books.get("roots_refused"), f"traces that {name} refused under pressure",
-                    f"{books.get('roots_refused', 0)}")
+            report.same(f"spans of {name} sent, and received", accounting["exported"], received)
+        report.note(not accounting.get("roots_refused"), f"traces that {name} refused under pressure",
+                    f"{accounting.get('roots_refused', 0)}")
 
 
 def choose_shown(traces, path):

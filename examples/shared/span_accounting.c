@@ -67,7 +67,7 @@ static uint64_t sum_of(const nsp_stats *stats)
     return sum;
 }
 
-bool span_books_print(FILE *out, const char *who)
+bool span_accounting_print(FILE *out, const char *who)
 {
     nsp_stats stats = NSP_STATS_INIT;
     if (nsp_stats_get(&stats) != NSP_OK) {
@@ -92,7 +92,7 @@ bool span_books_print(FILE *out, const char *who)
     return balanced;
 }
 
-void span_books_json(FILE *out)
+void span_accounting_json(FILE *out)
 {
     nsp_stats stats = NSP_STATS_INIT;
     if (nsp_stats_get(&stats) != NSP_OK) {

@@ -72,7 +72,7 @@ def run():
                 "hot path",
                 "span0",
                 {"ratio": near(1.02), "span_ns": near(19.371)},
-                books={"attempted": 54026, "exported": 54025, "dropped": 1},
+                accounting={"attempted": 54026, "exported": 54025, "dropped": 1},
             ),
             result(
                 "hot path",
@@ -282,7 +282,7 @@ class BenchReport(unittest.TestCase):
         self.assertEqual(page.wrong, [])
         self.assertIn("No budgets were checked", page.text)
         self.assertNotIn("budgets", page.ids)
-        self.assertNotIn("books", page.ids)
+        self.assertNotIn("accounting", page.ids)
 
     def test_odd_lines(self):
         def line(x, *points):

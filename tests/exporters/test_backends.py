@@ -97,9 +97,9 @@ class EverySpan(BackendTest):
         service = "-".join([protocol.replace("/", "-"), receiver, gzip])
         emitted = Emitted(variables(backend, protocol, service, receiver, OTEL_EXPORTER_OTLP_COMPRESSION=gzip), count=SETS)
         self.assertEqual(emitted.code, 0, emitted.said)
-        self.assertEqual(emitted.books["exported"], len(emitted.spans))
+        self.assertEqual(emitted.accounting["exported"], len(emitted.spans))
         if gzip == "gzip":
-            self.assertLess(emitted.books["bytes_sent"], emitted.books["bytes_encoded"] / 2)
+            self.assertLess(emitted.accounting["bytes_sent"], emitted.accounting["bytes_encoded"] / 2)
         return service, emitted
 
     def each_way(self, backend, check):
@@ -157,17 +157,17 @@ class Interruptions(BackendTest):
             self.assertFalse(emission.done(), "it was over before anything was interrupted")
             backend.start()
             emitted = emission.result()
-        books = emitted.books
-        self.assertIn(emitted.code, (0, 3), emitted.said)  # 2: the books do not balance
-        self.assertEqual(books["attempted"], sum(books[where] for where in ("open", "dropped", "discarded", "in_rings",
+        accounting = emitted.accounting
+        self.assertIn(emitted.code, (0, 3), emitted.said)  # 2: the accounting does not balance
+        self.assertEqual(accounting["attempted"], sum(accounting[where] for where in ("open", "dropped", "discarded", "in_rings",
                                                                             "in_batches", "unconfirmed", "rejected",
                                                                             "exported", "spooled")))
-        self.assertEqual((books["open"], books["in_rings"], books["in_batches"], books["rejected"]), (0, 0, 0, 0), emitted.said)
-        self.assertGreater(books["exported"], len(emitted.spans) / 2, emitted.said)
+        self.assertEqual((accounting["open"], accounting["in_rings"], accounting["in_batches"], accounting["rejected"]), (0, 0, 0, 0), emitted.said)
+        self.assertGreater(accounting["exported"], len(emitted.spans) / 2, emitted.said)
         return emitted
 
     def test_killed_collector(self):
-        """What the books call exported is there, and each span whole; nothing is there that was not emitted."""
+        """What the accounting call exported is there, and each span whole; nothing is there that was not emitted."""
         for protocol in PROTOCOLS:
             with self.subTest(protocol=protocol):
                 service = "interrupted-" + protocol.replace("/", "-")
@@ -180,9 +180,9 @@ class Interruptions(BackendTest):
                     self.assertEqual(received.setdefault((span["traceId"], span["spanId"]), span), span)
                 self.assert_same([span for span in emitted.spans if (span["traceId"], span["spanId"]) in received],
                                  list(received.values()))
-                books = emitted.books
-                self.assertGreaterEqual(len(received), books["exported"])
-                self.assertLessEqual(len(received), books["exported"] + books["unconfirmed"])
+                accounting = emitted.accounting
+                self.assertGreaterEqual(len(received), accounting["exported"])
+                self.assertLessEqual(len(received), accounting["exported"] + accounting["unconfirmed"])
 
     def test_restarted_jaeger(self):
         """What comes after the restart is whole; what came before is gone, as Jaeger's memory is."""

@@ -606,13 +606,13 @@ static void a_path_that_is_there_twice_is_said(void **state)
 }
 
 // The exporter under the sender: three batches of ten spans, and a stop after 300 ms.
-static void stop_sender(fixture *f, nsp__books *books, bool all_sent)
+static void stop_sender(fixture *f, nsp__counters *counters, bool all_sent)
 {
     enum { COUNT = 4 };
     nsp__batch batches[COUNT] = {0};
     nsp__batch_header headers[COUNT] = {0};
     bool left_behind = true;
-    memset(books, 0, sizeof *books);
+    memset(counters, 0, sizeof *counters);
     for (int i = 0; i < COUNT; ++i)
         batches[i] =
             (nsp__batch){.exported = {.data = f->otlp.body, .capacity = BODY}, .header = &headers[i]};
@@ -621,7 +621,7 @@ static void stop_sender(fixture *f, nsp__books *books, bool all_sent)
                                    .exporter_state = f->otlp.exporter,
                                    .batches = batches,
                                    .count = COUNT,
-                                   .books = books,
+                                   .counters = counters,
                                    .cancel = &f->otlp.cancel,
                                    .export_timeout_ns = f->otlp.config.export_timeout_ns,
                                    .left_behind = &left_behind};
@@ -649,41 +649,41 @@ static void stop_sender(fixture *f, nsp__books *books, bool all_sent)
 static void the_sender_stops_in_time_whatever_the_backend_does(void **state)
 {
     (void)state;
-    nsp__books books;
+    nsp__counters counters;
     fixture *f = prepare();
-    stop_sender(f, &books, true);
-    assert_int_equal(books.exported, 30);
-    assert_int_equal(books.bytes_sent, 150000);
+    stop_sender(f, &counters, true);
+    assert_int_equal(counters.exported, 30);
+    assert_int_equal(counters.bytes_sent, 150000);
 
     f = prepare(); // stalled: the first batch may have been taken
     plan(f, (http_reply){.status = 200, .manner = HTTP_STALL});
-    stop_sender(f, &books, false);
-    assert_int_equal(books.unconfirmed, 10);
-    assert_int_equal(books.discarded, 20);
+    stop_sender(f, &counters, false);
+    assert_int_equal(counters.unconfirmed, 10);
+    assert_int_equal(counters.discarded, 20);
 
     f = prepare(); // slow: the first batch gets through (on a loaded machine maybe not), the next is on its way
     plan(f, (http_reply){.status = 200, .delay_ms = 200});
-    stop_sender(f, &books, false);
-    assert_in_range(books.exported, 0, 10);
-    assert_int_equal(books.unconfirmed, 10);
-    assert_int_equal(books.exported + books.unconfirmed + books.discarded, 30);
+    stop_sender(f, &counters, false);
+    assert_in_range(counters.exported, 0, 10);
+    assert_int_equal(counters.unconfirmed, 10);
+    assert_int_equal(counters.exported + counters.unconfirmed + counters.discarded, 30);
 
     f = prepare(); // busy, and asks for patience
     plan(f, (http_reply){.status = 503, .header = "Retry-After", .value = "20"});
-    stop_sender(f, &books, false);
-    assert_int_equal(books.discarded, 30);
-    assert_int_equal(books.batches_sent, 1);
+    stop_sender(f, &counters, false);
+    assert_int_equal(counters.discarded, 30);
+    assert_int_equal(counters.batches_sent, 1);
 
     f = prepare(); // nobody there
     f->otlp.config.endpoint = "http://127.0.0.1:1";
-    stop_sender(f, &books, false);
-    assert_int_equal(books.discarded, 30);
-    assert_int_equal(books.batches_sent, 0);
+    stop_sender(f, &counters, false);
+    assert_int_equal(counters.discarded, 30);
+    assert_int_equal(counters.batches_sent, 0);
 
     f = prepare(); // the name server hangs
     f->otlp.config.endpoint = "http://hanging.invalid:4318";
-    stop_sender(f, &books, false);
-    assert_int_equal(books.discarded, 30);
+    stop_sender(f, &counters, false);
+    assert_int_equal(counters.discarded, 30);
     sleep(3);
 }
 

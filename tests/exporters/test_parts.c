@@ -332,7 +332,7 @@ static void the_deadline_is_that_of_all_parts(void **state)
     end(w);
 }
 
-// Under the sender: the books hold each span once, also while a part waits, and when the rest is given up.
+// Under the sender: the accounting hold each span once, also while a part waits, and when the rest is given up.
 static void the_books_count_parts(void **state)
 {
     (void)state;
@@ -342,7 +342,7 @@ static void the_books_count_parts(void **state)
         w->busy_from = 5;
         w->busy = given_up ? 1000000 : 2;
         fill(w, 128, 100, NONE);
-        nsp__books books = {0};
+        nsp__counters stats = {0};
         nsp__batch_header header = {.sequence = 1, .state = NSP__BATCH_CLOSED, .spans = 128};
         nsp__batch_header spare_header = {0};
         nsp__batch pool[2] = {{.exported = w->batch, .header = &header}, {.header = &spare_header}};
@@ -350,7 +350,7 @@ static void the_books_count_parts(void **state)
                                        .exporter_state = w->otlp.exporter,
                                        .batches = pool,
                                        .count = 2,
-                                       .books = &books,
+                                       .counters = &stats,
                                        .cancel = &w->otlp.cancel,
                                        .export_timeout_ns = 10000 * MS,
                                        .backoff_min_ns = 20 * MS,
@@ -365,10 +365,10 @@ static void the_books_count_parts(void **state)
         else
             nanosleep(&(struct timespec){.tv_nsec = 300 * MS}, NULL);
         assert_int_equal(nsp__sender_stop(sender, now_ns() + 200 * MS), !given_up);
-        assert_int_equal(books.exported, w->taken);
-        assert_int_equal(books.exported + books.discarded, 128);
+        assert_int_equal(stats.exported, w->taken);
+        assert_int_equal(stats.exported + stats.discarded, 128);
         if (given_up)
-            assert_in_range(books.exported, 1, 127);
+            assert_in_range(stats.exported, 1, 127);
         else
             expect_each_once(w, 128, NONE);
         end(w);

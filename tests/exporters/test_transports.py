@@ -97,14 +97,14 @@ class Transports(unittest.TestCase):
         self.assert_headers(protocol, gzip, requests)
         for description, _, _ in requests:
             self.assertEqual((description["client"] or {}).get("commonName"), client)
-        books = emitted.books
-        self.assertEqual(books["exported"], len(emitted.spans))
-        self.assertEqual((books["batches_sent"], books["batches_failed"]), (len(requests), 0))
-        self.assertEqual(books["bytes_encoded"], sum(len(body) for _, _, body in requests))
+        accounting = emitted.accounting
+        self.assertEqual(accounting["exported"], len(emitted.spans))
+        self.assertEqual((accounting["batches_sent"], accounting["batches_failed"]), (len(requests), 0))
+        self.assertEqual(accounting["bytes_encoded"], sum(len(body) for _, _, body in requests))
         if protocol != "grpc":
-            self.assertEqual(books["bytes_sent"], sum(len(sent) for _, sent, _ in requests))
+            self.assertEqual(accounting["bytes_sent"], sum(len(sent) for _, sent, _ in requests))
         if gzip:
-            self.assertLess(books["bytes_sent"], books["bytes_encoded"] / 2)
+            self.assertLess(accounting["bytes_sent"], accounting["bytes_encoded"] / 2)
         return requests
 
     def deliver_all_ways(self, protocol, **receiver_options):
@@ -151,11 +151,11 @@ class Transports(unittest.TestCase):
             with self.subTest(name):
                 self.assertEqual(requests, [])
                 self.assertEqual(emitted.code, 3, emitted.said)
-                books = emitted.books
-                self.assertEqual(books["exported"], 0)
-                self.assertEqual(books["attempted"], len(emitted.spans))
-                self.assertEqual(books["attempted"], books["discarded"] + books["unconfirmed"] + books["rejected"])
-                self.assertGreaterEqual(books["batches_failed"] + books["batches_sent"], 1)
+                accounting = emitted.accounting
+                self.assertEqual(accounting["exported"], 0)
+                self.assertEqual(accounting["attempted"], len(emitted.spans))
+                self.assertEqual(accounting["attempted"], accounting["discarded"] + accounting["unconfirmed"] + accounting["rejected"])
+                self.assertGreaterEqual(accounting["batches_failed"] + accounting["batches_sent"], 1)
                 self.assertRegex(emitted.said, re.compile(f"^.*nanospan.*({said}).*$", re.IGNORECASE | re.MULTILINE))
 
     def answer(self, protocol, *answers, **more):
@@ -168,14 +168,14 @@ class Transports(unittest.TestCase):
         self.assertEqual(emitted.code, 0, emitted.said)
         self.assertEqual(len(requests), 2)
         self.assertEqual(requests[0][1], requests[1][1], "what is sent again is the same")
-        self.assertGreaterEqual(emitted.books["batches_failed"], 1)
+        self.assertGreaterEqual(emitted.accounting["batches_failed"], 1)
         self.assert_arrived(protocol, emitted, requests[1:])
 
     def assert_given_up(self, emitted, requests, said):
         """Refused for good: counted, said, and not sent again."""
         self.assertEqual(emitted.code, 3, emitted.said)
         self.assertEqual(len(requests), 1)
-        self.assertEqual(emitted.books["rejected"], len(emitted.spans))
+        self.assertEqual(emitted.accounting["rejected"], len(emitted.spans))
         self.assertRegex(emitted.said, said)
 
     def assert_halved(self, protocol, emitted, requests):
@@ -183,13 +183,13 @@ class Transports(unittest.TestCase):
         self.assertEqual(emitted.code, 0, emitted.said)
         self.assertEqual(len(requests), 3)
         self.assertIn("larger than the receiver accepts", emitted.said)
-        self.assertEqual(emitted.books["batches_sent"], 3)
+        self.assertEqual(emitted.accounting["batches_sent"], 3)
         self.assert_arrived(protocol, emitted, requests[1:])
 
     def assert_partial(self, emitted, requests, rejected, said):
         self.assertEqual(len(requests), 1)
-        self.assertEqual(emitted.books["rejected"], rejected, emitted.said)
-        self.assertEqual(emitted.books["exported"], len(emitted.spans) - rejected)
+        self.assertEqual(emitted.accounting["rejected"], rejected, emitted.said)
+        self.assertEqual(emitted.accounting["exported"], len(emitted.spans) - rejected)
         self.assertIn(said, emitted.said)
 
     def http_answers(self, protocol, partial):
@@ -207,7 +207,7 @@ class Transports(unittest.TestCase):
         self.assert_halved(protocol, *self.answer(protocol, {"status": 413}))
         emitted, requests = self.answer(protocol, {"close": True})
         self.assertEqual(len(requests), 2)
-        self.assertEqual(emitted.books["exported"] + emitted.books["unconfirmed"], len(emitted.spans))
+        self.assertEqual(emitted.accounting["exported"] + emitted.accounting["unconfirmed"], len(emitted.spans))
         self.assert_partial(*self.answer(protocol, {"body": partial}), 5, "no room")
 
     def test_batches_close_by_bytes(self):
@@ -305,7 +305,7 @@ class Transports(unittest.TestCase):
         self.need("grpc")
         emitted, requests = self.answer("grpc", {"delay": 3}, OTEL_EXPORTER_OTLP_TIMEOUT="1000")
         self.assertGreaterEqual(len(requests), 2)
-        self.assertEqual(emitted.books["exported"], len(emitted.spans), emitted.said)
+        self.assertEqual(emitted.accounting["exported"], len(emitted.spans), emitted.said)
 
 
 if __name__ == "__main__":

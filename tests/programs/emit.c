@@ -20,13 +20,14 @@ static const char usage[] =
     "\n"
     "Emits N sets of spans (1) with every feature, sends them as the environment says\n"
     "(OTEL_EXPORTER_OTLP_ENDPOINT and so on), and writes to FILE, as JSON, what a receiver must have\n"
-    "got, and the books. SECONDS (20) are for sending. Limits of a span and the sampler are its own;\n"
+    "got, and the accounting. SECONDS (20) are for sending. Limits of a span and the sampler are its own;\n"
     "all else is the environment's.\n"
     "\n"
-    "exit code: 0 all spans were exported; 1 it could not run; 2 the books do not balance; 3 they do,\n"
+    "exit code: 0 all spans were exported; 1 it could not run; 2 the accounting does not balance; 3 they "
+    "do,\n"
     "but not everything was exported\n";
 
-static nsp_stats books(void)
+static nsp_stats stats_now(void)
 {
     nsp_stats stats = NSP_STATS_INIT;
     nsp_stats_get(&stats);
@@ -36,7 +37,7 @@ static nsp_stats books(void)
 // Gives the collector a moment where it lags behind, a second at most.
 static void keep_pace(void)
 {
-    for (int i = 0; i < 1000 && books().in_rings > 500; i++)
+    for (int i = 0; i < 1000 && stats_now().in_rings > 500; i++)
         nanosleep(&(struct timespec){0, 1000000}, NULL);
 }
 
@@ -79,7 +80,7 @@ static int run(int64_t count, const char *path, uint64_t timeout_ns)
     bool sent = nsp_flush(timeout_ns) == NSP_OK;
     expectation_date();
     nsp_shutdown(sent ? SECOND : 0);
-    nsp_stats stats = books();
+    nsp_stats stats = stats_now();
     if (path && !expectation_write(path, &stats)) {
         fprintf(stderr, "emit: cannot write %s\n", path);
         return 1;

@@ -335,25 +335,25 @@ void expectation_date(void)
 
 bool expectation_write(const char *path, const nsp_stats *stats)
 {
-    json_t *books = there(json_object());
-#define BOOK(name) put(books, #name, json_integer((json_int_t)stats->name))
-    BOOK(attempted);
-    BOOK(open);
-    BOOK(dropped);
-    BOOK(discarded);
-    BOOK(in_rings);
-    BOOK(in_batches);
-    BOOK(unconfirmed);
-    BOOK(rejected);
-    BOOK(exported);
-    BOOK(spooled);
-    BOOK(batches_sent);
-    BOOK(batches_failed);
-    BOOK(bytes_sent);
-    BOOK(bytes_encoded);
+    json_t *accounting = there(json_object());
+#define COUNT(name) put(accounting, #name, json_integer((json_int_t)stats->name))
+    COUNT(attempted);
+    COUNT(open);
+    COUNT(dropped);
+    COUNT(discarded);
+    COUNT(in_rings);
+    COUNT(in_batches);
+    COUNT(unconfirmed);
+    COUNT(rejected);
+    COUNT(exported);
+    COUNT(spooled);
+    COUNT(batches_sent);
+    COUNT(batches_failed);
+    COUNT(bytes_sent);
+    COUNT(bytes_encoded);
 #undef BOOK
-    json_t *whole =
-        there(json_pack("{s:o, s:o}", "books", books, "spans", spans ? spans : there(json_array())));
+    json_t *whole = there(
+        json_pack("{s:o, s:o}", "accounting", accounting, "spans", spans ? spans : there(json_array())));
     spans = NULL;
     bool written = json_dump_file(whole, path, JSON_COMPACT) == 0;
     json_decref(whole);

@@ -67,7 +67,7 @@ void add_link(noted one, const nsp_context *context, const char *tracestate, not
 
 // Fills in what the ticks mean by the session's map, which holds until it is shut down.
 void expectation_date(void);
-// Writes everything, with the books. False: the file could not be written.
+// Writes everything, with the accounting. False: the file could not be written.
 bool expectation_write(const char *path, const nsp_stats *stats);
 void expectation_free(void);
 size_t expectation_count(void);

@@ -9,7 +9,7 @@
 //     capture_settle();                         // flush: all that was ended is here now
 //     const captured_span *span = capture_named("decode");
 //     assert_string_equal(captured_text(span, "symbol"), "AAPL");
-//     capture_end();                            // shutdown, books balanced, everything forgotten
+//     capture_end();                            // shutdown, accounting balanced, everything forgotten
 //
 // Spans travel as from any exporter: append copies them into the session's batch, send (on the sender's thread) decodes the
 // batch. Malformed items fail the test at decoding (the process aborts with a line that says why). One capture a
@@ -87,13 +87,13 @@ void capture_begin(double sample_rate);
 // nsp_flush, which must succeed within a minute.
 void capture_settle(void);
 
-// nsp_shutdown, which must succeed, and books that balance with nothing left open (capture_balance), then capture_forget.
+// nsp_shutdown, which must succeed, and accounting that balances with nothing left open (capture_balance), then capture_forget.
 void capture_end(void);
 
 // For cmocka: stops what a failed test has left running, so that the next one begins afresh.
 int capture_teardown(void **state);
 
-// Reads the statistics and fails the test unless the books balance exactly. To be called at rest.
+// Reads the statistics and fails the test unless the accounting balances exactly. To be called at rest.
 nsp_stats capture_balance(void);
 
 // Frees all spans and lines.

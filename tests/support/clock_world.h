@@ -77,7 +77,7 @@ static inline uint64_t duration(const nsp__clock *clock, nsp_ticks start, nsp_ti
     return nsp__clock_convert(&segment, end) - nsp__clock_convert(&segment, start);
 }
 
-static inline unsigned knots_of(const nsp__clock *clock)
+static inline unsigned breakpoints_of(const nsp__clock *clock)
 {
     return (uint32_t)clock->published - (uint32_t)(clock->published >> 32);
 }

@@ -83,10 +83,10 @@ def resource_of(traces):
 
 
 def load(path):
-    """(spans, books) of the file that `emit --expect` wrote."""
+    """(spans, accounting) of the file that `emit --expect` wrote."""
     with open(path, encoding="utf-8") as file:
         whole = json.load(file)
-    return whole["spans"], whole["books"]
+    return whole["spans"], whole["accounting"]
 
 
 def describe(span):

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // An OTLP/HTTP receiver that decodes what it is sent into a tally, and fails by a script: the other end of the wire for
-// tests of the books.
+// tests of the stats.
 #ifndef NSP_TESTS_RECEIVER_H
 #define NSP_TESTS_RECEIVER_H
 

@@ -96,4 +96,4 @@ class Emitted:
             self.code, self.said = done.returncode, done.stderr
             if not path.exists():
                 raise AssertionError(f"emit ended with {done.returncode}: {done.stderr}")
-            self.spans, self.books = expected.load(path)
+            self.spans, self.accounting = expected.load(path)

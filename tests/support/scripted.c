@@ -162,7 +162,7 @@ void script_config(nsp_config *config)
     config->poll_max_ns = 2000000;
 }
 
-uint64_t books_sum(const nsp_stats *stats)
+uint64_t stats_sum(const nsp_stats *stats)
 {
     return stats->open + stats->dropped + stats->discarded + stats->in_rings + stats->in_batches +
            stats->unconfirmed + stats->rejected + stats->exported + stats->spooled;
@@ -175,7 +175,7 @@ void books_print(const nsp_stats *stats)
                   ", no thread %" PRIu64 ", invalid %" PRIu64 "), discarded %" PRIu64 ", in rings %" PRIu64
                   ", in batches %" PRIu64 ", unconfirmed %" PRIu64 ", rejected %" PRIu64 ", exported %" PRIu64
                   "; refused %" PRIu64 ", unsampled %" PRIu64 ", leaked %" PRIu64 ", misused %" PRIu64 "\n",
-                  stats->attempted, books_sum(stats), stats->open, stats->dropped, stats->dropped_ring_full,
+                  stats->attempted, stats_sum(stats), stats->open, stats->dropped, stats->dropped_ring_full,
                   stats->dropped_too_deep, stats->dropped_detached_full, stats->dropped_in_signal,
                   stats->dropped_no_thread, stats->dropped_invalid, stats->discarded, stats->in_rings,
                   stats->in_batches, stats->unconfirmed, stats->rejected, stats->exported,
@@ -186,9 +186,9 @@ nsp_stats script_balance(void)
 {
     nsp_stats stats = NSP_STATS_INIT;
     assert_int_equal(nsp_stats_get(&stats), NSP_OK);
-    if (stats.attempted != books_sum(&stats)) {
+    if (stats.attempted != stats_sum(&stats)) {
         books_print(&stats);
-        fail_msg("the books do not balance");
+        fail_msg("the accounting does not balance");
     }
     return stats;
 }

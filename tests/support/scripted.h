@@ -44,10 +44,10 @@ void script_config(nsp_config *config);
 // The log lines of a script_config: how many have this text in them since script_reset.
 unsigned script_lines_with(const char *text);
 
-// The books; fails the test unless they balance exactly. At rest.
+// The accounting; fails the test unless they balance exactly. At rest.
 nsp_stats script_balance(void);
 // attempted, and the sum of all the rest.
-uint64_t books_sum(const nsp_stats *stats);
+uint64_t stats_sum(const nsp_stats *stats);
 void books_print(const nsp_stats *stats);
 
 uint64_t test_now_ns(void); // CLOCK_MONOTONIC

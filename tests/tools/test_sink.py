@@ -308,7 +308,7 @@ class Http(unittest.TestCase):
             self.assertEqual(len(sink.lines()), 320)
 
 
-class Books(unittest.TestCase):
+class Accounting(unittest.TestCase):
     def test_distinct_spans(self):
         # The same span id in two traces is two spans; the ids are as bad as can be.
         with Sink(output=False) as sink:

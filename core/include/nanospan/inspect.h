@@ -84,7 +84,7 @@ NSP_BEGIN_DECLS
 NSP_API nsp_status nsp_settings_each(nsp_setting_visit visit, void *argument);
 
 // Tells of every session of this user under `folder`; NULL: where this environment puts them (NSP_SHM_DIR). Reads without
-// mapping and without waiting: engines do not notice. What is found is checked and never trusted. The books of a living
+// mapping and without waiting: engines do not notice. What is found is checked and never trusted. The accounting of a living
 // engine move while they are read: attempted is then at least the sum of the rest. At most 1024 sessions.
 // No sessions, or no such folder: NSP_OK. NSP_ERR_INVALID without `visit`; NSP_ERR_SYSTEM for a folder that others may
 // write to; NSP_ERR_NO_MEMORY. Thread safe; not signal safe.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The books: what became of every span. Reading them takes less than 4 KiB of stack.
+// The accounting: what became of every span. Reading them takes less than 4 KiB of stack.
 #ifndef NANOSPAN_STATS_H
 #define NANOSPAN_STATS_H
 
@@ -60,7 +60,7 @@ NSP_BEGIN_DECLS
 #ifndef NSP_DISABLE
 
 // Fills *out, at most out->size bytes of it. Reads shared counters without stopping anybody. After
-// nsp_shutdown: the last session's final books. NSP_ERR_NOT_INITIALISED before the first nsp_init,
+// nsp_shutdown: the last session's final accounting. NSP_ERR_NOT_INITIALISED before the first nsp_init,
 // NSP_ERR_INVALID from within an exporter's create. Thread safe.
 NSP_API nsp_status nsp_stats_get(nsp_stats *out);
 

@@ -97,7 +97,7 @@ static bool write_stats(const struct options *options, unsigned long long answer
     if (file) {
         fprintf(file, "{\"service\": \"%s\", \"requests\": %llu, \"spans\": ", options->service->name,
                 answered);
-        span_books_json(file);
+        span_accounting_json(file);
         fprintf(file, "}\n");
         good = fclose(file) == 0;
     }
@@ -171,7 +171,7 @@ int service_main(const struct service *service, int argc, char **argv)
     tracing_stop();
     if (good) {
         printf("%s: answered %llu requests\n", service->program, answered);
-        good = span_books_print(stdout, service->name);
+        good = span_accounting_print(stdout, service->name);
         if (options.stats_json)
             good = write_stats(&options, answered) && good;
     }

@@ -76,11 +76,11 @@ static void test_machine_error_within_bound(void **state)
                 check_against_machine(clock, &worst);
             nsp__clock_system.pause(random_below(&random, 5 * MS));
         }
-        print_message(
-            "          %s: %llu samples, worst error %llu ns, bound now %llu ns, %u knots, %llu steps\n",
-            m ? "fallback" : "auto", (unsigned long long)samples, (unsigned long long)worst,
-            (unsigned long long)nsp__clock_error_bound(clock), knots_of(clock),
-            (unsigned long long)nsp__clock_steps(clock));
+        print_message("          %s: %llu samples, worst error %llu ns, bound now %llu ns, %u breakpoints, "
+                      "%llu steps\n",
+                      m ? "fallback" : "auto", (unsigned long long)samples, (unsigned long long)worst,
+                      (unsigned long long)nsp__clock_error_bound(clock), breakpoints_of(clock),
+                      (unsigned long long)nsp__clock_steps(clock));
         free(clock);
     }
 }
@@ -150,7 +150,7 @@ static void test_rubbish(void **state)
     free(clock);
 }
 
-// A world in which the map has to bend all the time, knots by the thousand.
+// A world in which the map has to bend all the time, breakpoints by the thousand.
 static void restless_pass(nsp__clock *clock)
 {
     clock_world.slew = ((double)random_below(&clock_world.random, 500) - 250) * 1e-6;
@@ -185,7 +185,7 @@ static void test_passed_ticks_keep_their_time(void **state)
                 clock_world_ticks() - (i % 2 ? random_below(&random, clock_world_ticks() - begin) : 0);
             samples[i].ns = convert(clock, samples[i].ticks);
         }
-        assert_in_range(knots_of(clock), 100, NSP__CLOCK_KNOTS - 1); // bent often, forgot none
+        assert_in_range(breakpoints_of(clock), 100, NSP__CLOCK_BREAKPOINTS - 1); // bent often, forgot none
         qsort(samples, SAMPLES, sizeof *samples, by_ticks);
         for (int i = 0; i < SAMPLES; i++) {
             assert_int_equal(convert(clock, samples[i].ticks), samples[i].ns);
@@ -206,7 +206,7 @@ static void test_passed_ticks_keep_their_time(void **state)
     }
 }
 
-// Around each knot and bend, before the first and after the last; with more knots than are kept.
+// Around each breakpoint and bend, before the first and after the last; with more breakpoints than are kept.
 static void test_monotone_everywhere(void **state)
 {
     (void)state;
@@ -215,12 +215,13 @@ static void test_monotone_everywhere(void **state)
         nsp__clock *clock = clock_world_new_clock();
         for (int i = 0; i < 2000; i++)
             restless_pass(clock);
-        assert_int_equal(knots_of(clock), NSP__CLOCK_KNOTS);
+        assert_int_equal(breakpoints_of(clock), NSP__CLOCK_BREAKPOINTS);
         uint64_t first = (uint32_t)(clock->published >> 32), last_ns = 0, last_tick = 0, random = 4;
-        for (uint64_t k = 0; k < NSP__CLOCK_KNOTS; k++) {
-            const nsp__clock_knot *knot = &clock->knots[(first + k) % NSP__CLOCK_KNOTS];
+        for (uint64_t k = 0; k < NSP__CLOCK_BREAKPOINTS; k++) {
+            const nsp__clock_breakpoint *breakpoint =
+                &clock->breakpoints[(first + k) % NSP__CLOCK_BREAKPOINTS];
             for (int i = -5; i <= 5; i++) {
-                uint64_t tick = knot->tick + (uint64_t)(int64_t)i, ns = convert(clock, tick);
+                uint64_t tick = breakpoint->tick + (uint64_t)(int64_t)i, ns = convert(clock, tick);
                 assert_true(ns >= last_ns);
                 assert_in_range(ns - (last_ns ? last_ns : ns), 0,
                                 (uint64_t)((double)(tick - last_tick) * 1.01 / clock_world_speeds[s]) + 2);
@@ -228,7 +229,7 @@ static void test_monotone_everywhere(void **state)
                 last_tick = tick;
             }
         }
-        uint64_t begin = clock->knots[first % NSP__CLOCK_KNOTS].tick, end = clock_world_ticks();
+        uint64_t begin = clock->breakpoints[first % NSP__CLOCK_BREAKPOINTS].tick, end = clock_world_ticks();
         uint64_t from = begin - (end - begin), span = 3 * (end - begin);
         sample samples[2000];
         for (int i = 0; i < 2000; i++)
@@ -307,7 +308,7 @@ static void *read_along(void *seed)
         uint64_t late = now - random_below(&random, 10 * MS), early = late - random_below(&random, 4 * S);
         if (random_below(&random, 2)) { // about to be forgotten: there slots change hands
             uint64_t first = __atomic_load_n(&race.clock->published, __ATOMIC_RELAXED) >> 32;
-            const nsp__clock_knot *oldest = &race.clock->knots[first % NSP__CLOCK_KNOTS];
+            const nsp__clock_breakpoint *oldest = &race.clock->breakpoints[first % NSP__CLOCK_BREAKPOINTS];
             early = __atomic_load_n(&oldest->tick, __ATOMIC_RELAXED) + random_below(&random, 10 * MS);
         }
         uint64_t late_ns = convert(race.clock, late), early_ns = convert(race.clock, early);
@@ -317,10 +318,10 @@ static void *read_along(void *seed)
             continue; // held up, so the early tick may lie well before the map by now
         if (early_ns > late_ns || again_ns != late_ns || distance(back, late) > 2)
             return (void *)"the map changed";
-        // One tick is one ns, and the slews of a thousand knots cancel out. A single line, and so a slot that was read in its
+        // One tick is one ns, and the slews of a thousand breakpoints cancel out. A single line, and so a slot that was read in its
         // next use, would be milliseconds off.
         if (distance(late_ns - early_ns, late - early) > 500 * US)
-            return (void *)"a knot was torn";
+            return (void *)"a breakpoint was torn";
         checked++;
     }
     return checked ? NULL : (void *)"never checked anything";
@@ -354,7 +355,7 @@ static void test_readers_race_with_the_writer(void **state)
         if (complaint)
             fail_msg("reader %d: %s", i, (const char *)complaint);
     }
-    print_message("          %u knots written\n", (unsigned)(uint32_t)race.clock->published);
+    print_message("          %u breakpoints written\n", (unsigned)(uint32_t)race.clock->published);
     nsp__clock_set_active(NULL);
     free(race.clock);
 }

@@ -54,14 +54,14 @@ static void test_slew(void **state)
     }
 }
 
-// On a quiet machine the map settles: a straight line needs no knots.
-static void test_quiet_machine_needs_few_knots(void **state)
+// On a quiet machine the map settles: a straight line needs no breakpoints.
+static void test_quiet_machine_needs_few_breakpoints(void **state)
 {
     (void)state;
     clock_world_begin(2.6);
     nsp__clock *clock = clock_world_new_clock();
     clock_world_drain_for(clock, 60 * S, 5 * MS);
-    assert_in_range(knots_of(clock), 1, 30);
+    assert_in_range(breakpoints_of(clock), 1, 30);
     free(clock);
 }
 
@@ -164,7 +164,7 @@ static void test_machine_slept(void **state)
     clock = calloc(1, sizeof *clock);
     nsp__clock_calibrate(clock);
     clock->rate /= 3;
-    clock->knots[0].rate = clock->knots[0].led_rate = clock->rate;
+    clock->breakpoints[0].rate = clock->breakpoints[0].led_rate = clock->rate;
     for (int i = 0; i < 50; i++) {
         clock_world_pass(MS);
         nsp__clock_anchor(clock);
@@ -216,7 +216,7 @@ static void test_fallback(void **state)
     assert_int_equal(duration(clock, start, end), end - start);
     assert_in_range(distance(convert(clock, end), clock_world_unix()), 0, nsp__clock_error_bound(clock));
     assert_int_equal(nsp__clock_steps(clock), 1);
-    assert_int_equal(knots_of(clock), 2);
+    assert_int_equal(breakpoints_of(clock), 2);
     free(clock);
 }
 
@@ -225,7 +225,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_drift_and_jitter, clock_world_end),
         cmocka_unit_test_teardown(test_slew, clock_world_end),
-        cmocka_unit_test_teardown(test_quiet_machine_needs_few_knots, clock_world_end),
+        cmocka_unit_test_teardown(test_quiet_machine_needs_few_breakpoints, clock_world_end),
         cmocka_unit_test_teardown(test_steps_change_no_duration, clock_world_end),
         cmocka_unit_test_teardown(test_small_error_is_led, clock_world_end),
         cmocka_unit_test_teardown(test_machine_slept, clock_world_end),

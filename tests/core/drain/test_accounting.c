@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // ctest: TIMEOUT 240
-// The books under stress: whatever threads, rings, exporter and receiver do, every span is accounted for, and the receiver
-// has what the books say it has.
+// The accounting under stress: whatever threads, rings, exporter and receiver do, every span is accounted for, and the receiver
+// has what the accounting say it has.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -37,7 +37,7 @@ typedef struct engine {
     bool over;                  // atomic
     pthread_barrier_t together; // no thread gives its slot away before all are through
     nsp_span *parked[PARKED];   // atomic: detached spans that any thread may end
-    uint64_t reads;             // of the books, by the reader
+    uint64_t reads;             // of the accounting, by the reader
 } engine;
 
 typedef struct worker {
@@ -203,14 +203,14 @@ static void *change_rates(void *argument)
 }
 
 // Whenever it looks, nothing counts twice.
-static void *read_books(void *argument)
+static void *read_stats(void *argument)
 {
     engine *all = argument;
     while (!__atomic_load_n(&all->over, __ATOMIC_ACQUIRE)) {
         nsp_stats stats = NSP_STATS_INIT;
         if (nsp_stats_get(&stats) != NSP_OK)
             abort();
-        if (stats.attempted < books_sum(&stats) || stats.roots_unsampled > INT64_MAX) {
+        if (stats.attempted < stats_sum(&stats) || stats.roots_unsampled > INT64_MAX) {
             books_print(&stats);
             abort();
         }
@@ -227,7 +227,7 @@ static void run(engine *all)
     worker workers[THREADS];
     pthread_barrier_init(&all->together, NULL, THREADS);
     __atomic_store_n(&script.stalled, all->stalled_at_first, __ATOMIC_RELEASE);
-    assert_int_equal(pthread_create(&reader, NULL, read_books, all), 0);
+    assert_int_equal(pthread_create(&reader, NULL, read_stats, all), 0);
     if (all->rate_changes)
         assert_int_equal(pthread_create(&changer, NULL, change_rates, all), 0);
     for (unsigned i = 0; i < THREADS; i++) {
@@ -437,7 +437,7 @@ static const receiver_manner failing[] = {
     RECEIVER_ACCEPT,  RECEIVER_ACCEPT,      RECEIVER_REFUSE,     RECEIVER_ACCEPT, RECEIVER_ACCEPT,
     RECEIVER_HANG_UP, RECEIVER_ACCEPT,      RECEIVER_ACCEPT,     RECEIVER_ACCEPT, RECEIVER_ACCEPT,
     RECEIVER_ACCEPT,  RECEIVER_ACCEPT,      RECEIVER_ACCEPT,     RECEIVER_ACCEPT};
-// The same without a lost reply: then the books are exact.
+// The same without a lost reply: then the accounting is exact.
 static const receiver_manner honest[] = {
     RECEIVER_ACCEPT, RECEIVER_ACCEPT_PART, RECEIVER_ACCEPT,      RECEIVER_REFUSE, RECEIVER_BUSY,
     RECEIVER_ACCEPT, RECEIVER_ACCEPT,      RECEIVER_ACCEPT_PART, RECEIVER_ACCEPT, RECEIVER_ACCEPT,

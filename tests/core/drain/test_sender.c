@@ -43,7 +43,7 @@ typedef struct receiver {
 typedef struct fixture {
     nsp__batch batches[POOL];
     nsp__batch_header headers[POOL];
-    nsp__books books;
+    nsp__counters counters;
     int cancel;
     bool left_behind;
     receiver receiver;
@@ -122,7 +122,7 @@ static fixture *prepare(void)
         .exporter_state = &f->receiver,
         .batches = f->batches,
         .count = POOL,
-        .books = &f->books,
+        .counters = &f->counters,
         .cancel = &f->cancel,
         .export_timeout_ns = 10000 * MS,
         .backoff_min_ns = 1 * MS,
@@ -176,13 +176,13 @@ static bool stop_ms(fixture *f, unsigned ms)
     return all;
 }
 
-static void assert_books(const fixture *f, uint64_t exported, uint64_t rejected, uint64_t unconfirmed,
-                         uint64_t discarded)
+static void assert_accounting(const fixture *f, uint64_t exported, uint64_t rejected, uint64_t unconfirmed,
+                              uint64_t discarded)
 {
-    assert_int_equal(f->books.exported, exported);
-    assert_int_equal(f->books.rejected, rejected);
-    assert_int_equal(f->books.unconfirmed, unconfirmed);
-    assert_int_equal(f->books.discarded, discarded);
+    assert_int_equal(f->counters.exported, exported);
+    assert_int_equal(f->counters.rejected, rejected);
+    assert_int_equal(f->counters.unconfirmed, unconfirmed);
+    assert_int_equal(f->counters.discarded, discarded);
 }
 
 static void counts_what_was_answered(void **state)
@@ -201,10 +201,10 @@ static void counts_what_was_answered(void **state)
     put_batch(f, 13);
     assert_true(wait_ms(f, put_batch(f, 5), 5000));
     assert_true(stop_ms(f, 1000));
-    assert_books(f, 7 + 8, 3 + 13 + 5, 0, 0);
-    assert_int_equal(f->books.batches_sent, 4);
-    assert_int_equal(f->books.batches_failed, 1);
-    assert_int_equal(f->books.bytes_sent, 40);
+    assert_accounting(f, 7 + 8, 3 + 13 + 5, 0, 0);
+    assert_int_equal(f->counters.batches_sent, 4);
+    assert_int_equal(f->counters.batches_failed, 1);
+    assert_int_equal(f->counters.bytes_sent, 40);
     for (int i = 0; i < POOL; ++i) {
         assert_int_equal(f->headers[i].state, NSP__BATCH_EMPTY);
         assert_int_equal(f->headers[i].spans, 0);
@@ -229,8 +229,8 @@ static void an_answer_that_confirms_nothing_is_not_asked_for_again(void **state)
         put_batch(f, 10 + i);
     assert_true(wait_ms(f, f->sequence, 5000));
     assert_int_equal(attempts(f), 5);
-    assert_books(f, 13, 0, 10 + 11 + 12 + 14, 0);
-    assert_true(stop_ms(f, 1000)); // the last line may come after the books
+    assert_accounting(f, 13, 0, 10 + 11 + 12 + 14, 0);
+    assert_true(stop_ms(f, 1000)); // the last line may come after the accounting
     assert_int_equal(lines_with("a web page; 10 spans unconfirmed"), 1);
     assert_int_equal(lines_with("a web page"), 2);
     free(f);
@@ -252,9 +252,9 @@ static void parts_that_are_settled_are_off_the_batch(void **state)
     plan(f, NSP_SEND_EXPORTED, "");
     start(f);
     assert_true(wait_ms(f, put_batch(f, 100), 5000));
-    assert_books(f, 20 + 59, 5 + 1, 15, 0);
+    assert_accounting(f, 20 + 59, 5 + 1, 15, 0);
     assert_true(wait_ms(f, put_batch(f, 10), 5000));
-    assert_books(f, 20 + 59 + 10, 5 + 1, 15, 0);
+    assert_accounting(f, 20 + 59 + 10, 5 + 1, 15, 0);
     assert_true(stop_ms(f, 1000));
     free(f);
 }
@@ -294,12 +294,12 @@ static void retries_until_it_is_taken_and_says_so_twice(void **state)
     start(f);
     assert_true(wait_ms(f, put_batch(f, 9), 5000));
     assert_true(stop_ms(f, 1000));
-    assert_books(f, 9, 0, 0, 0);
+    assert_accounting(f, 9, 0, 0, 0);
     assert_int_equal(attempts(f), 5);
     for (uint32_t i = 0; i < 5; ++i)
         assert_int_equal(f->receiver.attempt[i], i);
-    assert_int_equal(f->books.batches_sent, 1);
-    assert_int_equal(f->books.batches_failed, 4);
+    assert_int_equal(f->counters.batches_sent, 1);
+    assert_int_equal(f->counters.batches_failed, 4);
     assert_int_equal(lines_with("Connection refused; 9 spans waiting; retrying"), 1);
     assert_int_equal(lines_with("sending works again"), 1);
     assert_int_equal(line_count, 2);
@@ -400,7 +400,7 @@ static void a_wait_ends_at_its_deadline(void **state)
     assert_false(wait_ms(f, f->sequence, 100));
     assert_in_range(nsp__monotonic_ns() - begin, 100 * MS, (100 + SLACK_MS) * MS);
     assert_false(stop_ms(f, 0));
-    assert_books(f, 0, 0, 0, 4);
+    assert_accounting(f, 0, 0, 0, 4);
     free(f);
 }
 
@@ -415,7 +415,7 @@ static void honours_retry_after(void **state)
     assert_true(wait_ms(f, put_batch(f, 4), 5000)); // the wait does not cut it short
     assert_in_range(f->receiver.at[1] - f->receiver.at[0], 300 * MS, (300 + SLACK_MS) * MS);
     assert_true(stop_ms(f, 1000));
-    assert_books(f, 4, 0, 0, 0);
+    assert_accounting(f, 4, 0, 0, 0);
     free(f);
 }
 
@@ -433,7 +433,7 @@ static void stop_does_not_sit_out_a_retry_after_in_vain(void **state)
     uint64_t begin = nsp__monotonic_ns();
     assert_false(stop_ms(f, 5000));
     assert_in_range(nsp__monotonic_ns() - begin, 0, SLACK_MS * MS);
-    assert_books(f, 0, 0, 0, 9);
+    assert_accounting(f, 0, 0, 0, 9);
     assert_int_equal(attempts(f), 1); // nor is the receiver pestered for the second batch
     assert_int_equal(lines_with("9 spans could not"), 0);
     assert_int_equal(lines_with("before 9 spans"), 1);
@@ -451,7 +451,7 @@ static void stop_sends_what_is_queued(void **state)
     for (uint32_t i = 0; i < POOL; ++i)
         put_batch(f, 10);
     assert_true(stop_ms(f, 3000));
-    assert_books(f, 10 * POOL, 0, 0, 0);
+    assert_accounting(f, 10 * POOL, 0, 0, 0);
     free(f);
 }
 
@@ -464,7 +464,7 @@ static void stop_gives_up_on_a_dead_backend(void **state)
     for (uint32_t i = 0; i < 3; ++i)
         put_batch(f, 10);
     assert_false(stop_ms(f, 300));
-    assert_books(f, 0, 0, 0, 30);
+    assert_accounting(f, 0, 0, 0, 30);
     assert_false(f->left_behind);
     free(f);
 }
@@ -481,7 +481,7 @@ static void what_may_have_been_taken_is_unconfirmed(void **state)
         sleep_ms(1);
     put_batch(f, 20);
     assert_false(stop_ms(f, 0));
-    assert_books(f, 0, 0, 10, 20);
+    assert_accounting(f, 0, 0, 10, 20);
     free(f);
 }
 
@@ -498,7 +498,7 @@ static void stop_cancels_a_stalled_send(void **state)
     put_batch(f, 20);
     assert_false(stop_ms(f, 100));
     assert_false(f->left_behind);
-    assert_books(f, 0, 0, 10, 20);
+    assert_accounting(f, 0, 0, 10, 20);
     free(f);
 }
 
@@ -514,7 +514,7 @@ static void stop_with_a_deadline_long_past_joins_all_the_same(void **state)
         sleep_ms(1);
     assert_false(nsp__sender_stop(f->sender, 0));
     assert_false(f->left_behind);
-    assert_books(f, 0, 0, 10, 0);
+    assert_accounting(f, 0, 0, 10, 0);
     free(f);
 }
 
@@ -532,10 +532,10 @@ static void stop_leaves_a_deaf_send_behind(void **state)
     put_batch(f, 20);
     assert_false(stop_ms(f, 100));
     assert_true(f->left_behind);
-    assert_books(f, 0, 0, 10, 20);
-    nsp__books before = f->books;
+    assert_accounting(f, 0, 0, 10, 20);
+    nsp__counters before = f->counters;
     sleep_ms(1000); // it comes back, finds that it was left behind, and touches nothing
-    assert_memory_equal(&before, &f->books, sizeof before);
+    assert_memory_equal(&before, &f->counters, sizeof before);
     assert_int_equal(f->receiver.attempts, 1);
     free(f);
 }
@@ -564,9 +564,9 @@ static void stop_leaves_a_hanging_log_callback_behind(void **state)
         sleep_ms(1);
     assert_false(stop_ms(f, 50));
     assert_true(f->left_behind);
-    assert_books(f, 0, 10, 0, 20);
+    assert_accounting(f, 0, 10, 0, 20);
     sleep_ms(1000);
-    assert_books(f, 0, 10, 0, 20);
+    assert_accounting(f, 0, 10, 0, 20);
     free(f);
 }
 
@@ -610,11 +610,11 @@ static void a_forked_child_forgets_the_sender(void **state)
     assert_int_equal(status, 0);
     assert_true(wait_ms(f, put_batch(f, 3), 5000));
     assert_true(stop_ms(f, 1000));
-    assert_books(f, 3, 0, 0, 0);
+    assert_accounting(f, 3, 0, 0, 0);
     free(f);
 }
 
-// Outcomes drawn from a fixed seed; the receiver keeps books of its own.
+// Outcomes drawn from a fixed seed; the receiver keeps accounting of its own.
 typedef struct gambler {
     uint64_t random;
     uint64_t exported, rejected, batches_sent, batches_failed, bytes;
@@ -695,11 +695,11 @@ static void fifty_thousand_batches_are_all_counted(void **state)
     }
     assert_true(wait_ms(f, f->sequence, 20000));
     assert_true(stop_ms(f, 5000));
-    assert_books(f, other.exported, other.rejected, 0, 0);
+    assert_accounting(f, other.exported, other.rejected, 0, 0);
     assert_int_equal(other.exported + other.rejected, put);
-    assert_int_equal(f->books.batches_sent, other.batches_sent);
-    assert_int_equal(f->books.batches_failed, other.batches_failed);
-    assert_int_equal(f->books.bytes_sent, other.bytes);
+    assert_int_equal(f->counters.batches_sent, other.batches_sent);
+    assert_int_equal(f->counters.batches_failed, other.batches_failed);
+    assert_int_equal(f->counters.bytes_sent, other.bytes);
     free(f);
 }
 

@@ -92,7 +92,7 @@ static void *trade(void *argument)
     return NULL;
 }
 
-// Trades until all is done and sent; the final books, in which everything was exported.
+// Trades until all is done and sent; the final accounting, in which everything was exported.
 static nsp_stats trade_all(const nsp_config *config)
 {
     pthread_t threads[THREADS];

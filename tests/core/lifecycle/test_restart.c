@@ -150,7 +150,7 @@ static void an_unsampled_thread_moves_on(void **state)
     nsp_span_options options = NSP_SPAN_OPTIONS_INIT;
     options.parent = &remote;
     assert_int_equal(nsp_sampler_set_rate(0), NSP_OK);
-    nsp_span *muted = nsp_span_begin(NSP_NAME("muted"));
+    nsp_span *unsampled = nsp_span_begin(NSP_NAME("unsampled"));
     nsp_span *frame = nsp_span_begin_with(NSP_NAME("frame"), &options);
     nsp_span *detached = nsp_span_begin_detached(NSP_NAME("detached"), &options);
     nsp_span_enter(detached);
@@ -158,7 +158,7 @@ static void an_unsampled_thread_moves_on(void **state)
     nsp_span_leave(detached);
     nsp_span_end(detached);
     nsp_span_end(frame);
-    nsp_span_end(muted);
+    nsp_span_end(unsampled);
     nsp_span *fresh = nsp_span_begin(NSP_NAME("fresh"));
     assert_true(nsp_span_recording(fresh));
     nsp_span_end(fresh);

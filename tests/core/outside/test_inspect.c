@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // ctest: TIMEOUT 120
 //
-// Settings and sessions as nanospan/inspect.h tells of them: what is in force and why, books that agree with the engine's
+// Settings and sessions as nanospan/inspect.h tells of them: what is in force and why, accounting that agrees with the engine's
 // own, and files that lie.
 #include <setjmp.h>
 #include <stdarg.h>
@@ -268,7 +268,7 @@ static void leave_open(unsigned spans)
 }
 
 // All that both tell; each of the rest has its reason in inspect.h.
-static void assert_same_books(nsp_stats a, nsp_stats b)
+static void assert_same_accounting(nsp_stats a, nsp_stats b)
 {
     a.clock_error_ns = b.clock_error_ns = 0;
     a.names_overflowed = b.names_overflowed = 0;
@@ -326,7 +326,7 @@ static void own_books_at_rest_are_those_of_stats_get(void **state)
     assert_true(v.rules[0].rate == 0.5);
     assert_true(own.exported == 1010 && own.dropped_too_deep == 2 && own.dropped_detached_full == 4);
     assert_int_equal(own.open, 4 + 6);
-    assert_same_books(v.session.stats, own);
+    assert_same_accounting(v.session.stats, own);
     // Looking has not given up the lock that says that we live.
     assert_int_equal(child_run(look_in_child, &own, 20), 0);
     for (unsigned i = 10; i < 16; i++)
@@ -337,7 +337,7 @@ static void own_books_at_rest_are_those_of_stats_get(void **state)
 }
 
 // A child that records and then waits to be killed. Reading from the pipe says that it is done.
-static pid_t engine_that_waits(unsigned finished, unsigned open, nsp_stats *books)
+static pid_t engine_that_waits(unsigned finished, unsigned open, nsp_stats *seen)
 {
     int ends[2];
     assert_int_equal(pipe(ends), 0);
@@ -358,7 +358,7 @@ static pid_t engine_that_waits(unsigned finished, unsigned open, nsp_stats *book
             pause();
     }
     close(ends[1]);
-    assert_int_equal(read(ends[0], books, sizeof *books), sizeof *books);
+    assert_int_equal(read(ends[0], seen, sizeof *seen), sizeof *seen);
     close(ends[0]);
     return child;
 }
@@ -372,20 +372,20 @@ static void kill_engine(pid_t child)
 static void another_engine_lives_and_dies(void **state)
 {
     (void)state;
-    nsp_stats books;
-    pid_t child = engine_that_waits(100, 3, &books);
+    nsp_stats stats;
+    pid_t child = engine_that_waits(100, 3, &stats);
     view v = look();
     assert_true(v.count == 1 && v.session.alive && v.session.pid == (uint32_t)child);
     assert_string_equal(v.problem, "");
     assert_int_equal(v.session.stats.in_rings, 100);
     assert_int_equal(v.session.stats.open, 4);
-    assert_same_books(v.session.stats, books);
+    assert_same_accounting(v.session.stats, stats);
     assert_true(v.session.rate == 1 && v.session.rule_count == 0);
     kill_engine(child);
     v = look();
     assert_true(v.count == 1 && !v.session.alive && v.session.pid == (uint32_t)child);
     assert_string_equal(v.problem, "");
-    assert_same_books(v.session.stats, books);
+    assert_same_accounting(v.session.stats, stats);
 }
 
 static void books_of_a_busy_engine_hold(void **state)
@@ -446,8 +446,8 @@ static void overwrite(int fd, uint64_t offset, const void *bytes, size_t length)
 
 static view dead_session(void)
 {
-    nsp_stats books;
-    kill_engine(engine_that_waits(100, 3, &books));
+    nsp_stats stats;
+    kill_engine(engine_that_waits(100, 3, &stats));
     view v = look();
     assert_int_equal(v.count, 1);
     assert_string_equal(v.problem, "");

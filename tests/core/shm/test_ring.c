@@ -222,7 +222,7 @@ static void *look(void *argument)
     (void)argument;
     while (!__atomic_load_n(&over, __ATOMIC_ACQUIRE)) {
         nsp_stats stats = NSP_STATS_INIT;
-        if (nsp_stats_get(&stats) != NSP_OK || stats.attempted < books_sum(&stats)) {
+        if (nsp_stats_get(&stats) != NSP_OK || stats.attempted < stats_sum(&stats)) {
             books_print(&stats);
             abort();
         }

@@ -602,7 +602,7 @@ static void setters_on_a_span_that_is_not_recorded_are_nothing(void **state)
     assert_int_equal(nsp_sampler_set_rate(0), NSP_OK);
     nsp_span_options options = NSP_SPAN_OPTIONS_INIT;
     options.new_root = true;
-    nsp_span *spans[] = {nsp_span_begin(NSP_NAME("muted")), nsp_span_begin(NSP_NAME("child")),
+    nsp_span *spans[] = {nsp_span_begin(NSP_NAME("unsampled")), nsp_span_begin(NSP_NAME("child")),
                          nsp_span_begin_with(NSP_NAME("frame"), &options)};
     for (size_t i = 3; i-- > 0;) {
         nsp_context context;

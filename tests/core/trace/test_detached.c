@@ -266,10 +266,10 @@ static void reset_leaves_entered_spans_and_ends_the_others(void **state)
     nsp_span_end(order);
     // Unsampled ones are ended and counted too.
     assert_int_equal(nsp_sampler_set_rate(0), NSP_OK);
-    nsp_span_begin(NSP_NAME("muted"));
+    nsp_span_begin(NSP_NAME("unsampled"));
     nsp_span_options options = NSP_SPAN_OPTIONS_INIT;
     options.new_root = true;
-    nsp_span_begin_with(NSP_NAME("muted in a frame"), &options);
+    nsp_span_begin_with(NSP_NAME("unsampled in a frame"), &options);
     nsp_thread_reset();
     assert_null(nsp_span_current());
     nsp_thread_reset();

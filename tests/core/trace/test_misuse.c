@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Misuse is counted, corrupts nothing, and the books balance all the same.
+// Misuse is counted, corrupts nothing, and the accounting balances all the same.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -238,7 +238,7 @@ static void enter_and_leave_by_mistake(void **state)
 
 // ---- the wrong thread ----
 
-static nsp_span *victim, *muted_victim;
+static nsp_span *victim, *unsampled_victim;
 
 static void *use_anothers_span(void *argument)
 {
@@ -248,14 +248,14 @@ static void *use_anothers_span(void *argument)
     nsp_span_enter(victim);
     nsp_span_leave(victim);
     assert_false(nsp_span_recording(nsp_span_next(victim, NSP_NAME("next"))));
-    nsp_span_end(muted_victim);
-    nsp_span_end(nsp_span_next(muted_victim, NSP_NAME("next")));
+    nsp_span_end(unsampled_victim);
+    nsp_span_end(nsp_span_next(unsampled_victim, NSP_NAME("next")));
     nsp_span_context(victim, &context); // allowed: only looks
     assert_true(nsp_context_valid(&context));
     // The same with spans of its own open.
     nsp_span *own = nsp_span_begin(NSP_NAME("own"));
     nsp_span_end(victim);
-    nsp_span_end(muted_victim);
+    nsp_span_end(unsampled_victim);
     assert_ptr_equal(nsp_span_current(), own);
     nsp_span_end(own);
     return NULL;
@@ -264,19 +264,19 @@ static void *use_anothers_span(void *argument)
 static void another_threads_span_is_left_alone(void **state)
 {
     (void)state;
-    nsp_sampler_set_rule("muted", 0);
-    muted_victim = nsp_span_begin(NSP_NAME("muted"));
+    nsp_sampler_set_rule("unsampled", 0);
+    unsampled_victim = nsp_span_begin(NSP_NAME("unsampled"));
     nsp_span_options options = NSP_SPAN_OPTIONS_INIT;
     options.new_root = true;
     victim = nsp_span_begin_with(NSP_NAME("victim"), &options);
-    assert_true(nsp_span_recording(victim) && !nsp_span_recording(muted_victim));
+    assert_true(nsp_span_recording(victim) && !nsp_span_recording(unsampled_victim));
     on_a_thread(use_anothers_span, NULL);
     assert_int_equal(misused(), 8);
     assert_ptr_equal(nsp_span_current(), victim);
     nsp_span_set_i64(victim, NSP_KEY("mine"), 1);
     nsp_span_end(victim);
-    assert_ptr_equal(nsp_span_current(), muted_victim);
-    nsp_span_end(muted_victim);
+    assert_ptr_equal(nsp_span_current(), unsampled_victim);
+    nsp_span_end(unsampled_victim);
     assert_int_equal(misused(), 0);
     assert_healthy();
     assert_string_equal(captured_text(capture_named("victim"), "mine"), "1");
@@ -320,9 +320,9 @@ static void handles_from_before_a_reset_are_ended(void **state)
     assert_int_equal(misused(), 2);
     // An unsampled root's handle is the same for all of a thread's: only a second end can be told.
     nsp_sampler_set_rate(0);
-    nsp_span *muted = nsp_span_begin(NSP_NAME("muted"));
+    nsp_span *unsampled = nsp_span_begin(NSP_NAME("unsampled"));
     nsp_thread_reset();
-    nsp_span_end(muted);
+    nsp_span_end(unsampled);
     assert_int_equal(misused(), 1);
     nsp_sampler_set_rate(1);
     assert_healthy();

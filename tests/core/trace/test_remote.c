@@ -244,9 +244,9 @@ static void local_parents_are_followed(void **state)
     nsp_span_end(root);
     assert_int_equal(nsp_sampler_set_rate(0), NSP_OK);
     assert_int_equal(nsp_sampler_set_parent_policy(NSP_PARENT_DECIDE), NSP_OK);
-    nsp_span *muted = nsp_span_begin(NSP_NAME("muted"));
-    nsp_span_context(muted, &unsampled);
-    nsp_span_end(muted);
+    nsp_span *unsampled_root = nsp_span_begin(NSP_NAME("unsampled_root"));
+    nsp_span_context(unsampled_root, &unsampled);
+    nsp_span_end(unsampled_root);
     nsp_span *span = begin_under("under sampled", &sampled);
     assert_true(nsp_span_recording(span));
     nsp_span_end(span);

@@ -85,7 +85,7 @@ static bool count_fits(uint64_t roots, uint64_t hits, double rate)
     return fabs((double)hits - n * rate) <= FAR * sqrt(n * rate * (1 - rate));
 }
 
-// Hits among that many roots, and what the books say of the others.
+// Hits among that many roots, and what the accounting say of the others.
 static uint64_t hits_of(nsp_name name, uint64_t roots)
 {
     uint64_t before = capture_balance().roots_unsampled;

@@ -454,7 +454,7 @@ static void unsampled_at_every_instruction(void **state)
     assert_int_equal(stats.exported, 0);
     assert_int_equal(stats.attempted, stats.dropped_in_signal);
     assert_int_equal(stats.misused, 0);
-    // The thread is not left muted.
+    // The thread is not left unsampled.
     assert_int_equal(nsp_sampler_set_rate(1), NSP_OK);
     assert_true(run_trace());
     capture_settle();

@@ -317,22 +317,22 @@ static void an_explicit_parent_overrides_an_unsampled_root_for_its_time(void **s
     options.parent = &context;
 
     assert_int_equal(nsp_sampler_set_rate(0), NSP_OK);
-    nsp_span *muted = nsp_span_begin(NSP_NAME("muted"));
-    assert_false(nsp_span_recording(muted));
+    nsp_span *unsampled = nsp_span_begin(NSP_NAME("unsampled"));
+    assert_false(nsp_span_recording(unsampled));
     nsp_span *child = nsp_span_begin_with(NSP_NAME("child"), &options);
     assert_true(nsp_span_recording(child));
     nsp_span *grandchild = nsp_span_begin(NSP_NAME("grandchild"));
     assert_true(nsp_span_recording(grandchild));
     nsp_span_end(grandchild);
     nsp_span_end(child);
-    nsp_span *again = nsp_span_begin(NSP_NAME("muted again"));
+    nsp_span *again = nsp_span_begin(NSP_NAME("unsampled again"));
     assert_false(nsp_span_recording(again));
     nsp_span_end(again);
     options.parent = &invalid; // counts as none: the current span
-    again = nsp_span_begin_with(NSP_NAME("muted as well"), &options);
+    again = nsp_span_begin_with(NSP_NAME("unsampled as well"), &options);
     assert_false(nsp_span_recording(again));
     nsp_span_end(again);
-    nsp_span_end(muted);
+    nsp_span_end(unsampled);
     assert_null(nsp_span_current());
     assert_int_equal(misused(), 0);
 

@@ -301,7 +301,7 @@ static void exit_ends_open_spans(void **state)
     assert_int_equal(nsp_sampler_set_rate(0), NSP_OK);
     run_thread(leave_unsampled_open, NULL);
     assert_int_equal(nsp_sampler_set_rate(1), NSP_OK);
-    run_thread(record_one_pair, NULL); // the slot is not muted
+    run_thread(record_one_pair, NULL); // the slot is not unsampled
     capture_settle();
     stats = capture_balance();
     assert_int_equal(stats.leaked, 3);

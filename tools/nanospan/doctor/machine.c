@@ -171,7 +171,7 @@ static void check_shared_memory(doctor *d)
     if (!folder || strcmp(folder, "none") == 0) {
         doctor_say(d, DOCTOR_NOTE, "machine.shm",
                    "NSP_SHM_DIR is none: what an engine recorded dies with it, and nobody sees its "
-                   "books from outside");
+                   "accounting from outside");
         return;
     }
     if (statvfs(folder, &room) != 0 || !can_write(folder)) {

@@ -84,29 +84,29 @@ static void record(char trace_id[33])
 }
 
 // Tells what became of the span; true if it was accepted.
-static bool tell_books(doctor *d, const nsp_stats *books, const char *trace_id, uint64_t took_ns)
+static bool tell_books(doctor *d, const nsp_stats *accounting, const char *trace_id, uint64_t took_ns)
 {
     char took[UNITS_SIZE];
     units_duration(took, took_ns);
-    if (books->exported) {
+    if (accounting->exported) {
         doctor_say(d, DOCTOR_OK, "span.accepted", "the test span was accepted after %s; its trace is %s",
                    took, trace_id);
         return true;
     }
-    if (books->rejected) {
+    if (accounting->rejected) {
         doctor_say(d, DOCTOR_FAIL, "span.accepted", "the test span was rejected for good");
         doctor_advise(
             d, "the receiver answered, but does not want it; what the endpoint section says comes first");
-    } else if (books->unconfirmed) {
+    } else if (accounting->unconfirmed) {
         doctor_say(d, DOCTOR_WARN, "span.accepted",
                    "the test span was sent, but no answer came: it may have arrived or not");
         doctor_advise(d, "the receiver or something before it closes connections, or is slow");
-    } else if (books->attempted == 0) {
+    } else if (accounting->attempted == 0) {
         doctor_say(d, DOCTOR_FAIL, "span.accepted", "the test span was not recorded at all");
-    } else if (books->discarded) {
+    } else if (accounting->discarded) {
         doctor_say(d, DOCTOR_FAIL, "span.accepted",
                    "the test span was discarded: there is no exporter to send it");
-    } else if (books->dropped) {
+    } else if (accounting->dropped) {
         doctor_say(d, DOCTOR_FAIL, "span.accepted", "the test span was dropped before it was sent");
     } else {
         doctor_say(d, DOCTOR_FAIL, "span.accepted", "the test span was not accepted within %s", took);
@@ -129,14 +129,14 @@ static bool send_span(doctor *d, char trace_id[33])
     uint64_t start = doctor_now();
     record(trace_id);
     nsp_flush(doctor_time(d, (d->target.spoken ? 8 : 3) * DOCTOR_SECOND));
-    nsp_stats books = NSP_STATS_INIT;
-    nsp_stats_get(&books);
+    nsp_stats accounting = NSP_STATS_INIT;
+    nsp_stats_get(&accounting);
     uint64_t took = doctor_now() - start;
     pthread_mutex_lock(&heard.mutex);
     heard.enough = true;
     pthread_mutex_unlock(&heard.mutex);
     nsp_shutdown(doctor_time(d, DOCTOR_SECOND / 2));
-    return tell_books(d, &books, trace_id, took);
+    return tell_books(d, &accounting, trace_id, took);
 }
 
 // ---- finding again ----

@@ -23,7 +23,7 @@ typedef struct sink_totals {
     bool distinct_is_exact;
 } sink_totals;
 
-typedef struct sink_books {
+typedef struct sink_accounting {
     pthread_mutex_t lock;
     sink_totals totals;
     span_set distinct;
@@ -33,24 +33,25 @@ typedef struct sink_books {
     uint64_t wanted; // spans after which the sink ends; 0: never
     int done;        // eventfd, raised once `wanted` is reached or the output is gone
     bool output_broken;
-} sink_books;
+} sink_accounting;
 
 // False after complaining where the file cannot be opened. `output`: NULL: none; "-": standard output.
-bool books_open(sink_books *books, const char *output, size_t most_distinct, uint64_t wanted);
+bool accounting_open(sink_accounting *accounting, const char *output, size_t most_distinct, uint64_t wanted);
 
 // False where the line could not be written: nothing was counted, and the sender had better try again.
-bool books_take(sink_books *books, const otlp_request *request, size_t wire_bytes, size_t body_bytes);
+bool accounting_take(sink_accounting *accounting, const otlp_request *request, size_t wire_bytes,
+                     size_t body_bytes);
 
-void books_refused(sink_books *books);
-void books_failed(sink_books *books);
-void books_reply_lost(sink_books *books);
+void accounting_refused(sink_accounting *accounting);
+void accounting_failed(sink_accounting *accounting);
+void accounting_reply_lost(sink_accounting *accounting);
 
-sink_totals books_totals(sink_books *books);
+sink_totals accounting_totals(sink_accounting *accounting);
 
 // The totals and each service's, as a JSON object over several lines.
-void books_json(sink_books *books, double seconds, text *out);
+void accounting_json(sink_accounting *accounting, double seconds, text *out);
 
 // Closes the file; false after complaining where that failed, or where a write had failed before.
-bool books_close(sink_books *books);
+bool accounting_close(sink_accounting *accounting);
 
 #endif

@@ -23,7 +23,7 @@ enum { PATIENCE_WITH_LARGE_BODIES = 8 };
 struct sink_http {
     struct MHD_Daemon *daemon;
     sink_http_options options;
-    sink_books *books;
+    sink_accounting *accounting;
     unsigned running;  // requests between their first byte and the end of their reply
     uint64_t received; // requests so far, which number them for the faults
 };
@@ -97,7 +97,7 @@ static void sleep_for(uint64_t nanoseconds)
         continue;
 }
 
-// Decodes the body and enters it into the books; the exchange's status is 0 or says what went wrong.
+// Decodes the body and enters it into the accounting; the exchange's status is 0 or says what went wrong.
 static void take(sink_http *server, exchange *x, otlp_request *request)
 {
     text plain = {0};
@@ -118,7 +118,7 @@ static void take(sink_http *server, exchange *x, otlp_request *request)
             refuse(x, MHD_HTTP_BAD_REQUEST, request->error);
         if (sound && request->want_json)
             text_char(&request->json, '\n');
-        if (sound && !books_take(server->books, request, x->body.length, body->length))
+        if (sound && !accounting_take(server->accounting, request, x->body.length, body->length))
             refuse(x, MHD_HTTP_SERVICE_UNAVAILABLE, "the spans could not be written to the file");
     }
     text_free(&plain);
@@ -128,23 +128,23 @@ static enum MHD_Result answer(sink_http *server, exchange *x, struct MHD_Connect
 {
     const sink_http_options *options = &server->options;
     uint64_t number = __atomic_fetch_add(&server->received, 1, __ATOMIC_RELAXED);
-    otlp_request request = {.want_json = server->books->output >= 0};
+    otlp_request request = {.want_json = server->accounting->output >= 0};
     bool lose = false;
     if (options->delay_ns)
         sleep_for(options->delay_ns);
     if (!x->status && lot(options->seed, number, 1) < options->fail_share) {
         refuse(x, options->fail_status, "failed on purpose, as --fail-rate asks");
-        books_failed(server->books);
+        accounting_failed(server->accounting);
     } else {
         if (!x->status)
             take(server, x, &request);
         if (x->status && x->status < 500)
-            books_refused(server->books);
+            accounting_refused(server->accounting);
         lose = !x->status && lot(options->seed, number, 2) < options->lose_share;
     }
     enum MHD_Result result = MHD_NO;
     if (lose)
-        books_reply_lost(server->books);
+        accounting_reply_lost(server->accounting);
     else
         result = sink_reply(connection, x->encoding, x->status, x->why, request.rejected,
                             x->status == options->fail_status ? options->retry_after_s : UINT64_MAX);
@@ -199,11 +199,11 @@ static void quiet(void *context, const char *format, va_list arguments)
     (void)arguments;
 }
 
-sink_http *sink_http_start(const sink_http_options *options, sink_books *books)
+sink_http *sink_http_start(const sink_http_options *options, sink_accounting *accounting)
 {
     sink_http *server = need_zeroes(1, sizeof *server);
     server->options = *options;
-    server->books = books;
+    server->accounting = accounting;
     server->daemon = MHD_start_daemon(
         MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL | MHD_USE_ITC |
             MHD_USE_ERROR_LOG,

@@ -22,7 +22,7 @@ typedef struct sink_http_options {
 } sink_http_options;
 
 // NULL after complaining.
-sink_http *sink_http_start(const sink_http_options *options, sink_books *books);
+sink_http *sink_http_start(const sink_http_options *options, sink_accounting *accounting);
 
 // Takes no more connections, waits until running requests are answered, at most `patience_ns` or until `hurry` (a
 // descriptor) becomes readable, then closes all.

@@ -176,13 +176,13 @@ static void show_rates(const sink_totals *before, const sink_totals *after, doub
     fflush(stderr);
 }
 
-// Waits for a signal, or for the books to say that it is enough.
-static void serve(const sink_options *o, sink_books *books, int signals)
+// Waits for a signal, or for the accounting to say that it is enough.
+static void serve(const sink_options *o, sink_accounting *accounting, int signals)
 {
     bool in_place = isatty(STDERR_FILENO);
     uint64_t interval = o->rates_asked ? o->rates_ns : in_place ? 1000000000 : 0;
-    struct pollfd watched[] = {{.fd = signals, .events = POLLIN}, {.fd = books->done, .events = POLLIN}};
-    sink_totals before = books_totals(books);
+    struct pollfd watched[] = {{.fd = signals, .events = POLLIN}, {.fd = accounting->done, .events = POLLIN}};
+    sink_totals before = accounting_totals(accounting);
     double last = now();
     for (;;) {
         int timeout = -1;
@@ -195,7 +195,7 @@ static void serve(const sink_options *o, sink_books *books, int signals)
             break;
         if (ready < 0)
             continue;
-        sink_totals after = books_totals(books);
+        sink_totals after = accounting_totals(accounting);
         double at = now();
         if (in_place || after.spans != before.spans)
             show_rates(&before, &after, at - last, in_place);
@@ -210,9 +210,9 @@ static void serve(const sink_options *o, sink_books *books, int signals)
         complain("a signal could not be read: %s", strerror(errno));
 }
 
-static void sum_up(sink_books *books, double seconds)
+static void sum_up(sink_accounting *accounting, double seconds)
 {
-    sink_totals t = books_totals(books);
+    sink_totals t = accounting_totals(accounting);
     char spans[32], distinct[32], twice[32], bytes[32], requests[32], each[32];
     units_count(spans, t.spans);
     units_count(distinct, t.distinct);
@@ -228,8 +228,8 @@ static void sum_up(sink_books *books, double seconds)
                 "  spans rejected %" PRIu64 ", requests refused %" PRIu64 ", failed %" PRIu64
                 ", replies withheld %" PRIu64 "\n",
                 t.rejected, t.refused, t.failed, t.replies_lost);
-    for (size_t i = 0; i < books->services.service_count; i++) {
-        const service_tally *s = &books->services.services[i];
+    for (size_t i = 0; i < accounting->services.service_count; i++) {
+        const service_tally *s = &accounting->services.services[i];
         units_count(each, s->spans);
         text name = {0}; // a sender chose it
         trace_notes_plain(&name, nsp__slice_of(*s->name ? s->name : "(without a name)"));
@@ -240,17 +240,17 @@ static void sum_up(sink_books *books, double seconds)
 
 static int receive_until_told(const sink_options *o, int listener, unsigned port, int signals)
 {
-    sink_books books;
-    if (!books_open(&books, o->output, o->most_distinct, o->exit_after)) {
+    sink_accounting accounting;
+    if (!accounting_open(&accounting, o->output, o->most_distinct, o->exit_after)) {
         close(listener);
         return EXIT_PROBLEM;
     }
     sink_http_options http = o->http;
     http.listener = listener;
-    sink_http *server = sink_http_start(&http, &books);
+    sink_http *server = sink_http_start(&http, &accounting);
     if (!server) {
         close(listener);
-        books_close(&books);
+        accounting_close(&accounting);
         return EXIT_PROBLEM;
     }
     double start = now();
@@ -260,18 +260,18 @@ static int receive_until_told(const sink_options *o, int listener, unsigned port
                 "nanospan sink: listening on port %u of %s, for OTLP/HTTP at /v1/traces; Ctrl-C ends it\n",
                 port, o->listen);
     if (sound)
-        serve(o, &books, signals);
+        serve(o, &accounting, signals);
     sink_http_stop(server, PATIENCE_NS, signals);
     double seconds = now() - start;
     if (!o->quiet)
-        sum_up(&books, seconds);
+        sum_up(&accounting, seconds);
     if (o->summary) {
         text json = {0};
-        books_json(&books, seconds, &json);
+        accounting_json(&accounting, seconds, &json);
         sound = write_file(o->summary, &json) && sound;
         text_free(&json);
     }
-    return books_close(&books) && sound ? EXIT_GOOD : EXIT_PROBLEM;
+    return accounting_close(&accounting) && sound ? EXIT_GOOD : EXIT_PROBLEM;
 }
 
 int command_sink(int argc, char **argv)

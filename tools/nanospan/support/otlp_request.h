@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What one ExportTraceServiceRequest says: its spans' ids, how many spans each service sent, and, where wanted, the whole
-// request as one line of OTLP JSON. Decoding touches nothing but this, so a malformed request leaves no trace in the books.
+// request as one line of OTLP JSON. Decoding touches nothing but this, so a malformed request leaves no trace in the accounting.
 #ifndef NANOSPAN_SUPPORT_OTLP_REQUEST_H
 #define NANOSPAN_SUPPORT_OTLP_REQUEST_H
 

@@ -8,7 +8,7 @@
 #ifndef NANOSPAN_ABI_LAYOUT_H
 #define NANOSPAN_ABI_LAYOUT_H
 
-// Tags are halves of addresses, items are read as the words that they were written as, and a pen's low half is the first.
+// Tags are halves of addresses, items are read as the words that they were written as, and a cursor's low half is the first.
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__ || UINTPTR_MAX != UINT64_MAX
 #error "nanospan is for little-endian processors of 64 bits"
 #endif
@@ -20,11 +20,12 @@
 #define NSP__FRAME_ALIGN 256u
 #define NSP__TAG_MASK ((uintptr_t)0xff)
 
-#define NSP__MUTED_ROOT ((uintptr_t)2)  // an unsampled root without frame: its end unmutes the thread
-#define NSP__MUTED_CHILD ((uintptr_t)4) // any span under it
+#define NSP__UNSAMPLED_ROOT                                                                                  \
+    ((uintptr_t)2) // an unsampled root without frame: its end lets the thread's next root decide
+#define NSP__UNSAMPLED_CHILD ((uintptr_t)4) // any span under it
 // What only a thread's stack holds, never the caller:
 #define NSP__ENTERED_INERT ((uintptr_t)6) // an inert span was entered
-#define NSP__HOLE ((uintptr_t)8)          // ended before the spans above it
+#define NSP__ENDED ((uintptr_t)8)         // ended before the spans above it
 #define NSP__BUSY ((uintptr_t)10)         // nanospan is at work; a signal handler keeps out
 // What stands on the stack that all threads have in common that are not attached:
 #define NSP__OFF ((uintptr_t)12)        // there is nothing to be done: tracing is off
@@ -61,9 +62,9 @@ enum {
 // Type of the item that a record with NSP__RECORD_DROPS has somewhere; its payload is an nsp__dropped.
 #define NSP__ITEM_DROPS 20u
 
-// A frame's pen. Low half: bytes of the record so far, which is where the next item goes. High half: attributes that may
+// A frame's cursor. Low half: bytes of the record so far, which is where the next item goes. High half: attributes that may
 // still be set; when there are none left, one more makes it negative.
-#define NSP__PEN(attributes, bytes) ((uint32_t)(attributes) << 16 | (uint32_t)(bytes))
+#define NSP__CURSOR(attributes, bytes) ((uint32_t)(attributes) << 16 | (uint32_t)(bytes))
 
 typedef struct nsp__dropped {
     uint16_t attributes, events, links, reserved;
@@ -75,15 +76,16 @@ typedef struct nsp__frame {
     uint32_t tag; // low half of the handle of the open span; 0: closed
     uint32_t reserved;
     uint64_t position; // ring position up to which its record reaches, once it is being committed; else 0
-    uint32_t pen;
-    uint16_t events, links; // used up; with the pen in one word, so that all are set at once
-    uint64_t fresh;         // that word, of a span just begun; never changes
+    uint32_t cursor;
+    uint16_t events, links; // used up; with the cursor in one word, so that all are set at once
+    uint64_t initial;       // that word, of a span just begun; never changes
     uint32_t ring;          // index of the thread slot whose ring that is
     uint16_t limit;         // bytes that the record may have
     uint16_t value_limit;   // characters of a text, bytes of a byte value
     uint16_t drops_at;      // where the DROPS item lies in the record, if its flag says that there is one
     uint16_t detached;      // 1: not on a stack
-    uint16_t locked; // 1 while the library writes into the record: the pen has no attributes left meanwhile
+    uint16_t
+        locked; // 1 while the library writes into the record: the cursor has no attributes left meanwhile
     uint16_t reserved_too;
     nsp__dropped interrupting; // what signal handlers tried to set while it was locked
     nsp__record record;        // its items begin on a cache line
@@ -94,15 +96,15 @@ typedef struct nsp__frame {
 static inline __attribute__((unused, always_inline)) uint32_t nsp__frame_bytes(const nsp__frame *frame)
 {
     uint16_t bytes; // the low half alone (little endian)
-    __builtin_memcpy(&bytes, &frame->pen, sizeof bytes);
+    __builtin_memcpy(&bytes, &frame->cursor, sizeof bytes);
     return bytes;
 }
 
-// Where the next item goes if the pen is this.
+// Where the next item goes if the cursor is this.
 static inline __attribute__((unused, always_inline)) uint64_t *nsp__frame_place(nsp__frame *frame,
-                                                                                uint32_t pen)
+                                                                                uint32_t cursor)
 {
-    return (uint64_t *)(void *)((char *)&frame->record + (uint16_t)pen);
+    return (uint64_t *)(void *)((char *)&frame->record + (uint16_t)cursor);
 }
 
 // Bytes of an item with this payload. Items are whole pairs, since that is how they are copied.
@@ -126,9 +128,9 @@ typedef struct nsp__thread {
         *generation_now;    // the policy's, for this process; relaxed load N1, published at N2 (sampler.c)
     const uint8_t *classes; // by name: class of a local root
     nsp__skips *skips;
-    uint32_t generation;  // the one that classes and skips belong to
-    uint32_t muted_class; // class of the unsampled root; its context is not drawn yet
-    bool reads_counter;   // the clock is a counter that may be read here
+    uint32_t generation;      // the one that classes and skips belong to
+    uint32_t unsampled_class; // class of the unsampled root; its context is not drawn yet
+    bool reads_counter;       // the clock is a counter that may be read here
 } nsp__thread;
 
 NSP_BEGIN_DECLS

@@ -65,14 +65,14 @@ NSP_INLINE nsp_span *nsp_span_begin_at(nsp_name name, nsp_ticks start)
         uint32_t name_class = __atomic_load_n(&thread->classes[name & (NSP_NAME_MAX - 1)], __ATOMIC_RELAXED);
         if (!nsp__skip(&thread->skips->left[name_class]))
             return nsp__begin_root(thread, name, start, name_class);
-        thread->muted_class = name_class;
-        top->current = NSP__MUTED_ROOT;
-        return (nsp_span *)NSP__MUTED_ROOT;
+        thread->unsampled_class = name_class;
+        top->current = NSP__UNSAMPLED_ROOT;
+        return (nsp_span *)NSP__UNSAMPLED_ROOT;
     }
     if (current & NSP__RECORDING)
         return nsp__begin_child(thread, name, start);
-    if (NSP__LIKELY(current == NSP__MUTED_ROOT))
-        return (nsp_span *)NSP__MUTED_CHILD;
+    if (NSP__LIKELY(current == NSP__UNSAMPLED_ROOT))
+        return (nsp_span *)NSP__UNSAMPLED_CHILD;
     if (NSP__LIKELY(current == NSP__OFF))
         return NULL;
     return nsp__begin_special(thread, name, start);
@@ -92,13 +92,13 @@ NSP_INLINE void nsp_span_end_at(nsp_span *span, nsp_ticks end)
         nsp__end(span, end);
         return;
     }
-    if (NSP__LIKELY(handle == NSP__MUTED_ROOT)) {
+    if (NSP__LIKELY(handle == NSP__UNSAMPLED_ROOT)) {
         nsp__entry *top = nsp__thread_v1->top;
-        if (NSP__LIKELY(__atomic_load_n(&top->current, __ATOMIC_RELAXED) == NSP__MUTED_ROOT)) {
+        if (NSP__LIKELY(__atomic_load_n(&top->current, __ATOMIC_RELAXED) == NSP__UNSAMPLED_ROOT)) {
             top->current = 0;
             return;
         }
-    } else if (handle == 0 || handle == NSP__MUTED_CHILD) {
+    } else if (handle == 0 || handle == NSP__UNSAMPLED_CHILD) {
         return;
     }
     nsp__end_inert(span);
@@ -114,7 +114,7 @@ NSP_INLINE nsp_span *nsp_span_next_at(nsp_span *span, nsp_name name, nsp_ticks a
     uintptr_t handle = (uintptr_t)span;
     if (handle & NSP__RECORDING)
         return nsp__next(span, name, at);
-    if (handle == 0 || handle == NSP__MUTED_CHILD)
+    if (handle == 0 || handle == NSP__UNSAMPLED_CHILD)
         return span;
     return nsp__next_inert(span, name, at);
 }
@@ -133,7 +133,7 @@ NSP_INLINE nsp_span *nsp_span_current(void)
 {
     uintptr_t current = __atomic_load_n(&nsp__thread_v1->top->current, __ATOMIC_RELAXED);
     if (NSP__UNLIKELY(current >= NSP__ENTERED_INERT && current <= NSP__UNATTACHED))
-        return current >= NSP__OFF ? NULL : (nsp_span *)NSP__MUTED_CHILD;
+        return current >= NSP__OFF ? NULL : (nsp_span *)NSP__UNSAMPLED_CHILD;
     return (nsp_span *)current;
 }
 
@@ -150,19 +150,19 @@ static inline __attribute__((unused, always_inline)) uint64_t nsp__item_tag(nsp_
     return key | (uint64_t)length << 32 | (uint64_t)type << 48 | (uint64_t)small << 56;
 }
 
-// Takes room for one attribute; NULL if there is none (the caller goes the slow way). The pen moves before anything is
+// Takes room for one attribute; NULL if there is none (the caller goes the slow way). The cursor moves before anything is
 // written, so that a signal handler that sets an attribute on this span in between writes behind.
 static inline __attribute__((unused, always_inline)) uint64_t *nsp__attr_claim(nsp_span *span, uint32_t bytes)
 {
     nsp__frame *frame = nsp__frame_of(span);
-    uint32_t pen = frame->pen;
-    uint32_t next = pen + bytes - NSP__PEN(1, 0);
+    uint32_t cursor = frame->cursor;
+    uint32_t next = cursor + bytes - NSP__CURSOR(1, 0);
     if (NSP__UNLIKELY((int32_t)next < 0 || (uint16_t)next > frame->limit ||
                       frame->tag != (uint32_t)(uintptr_t)span))
         return NULL;
-    frame->pen = next;
+    frame->cursor = next;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    return nsp__frame_place(frame, pen);
+    return nsp__frame_place(frame, cursor);
 }
 
 // Setters of a span that records; what the macros at the end of this file call.
