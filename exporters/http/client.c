@@ -394,9 +394,13 @@ void nsp__http_post(nsp__http_client *client, const nsp__http_request *request, 
     CURLcode code = nsp__http_transfer(client->multi, client->cancel, deadline_ns, client->error);
     judge(client, code, answer);
     client->distrust = code != CURLE_OK;
+    curl_socket_t kept = CURL_SOCKET_BAD;
+    curl_easy_getinfo(client->easy, CURLINFO_ACTIVESOCKET,
+                      &kept); // of the multi handle's, so as long as it is there
     curl_multi_remove_handle(client->multi, client->easy);
     if (!client->tls && !answer->status && broke_off(code, answer))
         find_stranger(client, deadline_ns, answer);
+    nsp__http_sockets_settle(&client->sockets, kept);
     client->heard = answer->status != 0;
 }
 

@@ -96,6 +96,13 @@ bool nsp__http_sockets_intact(const nsp__http_sockets *sockets)
     return intact;
 }
 
+void nsp__http_sockets_settle(nsp__http_sockets *sockets, int kept)
+{
+    for (int i = 0; i < NSP__HTTP_SOCKETS_MAX; i++)
+        if (sockets->open[i].fd != kept && !is_intact(&sockets->open[i]))
+            sockets->open[i].fd = -1;
+}
+
 // Where leak checkers see that they are meant to stay.
 typedef struct abandoned {
     struct abandoned *next;

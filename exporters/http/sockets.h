@@ -34,6 +34,11 @@ CURLcode nsp__http_sockets_set(CURL *easy, nsp__http_sockets *sockets);
 // False if one of them was closed by somebody else. Then the handles must neither be used nor freed any more.
 bool nsp__http_sockets_intact(const nsp__http_sockets *sockets);
 
+// After a request. libcurl before 8.0 closes a socket whose connection was never made by itself, without the function
+// that we gave it: one that is gone and is not `kept`, that of the kept connection (-1: none), was closed by libcurl,
+// and is forgotten.
+void nsp__http_sockets_settle(nsp__http_sockets *sockets, int kept);
+
 // Cleans the handles up where that is harmless; otherwise leaves them as they are for ever.
 void nsp__http_sockets_end(nsp__http_sockets *sockets, CURLM *multi, CURL *easy);
 

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -152,11 +153,60 @@ static void over_grpc(void **state)
     h2_server_stop(server);
 }
 
+// ---- connections that are never made ----
+
+// A port whose queue of connections is full: the kernel answers no further one, as a firewall that drops packets.
+static unsigned silent_port(void)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof at;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHILD_CHECK(bind(listener, (struct sockaddr *)&at, size) == 0 && listen(listener, 0) == 0);
+    CHILD_CHECK(getsockname(listener, (struct sockaddr *)&at, &size) == 0);
+    for (int i = 0; i < 4; i++) {
+        int filler = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        CHILD_CHECK(connect(filler, (struct sockaddr *)&at, size) == 0 || errno == EINPROGRESS);
+    }
+    return ntohs(at.sin_port);
+}
+
+static int descriptors(void)
+{
+    int count = 0;
+    for (int fd = 0; fd < 256; fd++)
+        count += fcntl(fd, F_GETFD) != -1;
+    return count;
+}
+
+// libcurl closes those sockets without telling us; that is not the application that closes descriptors of ours.
+static void engine_that_never_connects(void *argument)
+{
+    const target at = {silent_port(), argument};
+    int before = descriptors();
+    otlp_sender *sender = start(&at);
+    CHILD_CHECK(otlp_sender_send(sender, 1000, 100) == NSP_SEND_RETRY);
+    int waiting = descriptors();
+    for (int i = 0; i < 5; i++) {
+        CHILD_CHECK(otlp_sender_send(sender, 1000, 100) == NSP_SEND_RETRY);
+        CHILD_CHECK(descriptors() == waiting);
+    }
+    otlp_sender_destroy(sender);
+    CHILD_CHECK(descriptors() == before);
+}
+
+static void a_receiver_out_of_reach_costs_no_descriptors(void **state)
+{
+    (void)state;
+    assert_int_equal(child_run(engine_that_never_connects, (void *)"http/protobuf", 60), 0);
+    assert_int_equal(child_run(engine_that_never_connects, (void *)"grpc", 60), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(over_http),
         cmocka_unit_test(over_grpc),
+        cmocka_unit_test(a_receiver_out_of_reach_costs_no_descriptors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
