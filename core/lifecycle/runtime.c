@@ -299,12 +299,26 @@ void nsp__runtime_end(nsp__runtime *runtime, nsp_stats *final_stats)
     nsp__sampler_unlock();
 }
 
+// What the parents of this process worked with, where leak checkers see that it is meant to stay.
+static nsp__runtime *abandoned;
+
+static void keep_reachable(const nsp__runtime *runtime)
+{
+    nsp__runtime *copy = malloc(sizeof *copy);
+    if (copy == NULL)
+        return;
+    *copy = *runtime;
+    copy->next_left = abandoned;
+    abandoned = copy;
+}
+
 void nsp__runtime_abandon(nsp__runtime *runtime)
 {
     // The parent's threads, locks and connections are not here; what they were working on is left alone, and leaks once
     // in each forked child that traces.
     if (runtime->sender != NULL)
         nsp__sender_abandon(runtime->sender);
+    keep_reachable(runtime);
     nsp__trace_abandon();
     nsp__session_abandon(&runtime->session);
     nsp_config config = runtime->config;
