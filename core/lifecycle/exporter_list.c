@@ -21,15 +21,15 @@ _Static_assert(sizeof(filled) % ALIGNMENT == 0, "the parts behind it are aligned
 typedef struct part {
     const nsp_exporter *exporter;
     void *state;
-    bool settled; // the sending half's: this exporter is done with the batch that is being sent
+    // The sending half's, of the batch that is being sent: this exporter is done with it, and so many of its spans
+    // were settled, among them these.
+    bool settled;
+    uint64_t spans, rejected, unconfirmed;
 } part;
 
 typedef struct exporter_list {
     part parts[PARTS_MAX];
     size_t count;
-    // The sending half's, of the batch that is being sent.
-    bool refused;
-    uint64_t rejected;
 } exporter_list;
 
 const nsp_exporter *nsp__exporter_named(const char *name, size_t length)
@@ -172,10 +172,45 @@ static void close_batch(void *state, nsp_batch *batch)
 
 static void begin_sending(exporter_list *list)
 {
-    list->refused = false;
-    list->rejected = 0;
-    for (size_t i = 0; i < list->count; i++)
-        list->parts[i].settled = false;
+    for (size_t i = 0; i < list->count; i++) {
+        part *to = &list->parts[i];
+        to->settled = false;
+        to->spans = to->rejected = to->unconfirmed = 0;
+    }
+}
+
+// What became of the batch at one exporter, that may have sent it in parts over several attempts.
+static void settle(part *to, nsp_send_result result, const nsp_send_report *one, uint64_t batch_spans)
+{
+    to->spans += one->part_exported + one->part_rejected + one->part_unconfirmed;
+    to->rejected += one->part_rejected;
+    to->unconfirmed += one->part_unconfirmed;
+    uint64_t left = batch_spans > to->spans ? batch_spans - to->spans : 0;
+    to->settled = true;
+    switch (result) {
+    case NSP_SEND_EXPORTED: to->rejected += one->rejected < left ? one->rejected : left; break;
+    case NSP_SEND_REJECTED: to->rejected += left; break;
+    case NSP_SEND_UNCONFIRMED: to->unconfirmed += left; break;
+    default: to->settled = false;
+    }
+}
+
+// What became of the batch at all of them. Which spans it was at each of them nobody knows: the worst one counts.
+static nsp_send_result conclude(const exporter_list *list, uint64_t spans, nsp_send_report *report)
+{
+    uint64_t rejected = 0, unconfirmed = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        const part *of = &list->parts[i];
+        rejected = of->rejected > rejected ? of->rejected : rejected;
+        unconfirmed = of->unconfirmed > unconfirmed ? of->unconfirmed : unconfirmed;
+    }
+    if (unconfirmed > spans - rejected)
+        unconfirmed = spans - rejected;
+    if (unconfirmed == spans && spans != 0)
+        return NSP_SEND_UNCONFIRMED;
+    report->part_unconfirmed = unconfirmed;
+    report->rejected = rejected;
+    return rejected != 0 && rejected == spans - unconfirmed ? NSP_SEND_REJECTED : NSP_SEND_EXPORTED;
 }
 
 // Adds one exporter's report to that of all; what went wrong is what the line says.
@@ -184,6 +219,7 @@ static void add_report(const part *from, nsp_send_result result, const nsp_send_
 {
     all->bytes += one->bytes;
     all->answered = all->answered || one->answered;
+    all->part_answers += one->part_answers;
     if (one->retry_after_ns > all->retry_after_ns)
         all->retry_after_ns = one->retry_after_ns;
     if (one->detail[0] != 0 && (all->detail[0] == 0 || result != NSP_SEND_EXPORTED))
@@ -205,17 +241,13 @@ static nsp_send_result send_batch(void *state, const nsp_batch *batch, uint64_t 
         nsp_send_report one = {0};
         nsp_send_result result = to->exporter->send(to->state, &own, deadline_ns, &one);
         add_report(to, result, &one, report);
-        to->settled = result == NSP_SEND_EXPORTED || result == NSP_SEND_REJECTED;
+        settle(to, result, &one, batch->spans);
         pending = pending || !to->settled;
         unknown = unknown || result == NSP_SEND_UNKNOWN;
-        list->refused = list->refused || result == NSP_SEND_REJECTED;
-        if (result == NSP_SEND_EXPORTED && one.rejected > list->rejected)
-            list->rejected = one.rejected;
     }
     if (pending)
         return unknown ? NSP_SEND_UNKNOWN : NSP_SEND_RETRY;
-    report->rejected = list->rejected;
-    return list->refused ? NSP_SEND_REJECTED : NSP_SEND_EXPORTED;
+    return conclude(list, batch->spans, report);
 }
 
 const nsp_exporter nsp__exporter_list = {
