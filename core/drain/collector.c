@@ -97,6 +97,7 @@ nsp_status nsp__collector_start(nsp__collector *collector, const nsp_config *con
     collector->exporter = exporter;
     collector->exporter_state = exporter_state;
     collector->sender = sender;
+    nsp__notices_begin(&collector->known);
     collector->snapshot = calloc(config->threads, sizeof *collector->snapshot);
     collector->damaged = calloc(config->threads, sizeof *collector->damaged);
     if (collector->snapshot == NULL || collector->damaged == NULL) {

@@ -36,13 +36,24 @@ static void look_at_policy(nsp__notices *notices, nsp__known *known, const nsp__
     known->generation = generation;
 }
 
+static void read_trouble(uint32_t trouble[NSP__TROUBLES])
+{
+    trouble[0] = __atomic_load_n(&nsp__trace_state.trouble.private_rings, __ATOMIC_RELAXED);
+    trouble[1] = __atomic_load_n(&nsp__trace_state.trouble.no_slot, __ATOMIC_RELAXED);
+    trouble[2] = __atomic_load_n(&nsp__trace_state.trouble.no_memory, __ATOMIC_RELAXED);
+}
+
+void nsp__notices_begin(nsp__known *known)
+{
+    known->generation = 0;
+    read_trouble(known->trouble);
+}
+
 void nsp__notices_look(nsp__notices *notices, nsp__known *known, const nsp__control *control)
 {
     look_at_policy(notices, known, control);
-    const uint32_t now[NSP__TROUBLES] = {
-        __atomic_load_n(&nsp__trace_state.trouble.private_rings, __ATOMIC_RELAXED),
-        __atomic_load_n(&nsp__trace_state.trouble.no_slot, __ATOMIC_RELAXED),
-        __atomic_load_n(&nsp__trace_state.trouble.no_memory, __ATOMIC_RELAXED)};
+    uint32_t now[NSP__TROUBLES];
+    read_trouble(now);
     for (int i = 0; i < NSP__TROUBLES; i++) {
         if (now[i] != known->trouble[i])
             notices->any = notices->trouble[i] = true;

@@ -38,6 +38,8 @@ typedef struct nsp__known {
 void nsp__notices_damaged(nsp__notices *notices, uint32_t tid, uint64_t bytes);
 // A span that no batch of this size can hold.
 void nsp__notices_too_big(nsp__notices *notices, size_t batch_bytes);
+// At a session's start, before threads attach to it: the trouble that earlier sessions had is not its own.
+void nsp__notices_begin(nsp__known *known);
 // What changed in the session since it was last looked at.
 void nsp__notices_look(nsp__notices *notices, nsp__known *known, const nsp__control *control);
 

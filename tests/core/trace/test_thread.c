@@ -263,6 +263,12 @@ static void more_threads_than_slots(void **state)
     capture_settle();
     assert_int_equal(capture_balance().exported, 2 * SLOTS + 2);
     capture_end();
+    // The next session has room, and says nothing of what was.
+    begin(SLOTS);
+    run_thread(record_one_pair, NULL);
+    capture_settle();
+    assert_int_equal(capture_lines_with("NSP_THREADS"), 0);
+    capture_end();
 }
 
 static void *leave_spans_open(void *argument)
