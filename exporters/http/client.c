@@ -173,6 +173,8 @@ static nsp_status set_up(nsp__http_client *client, const nsp__http_options *opti
                     !nsp__curl_reuses_clear_http2(curl_version_info(CURLVERSION_NOW)->version_num);
     client->multi = nsp__http_sockets_begin(&client->sockets);
     client->easy = curl_easy_init();
+    if (!client->multi && nsp__http_no_descriptor(0, detail, size))
+        return NSP_ERR_SYSTEM;
     if (!client->multi || !client->easy || (bare && !client->bare_url)) {
         snprintf(detail, size, "HTTP client: out of memory");
         return NSP_ERR_NO_MEMORY;

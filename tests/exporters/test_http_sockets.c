@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "support/child.h"
@@ -201,12 +202,33 @@ static void a_receiver_out_of_reach_costs_no_descriptors(void **state)
     assert_int_equal(child_run(engine_that_never_connects, (void *)"grpc", 60), 0);
 }
 
+// ---- no descriptors to be had ----
+
+static void engine_without_any_left(void *argument)
+{
+    const target *at = argument;
+    static otlp_sender sender;
+    const struct rlimit none = {FIRST, FIRST};
+    CHILD_CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
+    otlp_sender_prepare(&sender, at->port);
+    CHILD_CHECK(otlp_sender_create(&sender) == NSP_ERR_SYSTEM);
+    CHILD_CHECK(strstr(sender.last_line, "RLIMIT_NOFILE") != NULL);
+}
+
+static void a_start_without_descriptors_says_so(void **state)
+{
+    (void)state;
+    target where = {4318, "http/protobuf"};
+    assert_int_equal(child_run(engine_without_any_left, &where, 60), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(over_http),
         cmocka_unit_test(over_grpc),
         cmocka_unit_test(a_receiver_out_of_reach_costs_no_descriptors),
+        cmocka_unit_test(a_start_without_descriptors_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
