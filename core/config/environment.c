@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/log.h"
+#include "common/endpoint.h"
 #include "common/pairs.h"
 #include "common/visible.h"
 #include "config/kept_text.h"
@@ -168,9 +168,9 @@ const char *nsp__environment_text(const char *name)
 // TLS is the default for a scheme-less endpoint that a variable of OpenTelemetry names, and clear text for OTLP_ENDPOINT.
 static void settle_insecure(nsp_config *config, const nsp__variable *endpoint, bool said)
 {
-    bool scheme =
-        config->endpoint && (strstr(config->endpoint, "://") || !strncasecmp(config->endpoint, "unix", 4));
-    if (!said && endpoint && !scheme)
+    nsp__endpoint parts;
+    if (!said && endpoint && nsp__endpoint_read(&parts, config->endpoint) == NULL &&
+        parts.form == NSP__ENDPOINT_NO_SCHEME)
         config->insecure = strncmp(endpoint->name, "OTEL_", 5) != 0;
 }
 
@@ -193,7 +193,10 @@ void nsp__environment_read(nsp_config *config)
         bool applied = nsp__variable_apply(variable, text, argument, config);
         if (!applied && variable->kind->keeps_its_place)
             nsp__variable_apply(variable, "", NULL, config);
-        said_insecure = said_insecure || variable->offset == offsetof(nsp_config, insecure);
+        // What is ignored has said nothing.
+        if (variable->offset == offsetof(nsp_config, insecure) &&
+            (applied || variable->kind->keeps_its_place))
+            said_insecure = true;
         if (applied && variable->offset == offsetof(nsp_config, endpoint))
             endpoint = variable;
     }

@@ -237,6 +237,10 @@ static void an_endpoint_without_a_scheme_has_its_variables_default(void **state)
         {"OTLP_ENDPOINT=collector:4317", "OTEL_EXPORTER_OTLP_INSECURE=foo", false},
         {"OTLP_ENDPOINT=collector:4317", "OTLP_INSECURE=false", false},
         {"OTLP_ENDPOINT=collector:4317", "OTLP_INSECURE=maybe", true},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT=collector:4317", "OTLP_INSECURE=maybe", false},
+        // Neither a host that begins like a scheme nor a query has one.
+        {"OTEL_EXPORTER_OTLP_ENDPOINT=unix-gateway:4317", NULL, false},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT=collector:4318/?from=http://desk", NULL, false},
         // The one that is used decides.
         {"OTEL_EXPORTER_OTLP_ENDPOINT=collector:4317", "OTLP_ENDPOINT=other:4317", false},
         {"OTEL_EXPORTER_OTLP_ENDPOINT=collector:port", "OTLP_ENDPOINT=other:4317", true},
