@@ -12,7 +12,7 @@
 // attempted is at least the sum of the rest.
 void nsp__stats_read(nsp_stats *out, const nsp__session *session);
 
-// ---- What that is made of, for readers of copies too (session_scan.c); in the order in which counters are read ----
+// ---- What that is made of, for readers of copies too (outside/scan.c); in the order in which counters are read ----
 
 // Exporter-side counters. Returns the spans that are settled.
 uint64_t nsp__stats_settled(nsp_stats *out, const nsp__counters *counters);

@@ -197,7 +197,7 @@ static bool make_files(nsp__session *session, const sizes *bytes)
 }
 
 // False with errno if shared memory cannot be used. What was made until then is still there. The session is made
-// under a name that begins with a dot, which nobody takes for a session (but see session_prune.c), and gets its own when it
+// under a name that begins with a dot, which nobody takes for a session (but see outside/prune.c), and gets its own when it
 // is whole and locked: so no other engine that is just starting can take it for a dead one.
 static bool create_shared(nsp__session *session, const nsp_config *config, const sizes *bytes)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The sending half of the exporter `otlp`: one request over HTTP (otlp_http.c) or gRPC (otlp/transport/grpc.c), and
+// The sending half of the exporter `otlp`: one request over HTTP (http.c) or gRPC (grpc.c), and
 // what its answer means.
 #ifndef NSP_OTLP_TRANSPORT_TRANSPORT_H
 #define NSP_OTLP_TRANSPORT_TRANSPORT_H
