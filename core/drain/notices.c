@@ -72,9 +72,9 @@ nsp__notices nsp__notices_take(nsp__notices *notices)
 void nsp__notices_log(const nsp__notices *notices)
 {
     static const char *const troubles[NSP__TROUBLES] = {
-        ("no ring in shared memory for another thread (no room, the process's limit of file sizes, or its "
-         "folder "
-         "cannot be reached any more): such threads have private ones, which a crash loses"),
+        ("a thread's ring cannot be put into shared memory (there is no room or no file descriptor left, "
+         "the process's limit of file sizes is too low, or the session's folder cannot be reached any "
+         "more); such threads get private rings, which are lost in a crash"),
         ("more threads than nsp_config.threads (NSP_THREADS) record spans: what the others record is dropped "
          "and counted"),
         "no memory for a thread's ring: what it records is dropped and counted"};

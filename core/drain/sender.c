@@ -222,8 +222,8 @@ bool nsp__sender_stop(nsp__sender *sender, uint64_t deadline_ns)
     bool all_sent = !sender->gave_up;
     // Not if the thread hangs in the log callback: this line would wait for it.
     if (!all_sent && !sender->logging)
-        nsp__log(NSP_LOG_WARN, "stopped", "stopped before %llu spans could be sent",
-                 (unsigned long long)sender->given_up_spans);
+        nsp__log(NSP_LOG_WARN, "stopped", "stopped before %llu span%s could be sent",
+                 (unsigned long long)sender->given_up_spans, sender->given_up_spans == 1 ? "" : "s");
     if (joined)
         destroy(sender);
     else

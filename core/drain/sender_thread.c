@@ -139,8 +139,8 @@ static bool say(nsp__sender *sender, nsp_log_level level, const char *subject, c
 {
     sender->logging = true;
     go_away(sender);
-    nsp__log(level, subject, "%s%s%s%llu spans %s", what, report->detail, report->detail[0] ? "; " : "",
-             (unsigned long long)spans, spans_are);
+    nsp__log(level, subject, "%s%s%s%llu span%s %s", what, report->detail, report->detail[0] ? "; " : "",
+             (unsigned long long)spans, spans == 1 ? "" : "s", spans_are);
     if (!come_home(sender))
         return false;
     sender->logging = false;

@@ -448,8 +448,8 @@ static nsp_status outcome(void)
 {
     uint64_t given_up = last_stats.discarded + last_stats.unconfirmed;
     return last_sent ? NSP_OK
-                     : nsp__fail(NSP_ERR_TIMEOUT, "%llu spans could not be sent in time",
-                                 (unsigned long long)given_up);
+                     : nsp__fail(NSP_ERR_TIMEOUT, "%llu span%s could not be sent in time",
+                                 (unsigned long long)given_up, given_up == 1 ? "" : "s");
 }
 
 // With the mutex held, which is released meanwhile.

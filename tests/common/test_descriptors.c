@@ -286,7 +286,7 @@ static void no_larger_files_any_more(void *argument)
     CHILD_CHECK(record_in_new_thread() == 1);
     CHILD_CHECK(nsp_shutdown(10000000000u) == NSP_OK);
     CHILD_CHECK(capture_count() == 2);
-    CHILD_CHECK(capture_lines_with("private ones") == 1);
+    CHILD_CHECK(capture_lines_with("private rings") == 1);
 }
 
 static void limit_of_file_sizes(void **state)
