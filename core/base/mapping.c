@@ -26,13 +26,14 @@ static bool remember(void *address, size_t bytes, bool inherited)
         uintptr_t expected = 0;
         if (__atomic_load_n(&mappings[i].address, __ATOMIC_RELAXED) != 0)
             continue;
-        // The size must be there before the address is seen: reserve with an odd mark first.
+        // The size must be there before the address is seen, so the place is reserved with an odd mark first.
         if (!__atomic_compare_exchange_n(&mappings[i].address, &expected, 1, false,
                                          __ATOMIC_ACQUIRE, // MP3: acquires MP2, the place is free
                                          __ATOMIC_RELAXED))
             continue;
-        __atomic_store_n(&mappings[i].bytes, bytes, __ATOMIC_RELAXED);
+        __atomic_store_n(&mappings[i].bytes, bytes, __ATOMIC_RELEASE); // MP5: releases the mark to MP6
         mappings[i].inherited = inherited;
+        // MP1: releases the size to MP4.
         __atomic_store_n(&mappings[i].address, (uintptr_t)address, __ATOMIC_RELEASE);
         uint32_t used = __atomic_load_n(&mappings_used, __ATOMIC_RELAXED);
         while (used < i + 1 &&
@@ -117,29 +118,30 @@ static void replace(uint32_t i, uintptr_t address)
 {
     // If even this fails (no memory for the mapping itself), the old pages stay: nothing better can be done here.
     map_zeroes((void *)address, mappings[i].bytes, MAP_FIXED);
-    __atomic_store_n(&mappings[i].address, 0, __ATOMIC_RELEASE);
+    __atomic_store_n(&mappings[i].address, 0, __ATOMIC_RELEASE); // MP2: releases the place to MP3
 }
 
 void nsp__mappings_replace_after_fork(void)
 {
     uint32_t used = __atomic_load_n(&mappings_used, __ATOMIC_ACQUIRE); // MU2: acquires MU1
     for (uint32_t i = 0; i < used; i++) {
-        uintptr_t address = __atomic_load_n(&mappings[i].address, __ATOMIC_ACQUIRE);
+        uintptr_t address = __atomic_load_n(&mappings[i].address, __ATOMIC_ACQUIRE); // MP4: acquires MP1
         if (address > 1 && !mappings[i].inherited)
             fill_hole((char *)address, mappings[i].bytes);
-        // 1: the thread that was at it is not here.
-        __atomic_store_n(&mappings[i].address, 0, __ATOMIC_RELEASE);
+        // An address of 1 is the mark of a thread that does not exist in this process.
+        __atomic_store_n(&mappings[i].address, 0, __ATOMIC_RELEASE); // MP2
     }
 }
 
 // Where a mapping stands in the table; MAPPINGS_MAX if it does not.
 static uint32_t find(const void *address)
 {
-    uint32_t used = __atomic_load_n(&mappings_used, __ATOMIC_ACQUIRE);
+    uint32_t used = __atomic_load_n(&mappings_used, __ATOMIC_ACQUIRE); // MU2: acquires MU1
     for (uint32_t i = 0; i < used && address != NULL; i++) {
-        uintptr_t start = __atomic_load_n(&mappings[i].address, __ATOMIC_ACQUIRE);
-        size_t bytes = __atomic_load_n(&mappings[i].bytes, __ATOMIC_ACQUIRE);
-        // Looked at again: another thread may just have given the place to another mapping.
+        uintptr_t start = __atomic_load_n(&mappings[i].address, __ATOMIC_ACQUIRE); // MP4: acquires MP1
+        size_t bytes = __atomic_load_n(&mappings[i].bytes, __ATOMIC_ACQUIRE);      // MP6: acquires MP5
+        // The address is read again, because another thread may just have given the place to another mapping: whoever
+        // sees that one's size sees its mark too.
         if (start > 1 && (uintptr_t)address - start < bytes &&
             __atomic_load_n(&mappings[i].address, __ATOMIC_RELAXED) == start)
             return i;
@@ -161,5 +163,5 @@ void nsp__mapping_leave(void *address)
         return;
     void *start = (void *)mappings[i].address;
     madvise(start, mappings[i].bytes, mappings[i].inherited ? MADV_KEEPONFORK : MADV_DOFORK);
-    __atomic_store_n(&mappings[i].address, 0, __ATOMIC_RELEASE);
+    __atomic_store_n(&mappings[i].address, 0, __ATOMIC_RELEASE); // MP2
 }

@@ -32,7 +32,8 @@ void nsp__sender_cancel(void)
     if (!nsp__lock_until(&living_lock, nsp__monotonic_ns() + NSP__SECOND))
         return;
     if (living != NULL) {
-        __atomic_store_n(living->options.cancel, 1, __ATOMIC_RELEASE);
+        __atomic_store_n(living->options.cancel, 1,
+                         __ATOMIC_RELAXED); // a flag, and nothing that goes with it
         nsp__event_signal(&living->work);
     }
     pthread_mutex_unlock(&living_lock);

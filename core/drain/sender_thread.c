@@ -307,7 +307,7 @@ void *nsp__sender_run(void *argument)
     }
     sender->stays = !nsp__exit_end_thread();
     bool stays = sender->stays;
-    __atomic_store_n(&sender->thread_state, NSP__SENDER_DONE, __ATOMIC_RELEASE);
+    __atomic_store_n(&sender->thread_state, NSP__SENDER_DONE, __ATOMIC_RELEASE); // SW1: to SW2
     nsp__event_signal(&sender->progress);
     if (stays)
         nsp__exit_stay();

@@ -414,7 +414,7 @@ static bool end_running(uint64_t deadline_ns)
     __atomic_store_n(&stopping, true, __ATOMIC_RELAXED);
     if (!wait_for_users(deadline_ns)) {
         __atomic_store_n(&stopping, false, __ATOMIC_RELAXED);
-        __atomic_store_n(&current, RUNNING, __ATOMIC_RELEASE);
+        __atomic_store_n(&current, RUNNING, __ATOMIC_RELEASE); // L1
         nsp__trace_activate(true);
         return false;
     }

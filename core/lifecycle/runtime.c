@@ -246,6 +246,7 @@ bool nsp__runtime_stop(nsp__runtime *runtime, uint64_t deadline_ns)
     static const bool never = false;
     // Threads stop beginning roots: the policy's generation becomes "no session".
     nsp__sampler_lock();
+    // N2: to N1. A thread that sees this also sees that tracing is inactive, so it does not attach again.
     __atomic_store_n(&runtime->session.control->policy_generation, 0, __ATOMIC_RELEASE);
     __atomic_store_n(runtime->session.generation, 0, __ATOMIC_RELEASE);
     nsp__sampler_unlock();

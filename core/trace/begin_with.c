@@ -3,7 +3,6 @@
 // Beginning with options: explicit parents, new roots, kinds, links; and detached spans.
 #include <string.h>
 
-#include "base/fork.h"
 #include "trace/commit.h"
 #include "trace/detached.h"
 #include "trace/identity.h"
@@ -75,9 +74,7 @@ static nsp__producer *ready(void)
         if (session)
             return producer;
     }
-    nsp__control *control = __atomic_load_n(&nsp__trace_state.control, __ATOMIC_ACQUIRE);
-    if (control != NULL && !nsp__process_copied())
-        nsp__count_nested(&control->unattached_attempted);
+    nsp__count_unattached(offsetof(nsp__control, unattached_attempted));
     return NULL;
 }
 

@@ -51,13 +51,13 @@ static void keep_detached(const nsp__detached_pool *pool, size_t taken)
 {
     for (size_t i = 0; i < taken; i++) {
         const nsp__frame *frame = nsp__detached_frame(pool, (uint32_t)i);
-        uint32_t tag = __atomic_load_n(&frame->tag, __ATOMIC_ACQUIRE);
+        uint32_t tag = __atomic_load_n(&frame->tag, __ATOMIC_ACQUIRE); // F2: acquires F1
         nsp_context context;
         if (tag == 0)
             continue;
         nsp__identity_context(frame, &context);
-        // Other threads go on meanwhile: only what was the same span all the time.
-        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+        // Other threads go on meanwhile, so only a frame that held the same span all the time is taken.
+        __atomic_thread_fence(__ATOMIC_ACQUIRE); // F2: the identity was read before the tag is read again
         if (__atomic_load_n(&frame->tag, __ATOMIC_RELAXED) == tag)
             keep((uintptr_t)frame | (uint8_t)tag, &context);
     }
@@ -79,7 +79,7 @@ void nsp__inherited_keep(void)
     if (producer != NULL && producer->hot.top == &producer->busy)
         producer = NULL;
     const nsp__detached_pool *pool = &nsp__trace_state.pool;
-    size_t taken = __atomic_load_n(&nsp__active, __ATOMIC_ACQUIRE) ? taken_of(pool) : 0;
+    size_t taken = __atomic_load_n(&nsp__active, __ATOMIC_ACQUIRE) ? taken_of(pool) : 0; // A2: acquires A1
     size_t before = inherited != NULL ? inherited->count : 0;
     size_t open = producer != NULL ? (size_t)(producer->hot.top - &producer->stack[0]) : 0;
     if (taken + open + before == 0)

@@ -51,7 +51,8 @@ bool nsp__sampler_refresh(nsp__producer *producer)
             producer->thresholds[i] = __atomic_load_n(&policy->thresholds[i], __ATOMIC_RELAXED);
         producer->parent_policy = __atomic_load_n(&policy->parent_policy, __ATOMIC_RELAXED);
         producer->hot.classes = policy->classes;
-        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+        __atomic_thread_fence(
+            __ATOMIC_ACQUIRE); // N1: the policy was read before the generation is read again
     } while (__atomic_load_n(generation_now, __ATOMIC_RELAXED) != generation);
 
     for (uint32_t i = 0; i < NSP__CLASSES; i++) {
@@ -129,7 +130,7 @@ static void classify_all(nsp__policy *policy)
 // place where the next but one lies by now, is written again; that repeats only if yet another one was published meanwhile.
 void nsp__sampler_classify(nsp_name name, const char *text, size_t length)
 {
-    nsp__control *control = __atomic_load_n(&nsp__trace_state.control, __ATOMIC_ACQUIRE);
+    nsp__control *control = __atomic_load_n(&nsp__trace_state.control, __ATOMIC_ACQUIRE); // T4: acquires T3
     if (control == NULL || nsp__process_copied())
         return;
     uint32_t generation, seen = __atomic_load_n(&control->policy_generation, __ATOMIC_SEQ_CST); // N3: at N2
@@ -211,7 +212,7 @@ static nsp_status change_begin(void)
     if (nsp__forking || nsp__process_copied())
         return nsp__fail(NSP_ERR_UNSUPPORTED,
                          "the sampler's rules cannot be changed in the middle of a fork");
-    bool session = __atomic_load_n(&nsp__active, __ATOMIC_ACQUIRE) &&
+    bool session = __atomic_load_n(&nsp__active, __ATOMIC_ACQUIRE) && // A2: acquires A1
                    (nsp__session_wanted == NULL || nsp__session_wanted());
     pthread_mutex_lock(&policy_mutex);
     nsp__control *control = __atomic_load_n(&nsp__trace_state.control, __ATOMIC_ACQUIRE); // T4: acquires T3

@@ -11,7 +11,7 @@
 
 void nsp__count_unattached(size_t counter)
 {
-    nsp__control *control = __atomic_load_n(&nsp__trace_state.control, __ATOMIC_ACQUIRE);
+    nsp__control *control = __atomic_load_n(&nsp__trace_state.control, __ATOMIC_ACQUIRE); // T4: acquires T3
     if (control != NULL && !nsp__process_copied())
         nsp__count_nested((uint64_t *)(void *)((char *)control + counter));
 }

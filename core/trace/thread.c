@@ -129,7 +129,7 @@ static nsp__producer *attach_marked(const nsp_thread_options *options, nsp_statu
     if (__atomic_load_n(&nsp__active, __ATOMIC_SEQ_CST) && // A2: acquires A1, nsp__trace_begin's work
         (nsp__session_wanted == NULL || nsp__session_wanted()))
         producer = attach(options, status);
-    __atomic_fetch_sub(&nsp__trace_state.attaching, 1, __ATOMIC_RELEASE);
+    __atomic_fetch_sub(&nsp__trace_state.attaching, 1, __ATOMIC_RELEASE); // AT1: releases the attach to AT2
     return producer;
 }
 
