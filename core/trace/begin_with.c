@@ -5,7 +5,8 @@
 
 #include "trace/commit.h"
 #include "trace/detached.h"
-#include "trace/identity.h"
+#include "trace/head_decision.h"
+#include "trace/span_context.h"
 #include "trace/span_slow.h"
 
 #define NOINLINE __attribute__((noinline))
@@ -102,7 +103,7 @@ static nsp_span *begin_apart(nsp__producer *producer, nsp_name name, const nsp_c
         return (nsp_span *)NSP__UNSAMPLED_CHILD;
     }
     nsp__frame_open(frame, name, nsp__ticks_or_now(start));
-    bool recording = nsp__identity_decide(producer, frame, name, parent);
+    bool recording = nsp__head_decide(producer, frame, name, parent);
     entry->current = publish(producer, frame, recording);
     nsp__busy_end(producer, entry);
     return (nsp_span *)entry->current;
@@ -191,7 +192,7 @@ static NOINLINE nsp_span *decide_and_take(nsp__producer *producer, nsp__entry *t
         nsp__identity_inert(producer, &draft.frame, inert);
         return begin_unsampled(producer, top, name, start, &draft.frame);
     }
-    if (!nsp__identity_decide(producer, &draft.frame, name, parent))
+    if (!nsp__head_decide(producer, &draft.frame, name, parent))
         return begin_unsampled(producer, top, name, start, &draft.frame);
     nsp__frame *frame = nsp__detached_take(producer, &producer->recorded);
     if (frame == NULL)
@@ -229,7 +230,7 @@ static nsp_span *take_and_decide(nsp__producer *producer, nsp__entry *top, nsp_n
         nsp__record_child_of(producer, producer->slot, &frame->record, &above->record);
         if ((frame->record.flags & NSP__RECORD_TRACESTATE) != 0)
             nsp__tracestate_inherit(frame, above);
-    } else if (!nsp__identity_decide(producer, frame, name, parent)) {
+    } else if (!nsp__head_decide(producer, frame, name, parent)) {
         nsp_span *unsampled = begin_unsampled(producer, top, name, start, frame);
         nsp__detached_release(producer, frame);
         return unsampled;

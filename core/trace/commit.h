@@ -151,9 +151,6 @@ static inline uint64_t nsp__record_root(nsp__producer *producer, nsp__slot *slot
     return id;
 }
 
-// Copies a span's tracestate item from parent to child; out of line: few traces have one.
-void nsp__tracestate_inherit(nsp__frame *frame, const nsp__frame *parent);
-
 // ---- commit ----
 
 // Writes the span's record into the ring; the frame keeps its content. False if the ring is full. The caller closes the

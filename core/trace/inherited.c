@@ -3,7 +3,7 @@
 
 #include <sys/mman.h>
 
-#include "trace/identity.h"
+#include "trace/span_context.h"
 #include "trace/span_slow.h"
 
 typedef struct kept_span {

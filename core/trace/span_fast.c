@@ -2,6 +2,7 @@
 //
 // Begin, end, next of the thread's stack: the recorded half of the hot path.
 #include "trace/commit.h"
+#include "trace/span_context.h"
 #include "trace/span_slow.h"
 
 // Calls that are not tail calls would make the hot functions save and restore registers: what is uncommon is NOINLINE and

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "trace/identity.h"
+#include "trace/span_context.h"
 
 #include <string.h>
 
@@ -78,7 +78,7 @@ static void state_write(nsp__frame *frame, const nsp_context *context)
 
 // ---- identities ----
 
-static void identity_clear(nsp__record *record)
+void nsp__identity_clear(nsp__record *record)
 {
     record->flags = 0;
     record->kind = NSP_KIND_INTERNAL;
@@ -87,107 +87,10 @@ static void identity_clear(nsp__record *record)
     record->threshold = NSP__THRESHOLD_CODE_NONE;
 }
 
-// Debugging someone's trace is not left out for want of room, as long as there is any.
-static bool refused(nsp__producer *producer, uint8_t flags)
-{
-    if ((flags & NSP_TRACE_FLAG_DEBUG) != 0 || nsp__ring_fill(&producer->ring) <= producer->watermark)
-        return false;
-    nsp__count(&producer->slot->counters.roots_refused);
-    return true;
-}
-
-static bool asked_for(const nsp_context *context)
-{
-    return (context->flags & (NSP_TRACE_FLAG_SAMPLED | NSP_TRACE_FLAG_DEBUG)) != 0;
-}
-
-// A root that does not record; threshold: the one that its randomness is below, 0 for any.
-static void inert_root(nsp__producer *producer, nsp__frame *frame, uint64_t threshold)
+void nsp__identity_write(nsp__frame *frame, uint64_t id, const nsp_context *context)
 {
     nsp__record *record = &frame->record;
-    identity_clear(record);
-    nsp__sampler_trace_id(producer, threshold, false, record->trace_id);
-    record->parent_id = 0;
-    record->span_id = nsp__span_id_draw(producer);
-    record->local_root_id = record->span_id;
-    record->flags = NSP__RECORD_RANDOM;
-}
-
-static bool decide_root(nsp__producer *producer, nsp__frame *frame, nsp_name name)
-{
-    uint32_t name_class = nsp__sampler_class(producer, name);
-    int64_t *left = &producer->slot->skips.left[name_class];
-    int64_t skips = __atomic_load_n(left, __ATOMIC_RELAXED);
-    bool sampled = skips <= 0;
-    if (!sampled)
-        __atomic_store_n(left, skips - 1, __ATOMIC_RELAXED);
-    else if (producer->thresholds[name_class] != 0)
-        nsp__sampler_draw(producer, name_class);
-    sampled = sampled && !refused(producer, 0);
-    if (sampled) {
-        nsp__sampler_trace_id(producer, producer->thresholds[name_class], true, frame->record.trace_id);
-        nsp__record_root(producer, producer->slot, &frame->record, name_class);
-        return true;
-    }
-    inert_root(producer, frame, producer->thresholds[name_class]);
-    return false;
-}
-
-// A root for which the sender of the request decided, without naming a trace. No rate goes with that, so no threshold.
-static bool decide_given_root(nsp__producer *producer, nsp__frame *frame, nsp_name name,
-                              const nsp_context *context)
-{
-    bool debug = (context->flags & NSP_TRACE_FLAG_DEBUG) != 0;
-    if (producer->parent_policy == NSP_PARENT_DECIDE && !debug)
-        return decide_root(producer, frame, name);
-    if (!asked_for(context) || refused(producer, context->flags)) {
-        inert_root(producer, frame, 0);
-        return false;
-    }
-    nsp__record *record = &frame->record;
-    nsp__sampler_trace_id(producer, 0, true, record->trace_id);
-    nsp__record_root(producer, producer->slot, record, 0);
-    nsp__record_set_traits(
-        record, nsp__record_root_traits(debug ? NSP__THRESHOLD_CODE_DEBUG : NSP__THRESHOLD_CODE_NONE));
-    return true;
-}
-
-static uint64_t randomness_of(const nsp_context *context)
-{
-    if (context->randomness != NSP_CONTEXT_UNKNOWN)
-        return context->randomness;
-    uint64_t right;
-    memcpy(&right, context->trace_id + 8, sizeof right);
-    return __builtin_bswap64(right) & (NSP__THRESHOLD_NEVER - 1);
-}
-
-// A span of a remote trace: the sender's flag decides, or this process's threshold; in both cases what is sent on is
-// consistent with it.
-static bool decide_remote(nsp__producer *producer, nsp_name name, nsp_context *context)
-{
-    bool sampled = asked_for(context);
-    uint64_t threshold = context->threshold;
-    if ((context->flags & NSP_TRACE_FLAG_DEBUG) != 0) {
-        threshold = NSP_CONTEXT_UNKNOWN;
-    } else if (producer->parent_policy == NSP_PARENT_DECIDE ||
-               (context->flags & NSP_TRACE_FLAG_DEFERRED) != 0) {
-        threshold = producer->thresholds[nsp__sampler_class(producer, name)];
-        sampled = randomness_of(context) >= threshold;
-    } else if (threshold != NSP_CONTEXT_UNKNOWN && (randomness_of(context) >= threshold) != sampled) {
-        threshold = NSP_CONTEXT_UNKNOWN; // contradicts the flag, which counts
-    }
-    sampled = sampled && !refused(producer, context->flags);
-    context->threshold = sampled ? threshold : NSP_CONTEXT_UNKNOWN;
-    context->flags =
-        (uint8_t)((context->flags & ~NSP_TRACE_FLAG_SAMPLED) | (sampled ? NSP_TRACE_FLAG_SAMPLED : 0));
-    return sampled;
-}
-
-// `id`: the span's own.
-static void write_identity(nsp__frame *frame, uint64_t id, const nsp_context *context)
-{
-    nsp__record *record = &frame->record;
-    identity_clear(record);
+    nsp__identity_clear(record);
     memcpy(record->trace_id, context->trace_id, sizeof record->trace_id);
     memcpy(&record->parent_id, context->span_id, sizeof record->parent_id);
     record->span_id = id;
@@ -202,27 +105,7 @@ static void write_identity(nsp__frame *frame, uint64_t id, const nsp_context *co
 
 void nsp__identity_inert(nsp__producer *producer, nsp__frame *frame, const nsp_context *context)
 {
-    write_identity(frame, nsp__span_id_draw(producer), context);
-}
-
-bool nsp__identity_decide(nsp__producer *producer, nsp__frame *frame, nsp_name name,
-                          const nsp_context *context)
-{
-    if (context == NULL)
-        return decide_root(producer, frame, name);
-    if (!nsp_context_valid(context))
-        return decide_given_root(producer, frame, name, context);
-    nsp_context given = *context;
-    bool sampled = asked_for(&given);
-    if (given.remote)
-        sampled = decide_remote(producer, name, &given);
-    if (!sampled) {
-        nsp__identity_inert(producer, frame, &given);
-        return false;
-    }
-    write_identity(frame, nsp__attempt(producer, producer->slot), &given);
-    frame->record.flags |= NSP__RECORD_KEPT;
-    return true;
+    nsp__identity_write(frame, nsp__span_id_draw(producer), context);
 }
 
 // ---- contexts ----
