@@ -7,7 +7,8 @@ file(GLOB common_sources CONFIGURE_DEPENDS common/*.c)
 file(GLOB_RECURSE core_sources CONFIGURE_DEPENDS core/*.c)
 # Records are copied word by word, because a load that spans two of the stores that wrote it would have to
 # wait for both.
-set_source_files_properties(core/trace/span_fast.c core/trace/span_slow.c PROPERTIES COMPILE_OPTIONS -fno-tree-slp-vectorize)
+set_source_files_properties(core/trace/begin_fast.c core/trace/end_fast.c core/trace/end_slow.c core/trace/stack.c
+    PROPERTIES COMPILE_OPTIONS -fno-tree-slp-vectorize)
 file(GLOB_RECURSE exporter_sources CONFIGURE_DEPENDS exporters/*.c)
 file(GLOB proto_files CONFIGURE_DEPENDS exporters/proto/*.proto)
 file(GLOB public_headers CONFIGURE_DEPENDS core/include/nanospan/*.h exporters/include/nanospan/*.h)

@@ -8,7 +8,7 @@
 
 #include "harness/ticks.h"
 #include "otlp/protobuf/protobuf.h"
-#include "trace/producer.h"
+#include "trace/thread_state.h"
 
 // ---- the exporter ----
 

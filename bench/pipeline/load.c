@@ -12,7 +12,7 @@
 #include "common/time.h"
 #include "harness/session.h"
 #include "harness/ticks.h"
-#include "trace/producer.h"
+#include "trace/thread_state.h"
 
 enum { THREADS_MAX = 64, BURST = 64, RATE_BURST = 16 };
 

@@ -7,6 +7,7 @@
 #include "drain/collector.h"
 #include "drain/pass.h"
 #include "drain/ring_walk.h"
+#include "trace/trace_state.h"
 
 // True if the collector's thread has made a pass for us, or the time is over; false if it does not come to it.
 static bool pass_by_thread(nsp__collector *collector, uint64_t deadline_ns)

@@ -5,7 +5,7 @@
 
 #include "base/log.h"
 #include "context/threshold.h"
-#include "trace/producer.h"
+#include "trace/trace_state.h"
 
 void nsp__notices_damaged(nsp__notices *notices, uint32_t tid, uint64_t bytes)
 {

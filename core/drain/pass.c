@@ -3,6 +3,7 @@
 
 #include "common/time.h"
 #include "drain/ring_walk.h"
+#include "trace/trace_state.h"
 
 static void slot_drained(nsp__slot *slot, const nsp__ring_walk *walk)
 {

@@ -6,7 +6,7 @@
 #define NSP_DRAIN_RING_WALK_H
 
 #include "drain/collector.h"
-#include "trace/producer.h"
+#include "trace/thread_state.h"
 
 typedef struct nsp__ring_walk {
     nsp__producer *producer;

@@ -5,7 +5,7 @@
 
 #include "clock/clock.h"
 #include "base/name.h"
-#include "trace/producer.h"
+#include "trace/trace_state.h"
 
 static uint64_t get(const uint64_t *counter)
 {

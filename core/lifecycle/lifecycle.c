@@ -28,8 +28,9 @@
 #include "lifecycle/runtime.h"
 #include "propagation/propagators.h"
 #include "trace/inherited.h"
-#include "trace/producer.h"
+#include "trace/inherited_keep.h"
 #include "trace/sampler.h"
+#include "trace/trace_state.h"
 
 typedef enum state { NONE, RUNNING, STOPPING, DISABLED, FORKED } state;
 

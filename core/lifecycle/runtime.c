@@ -16,6 +16,9 @@
 #include "lifecycle/exporter_list.h"
 #include "outside/prune.h"
 #include "trace/sampler.h"
+#include "trace/slots.h"
+#include "trace/thread.h"
+#include "trace/trace_state.h"
 
 // ---- exporter ----
 

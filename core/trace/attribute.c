@@ -6,7 +6,8 @@
 #include "common/utf8.h"
 #include "base/name.h"
 #include "trace/reuse.h"
-#include "trace/span_slow.h"
+#include "trace/misuse.h"
+#include "trace/trace_state.h"
 #include "trace/writer.h"
 
 typedef nsp__writer writer;

@@ -7,7 +7,10 @@
 #include "trace/detached.h"
 #include "trace/head_decision.h"
 #include "trace/span_context.h"
-#include "trace/span_slow.h"
+#include "trace/misuse.h"
+#include "trace/stack.h"
+#include "trace/thread.h"
+#include "trace/trace_state.h"
 
 #define NOINLINE __attribute__((noinline))
 
@@ -44,8 +47,13 @@ static void describe(nsp_span *span, const nsp_span_options *options)
                                options->links[i].attribute_count);
 }
 
-// The thread's state with a policy that is up to date; NULL if nothing can be begun (counted where it has to be).
-static nsp__producer *ready(void)
+// True if the thread has the policy in force.
+static bool up_to_date(const nsp__producer *producer)
+{
+    return producer->hot.generation == __atomic_load_n(producer->hot.generation_now, __ATOMIC_RELAXED); // N1
+}
+
+static NOINLINE nsp__producer *make_ready(void)
 {
     nsp_status status;
     if (!__atomic_load_n(&nsp__active, __ATOMIC_RELAXED))
@@ -56,13 +64,13 @@ static nsp__producer *ready(void)
             producer = nsp__producer_attach(NULL, &status);
         if (producer == NULL)
             break;
-        if (producer->hot.top == &producer->busy) {
+        if (nsp__is_busy(producer)) {
             if (nsp__parents_state())
                 return NULL;
             nsp__count_nested(&producer->slot->counters.dropped_in_signal);
             return NULL;
         }
-        if (producer->hot.generation == __atomic_load_n(producer->hot.generation_now, __ATOMIC_RELAXED)) // N1
+        if (up_to_date(producer))
             return producer;
         if (nsp__parents_state())
             return NULL;
@@ -77,6 +85,14 @@ static nsp__producer *ready(void)
     }
     nsp__count_unattached(offsetof(nsp__control, unattached_attempted));
     return NULL;
+}
+
+// The thread's state with a policy that is up to date. NULL if nothing can be begun, which is counted where it has to be.
+static inline nsp__producer *ready(void)
+{
+    nsp__producer *producer = nsp__producer_self();
+    bool is = producer != NULL && !nsp__is_busy(producer) && up_to_date(producer);
+    return NSP__LIKELY(is && __atomic_load_n(&nsp__active, __ATOMIC_RELAXED)) ? producer : make_ready();
 }
 
 static uintptr_t publish(nsp__producer *producer, nsp__frame *frame, bool recording)

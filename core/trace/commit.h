@@ -7,7 +7,7 @@
 
 #include "base/testpoint.h"
 #include "base/tsan.h"
-#include "trace/producer.h"
+#include "trace/thread_state.h"
 #include "trace/sampler.h"
 
 static inline void nsp__busy_begin(nsp__producer *producer)
@@ -149,6 +149,17 @@ static inline uint64_t nsp__record_root(nsp__producer *producer, nsp__slot *slot
     record->local_root_id = id;
     nsp__record_set_traits(record, producer->root_traits[name_class]);
     return id;
+}
+
+// Takes the tag and makes the span current.
+static inline __attribute__((always_inline)) nsp_span *nsp__push(nsp__producer *producer, nsp__entry *entry,
+                                                                 nsp__frame *frame, uint64_t id)
+{
+    uintptr_t handle = nsp__frame_handle(frame, id, NSP__RECORDING);
+    nsp__frame_publish(frame, handle);
+    entry->current = handle;
+    nsp__busy_end(producer, entry);
+    return (nsp_span *)handle;
 }
 
 // ---- commit ----

@@ -8,6 +8,7 @@
 #include "trace/detached.h"
 
 #include "base/tsan.h"
+#include "trace/trace_state.h"
 
 // Other threads looked at for one span: bounded, so that a pool in full use costs little; the next span looks further.
 enum { OTHERS = 64 };

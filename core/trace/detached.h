@@ -4,7 +4,7 @@
 #ifndef NSP_TRACE_DETACHED_H
 #define NSP_TRACE_DETACHED_H
 
-#include "trace/producer.h"
+#include "trace/thread_state.h"
 
 // A free frame for a detached span, of the producer's `recorded` or `unsampled` places; NULL if there is none. Wait-free. For
 // the producer's own thread.

@@ -4,7 +4,7 @@
 #ifndef NSP_TRACE_HEAD_DECISION_H
 #define NSP_TRACE_HEAD_DECISION_H
 
-#include "trace/producer.h"
+#include "trace/thread_state.h"
 
 // Decides whether the span in this frame records, and writes its identity into the frame: ids, flags, threshold and tracestate
 // item. Returns true if the span records; it is then counted as attempted. The producer must be busy.

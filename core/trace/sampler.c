@@ -18,6 +18,7 @@
 #include "base/name.h"
 #include "shm/session_lock.h"
 #include "context/threshold.h"
+#include "trace/trace_state.h"
 
 // ---- the thread's side ----
 

@@ -4,7 +4,7 @@
 #ifndef NSP_TRACE_SAMPLER_H
 #define NSP_TRACE_SAMPLER_H
 
-#include "trace/producer.h"
+#include "trace/thread_state.h"
 
 // The policy's generation as a thread has it that has not copied any; the policy never has it.
 #define NSP__GENERATION_NONE UINT32_MAX

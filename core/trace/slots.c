@@ -8,6 +8,7 @@
 
 #include "base/mapping.h"
 #include "base/testpoint.h"
+#include "trace/trace_state.h"
 
 // ---- geometry ----
 

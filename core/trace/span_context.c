@@ -9,7 +9,7 @@
 #include "context/tracestate.h"
 #include "trace/commit.h"
 #include "trace/inherited.h"
-#include "trace/span_slow.h"
+#include "trace/misuse.h"
 #include <nanospan/exporter.h>
 
 // ---- the tracestate item: always the first of a record that has one ----
@@ -58,7 +58,7 @@ static bool only_threshold(const char *text, size_t length, uint64_t threshold)
     return length == plain_length && memcmp(text, plain, length) == 0;
 }
 
-static void state_write(nsp__frame *frame, const nsp_context *context)
+void nsp__identity_tracestate(nsp__frame *frame, const nsp_context *context)
 {
     // A small record takes as much as it has room for, `ot` before all others. Written where it stays: stacks are small.
     char *text = (char *)(nsp__frame_place(frame, frame->cursor) + 1);
@@ -74,38 +74,6 @@ static void state_write(nsp__frame *frame, const nsp_context *context)
         return;
     if (length != 0)
         tracestate_put(frame, length);
-}
-
-// ---- identities ----
-
-void nsp__identity_clear(nsp__record *record)
-{
-    record->flags = 0;
-    record->kind = NSP_KIND_INTERNAL;
-    record->status = NSP_SPAN_STATUS_UNSET;
-    record->reserved = 0;
-    record->threshold = NSP__THRESHOLD_CODE_NONE;
-}
-
-void nsp__identity_write(nsp__frame *frame, uint64_t id, const nsp_context *context)
-{
-    nsp__record *record = &frame->record;
-    nsp__identity_clear(record);
-    memcpy(record->trace_id, context->trace_id, sizeof record->trace_id);
-    memcpy(&record->parent_id, context->span_id, sizeof record->parent_id);
-    record->span_id = id;
-    if (context->remote)
-        record->local_root_id = record->span_id;
-    else
-        record->local_root_id = context->local_root != 0 ? context->local_root : record->parent_id;
-    record->flags = (uint8_t)((context->flags & (NSP__RECORD_SAMPLED | NSP__RECORD_RANDOM)) |
-                              (context->remote ? NSP__RECORD_PARENT_REMOTE : 0));
-    state_write(frame, context);
-}
-
-void nsp__identity_inert(nsp__producer *producer, nsp__frame *frame, const nsp_context *context)
-{
-    nsp__identity_write(frame, nsp__span_id_draw(producer), context);
 }
 
 // ---- contexts ----
@@ -195,7 +163,7 @@ void nsp_span_context(const nsp_span *span, nsp_context *out)
     bool sentinel = span != NULL && (producer == NULL || producer->stack[0].current != NSP__UNSAMPLED_ROOT);
     if (sentinel && nsp__inherited_context((const nsp_span *)NSP__UNSAMPLED_ROOT, out))
         return;
-    if (producer == NULL || producer->hot.top == &producer->busy)
+    if (producer == NULL || nsp__is_busy(producer))
         return;
     nsp__entry *top = producer->hot.top;
     if (span == NULL && top->current == NSP__ENTERED_INERT)

@@ -4,21 +4,51 @@
 #ifndef NSP_TRACE_SPAN_CONTEXT_H
 #define NSP_TRACE_SPAN_CONTEXT_H
 
-#include "trace/producer.h"
+#include <string.h>
 
-// Resets everything in a record's identity but the ids.
-void nsp__identity_clear(nsp__record *record);
+#include "context/threshold.h"
+#include "trace/thread_state.h"
 
-// Writes the identity of a span with this id, whose parent is the span of the context.
-void nsp__identity_write(nsp__frame *frame, uint64_t id, const nsp_context *context);
-
-// Writes the identity of a child that does not record, or of a detached copy of the current span.
-void nsp__identity_inert(nsp__producer *producer, nsp__frame *frame, const nsp_context *context);
-
-// Reads the context that the span in this frame sends on.
-void nsp__identity_context(const nsp__frame *frame, nsp_context *out);
+// Writes the context's tracestate and threshold into the frame.
+void nsp__identity_tracestate(nsp__frame *frame, const nsp_context *context);
 
 // Copies a span's tracestate item from parent to child. Out of line, because few traces have one.
 void nsp__tracestate_inherit(nsp__frame *frame, const nsp__frame *parent);
+
+// Resets everything in a record's identity but the ids.
+static inline void nsp__identity_clear(nsp__record *record)
+{
+    record->flags = 0;
+    record->kind = NSP_KIND_INTERNAL;
+    record->status = NSP_SPAN_STATUS_UNSET;
+    record->reserved = 0;
+    record->threshold = NSP__THRESHOLD_CODE_NONE;
+}
+
+// Writes the identity of a span with this id, whose parent is the span of the context.
+static inline void nsp__identity_write(nsp__frame *frame, uint64_t id, const nsp_context *context)
+{
+    nsp__record *record = &frame->record;
+    nsp__identity_clear(record);
+    memcpy(record->trace_id, context->trace_id, sizeof record->trace_id);
+    memcpy(&record->parent_id, context->span_id, sizeof record->parent_id);
+    record->span_id = id;
+    if (context->remote)
+        record->local_root_id = record->span_id;
+    else
+        record->local_root_id = context->local_root != 0 ? context->local_root : record->parent_id;
+    record->flags = (uint8_t)((context->flags & (NSP__RECORD_SAMPLED | NSP__RECORD_RANDOM)) |
+                              (context->remote ? NSP__RECORD_PARENT_REMOTE : 0));
+    nsp__identity_tracestate(frame, context);
+}
+
+// Writes the identity of a child that does not record, or of a detached copy of the current span.
+static inline void nsp__identity_inert(nsp__producer *producer, nsp__frame *frame, const nsp_context *context)
+{
+    nsp__identity_write(frame, nsp__span_id_draw(producer), context);
+}
+
+// Reads the context that the span in this frame sends on.
+void nsp__identity_context(const nsp__frame *frame, nsp_context *out);
 
 #endif

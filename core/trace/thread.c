@@ -1,41 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-//
-// Threads come and go: attach, exit.
+#include "trace/thread.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/call.h"
-#include "base/fork.h"
 #include "base/log.h"
 #include "base/testpoint.h"
-#include "trace/producer.h"
 #include "trace/sampler.h"
 #include "trace/slots.h"
-#include "trace/span_slow.h"
-
-static nsp__entry nobody_stack = {NSP__OFF, NULL};
-nsp__thread nsp__nobody = {.top = &nobody_stack};
-__thread nsp__thread *nsp__thread_v1 __attribute__((tls_model("initial-exec"))) = &nsp__nobody;
-bool nsp__active;
-nsp__trace nsp__trace_state;
-bool (*nsp__session_wanted)(void);
-
-void nsp__trace_activate(bool active)
-{
-    __atomic_store_n(&nsp__active, active, __ATOMIC_SEQ_CST); // A1
-    __atomic_store_n(&nobody_stack.current, active ? NSP__UNATTACHED : NSP__OFF, __ATOMIC_RELAXED);
-}
-
-bool nsp__parents_state_left(void)
-{
-    nsp__trace_activate(false);
-    nsp__thread_v1 = &nsp__nobody;
-    return true;
-}
+#include "trace/stack.h"
+#include "trace/trace_state.h"
 
 // What an attach that is under way, or failed, leaves behind on its thread.
 static __thread struct {
@@ -105,7 +83,7 @@ static void back_off(uint32_t epoch, nsp_status status)
 static nsp__producer *attached(void)
 {
     nsp__producer *self = nsp__producer_self();
-    bool stays = self != NULL && (self->hot.top == &self->busy ||
+    bool stays = self != NULL && (nsp__is_busy(self) ||
                                   self->control == __atomic_load_n(&nsp__trace_state.control,
                                                                    __ATOMIC_ACQUIRE)); // T4: acquires T3
     return stays ? self : NULL;
@@ -180,17 +158,6 @@ nsp__producer *nsp__producer_attach(const nsp_thread_options *options, nsp_statu
     return self;
 }
 
-nsp_span *nsp__begin_unattached(nsp_name name, nsp_ticks start)
-{
-    nsp_status status;
-    nsp__producer *producer = nsp__producer_attach(NULL, &status);
-    if (producer != NULL)
-        return nsp_span_begin_at(name, start);
-    if (status != NSP_ERR_NOT_INITIALISED)
-        nsp__count_unattached(offsetof(nsp__control, unattached_attempted));
-    return NULL;
-}
-
 nsp_status nsp_thread_attach(const nsp_thread_options *options)
 {
     if (options != NULL && options->size < offsetof(nsp_thread_options, name) + sizeof options->name)
@@ -236,20 +203,6 @@ static void thread_exit(void *argument)
 __attribute__((constructor)) static void make_exit_key(void)
 {
     exit_key_made = pthread_key_create(&exit_key, thread_exit) == 0;
-}
-
-// ---- sessions ----
-
-bool nsp__trace_quiesce(uint32_t milliseconds)
-{
-    const struct timespec pause = {0, 100 * 1000};
-    for (uint32_t tries = milliseconds * 10;; tries--) {
-        if (__atomic_load_n(&nsp__trace_state.attaching, __ATOMIC_SEQ_CST) == 0) // AT2: acquires AT1
-            return true;
-        if (tries == 0)
-            return false;
-        nanosleep(&pause, NULL);
-    }
 }
 
 void nsp__trace_abandon(void)

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One deliberate worsening of the hot path, chosen by the name that sabotage.sh defines. The compiler's command line includes it before
-// all else, into bench/hot_path/operations.c for the setter and into core/trace/span_fast.c for the others: there it comes with the
-// clock read of one function. The sources themselves know nothing of it.
+// One deliberate worsening of the hot path, chosen by the name that sabotage.sh defines. The compiler's command line
+// includes it before all else: into bench/hot_path/operations.c for the setter, and into core/trace/begin_fast.c and
+// end_fast.c for the others, where it comes with the clock read of one function. The sources themselves know nothing
+// of it.
 #ifndef NSP_GATES_SABOTAGE_H
 #define NSP_GATES_SABOTAGE_H
 

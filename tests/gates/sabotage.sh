@@ -3,7 +3,7 @@
 #
 # Do the gates fail where they should? Builds nanospan-bench with one deliberate worsening of the hot path at a time
 # (sabotage.h) and sends it through them: those that are meant to notice must turn red and say why, the others stay green.
-# One source is compiled anew for each; the product's own are not touched.
+# One or two sources are compiled anew for each; the product's own are not touched.
 #
 #     sabotage.sh BUILD [KIND...]
 #
@@ -70,7 +70,7 @@ compile() {
     (cd "$build" && eval "$command -DSABOTAGE_$3 -include $here/sabotage.h")
 }
 
-# One source is compiled anew: the call sites for a setter, else the library's hot path. A new span.o comes before the library,
+# What is compiled anew: the call sites for a setter, else the library's hot path. The new objects come before the library,
 # which then has nothing to add.
 make_bench() {
     local link
@@ -79,8 +79,9 @@ make_bench() {
         compile bench/hot_path/operations.c operations.o "$1"
         link=$(sed -E "s| [^ ]*bench/hot_path/operations\.c\.o| $work/operations.o|" <<<"$link")
     else
-        compile core/trace/span_fast.c span.o "$1"
-        link=${link/ -o / $work/span.o -o }
+        compile core/trace/begin_fast.c begin.o "$1"
+        compile core/trace/end_fast.c end.o "$1"
+        link=${link/ -o / $work/begin.o $work/end.o -o }
     fi
     (cd "$build" && eval "${link/-o bin\/nanospan-bench/-o $work/bin/nanospan-bench}")
 }

@@ -19,7 +19,7 @@
 #include "shm/ring.h"
 #include "support/sanitizer.h"
 #include "support/scripted.h"
-#include "trace/producer.h"
+#include "trace/thread_state.h"
 
 #define SECOND 1000000000ull
 #define MILLISECOND 1000000ull

@@ -14,7 +14,7 @@
 
 #include "support/capture.h"
 #include "support/sanitizer.h"
-#include "trace/producer.h"
+#include "trace/thread_state.h"
 
 #if defined(__x86_64__)
 enum { TRAP_FLAG = 0x100, ROUNDS = 8, FINISHED_MAX = 1024, DETACHED_LOOKED_AT = 8 };

@@ -17,7 +17,7 @@
 #include "support/child.h"
 #include "support/sanitizer.h"
 #include "support/session_dir.h"
-#include "trace/producer.h"
+#include "trace/thread_state.h"
 
 #define MINUTE 60000000000u
 

@@ -21,7 +21,7 @@
 #include "support/child.h"
 #include "support/sanitizer.h"
 #include "support/session_dir.h"
-#include "trace/producer.h"
+#include "trace/thread_state.h"
 
 static char directory[SESSION_PATH_MAX];
 

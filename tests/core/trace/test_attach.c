@@ -12,7 +12,7 @@
 
 #include "base/testpoint.h"
 #include "support/capture.h"
-#include "trace/producer.h"
+#include "trace/trace_state.h"
 
 #ifdef NSP_TESTPOINTS
 // A small session: what matters here is the number of threads.

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "support/capture.h"
-#include "trace/producer.h"
+#include "trace/trace_state.h"
 
 static size_t place_of(const nsp_span *span)
 {

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "support/capture.h"
-#include "trace/producer.h"
+#include "trace/thread_state.h"
 
 enum { PLACES = 4, MANY = 50 };
 

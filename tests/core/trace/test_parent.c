@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "support/capture.h"
-#include "trace/producer.h"
+#include "trace/thread_state.h"
 
 // A pool of one place: the next detached span is sure to be in the frame of the one that ended.
 static int begin(void **state)

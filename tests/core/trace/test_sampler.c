@@ -16,7 +16,7 @@
 #include "base/testpoint.h"
 #include "context/threshold.h"
 #include "support/capture.h"
-#include "trace/producer.h"
+#include "trace/trace_state.h"
 #include "trace/sampler.h"
 
 static int begin(void **state)

@@ -15,7 +15,7 @@
 
 #include "context/threshold.h"
 #include "support/capture.h"
-#include "trace/producer.h"
+#include "trace/thread_state.h"
 #include "trace/sampler.h"
 
 // A normal variable is farther out than this, on either side, with a chance under 1e-9; for a hundred looks.

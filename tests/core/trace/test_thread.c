@@ -17,7 +17,7 @@
 
 #include "support/capture.h"
 #include "support/sanitizer.h"
-#include "trace/producer.h"
+#include "trace/trace_state.h"
 
 static pthread_t start(void *(*run)(void *), void *argument)
 {

@@ -110,6 +110,13 @@ static inline __attribute__((unused, always_inline)) uint64_t *nsp__frame_place(
 // Bytes of an item with this payload. Items are whole pairs, since that is how they are copied.
 #define NSP__ITEM_BYTES(payload) (((uint32_t)(payload) + 8u + 15u) & ~15u)
 
+// The word that an item begins with. small: the value itself where it has no payload.
+static inline __attribute__((unused, always_inline)) uint64_t nsp__item_tag(nsp_name key, uint32_t type,
+                                                                            uint32_t small, size_t length)
+{
+    return key | (uint64_t)length << 32 | (uint64_t)type << 48 | (uint64_t)small << 56;
+}
+
 // One step of a thread's stack of open spans. Process-local.
 typedef struct nsp__entry {
     uintptr_t current; // handle that is current at this depth; 0 at the bottom: none
@@ -142,6 +149,11 @@ NSP_END_DECLS
 static inline __attribute__((unused, always_inline)) nsp__frame *nsp__frame_of(const nsp_span *span)
 {
     return (nsp__frame *)((uintptr_t)span & ~NSP__TAG_MASK);
+}
+
+NSP_INLINE bool nsp_span_recording(const nsp_span *span)
+{
+    return ((uintptr_t)span & NSP__RECORDING) != 0;
 }
 
 #endif

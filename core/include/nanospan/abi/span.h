@@ -137,18 +137,7 @@ NSP_INLINE nsp_span *nsp_span_current(void)
     return (nsp_span *)current;
 }
 
-NSP_INLINE bool nsp_span_recording(const nsp_span *span)
-{
-    return ((uintptr_t)span & NSP__RECORDING) != 0;
-}
-
 // ---- items ----
-
-static inline __attribute__((unused, always_inline)) uint64_t nsp__item_tag(nsp_name key, uint32_t type,
-                                                                            uint32_t small, size_t length)
-{
-    return key | (uint64_t)length << 32 | (uint64_t)type << 48 | (uint64_t)small << 56;
-}
 
 // Takes room for one attribute; NULL if there is none (the caller goes the slow way). The cursor moves before anything is
 // written, so that a signal handler that sets an attribute on this span in between writes behind.

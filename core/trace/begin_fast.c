@@ -1,24 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Begin, end, next of the thread's stack: the recorded half of the hot path.
+// The recorded half of the hot path: begin.
 #include "trace/commit.h"
+#include "trace/misuse.h"
 #include "trace/span_context.h"
-#include "trace/span_slow.h"
+#include "trace/stack.h"
+#include "trace/thread.h"
+#include "trace/trace_state.h"
 
 // Calls that are not tail calls would make the hot functions save and restore registers: what is uncommon is NOINLINE and
 // called last.
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
 #define NOINLINE __attribute__((noinline, cold))
-
-// Takes the tag, makes the span current.
-ALWAYS_INLINE nsp_span *push(nsp__producer *producer, nsp__entry *entry, nsp__frame *frame, uint64_t id)
-{
-    uintptr_t handle = nsp__frame_handle(frame, id, NSP__RECORDING);
-    nsp__frame_publish(frame, handle);
-    entry->current = handle;
-    nsp__busy_end(producer, entry);
-    return (nsp_span *)handle;
-}
 
 static NOINLINE nsp_span *too_deep(nsp__producer *producer, nsp__entry *top)
 {
@@ -33,7 +25,7 @@ static NOINLINE nsp_span *push_with_tracestate(nsp__producer *producer, nsp__ent
 {
     nsp__entry *entry = top + 1;
     nsp__tracestate_inherit(entry->frame, nsp__frame_of((nsp_span *)parent));
-    return push(producer, entry, entry->frame, id);
+    return nsp__push(producer, entry, entry->frame, id);
 }
 
 // Without a counter that may be read here: the clock is asked, and the call made again with what it said.
@@ -71,7 +63,7 @@ nsp_span *nsp__begin_child(nsp__thread *thread, nsp_name name, nsp_ticks start)
     uint64_t id = nsp__record_child_of(producer, producer->slot, &frame->record, &parent->record);
     if (NSP__UNLIKELY((frame->record.flags & NSP__RECORD_TRACESTATE) != 0))
         return push_with_tracestate(producer, top, current, id);
-    return push(producer, entry, frame, id);
+    return nsp__push(producer, entry, frame, id);
 }
 
 static inline bool under_pressure(nsp__producer *producer, const nsp__slot *slot)
@@ -106,7 +98,7 @@ static NOINLINE nsp_span *begin_hit(nsp__producer *producer, nsp__entry *top, ns
     nsp__sampler_draw(producer, name_class);
     nsp__frame_open(frame, name, start);
     nsp__sampler_trace_id(producer, producer->thresholds[name_class], true, frame->record.trace_id);
-    return push(producer, top + 1, frame, nsp__record_root(producer, slot, &frame->record, name_class));
+    return nsp__push(producer, top + 1, frame, nsp__record_root(producer, slot, &frame->record, name_class));
 }
 
 static NOINLINE nsp_span *begin_root_by_clock(nsp__thread *thread, nsp_name name, uint32_t name_class)
@@ -134,7 +126,19 @@ nsp_span *nsp__begin_root(nsp__thread *thread, nsp_name name, nsp_ticks start, u
     nsp__frame *frame = top[1].frame;
     nsp__frame_open(frame, name, start);
     nsp__sampler_trace_id_any(producer, frame->record.trace_id);
-    return push(producer, top + 1, frame, nsp__record_root(producer, slot, &frame->record, name_class));
+    return nsp__push(producer, top + 1, frame, nsp__record_root(producer, slot, &frame->record, name_class));
+}
+
+// The first span of a thread that is not attached: attaches it.
+static NOINLINE nsp_span *begin_unattached(nsp_name name, nsp_ticks start)
+{
+    nsp_status status;
+    nsp__producer *producer = nsp__producer_attach(NULL, &status);
+    if (producer != NULL)
+        return nsp_span_begin_at(name, start);
+    if (status != NSP_ERR_NOT_INITIALISED)
+        nsp__count_unattached(offsetof(nsp__control, unattached_attempted));
+    return NULL;
 }
 
 // A policy that changed, an inert span that is current, or a signal handler that interrupted nanospan on this thread.
@@ -143,7 +147,7 @@ nsp_span *nsp__begin_special(nsp__thread *thread, nsp_name name, nsp_ticks start
     nsp__producer *producer = (nsp__producer *)thread;
     nsp__entry *top = thread->top;
     if (thread == &nsp__nobody)
-        return nsp__begin_unattached(name, start);
+        return begin_unattached(name, start);
     if (top->current == NSP__BUSY) {
         if (nsp__parents_state())
             return NULL;
@@ -161,112 +165,4 @@ nsp_span *nsp__begin_special(nsp__thread *thread, nsp_name name, nsp_ticks start
         nsp__thread_v1 = &nsp__nobody;
     nsp__busy_end(producer, top);
     return nsp_span_begin_at(name, start);
-}
-
-// ---- end ----
-
-// Takes ended entries off the top.
-ALWAYS_INLINE nsp__entry *pop(nsp__entry *entry)
-{
-    do
-        entry--;
-    while (NSP__UNLIKELY(entry->current == NSP__ENDED));
-    return entry;
-}
-
-static NOINLINE void end_by_clock(nsp_span *span)
-{
-    nsp__end(span, nsp_now());
-}
-
-// True if the span is the innermost of this thread, in its own frame: what the hot path handles.
-ALWAYS_INLINE bool innermost(const nsp__entry *top, const nsp_span *span)
-{
-    return NSP__LIKELY(__atomic_load_n(&top->current, __ATOMIC_RELAXED) == (uintptr_t)span &&
-                       top->frame == nsp__frame_of(span));
-}
-
-static NOINLINE void end_dropped(nsp__producer *producer, nsp__entry *top)
-{
-    nsp__frame_close(top->frame);
-    nsp__count_commit(producer->slot, false);
-    nsp__busy_end(producer, pop(top));
-}
-
-void nsp__end(nsp_span *span, nsp_ticks end)
-{
-    // Of a thread that is not attached this is no producer, and nothing but its stack is looked at.
-    nsp__producer *producer = (nsp__producer *)nsp__thread_v1;
-    if (end == 0) {
-        if (NSP__UNLIKELY(!producer->hot.reads_counter)) {
-            end_by_clock(span);
-            return;
-        }
-        end = nsp__counter_read();
-    }
-    nsp__entry *top = producer->hot.top;
-    if (!innermost(top, span)) {
-        nsp__end_elsewhere(span, end);
-        return;
-    }
-    nsp__frame *frame = nsp__frame_of(span);
-    nsp__slot *slot = producer->slot;
-    nsp__busy_begin(producer);
-    if (NSP__UNLIKELY(!nsp__commit(producer, slot, frame, end))) {
-        end_dropped(producer, top);
-        return;
-    }
-    nsp__frame_close(frame);
-    nsp__count_commit(slot, true);
-    nsp__busy_end(producer, pop(top));
-}
-
-// ---- next ----
-
-static NOINLINE nsp_span *next_by_clock(nsp_span *span, nsp_name name)
-{
-    return nsp__next(span, name, nsp_now());
-}
-
-// The sibling has the same trace, parent and flags: most of the frame stays as it is. Its new tag is what closes the old
-// span.
-ALWAYS_INLINE nsp_span *reopen(nsp__producer *producer, nsp__slot *slot, nsp__entry *top, nsp__frame *frame,
-                               nsp_name name, nsp_ticks at)
-{
-    const uint64_t kept = NSP__TRAITS(NSP__RECORD_SAMPLED | NSP__RECORD_RANDOM | NSP__RECORD_KEPT);
-    uint64_t id = nsp__attempt(producer, slot);
-    nsp__frame_open(frame, name, at);
-    frame->record.span_id = id;
-    nsp__record_set_traits(&frame->record, nsp__record_traits(&frame->record) & kept);
-    return push(producer, top, frame, id);
-}
-
-static NOINLINE nsp_span *next_dropped(nsp__producer *producer, nsp__entry *top, nsp_name name, nsp_ticks at)
-{
-    nsp__frame_close(top->frame);
-    nsp__count_commit(producer->slot, false);
-    return reopen(producer, producer->slot, top, top->frame, name, at);
-}
-
-nsp_span *nsp__next(nsp_span *span, nsp_name name, nsp_ticks at)
-{
-    const uint8_t uncommon = NSP__RECORD_TRACESTATE | NSP__RECORD_PARENT_REMOTE | NSP__RECORD_ROOT;
-    const uint8_t always = NSP__RECORD_KEPT; // but in a session that has ended, whose pages are zero
-    nsp__producer *producer = (nsp__producer *)nsp__thread_v1; // as in nsp__end
-    if (at == 0) {
-        if (NSP__UNLIKELY(!producer->hot.reads_counter))
-            return next_by_clock(span, name);
-        at = nsp__counter_read();
-    }
-    nsp__entry *top = producer->hot.top;
-    nsp__frame *frame = nsp__frame_of(span);
-    if (!innermost(top, span) || NSP__UNLIKELY((frame->record.flags & (uncommon | always)) != always))
-        return nsp__next_elsewhere(span, name, at);
-    nsp__slot *slot = producer->slot;
-    nsp__busy_begin(producer);
-    if (NSP__UNLIKELY(!nsp__commit(producer, slot, frame, at)))
-        return next_dropped(producer, top, name, at);
-    // The published position says already that the span is not open any more.
-    nsp__count_commit(slot, true);
-    return reopen(producer, slot, top, frame, name, at);
 }

@@ -1,18 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A thread that records: its process-local state behind the inline part, and the table of all of them.
-#ifndef NSP_TRACE_PRODUCER_H
-#define NSP_TRACE_PRODUCER_H
+// A thread that records spans: its process-local state behind the inline part.
+#ifndef NSP_TRACE_THREAD_STATE_H
+#define NSP_TRACE_THREAD_STATE_H
 
 #include <nanospan/span.h>
-#include <nanospan/thread.h>
 #include <urcu/wfstack.h>
 
-#include "base/fork.h"
 #include "base/random.h"
 #include "shm/control.h"
 #include "shm/ring.h"
-#include "shm/session.h"
 
 // A detached span's place in the pool, process-local (the shared half is its frame). It belongs to the thread slot that
 // began the last span in it, and comes back over that thread's wait-free stack when the span ends.
@@ -85,47 +82,8 @@ _Static_assert(offsetof(nsp__producer, stack) % 4096 >= 256 &&
 // Marks an unsampled context as drawn, in hot.unsampled_class.
 #define NSP__UNSAMPLED_DRAWN 0x80000000u
 
-// What the trace layer works on; set by lifecycle before nsp__active, kept (retired) after shutdown.
-typedef struct nsp__trace {
-    nsp__session *session;
-    nsp__control *control;
-    nsp__detached_pool pool, unsampled_pool;
-    uint64_t watermark_permille; // of a ring's bytes
-    uint64_t ring_bytes;
-    uint32_t record_bytes, open_spans, threads;
-    uint32_t value_limit;
-    uint32_t attributes, events, links; // limits of a span
-    uint32_t event_attributes, link_attributes;
-    // What attaching threads met; they do not log, whoever drains does.
-    struct {
-        uint32_t private_rings, no_slot, no_memory;
-    } trouble;
-    uint32_t slots_claimed;                     // slots that were made or are being made; process-local
-    uint32_t attaching;                         // threads that are just being attached
-    bool disabled;                              // tracing was turned off by configuration; set by lifecycle
-    uint32_t epoch;                             // number of this session within the process
-    nsp__producer *producers[NSP__THREADS_MAX]; // by slot index (release T1, acquire T2)
-} nsp__trace;
-
-extern nsp__trace nsp__trace_state;
-
-static inline nsp__producer *nsp__producer_at(uint32_t index)
-{
-    return __atomic_load_n(&nsp__trace_state.producers[index], __ATOMIC_ACQUIRE); // T2
-}
-
 // What threads that are not attached have for a state: a stack with nothing but a sentinel at its bottom.
 extern nsp__thread nsp__nobody;
-
-// Turns tracing off for this thread; true.
-bool nsp__parents_state_left(void);
-
-// True in the child of a fork in which the library's handler has not run: what belongs to the parent cannot be reached. This
-// thread then finds tracing turned off, until that handler runs.
-static inline bool nsp__parents_state(void)
-{
-    return NSP__UNLIKELY(nsp__process_copied()) && nsp__parents_state_left();
-}
 
 // NULL if the thread is not attached.
 static inline nsp__producer *nsp__producer_self(void)
@@ -144,33 +102,18 @@ static inline nsp__frame *nsp__detached_frame(const nsp__detached_pool *pool, ui
     return (nsp__frame *)(void *)(pool->frames + (uint64_t)index * pool->stride);
 }
 
-// ---- thread.c, slots.c ----
+// True while nanospan works on the thread's state, which a signal handler may have interrupted.
+static inline bool nsp__is_busy(const nsp__producer *producer)
+{
+    return producer->hot.top == &producer->busy;
+}
 
-// True while tracing runs. nsp__trace_activate sets it, for threads that are not attached too (A1, A2).
-extern bool nsp__active;
-void nsp__trace_activate(bool active);
-
-// The span of a thread that is not attached: attaches it.
-nsp_span *nsp__begin_unattached(nsp_name name, nsp_ticks start);
-
-// Starts on a session: no producers yet. Called with tracing inactive.
-void nsp__trace_begin(nsp__session *session, const nsp_config *config);
-// Tracing was made inactive: waits for the threads that are attaching at this moment (milliseconds at most).
-// False if one of them takes longer (it may have been stopped by a debugger): its session must then stay.
-bool nsp__trace_quiesce(uint32_t milliseconds);
-// True if some thread is in the middle of beginning or ending a span: its counters do not add up then.
-bool nsp__trace_moving(void);
-// Ends it: retires all slots. Threads notice at their next root.
-void nsp__trace_end(void);
-// In the child of a fork: forgets everything of the parent's.
-void nsp__trace_abandon(void);
-
-// Attaches the calling thread, or returns its state. NULL with *status if that cannot be.
-nsp__producer *nsp__producer_attach(const nsp_thread_options *options, nsp_status *status);
-
-// Called when a thread without state begins a span while tracing is active but this process has no session yet (the
-// child of a fork). Set by lifecycle; returns true if there is a session now.
-extern bool (*nsp__session_wanted)(void);
+// True if nsp_shutdown has ended the session that the thread is attached to. Its frames are gone then (they read zero), and
+// only the entries of the stack are left.
+static inline bool nsp__session_over(const nsp__producer *producer)
+{
+    return __atomic_load_n(producer->hot.generation_now, __ATOMIC_RELAXED) == 0;
+}
 
 // The last word of a sampled root's record: flags and the code of the threshold.
 static inline uint64_t nsp__record_root_traits(uint32_t threshold_code)
@@ -184,6 +127,20 @@ static inline uint64_t nsp__span_id_draw(nsp__producer *producer)
 {
     uint64_t id = nsp__random_next(&producer->random);
     return NSP__LIKELY(id != 0) ? id : 1;
+}
+
+// ---- handles ----
+
+// True if the handle is one of a frame (recording or not) rather than NULL or a sentinel.
+static inline bool nsp__has_frame(const nsp_span *span)
+{
+    return (uintptr_t)span >= NSP__FRAME_ALIGN;
+}
+
+// True if the frame is open as this very span.
+static inline bool nsp__span_open(const nsp_span *span)
+{
+    return __atomic_load_n(&nsp__frame_of(span)->tag, __ATOMIC_RELAXED) == (uint32_t)(uintptr_t)span;
 }
 
 #endif

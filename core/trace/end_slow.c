@@ -1,95 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "trace/span_slow.h"
+#include "trace/end_slow.h"
 
-#include "base/fork.h"
 #include "trace/commit.h"
 #include "trace/detached.h"
+#include "trace/misuse.h"
+#include "trace/stack.h"
+#include "trace/thread.h"
+#include "trace/trace_state.h"
 
 // In the tag of a detached frame that one thread is about to commit: it no longer fits any handle of this frame, but says
 // "recording" as before, so a reader after a crash still takes the span for open.
 #define TAG_ENDING NSP__FRAME_ALIGN
-
-void nsp__count_unattached(size_t counter)
-{
-    nsp__control *control = __atomic_load_n(&nsp__trace_state.control, __ATOMIC_ACQUIRE); // T4: acquires T3
-    if (control != NULL && !nsp__process_copied())
-        nsp__count_nested((uint64_t *)(void *)((char *)control + counter));
-}
-
-// True if nsp_shutdown has ended the session that the thread is attached to: its frames are gone (zero), and only the
-// places on the stack are left.
-static bool session_over(const nsp__producer *producer)
-{
-    return __atomic_load_n(producer->hot.generation_now, __ATOMIC_RELAXED) == 0;
-}
-
-void nsp__misused(void)
-{
-    nsp__producer *producer = nsp__producer_self();
-    if (producer != NULL && !session_over(producer))
-        nsp__count_nested(&producer->slot->counters.misused);
-    else
-        nsp__count_unattached(offsetof(nsp__control, unattached_misused));
-}
-
-static bool busy(const nsp__producer *producer)
-{
-    return producer->hot.top == &producer->busy;
-}
-
-// The entry where a span of this stack was begun; NULL if there is none.
-static nsp__entry *find_begun(nsp__producer *producer, const nsp_span *span)
-{
-    for (nsp__entry *entry = producer->hot.top; entry > &producer->stack[0]; entry--)
-        if (entry->current == (uintptr_t)span && entry->frame == nsp__frame_of(span))
-            return entry;
-    return NULL;
-}
-
-// The innermost entry where this handle was entered; NULL if there is none.
-static nsp__entry *find_entered(nsp__producer *producer, uintptr_t current)
-{
-    for (nsp__entry *entry = producer->hot.top; entry > &producer->stack[0]; entry--)
-        if (entry->current == current && entry->frame != nsp__frame_of((nsp_span *)current))
-            return entry;
-    return NULL;
-}
-
-// Whatever of the stack stands for a handle stands for another one from now on. False if nothing does.
-static bool rename_entries(nsp__producer *producer, nsp__entry *top, const nsp_span *span, uintptr_t current)
-{
-    bool found = false;
-    for (nsp__entry *entry = top; entry > &producer->stack[0]; entry--)
-        if (entry->current == (uintptr_t)span) {
-            entry->current = current;
-            found = true;
-        }
-    return found;
-}
-
-// The top after ended entries were taken off.
-static nsp__entry *without_holes(nsp__entry *top)
-{
-    while (top->current == NSP__ENDED)
-        top--;
-    return top;
-}
-
-bool nsp__drop_ended(nsp__producer *producer)
-{
-    if (busy(producer) || session_over(producer))
-        return false;
-    nsp__entry *before = producer->hot.top, *top = before;
-    nsp__busy_begin(producer);
-    for (; top > &producer->stack[0]; top--) {
-        const nsp_span *span = (const nsp_span *)top->current;
-        bool ended = nsp__has_frame(span) && top->frame != nsp__frame_of(span) && !nsp__span_open(span);
-        if (!ended && top->current != NSP__ENDED)
-            break;
-    }
-    nsp__busy_end(producer, top);
-    return top != before;
-}
 
 // ---- end and next ----
 
@@ -98,7 +19,7 @@ static void end_on_stack(nsp__producer *producer, nsp_span *span, nsp_ticks end)
 {
     nsp__frame *frame = nsp__frame_of(span);
     nsp__entry *top = producer->hot.top;
-    nsp__entry *entry = find_begun(producer, span);
+    nsp__entry *entry = nsp__stack_find_begun(producer, span);
     if (entry == NULL) {
         nsp__misused(); // another thread's
         return;
@@ -111,7 +32,7 @@ static void end_on_stack(nsp__producer *producer, nsp_span *span, nsp_ticks end)
     else
         nsp__frame_close(frame);
     entry->current = NSP__ENDED;
-    nsp__busy_end(producer, without_holes(top));
+    nsp__busy_end(producer, nsp__stack_trim(top));
 }
 
 // By way of some attached thread's copy of the pool: the session's own may be changing, if one ends and another begins.
@@ -147,7 +68,7 @@ static void end_detached(nsp__producer *producer, nsp_span *span, nsp_ticks end)
         release_unattached(frame);
         return;
     }
-    if (busy(producer)) {
+    if (nsp__is_busy(producer)) {
         nsp__frame_close(frame);
         if (recording)
             nsp__count_nested(&producer->slot->counters.dropped_end_in_signal);
@@ -159,8 +80,8 @@ static void end_detached(nsp__producer *producer, nsp_span *span, nsp_ticks end)
             nsp__commit_and_close(producer, frame, end);
         else
             nsp__frame_close(frame);
-        rename_entries(producer, top, span, NSP__ENDED); // if it was entered and not left
-        nsp__busy_end(producer, without_holes(top));
+        nsp__stack_rename(producer, top, span, NSP__ENDED); // if it was entered and not left
+        nsp__busy_end(producer, nsp__stack_trim(top));
     }
     nsp__detached_release(producer, frame);
 }
@@ -188,11 +109,11 @@ static void end_closed(nsp_span *span)
 {
     nsp__producer *producer = nsp__producer_self();
     bool removed = false;
-    if (producer != NULL && !busy(producer) && session_over(producer)) {
+    if (producer != NULL && !nsp__is_busy(producer) && nsp__session_over(producer)) {
         nsp__entry *top = producer->hot.top;
         nsp__busy_begin(producer);
-        removed = rename_entries(producer, top, span, NSP__ENDED);
-        nsp__busy_end(producer, without_holes(top));
+        removed = nsp__stack_rename(producer, top, span, NSP__ENDED);
+        nsp__busy_end(producer, nsp__stack_trim(top));
     }
     if (!removed && of_this_session(nsp__frame_of(span)))
         nsp__misused();
@@ -210,7 +131,7 @@ void nsp__end_elsewhere(nsp_span *span, nsp_ticks end)
     if (nsp__frame_of(span)->detached) {
         nsp_status status; // a thread of the session before this one is attached anew
         end_detached(nsp__producer_attach(NULL, &status), span, end);
-    } else if (producer == NULL || busy(producer)) {
+    } else if (producer == NULL || nsp__is_busy(producer)) {
         nsp__misused();
     } else {
         end_on_stack(producer, span, end);
@@ -218,7 +139,8 @@ void nsp__end_elsewhere(nsp_span *span, nsp_ticks end)
 }
 
 // The frame becomes the sibling in place: same trace and parent, and the tracestate item, always the first, stays.
-static nsp_span *reopen(nsp__producer *producer, nsp__entry *top, nsp_span *span, nsp_name name, nsp_ticks at)
+static nsp_span *become_sibling(nsp__producer *producer, nsp__entry *top, nsp_span *span, nsp_name name,
+                                nsp_ticks at)
 {
     nsp__frame *frame = nsp__frame_of(span);
     nsp__record *record = &frame->record;
@@ -241,14 +163,14 @@ static nsp_span *reopen(nsp__producer *producer, nsp__entry *top, nsp_span *span
     record->status = NSP_SPAN_STATUS_UNSET;
     uintptr_t handle = nsp__frame_handle(frame, id, NSP__RECORDING);
     nsp__frame_publish(frame, handle);
-    rename_entries(producer, top, span, handle);
+    nsp__stack_rename(producer, top, span, handle);
     return (nsp_span *)handle;
 }
 
 // After nsp_shutdown: the span's place is given up. A root of this stack goes on in the session that there may be now.
 static nsp_span *next_after_session(nsp__producer *producer, nsp_span *span, nsp_name name, nsp_ticks at)
 {
-    bool of_this_stack = find_begun(producer, span) != NULL;
+    bool of_this_stack = nsp__stack_find_begun(producer, span) != NULL;
     end_closed(span);
     return of_this_stack && producer->hot.top->current == 0 ? nsp_span_begin_at(name, at)
                                                             : (nsp_span *)NSP__UNSAMPLED_CHILD;
@@ -264,13 +186,13 @@ nsp_span *nsp__next_elsewhere(nsp_span *span, nsp_name name, nsp_ticks at)
         nsp__span_open(span); // asked once: the session may end at any moment, and its pages become zero
     bool detached = open && frame->detached;
     nsp__producer *producer = detached ? nsp__producer_attach(NULL, &status) : nsp__producer_self();
-    if (producer == NULL || busy(producer)) {
+    if (producer == NULL || nsp__is_busy(producer)) {
         nsp__end_elsewhere(span, at);
         return (nsp_span *)NSP__UNSAMPLED_CHILD;
     }
     nsp__entry *top = producer->hot.top;
-    if (!open || (!detached && find_begun(producer, span) == NULL)) {
-        if (session_over(producer))
+    if (!open || (!detached && nsp__stack_find_begun(producer, span) == NULL)) {
+        if (nsp__session_over(producer))
             return next_after_session(producer, span, name, at);
         nsp__misused();
         return (nsp_span *)NSP__UNSAMPLED_CHILD;
@@ -286,10 +208,10 @@ nsp_span *nsp__next_elsewhere(nsp_span *span, nsp_name name, nsp_ticks at)
         return producer->hot.top->current == 0 ? nsp_span_begin_at(name, at)
                                                : nsp_span_begin_with(name, &options);
     }
-    if (!detached && find_begun(producer, span) != top)
+    if (!detached && nsp__stack_find_begun(producer, span) != top)
         nsp__misused(); // spans above it are still open; they stay
     nsp__busy_begin(producer);
-    nsp_span *sibling = reopen(producer, top, span, name, at);
+    nsp_span *sibling = become_sibling(producer, top, span, name, at);
     nsp__busy_end(producer, top);
     return sibling;
 }
@@ -316,11 +238,11 @@ void nsp__end_inert(nsp_span *span)
             end_closed(span);
         else if (nsp__frame_of(span)->detached)
             end_detached(nsp__producer_attach(NULL, &status), span, 0);
-        else if (producer == NULL || busy(producer))
+        else if (producer == NULL || nsp__is_busy(producer))
             nsp__misused();
         else
             end_on_stack(producer, span, 0);
-    } else if ((uintptr_t)span == NSP__UNSAMPLED_ROOT && producer != NULL && !busy(producer)) {
+    } else if ((uintptr_t)span == NSP__UNSAMPLED_ROOT && producer != NULL && !nsp__is_busy(producer)) {
         end_unsampled_root(producer);
     } else {
         nsp__misused();
@@ -332,12 +254,13 @@ nsp_span *nsp__next_inert(nsp_span *span, nsp_name name, nsp_ticks at)
     if (nsp__parents_state())
         return NULL;
     if ((uintptr_t)span == NSP__UNSAMPLED_ROOT) {
-        nsp_span_end(span);
+        nsp__end_inert(span);
         return nsp_span_begin_at(name, at);
     }
     nsp__producer *producer = nsp__producer_self();
     if (!nsp__has_frame(span) || !nsp__span_open(span)) {
-        if (nsp__has_frame(span) && producer != NULL && !busy(producer) && session_over(producer))
+        if (nsp__has_frame(span) && producer != NULL && !nsp__is_busy(producer) &&
+            nsp__session_over(producer))
             return next_after_session(producer, span, name, at);
         nsp__misused();
         return (nsp_span *)NSP__UNSAMPLED_CHILD;
@@ -351,92 +274,4 @@ nsp_span *nsp__next_inert(nsp_span *span, nsp_name name, nsp_ticks at)
     bool detached = frame->detached != 0;
     nsp__end_inert(span);
     return detached ? nsp_span_begin_detached(name, &options) : nsp_span_begin_with(name, &options);
-}
-
-// ---- enter, leave, reset ----
-
-static uintptr_t entered_as(const nsp_span *span)
-{
-    return nsp__has_frame(span) ? (uintptr_t)span : NSP__ENTERED_INERT;
-}
-
-// What may be entered: an inert handle, or a detached span that is open. Not a span of a stack, which may be another
-// thread's.
-static bool can_be_entered(const nsp_span *span)
-{
-    return !nsp__has_frame(span) ||
-           (!nsp__process_copied() && nsp__span_open(span) && nsp__frame_of(span)->detached);
-}
-
-void nsp_span_enter(nsp_span *span)
-{
-    nsp_status status;
-    nsp__producer *producer = nsp__producer_attach(NULL, &status);
-    if (producer == NULL || busy(producer))
-        return;
-    if (!can_be_entered(span)) {
-        nsp__misused();
-        return;
-    }
-    nsp__entry *entry = producer->hot.top + 1;
-    if (entry->frame == NULL) {
-        producer->enters_too_deep++;
-        return;
-    }
-    nsp__busy_begin(producer); // a handler's spans would take the same entry
-    entry->current = entered_as(span);
-    nsp__busy_end(producer, entry);
-}
-
-void nsp_span_leave(nsp_span *span)
-{
-    nsp__producer *producer = nsp__producer_self();
-    if (producer == NULL || busy(producer))
-        return;
-    if (producer->enters_too_deep != 0) {
-        producer->enters_too_deep--;
-        return;
-    }
-    nsp__entry *top = producer->hot.top;
-    nsp__entry *entry = find_entered(producer, entered_as(span));
-    if (entry == NULL) {
-        // Ended while it was entered, which took its entry away: fine, unless it is open.
-        if (!nsp__parents_state() && nsp__has_frame(span) && nsp__span_open(span))
-            nsp__misused();
-        return;
-    }
-    if (entry != top)
-        nsp__misused();
-    nsp__busy_begin(producer);
-    entry->current = NSP__ENDED;
-    nsp__busy_end(producer, without_holes(top));
-}
-
-void nsp_thread_reset(void)
-{
-    nsp__producer *producer = nsp__producer_self();
-    if (producer == NULL || busy(producer))
-        return;
-    nsp_ticks now = nsp_now();
-    while (producer->hot.top > &producer->stack[0]) {
-        nsp__entry *top = producer->hot.top;
-        nsp_span *span = (nsp_span *)top->current;
-        if (nsp__has_frame(span) && nsp__frame_of(span) == top->frame) {
-            nsp__count(&producer->slot->counters.leaked);
-            nsp_span_end_at(span, now);
-        }
-        if (producer->hot.top == top) { // entered, or not to be ended
-            nsp__busy_begin(producer);
-            top->current = NSP__ENDED;
-            nsp__busy_end(producer, without_holes(top));
-        }
-    }
-    nsp__entry *bottom = producer->hot.top;
-    nsp__busy_begin(producer);
-    if (bottom->current != 0) {
-        nsp__count(&producer->slot->counters.leaked);
-        bottom->current = 0;
-    }
-    producer->enters_too_deep = 0;
-    nsp__busy_end(producer, bottom);
 }

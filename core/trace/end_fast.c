@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The recorded half of the hot path: end and next.
+#include "trace/commit.h"
+#include "trace/end_slow.h"
+
+// Calls that are not tail calls would make the hot functions save and restore registers: what is uncommon is NOINLINE and
+// called last.
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+#define NOINLINE __attribute__((noinline, cold))
+
+// ---- end ----
+
+// Takes ended entries off the top.
+ALWAYS_INLINE nsp__entry *pop(nsp__entry *entry)
+{
+    do
+        entry--;
+    while (NSP__UNLIKELY(entry->current == NSP__ENDED));
+    return entry;
+}
+
+static NOINLINE void end_by_clock(nsp_span *span)
+{
+    nsp__end(span, nsp_now());
+}
+
+// True if the span is the innermost of this thread, in its own frame: what the hot path handles.
+ALWAYS_INLINE bool innermost(const nsp__entry *top, const nsp_span *span)
+{
+    return NSP__LIKELY(__atomic_load_n(&top->current, __ATOMIC_RELAXED) == (uintptr_t)span &&
+                       top->frame == nsp__frame_of(span));
+}
+
+static NOINLINE void end_dropped(nsp__producer *producer, nsp__entry *top)
+{
+    nsp__frame_close(top->frame);
+    nsp__count_commit(producer->slot, false);
+    nsp__busy_end(producer, pop(top));
+}
+
+void nsp__end(nsp_span *span, nsp_ticks end)
+{
+    // Of a thread that is not attached this is no producer, and nothing but its stack is looked at.
+    nsp__producer *producer = (nsp__producer *)nsp__thread_v1;
+    if (end == 0) {
+        if (NSP__UNLIKELY(!producer->hot.reads_counter)) {
+            end_by_clock(span);
+            return;
+        }
+        end = nsp__counter_read();
+    }
+    nsp__entry *top = producer->hot.top;
+    if (!innermost(top, span)) {
+        nsp__end_elsewhere(span, end);
+        return;
+    }
+    nsp__frame *frame = nsp__frame_of(span);
+    nsp__slot *slot = producer->slot;
+    nsp__busy_begin(producer);
+    if (NSP__UNLIKELY(!nsp__commit(producer, slot, frame, end))) {
+        end_dropped(producer, top);
+        return;
+    }
+    nsp__frame_close(frame);
+    nsp__count_commit(slot, true);
+    nsp__busy_end(producer, pop(top));
+}
+
+// ---- next ----
+
+static NOINLINE nsp_span *next_by_clock(nsp_span *span, nsp_name name)
+{
+    return nsp__next(span, name, nsp_now());
+}
+
+// The sibling has the same trace, parent and flags: most of the frame stays as it is. Its new tag is what closes the old
+// span.
+ALWAYS_INLINE nsp_span *reopen(nsp__producer *producer, nsp__slot *slot, nsp__entry *top, nsp__frame *frame,
+                               nsp_name name, nsp_ticks at)
+{
+    const uint64_t kept = NSP__TRAITS(NSP__RECORD_SAMPLED | NSP__RECORD_RANDOM | NSP__RECORD_KEPT);
+    uint64_t id = nsp__attempt(producer, slot);
+    nsp__frame_open(frame, name, at);
+    frame->record.span_id = id;
+    nsp__record_set_traits(&frame->record, nsp__record_traits(&frame->record) & kept);
+    return nsp__push(producer, top, frame, id);
+}
+
+static NOINLINE nsp_span *next_dropped(nsp__producer *producer, nsp__entry *top, nsp_name name, nsp_ticks at)
+{
+    nsp__frame_close(top->frame);
+    nsp__count_commit(producer->slot, false);
+    return reopen(producer, producer->slot, top, top->frame, name, at);
+}
+
+nsp_span *nsp__next(nsp_span *span, nsp_name name, nsp_ticks at)
+{
+    const uint8_t uncommon = NSP__RECORD_TRACESTATE | NSP__RECORD_PARENT_REMOTE | NSP__RECORD_ROOT;
+    const uint8_t always = NSP__RECORD_KEPT; // but in a session that has ended, whose pages are zero
+    nsp__producer *producer = (nsp__producer *)nsp__thread_v1; // as in nsp__end
+    if (at == 0) {
+        if (NSP__UNLIKELY(!producer->hot.reads_counter))
+            return next_by_clock(span, name);
+        at = nsp__counter_read();
+    }
+    nsp__entry *top = producer->hot.top;
+    nsp__frame *frame = nsp__frame_of(span);
+    if (!innermost(top, span) || NSP__UNLIKELY((frame->record.flags & (uncommon | always)) != always))
+        return nsp__next_elsewhere(span, name, at);
+    nsp__slot *slot = producer->slot;
+    nsp__busy_begin(producer);
+    if (NSP__UNLIKELY(!nsp__commit(producer, slot, frame, at)))
+        return next_dropped(producer, top, name, at);
+    // The published position says already that the span is not open any more.
+    nsp__count_commit(slot, true);
+    return reopen(producer, slot, top, frame, name, at);
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "trace/stack.h"
+
+#include <nanospan/thread.h>
+
+#include "trace/commit.h"
+
+bool nsp__drop_ended(nsp__producer *producer)
+{
+    if (nsp__is_busy(producer) || nsp__session_over(producer))
+        return false;
+    nsp__entry *before = producer->hot.top, *top = before;
+    nsp__busy_begin(producer);
+    for (; top > &producer->stack[0]; top--) {
+        const nsp_span *span = (const nsp_span *)top->current;
+        bool ended = nsp__has_frame(span) && top->frame != nsp__frame_of(span) && !nsp__span_open(span);
+        if (!ended && top->current != NSP__ENDED)
+            break;
+    }
+    nsp__busy_end(producer, top);
+    return top != before;
+}
+
+// Ends what the top of the stack stands for: a span that was begun here is leaked, an entered one goes on elsewhere.
+static void reset_top(nsp__producer *producer, nsp_ticks now)
+{
+    nsp__entry *top = producer->hot.top;
+    const nsp_span *span = (const nsp_span *)top->current;
+    nsp__busy_begin(producer);
+    if (nsp__has_frame(span) && nsp__frame_of(span) == top->frame) {
+        nsp__count(&producer->slot->counters.leaked);
+        if (nsp_span_recording(span))
+            nsp__commit_and_close(producer, top->frame, now);
+        else
+            nsp__frame_close(top->frame);
+    }
+    top->current = NSP__ENDED;
+    nsp__busy_end(producer, nsp__stack_trim(top));
+}
+
+void nsp_thread_reset(void)
+{
+    nsp__producer *producer = nsp__producer_self();
+    if (producer == NULL || nsp__is_busy(producer))
+        return;
+    nsp_ticks now = nsp_now();
+    while (producer->hot.top > &producer->stack[0])
+        reset_top(producer, now);
+    nsp__entry *bottom = producer->hot.top;
+    nsp__busy_begin(producer);
+    if (bottom->current != 0) {
+        nsp__count(&producer->slot->counters.leaked);
+        bottom->current = 0;
+    }
+    producer->enters_too_deep = 0;
+    nsp__busy_end(producer, bottom);
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The thread's stack of open spans, apart from what begin and end do with its top.
+#ifndef NSP_TRACE_STACK_H
+#define NSP_TRACE_STACK_H
+
+#include "trace/thread_state.h"
+
+// Takes off the top of the stack the entered spans that were ended elsewhere since: their frames may by now be those of
+// other spans. False if there is none, so that the top is what it seems to be, or if the session has ended.
+bool nsp__drop_ended(nsp__producer *producer);
+
+// The entry where this span was begun on this stack; NULL if there is none.
+static inline nsp__entry *nsp__stack_find_begun(nsp__producer *producer, const nsp_span *span)
+{
+    for (nsp__entry *entry = producer->hot.top; entry > &producer->stack[0]; entry--)
+        if (entry->current == (uintptr_t)span && entry->frame == nsp__frame_of(span))
+            return entry;
+    return NULL;
+}
+
+// Makes all entries that stand for this span, from the top down, stand for another handle. False if there is none.
+static inline bool nsp__stack_rename(nsp__producer *producer, nsp__entry *top, const nsp_span *span,
+                                     uintptr_t current)
+{
+    bool found = false;
+    for (nsp__entry *entry = top; entry > &producer->stack[0]; entry--)
+        if (entry->current == (uintptr_t)span) {
+            entry->current = current;
+            found = true;
+        }
+    return found;
+}
+
+// The new top, without the ended entries above it.
+static inline nsp__entry *nsp__stack_trim(nsp__entry *top)
+{
+    while (top->current == NSP__ENDED)
+        top--;
+    return top;
+}
+
+#endif
