@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Writing items into an open span's record, the slow way: what attribute.c and reuse.c share.
+// Writing items into an open span's record, where that is more than a few inline stores.
 #ifndef NSP_TRACE_WRITER_H
 #define NSP_TRACE_WRITER_H
 
-#include "trace/commit.h"
+#include <string.h>
+
+#include "trace/misuse.h"
+#include "trace/thread_state.h"
 #include <nanospan/exporter.h>
 
 enum { NSP__ITEM_HEADER = 8 };
@@ -37,6 +40,67 @@ static inline uint64_t *nsp__writer_claim(nsp__writer *to, size_t payload)
 static inline uint32_t nsp__writer_room(const nsp__writer *to)
 {
     return to->cursor + NSP__ITEM_HEADER <= to->limit ? to->limit - to->cursor - NSP__ITEM_HEADER : 0;
+}
+
+typedef enum nsp__dropped_kind {
+    NSP__DROPPED_ATTRIBUTE,
+    NSP__DROPPED_EVENT,
+    NSP__DROPPED_LINK
+} nsp__dropped_kind;
+
+static inline uint16_t *nsp__dropped_counter(nsp__dropped *counts, nsp__dropped_kind what)
+{
+    return what == NSP__DROPPED_ATTRIBUTE ? &counts->attributes
+           : what == NSP__DROPPED_EVENT   ? &counts->events
+                                          : &counts->links;
+}
+
+// Counts what was dropped, in an item of its own that is made at the first drop. The frame's limit leaves room for that one.
+void nsp__writer_drop(nsp__writer *to, nsp__dropped_kind what, uint16_t count);
+
+// Counts what signal handlers tried to set meanwhile.
+void nsp__writer_drop_interrupting(nsp__writer *to);
+
+static inline void nsp__writer_lock(nsp__writer *to, nsp__frame *frame)
+{
+    const uint16_t none = 0;
+    frame->locked = 1;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    uint32_t attributes = frame->cursor >> 16;
+    // The high half alone (little endian), so that what a handler takes from the low half just before is not given back.
+    memcpy((char *)&frame->cursor + sizeof none, &none, sizeof none);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    *to = (nsp__writer){frame,        &frame->record,     nsp__frame_bytes(frame),
+                        frame->limit, frame->value_limit, attributes};
+}
+
+// False if the span is not open, or if this is a signal handler that interrupted writing into it: then it is counted.
+static inline bool nsp__writer_begin(nsp__writer *to, nsp_span *span, nsp__dropped_kind what)
+{
+    nsp__frame *frame = nsp__frame_of(span);
+    if (!nsp__span_open(span)) {
+        nsp__misused();
+        return false;
+    }
+    if (frame->locked) {
+        *nsp__dropped_counter(&frame->interrupting, what) += 1;
+        return false;
+    }
+    nsp__writer_lock(to, frame);
+    return true;
+}
+
+static inline void nsp__writer_end(nsp__writer *to)
+{
+    nsp__frame *frame = to->frame;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    // Once only, so that no storm of signals holds the thread here: what comes later is found by the next write.
+    if (NSP__UNLIKELY(
+            (frame->interrupting.attributes | frame->interrupting.events | frame->interrupting.links) != 0))
+        nsp__writer_drop_interrupting(to);
+    frame->cursor = NSP__CURSOR(to->attributes, to->cursor);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    frame->locked = 0;
 }
 
 #endif
