@@ -6,8 +6,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "common/descriptor.h"
 #include "base/testpoint.h"
+#include "common/descriptor.h"
+#include "common/time.h"
 
 // Any size: nobody may touch the page, which lies behind the end of an empty file.
 static size_t page_size(void)
@@ -41,11 +42,18 @@ void nsp__session_lock_release(void *lock)
     errno = error;
 }
 
-void nsp__file_lock_wait(int fd)
+// Polls, since fcntl has no call that waits for a limited time.
+bool nsp__file_lock_until(int fd, uint64_t deadline_ns)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
-    while (fcntl(fd, F_OFD_SETLKW, &lock) != 0 && errno == EINTR)
-        ;
+    while (fcntl(fd, F_OFD_SETLK, &lock) != 0) {
+        if (errno != EAGAIN && errno != EACCES && errno != EINTR)
+            return true;
+        if (nsp__monotonic_ns() >= deadline_ns)
+            return false;
+        nanosleep(&(struct timespec){.tv_nsec = (long)NSP__MILLISECOND}, NULL);
+    }
+    return true;
 }
 
 bool nsp__session_lock_free(int directory, const char *file)

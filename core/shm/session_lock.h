@@ -17,8 +17,10 @@ void *nsp__session_lock_make(int directory, const char *file);
 // Gives the lock up. NULL is none. Not for the child of a fork, which has none of its parent's.
 void nsp__session_lock_release(void *lock);
 
-// Locks the first byte of a file that is open for writing until the descriptor is closed; waits for others.
-void nsp__file_lock_wait(int fd);
+// Locks the first byte of a file that is open for writing, until the descriptor is closed. False: somebody else still has it
+// at the deadline (CLOCK_MONOTONIC ns). Where the file system has no locks there is nobody to keep out: true. Tries at
+// least once.
+bool nsp__file_lock_until(int fd, uint64_t deadline_ns);
 
 // True if nobody holds this lock file of a session (`alive`, `consumer`), or it does not exist. Sees the locks of this
 // very process too, and the record locks of earlier versions.

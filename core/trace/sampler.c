@@ -11,13 +11,15 @@
 
 #include "base/call.h"
 #include "base/fork.h"
-#include "common/descriptor.h"
+#include "base/lock.h"
 #include "base/log.h"
-#include "base/testpoint.h"
-#include "common/fnv.h"
 #include "base/name.h"
-#include "shm/session_lock.h"
+#include "base/testpoint.h"
+#include "common/descriptor.h"
+#include "common/fnv.h"
+#include "common/time.h"
 #include "context/threshold.h"
+#include "shm/session_lock.h"
 #include "trace/trace_state.h"
 
 // ---- the thread's side ----
@@ -208,27 +210,6 @@ void nsp__sampler_begin(nsp__control *control, double rate, nsp_parent_policy pa
 // where there is no such file.
 static int control_fd = -1;
 
-static nsp_status change_begin(void)
-{
-    if (nsp__forking || nsp__process_copied())
-        return nsp__fail(NSP_ERR_UNSUPPORTED,
-                         "the sampler's rules cannot be changed in the middle of a fork");
-    bool session = __atomic_load_n(&nsp__active, __ATOMIC_ACQUIRE) && // A2: acquires A1
-                   (nsp__session_wanted == NULL || nsp__session_wanted());
-    pthread_mutex_lock(&policy_mutex);
-    nsp__control *control = __atomic_load_n(&nsp__trace_state.control, __ATOMIC_ACQUIRE); // T4: acquires T3
-    if (!session || control == NULL || control->policy_generation == 0) {
-        pthread_mutex_unlock(&policy_mutex);
-        return nsp__fail(NSP_ERR_NOT_INITIALISED, "tracing is not running: nsp_init first");
-    }
-    control_fd = nsp__session_open_control(nsp__trace_state.session);
-    if (control_fd >= 0)
-        nsp__file_lock_wait(control_fd);
-    // Without the classes, which are made anew, and which other threads may be writing.
-    memcpy(&draft, &control->policies[control->policy_generation & 1], offsetof(nsp__policy, classes));
-    return NSP_OK;
-}
-
 static void change_end(bool changed)
 {
     if (changed) {
@@ -238,6 +219,41 @@ static void change_end(bool changed)
     nsp__close(control_fd);
     control_fd = -1;
     pthread_mutex_unlock(&policy_mutex);
+}
+
+// How long a change of the rules waits for others, on other threads and in other processes.
+static const uint64_t change_patience_ns = 1 * NSP__SECOND;
+
+static nsp_status change_timed_out(void)
+{
+    return nsp__fail(NSP_ERR_TIMEOUT,
+                     "another thread or process is changing the sampler's rules, and has not finished "
+                     "within 1 s");
+}
+
+static nsp_status change_begin(void)
+{
+    if (nsp__forking || nsp__process_copied())
+        return nsp__fail(NSP_ERR_UNSUPPORTED,
+                         "the sampler's rules cannot be changed in the middle of a fork");
+    bool session = __atomic_load_n(&nsp__active, __ATOMIC_ACQUIRE) && // A2: acquires A1
+                   (nsp__session_wanted == NULL || nsp__session_wanted());
+    uint64_t deadline_ns = nsp__monotonic_ns() + change_patience_ns;
+    if (!nsp__lock_until(&policy_mutex, deadline_ns))
+        return change_timed_out();
+    nsp__control *control = __atomic_load_n(&nsp__trace_state.control, __ATOMIC_ACQUIRE); // T4: acquires T3
+    if (!session || control == NULL || control->policy_generation == 0) {
+        pthread_mutex_unlock(&policy_mutex);
+        return nsp__fail(NSP_ERR_NOT_INITIALISED, "tracing is not running: nsp_init first");
+    }
+    control_fd = nsp__session_open_control(nsp__trace_state.session);
+    if (control_fd >= 0 && !nsp__file_lock_until(control_fd, deadline_ns)) {
+        change_end(false);
+        return change_timed_out();
+    }
+    // Without the classes, which are made anew, and which other threads may be writing.
+    memcpy(&draft, &control->policies[control->policy_generation & 1], offsetof(nsp__policy, classes));
+    return NSP_OK;
 }
 
 static nsp_status rate_check(double rate)

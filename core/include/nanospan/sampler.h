@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The live sample rate. Every call takes effect at the next root of every thread.
-// No call takes more than 4 KiB of stack.
+// No call takes more than 4 KiB of stack. The calls that change something wait at most about 1 s for other threads and
+// processes that do the same, then return NSP_ERR_TIMEOUT, and nothing has changed. They return NSP_ERR_NOT_INITIALISED
+// without a session.
 #ifndef NANOSPAN_SAMPLER_H
 #define NANOSPAN_SAMPLER_H
 

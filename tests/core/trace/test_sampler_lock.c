@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Changes of the sampler's rules while somebody else holds the lock on the control file.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include "common/time.h"
+#include "shm/session.h"
+#include "support/capture.h"
+#include "trace/sampler.h"
+#include "trace/trace_state.h"
+
+enum { PATIENCE_MS = 1000 };
+
+// The lock as another process has it: over an open file description of its own.
+static int lock_control(void)
+{
+    int fd = nsp__session_open_control(nsp__trace_state.session);
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
+    assert_true(fd >= 0);
+    assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
+    return fd;
+}
+
+static void a_lock_that_is_never_given_up_ends_in_a_timeout(void **state)
+{
+    (void)state;
+    capture_begin(1);
+    assert_int_equal(nsp_sampler_set_rule("kept", 1), NSP_OK);
+    int fd = lock_control();
+    uint64_t before = nsp__monotonic_ns();
+    assert_int_equal(nsp_sampler_set_rate(0), NSP_ERR_TIMEOUT);
+    uint64_t waited = nsp__monotonic_ns() - before;
+    assert_true(waited >= PATIENCE_MS * NSP__MILLISECOND && waited < 20 * NSP__SECOND);
+    assert_int_equal(nsp_sampler_set_rule("other", 0), NSP_ERR_TIMEOUT);
+    assert_int_equal(nsp_sampler_remove_rule("kept"), NSP_ERR_TIMEOUT);
+    assert_int_equal(nsp_sampler_set_parent_policy(NSP_PARENT_DECIDE), NSP_ERR_TIMEOUT);
+    assert_true(nsp_sampler_rate() == 1.0);
+    close(fd);
+
+    assert_int_equal(nsp_sampler_remove_rule("other"), NSP_ERR_NOT_FOUND);
+    assert_int_equal(nsp_sampler_remove_rule("kept"), NSP_OK);
+    assert_int_equal(nsp_sampler_set_rate(0), NSP_OK);
+    assert_true(nsp_sampler_rate() == 0.0);
+    capture_end();
+}
+
+static void *unlock_later(void *fd)
+{
+    usleep(200 * 1000);
+    close(*(int *)fd);
+    return NULL;
+}
+
+static void a_lock_that_is_given_up_in_time_is_waited_for(void **state)
+{
+    (void)state;
+    capture_begin(1);
+    int fd = lock_control();
+    pthread_t other;
+    assert_int_equal(pthread_create(&other, NULL, unlock_later, &fd), 0);
+    assert_int_equal(nsp_sampler_set_rate(0), NSP_OK);
+    assert_true(nsp_sampler_rate() == 0.0);
+    pthread_join(other, NULL);
+    capture_end();
+}
+
+// Those who wait for the mutex behind it do not wait any longer.
+static void *set_rate(void *status)
+{
+    *(nsp_status *)status = nsp_sampler_set_rate(0);
+    return NULL;
+}
+
+static void several_threads_wait_no_longer_than_one(void **state)
+{
+    (void)state;
+    enum { THREADS = 8 };
+    pthread_t threads[THREADS];
+    nsp_status status[THREADS];
+    capture_begin(1);
+    int fd = lock_control();
+    uint64_t before = nsp__monotonic_ns();
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, set_rate, &status[i]), 0);
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(status[i], NSP_ERR_TIMEOUT);
+    }
+    assert_true(nsp__monotonic_ns() - before < THREADS / 2 * PATIENCE_MS * NSP__MILLISECOND);
+    close(fd);
+    capture_end();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_lock_that_is_never_given_up_ends_in_a_timeout),
+        cmocka_unit_test(a_lock_that_is_given_up_in_time_is_waited_for),
+        cmocka_unit_test(several_threads_wait_no_longer_than_one),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
