@@ -113,11 +113,11 @@ static long http_version(const nsp__http_client *client)
 // What stays the same from request to request.
 static bool set_options(nsp__http_client *client, const nsp__http_options *options)
 {
-    const nsp__http_endpoint *endpoint = options->endpoint;
+    const nsp__http_peer *peer = options->peer;
     CURL *easy = client->easy;
     CURLcode code = CURLE_OK;
 #define SET(option, value) code = code != CURLE_OK ? code : curl_easy_setopt(easy, CURLOPT_##option, value)
-    SET(URL, endpoint->url);
+    SET(URL, peer->url);
     SET(PROTOCOLS_STR, "http,https");
     SET(FOLLOWLOCATION, 0L); // a redirect may lead the headers, with their keys, to somebody else
     SET(HTTP_VERSION, http_version(client));
@@ -138,23 +138,23 @@ static bool set_options(nsp__http_client *client, const nsp__http_options *optio
     SET(SEEKDATA, client);
     SET(FORBID_REUSE, client->fresh ? 1L : 0L);
     code = code == CURLE_OK ? nsp__http_sockets_set(easy, &client->sockets) : code;
-    if (endpoint->abstract)
-        SET(ABSTRACT_UNIX_SOCKET, endpoint->unix_socket);
+    if (peer->abstract)
+        SET(ABSTRACT_UNIX_SOCKET, peer->unix_socket);
     else
-        SET(UNIX_SOCKET_PATH, endpoint->unix_socket); // NULL: none
+        SET(UNIX_SOCKET_PATH, peer->unix_socket); // NULL: none
 #undef SET
     if (code == CURLE_OK)
-        code = nsp__http_proxy_set(easy, &client->proxy, endpoint);
-    if (code == CURLE_OK && endpoint->tls)
+        code = nsp__http_proxy_set(easy, &client->proxy, peer);
+    if (code == CURLE_OK && peer->tls)
         code = nsp__tls_set(easy, &options->tls);
     return code == CURLE_OK && curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, 1L) == CURLM_OK;
 }
 
-static nsp_status check_curl(const nsp__http_endpoint *endpoint, char *detail, size_t size)
+static nsp_status check_curl(const nsp__http_peer *peer, char *detail, size_t size)
 {
     CURLcode code = nsp__curl_start();
     if (code == CURLE_OK)
-        return nsp__curl_check(endpoint, detail, size);
+        return nsp__curl_check(peer, detail, size);
     snprintf(detail, size, "libcurl: %s", curl_easy_strerror(code));
     return NSP_ERR_SYSTEM;
 }
@@ -164,11 +164,11 @@ static nsp_status set_up(nsp__http_client *client, const nsp__http_options *opti
 {
     client->max_body = options->max_body;
     client->cancel = options->cancel;
-    bool bare = !options->endpoint->unix_socket;
+    bool bare = !options->peer->unix_socket;
     if (bare)
-        client->bare_url = strdup(options->endpoint->shown);
-    client->http2 = options->endpoint->protocol == NSP_OTLP_GRPC;
-    client->tls = options->endpoint->tls;
+        client->bare_url = strdup(options->peer->shown);
+    client->http2 = options->peer->http2;
+    client->tls = options->peer->tls;
     client->fresh = client->http2 && !client->tls &&
                     !nsp__curl_reuses_clear_http2(curl_version_info(CURLVERSION_NOW)->version_num);
     client->multi = nsp__http_sockets_begin(&client->sockets);
@@ -189,8 +189,8 @@ nsp_status nsp__http_client_create(nsp__http_client **out, const nsp__http_optio
                                    size_t size)
 {
     *out = NULL;
-    nsp_status status = check_curl(options->endpoint, detail, size);
-    if (status == NSP_OK && options->endpoint->tls)
+    nsp_status status = check_curl(options->peer, detail, size);
+    if (status == NSP_OK && options->peer->tls)
         status = nsp__tls_check(&options->tls, detail, size);
     if (status != NSP_OK)
         return status;

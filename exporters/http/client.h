@@ -7,14 +7,14 @@
 #include <curl/curl.h>
 #include <nanospan/base.h>
 
-#include "http/endpoint.h"
+#include "http/peer.h"
 #include "http/tls.h"
 
 typedef struct nsp__http_client nsp__http_client;
 
 // The texts are copied.
 typedef struct nsp__http_options {
-    const nsp__http_endpoint *endpoint; // gRPC: HTTP/2 alone is spoken, in clear without asking first
+    const nsp__http_peer *peer; // gRPC: HTTP/2 alone is spoken, in clear without asking first
     nsp__tls_files tls;
     size_t max_body;   // bytes; longer ones are not sent
     const int *cancel; // looked at every 50 ms at the latest; non-zero: give up

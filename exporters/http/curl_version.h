@@ -4,7 +4,9 @@
 #ifndef NSP_HTTP_CURL_VERSION_H
 #define NSP_HTTP_CURL_VERSION_H
 
-#include "http/endpoint.h"
+#include <nanospan/base.h>
+
+#include "http/peer.h"
 
 // Before 8.0.0 a second request on an HTTP/2 connection in clear, not asked for by an upgrade, fails with error 16.
 static inline bool nsp__curl_reuses_clear_http2(unsigned version)
@@ -19,6 +21,6 @@ static inline bool nsp__curl_strips_te(unsigned version)
 }
 
 // Can the libcurl that is loaded do what this endpoint needs? NSP_ERR_UNSUPPORTED with one line in detail.
-nsp_status nsp__curl_check(const nsp__http_endpoint *endpoint, char *detail, size_t size);
+nsp_status nsp__curl_check(const nsp__http_peer *peer, char *detail, size_t size);
 
 #endif

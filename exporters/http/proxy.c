@@ -54,16 +54,16 @@ static void describe(nsp__http_proxy *proxy, const char *value)
     curl_url_cleanup(url);
 }
 
-CURLcode nsp__http_proxy_set(CURL *easy, nsp__http_proxy *proxy, const nsp__http_endpoint *endpoint)
+CURLcode nsp__http_proxy_set(CURL *easy, nsp__http_proxy *proxy, const nsp__http_peer *peer)
 {
     *proxy = (nsp__http_proxy){0};
-    const char *value = endpoint->loopback ? NULL : find(endpoint->tls, &proxy->variable);
+    const char *value = peer->loopback ? NULL : find(peer->tls, &proxy->variable);
     const char *except = variable_set("no_proxy");
     if (!except)
         except = variable_set("NO_PROXY");
     if (value)
         describe(proxy, value);
-    bool tunnel = endpoint->protocol == NSP_OTLP_GRPC && !endpoint->tls;
+    bool tunnel = peer->http2 && !peer->tls;
     CURLcode code = curl_easy_setopt(easy, CURLOPT_PROXY, value ? value : "");
     if (code == CURLE_OK)
         code = curl_easy_setopt(easy, CURLOPT_NOPROXY, except ? except : "");

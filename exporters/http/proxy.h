@@ -7,7 +7,7 @@
 
 #include <curl/curl.h>
 
-#include "http/endpoint.h"
+#include "http/peer.h"
 
 typedef struct nsp__http_proxy {
     const char *variable; // that names it; NULL: no proxy
@@ -18,7 +18,7 @@ typedef struct nsp__http_proxy {
 // Sets the options of a request: the proxy of http_proxy or https_proxy, else of all_proxy; none for this machine and for
 // what no_proxy names, and none in a program that runs with more rights than its caller. gRPC in clear is led through the
 // proxy by CONNECT: as a plain request it would arrive there in HTTP/1.
-CURLcode nsp__http_proxy_set(CURL *easy, nsp__http_proxy *proxy, const nsp__http_endpoint *endpoint);
+CURLcode nsp__http_proxy_set(CURL *easy, nsp__http_proxy *proxy, const nsp__http_peer *peer);
 
 // Is it the proxy that a failed request is about, rather than the endpoint? error: libcurl's text. If so, out gets a line
 // that names the proxy and what is wrong with it.

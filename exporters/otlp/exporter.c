@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The exporter `otlp`: spans in the form that the protocol asks for, and a transport for it.
+// The exporter `otlp`: an encoding and a transport, as the protocol asks for them.
 #include <stdlib.h>
 
 #include "builtin.h"
 #include "otlp/encoding.h"
-#include "otlp/transport/transport.h"
+#include "otlp/transport/parts.h"
 
 enum { DETAIL_BYTES = 320 };
 
@@ -13,6 +13,7 @@ typedef struct otlp {
     const nsp__otlp_encoding *encoding;
     void *encoder;
     nsp__otlp_transport transport;
+    nsp__otlp_parts parts;
 } otlp;
 
 static void destroy(void *state)
@@ -20,6 +21,7 @@ static void destroy(void *state)
     otlp *me = state;
     if (!me)
         return;
+    nsp__otlp_parts_forget(&me->parts);
     nsp__otlp_transport_destroy(&me->transport);
     if (me->encoding)
         me->encoding->destroy(me->encoder);
@@ -37,7 +39,7 @@ static nsp_status create(void **state, const nsp_exporter_context *context)
     if (status != NSP_OK) {
         context->log(NSP_LOG_ERROR, "otlp", "%s", detail);
     } else {
-        me->encoding = me->transport.encoding;
+        me->encoding = me->transport.channel.encoding;
         status = me->encoding->create(&me->encoder, context);
     }
     if (status == NSP_OK)
@@ -69,7 +71,7 @@ static nsp_send_result send_batch(void *state, const nsp_batch *batch, uint64_t 
                                   nsp_send_report *report)
 {
     otlp *me = state;
-    return nsp__otlp_parts_send(&me->transport, batch, deadline_ns, report);
+    return nsp__otlp_parts_send(&me->parts, &me->transport, batch, deadline_ns, report);
 }
 
 const nsp_exporter nsp__exporter_otlp = {

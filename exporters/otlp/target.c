@@ -18,20 +18,21 @@ nsp_status nsp_otlp_target_resolve(nsp_otlp_target *out, const nsp_config *confi
     nsp_status status = nsp__otlp_transport_describe(transport, config, detail, size);
     out->owner = transport;
     if (status != NSP_OK) {
-        nsp__utf8_make_line(detail, strnlen(detail, size)); // it quotes what was configured, and is one line
+        nsp__utf8_make_line(detail,
+                            strnlen(detail, size)); // it quotes the configuration, and has to be one line
         nsp_otlp_target_free(out);
         return status;
     }
-    const nsp__http_endpoint *endpoint = &transport->endpoint;
-    nsp__utf8_make_line(endpoint->shown, strlen(endpoint->shown));
-    out->protocol = endpoint->protocol;
-    out->tls = endpoint->tls;
-    out->loopback = endpoint->loopback;
-    out->abstract_socket = endpoint->abstract;
-    out->unix_socket = endpoint->unix_socket;
-    out->url = endpoint->url;
-    out->shown = endpoint->shown;
-    out->headers = transport->plain_headers;
+    const nsp__http_peer *peer = &transport->channel.endpoint.peer;
+    nsp__utf8_make_line(peer->shown, strlen(peer->shown));
+    out->protocol = transport->channel.endpoint.protocol;
+    out->tls = peer->tls;
+    out->loopback = peer->loopback;
+    out->abstract_socket = peer->abstract;
+    out->unix_socket = peer->unix_socket;
+    out->url = peer->url;
+    out->shown = peer->shown;
+    out->headers = transport->channel.plain_headers;
     nsp__otlp_transport_doubts(transport, config, detail, size);
     return NSP_OK;
 }

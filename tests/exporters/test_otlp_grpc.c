@@ -600,9 +600,9 @@ static void what_is_no_grpc(void **state)
         expect_text(f, "broke off");
     }
     assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_REJECTED);
-    expect_text(f, "answered 200 by HTTP, not gRPC");
+    expect_text(f, "answered 200 over HTTP, not gRPC");
     assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_REJECTED);
-    expect_text(f, "answered 404 by HTTP, not gRPC");
+    expect_text(f, "answered 404 over HTTP, not gRPC");
     assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_REJECTED);
     expect_text(f, "answered 307, a redirect to https://there/x,");
     assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_RETRY);

@@ -4,15 +4,6 @@
 #include "common/utf8.h"
 #include "encode/walk.h"
 
-uint8_t *nsp__close_length_moving(uint8_t *body, uint8_t *end)
-{
-    size_t size = (size_t)(end - body);
-    size_t extra = nsp__varint_size(size) - NSP__LENGTH_GUESS;
-    memmove(body + extra, body, size);
-    nsp__put_varint(body - NSP__LENGTH_GUESS, size);
-    return end + extra;
-}
-
 // A string or bytes field of this size and, after it, its bytes: repaired where they came in at another length or form.
 static uint8_t *put_repaired(uint8_t *at, uint8_t tag, const uint8_t *text, size_t length, size_t size,
                              bool valid)

@@ -5,13 +5,12 @@
 #include <string.h>
 
 #include "common/time.h"
-#include "otlp/transport/transport.h"
 
-// How long a limit is believed that was learnt from one batch: then a larger request is tried again.
+// How long a limit that one batch taught is believed: after that a larger request is tried again.
 static const uint64_t known_for_ns = 300ull * 1000000000u;
 
-// A receiver that refuses so many single spans, and has taken nothing of their batch, does not refuse for the size.
-enum { HOPELESS = 3 };
+// A receiver that refuses this many single spans and has taken none of their batch does not refuse because of the size.
+enum { REFUSED_ALONE_MAX = 3 };
 
 void nsp__otlp_parts_forget(nsp__otlp_parts *parts)
 {
@@ -40,23 +39,23 @@ static void learn(nsp__otlp_parts *parts, size_t bytes)
     parts->known_ns = nsp__monotonic_ns();
 }
 
-static void say_once(nsp__otlp_transport *transport, size_t bytes)
+static void say_once(nsp__otlp_parts *parts, const nsp__otlp_transport *transport, size_t bytes)
 {
-    if (transport->parts.said)
+    if (parts->said)
         return;
-    transport->parts.said = true;
-    transport->log(NSP_LOG_WARN, "size",
-                   "%.80s: a batch of %zu bytes is larger than the receiver accepts; it is sent in smaller "
-                   "parts. To avoid the extra requests, raise the receiver's limit, or set NSP_BATCH_BYTES "
-                   "below %zu (or OTEL_BSP_MAX_EXPORT_BATCH_SIZE to fewer spans)",
-                   transport->endpoint.shown, bytes, bytes);
+    parts->said = true;
+    transport->channel.log(
+        NSP_LOG_WARN, "size",
+        "%.80s: a batch of %zu bytes is larger than the receiver accepts; it is sent in smaller "
+        "parts. To avoid the extra requests, raise the receiver's limit, or set NSP_BATCH_BYTES "
+        "below %zu (or OTEL_BSP_MAX_EXPORT_BATCH_SIZE to fewer spans)",
+        transport->channel.endpoint.peer.shown, bytes, bytes);
 }
 
-// All of the batch as one part. False: its spans cannot be told apart, or there is no memory.
-static bool begin(nsp__otlp_transport *transport, const nsp_batch *batch)
+// Takes the whole batch as one part. False: its spans cannot be told apart, or memory is short.
+static bool begin(nsp__otlp_parts *parts, const nsp__otlp_transport *transport, const nsp_batch *batch)
 {
-    nsp__otlp_parts *parts = &transport->parts;
-    const nsp__otlp_cutter *cutter = transport->encoding->cutter;
+    const nsp__otlp_cutter *cutter = transport->channel.encoding->cutter;
     nsp__otlp_request *request = &parts->request;
     nsp__otlp_parts_forget(parts);
     if (!cutter->find(request, batch->data + batch->head, batch->length - batch->head))
@@ -80,13 +79,13 @@ static bool begin(nsp__otlp_transport *transport, const nsp_batch *batch)
     return true;
 }
 
-static void halve(const nsp__otlp_transport *transport, nsp__otlp_parts *parts)
+static void halve(nsp__otlp_parts *parts, const nsp__otlp_transport *transport)
 {
     nsp__otlp_part *whole = &parts->left[parts->count - 1], *first = whole + 1;
     first->spans = whole->spans / 2;
     first->end = parts->at;
     for (uint32_t i = 0; i < first->spans; ++i)
-        first->end += transport->encoding->cutter->span_size(&parts->request, first->end);
+        first->end += transport->channel.encoding->cutter->span_size(&parts->request, first->end);
     whole->spans -= first->spans;
     parts->count++;
 }
@@ -96,13 +95,13 @@ static bool can_halve(const nsp__otlp_parts *parts)
     return parts->left[parts->count - 1].spans > 1 && parts->count < NSP__OTLP_PARTS_DEPTH;
 }
 
-// What became of the spans in this call.
+// What happened to the spans in this call.
 typedef struct tally {
     uint64_t exported, rejected, unconfirmed;
-    char detail[sizeof((nsp_send_report *)0)->detail]; // of the last part that was not taken whole
+    char detail[sizeof((nsp_send_report *)0)->detail]; // of the last part that was not taken completely
 } tally;
 
-// Counts the part that was sent last, and takes it off. False: it is to be sent again.
+// Counts the part that was sent last and removes it. False: it has to be sent again.
 static bool settle_part(nsp__otlp_parts *parts, nsp_send_result result, const nsp_send_report *report,
                         tally *sum)
 {
@@ -133,17 +132,16 @@ static void reject_the_rest(nsp__otlp_parts *parts, tally *sum)
     }
 }
 
-// Sends parts until all are settled, or one is to be sent again.
-static nsp_send_result send_parts(nsp__otlp_transport *transport, uint64_t deadline_ns, tally *sum,
-                                  nsp_send_report *report)
+// Sends parts until all are settled, or one has to be sent again.
+static nsp_send_result send_parts(nsp__otlp_parts *parts, nsp__otlp_transport *transport,
+                                  uint64_t deadline_ns, tally *sum, nsp_send_report *report)
 {
-    nsp__otlp_parts *parts = &transport->parts;
-    const nsp__otlp_cutter *cutter = transport->encoding->cutter;
+    const nsp__otlp_cutter *cutter = transport->channel.encoding->cutter;
     while (parts->count) {
         size_t around = (size_t)(parts->request.spans - parts->request.bytes);
         size_t bytes = around + (size_t)(parts->left[parts->count - 1].end - parts->at);
         if (can_halve(parts) && known_too_large(parts, bytes)) {
-            halve(transport, parts);
+            halve(parts, transport);
             continue;
         }
         nsp_send_report part = {0};
@@ -152,63 +150,61 @@ static nsp_send_result send_parts(nsp__otlp_transport *transport, uint64_t deadl
         report->bytes += part.bytes;
         report->part_answers += report->answered && part.answered;
         report->answered = report->answered || part.answered;
-        if (transport->too_large && can_halve(parts)) {
+        if (transport->channel.too_large && can_halve(parts)) {
             learn(parts, bytes);
-            halve(transport, parts);
+            halve(parts, transport);
             continue;
         }
-        bool alone = transport->too_large && parts->left[parts->count - 1].spans == 1;
+        bool alone = transport->channel.too_large && parts->left[parts->count - 1].spans == 1;
         if (!settle_part(parts, result, &part, sum)) {
             report->retry_after_ns = part.retry_after_ns;
             memcpy(report->detail, part.detail, sizeof report->detail);
             return result;
         }
-        if (alone && !parts->accepted && ++parts->refused_alone >= HOPELESS)
+        if (alone && !parts->accepted && ++parts->refused_alone >= REFUSED_ALONE_MAX)
             reject_the_rest(parts, sum);
     }
     return NSP_SEND_EXPORTED;
 }
 
-static nsp_send_result send_in_parts(nsp__otlp_transport *transport, uint64_t deadline_ns,
-                                     nsp_send_report *report)
+static nsp_send_result send_in_parts(nsp__otlp_parts *parts, nsp__otlp_transport *transport,
+                                     uint64_t deadline_ns, nsp_send_report *report)
 {
     tally sum = {0};
-    nsp__otlp_parts *parts = &transport->parts;
-    nsp_send_result result = send_parts(transport, deadline_ns, &sum, report);
+    nsp_send_result result = send_parts(parts, transport, deadline_ns, &sum, report);
     report->part_unconfirmed = sum.unconfirmed;
-    if (parts->count) { // the rest has the result
+    if (parts->count) { // the result is that of the rest
         report->part_exported = sum.exported;
         report->part_rejected = sum.rejected;
         return result;
     }
     if (!parts->accepted)
-        parts->too_large = 0; // whatever it was, it was not the size
+        parts->too_large = 0; // whatever the reason was, it was not the size
     nsp__otlp_parts_forget(parts);
     memcpy(report->detail, sum.detail, sizeof report->detail);
     report->rejected = sum.rejected;
     return sum.exported || !sum.rejected ? NSP_SEND_EXPORTED : NSP_SEND_REJECTED;
 }
 
-nsp_send_result nsp__otlp_parts_send(nsp__otlp_transport *transport, const nsp_batch *batch,
-                                     uint64_t deadline_ns, nsp_send_report *report)
+nsp_send_result nsp__otlp_parts_send(nsp__otlp_parts *parts, nsp__otlp_transport *transport,
+                                     const nsp_batch *batch, uint64_t deadline_ns, nsp_send_report *report)
 {
-    nsp__otlp_parts *parts = &transport->parts;
     const uint8_t *body = batch->data + batch->head;
     size_t length = batch->length - batch->head;
     if (is_current(parts, batch))
-        return send_in_parts(transport, deadline_ns, report);
-    nsp__otlp_parts_forget(parts); // of a batch that was given up
-    if (known_too_large(parts, length) && begin(transport, batch))
-        return send_in_parts(transport, deadline_ns, report);
+        return send_in_parts(parts, transport, deadline_ns, report);
+    nsp__otlp_parts_forget(parts); // what is left of a batch that was given up
+    if (known_too_large(parts, length) && begin(parts, transport, batch))
+        return send_in_parts(parts, transport, deadline_ns, report);
     nsp_send_result result = nsp__otlp_transport_post(transport, body, length, deadline_ns, report);
-    if (!transport->too_large)
+    if (!transport->channel.too_large)
         return result;
-    if (!begin(transport, batch))
+    if (!begin(parts, transport, batch))
         return result;
     learn(parts, length);
-    say_once(transport, length);
-    halve(transport, parts);
+    say_once(parts, transport, length);
+    halve(parts, transport);
     report->detail[0] = 0;
     report->retry_after_ns = 0;
-    return send_in_parts(transport, deadline_ns, report);
+    return send_in_parts(parts, transport, deadline_ns, report);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "http/endpoint.h"
+#include "otlp/endpoint.h"
 
 #include <curl/curl.h>
 #include <stdarg.h>
@@ -84,19 +84,20 @@ static nsp_status out_of_memory(char *detail, size_t size)
     return NSP_ERR_NO_MEMORY;
 }
 
-static void resolve_socket(nsp__http_endpoint *out, const nsp__endpoint *parts)
+static void resolve_socket(nsp__otlp_endpoint *out, const nsp__endpoint *parts)
 {
     int length = (int)parts->socket.length;
-    out->loopback = true;
-    out->abstract = parts->form == NSP__ENDPOINT_UNIX_ABSTRACT;
-    out->unix_socket = text_of("%.*s", length, parts->socket.text);
-    out->shown = text_of("%s:%.*s", out->abstract ? "unix-abstract" : "unix", length, parts->socket.text);
-    out->url = text_of("http://localhost%s", out->protocol == NSP_OTLP_GRPC ? grpc_path : traces_path);
+    out->peer.loopback = true;
+    out->peer.abstract = parts->form == NSP__ENDPOINT_UNIX_ABSTRACT;
+    out->peer.unix_socket = text_of("%.*s", length, parts->socket.text);
+    out->peer.shown =
+        text_of("%s:%.*s", out->peer.abstract ? "unix-abstract" : "unix", length, parts->socket.text);
+    out->peer.url = text_of("http://localhost%s", out->protocol == NSP_OTLP_GRPC ? grpc_path : traces_path);
 }
 
 // The path of the request. For gRPC that of the service stands behind the host; else one is put behind the
 // endpoint's, unless the endpoint is exact.
-static char *path_of(nsp__http_endpoint *out, const nsp__endpoint *parts, bool exact)
+static char *path_of(nsp__otlp_endpoint *out, const nsp__endpoint *parts, bool exact)
 {
     nsp__slice path = parts->path.length ? parts->path : nsp__slice_of("/");
     if (out->protocol == NSP_OTLP_GRPC) {
@@ -110,7 +111,7 @@ static char *path_of(nsp__http_endpoint *out, const nsp__endpoint *parts, bool e
     return text_of("%.*s%s", (int)(path.length - slash), path.text, traces_path);
 }
 
-static void resolve_url(nsp__http_endpoint *out, const nsp__endpoint *parts, const nsp_config *config)
+static void resolve_url(nsp__otlp_endpoint *out, const nsp__endpoint *parts, const nsp_config *config)
 {
     bool schemeless = parts->form == NSP__ENDPOINT_NO_SCHEME;
     unsigned port = parts->port;
@@ -118,9 +119,9 @@ static void resolve_url(nsp__http_endpoint *out, const nsp__endpoint *parts, con
         port = out->protocol == NSP_OTLP_GRPC ? GRPC_PORT : HTTP_PORT;
     if (!is_set(config->protocol) && port == GRPC_PORT && parts->path.length <= 1)
         out->protocol = NSP_OTLP_GRPC;
-    out->loopback = is_loopback(parts->host);
-    out->tls = schemeless ? !config->insecure : parts->form == NSP__ENDPOINT_HTTPS;
-    const char *scheme = out->tls ? "https" : "http";
+    out->peer.loopback = is_loopback(parts->host);
+    out->peer.tls = schemeless ? !config->insecure : parts->form == NSP__ENDPOINT_HTTPS;
+    const char *scheme = out->peer.tls ? "https" : "http";
     char digits[16] = "";
     if (port)
         snprintf(digits, sizeof digits, ":%u", port);
@@ -128,11 +129,12 @@ static void resolve_url(nsp__http_endpoint *out, const nsp__endpoint *parts, con
     char *place = text_of("%.*s%s", (int)parts->host.length, parts->host.text, digits);
     bool grpc = out->protocol == NSP_OTLP_GRPC;
     if (path && place) {
-        out->url = text_of("%s://%.*s%s%s%s%s%.*s", scheme, (int)parts->user.length,
-                           parts->user.text ? parts->user.text : "", parts->user.text ? "@" : "", place, path,
-                           parts->query.text && !grpc ? "?" : "", grpc ? 0 : (int)parts->query.length,
-                           parts->query.text ? parts->query.text : "");
-        out->shown = text_of("%s://%s%s", scheme, place, grpc ? "" : path);
+        out->peer.url =
+            text_of("%s://%.*s%s%s%s%s%.*s", scheme, (int)parts->user.length,
+                    parts->user.text ? parts->user.text : "", parts->user.text ? "@" : "", place, path,
+                    parts->query.text && !grpc ? "?" : "", grpc ? 0 : (int)parts->query.length,
+                    parts->query.text ? parts->query.text : "");
+        out->peer.shown = text_of("%s://%s%s", scheme, place, grpc ? "" : path);
     }
     free(path);
     free(place);
@@ -147,7 +149,7 @@ static CURLUcode understood(const char *url)
     return code;
 }
 
-static nsp_status resolve(nsp__http_endpoint *out, const nsp_config *config, char *detail, size_t size)
+static nsp_status resolve(nsp__otlp_endpoint *out, const nsp_config *config, char *detail, size_t size)
 {
     if (!read_protocol(config->protocol, &out->protocol)) {
         snprintf(detail, size, "protocol \"%.64s\" is unknown; it can be http/protobuf, http/json or grpc",
@@ -172,9 +174,9 @@ static nsp_status resolve(nsp__http_endpoint *out, const nsp_config *config, cha
     } else {
         resolve_url(out, &parts, config);
     }
-    if (!out->url || !out->shown || (parts.socket.text && !out->unix_socket))
+    if (!out->peer.url || !out->peer.shown || (parts.socket.text && !out->peer.unix_socket))
         return out_of_memory(detail, size);
-    CURLUcode code = understood(out->url);
+    CURLUcode code = understood(out->peer.url);
     if (code == CURLUE_OK)
         return NSP_OK;
     snprintf(detail, size, "endpoint \"%s\" cannot be used: libcurl says: %s", shown,
@@ -182,20 +184,21 @@ static nsp_status resolve(nsp__http_endpoint *out, const nsp_config *config, cha
     return code == CURLUE_OUT_OF_MEMORY ? NSP_ERR_NO_MEMORY : NSP_ERR_CONFIG;
 }
 
-nsp_status nsp__http_endpoint_resolve(nsp__http_endpoint *out, const nsp_config *config, char *detail,
+nsp_status nsp__otlp_endpoint_resolve(nsp__otlp_endpoint *out, const nsp_config *config, char *detail,
                                       size_t size)
 {
-    *out = (nsp__http_endpoint){0};
+    *out = (nsp__otlp_endpoint){0};
     nsp_status status = resolve(out, config, detail, size);
+    out->peer.http2 = out->protocol == NSP_OTLP_GRPC;
     if (status != NSP_OK)
-        nsp__http_endpoint_free(out);
+        nsp__otlp_endpoint_free(out);
     return status;
 }
 
-void nsp__http_endpoint_free(nsp__http_endpoint *endpoint)
+void nsp__otlp_endpoint_free(nsp__otlp_endpoint *endpoint)
 {
-    free(endpoint->url);
-    free(endpoint->shown);
-    free(endpoint->unix_socket);
-    *endpoint = (nsp__http_endpoint){0};
+    free(endpoint->peer.url);
+    free(endpoint->peer.shown);
+    free(endpoint->peer.unix_socket);
+    *endpoint = (nsp__otlp_endpoint){0};
 }

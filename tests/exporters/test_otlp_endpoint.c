@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "http/endpoint.h"
 #include "http/headers.h"
+#include "otlp/endpoint.h"
 
 typedef struct endpoint_case {
     const char *endpoint;
@@ -86,25 +86,26 @@ static void resolves_each_form(void **state)
                              .endpoint_exact = c->exact,
                              .insecure = c->insecure,
                              .protocol = c->protocol};
-        nsp__http_endpoint endpoint;
+        nsp__otlp_endpoint endpoint;
         char detail[256] = "";
-        nsp_status status = nsp__http_endpoint_resolve(&endpoint, &config, detail, sizeof detail);
+        nsp_status status = nsp__otlp_endpoint_resolve(&endpoint, &config, detail, sizeof detail);
         if (status != c->status)
             print_error("%s: %s\n", c->endpoint, detail);
         assert_int_equal(status, c->status);
         if (status == NSP_OK) {
-            assert_string_equal(endpoint.url, c->url);
-            assert_string_equal(endpoint.shown, c->shown ? c->shown : c->url);
-            assert_int_equal(endpoint.loopback, c->loopback);
+            assert_string_equal(endpoint.peer.url, c->url);
+            assert_string_equal(endpoint.peer.shown, c->shown ? c->shown : c->url);
+            assert_int_equal(endpoint.peer.loopback, c->loopback);
             assert_int_equal(endpoint.protocol, NSP_OTLP_HTTP_PROTOBUF);
-            assert_int_equal(endpoint.tls, strncmp(c->url, "https", 5) == 0);
-            assert_null(endpoint.unix_socket);
+            assert_false(endpoint.peer.http2);
+            assert_int_equal(endpoint.peer.tls, strncmp(c->url, "https", 5) == 0);
+            assert_null(endpoint.peer.unix_socket);
             assert_string_equal(detail, "");
         } else {
             assert_non_null(strstr(detail, c->url));
-            assert_null(endpoint.url);
+            assert_null(endpoint.peer.url);
         }
-        nsp__http_endpoint_free(&endpoint);
+        nsp__otlp_endpoint_free(&endpoint);
     }
 }
 
@@ -162,21 +163,22 @@ static void finds_the_protocol(void **state)
                              .endpoint_exact = c->flags & EXACT,
                              .insecure = !(c->flags & SECURE),
                              .protocol = c->protocol};
-        nsp__http_endpoint endpoint;
+        nsp__otlp_endpoint endpoint;
         char detail[256] = "";
-        assert_int_equal(nsp__http_endpoint_resolve(&endpoint, &config, detail, sizeof detail), NSP_OK);
+        assert_int_equal(nsp__otlp_endpoint_resolve(&endpoint, &config, detail, sizeof detail), NSP_OK);
         assert_int_equal(endpoint.protocol, c->expected);
-        assert_string_equal(endpoint.url, c->url);
-        assert_string_equal(endpoint.shown, c->shown);
-        assert_int_equal(endpoint.loopback, (c->flags & LOOPBACK) != 0);
-        assert_int_equal(endpoint.tls, (c->flags & TLS) != 0);
+        assert_int_equal(endpoint.peer.http2, c->expected == NSP_OTLP_GRPC);
+        assert_string_equal(endpoint.peer.url, c->url);
+        assert_string_equal(endpoint.peer.shown, c->shown);
+        assert_int_equal(endpoint.peer.loopback, (c->flags & LOOPBACK) != 0);
+        assert_int_equal(endpoint.peer.tls, (c->flags & TLS) != 0);
         assert_int_equal(endpoint.path_ignored, (c->flags & PATH_IGNORED) != 0);
-        assert_int_equal(endpoint.abstract, (c->flags & ABSTRACT) != 0);
+        assert_int_equal(endpoint.peer.abstract, (c->flags & ABSTRACT) != 0);
         if (c->socket)
-            assert_string_equal(endpoint.unix_socket, c->socket);
+            assert_string_equal(endpoint.peer.unix_socket, c->socket);
         else
-            assert_null(endpoint.unix_socket);
-        nsp__http_endpoint_free(&endpoint);
+            assert_null(endpoint.peer.unix_socket);
+        nsp__otlp_endpoint_free(&endpoint);
     }
 }
 
@@ -184,9 +186,9 @@ static void a_complaint_does_not_tell_the_password(void **state)
 {
     (void)state;
     nsp_config config = {.endpoint = "ftp://user:secret@host/"};
-    nsp__http_endpoint endpoint;
+    nsp__otlp_endpoint endpoint;
     char detail[256] = "";
-    assert_int_equal(nsp__http_endpoint_resolve(&endpoint, &config, detail, sizeof detail), NSP_ERR_CONFIG);
+    assert_int_equal(nsp__otlp_endpoint_resolve(&endpoint, &config, detail, sizeof detail), NSP_ERR_CONFIG);
     assert_null(strstr(detail, "secret"));
 }
 
