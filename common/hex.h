@@ -89,6 +89,17 @@ static inline int nsp__hex_digit(char character)
     return nsp__hex_digit_lower(character);
 }
 
+// Writes the digits of a word from the highest down, in lower case and without trailing zeros: "8" for 1 << 63,
+// "0" for 0. Returns how many there are, 1 to 16; no terminating zero.
+static inline size_t nsp__hex_trimmed(char *digits, uint64_t word)
+{
+    size_t length = 0;
+    do
+        digits[length++] = "0123456789abcdef"[word >> 60];
+    while ((word <<= 4) != 0);
+    return length;
+}
+
 // Writes 2 * length digits in lower case, without a terminating zero.
 void nsp__hex_encode(char *digits, const void *bytes, size_t length);
 

@@ -10,6 +10,8 @@
 #include <nanospan/base.h>
 #include <nanospan/context.h>
 
+#include "common/hex.h"
+
 enum { NSP__THRESHOLD_DIGITS = 14, NSP__THRESHOLD_TEXT_SIZE = NSP__THRESHOLD_DIGITS + 1 };
 
 // No randomness reaches it: rate 0. Every smaller number is a threshold, 0 being rate 1.
@@ -78,11 +80,7 @@ static inline uint32_t nsp__threshold_encode(uint64_t threshold)
 // digits. The threshold must be under NEVER.
 static inline size_t nsp__threshold_format(uint64_t threshold, char out[NSP__THRESHOLD_TEXT_SIZE])
 {
-    size_t length = 0;
-    do {
-        out[length++] = "0123456789abcdef"[threshold >> 52 & 0xf];
-        threshold = threshold << 4 & (NSP__THRESHOLD_NEVER - 1);
-    } while (threshold != 0);
+    size_t length = nsp__hex_trimmed(out, threshold << 8);
     out[length] = '\0';
     return length;
 }

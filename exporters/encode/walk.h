@@ -12,6 +12,8 @@
 #include <nanospan/exporter.h>
 #include <string.h>
 
+#include "common/hex.h"
+
 enum {
     NSP__KEY_SLOTS = NSP_NAME_MAX, // keys beyond are no names
     NSP__ITEMS_MAX = 65536         // more than one span can have
@@ -225,15 +227,13 @@ static inline bool nsp__element_next(const nsp_item *item, const uint8_t **from,
     return true;
 }
 
-// The probability sampler's word for a tracestate, "ot=th:HEX", trailing zeros left off. Returns its length.
+// What the probability sampler contributes to a tracestate: "ot=th:" and the threshold's digits without trailing zeros.
+// Returns its length. The threshold must be below 2^56.
 enum { NSP__THRESHOLD_TEXT_MAX = 6 + 14 };
 static inline size_t nsp__threshold_text(uint8_t out[NSP__THRESHOLD_TEXT_MAX], uint64_t threshold)
 {
     memcpy(out, "ot=th:", 6);
-    size_t length = 6;
-    for (uint64_t rest = threshold << 8; length == 6 || rest; rest <<= 4)
-        out[length++] = (uint8_t) "0123456789abcdef"[rest >> 60];
-    return length;
+    return 6 + nsp__hex_trimmed((char *)out + 6, threshold << 8);
 }
 
 // The flags field of a span or link.
