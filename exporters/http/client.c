@@ -217,85 +217,12 @@ void nsp__http_client_destroy(nsp__http_client *client)
     free(client);
 }
 
-// What stands in curl's words alone: the stream's error code, "... was not closed cleanly: NAME (err NUMBER)".
-static unsigned reset_code(const char *error)
-{
-    const char *number = strstr(error, "not closed cleanly") ? strstr(error, "(err ") : NULL;
-    unsigned code;
-    return number && sscanf(number, "(err %u)", &code) == 1 ? code : UINT_MAX;
-}
-
-// Under HTTP/2 curl keeps the server's last words (TLS alerts) to itself: of a client that was refused, all that is seen
-// is the end of a connection that was made for this request.
-static bool ended_unheard(const nsp__http_client *client, CURLcode code)
-{
-    long connects = 0, status = 0;
-    curl_easy_getinfo(client->easy, CURLINFO_NUM_CONNECTS, &connects);
-    curl_easy_getinfo(client->easy, CURLINFO_RESPONSE_CODE, &status);
-    bool ended = code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR || code == CURLE_PARTIAL_FILE ||
-                 (code == CURLE_HTTP2_STREAM && reset_code(client->error) == UINT_MAX);
-    return client->tls && client->http2 && connects > 0 && !status && ended &&
-           !strstr(client->error, "alert");
-}
-
-// Is it something here that keeps us from connecting? Then out says what.
-static nsp__http_trouble hindered(const nsp__http_client *client, CURLcode code, char *out, size_t size)
-{
-    bool resolved = code != CURLE_COULDNT_RESOLVE_HOST && code != CURLE_COULDNT_RESOLVE_PROXY;
-    bool socket = code == CURLE_COULDNT_CONNECT && client->sockets.error;
-    if ((socket || !resolved) && nsp__http_no_descriptor(client->sockets.error, out, size))
-        return NSP__HTTP_NO_DESCRIPTOR;
-    if (nsp__http_proxy_blamed(client->easy, &client->proxy, code, client->error, out, size))
-        return NSP__HTTP_PROXY;
-    return NSP__HTTP_NO_TROUBLE;
-}
-
-// "Connection refused" rather than curl's "Couldn't connect to server".
-static void describe(const nsp__http_client *client, CURLcode code, char *error, size_t size)
-{
-    long number = 0;
-    if (code == CURLE_COULDNT_CONNECT)
-        curl_easy_getinfo(client->easy, CURLINFO_OS_ERRNO, &number);
-    char text[80];
-    if (number)
-        snprintf(error, size, "%s", strerror_r((int)number, text, sizeof text));
-    else if (ended_unheard(client, code))
-        snprintf(error, size, "the server ended a new TLS connection; it may want a client certificate");
-    else
-        snprintf(error, size, "%.120s", client->error[0] ? client->error : curl_easy_strerror(code));
-}
-
 // May the request have left whole? Also where curl had given all of it to a kept connection and then began anew, of which
 // its own count says nothing.
 static bool left_whole(const nsp__http_client *client, uint64_t sent)
 {
     size_t size = size_of(client->request);
     return client->lost || sent >= size || (sent == 0 && client->given == size);
-}
-
-static nsp__http_trouble trouble_of(const nsp__http_client *client, CURLcode code)
-{
-    switch (code) {
-    case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_ISSUER_ERROR:
-    case CURLE_SSL_INVALIDCERTSTATUS: return NSP__HTTP_NOT_TRUSTED;
-    case CURLE_SSL_CONNECT_ERROR:
-        if (strstr(client->error, "application protocol"))
-            return NSP__HTTP_OTHER_PROTOCOL;
-        return strstr(client->error, "alert") && strstr(client->error, "certificate")
-                   ? NSP__HTTP_CLIENT_REFUSED
-                   : NSP__HTTP_NO_HANDSHAKE;
-    case CURLE_SSL_CERTPROBLEM: return NSP__HTTP_OWN_PAIR;
-    case CURLE_SSL_CACERT_BADFILE: return NSP__HTTP_NO_AUTHORITIES;
-    case CURLE_SSL_CLIENTCERT: return NSP__HTTP_CLIENT_REFUSED;
-    case CURLE_UNSUPPORTED_PROTOCOL:
-    case CURLE_WEIRD_SERVER_REPLY: return NSP__HTTP_OTHER_PROTOCOL;
-    default: break;
-    }
-    // With TLS 1.3 the client believes to be connected before the server has looked at its certificate.
-    if (client->tls && strstr(client->error, "alert"))
-        return NSP__HTTP_CLIENT_REFUSED;
-    return NSP__HTTP_NO_TROUBLE;
 }
 
 // What a finished transfer means.
@@ -324,13 +251,16 @@ static void judge(nsp__http_client *client, CURLcode code, nsp__http_answer *ans
         answer->outcome = NSP__HTTP_ANSWERED;
     } else {
         answer->timed_out = code == CURLE_OPERATION_TIMEDOUT;
-        answer->reset_code = client->http2 ? reset_code(client->error) : UINT_MAX;
+        answer->reset_code = client->http2 ? nsp__http_reset_code(client->error) : UINT_MAX;
         answer->outcome = left_whole(client, answer->bytes) ? NSP__HTTP_UNCERTAIN : NSP__HTTP_NOT_SENT;
-        answer->trouble = hindered(client, code, answer->error, sizeof answer->error);
-        if (answer->trouble == NSP__HTTP_NO_TROUBLE) {
-            answer->trouble = trouble_of(client, code);
-            describe(client, code, answer->error, sizeof answer->error);
-        }
+        nsp__http_failure failure = {.easy = client->easy,
+                                     .code = code,
+                                     .error = client->error,
+                                     .proxy = &client->proxy,
+                                     .socket_error = client->sockets.error,
+                                     .tls = client->tls,
+                                     .http2 = client->http2};
+        answer->trouble = nsp__http_failure_explain(&failure, answer->error, sizeof answer->error);
     }
 }
 

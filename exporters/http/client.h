@@ -7,6 +7,7 @@
 #include <curl/curl.h>
 #include <nanospan/base.h>
 
+#include "http/failure.h"
 #include "http/peer.h"
 #include "http/tls.h"
 
@@ -33,20 +34,6 @@ typedef enum nsp__http_outcome {
     NSP__HTTP_UNCERTAIN, // sent whole, but no whole answer: timeout, cancelled, connection closed
     NSP__HTTP_TOO_LARGE // an answer of success is over 64 KiB (status is set), or the request over max_body (status 0)
 } nsp__http_outcome;
-
-// Why there is no answer, where it is likely that only a change of configuration, here or there, helps.
-typedef enum nsp__http_trouble {
-    NSP__HTTP_NO_TROUBLE,
-    NSP__HTTP_NOT_TRUSTED,    // the server's certificate is not accepted
-    NSP__HTTP_NO_HANDSHAKE,   // the handshake of TLS failed
-    NSP__HTTP_CLIENT_REFUSED, // the server ended TLS over the client's certificate, or for lack of one
-    NSP__HTTP_OWN_PAIR,       // the client's own certificate and key cannot be read, or do not fit each other
-    NSP__HTTP_NO_AUTHORITIES, // there is no file of trusted authorities, or none are in it
-    NSP__HTTP_WANTS_TLS,      // a request in clear came to a port where TLS is spoken
-    NSP__HTTP_PROXY,          // the proxy cannot be reached, or refuses
-    NSP__HTTP_NO_DESCRIPTOR,  // the process may not open another socket
-    NSP__HTTP_OTHER_PROTOCOL  // what answers speaks no HTTP/1, or no HTTP/2
-} nsp__http_trouble;
 
 typedef struct nsp__http_answer {
     nsp__http_outcome outcome;

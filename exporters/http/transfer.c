@@ -1,13 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "http/transfer.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "common/time.h"
 
@@ -34,35 +30,6 @@ CURLcode nsp__http_transfer(CURLM *multi, const int *cancel, uint64_t deadline_n
         uint64_t milliseconds = (deadline_ns - now) / 1000000u + 1;
         curl_multi_poll(multi, NULL, 0, milliseconds < POLL_MS ? (int)milliseconds : POLL_MS, NULL);
     }
-}
-
-// ---- descriptors ----
-
-// As many as libcurl needs to resolve a name. 0, or the errno of the first that could not be made.
-static int try_sockets(void)
-{
-    enum { NEEDED = 3 };
-    int made[NEEDED], count = 0, error = 0;
-    while (count < NEEDED && (made[count] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) >= 0)
-        ++count;
-    error = count < NEEDED ? errno : 0;
-    while (count > 0)
-        close(made[--count]);
-    return error;
-}
-
-bool nsp__http_no_descriptor(int error, char *out, size_t size)
-{
-    if (!error)
-        error = try_sockets();
-    struct rlimit limit = {0};
-    if (error == ENFILE)
-        snprintf(out, size, "no file descriptor is left on this machine (fs.file-max)");
-    else if (error == EMFILE && getrlimit(RLIMIT_NOFILE, &limit) == 0)
-        snprintf(out, size,
-                 "no file descriptor is left: the process may have %llu (ulimit -n, RLIMIT_NOFILE)",
-                 (unsigned long long)limit.rlim_cur);
-    return error == ENFILE || error == EMFILE;
 }
 
 // ---- what speaks there ----

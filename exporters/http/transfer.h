@@ -11,10 +11,6 @@
 // *cancel, with a line in error, of CURL_ERROR_SIZE.
 CURLcode nsp__http_transfer(CURLM *multi, const int *cancel, uint64_t deadline_ns, char *error);
 
-// The line for a connection that failed with this errno of its socket, or for a name that could not be resolved (0: sockets
-// are tried). False: descriptors are not what is lacking.
-bool nsp__http_no_descriptor(int error, char *out, size_t size);
-
 // What answered a request in clear text without a word that was understood? `post` is that request, whose options are
 // used but for its headers and body; url: the endpoint without user and password, NULL of a Unix socket. Each question is
 // a connection of its own, of at most a second.
