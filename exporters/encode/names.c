@@ -37,7 +37,7 @@ nsp__form nsp__names_make(nsp__names *names, nsp_name name)
     if (length > NSP_NAME_LENGTH_MAX)
         length = NSP_NAME_LENGTH_MAX;
 
-    // A name without a text may be one that is not known yet: it is asked for again the next time.
+    // A name without a text may be one that is not known yet, so it is looked up again the next time.
     bool keep = length > 0 && name < NSP__NAME_SLOTS &&
                 length * names->growth + names->extra <= names->capacity - names->used;
     uint8_t *start = keep ? names->arena + names->used : names->scratch;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Interned names in the form that an encoder copies out, made once for each name: repaired, with what surrounds the
-// text (a length, quotes) already there.
+// Interned names in the form that an encoder copies into its output. The form is made once for each name:
+// valid UTF-8, and with what surrounds the text (a length, quotes).
 //
-// All memory is reserved at the start, as much as the process-wide bounds on names allow, and touched only as names
-// appear: nothing can fail later. One thread at a time.
+// All memory is reserved at the start, as much as the process-wide bounds on names allow, so nothing can fail
+// later; it is touched only when names appear. One thread at a time.
 #ifndef NSP_ENCODE_NAMES_H
 #define NSP_ENCODE_NAMES_H
 
@@ -13,7 +13,7 @@
 
 enum {
     NSP__NAME_SLOTS = NSP_NAME_MAX, // ids below this are remembered
-    NSP__NAME_READABLE = 32         // so many bytes can be read from any form, however short it is
+    NSP__NAME_READABLE = 32         // this many bytes can be read from any form, however short it is
 };
 
 typedef struct nsp__form {
@@ -21,7 +21,7 @@ typedef struct nsp__form {
     size_t size;
 } nsp__form;
 
-// Writes the form of a text (any bytes) to out, at most growth * length + extra bytes of it; returns the end.
+// Writes the form of a text (any bytes) to out: at most growth * length + extra bytes. Returns its end.
 typedef uint8_t *(*nsp__form_fn)(uint8_t *out, const uint8_t *text, size_t length);
 
 typedef struct nsp__names {
@@ -29,21 +29,21 @@ typedef struct nsp__names {
     size_t growth, extra;
     uint8_t *arena; // forms, one behind the other
     size_t used, capacity;
-    uint8_t *scratch; // the form of a name that is not remembered, until the next question
+    uint8_t *scratch; // the form of a name that is not remembered, until the next call
     struct {
         uint32_t offset; // in the arena
         uint32_t size;   // 0: not made yet
     } slot[NSP__NAME_SLOTS];
 } nsp__names;
 
-// NULL if there is no memory. extra > 0: no form is empty.
+// NULL: out of memory. With extra > 0 no form is empty.
 nsp__names *nsp__names_create(nsp__form_fn form, size_t growth, size_t extra);
 void nsp__names_destroy(nsp__names *names);
 
-// Cold half of nsp__names_get.
+// The cold half of nsp__names_get.
 nsp__form nsp__names_make(nsp__names *names, nsp_name name);
 
-// The form of a name; of "" for what is no name. Valid until the next call.
+// The form of a name; for a number that is not a name, the form of "". Valid until the next call.
 static inline nsp__form nsp__names_get(nsp__names *names, nsp_name name)
 {
     if (NSP__LIKELY(name < NSP__NAME_SLOTS && names->slot[name].size)) {

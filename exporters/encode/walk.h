@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The walk over a span's items that all encoders share: what is there, and which attributes count where a key
-// was set twice (the last one does).
+// The walk over a span's items that all encoders share: which items there are, and which attribute counts if
+// a key was set twice (the last one).
 //
-// Each attribute that is met gets a number, larger than all before it, and last[key] remembers the number of
-// the key's latest appearance. So one look at the table tells a repeated key from a stale entry of an earlier
-// span, and nothing has to be cleared between spans.
+// Each attribute gets a number that is larger than all before it, and last[key] holds the number of the key's
+// latest appearance. So one look at the table tells a repeated key from an entry that an earlier span left,
+// and nothing has to be cleared between spans.
 #ifndef NSP_ENCODE_WALK_H
 #define NSP_ENCODE_WALK_H
 
@@ -15,36 +15,36 @@
 #include "common/hex.h"
 
 enum {
-    NSP__KEY_SLOTS = NSP_NAME_MAX, // keys beyond are no names
+    NSP__KEY_SLOTS = NSP_NAME_MAX, // larger keys are not names
     NSP__ITEMS_MAX = 65536         // more than one span can have
 };
 
 typedef struct nsp__keys {
-    uint32_t clock; // the number given last
+    uint32_t clock; // the latest number
     nsp_name empty; // the name of the empty text; 0: not known yet
     uint32_t last[NSP__KEY_SLOTS];
 } nsp__keys;
 
-// The attributes of a span, an event or a link, on the way through them.
+// A walk over the attributes of a span, an event or a link.
 typedef struct nsp__scope {
     const nsp__keys *keys;
     nsp_item_cursor cursor;
     uint32_t number;  // of the attribute passed last
-    uint32_t left;    // attributes ahead, repeated ones included
-    uint32_t unnamed; // of all of them: those without a key, which are left out and count as dropped
-    bool repeated;    // some key is there twice
+    uint32_t left;    // attributes still to come, including repeated ones
+    uint32_t unnamed; // those without a key, among all: they are left out and count as dropped
+    bool repeated;    // some key occurs twice
 } nsp__scope;
 
-// What a span's items are. Pointers borrow from the view.
+// The items of a span, by kind. Pointers borrow from the view.
 typedef struct nsp__parts {
-    nsp__scope attributes; // to be walked before any other scope is entered
+    nsp__scope attributes; // must be walked before any other scope is entered
     uint32_t events, links;
     const uint8_t *tracestate; // NULL: none
     const uint8_t *message;    // of the status; NULL: none
     uint16_t tracestate_length, message_length;
 } nsp__parts;
 
-// Is the payload what the type says? A record may be damaged, one that a dead process left behind above all.
+// Does the payload fit the type? A record may be damaged, above all one that a dead process left behind.
 static inline bool nsp__item_sound(const nsp_item *item)
 {
     switch (item->type) {
@@ -58,7 +58,7 @@ static inline bool nsp__item_sound(const nsp_item *item)
     }
 }
 
-// Takes the next item that is sound.
+// Takes the next item whose payload fits its type.
 static inline bool nsp__item_next(nsp_item_cursor *cursor, nsp_item *item)
 {
     bool found = nsp_item_next(cursor, item);
@@ -84,25 +84,26 @@ static inline uint32_t nsp__item_attributes(const nsp_item *item)
     return count;
 }
 
-// Begins a span: returns the number that all its attributes come after.
+// Begins a span. Returns a number that is below those of all its attributes.
 static inline uint32_t nsp__keys_begin(nsp__keys *keys)
 {
     if (NSP__UNLIKELY(keys->clock > UINT32_MAX - NSP__ITEMS_MAX))
         memset(keys, 0, sizeof *keys);
     if (NSP__UNLIKELY(keys->empty == 0)) {
         nsp_name empty = nsp_intern("", 0);
-        keys->empty = empty != NSP_NAME_OVERFLOW ? empty : UINT32_MAX; // no room for it: no key can be it
+        keys->empty =
+            empty != NSP_NAME_OVERFLOW ? empty : UINT32_MAX; // if there is no room for it, no key can be it
     }
     return keys->clock;
 }
 
-// Is the key a text that is not empty? The specification wants attributes without a key not to be sent.
+// Is the key a text that is not empty? By the specification, attributes with an empty key are not sent.
 static inline bool nsp__key_named(const nsp__keys *keys, nsp_name key)
 {
     return key - 1 < NSP__KEY_SLOTS - 1 && key != keys->empty;
 }
 
-// Gives an attribute its number; true if its key appeared since `base`.
+// Gives an attribute its number. True if its key has appeared since `base`.
 static inline bool nsp__keys_note(nsp__keys *keys, nsp_name key, uint32_t base)
 {
     keys->clock++;
@@ -113,7 +114,7 @@ static inline bool nsp__keys_note(nsp__keys *keys, nsp_name key, uint32_t base)
     return repeated;
 }
 
-// Looks through all items of a span once.
+// Goes through all items of a span once.
 static inline void nsp__parts_find(nsp__keys *keys, const nsp_span_view *view, nsp__parts *parts)
 {
     uint32_t base = nsp__keys_begin(keys);
@@ -150,8 +151,8 @@ static inline void nsp__parts_find(nsp__keys *keys, const nsp_span_view *view, n
     parts->attributes.left = keys->clock - base;
 }
 
-// Enters the attributes of an event or link, with the cursor behind that item, and moves the cursor past
-// them.
+// Enters the attributes of an event or link. The cursor is behind that item, and is moved past the
+// attributes.
 static inline nsp__scope nsp__scope_enter(nsp__keys *keys, nsp_item_cursor *cursor, const nsp_item *owner)
 {
     nsp__scope scope = {.keys = keys, .cursor = *cursor, .number = keys->clock};
@@ -183,7 +184,7 @@ static inline bool nsp__scope_next(nsp__scope *scope, nsp_item *item)
     return false;
 }
 
-// Takes the next event (or link) of a span and leaves the cursor behind that item, before its attributes.
+// Takes the next event (or link) of a span, and leaves the cursor between that item and its attributes.
 static inline bool nsp__owner_next(nsp_item_cursor *cursor, uint8_t type, nsp_item *item)
 {
     while (nsp__item_next(cursor, item)) {
@@ -195,7 +196,7 @@ static inline bool nsp__owner_next(nsp_item_cursor *cursor, uint8_t type, nsp_it
     return false;
 }
 
-// An element of an array attribute, or a scalar: where its bytes lie, as in an item of that type, a BOOL as
+// An element of an array attribute, or a scalar. Its bytes have the form of an item of that type; a BOOL is
 // one byte.
 typedef struct nsp__element {
     nsp_type type;
@@ -203,7 +204,7 @@ typedef struct nsp__element {
     size_t length;
 } nsp__element;
 
-// Takes the next element; *from begins at the payload.
+// Takes the next element. *from starts as the item's payload.
 static inline bool nsp__element_next(const nsp_item *item, const uint8_t **from, nsp__element *out)
 {
     uint16_t length;
@@ -227,8 +228,8 @@ static inline bool nsp__element_next(const nsp_item *item, const uint8_t **from,
     return true;
 }
 
-// What the probability sampler contributes to a tracestate: "ot=th:" and the threshold's digits without trailing zeros.
-// Returns its length. The threshold must be below 2^56.
+// What the probability sampler contributes to a tracestate: "ot=th:" and the threshold's digits without
+// trailing zeros. Returns its length. The threshold must be below 2^56.
 enum { NSP__THRESHOLD_TEXT_MAX = 6 + 14 };
 static inline size_t nsp__threshold_text(uint8_t out[NSP__THRESHOLD_TEXT_MAX], uint64_t threshold)
 {
@@ -242,13 +243,13 @@ static inline uint32_t nsp__wire_flags(uint8_t trace_flags, bool remote)
     return trace_flags | 0x100u | (remote ? 0x200u : 0u);
 }
 
-// The kind as OTLP numbers it; a number that is none counts as internal.
+// OTLP's number of the kind; a number that is not a kind counts as internal.
 static inline uint8_t nsp__wire_kind(uint8_t kind)
 {
     return kind <= NSP_KIND_CONSUMER ? (uint8_t)(kind + 1) : NSP_KIND_INTERNAL + 1;
 }
 
-// The status as OTLP numbers it; a number that is none counts as unset.
+// OTLP's number of the status; a number that is not a status counts as unset.
 static inline uint8_t nsp__wire_status(uint8_t status)
 {
     return status <= NSP_SPAN_STATUS_ERROR ? status : NSP_SPAN_STATUS_UNSET;

@@ -20,7 +20,7 @@ static const char *unpack(nsp__grpc_message *message, const char *encoding, size
     size_t length;
     message->unpacked = nsp__gunzip(message->bytes, message->length, most, &length);
     if (!message->unpacked)
-        return "a message that is too long or no gzip";
+        return "a message that is too long or is not gzip";
     message->bytes = message->unpacked;
     message->length = length;
     return NULL;

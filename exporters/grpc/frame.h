@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A message on a gRPC stream: a byte that says whether it is compressed, its length in four bytes, the message.
+// A message on a gRPC stream: one byte that says whether it is compressed, four bytes of length, the message.
 #ifndef NSP_GRPC_FRAME_H
 #define NSP_GRPC_FRAME_H
 
@@ -20,8 +20,9 @@ typedef struct nsp__grpc_message {
     uint8_t *unpacked; // freed by the caller; NULL: none
 } nsp__grpc_message;
 
-// Reads a reply that is one message of at most `most` bytes, compressed as `encoding` says (grpc-encoding; NULL: not). NULL,
-// or what is wrong with it; *message is empty then.
+// Reads a reply that consists of one message of at most `most` bytes, compressed as `encoding` says (the
+// header grpc-encoding; NULL: not compressed). Returns NULL, or what is wrong with the reply; then *message
+// is empty.
 const char *nsp__grpc_message_read(nsp__grpc_message *message, const uint8_t *reply, size_t length,
                                    const char *encoding, size_t most);
 

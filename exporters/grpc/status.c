@@ -51,7 +51,7 @@ nsp__grpc_code nsp__grpc_code_of_http(unsigned status)
 nsp__grpc_code nsp__grpc_code_of_reset(unsigned reset_code)
 {
     switch (reset_code) {
-    case 0x0: // NO_ERROR, and yet no status
+    case 0x0: // NO_ERROR, although there is no status
     case 0x1: // PROTOCOL_ERROR
     case 0x2: // INTERNAL_ERROR
     case 0x3: // FLOW_CONTROL_ERROR
@@ -97,7 +97,7 @@ static bool read_delay(const uint8_t *bytes, size_t length, uint64_t *delay_ns)
     return sensible;
 }
 
-// The type is what stands after the last slash.
+// The type is the part after the last slash.
 static bool is_retry_info(const char *type_url)
 {
     const char *slash = strrchr(type_url, '/');

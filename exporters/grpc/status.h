@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How a call ended.
+// How a gRPC call ended.
 #ifndef NSP_GRPC_STATUS_H
 #define NSP_GRPC_STATUS_H
 
@@ -26,21 +26,24 @@ typedef enum nsp__grpc_code {
     NSP__GRPC_UNAUTHENTICATED = 16
 } nsp__grpc_code;
 
-// "UNAVAILABLE"; of a number that is none, "UNKNOWN".
+// For example "UNAVAILABLE"; "UNKNOWN" for a number that is not a code.
 const char *nsp__grpc_code_name(nsp__grpc_code code);
 
-// From the text of grpc-status; a number that is no code is UNKNOWN. False: no number.
+// Reads the text of grpc-status; a number that is not a code counts as UNKNOWN. False: the text is not a
+// number.
 bool nsp__grpc_code_read(const char *text, nsp__grpc_code *code);
 
-// Where there is no grpc-status: from the HTTP status, and from the code with which HTTP/2 reset the stream.
+// The code that stands for an HTTP status, and for the code with which HTTP/2 reset the stream. For answers
+// without a grpc-status.
 nsp__grpc_code nsp__grpc_code_of_http(unsigned status);
 nsp__grpc_code nsp__grpc_code_of_reset(unsigned reset_code);
 
-// Writes the text of grpc-message as one line: percent escapes undone, of what is not printable a space. Cut at a character.
+// Writes the text of grpc-message as one line, cut between characters: percent escapes are decoded, and what
+// is not printable becomes a space.
 void nsp__grpc_message_text(char *out, size_t size, const char *text);
 
-// From the text of grpc-status-details-bin, which may be NULL: is there a RetryInfo, and what delay does it ask for? One
-// that makes no sense (negative, or no duration) counts as none. Capped at a day.
+// Looks for a RetryInfo in the text of grpc-status-details-bin, which may be NULL, and for the delay that it
+// asks for, at most a day. One that makes no sense (a negative delay, or not a duration) counts as none.
 bool nsp__grpc_retry_info(const char *text, uint64_t *delay_ns);
 
 #endif

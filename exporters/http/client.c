@@ -16,27 +16,28 @@
 #include "http/transfer.h"
 
 enum {
-    // An answer of OTLP is short. A larger one, which may cost its decoder a hundred times its size, is none.
+    // The answers that matter here are short. A longer one, which may cost its decoder a hundred times its
+    // size, is refused.
     MAX_ANSWER_BYTES = 64 << 10
 };
 
 struct nsp__http_client {
-    CURLM *multi; // driven by hand, so that cancel is seen while curl waits
+    CURLM *multi; // driven by hand, so cancel is noticed while curl waits
     CURL *easy;
     nsp__http_sockets sockets;
     size_t max_body;
     const int *cancel;
-    char *bare_url; // without user and password; NULL of a Unix socket
+    char *bare_url; // without user and password; NULL for a Unix socket
     bool http2, tls;
     bool fresh;    // no connection is used twice
-    bool distrust; // the last one ended badly: not that connection again
+    bool distrust; // the last request failed: do not use its connection again
     bool heard;    // the last request was answered in HTTP
     nsp__http_proxy proxy;
 
-    // The request, as far as curl has asked for it.
+    // The request, and how much of it curl has asked for.
     const nsp__http_request *request;
     size_t given; // bytes
-    bool lost;    // all was given, and then curl began anew: may have been taken the first time
+    bool lost;    // all was given, and then curl started again: it may have been taken the first time
 
     uint8_t *answer; // grows to MAX_ANSWER_BYTES
     size_t answer_length, answer_room;
@@ -91,7 +92,7 @@ static size_t give(char *out, size_t one, size_t room, void *context)
     return given;
 }
 
-// curl begins again, on another connection: the one that it had kept was dead.
+// curl starts again on another connection, because the one that it had kept was dead.
 static int give_again(void *context, curl_off_t offset, int origin)
 {
     nsp__http_client *client = context;
@@ -102,7 +103,7 @@ static int give_again(void *context, curl_off_t offset, int origin)
     return CURL_SEEKFUNC_OK;
 }
 
-// Over TLS HTTP/2 is agreed upon in the handshake.
+// With TLS, the handshake negotiates HTTP/2.
 static long http_version(const nsp__http_client *client)
 {
     if (!client->http2)
@@ -110,7 +111,7 @@ static long http_version(const nsp__http_client *client)
     return client->tls ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE;
 }
 
-// What stays the same from request to request.
+// The options that are the same for every request.
 static bool set_options(nsp__http_client *client, const nsp__http_options *options)
 {
     const nsp__http_peer *peer = options->peer;
@@ -119,11 +120,11 @@ static bool set_options(nsp__http_client *client, const nsp__http_options *optio
 #define SET(option, value) code = code != CURLE_OK ? code : curl_easy_setopt(easy, CURLOPT_##option, value)
     SET(URL, peer->url);
     SET(PROTOCOLS_STR, "http,https");
-    SET(FOLLOWLOCATION, 0L); // a redirect may lead the headers, with their keys, to somebody else
+    SET(FOLLOWLOCATION, 0L); // a redirect may take the headers, with their keys, to another host
     SET(HTTP_VERSION, http_version(client));
     SET(USERAGENT, "nanospan/" NSP_VERSION);
     SET(NOSIGNAL, 1L);
-    SET(QUICK_EXIT, 1L); // a resolver thread that hangs is left alone, not waited for
+    SET(QUICK_EXIT, 1L); // do not wait for a resolver thread that hangs
     SET(TCP_KEEPALIVE, 1L);
     SET(UPLOAD_BUFFERSIZE, 256L << 10);
     SET(ERRORBUFFER, client->error);
@@ -181,7 +182,7 @@ static nsp_status set_up(nsp__http_client *client, const nsp__http_options *opti
     }
     if (set_options(client, options))
         return NSP_OK;
-    snprintf(detail, size, "libcurl refuses an option%s%s", client->error[0] ? ": " : "", client->error);
+    snprintf(detail, size, "libcurl rejects an option%s%s", client->error[0] ? ": " : "", client->error);
     return NSP_ERR_SYSTEM;
 }
 
@@ -217,15 +218,15 @@ void nsp__http_client_destroy(nsp__http_client *client)
     free(client);
 }
 
-// May the request have left whole? Also where curl had given all of it to a kept connection and then began anew, of which
-// its own count says nothing.
+// May the request have been sent completely? curl's own count does not include what it gave to a kept
+// connection before it started again on another one.
 static bool left_whole(const nsp__http_client *client, uint64_t sent)
 {
     size_t size = size_of(client->request);
     return client->lost || sent >= size || (sent == 0 && client->given == size);
 }
 
-// What a finished transfer means.
+// Fills the answer in from a finished transfer.
 static void judge(nsp__http_client *client, CURLcode code, nsp__http_answer *answer)
 {
     long status = 0, version = 0;
@@ -247,7 +248,7 @@ static void judge(nsp__http_client *client, CURLcode code, nsp__http_answer *ans
         snprintf(answer->error, sizeof answer->error, "the answer (status %ld) is longer than 64 KiB",
                  status);
     } else if (code == CURLE_OK || status >= 300) {
-        // An error's status says enough, even if the rest of the answer got lost.
+        // The status of an error says enough, even if the rest of the answer was lost.
         answer->outcome = NSP__HTTP_ANSWERED;
     } else {
         answer->timed_out = code == CURLE_OPERATION_TIMEDOUT;
@@ -271,7 +272,7 @@ static bool broke_off(CURLcode code, const nsp__http_answer *answer)
            code == CURLE_SEND_ERROR;
 }
 
-// The application has closed what libcurl works with: begins anew, with the same options.
+// The application has closed the descriptors that libcurl works with: starts again with the same options.
 static bool renew(nsp__http_client *client)
 {
     CURL *easy = curl_easy_duphandle(client->easy);
@@ -283,7 +284,7 @@ static bool renew(nsp__http_client *client)
     return client->multi && curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, 1L) == CURLM_OK;
 }
 
-// A connection in clear that ends without a word: was it the right one?
+// A clear-text connection ended without an answer: finds out whether the server speaks something else.
 static void find_stranger(nsp__http_client *client, uint64_t deadline_ns, nsp__http_answer *answer)
 {
     if (!client->heard &&
@@ -302,8 +303,8 @@ void nsp__http_post(nsp__http_client *client, const nsp__http_request *request, 
     size_t size = size_of(request);
     if (size > client->max_body) {
         answer->outcome = NSP__HTTP_TOO_LARGE;
-        snprintf(answer->error, sizeof answer->error, "the request of %zu bytes is longer than %zu", size,
-                 client->max_body);
+        snprintf(answer->error, sizeof answer->error,
+                 "the request of %zu bytes is over the limit of %zu bytes", size, client->max_body);
         return;
     }
     client->request = request;
@@ -320,7 +321,7 @@ void nsp__http_post(nsp__http_client *client, const nsp__http_request *request, 
     curl_easy_setopt(client->easy, CURLOPT_FRESH_CONNECT, client->fresh || client->distrust ? 1L : 0L);
     if (!usable || curl_multi_add_handle(client->multi, client->easy) != CURLM_OK) {
         answer->outcome = NSP__HTTP_NOT_SENT;
-        snprintf(answer->error, sizeof answer->error, "libcurl takes no request");
+        snprintf(answer->error, sizeof answer->error, "libcurl does not accept the request");
         return;
     }
     CURLcode code = nsp__http_transfer(client->multi, client->cancel, deadline_ns, client->error);

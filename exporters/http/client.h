@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// POST with a deadline, over HTTP/1.1 or HTTP/2: one client, one connection that is kept, one request at a time.
+// POST with a deadline, over HTTP/1.1 or HTTP/2. A client keeps one connection and makes one request at a
+// time.
 #ifndef NSP_HTTP_CLIENT_H
 #define NSP_HTTP_CLIENT_H
 
@@ -15,13 +16,14 @@ typedef struct nsp__http_client nsp__http_client;
 
 // The texts are copied.
 typedef struct nsp__http_options {
-    const nsp__http_peer *peer; // gRPC: HTTP/2 alone is spoken, in clear without asking first
+    const nsp__http_peer *peer;
     nsp__tls_files tls;
     size_t max_body;   // bytes; longer ones are not sent
-    const int *cancel; // looked at every 50 ms at the latest; non-zero: give up
+    const int *cancel; // read at least every 50 ms; non-zero: give up
 } nsp__http_options;
 
-// The body is the prefix and then the message. All of it stays the caller's, who keeps it until the answer is read.
+// The body is the prefix, then the message. The caller owns all of it and keeps it until the answer has been
+// read.
 typedef struct nsp__http_request {
     struct curl_slist *headers;
     const uint8_t *prefix, *message;
@@ -29,10 +31,10 @@ typedef struct nsp__http_request {
 } nsp__http_request;
 
 typedef enum nsp__http_outcome {
-    NSP__HTTP_ANSWERED,  // the answer is whole, or its status says enough
-    NSP__HTTP_NOT_SENT,  // no connection, or the request did not leave whole: surely not taken
-    NSP__HTTP_UNCERTAIN, // sent whole, but no whole answer: timeout, cancelled, connection closed
-    NSP__HTTP_TOO_LARGE // an answer of success is over 64 KiB (status is set), or the request over max_body (status 0)
+    NSP__HTTP_ANSWERED,  // the answer is complete, or its status says enough
+    NSP__HTTP_NOT_SENT,  // no connection, or the request was not sent completely: certainly not taken
+    NSP__HTTP_UNCERTAIN, // sent completely, but no complete answer came: timeout, cancelled, closed
+    NSP__HTTP_TOO_LARGE // a success answer over 64 KiB (status is set), or a request over max_body (status 0)
 } nsp__http_outcome;
 
 typedef struct nsp__http_answer {
@@ -41,12 +43,12 @@ typedef struct nsp__http_answer {
     unsigned status;     // 0: none
     unsigned version;    // of HTTP: 1 or 2; 0: no answer at all
     bool timed_out;      // the deadline passed
-    unsigned reset_code; // of HTTP/2, where the stream was reset; UINT_MAX: it was not
-    const uint8_t *body; // valid until the next request; of an error maybe cut short, to 64 KiB at most
+    unsigned reset_code; // HTTP/2's, if the stream was reset; UINT_MAX: it was not
+    const uint8_t *body; // valid until the next request; an error's may be cut short, to 64 KiB at most
     size_t length;
     uint64_t retry_after_ns; // with ANSWERED; 0: not said
-    uint64_t bytes;          // of the body that were sent
-    char error[128];         // one line, where not ANSWERED
+    uint64_t bytes;          // of the request's body that were sent
+    char error[128];         // one line, if not ANSWERED
 } nsp__http_answer;
 
 // NSP_ERR_CONFIG, NSP_ERR_NO_MEMORY, NSP_ERR_SYSTEM, NSP_ERR_UNSUPPORTED with one line in detail.
@@ -59,11 +61,11 @@ void nsp__http_client_destroy(nsp__http_client *client);
 void nsp__http_post(nsp__http_client *client, const nsp__http_request *request, uint64_t deadline_ns,
                     nsp__http_answer *answer);
 
-// Host and port of the proxy that requests may go through, or NULL.
+// Host and port of the proxy that requests may go through; NULL: none.
 const char *nsp__http_proxy_shown(const nsp__http_client *client);
 
-// The last one of that name, in any case, of the last answer: from what stands before the body, or from the trailers. NULL:
-// none. Valid until the next request.
+// The last header, or trailer, with this name (in upper or lower case) of the last answer. NULL: none. Valid
+// until the next request.
 const char *nsp__http_header(const nsp__http_client *client, const char *name);
 const char *nsp__http_trailer(const nsp__http_client *client, const char *name);
 bool nsp__http_has_trailers(const nsp__http_client *client);

@@ -9,8 +9,8 @@
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static CURLcode ready;
 
-// What stands in the variable's place meanwhile. The entry is exchanged, and nothing else of the environment touched:
-// whoever reads it at the same time finds every other variable.
+// Takes the variable's place meanwhile. Only this entry of the environment is exchanged, so whoever reads the
+// environment at the same time finds every other variable.
 static char stand_in[] = "NSP_STAND_IN=";
 
 static char **find_entry(const char *start)
@@ -26,7 +26,7 @@ static void initialise(void)
     char **entry = getauxval(AT_SECURE) ? find_entry("SSLKEYLOGFILE=") : NULL;
     char *kept = entry ? __atomic_exchange_n(entry, stand_in, __ATOMIC_RELAXED) : NULL;
     ready = curl_global_init(CURL_GLOBAL_DEFAULT);
-    // The environment may have been moved meanwhile, or the entry been set anew.
+    // The environment may have moved meanwhile, or the variable may have been set again.
     entry = kept ? find_entry(stand_in) : NULL;
     if (entry)
         __atomic_store_n(entry, kept, __ATOMIC_RELAXED);

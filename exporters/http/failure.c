@@ -9,7 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-// Makes as many sockets as libcurl needs to resolve a name. 0, or the errno of the first one that could not be made.
+// Makes as many sockets as libcurl needs to resolve a name. 0, or the errno of the first one that could not
+// be made.
 static int try_sockets(void)
 {
     enum { NEEDED = 3 };
@@ -22,8 +23,8 @@ static int try_sockets(void)
     return error;
 }
 
-// Writes the line for a connection that failed with this errno of its socket, or for a name that could not be resolved
-// (0: whether sockets can be made is tried). False: descriptors are not what is missing.
+// Writes the line for a connection that failed with this errno of its socket, or for a name that could not be
+// resolved (0: whether sockets can be made is tried). False: descriptors are not what is missing.
 static bool no_descriptor(int error, char *out, size_t size)
 {
     if (!error)
@@ -46,8 +47,8 @@ unsigned nsp__http_reset_code(const char *error)
     return number && sscanf(number, "(err %u)", &code) == 1 ? code : UINT_MAX;
 }
 
-// Under HTTP/2 curl keeps the server's last words (TLS alerts) to itself: of a client that was refused, all that is seen
-// is the end of a connection that was made for this request.
+// With HTTP/2, curl does not report the server's TLS alerts. All that a refused client sees is the end of a
+// connection that was made for this request.
 static bool ended_unheard(const nsp__http_failure *failure)
 {
     long connects = 0, status = 0;
@@ -60,7 +61,7 @@ static bool ended_unheard(const nsp__http_failure *failure)
            !strstr(failure->error, "alert");
 }
 
-// Is it something here that keeps us from connecting? Then out says what.
+// Is it something on this side that prevents the connection? Then out gets the line about it.
 static nsp__http_trouble hindered(const nsp__http_failure *failure, char *out, size_t size)
 {
     bool resolved =
@@ -73,7 +74,7 @@ static nsp__http_trouble hindered(const nsp__http_failure *failure, char *out, s
     return NSP__HTTP_NO_TROUBLE;
 }
 
-// "Connection refused" rather than curl's "Couldn't connect to server".
+// Prefers "Connection refused" to curl's "Couldn't connect to server".
 static void describe(const nsp__http_failure *failure, char *error, size_t size)
 {
     long number = 0;
@@ -83,7 +84,7 @@ static void describe(const nsp__http_failure *failure, char *error, size_t size)
     if (number)
         snprintf(error, size, "%s", strerror_r((int)number, text, sizeof text));
     else if (ended_unheard(failure))
-        snprintf(error, size, "the server ended a new TLS connection; it may want a client certificate");
+        snprintf(error, size, "the server ended a new TLS connection; it may require a client certificate");
     else
         snprintf(error, size, "%.120s",
                  failure->error[0] ? failure->error : curl_easy_strerror(failure->code));
@@ -108,7 +109,7 @@ static nsp__http_trouble trouble_of(const nsp__http_failure *failure)
     case CURLE_WEIRD_SERVER_REPLY: return NSP__HTTP_OTHER_PROTOCOL;
     default: break;
     }
-    // With TLS 1.3 the client believes to be connected before the server has looked at its certificate.
+    // With TLS 1.3 the client considers itself connected before the server has looked at its certificate.
     if (failure->tls && strstr(failure->error, "alert"))
         return NSP__HTTP_CLIENT_REFUSED;
     return NSP__HTTP_NO_TROUBLE;

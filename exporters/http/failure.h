@@ -12,9 +12,9 @@
 // Why there is no answer, where probably only a change of configuration, at either end, helps.
 typedef enum nsp__http_trouble {
     NSP__HTTP_NO_TROUBLE,
-    NSP__HTTP_NOT_TRUSTED,  // the server's certificate is not accepted
-    NSP__HTTP_NO_HANDSHAKE, // the TLS handshake failed
-    NSP__HTTP_CLIENT_REFUSED, // the server ended TLS because of the client's certificate, or because there is none
+    NSP__HTTP_NOT_TRUSTED,    // the server's certificate is not accepted
+    NSP__HTTP_NO_HANDSHAKE,   // the TLS handshake failed
+    NSP__HTTP_CLIENT_REFUSED, // the server ended TLS: the client's certificate is wrong or missing
     NSP__HTTP_OWN_PAIR, // the client's own certificate and key cannot be read, or do not belong together
     NSP__HTTP_NO_AUTHORITIES, // there is no file of trusted authorities, or it has none in it
     NSP__HTTP_WANTS_TLS,      // a request in clear text came to a port where TLS is spoken

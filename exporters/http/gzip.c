@@ -4,7 +4,8 @@
 #include <libdeflate.h>
 #include <stdlib.h>
 
-// Level 1 takes the most of what repeats in spans; higher ones cost several times as much for a few percent.
+// Level 1 removes most of the repetition in spans; higher levels cost several times as much for a few
+// percent.
 enum { LEVEL = 1 };
 
 struct nsp__gzip {
@@ -54,7 +55,7 @@ uint8_t *nsp__gunzip(const uint8_t *input, size_t length, size_t most, size_t *u
     enum { TAIL_BYTES = 4, LEAST_BYTES = 18 };
     if (length < LEAST_BYTES)
         return NULL;
-    // Its length before compression stands at the end.
+    // The last bytes are the length before compression.
     const uint8_t *tail = input + length - TAIL_BYTES;
     size_t room = (size_t)tail[0] | (size_t)tail[1] << 8 | (size_t)tail[2] << 16 | (size_t)tail[3] << 24;
     if (room > most)

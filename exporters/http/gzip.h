@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A gzip compressor with its output buffer, allocated once; and the way back, for replies.
+// A gzip compressor whose output buffer is allocated once; and decompression, for replies.
 #ifndef NSP_HTTP_GZIP_H
 #define NSP_HTTP_GZIP_H
 
@@ -12,10 +12,12 @@ typedef struct nsp__gzip nsp__gzip;
 nsp__gzip *nsp__gzip_create(size_t max_input);
 // NULL is fine.
 void nsp__gzip_destroy(nsp__gzip *gzip);
-// The compressed bytes, valid until the next call. NULL: the input is longer than max_input. One thread at a time.
+// Returns the compressed bytes, valid until the next call; NULL if the input is longer than max_input. One
+// thread at a time.
 const uint8_t *nsp__gzip_compress(nsp__gzip *gzip, const uint8_t *input, size_t length, size_t *compressed);
 
-// The bytes that were compressed, to be freed. NULL: no gzip, more than `most` bytes, or out of memory.
+// Returns the decompressed bytes, which the caller frees. NULL: not gzip, more than `most` bytes, or out of
+// memory.
 uint8_t *nsp__gunzip(const uint8_t *input, size_t length, size_t most, size_t *unpacked);
 
 #endif

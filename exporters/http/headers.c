@@ -25,7 +25,7 @@ nsp_status nsp__http_headers_add_pair(struct curl_slist **list, const char *name
                                       char *detail, size_t size)
 {
     char *line = NULL;
-    // A name alone would take a header away; a semicolon says: present, but empty.
+    // To curl a name alone means to remove the header; a semicolon means present, but empty.
     int length = *value ? asprintf(&line, "%s: %s", name, value) : asprintf(&line, "%s;", name);
     bool added = length >= 0 && nsp__http_headers_add(list, line);
     if (length >= 0)

@@ -10,8 +10,8 @@ void nsp__http_lines_clear(nsp__http_lines *lines)
     lines->head_ended = false;
 }
 
-// What follows the empty line after the headers are trailers. An interim answer (status 1xx) has headers of its own, which
-// the next status line sets aside.
+// The lines after the empty line that ends the headers are trailers. An interim answer (status 1xx) has
+// headers of its own, which the next status line discards.
 size_t nsp__http_lines_keep(char *line, size_t one, size_t length, void *context)
 {
     (void)one;

@@ -12,7 +12,8 @@ static const char *variable_set(const char *name)
     return value && *value ? value : NULL;
 }
 
-// In libcurl's order. HTTP_PROXY is none of them: a request's header `Proxy:` would set it in CGI programs.
+// In libcurl's order. HTTP_PROXY is not among them, because a request's header `Proxy:` would set it in CGI
+// programs.
 static const char *find(bool tls, const char **variable)
 {
     static const char *const clear[] = {"http_proxy", "all_proxy", "ALL_PROXY", NULL};
@@ -33,7 +34,7 @@ static void copy_part(CURLU *url, CURLUPart part, char *out, size_t size)
     curl_free(text);
 }
 
-// Host and port, as they will stand in libcurl's complaints.
+// Host and port, in the form of libcurl's error texts.
 static void describe(nsp__http_proxy *proxy, const char *value)
 {
     CURLU *url = curl_url();
@@ -72,7 +73,7 @@ CURLcode nsp__http_proxy_set(CURL *easy, nsp__http_proxy *proxy, const nsp__http
     return code;
 }
 
-// "Failed to connect to HOST port PORT after ...": whose are they?
+// "Failed to connect to HOST port PORT after ...": are they the proxy's?
 static bool failed_to_connect(const nsp__http_proxy *proxy, const char *error)
 {
     static const char start[] = "Failed to connect to ";
@@ -91,7 +92,7 @@ bool nsp__http_proxy_blamed(CURL *easy, const nsp__http_proxy *proxy, CURLcode c
         return false;
     curl_easy_getinfo(easy, CURLINFO_HTTP_CONNECTCODE, &answer);
     curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &number);
-    // libcurl's own words may hold the proxy's URL, with its password: they are not repeated.
+    // libcurl's own text is not repeated, because it may hold the proxy's URL with its password.
     if (answer >= 300)
         snprintf(out, size, "the proxy %.60s (%s) answered %ld%s", proxy->shown, proxy->variable, answer,
                  answer == 407 ? ": it wants a user and password" : "");

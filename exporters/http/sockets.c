@@ -76,7 +76,7 @@ CURLM *nsp__http_sockets_begin(nsp__http_sockets *sockets)
     for (int i = 0; i < NSP__HTTP_SOCKETS_MAX; i++)
         sockets->open[i].fd = -1;
     sockets->error = 0;
-    // A socket, since its inode is its own, as an eventfd's is not.
+    // A socket, because it has an inode of its own; an eventfd does not.
     if (!remember(&sockets->mark, make_socket(AF_UNIX, SOCK_DGRAM, 0)))
         return NULL;
     int held[NSP__STANDARD_DESCRIPTORS];
@@ -103,7 +103,7 @@ void nsp__http_sockets_settle(nsp__http_sockets *sockets, int kept)
             sockets->open[i].fd = -1;
 }
 
-// Where leak checkers see that they are meant to stay.
+// A list, so that leak checkers see that these are kept on purpose.
 typedef struct abandoned {
     struct abandoned *next;
     CURLM *multi;
@@ -117,7 +117,7 @@ static void abandon(CURLM *multi, CURL *easy)
     if (!these)
         return;
     *these = (abandoned){__atomic_load_n(&all, __ATOMIC_RELAXED), multi, easy};
-    // Nobody reads what it leads to.
+    // Relaxed: nobody follows the list.
     while (!__atomic_compare_exchange_n(&all, &these->next, these, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
         ;
 }

@@ -25,23 +25,23 @@ bool nsp__tls_files_any(const nsp__tls_files *files)
 CURLcode nsp__tls_set(CURL *easy, const nsp__tls_files *files)
 {
     CURLcode code = curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    // Each handshake is a whole one, with the files as they are then: one that resumes a session would look at no
-    // certificate, and libcurl would keep what it once read of the authorities for a day.
+    // Every handshake is a complete one, with the files as they are at that time. One that resumes a session
+    // would check no certificate, and libcurl would use the authorities that it once read for a day.
     if (code == CURLE_OK)
         code = curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L);
 #if LIBCURL_VERSION_NUM >= 0x075700
-    curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L); // not known to each TLS library
+    curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L); // not every TLS library knows it
 #endif
     if (code == CURLE_OK && is_set(files->certificate))
         code = curl_easy_setopt(easy, CURLOPT_CAINFO, files->certificate);
-    // These authorities are trusted instead of the system's, not beside them.
+    // These authorities replace the system's; they are not added to them.
     if (code == CURLE_OK && is_set(files->certificate))
         code = curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
     if (code == CURLE_OK && is_set(files->client_certificate))
         code = curl_easy_setopt(easy, CURLOPT_SSLCERT, files->client_certificate);
     if (code == CURLE_OK && is_set(files->client_key))
         code = curl_easy_setopt(easy, CURLOPT_SSLKEY, files->client_key);
-    // Without a password, even an empty one, the TLS library would ask for it on the terminal.
+    // If no password is set, not even an empty one, the TLS library asks for it on the terminal.
     if (code == CURLE_OK && is_set(files->client_certificate))
         code = curl_easy_setopt(easy, CURLOPT_KEYPASSWD, "");
     return code;
@@ -68,7 +68,7 @@ static nsp_status check_readable(const char *member, const char *path, char *det
     return NSP_ERR_CONFIG;
 }
 
-// ---- a handshake that leads nowhere ----
+// ---- a handshake with an end that never answers ----
 
 // The other end: a Unix socket whose name, of 5 characters, the kernel chooses. -1: failed.
 static int listen_somewhere(char name[static 6])
@@ -97,7 +97,7 @@ static bool something_came(int listener, int *connection)
     return *connection >= 0 && recv(*connection, &byte, 1, MSG_PEEK) == 1;
 }
 
-// The client speaks first, after it has loaded its files: its first byte says that they are in order.
+// The client speaks first, after it has loaded its files; so its first byte shows that they are valid.
 static CURLcode begin_handshake(CURLM *multi, CURL *easy, int listener, int *connection)
 {
     enum { TURNS = 100, TURN_MS = 10 };
@@ -112,7 +112,7 @@ static CURLcode begin_handshake(CURLM *multi, CURL *easy, int listener, int *con
             return CURLE_OK;
         curl_multi_poll(multi, NULL, 0, TURN_MS, NULL);
     }
-    return CURLE_OK; // slow, but not wrong
+    return CURLE_OK; // it takes long, but no fault was found
 }
 
 static CURLcode rehearse(const nsp__tls_files *files, char *error)
@@ -160,17 +160,17 @@ nsp_status nsp__tls_check(const nsp__tls_files *files, char *detail, size_t size
     const char *why = error[0] ? error : curl_easy_strerror(code);
     switch (code) {
     case CURLE_SSL_CACERT_BADFILE:
-        snprintf(detail, size, "certificate \"%.120s\" has no certificates in PEM form", files->certificate);
+        snprintf(detail, size, "certificate \"%.120s\" contains no certificate in PEM form",
+                 files->certificate);
         return NSP_ERR_CONFIG;
     case CURLE_SSL_CERTPROBLEM:
         snprintf(detail, size,
-                 "client_certificate \"%.64s\" and client_key \"%.64s\" are no pair of PEM files without a "
-                 "password: "
-                 "%.90s",
+                 "client_certificate \"%.64s\" and client_key \"%.64s\" are not a matching pair of PEM files "
+                 "without a password: %.90s",
                  files->client_certificate,
                  is_set(files->client_key) ? files->client_key : files->client_certificate, why);
         return NSP_ERR_CONFIG;
     case CURLE_OUT_OF_MEMORY: snprintf(detail, size, "TLS: out of memory"); return NSP_ERR_NO_MEMORY;
-    default: return NSP_OK; // the rest shows when there is somebody to talk to
+    default: return NSP_OK; // everything else shows when there is a server to connect to
     }
 }

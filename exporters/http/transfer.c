@@ -24,7 +24,7 @@ CURLcode nsp__http_transfer(CURLM *multi, const int *cancel, uint64_t deadline_n
             return CURLE_OPERATION_TIMEDOUT;
         }
         if (__atomic_load_n(cancel, __ATOMIC_ACQUIRE)) {
-            snprintf(error, CURL_ERROR_SIZE, "stopped before it was done");
+            snprintf(error, CURL_ERROR_SIZE, "stopped before it was complete");
             return CURLE_ABORTED_BY_CALLBACK;
         }
         uint64_t milliseconds = (deadline_ns - now) / 1000000u + 1;
@@ -34,7 +34,7 @@ CURLcode nsp__http_transfer(CURLM *multi, const int *cancel, uint64_t deadline_n
 
 // ---- what speaks there ----
 
-// As the request, but without its headers and body. NULL: failed.
+// A copy of the request without its headers and body. NULL: failed.
 static CURL *ask(CURL *post, const char *url, char *error)
 {
     CURL *easy = curl_easy_duphandle(post);
@@ -73,7 +73,8 @@ bool nsp__http_answers_http1(CURLM *multi, CURL *post, const char *url, const in
     return status != 0;
 }
 
-// A handshake alone, with anybody. A server that wants a certificate ends it by an alert, and has spoken TLS with that.
+// Makes a handshake only, and accepts any server. A server that requires a certificate ends it with an alert,
+// which is TLS as well.
 bool nsp__http_speaks_tls(CURLM *multi, CURL *post, const char *url, const int *cancel, uint64_t deadline_ns)
 {
     char error[CURL_ERROR_SIZE] = "", secure[512];

@@ -22,7 +22,7 @@ static bool is_set(const char *text)
     return text && *text;
 }
 
-// False: the protocol is none that we know. Not set is http/protobuf, until the endpoint says otherwise.
+// False: the protocol is unknown. If it is not set, it is http/protobuf, unless the endpoint says otherwise.
 static bool read_protocol(const char *text, nsp_otlp_protocol *protocol)
 {
     static const char *const names[] = {[NSP_OTLP_HTTP_PROTOBUF] = "http/protobuf",
@@ -56,7 +56,7 @@ static bool is_loopback(nsp__slice host)
            (numeric == host.length && numeric > 4 && strncmp(host.text, "127.", 4) == 0);
 }
 
-// asprintf, but NULL where there is no memory.
+// asprintf, but returns the text; NULL: out of memory.
 __attribute__((format(printf, 1, 2))) static char *text_of(const char *format, ...)
 {
     char *text = NULL;
@@ -68,7 +68,7 @@ __attribute__((format(printf, 1, 2))) static char *text_of(const char *format, .
     return text;
 }
 
-// The endpoint as configured, for a complaint: without what stands before an @, which may be a password.
+// The endpoint as configured, for error messages: without the part before an @, which may be a password.
 static void without_user(const char *endpoint, char *out, size_t size)
 {
     const char *at = strrchr(endpoint, '@'), *scheme = strstr(endpoint, "://");
@@ -95,8 +95,8 @@ static void resolve_socket(nsp__otlp_endpoint *out, const nsp__endpoint *parts)
     out->peer.url = text_of("http://localhost%s", out->protocol == NSP_OTLP_GRPC ? grpc_path : traces_path);
 }
 
-// The path of the request. For gRPC that of the service stands behind the host; else one is put behind the
-// endpoint's, unless the endpoint is exact.
+// The path of the request. For gRPC it is the service's. For HTTP, v1/traces is appended to the endpoint's
+// path, unless the endpoint is exact.
 static char *path_of(nsp__otlp_endpoint *out, const nsp__endpoint *parts, bool exact)
 {
     nsp__slice path = parts->path.length ? parts->path : nsp__slice_of("/");
@@ -140,7 +140,8 @@ static void resolve_url(nsp__otlp_endpoint *out, const nsp__endpoint *parts, con
     free(place);
 }
 
-// The grammar is ours and requests are libcurl's: what it does not understand would fail at each of them.
+// The grammar is ours, but libcurl makes the requests: a URL that it does not understand would fail at each
+// of them.
 static CURLUcode understood(const char *url)
 {
     CURLU *parsed = curl_url();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The exporter "console": spans as text on standard output, for a person. One line a span, events and links indented below
-// it. Times are UTC; nothing that a span carries can control the terminal.
+// The exporter "console": spans as text on standard output, for people. One line for each span, with its
+// events and links indented below it. Times are UTC. Nothing in a span can control the terminal.
 //
 //     17:04:03.120345678 place_order 12.345us server trace=... span=... parent=... symbol="AAPL" quantity=100
 //         +3.021us fill price=101.25
@@ -15,7 +15,7 @@
 #include "text/output.h"
 
 typedef struct console_exporter {
-    nsp__names *names; // quoted; printed without their quotes
+    nsp__names *names; // quoted; the quotes are not printed
     nsp__output output;
     nsp__keys keys;
 } console_exporter;
@@ -64,7 +64,7 @@ static void put_time(nsp__text *out, uint64_t unix_ns)
     nsp__text_digits(out, unix_ns % 1000000000u, 9);
 }
 
-// To the nanosecond, in the unit that fits.
+// Exact to the nanosecond, in the largest unit that gives at least 1.
 static void put_duration(nsp__text *out, uint64_t ns)
 {
     static const struct {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The exporter "file": OTLP JSON, one TracesData object a line and batch, appended to nsp_config.file.
+// The exporter "file": appends OTLP JSON to nsp_config.file, one line with a TracesData object for each
+// batch.
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,7 @@
 #include "text/output.h"
 
 typedef struct file_exporter {
-    void *json; // encoder
+    void *json; // the encoder
     nsp__output output;
     char *label, *path; // as configured; absolute
 } file_exporter;
@@ -30,8 +31,8 @@ static void file_destroy(void *state)
     free(file);
 }
 
-// Does the file end in the middle of a line? So a run that was killed while it wrote leaves it. What cannot be read is
-// taken to: an empty line is harmless, two batches in one line are lost.
+// Does the file end in the middle of a line? A run that was killed while it wrote leaves it like that. If the
+// file cannot be read, the answer is yes: an empty line is harmless, but two batches in one line are lost.
 static bool is_torn(int fd, const char *path)
 {
     struct stat ours, read_from;
@@ -64,13 +65,13 @@ static nsp_status file_open(file_exporter *file, const nsp_exporter_context *con
     int error = nsp__output_open(&file->output);
     if (error) {
         context->log(NSP_LOG_ERROR, "file",
-                     "cannot open '%s' to append spans: %s (the path is nsp_config.file, NSP_FILE)", path,
-                     strerror(error));
+                     "cannot open '%s' to append spans: %s (the path is set by nsp_config.file or NSP_FILE)",
+                     path, strerror(error));
         return NSP_ERR_SYSTEM;
     }
     file->output.torn = is_torn(file->output.fd, path);
-    // Where the process goes to another working directory, as daemons do, it is still this file. What has no such path (a
-    // pipe behind /dev/stdout) keeps the one that was given.
+    // If the process changes its working directory, as daemons do, it is still this file. A file without such
+    // a path (a pipe behind /dev/stdout) keeps the path that was given.
     char *absolute = realpath(path, NULL);
     if (absolute) {
         free(file->path);

@@ -16,7 +16,7 @@
 
 enum {
     CANCEL_POLL_MS = 50,
-    // A pipe that is ready takes this much without blocking. Not our descriptor alone, so it cannot be made
+    // A pipe that is ready takes this much without blocking. The descriptor is shared, so it cannot be made
     // non-blocking: that would change it for everybody who writes to the same pipe or terminal.
     STEP = PIPE_BUF
 };
@@ -26,7 +26,7 @@ static bool cancelled(const nsp__output *output)
     return output->cancel && __atomic_load_n(output->cancel, __ATOMIC_RELAXED);
 }
 
-// Waits until the descriptor takes bytes; false at the deadline or when cancelled. Asks at least once.
+// Waits until the descriptor takes bytes. False at the deadline or when cancelled. Polls at least once.
 static bool wait_writable(const nsp__output *output, uint64_t deadline_ns)
 {
     for (;;) {
@@ -36,7 +36,7 @@ static bool wait_writable(const nsp__output *output, uint64_t deadline_ns)
         int timeout = left_ms < CANCEL_POLL_MS ? (int)left_ms : CANCEL_POLL_MS;
         int result = poll(&ready, 1, cancelled(output) ? 0 : timeout);
         if (result > 0)
-            return true; // errors too: write will name them
+            return true; // also for errors, which write will report
         if (left_ms == 0 || cancelled(output))
             return false;
     }
@@ -44,7 +44,7 @@ static bool wait_writable(const nsp__output *output, uint64_t deadline_ns)
 
 // ---- the descriptor ----
 
-// Whether the descriptor still stands for the file that was opened.
+// Does the descriptor still belong to the file that was opened?
 static bool intact(const nsp__output *output)
 {
     struct stat status;
@@ -55,7 +55,7 @@ static bool intact(const nsp__output *output)
 
 int nsp__output_open(nsp__output *output)
 {
-    // O_NONBLOCK: not to wait for the reader of a named pipe.
+    // O_NONBLOCK, in order not to wait for the reader of a named pipe.
     int fd = nsp__above_standard(
         open(output->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0644));
     struct stat status;
@@ -66,7 +66,7 @@ int nsp__output_open(nsp__output *output)
         close(fd);
         return error;
     }
-    // Another file has nothing yet of the batch that was interrupted.
+    // Nothing of the interrupted batch is in another file.
     if (status.st_dev != output->device || status.st_ino != output->inode)
         output->done = 0;
     output->fd = fd;
@@ -85,7 +85,7 @@ void nsp__output_close(nsp__output *output)
 
 // ---- writing ----
 
-// A regular file that grows beyond this limit costs the process a signal, SIGXFSZ.
+// A regular file that grows beyond the limit would bring the process a signal, SIGXFSZ.
 static bool within_limit(const nsp__output *output, const struct stat *file, size_t bytes)
 {
     struct rlimit limit;
@@ -96,7 +96,8 @@ static bool within_limit(const nsp__output *output, const struct stat *file, siz
     return at < 0 || (uint64_t)at + bytes <= limit.rlim_cur;
 }
 
-// Writes all of it; 0, or an errno value, ETIMEDOUT for the deadline. *done counts what was written.
+// Writes everything. Returns 0, or an errno value, which is ETIMEDOUT for the deadline. *done counts what was
+// written.
 static int write_until(const nsp__output *output, const uint8_t *bytes, size_t size, size_t *done,
                        uint64_t deadline_ns)
 {
@@ -105,7 +106,8 @@ static int write_until(const nsp__output *output, const uint8_t *bytes, size_t s
             return EBADF;
         struct stat file;
         bool regular = fstat(output->fd, &file) == 0 && S_ISREG(file.st_mode);
-        // A regular file is always ready, and takes a batch whole, so that lines of several writers do not mix.
+        // A regular file is always ready, and gets the batch in one write so that lines of several writers do
+        // not mix.
         if (!regular && !wait_writable(output, deadline_ns))
             return ETIMEDOUT;
         if (regular && !within_limit(output, &file, size - *done))
@@ -129,10 +131,11 @@ static int write_until(const nsp__output *output, const uint8_t *bytes, size_t s
 static nsp_send_result fail(const nsp__output *output, int error, nsp_send_report *report)
 {
     if (error == ETIMEDOUT)
-        snprintf(report->detail, sizeof report->detail, "%s does not take more for now", output->label);
+        snprintf(report->detail, sizeof report->detail, "%s does not accept more at the moment",
+                 output->label);
     else if (error == EFBIG)
         snprintf(report->detail, sizeof report->detail,
-                 "%s would grow beyond the process's limit of file sizes (ulimit -f)", output->label);
+                 "%s would grow beyond the process's limit on file sizes (ulimit -f)", output->label);
     else
         snprintf(report->detail, sizeof report->detail, "cannot write to %s: %s", output->label,
                  strerror(error));
@@ -143,7 +146,7 @@ nsp_send_result nsp__output_send(nsp__output *output, const nsp_batch *batch, ui
                                  nsp_send_report *report)
 {
     if (!intact(output)) {
-        output->fd = -1; // the application's now, or nobody's
+        output->fd = -1; // it belongs to the application now, or to nobody
         int lost = nsp__output_open(output);
         if (lost)
             return fail(output, lost, report);

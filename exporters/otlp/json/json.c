@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Ids are hex, other bytes base64, 64-bit integers strings, enums numbers. Members in the order of the field numbers.
+// OTLP in its JSON form: ids are hex, other bytes base64, 64-bit integers strings, enums numbers. Members are
+// in the order of the field numbers.
 #include "otlp/encoding.h"
 
 #include <nanospan/version.h>
@@ -13,12 +14,12 @@
 
 typedef struct encoder {
     nsp__names *names; // quoted
-    uint8_t *prefix;   // all that stands before the first span
+    uint8_t *prefix;   // everything before the first span
     size_t prefix_size;
     nsp__keys keys;
 } encoder;
 
-static const char suffix[] = "]}]}]}\n"; // all that stands behind the last one
+static const char suffix[] = "]}]}]}\n"; // everything behind the last one
 enum { SUFFIX_SIZE = sizeof suffix - 1 };
 
 static size_t prefix_bound(const nsp_exporter_context *context)
@@ -125,7 +126,7 @@ static void put_count_member(nsp__text *out, const char *key, uint64_t count)
     nsp__text_u64(out, count);
 }
 
-// A scalar AnyValue; `at` is where its bytes lie.
+// A scalar AnyValue, whose bytes are at `at`.
 static void put_scalar(nsp__text *out, nsp_type type, const uint8_t *at, size_t length)
 {
     uint64_t word = 0;
@@ -178,7 +179,7 @@ static void put_value(nsp__text *out, const nsp_item *item)
     nsp__text_put(out, "]}}");
 }
 
-// The member "attributes", left out where there are none.
+// The member "attributes", which is left out if there are none.
 static void put_attributes(encoder *json, nsp__text *out, nsp__scope scope)
 {
     nsp_item item;

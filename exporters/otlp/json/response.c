@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Looks for two members and passes over the rest.
+// Looks for two members and skips the rest.
 #include "otlp/json/response.h"
 
 #include <stdlib.h>
@@ -11,7 +11,8 @@
 
 enum { MESSAGE_BYTES = 1024 };
 
-// Zero terminated and cut at a character; a zero within, which would end the text, becomes U+FFFD.
+// Writes a zero-terminated text, cut between characters. A zero inside, which would end the text, becomes
+// U+FFFD.
 static void read_message(nsp__json_reader *json, char out[MESSAGE_BYTES])
 {
     nsp__slice message, part = {NULL, 0};
@@ -75,7 +76,7 @@ bool nsp__otlp_json_response_decode(const uint8_t *bytes, size_t length, int64_t
     nsp__utf8_line(message, size, "");
     if (is_empty(bytes, length))
         return true;
-    // The reader writes to what it reads.
+    // A copy, because the reader writes to its input.
     char *copy = nsp__utf8_valid(bytes, length) ? malloc(length) : NULL;
     if (copy == NULL)
         return false;

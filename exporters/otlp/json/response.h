@@ -6,7 +6,8 @@
 
 #include <nanospan/base.h>
 
-// As nsp__otlp_encoding.read_response. What it does not know is passed over, but the whole must be JSON, or nothing.
+// Like nsp__otlp_encoding.read_response. Unknown members are skipped, but the reply must be valid JSON, or
+// empty.
 bool nsp__otlp_json_response_decode(const uint8_t *bytes, size_t length, int64_t *rejected, char *message,
                                     size_t size);
 

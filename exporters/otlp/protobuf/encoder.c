@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Fields are written in the order of their numbers. A span is written where it will stay; only resource and scope, whose
-// message counts all spans, come last: close puts them into the head room before the first span.
+// Fields are written in the order of their numbers, and each span at its final place. Only resource and scope
+// come last, because the lengths around them include all spans: close writes them into the head room before
+// the first span.
 #include "encode/walk.h"
 #include "otlp/encoding.h"
 #include "otlp/protobuf/protobuf.h"
@@ -13,7 +14,7 @@
 #include <stdlib.h>
 
 struct nsp__otlp_encoder {
-    nsp__names *names; // as "length, text"
+    nsp__names *names; // in the form "length, text"
     nsp__otlp_prefix prefix;
     size_t head; // room for the prefix and the lengths around it
     uint64_t threshold;
@@ -69,7 +70,8 @@ void nsp__otlp_encoder_close(void *state, nsp_batch *batch)
         batch->head = batch->length;
         return;
     }
-    // From the inside out: scope and spans make the ScopeSpans, resource and that the ResourceSpans.
+    // From the inside out: scope and spans make the ScopeSpans; resource and ScopeSpans make the
+    // ResourceSpans.
     const nsp__otlp_prefix *prefix = &encoder->prefix;
     size_t scope_spans = prefix->size - prefix->resource_size + (batch->length - batch->head);
     size_t resource_spans = prefix->resource_size + 1 + nsp__varint_size(scope_spans) + scope_spans;
@@ -84,7 +86,7 @@ void nsp__otlp_encoder_close(void *state, nsp_batch *batch)
     memcpy(at, prefix->bytes + prefix->resource_size, prefix->size - prefix->resource_size);
 }
 
-// trace_state where no text came with the context: what the sampler has to say.
+// The trace_state if no text came with the context: the sampler's threshold.
 static inline uint8_t *put_threshold(nsp__otlp_encoder *encoder, uint8_t *at, uint64_t threshold)
 {
     if (threshold == NSP_CONTEXT_UNKNOWN)
@@ -109,7 +111,7 @@ static uint8_t *put_attributes(nsp__otlp_encoder *encoder, uint8_t *at, const ui
     return at;
 }
 
-// More than any event or link needs beside its name, tracestate and attributes.
+// More than any event or link needs apart from its name, tracestate and attributes.
 enum { OWNER_FIXED = 64 };
 
 static uint8_t *put_events(nsp__otlp_encoder *encoder, uint8_t *at, const uint8_t *limit,
@@ -185,8 +187,8 @@ static uint8_t *put_status(uint8_t *at, const uint8_t *limit, const nsp_span_vie
     return nsp__close_length(body, at);
 }
 
-// The fields up to the end time. tracestate NULL: the sampler's word.
-enum { SPAN_FIXED = 128 }; // more than they need, but for name and tracestate
+// The fields up to the end time. tracestate NULL: the sampler's threshold is written.
+enum { SPAN_FIXED = 128 }; // more than they need, apart from name and tracestate
 static inline uint8_t *put_head(nsp__otlp_encoder *encoder, uint8_t *at, const uint8_t *limit,
                                 const nsp_span_view *view, nsp__form name, const uint8_t *tracestate,
                                 size_t tracestate_length)
@@ -212,7 +214,7 @@ static inline uint8_t *put_head(nsp__otlp_encoder *encoder, uint8_t *at, const u
     return nsp__put_fixed64(at, view->end_ns);
 }
 
-// The attributes of a span that has nothing but short ones, each key once; NULL for any other span.
+// The attributes of a span that has only short ones and each key once; NULL for any other span.
 static __attribute__((noinline)) uint8_t *put_plain_attributes(nsp__otlp_encoder *encoder, uint8_t *at,
                                                                const uint8_t *limit,
                                                                const nsp_span_view *view)
@@ -223,7 +225,8 @@ static __attribute__((noinline)) uint8_t *put_plain_attributes(nsp__otlp_encoder
     nsp_item_cursor cursor = {view->items, view->items + view->items_bytes};
     nsp_item item;
     while (nsp_item_next(&cursor, &item)) {
-        // What is no attribute has no short form either, but its key is not to be counted as one of theirs.
+        // An item that is not an attribute has no short form either, but its key must not count as an
+        // attribute's.
         if (NSP__UNLIKELY(item.type >= NSP_ITEM_EVENT || !nsp__key_named(keys, item.key)))
             return NULL;
         nsp__form key = {names->arena + names->slot[item.key].offset, names->slot[item.key].size};
@@ -272,7 +275,8 @@ bool nsp__otlp_encoder_append(void *state, nsp_batch *batch, const nsp_span_view
     const uint8_t *limit = batch->data + batch->capacity - NSP__SLACK;
     uint8_t *body = nsp__open_length(start, NSP__TAG(2, NSP__WIRE_BYTES));
 
-    // Nearly all spans are plain, and written in one pass. One that turns out not to be is begun again.
+    // Nearly all spans are plain and are written in one pass. A span that turns out not to be plain is
+    // started again.
     uint8_t *at = NULL;
     if (NSP__LIKELY(
             !(view->status | view->dropped_attributes | view->dropped_events | view->dropped_links))) {

@@ -11,7 +11,7 @@
 
 static char library_name[] = "nanospan", library_version[] = NSP_VERSION;
 
-// A valid copy, zero terminated; NULL if there is no memory.
+// A copy in valid UTF-8, zero-terminated; NULL: out of memory.
 static char *repaired_copy(const char *text)
 {
     size_t length = strlen(text);
@@ -21,7 +21,8 @@ static char *repaired_copy(const char *text)
     return (char *)copy;
 }
 
-// One attribute with all that it points to, so that an array of them is one allocation and its texts.
+// One attribute with the messages that it points to, so that an array of them needs one allocation, apart
+// from the texts.
 typedef struct resource_attribute {
     Nanospan__Otlp__KeyValue pair;
     Nanospan__Otlp__AnyValue value;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What stands before the spans of every request: the resource and the scope, packed once.
+// What every request has before its spans: the resource and the scope, packed once.
 #ifndef NSP_OTLP_PROTOBUF_PREFIX_H
 #define NSP_OTLP_PROTOBUF_PREFIX_H
 
@@ -12,7 +12,7 @@ typedef struct nsp__otlp_prefix {
     size_t size;          // of both
 } nsp__otlp_prefix;
 
-// Errors as of nsp__otlp_encoder_create.
+// The errors are those of nsp__otlp_encoder_create.
 nsp_status nsp__otlp_prefix_pack(nsp__otlp_prefix *out, const nsp_exporter_context *context);
 
 #endif

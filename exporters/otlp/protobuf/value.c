@@ -4,7 +4,7 @@
 #include "common/utf8.h"
 #include "encode/walk.h"
 
-// A string or bytes field of this size and, after it, its bytes: repaired where they came in at another length or form.
+// A string or bytes field of this size, and its bytes: repaired if they are not valid UTF-8.
 static uint8_t *put_repaired(uint8_t *at, uint8_t tag, const uint8_t *text, size_t length, size_t size,
                              bool valid)
 {
@@ -31,7 +31,7 @@ static size_t bytes_field_size(size_t length)
     return 1 + nsp__varint_size(length) + length;
 }
 
-// Bytes of the AnyValue of an array's element.
+// The size of the AnyValue of an array's element.
 static size_t element_size(const nsp__element *element)
 {
     uint64_t word;
@@ -43,7 +43,7 @@ static size_t element_size(const nsp__element *element)
     }
 }
 
-// Bytes of the ArrayValue.
+// The size of the ArrayValue.
 static size_t elements_size(const nsp_item *item)
 {
     size_t size = 0;

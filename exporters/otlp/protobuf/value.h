@@ -2,8 +2,8 @@
 //
 // Attributes as KeyValue messages.
 //
-// Functions take where to write and the limit, and return the new end, or NULL if there is no room. They write nothing
-// beyond limit + NSP__SLACK.
+// Functions take the place to write to and the limit. They return the new end, or NULL if there is no room,
+// and write nothing beyond limit + NSP__SLACK.
 #ifndef NSP_OTLP_PROTOBUF_VALUE_H
 #define NSP_OTLP_PROTOBUF_VALUE_H
 
@@ -11,8 +11,8 @@
 
 #include "otlp/protobuf/wire.h"
 
-// Kept free behind the limit, for what is written without asking: copies in whole blocks, lengths that move what they
-// count, a span's closing fields.
+// Kept free behind the limit for what is written without a check: copies in whole blocks, lengths that move
+// what they count, and the closing fields of a span.
 enum { NSP__SLACK = 96 };
 
 static inline bool nsp__room(const uint8_t *at, const uint8_t *limit, size_t size)
@@ -20,7 +20,7 @@ static inline bool nsp__room(const uint8_t *at, const uint8_t *limit, size_t siz
     return limit - at >= (ptrdiff_t)size;
 }
 
-// A string field, made valid.
+// A string field, made valid UTF-8.
 uint8_t *nsp__put_text(uint8_t *at, const uint8_t *limit, uint8_t tag, const uint8_t *text, size_t length);
 
 enum {
@@ -32,8 +32,8 @@ enum {
 _Static_assert(3 + NSP__SHORT_KEY + 2 + NSP__SHORT_TEXT < 0x80,
                "the length of a short KeyValue takes one byte");
 
-// The frame of a KeyValue with a short key, around an AnyValue of value_size bytes that lies, or will lie, at the
-// returned place.
+// The frame of a KeyValue with a short key, around an AnyValue of value_size bytes that lies, or will lie, at
+// the returned place.
 static inline uint8_t *nsp__put_short_frame(uint8_t *at, uint8_t tag, nsp__form key, size_t value_size)
 {
     at[0] = tag;
@@ -45,8 +45,9 @@ static inline uint8_t *nsp__put_short_frame(uint8_t *at, uint8_t tag, nsp__form 
     return at + 2;
 }
 
-// A KeyValue that is short, as nearly all are; NULL, with nothing of use written, if it is not. key: the form "length,
-// text" of the item's key, of NSP__SHORT_KEY bytes at most. NSP__SHORT_MAX bytes of room must be there.
+// A KeyValue that is short, as nearly all are. If it is not, returns NULL, and what was written is void. key:
+// the form "length, text" of the item's key, at most NSP__SHORT_KEY bytes. There must be room for
+// NSP__SHORT_MAX bytes.
 static inline __attribute__((always_inline)) uint8_t *nsp__put_short_attribute(uint8_t *at, uint8_t tag,
                                                                                nsp__form key, uint8_t type,
                                                                                uint8_t small, size_t length,
@@ -69,7 +70,7 @@ static inline __attribute__((always_inline)) uint8_t *nsp__put_short_attribute(u
         at = nsp__put_short_frame(at, tag, key, 2 + length);
         *at++ = NSP__TAG(1, NSP__WIRE_BYTES);
         *at++ = (uint8_t)length;
-        // Payload is padded to whole words; what lies beyond the text is shifted out of the question whether it is ASCII.
+        // The payload is padded to whole words; the padding is shifted out before the test for ASCII.
         uint64_t seen = 0;
         for (size_t done = 0; done < length; done += sizeof word) {
             memcpy(&word, payload + done, sizeof word);
@@ -90,7 +91,7 @@ static inline __attribute__((always_inline)) uint8_t *nsp__put_short_attribute(u
     return NULL;
 }
 
-// A KeyValue of any type and size. An item that is no attribute writes nothing.
+// A KeyValue of any type and size. Nothing is written for an item that is not an attribute.
 uint8_t *nsp__put_attribute(uint8_t *at, const uint8_t *limit, uint8_t tag, nsp__form key,
                             const nsp_item *item);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Pieces of the protobuf wire format, written forwards. Nothing here checks for room: callers do, once for several pieces.
+// Pieces of the protobuf wire format, written forwards. Nothing here checks for room; callers do, once for
+// several pieces.
 #ifndef NSP_OTLP_PROTOBUF_WIRE_H
 #define NSP_OTLP_PROTOBUF_WIRE_H
 
@@ -18,8 +19,8 @@ enum { NSP__WIRE_VARINT = 0, NSP__WIRE_FIXED64 = 1, NSP__WIRE_BYTES = 2, NSP__WI
 
 enum {
     NSP__VARINT_MAX = 10,
-    // A length that is not known yet gets two bytes, good for 16383. One that needs fewer is written in two all the same,
-    // which decoders accept; one that needs more moves what it counts.
+    // A length that is not known yet gets two bytes, enough for 16383. One that needs fewer is still written
+    // in two, which decoders accept; one that needs more moves what it counts.
     NSP__LENGTH_GUESS = 2,
     NSP__LENGTH_MOVE = 3 // by at most this much: five bytes hold any length
 };
@@ -62,7 +63,7 @@ static inline uint8_t *nsp__put_id(uint8_t *at, uint8_t tag, const uint8_t *id, 
     return at + 2 + size;
 }
 
-// A count that is left out where it is 0.
+// A count, which is left out if it is 0.
 static inline uint8_t *nsp__put_count(uint8_t *at, uint8_t tag, uint32_t count)
 {
     if (NSP__UNLIKELY(count)) {
@@ -72,7 +73,8 @@ static inline uint8_t *nsp__put_count(uint8_t *at, uint8_t tag, uint32_t count)
     return at;
 }
 
-// A ready-made form; writes up to NSP__NAME_READABLE bytes in any case, so that short forms, nearly all, cost two moves.
+// A form of encode/names.h. Always writes NSP__NAME_READABLE bytes at least, so that short forms, which
+// nearly all are, cost two moves.
 static inline uint8_t *nsp__put_form(uint8_t *at, nsp__form form)
 {
     memcpy(at, form.bytes, 16);
@@ -82,16 +84,17 @@ static inline uint8_t *nsp__put_form(uint8_t *at, nsp__form form)
     return at + form.size;
 }
 
-// Begins a field whose length comes later; the body follows.
+// Begins a field whose length is written later; the body follows.
 static inline uint8_t *nsp__open_length(uint8_t *at, uint8_t tag)
 {
     *at = tag;
     return at + 1 + NSP__LENGTH_GUESS;
 }
 
+// The rare half of nsp__close_length: the length needs more than two bytes.
 uint8_t *nsp__close_length_moving(uint8_t *body, uint8_t *end);
 
-// Ends it: writes the length before body. Returns the end, which may move by NSP__LENGTH_MOVE.
+// Ends it: writes the length before the body. Returns the end, which may move by up to NSP__LENGTH_MOVE.
 static inline uint8_t *nsp__close_length(uint8_t *body, uint8_t *end)
 {
     size_t size = (size_t)(end - body);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the exporter `otlp` sends with: the endpoint, the client and what every request carries. The sender's thread owns
-// it.
+// What the exporter `otlp` sends with: the endpoint, the client and what every request carries. The sender's
+// thread owns it.
 #ifndef NSP_OTLP_TRANSPORT_CHANNEL_H
 #define NSP_OTLP_TRANSPORT_CHANNEL_H
 

@@ -18,7 +18,8 @@ static const uint8_t *read_varint(const uint8_t *at, const uint8_t *end, size_t 
     return NULL;
 }
 
-// The field of bytes with this number at `at`: where its content begins, and its length. NULL: it is not there.
+// Where the content of the length-delimited field with this number begins, if that field is at `at`; NULL if
+// not.
 static const uint8_t *read_field(const uint8_t *at, const uint8_t *end, unsigned number, size_t *length)
 {
     if (at >= end || *at != NSP__TAG(number, NSP__WIRE_BYTES))
@@ -85,7 +86,7 @@ const nsp__otlp_cutter nsp__otlp_protobuf_cutter = {find_protobuf, protobuf_span
 
 static const char list_begins[] = "\"spans\":[", list_ends[] = "]}]}]}\n";
 
-// Within a string the quotes would be escaped: what is found is the member.
+// Within a string the quotes would be escaped, so what is found is the member.
 static bool find_json(nsp__otlp_request *out, const uint8_t *bytes, size_t length)
 {
     const size_t before = sizeof list_begins - 1, behind = sizeof list_ends - 1;

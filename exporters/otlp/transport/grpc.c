@@ -42,8 +42,8 @@ typedef struct verdict {
     uint64_t retry_delay_ns;
 } verdict;
 
-// The trailers say how the call ended. An answer without a message may consist of headers alone, which count then
-// (Trailers-Only).
+// The trailers say how the call ended. An answer without a message may consist of headers alone, which count
+// then (Trailers-Only).
 static const char *find(const nsp__otlp_channel *me, const nsp__http_answer *answer, const char *name)
 {
     if (nsp__http_has_trailers(me->client))
@@ -60,9 +60,9 @@ static bool is_grpc(const char *content_type)
     return next == 0 || next == '+' || next == ';' || next == ' ';
 }
 
-// A server that is stopped while it answers leaves the status out, and so does a proxy that drops trailers. The server
-// may have taken the spans or not, and comes back; with the proxy, spans would be sent for ever. So this counts as lost
-// a few times in a row, and no longer.
+// A server that is stopped while it answers leaves the status out, and so does a proxy that drops trailers.
+// The server may have taken the spans or not, and comes back; with the proxy, spans would be sent for ever.
+// So this counts as lost a few times in a row, and no longer.
 static bool broken_off(nsp__otlp_channel *me, const nsp__http_answer *answer)
 {
     enum { PATIENCE = 3 };
@@ -137,8 +137,8 @@ static nsp_send_result refused(nsp__otlp_channel *me, const nsp__http_answer *an
     return result;
 }
 
-// Success, if the one message is in order. If it is not, the receiver may have taken the spans or not; they are not
-// sent again.
+// Success, if the one message is in order. If it is not, the receiver may have taken the spans or not; they
+// are not sent again.
 static nsp_send_result taken(nsp__otlp_channel *me, const nsp__http_answer *answer, nsp_send_report *report)
 {
     const char *wrong = "a message that is cut short";

@@ -23,8 +23,8 @@ static nsp_status prepare(nsp__otlp_channel *me, const nsp_config *config, char 
     snprintf(type, sizeof type, "Content-Type: %s", me->encoding->content_type);
     struct curl_slist **lists[] = {&me->plain_headers, &me->gzip_headers};
     for (int i = 0; i < 2; ++i) {
-        // Without an empty "Expect:" curl asks before each large body, and waits a second for a server that does not
-        // know that.
+        // Without an empty "Expect:" curl asks before each large body, and waits a second for a server that
+        // does not know that.
         if (!nsp__http_headers_add(lists[i], type) || !nsp__http_headers_add(lists[i], "Expect:") ||
             (i == 1 && !nsp__http_headers_add(lists[i], "Content-Encoding: gzip")))
             return out_of_memory(detail, size);
@@ -51,8 +51,8 @@ static void read_message(const uint8_t *body, size_t length, char *message, size
     message[used] = 0;
 }
 
-// Many servers answer a clear-text request to their TLS port with an error that says so: the endpoint is wrong, not the
-// spans.
+// Many servers answer a clear-text request to their TLS port with an error that says so: the endpoint is
+// wrong, not the spans.
 static bool told_to_use_tls(const nsp__otlp_channel *me, const nsp__http_answer *answer, const char *message)
 {
     return answer->status == 400 && !me->endpoint.peer.tls && strstr(message, "HTTPS");
@@ -98,7 +98,8 @@ static bool has_type(const nsp__otlp_channel *me, const char *type)
     return given && strncasecmp(given, type, strlen(type)) == 0;
 }
 
-// A reply has the form of its request, but some servers answer in JSON whatever they were sent, and declare it.
+// A reply has the form of its request, but some servers answer in JSON whatever they were sent, and declare
+// it.
 static const nsp__otlp_encoding *reply_encoding(const nsp__otlp_channel *me)
 {
     if (has_type(me, nsp__otlp_json.content_type))
@@ -106,8 +107,8 @@ static const nsp__otlp_encoding *reply_encoding(const nsp__otlp_channel *me)
     return has_type(me, nsp__otlp_protobuf.content_type) ? &nsp__otlp_protobuf : me->encoding;
 }
 
-// OTLP's success is 200. Spans answered with any other success status of HTTP have been taken as well, whatever the
-// body is, unless it is a web page: that of a portal in front of the receiver, for example.
+// OTLP's success is 200. Spans answered with any other success status of HTTP have been taken as well,
+// whatever the body is, unless it is a web page: that of a portal in front of the receiver, for example.
 static nsp_send_result succeeded(nsp__otlp_channel *me, const nsp__http_answer *answer,
                                  nsp_send_report *report)
 {

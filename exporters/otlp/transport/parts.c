@@ -9,7 +9,8 @@
 // How long a limit that one batch taught is believed: after that a larger request is tried again.
 static const uint64_t known_for_ns = 300ull * 1000000000u;
 
-// A receiver that refuses this many single spans and has taken none of their batch does not refuse because of the size.
+// A receiver that refuses this many single spans and has taken none of their batch does not refuse because of
+// the size.
 enum { REFUSED_ALONE_MAX = 3 };
 
 void nsp__otlp_parts_forget(nsp__otlp_parts *parts)

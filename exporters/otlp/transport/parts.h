@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A batch that is larger than its receiver accepts is sent in halves, and these in halves again, down to one span.
-// Progress is kept from one send of the batch to the next, so no part that was answered is sent twice.
+// A batch that is larger than its receiver accepts is sent in halves, and these in halves again, down to one
+// span. Progress is kept from one send of the batch to the next, so no part that was answered is sent twice.
 #ifndef NSP_OTLP_TRANSPORT_PARTS_H
 #define NSP_OTLP_TRANSPORT_PARTS_H
 
@@ -34,8 +34,8 @@ typedef struct nsp__otlp_parts {
     bool said;         // the log has the line about it
 } nsp__otlp_parts;
 
-// Sends a batch, whole or in parts, like nsp_exporter.send. A part that is refused for its size is halved; a single span
-// that is still too large is rejected. The report counts the spans of the parts that are settled.
+// Sends a batch, whole or in parts, like nsp_exporter.send. A part that is refused for its size is halved; a
+// single span that is still too large is rejected. The report counts the spans of the parts that are settled.
 nsp_send_result nsp__otlp_parts_send(nsp__otlp_parts *parts, nsp__otlp_transport *transport,
                                      const nsp_batch *batch, uint64_t deadline_ns, nsp_send_report *report);
 void nsp__otlp_parts_forget(nsp__otlp_parts *parts);

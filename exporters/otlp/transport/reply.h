@@ -10,8 +10,8 @@
 __attribute__((format(printf, 2, 3))) void nsp__otlp_explain(nsp_send_report *report, const char *format,
                                                              ...);
 
-// There is no complete answer: RETRY if the request was certainly not taken, else UNKNOWN. Logs what to do about
-// trouble with the configuration, at once and then once a minute.
+// There is no complete answer: RETRY if the request was certainly not taken, else UNKNOWN. Logs what to do
+// about trouble with the configuration, at once and then once a minute.
 nsp_send_result nsp__otlp_no_answer(nsp__otlp_channel *channel, const nsp__http_answer *answer,
                                     nsp_send_report *report);
 
@@ -20,8 +20,8 @@ nsp_send_result nsp__otlp_no_answer(nsp__otlp_channel *channel, const nsp__http_
 bool nsp__otlp_redirected(const nsp__otlp_channel *channel, const nsp__http_answer *answer,
                           nsp_send_report *report);
 
-// The answer says success: EXPORTED if the reply is an OTLP one, else UNCONFIRMED, because a portal or a proxy may
-// have answered in the receiver's place. encoding: the form of the reply.
+// The answer says success: EXPORTED if the reply is an OTLP one, else UNCONFIRMED, because a portal or a
+// proxy may have answered in the receiver's place. encoding: the form of the reply.
 nsp_send_result nsp__otlp_taken(const nsp__otlp_channel *channel, const nsp__otlp_encoding *encoding,
                                 const uint8_t *reply, size_t length, nsp_send_report *report);
 

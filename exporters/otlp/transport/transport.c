@@ -31,15 +31,16 @@ size_t nsp__otlp_transport_doubts(const nsp__otlp_transport *transport, const ns
         nsp__pairs_judge(config->headers, nsp__header_late_fault, &use, faults, sizeof faults);
     int length = snprintf(out, size, "%s%s", headers.bad ? "headers: " : "", faults);
     if (endpoint->path_twice && length >= 0 && (size_t)length < size)
-        length += snprintf(out + length, size - (size_t)length,
-                           "%sv1/traces is put behind the endpoint's path, which ends so already; spans are "
-                           "sent to %.100s (leave v1/traces out, or set OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, "
-                           "whose path is used as it is)",
-                           length ? "; " : "", endpoint->peer.shown);
+        length +=
+            snprintf(out + length, size - (size_t)length,
+                     "%sv1/traces is appended to the endpoint's path, which already ends in it; spans are "
+                     "sent to %.100s (leave v1/traces out, or set OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, "
+                     "whose path is used as it is)",
+                     length ? "; " : "", endpoint->peer.shown);
     return length < 0 ? 0 : (size_t)length;
 }
 
-// What works, but perhaps not as it was meant.
+// Logs what works, but perhaps not as intended.
 static void warn_of_doubts(const nsp__otlp_transport *transport, const nsp_config *config,
                            const nsp__tls_files *files)
 {
@@ -51,17 +52,17 @@ static void warn_of_doubts(const nsp__otlp_transport *transport, const nsp_confi
     if (endpoint->protocol == NSP_OTLP_GRPC && nsp__curl_strips_te(curl->version_num))
         transport->channel.log(
             NSP_LOG_WARN, "",
-            "libcurl %s leaves out a header (te: trailers) that some gRPC servers insist on; another "
-            "version, or OTLP over HTTP, helps if the server refuses requests",
+            "libcurl %s leaves out a header (te: trailers) that some gRPC servers require; if the server "
+            "refuses requests, use another version of libcurl or OTLP over HTTP",
             curl->version);
     if (endpoint->path_ignored)
         transport->channel.log(NSP_LOG_WARN, "",
-                               "endpoint %.100s: gRPC has a path of its own, the endpoint's is not used",
+                               "endpoint %.100s: gRPC has its own path, so the endpoint's path is not used",
                                endpoint->peer.shown);
     if (!endpoint->peer.tls && nsp__tls_files_any(files))
         transport->channel.log(
             NSP_LOG_WARN, "",
-            "endpoint %.100s is in clear text: certificate, client_certificate and client_key are not used",
+            "endpoint %.100s uses clear text: certificate, client_certificate and client_key are not used",
             endpoint->peer.shown);
 }
 
@@ -121,7 +122,8 @@ void nsp__otlp_transport_destroy(nsp__otlp_transport *transport)
     nsp__otlp_endpoint_free(&channel->endpoint);
 }
 
-// The bytes to send: the compressed form, valid until the next call, if compression is worth it; else the body itself.
+// The bytes to send: the compressed form, valid until the next call, if compression is worth it; else the
+// body itself.
 static const uint8_t *pack(const nsp__otlp_channel *channel, const uint8_t *body, size_t *length)
 {
     enum { MIN_BYTES = 1024 };
