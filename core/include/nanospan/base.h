@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What every public header stands on: visibility, inlining, status codes.
-// Nothing here allocates, locks or blocks.
+// What every public header uses: visibility, inlining and status codes. Nothing here allocates, locks or
+// blocks.
 //
-// Stack: calls that application threads and signal handlers make take at most 4 KiB of their caller's stack, in all public
-// headers; a thread of 16 KiB may make them all. Cold ones that take up to 16 KiB say so. What the caller's own callbacks
-// take (a carrier, a log function, an exporter) comes on top, as does the dynamic linker's part at the first use of a
-// name in a program that is linked statically to nanospan and without -z now.
+// Stack: in all public headers, calls that are meant for application threads and signal handlers use at most
+// 4 KiB of the caller's stack, so a thread with a 16 KiB stack may make any of them. Cold calls that use up
+// to 16 KiB say so. The stack that the caller's own callbacks use (a carrier, a log function, an exporter)
+// comes on top. So does what the dynamic linker uses the first time a name is resolved, in a program that is
+// linked statically to nanospan and without -z now.
 #ifndef NANOSPAN_BASE_H
 #define NANOSPAN_BASE_H
 
@@ -24,18 +25,19 @@
 
 #define NSP_API __attribute__((visibility("default")))
 
-// The hot path is inline in the caller; one source of the library (core/trace/bindings.c) defines NSP_INLINE as
-// NSP_API before it includes the headers, so that each of these functions is exported as well, for bindings.
+// The hot path is inlined into the caller. One source file of the library (core/trace/bindings.c) defines
+// NSP_INLINE as NSP_API before it includes the headers, which exports each of these functions for bindings.
 #ifndef NSP_INLINE
 #define NSP_INLINE static inline __attribute__((unused))
-// For what folds to next to nothing where an argument is a literal, which the compiler cannot know before it has inlined.
+// For functions that shrink to almost nothing when an argument is a literal. The compiler cannot see that
+// before it has inlined them, so inlining is forced.
 #define NSP_INLINE_ALWAYS static inline __attribute__((unused, always_inline))
 #endif
 
 #define NSP__LIKELY(x) __builtin_expect(!!(x), 1)
 #define NSP__UNLIKELY(x) __builtin_expect(!!(x), 0)
 
-// One list makes the codes and their texts. All errors are negative.
+// This one list defines the codes and their texts. All errors are negative.
 #define NSP_STATUS_LIST(X)                                                                                   \
     X(OK, 0, "success")                                                                                      \
     X(ERR_INVALID, -1, "invalid argument")                                                                   \
@@ -59,11 +61,13 @@ typedef enum nsp_status {
 NSP_BEGIN_DECLS
 #ifndef NSP_DISABLE
 
-// The text of a status code, static storage; "unknown status" for a number that is none. Thread and signal safe.
+// Returns the text of a status code, in static storage; "unknown status" for any other number. Thread safe
+// and signal safe.
 NSP_API const char *nsp_status_str(nsp_status status);
 
-// What the last failing cold call of this thread had to say beyond its code: one line without a newline, "" where
-// there is nothing. Valid until the thread's next failing call. Thread safe; not signal safe.
+// Returns what the last cold call that failed on this thread said beyond its code: one line without a
+// newline, or "" if there was nothing. The text is valid until this thread's next failing call. Thread safe;
+// not signal safe.
 NSP_API const char *nsp_error_detail(void);
 
 #endif

@@ -1,29 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Time as the hot path reads it (ticks) and as the world writes it (nanoseconds since 1970).
-// No call takes more than 4 KiB of stack.
+// Time in ticks, which the hot path reads, and in nanoseconds since 1970 (Unix time).
+// No call uses more than 4 KiB of stack.
 #ifndef NANOSPAN_CLOCK_H
 #define NANOSPAN_CLOCK_H
 
 #include <nanospan/base.h>
 
-// A reading of the hot clock: the time stamp counter (rdtsc; cntvct_el0 on arm64) where it is invariant, else
-// CLOCK_MONOTONIC in nanoseconds. Comparable and subtractable within a process; 0 is never a valid reading and
-// stands for "now" where an option may be left out.
+// A reading of the hot path's clock: the processor's counter (rdtsc; cntvct_el0 on arm64) where it is
+// invariant, otherwise CLOCK_MONOTONIC in nanoseconds. Readings of one process may be compared and
+// subtracted. 0 is never a valid reading; as an option it means "now".
 typedef uint64_t nsp_ticks;
 
 NSP_BEGIN_DECLS
 #ifndef NSP_DISABLE
 
-// Converts a reading to nanoseconds since 1970 by the session's clock map; the same tick gives the same
-// nanosecond for as long as no wall clock step lies in between. After nsp_shutdown, and in a forked child,
-// the map that the last session had goes on unadjusted until the next session begins. Before the first
-// session: a map that the first call makes, which takes 10 ms and is 0 if there is no memory for it. Costs 10
-// to 20 ns; no lock, no wait, and no system call otherwise. Thread safe; signal safe once there has been a
-// session.
+// Converts a reading to nanoseconds since 1970, using the session's clock map. The same tick always gives the
+// same nanosecond, unless the wall clock was stepped in between. After nsp_shutdown, and in a forked child,
+// the last session's map stays in use, without corrections, until the next session begins. Before the first
+// session, the first call makes a map, which takes 10 ms; if there is no memory for it, the result is 0.
+// Otherwise a call costs 10 to 20 ns and takes no lock, does not wait and makes no system call. Thread safe;
+// signal safe once there has been a session.
 NSP_API uint64_t nsp_ticks_to_unix_ns(nsp_ticks ticks);
 
-// The inverse: the reading that the clock map gives for a wall clock time, a network card's time stamp say.
+// The inverse: returns the reading that corresponds to a wall clock time, for example a network card's time
+// stamp. Cost, thread safety and signal safety are those of nsp_ticks_to_unix_ns.
 NSP_API nsp_ticks nsp_ticks_from_unix_ns(uint64_t unix_ns);
 
 #endif

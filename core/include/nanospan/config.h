@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Everything that can be configured, in code or by the environment.
+// All settings, which can be made in code or by environment variables.
+// nsp_config_init uses up to 16 KiB of stack.
 #ifndef NANOSPAN_CONFIG_H
 #define NANOSPAN_CONFIG_H
 
@@ -9,29 +10,31 @@
 #include <nanospan/sampler.h>
 
 typedef enum nsp_collector_mode {
-    NSP_COLLECTOR_THREAD = 0,  // a thread of ours polls the rings
+    NSP_COLLECTOR_THREAD = 0,  // one of nanospan's threads polls the rings
     NSP_COLLECTOR_INVOKER = 1, // the application calls nsp_do_work
     NSP_COLLECTOR_EXTERNAL = 2 // another process drains the session; NSP_ERR_UNSUPPORTED in this version
 } nsp_collector_mode;
 
 typedef enum nsp_clock_mode {
-    NSP_CLOCK_AUTO = 0,     // the counter where it is invariant, else CLOCK_MONOTONIC
-    NSP_CLOCK_COUNTER = 1,  // the counter, whatever the processor says of it
+    NSP_CLOCK_AUTO = 0,     // the processor's counter if it is invariant, otherwise CLOCK_MONOTONIC
+    NSP_CLOCK_COUNTER = 1,  // the processor's counter, even if it does not look invariant
     NSP_CLOCK_MONOTONIC = 2 // CLOCK_MONOTONIC
 } nsp_clock_mode;
 
 struct nsp_exporter; // <nanospan/exporter.h>
 
-// Filled by nsp_config_init: the defaults, then the environment (docs/configuration.md has the table). Change members
-// after that, then hand it to nsp_init, which copies what it points to. Texts are UTF-8; NULL and "" mean "not set": the
-// default. Comments name the environment variables of a member, strongest first, its default, and its range where it
-// has one. A member out of range is NSP_ERR_CONFIG; a variable out of range is logged and passed over.
+// Fill it with nsp_config_init, which sets the defaults and then applies the environment
+// (docs/configuration.md has the table). Then change members, and pass it to nsp_init, which copies what it
+// points to. Texts are UTF-8; NULL and "" mean "not set" and give the default. The comments list a member's
+// environment variables, strongest first, its default, and its range if it has one. If a member is out of
+// range, nsp_init returns NSP_ERR_CONFIG. If a variable is out of range, it is logged and ignored.
 typedef struct nsp_config {
-    size_t size;  // of the caller's struct; set by nsp_config_init
+    size_t size;  // size of the caller's struct, set by nsp_config_init
     bool enabled; // OTEL_SDK_DISABLED (inverted), ENABLE_TRACING; true
 
-    // Resource. resource_attributes is k=v,k=v with percent escapes, and beats the other three only where those have
-    // their defaults. An entry that cannot be used is left out, with a line in the log; at least one has to be usable.
+    // Resource. resource_attributes has the form k=v,k=v with percent escapes. It sets one of the other three
+    // only if that member has its default. An entry that cannot be used is left out and logged; at least one
+    // must be usable.
     const char *service_name;        // OTEL_SERVICE_NAME, SERVICE_NAME; "unknown-service"
     const char *service_version;     // SERVICE_VERSION; "1.0.0"
     const char *environment;         // ENVIRONMENT; "development"
@@ -41,36 +44,41 @@ typedef struct nsp_config {
     double sample_rate;              // OTEL_TRACES_SAMPLER (with _ARG), TRACE_SAMPLE_RATE; 1.0; 0 to 1
     nsp_parent_policy parent_policy; // OTEL_TRACES_SAMPLER; NSP_PARENT_FOLLOW
 
-    // Formats in which contexts and baggage are read from requests and written to them: a list of tracecontext, baggage,
-    // b3, b3multi and none. Entries that are not known are left out, with a line in the log; at least one has to be.
+    // The formats in which contexts and baggage are read from requests and written to them: a list of
+    // tracecontext, baggage, b3, b3multi and none. Unknown entries are left out and logged; at least one must
+    // be known.
     const char *propagators; // OTEL_PROPAGATORS; "tracecontext,baggage"
 
-    // Exporter: otlp, console, file, none, or a list with commas between, each of which gets every span; NULL: otlp if an
-    // endpoint is set, else none. Entries that are not known are left out, with a line in the log; at least one has to be.
+    // Exporter: otlp, console, file, none, or a list of these separated by commas; each exporter of a list
+    // gets every span. NULL: otlp if an endpoint is set, otherwise none. Unknown entries are left out and
+    // logged; at least one must be known.
     const char *exporter; // OTEL_TRACES_EXPORTER
-    // One of the application's own, used instead; copied shallowly
+    // An exporter of the application's own, which is used instead. The struct is copied; what it points to is
+    // not.
     const struct nsp_exporter *custom_exporter;
 
-    // OTLP. "..." stands for OTEL_EXPORTER_OTLP_TRACES and, weaker, OTEL_EXPORTER_OTLP.
-    // An endpoint is a URL, host:port, unix:///path, unix:path or unix-abstract:name. gRPC uses no path of it.
-    // insecure is true, but false where an OTEL_ variable names an endpoint without a scheme.
+    // OTLP. "..." stands for OTEL_EXPORTER_OTLP_TRACES and, weaker, OTEL_EXPORTER_OTLP. An endpoint is a URL,
+    // host:port, unix:///path, unix:path or unix-abstract:name. gRPC ignores a URL's path. The default of
+    // `insecure` is true, but false if an OTEL_ variable names an endpoint without a scheme.
     const char *endpoint; // ..._ENDPOINT, OTLP_ENDPOINT
-    bool endpoint_exact;  // use the endpoint's path as it is; else "v1/traces" is appended for HTTP, always
+    bool endpoint_exact;  // true: the endpoint's path is used as it is; false: HTTP appends "v1/traces" to it
     const char *protocol; // ..._PROTOCOL: http/protobuf, http/json, grpc; NULL: by the port
     bool insecure;        // ..._INSECURE, OTLP_INSECURE; for an endpoint without a scheme (above)
-    const char *headers;  // ..._HEADERS: k=v,k=v with percent escapes; as resource_attributes
+    const char *headers;  // ..._HEADERS: k=v,k=v with percent escapes in values; bad entries as above
     const char *compression;        // ..._COMPRESSION: none, gzip; "none"
     const char *certificate;        // ..._CERTIFICATE: PEM file of trusted authorities; NULL: the system's
-    const char *client_key;         // ..._CLIENT_KEY: PEM file; NULL: it stands in client_certificate
+    const char *client_key;         // ..._CLIENT_KEY: PEM file; NULL: client_certificate holds the key too
     const char *client_certificate; // ..._CLIENT_CERTIFICATE: PEM file
-    uint64_t
-        export_timeout_ns; // ..._TIMEOUT, OTEL_BSP_EXPORT_TIMEOUT; of a request; 10 s; 0: no limit; 1 ms to 49 days
+    // ..._TIMEOUT, OTEL_BSP_EXPORT_TIMEOUT: the longest that one request may take; 10 s; 1 ms to 49 days; 0:
+    // no limit
+    uint64_t export_timeout_ns;
 
-    // File exporter: its path
+    // Path of the file exporter's file
     const char *file; // NSP_FILE; "nanospan.jsonl"
 
-    // Limits of one span. The length is in bytes; UINT32_MAX: the record's size is the limit. Where an attribute's
-    // variable begins OTEL_SPAN_ATTRIBUTE, the same without SPAN_ is its weaker twin.
+    // Limits of one span. The length limit counts the characters of a text and the bytes of a byte string,
+    // and applies to each element of an array; with UINT32_MAX, only the record's size limits a value. For
+    // each variable that begins with OTEL_SPAN_ATTRIBUTE there is a weaker one without SPAN_.
     uint32_t attribute_count_limit;        // OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT; 128
     uint32_t attribute_value_length_limit; // OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT; UINT32_MAX
     uint32_t event_count_limit;            // OTEL_SPAN_EVENT_COUNT_LIMIT; 128
@@ -79,31 +87,32 @@ typedef struct nsp_config {
     uint32_t link_attribute_count_limit;   // OTEL_LINK_ATTRIBUTE_COUNT_LIMIT; 128
 
     // Threads and memory. ring_bytes is rounded up to a power of two, record_bytes to a multiple of 8.
-    size_t ring_bytes;       // NSP_RING_BYTES, of each thread; 1 MiB; 64 KiB to 1 GiB
-    uint32_t record_bytes;   // NSP_RECORD_BYTES, of the largest span; 4096; 512 to 65528
-    uint32_t open_spans;     // NSP_OPEN_SPANS, depth of a thread's stack; 32; 1 to 1024
-    uint32_t detached_spans; // NSP_DETACHED_SPANS, open at once in the process; 1024; 0 to 1048576
-    uint32_t threads;        // NSP_THREADS, recording at once; 1024; 1 to 4096
-    double watermark;        // NSP_WATERMARK, ring fill above which new traces are refused; 0.75; 0.1 to 1
-    const char *shm_dir;     // NSP_SHM_DIR, where sessions live; "/dev/shm"; "none": private memory
-    uint32_t keep_sessions;  // NSP_KEEP_SESSIONS, dead ones that init leaves behind; 8; 0 to 65536
-    uint64_t keep_bytes;     // NSP_KEEP_BYTES, of dead sessions; 1 GiB; 0 to 1 PiB
+    size_t ring_bytes;       // NSP_RING_BYTES: each thread's ring; 1 MiB; 64 KiB to 1 GiB
+    uint32_t record_bytes;   // NSP_RECORD_BYTES: bytes of the largest span; 4096; 512 to 65528
+    uint32_t open_spans;     // NSP_OPEN_SPANS: spans open at once on a thread; 32; 1 to 1024
+    uint32_t detached_spans; // NSP_DETACHED_SPANS: open at once in the process; 1024; 0 to 1048576
+    uint32_t threads;        // NSP_THREADS: threads that record at once; 1024; 1 to 4096
+    double watermark;        // NSP_WATERMARK: ring fill above which new traces are refused; 0.75; 0.1 to 1
+    const char *shm_dir;     // NSP_SHM_DIR: the folder of sessions; "/dev/shm"; "none": private memory
+    uint32_t keep_sessions;  // NSP_KEEP_SESSIONS: dead sessions that nsp_init does not delete; 8; 0 to 65536
+    uint64_t keep_bytes;     // NSP_KEEP_BYTES: memory that dead sessions may use; 1 GiB; 0 to 1 PiB
 
-    // Collector. collector_cpus, of our threads: "1" or "0,2-3"; NULL: the process's (docs/embedding.md).
-    // poll_max_ns is raised to poll_min_ns where it is less.
+    // Collector. collector_cpus lists the CPUs of nanospan's threads, such as "1" or "0,2-3"; NULL: the CPUs
+    // of the process (docs/embedding.md). If poll_max_ns is less than poll_min_ns, it is raised to that.
     nsp_collector_mode collector; // NSP_COLLECTOR: thread, invoker, external; thread
     const char *collector_cpus;   // NSP_COLLECTOR_CPUS
     uint64_t poll_min_ns;         // NSP_POLL_MIN_US; 100 us; 1 us to 1 s
     uint64_t poll_max_ns;         // NSP_POLL_MAX_US; 5 ms; 1 us to 10 s
     nsp_clock_mode clock;         // NSP_CLOCK: auto, counter, monotonic; auto
 
-    // Batches. schedule_delay_ns is the most that a span waits for its batch to fill; exit_timeout_ns the most that the
-    // flush of a process that exits without nsp_shutdown takes; batches is rounded up to a power of two. What the backend
-    // did not take is sent again after retry_min_ns, then after twice that, and so on up to retry_max_ns, each with
-    // a jitter of half; retry_max_ns is raised to retry_min_ns where it is less.
-    uint32_t batch_spans;       // OTEL_BSP_MAX_EXPORT_BATCH_SIZE; 8192; 1 to 1048576
-    size_t batch_bytes;         // NSP_BATCH_BYTES, for each exporter of a list; 1 MiB; 64 KiB to 16 MiB
-    uint32_t batches;           // NSP_BATCHES, in the pool; 8; 2 to 1024
+    // Batches. schedule_delay_ns is the longest that a span waits for its batch to fill. exit_timeout_ns is
+    // the longest that the flush takes when a process exits without nsp_shutdown. `batches` is rounded up to
+    // a power of two. A batch that the backend did not take is sent again after retry_min_ns, then after
+    // twice that, and so on up to retry_max_ns, each time varied at random by up to half. If retry_max_ns is
+    // less than retry_min_ns, it is raised to that.
+    uint32_t batch_spans; // OTEL_BSP_MAX_EXPORT_BATCH_SIZE; 8192; 1 to 1048576
+    size_t batch_bytes;   // NSP_BATCH_BYTES: of a batch, for each exporter of a list; 1 MiB; 64 KiB to 16 MiB
+    uint32_t batches;     // NSP_BATCHES: batches in the pool; 8; 2 to 1024
     uint64_t schedule_delay_ns; // OTEL_BSP_SCHEDULE_DELAY; 5 s; up to 49 days
     uint64_t retry_min_ns;      // NSP_RETRY_MIN_MS; 1 s; 1 ms to 1 h
     uint64_t retry_max_ns;      // NSP_RETRY_MAX_MS; 30 s; 1 ms to 1 h
@@ -112,10 +121,10 @@ typedef struct nsp_config {
     // Log
     nsp_log_level log_level; // OTEL_LOG_LEVEL: none, error, warn, info, debug; info
     nsp_log_fn log;          // NULL: standard error
-    void *log_context;
+    void *log_context;       // passed to `log`
 } nsp_config;
 
-// Sizes a configuration. Only that: nsp_config_init is what fills it in.
+// Sets a configuration's size and nothing else: call nsp_config_init to fill it in.
 #ifdef __cplusplus
 static inline nsp_config nsp__config_sized()
 {
@@ -134,11 +143,12 @@ static inline nsp_config nsp__config_sized()
 NSP_BEGIN_DECLS
 #ifndef NSP_DISABLE
 
-// Writes at most size bytes of *config. Bad values in the environment are remembered, and logged by nsp_init.
+// Writes at most `size` bytes of *config.
 NSP_API void nsp__config_init(nsp_config *config, size_t size);
 
-// Fills in the defaults, then the environment. The texts belong to the environment: valid until it is changed.
-// Not safe while another thread changes the environment.
+// Fills in the defaults, then the environment's values. A bad value is ignored here; nsp_init logs it. The
+// texts may lie in the environment itself, so they are valid until it is changed. Not signal safe, and not
+// safe while another thread changes the environment.
 static inline __attribute__((unused)) void nsp_config_init(nsp_config *config)
 {
     nsp__config_init(config, sizeof *config);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Looking at tracing from outside: which settings are in force and why, and what the engines of this machine recorded
-// and lost. `nanospan doctor` is made of this. Nothing here needs nsp_init; nothing here is for a hot path: all of it
-// allocates and makes system calls, and takes up to 16 KiB of stack besides what the visits take.
+// Inspecting tracing from outside: which settings are in force and why, and what the engines on this machine
+// recorded and lost. `nanospan doctor` uses it. Nothing here needs nsp_init, and nothing here belongs on a
+// hot path: the calls allocate, make system calls, and use up to 16 KiB of stack in addition to what the
+// visit functions use.
 #ifndef NANOSPAN_INSPECT_H
 #define NANOSPAN_INSPECT_H
 
@@ -11,33 +12,33 @@
 #include <nanospan/stats.h>
 
 typedef enum nsp_setting_state {
-    NSP_SETTING_UNSET = 0,         // not set, or empty, which is the same
-    NSP_SETTING_IN_FORCE = 1,      // its text made the value
+    NSP_SETTING_UNSET = 0,         // not set, or empty, which means the same
+    NSP_SETTING_IN_FORCE = 1,      // the value comes from its text
     NSP_SETTING_BEATEN = 2,        // a stronger variable of the same member is set
-    NSP_SETTING_BAD = 3,           // its text is not accepted, and passed over
-    NSP_SETTING_WITHOUT_EFFECT = 4 // accepted, but nothing reads it as things are
+    NSP_SETTING_BAD = 3,           // its text is not accepted and is ignored
+    NSP_SETTING_WITHOUT_EFFECT = 4 // its text is accepted, but nothing uses it in this configuration
 } nsp_setting_state;
 
-// One environment variable and what becomes of it. All texts are zero terminated and valid during the visit only.
+// One environment variable and its effect. All texts are zero terminated and valid only during the visit.
 typedef struct nsp_setting {
     size_t size;
-    const char *variable;  // its name
-    const char *member;    // the member of nsp_config that it sets
-    const char *accepted;  // what it takes, as a phrase
-    const char *fallback;  // the default as the variable would say it; "": none
-    const char *meaning;   // one line
-    const char *text;      // what it is set to; NULL: not set. What may hold a password reads "(not shown)"
-    const char *beaten_by; // BEATEN: the variable that is in force instead; else NULL
-    const char *value;     // of the member, by the whole environment; masked as `text` is
-    // BAD and WITHOUT_EFFECT: why, as a sentence's end. IN_FORCE: which entries of a list are left out, and why; NULL: none
-    // are. Else NULL
+    const char *variable; // its name
+    const char *member;   // the member of nsp_config that it sets
+    const char *accepted; // the accepted values, as a phrase
+    const char *fallback; // the default, in the variable's notation; "": none
+    const char *meaning;  // one line
+    const char *text; // what it is set to; NULL: not set. A text that may hold a password reads "(not shown)"
+    const char *beaten_by; // BEATEN: the variable that is in force instead; otherwise NULL
+    const char *value;     // the member's value that the whole environment gives; masked like `text`
+    // BAD and WITHOUT_EFFECT: the reason, as the end of a sentence. IN_FORCE: which entries of a list are
+    // left out and why, or NULL if none are. Otherwise NULL.
     const char *problem;
     nsp_setting_state state;
     bool is_default; // no variable of this member is in force
     bool secret;     // `text` and `value` are masked
 } nsp_setting;
 
-// Returns false to end the round.
+// Called once for each variable. Returns false to stop.
 typedef bool (*nsp_setting_visit)(void *argument, const nsp_setting *setting);
 
 // One rule of a session's sampler.
@@ -46,48 +47,54 @@ typedef struct nsp_session_rule {
     double rate; // 0 to 1
 } nsp_session_rule;
 
-// One session: the directory in shared memory of an engine, living or dead. An engine that shuts down removes its own,
-// so a dead one was killed, crashed, or lost its machine. Texts and arrays are valid during the visit only.
+// One session: the directory in shared memory of an engine that runs or has died. An engine that shuts down
+// removes its own, so a dead one belongs to an engine that was killed, crashed, or went down with its
+// machine. Texts and arrays are valid only during the visit.
 typedef struct nsp_session {
     size_t size;
-    const char *name;      // of the directory, up to the process's number: the service, sanitised
+    const char *name;      // the directory's name up to the process id: the service name, sanitised
     const char *directory; // its path
-    uint32_t pid;   // as the engine saw it: another number, where that is in a container; 0: not in the name
-    bool alive;     // the engine runs
-    uint64_t bytes; // of memory that its files take
+    uint32_t pid;   // as the engine sees it, which differs if it runs in a container; 0: not in the name
+    bool alive;     // the engine is running
+    uint64_t bytes; // memory that its files use
 
-    // Why the rest could not be read: another version, damaged, half made, gone meanwhile; NULL: all is there.
+    // Why the rest could not be read (another version, damaged, incomplete, or gone in the meantime), or
+    // NULL.
     const char *problem;
 
-    // Without a problem only:
-    uint64_t start_unix_ns; // when the engine began to trace
-    const char *service;    // its resource's service.name
-    double rate;            // of roots that match no rule; 0 to 1
+    // The following is set only if `problem` is NULL.
+    uint64_t start_unix_ns; // when the engine began to trace, in nanoseconds since 1970
+    const char *service;    // service.name of its resource
+    double rate;            // sample rate of roots that match no rule; 0 to 1
     nsp_parent_policy parent_policy;
     const nsp_session_rule *rules; // in the order in which they are tried
     size_t rule_count;
 
-    // As nsp_stats_get would tell, but for what lies in the engine's private memory: names_overflowed is 0,
-    // clock_error_ns is 0 of a dead session, and threads_private, the threads for which shared memory had no room, are
-    // missing in the rest. Of a dead session, open, in_rings and in_batches are the spans that were not sent.
+    // What nsp_stats_get would return in the engine, except for what lies in its private memory:
+    // names_overflowed is 0, clock_error_ns is 0 if the session is dead, and the threads counted by
+    // threads_private, for which shared memory had no room, are missing from the other counters. In a dead
+    // session, the spans counted by open, in_rings and in_batches were not sent.
     nsp_stats stats;
 } nsp_session;
 
+// Called once for each session. Returns false to stop.
 typedef bool (*nsp_session_visit)(void *argument, const nsp_session *session);
 
 NSP_BEGIN_DECLS
 #ifndef NSP_DISABLE
 
-// Tells of every environment variable that the library knows, strongest first where several set one member. Reads the
-// environment anew: an engine that is already running may have seen another one, or been configured in code.
-// NSP_ERR_INVALID without `visit`. Not safe while another thread changes the environment; not signal safe.
+// Visits every environment variable that the library knows. If several set one member, the strongest comes
+// first. The environment is read during the call, so a running engine may have seen a different one, or may
+// have been configured in code. NSP_ERR_INVALID if `visit` is NULL. Thread safe unless another thread changes
+// the environment; not signal safe.
 NSP_API nsp_status nsp_settings_each(nsp_setting_visit visit, void *argument);
 
-// Tells of every session of this user under `folder`; NULL: where this environment puts them (NSP_SHM_DIR). Reads without
-// mapping and without waiting: engines do not notice. What is found is checked and never trusted. The accounting of a living
-// engine move while they are read: attempted is then at least the sum of the rest. At most 1024 sessions.
-// No sessions, or no such folder: NSP_OK. NSP_ERR_INVALID without `visit`; NSP_ERR_SYSTEM for a folder that others may
-// write to; NSP_ERR_NO_MEMORY. Thread safe; not signal safe.
+// Visits every session of this user under `folder`, at most 1024 of them. NULL: the folder that this
+// environment names (NSP_SHM_DIR). Sessions are read without mapping them and without waiting, so engines do
+// not notice. What is read is checked and never trusted. The counters of a running engine change while they
+// are read; `attempted` is then at least the sum of the others. Without sessions, or without the folder, the
+// result is NSP_OK. NSP_ERR_INVALID if `visit` is NULL; NSP_ERR_SYSTEM if others may write to the folder;
+// NSP_ERR_NO_MEMORY. Thread safe; not signal safe.
 NSP_API nsp_status nsp_sessions_each(const char *folder, nsp_session_visit visit, void *argument);
 
 #endif

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Start, flush, stop. These calls take up to 16 KiB of stack, besides what a log function or an exporter of the
-// application's own takes; nsp_flush in thread mode takes less than 4 KiB.
+// Start, flush and stop. These calls use up to 16 KiB of stack, in addition to what an application's own log
+// function or exporter uses; nsp_flush in thread mode uses less than 4 KiB. They are not signal safe.
 //
-// These calls, nsp_stats_get, the sampler's and nsp_thread_attach are no cancellation points: a thread that is
-// cancelled inside one of them ends after it. Called where they would wait for their own caller (by an exporter,
-// a log callback on a thread of ours, or a signal handler that interrupted another of them), nsp_init, nsp_flush
-// and nsp_shutdown return NSP_ERR_INVALID and do nothing.
+// These calls, nsp_stats_get, the sampler's functions and nsp_thread_attach are not cancellation points: a
+// thread that is cancelled inside one of them ends after the call. nsp_init, nsp_flush and nsp_shutdown
+// return NSP_ERR_INVALID and do nothing where they would wait for their own caller: in an exporter, in a log
+// callback on one of nanospan's threads, or in a signal handler that interrupted another of these calls.
 //
-// The exit of the process flushes for nsp_config.exit_timeout_ns and stops our threads, before the exit
-// handlers of the libraries that the exporter uses. From then on nsp_init returns NSP_ERR_SYSTEM. If the main
-// thread ends by pthread_exit, the process ends with its last other thread, as it would without us: our
-// threads notice within half a second, and one of them calls exit(0).
+// When the process exits, nanospan flushes for at most nsp_config.exit_timeout_ns and stops its threads,
+// before the exit handlers of the libraries that the exporter uses run. From then on nsp_init returns
+// NSP_ERR_SYSTEM. If the main thread ends with pthread_exit, the process ends with its last other thread, as
+// it would without nanospan: nanospan's threads notice that within half a second, and one of them calls
+// exit(0).
 #ifndef NANOSPAN_LIFECYCLE_H
 #define NANOSPAN_LIFECYCLE_H
 
@@ -21,33 +22,38 @@
 NSP_BEGIN_DECLS
 #ifndef NSP_DISABLE
 
-// None of these waits for a fork: in another library's handler of fork that runs while ours hold the mutexes, and in a child that
-// was made without handlers (_Fork, clone), they return NSP_ERR_UNSUPPORTED at once, nsp_do_work 0. So do nsp_stats_get
-// and what sets the sampler.
+// None of these calls waits for a fork. They return NSP_ERR_UNSUPPORTED at once (nsp_do_work returns 0) in
+// another library's fork handler that runs while nanospan's handlers hold the mutexes, and in a child that
+// was made without fork handlers (_Fork, clone). The same is true of nsp_stats_get and of the functions that
+// change the sampler.
 
-// Starts tracing: makes the session, calibrates the clock (about 10 ms), starts our threads. NULL: from the environment
-// alone. A second call: NSP_ERR_ALREADY. Tracing turned off by configuration is NSP_OK: all calls are inert. A value
-// out of range or of no meaning: NSP_ERR_CONFIG with nsp_error_detail, and nothing is started. Shared memory or a
-// backend that cannot be had is no error: one log line, and the engine runs on. Logs one line at NSP_LOG_INFO that says where
-// spans are sent and what share of traces is recorded, or a line that says why none are sent. Thread safe.
+// Starts tracing: creates the session, calibrates the clock (about 10 ms) and starts nanospan's threads.
+// NULL: only the environment configures it. If tracing is turned off by configuration, the result is NSP_OK
+// and all calls are inert. It is not an error if shared memory or the backend is unavailable: that is logged
+// in one line, and the engine continues. Logs one line at NSP_LOG_INFO that says where spans are sent and
+// what share of traces is recorded, or a line that says why none are sent. Errors: NSP_ERR_ALREADY (it is
+// already started), NSP_ERR_CONFIG (a value that is out of range or makes no sense; nsp_error_detail names
+// it, and nothing is started). Thread safe.
 NSP_API nsp_status nsp_init(const nsp_config *config);
 
-// Collects what was ended before the call and sends it. NSP_ERR_TIMEOUT if the backend has not taken all of it when
-// the timeout (nanoseconds) is over; nothing is lost by that. In invoker mode it also does the invoker's work. Thread safe.
+// Collects all spans that ended before the call, and sends them. NSP_ERR_TIMEOUT if the backend has not taken
+// all of them within the timeout (in nanoseconds); nothing is lost then. In invoker mode it also does the
+// invoker's work. Thread safe.
 NSP_API nsp_status nsp_flush(uint64_t timeout_ns);
 
-// Flushes, stops our threads and ends the session, within the timeout plus at most 250 ms, whatever the
-// backend does. What could not be sent is counted (nsp_stats_get still answers). May race with any span call:
-// spans are inert afterwards. nsp_init may follow. NSP_ERR_TIMEOUT: stopped, but not all could be sent; or, 2
-// s after the timeout, not stopped, because another thread's nsp_flush or nsp_do_work hangs in an exporter's
-// encoder. A call while another thread's is under way waits for that one and returns the same as it, or
-// NSP_ERR_TIMEOUT where its own timeout is over first; so whoever has got NSP_OK may exit.
-// NSP_ERR_NOT_INITIALISED: there was nothing to shut down. Thread safe.
+// Flushes, stops nanospan's threads and ends the session, within the timeout (in nanoseconds) plus at most
+// 250 ms, whatever the backend does. Spans that could not be sent are counted; nsp_stats_get still works
+// afterwards. It may run concurrently with any span call; spans are inert afterwards. nsp_init may follow.
+// While another thread's call is in progress, a call waits for that one and returns its result, or
+// NSP_ERR_TIMEOUT if its own timeout ends first. So whichever thread gets NSP_OK may exit. Errors:
+// NSP_ERR_TIMEOUT (tracing has stopped, but not all spans could be sent; or, 2 s after the timeout, it has
+// not stopped, because another thread's nsp_flush or nsp_do_work hangs in an exporter's encoder),
+// NSP_ERR_NOT_INITIALISED (there was nothing to shut down). Thread safe.
 NSP_API nsp_status nsp_shutdown(uint64_t timeout_ns);
 
-// Invoker mode: one pass of the collector on the calling thread; drains and encodes at most max_spans spans (rounded
-// to whole steps), never touches the network, never blocks. Returns the number of spans. One thread at a time (a second
-// one returns 0). 0 in the other modes.
+// In invoker mode, runs one pass of the collector on the calling thread: drains and encodes at most max_spans
+// spans (rounded to whole steps). It never uses the network and never blocks. Returns the number of spans,
+// and 0 in the other modes. Only one thread at a time can run it; for a second one it returns 0. Thread safe.
 NSP_API size_t nsp_do_work(size_t max_spans);
 
 #endif

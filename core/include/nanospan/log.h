@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What nanospan has to say about itself. Never called on the hot path, nor from a thread that records spans
-// (nsp_init and other cold calls excepted).
+// The library's own log. Nothing is logged on the hot path, nor on a thread that records spans, except by
+// nsp_init and other cold calls.
 #ifndef NANOSPAN_LOG_H
 #define NANOSPAN_LOG_H
 
@@ -15,14 +15,15 @@ typedef enum nsp_log_level {
     NSP_LOG_DEBUG = 4
 } nsp_log_level;
 
-// Receives one line of UTF-8, zero terminated, without control characters, valid during the call. Called by one
-// thread at a time. The lines of a call of nanospan come on its thread as the call's last act, those of our own
-// threads as they come up; in both cases no lock of ours is held. Must not call nanospan, fork, or block for long:
-// while it does, lines of other threads are dropped and counted. Our own threads in it do not hold up
-// nsp_shutdown, which leaves them behind where it must: then a line may still be on its way when it returns.
-// It may call exit, which sends what there is to send as any exit does, but not if it was called on our
-// sending thread. Lines are rate limited by subject; what was held back is counted in the next line let
-// through.
+// Receives one line of UTF-8, zero terminated and without control characters, which is valid during the call.
+// It is called by one thread at a time. Lines that a nanospan call causes are delivered on the calling
+// thread, at the very end of the call; lines of nanospan's own threads are delivered immediately. In both
+// cases nanospan holds no lock. The function must not call nanospan, fork, or block for long: while it
+// blocks, lines of other threads are dropped and counted. If nanospan's own threads are inside it,
+// nsp_shutdown does not wait for them beyond its timeout and abandons them, so a line may still be delivered
+// after it returns. The function may call exit, which sends what is left like any exit, unless it was called
+// on nanospan's sender thread. Lines are rate limited by subject; the next line of that subject says how many
+// were suppressed.
 typedef void (*nsp_log_fn)(void *context, nsp_log_level level, const char *line);
 
 #endif

@@ -1,42 +1,46 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Span names and attribute keys, interned: 32 bits in a record instead of a text.
-// No call takes more than 4 KiB of stack.
+// Span names and attribute keys are interned: a record holds a 32-bit number instead of the text.
+// No call uses more than 4 KiB of stack.
 #ifndef NANOSPAN_NAME_H
 #define NANOSPAN_NAME_H
 
 #include <nanospan/base.h>
 
-// An interned text, valid in the whole process until it exits, over shutdown and a later init too. 0 is no name.
+// An interned text. It is valid in the whole process until the process exits, even after nsp_shutdown and a
+// later nsp_init. 0 means "no name".
 typedef uint32_t nsp_name;
 
 enum {
-    // At most this many distinct names in a process, and bytes of text of all names together.
+    // The largest number of distinct names in a process, and the largest total size of their texts in bytes.
     NSP_NAME_MAX = 8192,
     NSP_NAME_TEXT_MAX = 512 * 1024,
-    // A longer name is cut here, at a character.
+    // The longest name in bytes. A longer one is cut at the last whole character.
     NSP_NAME_LENGTH_MAX = 1023,
-    // What stands for every name that no longer fits; reads "nanospan.names_full". Counted in nsp_stats.
+    // Replaces every name that no longer fits. Its text is "nanospan.names_full". nsp_stats.names_overflowed
+    // counts how often that happened.
     NSP_NAME_OVERFLOW = 1
 };
 
 NSP_BEGIN_DECLS
 #ifndef NSP_DISABLE
 
-// Interns length bytes of text, copied: the same text always gives the same name. For bindings and for texts known
-// only at run time; must not be fed unbounded texts. A known text is found wait-free; a new one is added lock-free in
-// a bounded number of steps, without a system call. Thread safe; may be called before nsp_init, and from a signal
-// handler (one that interrupts this very call gets NSP_NAME_OVERFLOW).
+// Interns `length` bytes of text, which are copied. The same text always gives the same name. For bindings,
+// and for texts that are known only at run time; do not pass an unbounded variety of texts, because names are
+// never freed. Finding a known text is wait-free. Adding a new one is lock-free, takes a bounded number of
+// steps and makes no system call. Thread safe. It may be called before nsp_init and from a signal handler (a
+// handler that interrupts this very call gets NSP_NAME_OVERFLOW).
 NSP_API nsp_name nsp_intern(const char *text, size_t length);
 
-// The text of a name: zero terminated, never freed; *length (may be NULL) gets its bytes. "" for what is no name.
+// Returns the text of a name, zero terminated and never freed, or "" if the number is not a name. *length
+// receives its length in bytes; `length` may be NULL. Thread safe and signal safe.
 NSP_API const char *nsp_name_text(nsp_name name, size_t *length);
 
-// Cold half of NSP_NAME.
+// The slow path of NSP_NAME.
 NSP_API nsp_name nsp__name_intern_site(nsp_name *site, const char *text, size_t length);
 
-// The name of a string literal, interned once for each call site: one load and one branch afterwards. Only a
-// literal compiles. NSP_KEY is the same thing, said of an attribute's key.
+// The name of a string literal. It is interned once for each call site; after that it costs one load and one
+// branch. Only a literal compiles. NSP_KEY does the same for an attribute's key.
 #define NSP_NAME(literal)                                                                                    \
     (__extension__({                                                                                         \
         static nsp_name nsp__site_;                                                                          \

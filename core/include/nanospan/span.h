@@ -2,14 +2,14 @@
 //
 // Spans: begin, describe, end.
 //
-// Every function here is wait-free on the caller's thread: after attach no lock, allocation, system call, page fault
-// or log line. A span belongs to the thread that began it until it ends, a detached span to one thread at a time
-// (handing it over needs the same synchronisation as handing over any object). All functions may be called from a
-// signal handler (but for the first span of a forked child, which makes that child's session); a handler that
-// interrupts nanospan itself gets inert spans, counted. NULL is inert, as is every span that is not sampled: setters
-// return at once, without looking at their key. No call takes more than 4 KiB of stack (the first span of a forked
-// child: 16 KiB). Misuse (a second end, the wrong order, the wrong thread) is counted
-// and never corrupts memory.
+// Every function here is wait-free. Once the thread is attached, there is no lock, allocation, system call,
+// page fault or log line. A span belongs to the thread that began it until it ends. A detached span belongs
+// to one thread at a time, and passing it on needs the same synchronisation as passing on any object. All
+// functions may be called from a signal handler, except for the first span of a forked child, which creates
+// that child's session; a handler that interrupts nanospan itself gets inert spans, which are counted. NULL
+// is inert, and so is every unsampled span: setters return at once, without looking at their key. No call
+// uses more than 4 KiB of stack (the first span of a forked child: 16 KiB). Misuse (ending a span twice, in
+// the wrong order or on the wrong thread) is counted and never corrupts memory.
 #ifndef NANOSPAN_SPAN_H
 #define NANOSPAN_SPAN_H
 
@@ -18,7 +18,7 @@
 #include <nanospan/context.h>
 #include <nanospan/name.h>
 
-// An open span. Opaque: not an address that can be read.
+// An open span. It is opaque: do not use it as an address.
 typedef struct nsp_span nsp_span;
 
 typedef enum nsp_kind {
@@ -36,7 +36,7 @@ typedef enum nsp_span_status {
 } nsp_span_status;
 
 typedef enum nsp_type {
-    NSP_TYPE_STR = 1, // UTF-8; made valid at export
+    NSP_TYPE_STR = 1, // UTF-8; invalid bytes are replaced at export
     NSP_TYPE_BOOL = 2,
     NSP_TYPE_I64 = 3,
     NSP_TYPE_F64 = 4,
@@ -47,11 +47,11 @@ typedef enum nsp_type {
     NSP_TYPE_F64S = 9
 } nsp_type;
 
-// An attribute of an event or a link. Make one with nsp_attr_...; it points to the caller's value.
+// An attribute of an event or a link. Create it with an nsp_attr_ function. It points to the caller's value.
 typedef struct nsp_attr {
     nsp_name key;
     nsp_type type;
-    size_t count; // bytes of STR and BYTES, elements of an array
+    size_t count; // number of bytes of STR and BYTES, number of elements of an array
     union {
         const char *str;
         bool boolean;
@@ -71,12 +71,12 @@ typedef struct nsp_link {
     size_t attribute_count;
 } nsp_link;
 
-// Set up by NSP_SPAN_OPTIONS_INIT; zero members mean "as usual".
+// Initialise with NSP_SPAN_OPTIONS_INIT. Zero members mean the default.
 typedef struct nsp_span_options {
     size_t size;
     nsp_kind kind;
-    const nsp_context *parent; // instead of the current span; an invalid context counts as none
-    bool new_root;             // starts a trace of its own, whatever is current
+    const nsp_context *parent; // used instead of the current span; an invalid context counts as none
+    bool new_root;             // starts a new trace, whatever span is current
     nsp_ticks start;           // 0: now
     const nsp_link *links;
     size_t link_count;
@@ -157,53 +157,58 @@ NSP_INLINE nsp_attr nsp_attr_f64s(nsp_name key, const double *values, size_t cou
 NSP_BEGIN_DECLS
 #ifndef NSP_DISABLE
 
-// Begins a span as child of the current one, or as root of a new trace (where the sampler decides). It becomes the
-// current span of the thread. One clock read.
+// Begins a span as a child of the current span, or as the root of a new trace, for which the sampler decides.
+// It becomes the thread's current span. One clock read.
 NSP_INLINE nsp_span *nsp_span_begin(nsp_name name);
 
-// The same from a reading taken before: no clock read.
+// Does the same with a reading that was taken before, without a clock read.
 NSP_INLINE nsp_span *nsp_span_begin_at(nsp_name name, nsp_ticks start);
 
-// Begins with a kind, an explicit or remote parent, links. options may be NULL. Becomes the current span.
+// Begins a span with a kind, an explicit or remote parent, or links. `options` may be NULL. The span becomes
+// the current span.
 NSP_API nsp_span *nsp_span_begin_with(nsp_name name, const nsp_span_options *options);
 
-// Begins a span that is not on the thread's stack: it does not become current, may outlive its parent and end on any
-// thread. Its parent is the current span unless the options say otherwise. One that is not sampled takes no place of those
-// that are (nsp_config.detached_spans); as many again of them keep an identity of their own, and the others pass for a
-// child of whatever is current when they are asked for it.
+// Begins a span that is not on the thread's stack: it does not become current, may outlive its parent, and
+// may end on any thread. Its parent is the current span unless the options say otherwise. Unsampled detached
+// spans do not use up the places of sampled ones (nsp_config.detached_spans). The same number of them have an
+// identity of their own; any further one, when asked for its context, answers like a child of the span that
+// is current at that moment.
 NSP_API nsp_span *nsp_span_begin_detached(nsp_name name, const nsp_span_options *options);
 
-// Ends the span: its record is written whole into the calling thread's ring, or dropped and counted. One clock read.
+// Ends the span. Its complete record is written to the calling thread's ring, or the span is dropped and
+// counted. One clock read.
 NSP_INLINE void nsp_span_end(nsp_span *span);
 
-// The same with a reading taken before; an end before the start is moved to the start.
+// Does the same with a reading that was taken before. An end before the start is moved to the start.
 NSP_INLINE void nsp_span_end_at(nsp_span *span, nsp_ticks end);
 
-// Ends the span and begins its sibling with the same reading: same parent, kind internal. On a root: a new trace
-// with a decision of its own. On an unsampled span under an unsampled root: that same inert handle.
+// Ends the span and begins its next sibling with the same reading. The sibling has the same parent and the
+// kind internal. For a root, it begins a new trace with a sampling decision of its own. For an unsampled span
+// under an unsampled root, it returns the same inert handle.
 NSP_INLINE nsp_span *nsp_span_next(nsp_span *span, nsp_name name);
 NSP_INLINE nsp_span *nsp_span_next_at(nsp_span *span, nsp_name name, nsp_ticks at);
 
-// Makes a detached span the current one of this thread, until nsp_span_leave; entries nest. Does not change its
-// ownership. An inert span is entered and left as well, so that what happens under it is inert too.
+// Makes a detached span this thread's current span until nsp_span_leave. Entries nest. The span's ownership
+// does not change. Enter and leave inert spans too, so that spans under them are inert as well.
 NSP_API void nsp_span_enter(nsp_span *span);
 NSP_API void nsp_span_leave(nsp_span *span);
 
-// The innermost span of this thread, or NULL.
+// Returns this thread's innermost span, or NULL.
 NSP_INLINE nsp_span *nsp_span_current(void);
 
-// True if what is set on this span will be exported: ask before computing a costly attribute.
+// Returns true if what is set on this span will be exported. Ask before you compute an expensive attribute.
 NSP_INLINE bool nsp_span_recording(const nsp_span *span);
 
-// Gives an open span another name, where the right one is known only later. What was decided by the first name, whether it
-// is sampled, stays. 0 changes nothing.
+// Gives an open span another name, for when the right one is known only later. The sampling decision, which
+// was made by the first name, stays. Name 0 changes nothing.
 NSP_INLINE void nsp_span_set_name(nsp_span *span, nsp_name name);
 
-// Attributes. Values are copied. A key set again: the last value wins, and the limit counts different keys. Texts
-// are cut at the configured number of characters, bytes at that of bytes, of an array each element. What does not
-// fit into the record (nsp_config.record_bytes) is cut as well, at a character or an element, and counted in
-// nsp_stats.values_cut; a long value leaves room to those set after it. An attribute too many raises
-// dropped_attributes_count, and so does one whose key is empty. NULL texts count as "".
+// Sets an attribute. The value is copied. If a key is set again, the last value wins, and the limit on the
+// number of attributes counts distinct keys. A text is cut at the configured number of characters, a byte
+// string at that number of bytes, and an array in each of its elements. A value that does not fit into the
+// record (nsp_config.record_bytes) is cut as well, at a whole character or element, and counted in
+// nsp_stats.values_cut; a long value leaves room for later ones. An attribute beyond the limit, or with an
+// empty key, raises dropped_attributes_count. A NULL text counts as "".
 NSP_INLINE_ALWAYS void nsp_span_set_str(nsp_span *span, nsp_name key, const char *value);
 NSP_INLINE_ALWAYS void nsp_span_set_strn(nsp_span *span, nsp_name key, const char *value, size_t length);
 NSP_INLINE void nsp_span_set_i64(nsp_span *span, nsp_name key, int64_t value);
@@ -215,29 +220,30 @@ NSP_INLINE void nsp_span_set_i64s(nsp_span *span, nsp_name key, const int64_t *v
 NSP_INLINE void nsp_span_set_f64s(nsp_span *span, nsp_name key, const double *values, size_t count);
 NSP_INLINE void nsp_span_set_bools(nsp_span *span, nsp_name key, const bool *values, size_t count);
 
-// A moment within the span.
+// Adds an event, a moment within the span. `at` 0 means now.
 NSP_INLINE void nsp_span_add_event(nsp_span *span, nsp_name name);
 NSP_INLINE void nsp_span_add_event_at(nsp_span *span, nsp_name name, nsp_ticks at);
 NSP_INLINE void nsp_span_add_event_with(nsp_span *span, nsp_name name, nsp_ticks at,
-                                        const nsp_attr *attributes,
-                                        size_t count); // at 0: now
+                                        const nsp_attr *attributes, size_t count);
 
-// A reference to another span; an invalid context is ignored.
+// Adds a link, a reference to another span. An invalid context is ignored.
 NSP_INLINE void nsp_span_add_link(nsp_span *span, const nsp_context *context);
 NSP_INLINE void nsp_span_add_link_with(nsp_span *span, const nsp_context *context, const nsp_attr *attributes,
                                        size_t count);
 
-// OK beats ERROR beats UNSET, and OK is final. The message (may be NULL) is kept only with ERROR.
+// Sets the status. ERROR replaces UNSET, and OK replaces both and is final. The message is kept only with
+// ERROR, and may be NULL.
 NSP_INLINE void nsp_span_set_status(nsp_span *span, nsp_span_status status, const char *message);
 
-// The span's identity, to be sent to another process or linked to. NULL: the current span's; the invalid context if there
-// is none. Spans that do not record have one too. The trace id and an unsampled root's span id stay the same until the
-// root ends. A child of an unsampled span has no memory of its own: each question about it, nsp_inject_span included,
-// draws a new span id under its trace. So ask once for each such span, and use that context everywhere.
+// Gets the span's identity, to send it to another process or to link to it. NULL: the current span's
+// identity, or the invalid context if there is no current span. Unsampled spans have an identity too. Its
+// trace id, and the span id of an unsampled root, stay the same until the root ends. A child of an unsampled
+// span has no memory of its own: every call for it, including nsp_inject_span, draws a new span id in the
+// same trace. So call this once for each such span, and use that context everywhere.
 NSP_API void nsp_span_context(const nsp_span *span, nsp_context *out);
 
-// Declares `nsp_span *variable` and begins the span; it ends with the enclosing block, however that is left (a longjmp
-// excepted).
+// Declares `nsp_span *variable` and begins the span. The span ends with the enclosing block, however the
+// block is left, except by longjmp.
 #define NSP_SPAN(variable, literal)                                                                          \
     nsp_span *variable __attribute__((unused, cleanup(nsp__span_cleanup))) = nsp_span_begin(NSP_NAME(literal))
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The version of these headers, by semantic versioning. The build reads it from here; it is written nowhere else.
+// The version of these headers, following semantic versioning. The build reads it from this file, and no
+// other file repeats it.
 #ifndef NANOSPAN_VERSION_H
 #define NANOSPAN_VERSION_H
 
@@ -8,13 +9,14 @@
 #define NSP_VERSION_MINOR 1
 #define NSP_VERSION_PATCH 0
 
-// The number of the binary interface, the shared library's SOVERSION: it changes when an inline layout changes.
+// The version of the binary interface, which is also the shared library's SOVERSION. It changes when a layout
+// that inline code relies on changes.
 #define NSP_ABI_VERSION 1
 
 #define NSP__VERSION_TEXT_OF(major, minor, patch) #major "." #minor "." #patch
 #define NSP__VERSION_TEXT(major, minor, patch) NSP__VERSION_TEXT_OF(major, minor, patch)
 
-// "MAJOR.MINOR.PATCH", a string literal.
+// "MAJOR.MINOR.PATCH", as a string literal.
 #define NSP_VERSION NSP__VERSION_TEXT(NSP_VERSION_MAJOR, NSP_VERSION_MINOR, NSP_VERSION_PATCH)
 
 #endif
