@@ -61,16 +61,15 @@ typedef struct nsp_config {
     // host:port, unix:///path, unix:path or unix-abstract:name. gRPC ignores a URL's path. The default of
     // `insecure` is true, but false if an OTEL_ variable names an endpoint without a scheme.
     const char *endpoint; // ..._ENDPOINT, OTLP_ENDPOINT
-    bool endpoint_exact;  // true: the endpoint's path is used as it is; false: HTTP appends "v1/traces" to it
-    const char *protocol; // ..._PROTOCOL: http/protobuf, http/json, grpc; NULL: by the port
-    bool insecure;        // ..._INSECURE, OTLP_INSECURE; for an endpoint without a scheme (above)
-    const char *headers;  // ..._HEADERS: k=v,k=v with percent escapes in values; bad entries as above
-    const char *compression;        // ..._COMPRESSION: none, gzip; "none"
-    const char *certificate;        // ..._CERTIFICATE: PEM file of trusted authorities; NULL: the system's
-    const char *client_key;         // ..._CLIENT_KEY: PEM file; NULL: client_certificate holds the key too
+    bool endpoint_exact; // true: the endpoint's path is used unchanged; false: HTTP appends "v1/traces" to it
+    const char *protocol;    // ..._PROTOCOL: http/protobuf, http/json, grpc; NULL: by the port
+    bool insecure;           // ..._INSECURE, OTLP_INSECURE; for an endpoint without a scheme (above)
+    const char *headers;     // ..._HEADERS: k=v,k=v with percent escapes in values; bad entries as above
+    const char *compression; // ..._COMPRESSION: none, gzip; "none"
+    const char *certificate; // ..._CERTIFICATE: PEM file of trusted authorities; NULL: the system's
+    const char *client_key;  // ..._CLIENT_KEY: PEM file; NULL: client_certificate holds the key too
     const char *client_certificate; // ..._CLIENT_CERTIFICATE: PEM file
-    // ..._TIMEOUT, OTEL_BSP_EXPORT_TIMEOUT: the longest that one request may take; 10 s; 1 ms to 49 days; 0:
-    // no limit
+    // ..._TIMEOUT, OTEL_BSP_EXPORT_TIMEOUT: limit of one request; 10 s; 1 ms to 49 days; 0: no limit
     uint64_t export_timeout_ns;
 
     // Path of the file exporter's file
