@@ -118,9 +118,11 @@ NSP_API const nsp_incoming *nsp_incoming_enter(const nsp_incoming *incoming);
 // Returns what is current on this thread, or NULL. Thread safe and signal safe.
 NSP_API const nsp_incoming *nsp_incoming_current(void);
 
-// ---- processes ---- Carries a context and baggage in a process's environment: TRACEPARENT, TRACESTATE,
-// BAGGAGE and B3's fields. A variable has the field's name in upper case, with "_" in place of every
-// character that is not a letter or digit, and with "_" before a leading digit.
+// ---- processes ----
+//
+// Carries a context and baggage in a process's environment: TRACEPARENT, TRACESTATE, BAGGAGE and B3's fields.
+// A variable has the field's name in upper case, with "_" in place of every character that is not a letter or
+// digit, and with "_" before a leading digit.
 //
 //     nsp_carrier own = {NULL, nsp_environment_get, NULL};         // at the start of a program
 //     nsp_extract(&incoming, &own);
@@ -153,8 +155,10 @@ NSP_API bool nsp_environment_get(void *fields, const char *name, size_t index, c
                                  size_t *length);
 NSP_API bool nsp_environment_set(void *fields, const char *name, const char *value, size_t length);
 
-// ---- baggage ---- Keys are HTTP tokens (letters, digits and !#$%&'*+-.^_`|~) and are case sensitive. Values
-// are UTF-8. These functions are signal safe, and thread safe as long as each thread uses a list of its own.
+// ---- baggage ----
+//
+// Keys are HTTP tokens (letters, digits and !#$%&'*+-.^_`|~) and are case sensitive. Values are UTF-8. These
+// functions are signal safe, and thread safe as long as each thread uses a list of its own.
 
 // Reads a field's text of `length` bytes. Malformed members are left out (NSP_ERR_INVALID), and so are
 // members for which there is no room (NSP_ERR_FULL). *out is always written. NULL with length 0 gives the
