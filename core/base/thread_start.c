@@ -138,7 +138,8 @@ static int create_somewhere(pthread_t *thread, const char *name, const char *cpu
         if (parse_cpus(cpus, &mask) && create(thread, &mask, true, begin) == 0)
             return 0;
         nsp__log(NSP_LOG_WARN, "cpus",
-                 "thread %s: no usable CPU in \"%s\"; it runs where the process may run", name, cpus);
+                 "thread %s: \"%s\" names no usable CPU; the thread may run on all CPUs of the process", name,
+                 cpus);
     }
     process_mask(&mask);
     int error = create(thread, &mask, true, begin);
@@ -153,7 +154,7 @@ nsp_status nsp__thread_start(pthread_t *thread, const char *name, const char *cp
 {
     start *begin = calloc(1, sizeof *begin);
     if (!begin)
-        return nsp__fail(NSP_ERR_NO_MEMORY, "thread %s: out of memory", name);
+        return nsp__fail(NSP_ERR_NO_MEMORY, "no memory to start the thread %s", name);
     begin->run = run;
     begin->argument = argument;
     strncpy(begin->name, name, sizeof begin->name - 1);
@@ -166,7 +167,7 @@ nsp_status nsp__thread_start(pthread_t *thread, const char *name, const char *cp
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (error) {
         free(begin);
-        return nsp__fail(NSP_ERR_SYSTEM, "thread %s: cannot be started: %s", name, strerror(error));
+        return nsp__fail(NSP_ERR_SYSTEM, "cannot start the thread %s: %s", name, strerror(error));
     }
     return NSP_OK;
 }

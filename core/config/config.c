@@ -48,11 +48,14 @@ static nsp_status adopt(nsp_config *config, const nsp_config *given)
     // No struct of any version is larger than this; a size that was never set usually is.
     const size_t limit = 16 * sizeof *config;
     if (size <= sizeof config->size || size % _Alignof(nsp_config) != 0 || size > limit)
-        return nsp__fail(NSP_ERR_CONFIG, "size: %zu is no nsp_config; call nsp_config_init first", size);
-    if (!tail_is_zero(given, sizeof *config, size))
         return nsp__fail(NSP_ERR_CONFIG,
-                         "size: %zu bytes with members set that this library (%zu bytes) does not know", size,
-                         sizeof *config);
+                         "size: an nsp_config cannot have %zu bytes; call nsp_config_init first", size);
+    if (!tail_is_zero(given, sizeof *config, size))
+        return nsp__fail(
+            NSP_ERR_CONFIG,
+            "size: the nsp_config of %zu bytes sets members that this library does not know (its "
+            "own has %zu bytes)",
+            size, sizeof *config);
     memcpy(config, given, size < sizeof *config ? size : sizeof *config);
     config->size = sizeof *config;
     return NSP_OK;
@@ -65,11 +68,11 @@ static nsp_status check_custom_exporter(const nsp_exporter *exporter)
     if (exporter->size < sizeof *exporter || exporter->size > 16 * sizeof *exporter ||
         !tail_is_zero(exporter, sizeof *exporter, exporter->size))
         return nsp__fail(NSP_ERR_CONFIG,
-                         "custom_exporter: its size is %zu; accepted: sizeof(nsp_exporter), here %zu",
+                         "custom_exporter: its size is %zu; accepted: sizeof(nsp_exporter), which is %zu",
                          exporter->size, sizeof *exporter);
     if (!exporter->create || !exporter->destroy || !exporter->append || !exporter->send)
         return nsp__fail(NSP_ERR_CONFIG,
-                         "custom_exporter: a function is NULL; needed: create, destroy, append and send");
+                         "custom_exporter: create, destroy, append and send must not be NULL");
     return NSP_OK;
 }
 
@@ -92,7 +95,8 @@ static nsp_status check(const nsp_config *config)
     }
     if (config->parent_policy != NSP_PARENT_FOLLOW && config->parent_policy != NSP_PARENT_DECIDE)
         return nsp__fail(NSP_ERR_CONFIG,
-                         "parent_policy: %d is not accepted; accepted: NSP_PARENT_FOLLOW or _DECIDE",
+                         "parent_policy: %d is not accepted; accepted: NSP_PARENT_FOLLOW or "
+                         "NSP_PARENT_DECIDE",
                          (int)config->parent_policy);
     return check_custom_exporter(config->custom_exporter);
 }

@@ -103,9 +103,9 @@ static const char *text_fault(nsp__slice text)
         uint8_t byte;
         size_t taken = nsp__percent_byte(text.text + at, text.length - at, &byte);
         if (byte == 0)
-            return "it has a zero byte in it";
+            return "it contains a zero byte";
         if (taken == 1 && (byte < ' ' || byte == 0x7f))
-            return "it has a control character that is not percent-encoded";
+            return "it contains a control character that is not percent-encoded";
         at += taken;
     }
     return NULL;
@@ -116,7 +116,8 @@ const char *nsp__resource_fault(const nsp__key_value *pair, const void *unused)
     (void)unused;
     const char *fault = nsp__pair_malformed(pair);
     if (fault == NULL && !nsp__percent_whole(pair->key.text, pair->key.length))
-        fault = "a percent sign in its name begins no escape such as %20 (write %25 for the sign itself)";
+        fault = "its name has a percent sign that does not begin an escape such as %20 (for the sign itself "
+                "write %25)";
     if (fault == NULL)
         fault = text_fault(pair->key);
     return fault != NULL ? fault : text_fault(pair->value);

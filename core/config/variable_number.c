@@ -117,7 +117,7 @@ static void write_range(const nsp__variable *variable, const char *min, const ch
                         bool in_code, char *out, size_t size)
 {
     snprintf(out, size, "%s%s to %s%s%s", variable->zero_is_none ? "0 (no limit) or " : "", min, max, unit,
-             variable->clamped && !in_code ? " (more counts as that)" : "");
+             variable->clamped && !in_code ? " (larger values count as the largest)" : "");
 }
 
 static void accepts_integer(const nsp__variable *variable, bool in_code, char *out, size_t size)
@@ -269,7 +269,7 @@ static void accepts_sampler(const nsp__variable *variable, bool in_code, char *o
 {
     (void)variable;
     (void)in_code;
-    snprintf(out, size, "always_on, always_off or traceidratio, each also with parentbased_ before it");
+    snprintf(out, size, "always_on, always_off or traceidratio, with or without the prefix parentbased_");
 }
 
 static void sampler_fault(const nsp__variable *variable, const char *text, char *out, size_t size)

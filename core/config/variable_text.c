@@ -84,7 +84,7 @@ static bool parse_cpus(const nsp__variable *variable, const char *text, const ch
 
 PHRASE(accepts_text, "any text")
 PHRASE(accepts_folder, "an absolute path or none")
-PHRASE(accepts_cpus, "CPU numbers and ranges, as 0,2-3")
+PHRASE(accepts_cpus, "CPU numbers and ranges, such as 0,2-3")
 
 const nsp__kind nsp__kind_text = {TEXT(parse_text, accepts_text)};
 const nsp__kind nsp__kind_folder = {TEXT(parse_folder, accepts_folder)};
@@ -145,7 +145,7 @@ static size_t read_list(const nsp__variable *variable, const char *text, int fou
                                      entry.text);
     }
     if (none >= 0 && count && used < size)
-        snprintf(out + used, size - used, "%snone is left out: it means nothing beside others",
+        snprintf(out + used, size - used, "%snone is left out: it has no meaning beside other entries",
                  used ? "; " : "");
     if (none >= 0 && !count)
         found[count++] = none;

@@ -117,7 +117,7 @@ static bool holds_choice(const nsp__variable *variable, const nsp_config *config
 static void accepts_choice(const nsp__variable *variable, bool in_code, char *out, size_t size)
 {
     if (in_code)
-        snprintf(out, size, "one of its enum's values");
+        snprintf(out, size, "a value of its enum");
     else
         nsp__words_list(variable->choices, out, size);
 }

@@ -72,24 +72,23 @@ nsp__notices nsp__notices_take(nsp__notices *notices)
 void nsp__notices_log(const nsp__notices *notices)
 {
     static const char *const troubles[NSP__TROUBLES] = {
-        ("a thread's ring cannot be put into shared memory (there is no room or no file descriptor left, "
-         "the process's limit of file sizes is too low, or the session's folder cannot be reached any "
-         "more); such threads get private rings, which are lost in a crash"),
-        ("more threads than nsp_config.threads (NSP_THREADS) record spans: what the others record is dropped "
-         "and counted"),
-        "no memory for a thread's ring: what it records is dropped and counted"};
+        ("no shared memory for another thread's ring (no space or no file descriptor left, the process's file size limit, "
+         "or the session's folder can no longer be reached): such threads use private rings, which a crash loses"),
+        ("more threads record spans than nsp_config.threads (NSP_THREADS) allows: the spans of the other "
+         "threads are dropped and counted"),
+        "no memory for a thread's ring: the thread's spans are dropped and counted"};
     if (!notices->any)
         return;
     if (notices->damaged.bytes != 0)
         nsp__log(NSP_LOG_ERROR, "damaged",
-                 "damaged records, the last in the ring of thread %u: %llu bytes are skipped",
-                 notices->damaged.tid, (unsigned long long)notices->damaged.bytes);
+                 "skipped %llu bytes of damaged records; the last were in the ring of thread %u",
+                 (unsigned long long)notices->damaged.bytes, notices->damaged.tid);
     if (notices->too_big.spans != 0)
-        nsp__log(NSP_LOG_WARN, "too big", "too big for a batch of %zu bytes and discarded: %llu spans",
-                 notices->too_big.batch_bytes, (unsigned long long)notices->too_big.spans);
+        nsp__log(NSP_LOG_WARN, "too big", "discarded %llu spans that were too big for a batch of %zu bytes",
+                 (unsigned long long)notices->too_big.spans, notices->too_big.batch_bytes);
     if (notices->policy.changed)
-        nsp__log(NSP_LOG_INFO, "policy", "sampler: default rate %g, %u rules", notices->policy.rate,
-                 notices->policy.rules);
+        nsp__log(NSP_LOG_INFO, "policy", "the sampler changed: default rate %g, %u rules",
+                 notices->policy.rate, notices->policy.rules);
     for (int i = 0; i < NSP__TROUBLES; i++)
         if (notices->trouble[i])
             nsp__log(NSP_LOG_WARN, troubles[i], "%s", troubles[i]);

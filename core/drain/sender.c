@@ -55,7 +55,7 @@ static nsp_status make_queues(nsp__sender *sender)
     sender->unused = calloc(options->count, sizeof *sender->unused);
     if (!sender->unused || nsp__batch_queue_init(&sender->closed, options->count) ||
         nsp__batch_queue_init(&sender->empty, options->count))
-        return nsp__fail(NSP_ERR_NO_MEMORY, "sender: out of memory");
+        return nsp__fail(NSP_ERR_NO_MEMORY, "no memory for the sender");
     for (uint32_t i = 0; i < options->count; ++i)
         nsp__batch_queue_put(&sender->empty, &options->batches[i]);
     return NSP_OK;
@@ -74,7 +74,7 @@ nsp_status nsp__sender_start(nsp__sender **out, const nsp__sender_options *optio
     *out = NULL;
     nsp__sender *sender = calloc(1, sizeof *sender);
     if (!sender)
-        return nsp__fail(NSP_ERR_NO_MEMORY, "sender: out of memory");
+        return nsp__fail(NSP_ERR_NO_MEMORY, "no memory for the sender");
     sender->options = *options;
     nsp__event_init(&sender->work);
     nsp__event_init(&sender->progress);

@@ -208,7 +208,7 @@ static bool report_outcome(nsp__sender *sender, nsp_send_result result, const ns
             return say(sender, NSP_LOG_WARN, "rejected", "", report, nsp__earlier(report->rejected, spans),
                        "rejected by the receiver");
         if (report->detail[0])
-            return say(sender, NSP_LOG_WARN, "receiver", "", report, spans, "accepted all the same");
+            return say(sender, NSP_LOG_WARN, "receiver", "", report, spans, "were accepted nevertheless");
         if (was_failing)
             return say(sender, NSP_LOG_INFO, "sending again", "sending works again; ", report, waiting,
                        "still waiting");
@@ -218,7 +218,7 @@ static bool report_outcome(nsp__sender *sender, nsp_send_result result, const ns
     case NSP_SEND_UNCONFIRMED:
         if (!was_unconfirmed)
             return say(sender, NSP_LOG_WARN, "unconfirmed", "", report, spans,
-                       "unconfirmed, and not sent again; further ones are counted without a line");
+                       "unconfirmed and not sent again; later ones are counted but not logged");
         return true;
     default:
         if (!was_failing)

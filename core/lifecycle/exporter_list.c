@@ -71,7 +71,8 @@ static nsp_status create(void **state, const nsp_exporter_context *context)
                      name.text);
     }
     if (list->count == 0) {
-        context->log(NSP_LOG_ERROR, "", "none of the exporters %.100s can be used; spans are discarded",
+        context->log(NSP_LOG_ERROR, "",
+                     "none of the listed exporters (%.100s) can be used; spans are discarded",
                      context->config->exporter);
         destroy(list);
         return failure;

@@ -60,12 +60,11 @@ static void exporter_create(nsp__runtime *runtime)
     runtime->cancel = 0;
     if (exporter == NULL) {
         if (config->exporter == NULL)
-            nsp__log(
-                NSP_LOG_WARN, "",
-                "tracing is on, but no endpoint is set (OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_ENDPOINT) and "
-                "no OTEL_TRACES_EXPORTER: spans are discarded");
+            nsp__log(NSP_LOG_WARN, "",
+                     "tracing is on, but neither an endpoint (OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_ENDPOINT) "
+                     "nor OTEL_TRACES_EXPORTER is set: spans are discarded");
         else
-            nsp__log(NSP_LOG_INFO, "", "tracing is on, exporter none: spans are discarded");
+            nsp__log(NSP_LOG_INFO, "", "tracing is on, but the exporter is none: spans are discarded");
         return;
     }
     runtime->exporter_context = (nsp_exporter_context){
@@ -89,7 +88,7 @@ static void exporter_create(nsp__runtime *runtime)
     if (status == NSP_OK)
         runtime->exporter = exporter;
     else if (!creation_explained)
-        nsp__log(NSP_LOG_ERROR, "", "exporter %s cannot be made: %s; spans are discarded", exporter->name,
+        nsp__log(NSP_LOG_ERROR, "", "cannot create the exporter %s: %s; spans are discarded", exporter->name,
                  nsp_status_str(status));
 }
 

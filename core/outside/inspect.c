@@ -63,7 +63,8 @@ static void judge(const nsp__variable *variable, const nsp_config *used, nsp_set
         if (sampler != NULL && strcasestr(sampler, "traceidratio") != NULL)
             return;
         out->state = NSP_SETTING_WITHOUT_EFFECT;
-        snprintf(problem, size, "is read only where OTEL_TRACES_SAMPLER is a traceidratio");
+        snprintf(problem, size,
+                 "is used only if OTEL_TRACES_SAMPLER is traceidratio or parentbased_traceidratio");
     } else if (winner != NULL && winner != variable) {
         out->state = NSP_SETTING_BEATEN;
         out->beaten_by = winner->name;
@@ -179,7 +180,7 @@ nsp_status nsp_sessions_each(const char *folder, nsp_session_visit visit, void *
     DIR *directory = NULL;
     nsp_status status = NSP_OK;
     if (!ours_alone(fd))
-        status = nsp__fail(NSP_ERR_SYSTEM, "%s is not this user's alone", path);
+        status = nsp__fail(NSP_ERR_SYSTEM, "%s belongs to another user, or other users may access it", path);
     else if ((directory = fdopendir(fd)) == NULL)
         status = nsp__fail(NSP_ERR_SYSTEM, "%s: %s", path, strerror(errno));
     else

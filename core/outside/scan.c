@@ -91,12 +91,12 @@ static bool read_control(reading *me, int directory)
     if (!within(size, 0, head) || !read_at(me->control_fd, control, head, 0))
         return trouble(me->out, "its control file is cut short");
     if (control->magic == 0)
-        return trouble(me->out, "it is just being made, or its engine died while it made it");
+        return trouble(me->out, "it is being created, or its engine died while creating it");
     if (control->magic != NSP__SESSION_MAGIC)
-        return trouble(me->out, "its control file is not one of nanospan's");
+        return trouble(me->out, "its control file was not written by nanospan");
     if (control->version != NSP__SESSION_VERSION || control->control_bytes != sizeof *control)
         return trouble(me->out,
-                       "it is of another version of nanospan (layout %u of %llu bytes; here %d of %zu)",
+                       "it belongs to another version of nanospan (layout %u of %llu bytes, not %d of %zu)",
                        control->version, (unsigned long long)control->control_bytes, NSP__SESSION_VERSION,
                        sizeof *control);
     if (!within(size, 0, sizeof *control) || !read_at(me->control_fd, control, sizeof *control, 0))
@@ -291,13 +291,13 @@ static bool read_all(reading *me, int directory)
     find_service(me->out, control);
     me->threads_fd = open_plain(directory, "threads", &me->threads_size);
     if (me->threads_fd < 0)
-        return trouble(me->out, "its file of threads cannot be opened: %s", strerror(errno));
+        return trouble(me->out, "its threads file cannot be opened: %s", strerror(errno));
     me->detached_fd = open_plain(directory, "detached", &me->detached_size);
     me->slot_count = control->slot_count;
     if (me->slot_count != 0) {
         me->slots = aligned_alloc(_Alignof(nsp__slot), me->slot_count * sizeof *me->slots);
         if (me->slots == NULL)
-            return trouble(me->out, "there is no memory to read it with");
+            return trouble(me->out, "there is not enough memory to read it");
         memset(me->slots, 0, me->slot_count * sizeof *me->slots);
     }
     return read_policy(me) && read_stats(me);

@@ -250,10 +250,10 @@ nsp_status nsp__session_create(nsp__session *session, const nsp_config *config, 
             int error = errno;
             drop_partial(session);
             nsp__log(NSP_LOG_WARN, "",
-                     "no session in shared memory under %s: %s; using private memory, so nothing survives a "
-                     "crash and outside tools see nothing",
+                     "cannot create a session in shared memory under %s: %s; using private memory, so spans "
+                     "are lost in a crash and other tools cannot see this process",
                      config->shm_dir,
-                     error == EFBIG ? "the process's limit of file sizes (ulimit -f) is too low"
+                     error == EFBIG ? "the process's file size limit (ulimit -f) is too low"
                                     : strerror(error));
         }
     }

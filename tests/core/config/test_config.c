@@ -265,8 +265,9 @@ static void a_report_says_what_is_used_instead(void **state)
                      "used instead: 1 MiB");
     with("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT=soon", "OTEL_EXPORTER_OTLP_TIMEOUT=2000");
     report();
-    assert_non_null(strstr(logged.line, "accepted: 0 (no limit) or 1 to 4294967295 ms (more counts as that); "
-                                        "used instead: 2000 ms"));
+    assert_non_null(strstr(
+        logged.line, "accepted: 0 (no limit) or 1 to 4294967295 ms (larger values count as the largest); "
+                     "used instead: 2000 ms"));
     with("OTEL_TRACES_SAMPLER=parentbased_jaeger_remote", "TRACE_SAMPLE_RATE=0.25");
     report();
     assert_non_null(strstr(logged.line, "not supported in this version"));

@@ -125,7 +125,7 @@ static void exporters_are_a_list(void **state)
         {"Console, OTLP ,console,", "console,otlp", NULL},
         {"\"otlp\",'file'", "otlp,file", NULL},
         {"none", "none", NULL},
-        {"none,otlp", "otlp", "none is left out: it means nothing beside others"},
+        {"none,otlp", "otlp", "none is left out: it has no meaning beside other entries"},
         {"zipkin,otlp", "otlp", "entry 1 is left out: zipkin is not known"},
         {"otlp,,zipkin,x", "otlp",
          "entry 3 is left out: zipkin is not known; entry 4 is left out: x is not known"},

@@ -335,7 +335,7 @@ static void a_container_with_200_threads(void **state)
     assert_int_equal(stats.exported, SPANS);
     assert_int_equal(stats.dropped, 0);
     assert_int_equal(capture_count(), SPANS);
-    assert_true(capture_lines_with("private ones") >= 1);
+    assert_true(capture_lines_with("private rings") >= 1);
     assert_true(capture_lines() <= 6); // rate limited, not one a thread
     capture_end();
     assert_int_equal(umount(directory), 0);
