@@ -13,9 +13,9 @@
 
 #include "base/thread_start.h"
 
-// The kernel forgets a thread's list of robust mutexes when the thread ends, and the C library gives each
-// thread one at its start. This opens no descriptor: a program that closes number 0 to get it with its next
-// open is not disturbed. False: don't know.
+// The C library gives each thread a list of robust mutexes when it starts, and the kernel clears it when the
+// thread ends. Asking for it opens no descriptor, so a program that closes descriptor 0 to get that number
+// from its next open is not disturbed. False: unknown.
 static bool main_thread_lives(void)
 {
     void *list = NULL;
@@ -23,7 +23,7 @@ static bool main_thread_lives(void)
     return syscall(SYS_get_robust_list, getpid(), &list, &size) == 0 && list != NULL;
 }
 
-// A small file of /proc/self/task as a text.
+// Reads a small file of /proc/self/task as text.
 static bool read_file(int folder, const char *task, const char *file, char *text, size_t size)
 {
     char path[64];
@@ -36,18 +36,18 @@ static bool read_file(int folder, const char *task, const char *file, char *text
     return length > 0;
 }
 
-// Ended, but still in the list, as the main thread stays to the end.
+// True if the task has ended but is still listed, as the main thread is until the process ends.
 static bool has_ended(int folder, const char *task)
 {
     char text[128];
     if (!read_file(folder, task, "stat", text, sizeof text))
-        return true; // and gone meanwhile
+        return true; // the task is gone
     const char *state = strrchr(text, ')');
     return state != NULL && (state[2] == 'Z' || state[2] == 'X');
 }
 
-// Threads of all copies of this library: known by their names, which threads that they start inherit,
-// libcurl's resolver say.
+// True for threads of all copies of this library. They are known by their names, which the threads that they
+// start, such as libcurl's resolver, inherit.
 static bool is_ours(int folder, const char *task, bool *collector)
 {
     char name[32];
@@ -57,8 +57,9 @@ static bool is_ours(int folder, const char *task, bool *collector)
     return *collector || strncmp(name, "nsp-sender", 10) == 0;
 }
 
-// True if only threads of ours live, and this is the one of them that ends the process: of several copies'
-// the collector with the lowest number, or where there is none the sender.
+// True if only threads of ours are alive and the calling thread is the one that ends the process: of all
+// copies of the library, the collector with the lowest thread id, or the sender with the lowest one if there
+// is no collector.
 static bool alone_and_first(void)
 {
     pid_t first_collector = 0, first = 0, self = (pid_t)syscall(SYS_gettid);
@@ -81,8 +82,8 @@ static bool alone_and_first(void)
     return ours && self == (first_collector != 0 ? first_collector : first);
 }
 
-// As the C library does when a process's last thread ends. Signals are not blocked: there is nobody else to
-// take them.
+// Does what the C library does when the last thread of a process ends. Signals are not blocked, because no
+// other thread is left to take them.
 static void *end_process(void *argument)
 {
     (void)argument;
@@ -101,5 +102,5 @@ void nsp__alone_check(void)
     if (nsp__thread_start(&thread, "nsp-exit", NULL, end_process, NULL) == NSP_OK)
         pthread_detach(thread);
     else
-        __atomic_store_n(&ending, false, __ATOMIC_RELAXED); // tried again
+        __atomic_store_n(&ending, false, __ATOMIC_RELAXED); // the next check tries again
 }

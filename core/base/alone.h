@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A process whose main thread has ended by pthread_exit ends with its last thread, by exit(0). Threads of
-// ours must not keep it: when no others are left, one of them ends it so.
+// Ends a process in which only threads of this library are left. When the main thread ends by pthread_exit,
+// the process lives until its last thread ends, and then exits with exit(0). Our threads must not keep it
+// alive, so one of them ends the process once no other threads are left.
 #ifndef NSP_BASE_ALONE_H
 #define NSP_BASE_ALONE_H
 
@@ -9,9 +10,9 @@
 
 #define NSP__ALONE_CHECK_NS UINT64_C(250000000)
 
-// Called by a thread of ours about every NSP__ALONE_CHECK_NS. One system call while the main thread lives.
-// Where only threads of ours are left, of all copies of this library in the process, it starts a thread that
-// takes all signals and calls exit(0).
+// Called by each of our threads about every NSP__ALONE_CHECK_NS. Takes one system call while the main thread
+// lives. When only threads of this library are left, counting all copies of it in the process, it starts a
+// thread that accepts all signals and calls exit(0).
 void nsp__alone_check(void);
 
 #endif

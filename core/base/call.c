@@ -19,7 +19,8 @@ nsp__call nsp__call_begin(bool counted)
 
 void nsp__call_end(nsp__call *call)
 {
-    // The callback comes after the call: what it calls, exit say, finds this thread outside.
+    // The callback runs after the call, so that whatever it calls (exit, for example) finds this thread
+    // outside.
     if (call->counted && --depth == 0)
         nsp__log_release();
     int ignored;

@@ -8,12 +8,12 @@
 #include "common/time.h"
 
 static bool closed;
-static uint32_t inside;         // threads, by their calls
-static __thread uint32_t here;  // those of this thread
+static uint32_t inside;         // calls inside, of all threads
+static __thread uint32_t here;  // those of the calling thread
 static void (*exit_hook)(void); // written before it is registered
 
-// Either this thread sees that the gate is closed, or nsp__exit_wait sees this thread: both sides write, then
-// read, in one order for all.
+// Either this thread sees that the gate is closed, or nsp__exit_wait sees this thread: both sides write first
+// and then read, in one order that all threads agree on.
 bool nsp__exit_enter(void)
 {
     __atomic_fetch_add(&inside, 1, __ATOMIC_SEQ_CST);
@@ -33,7 +33,8 @@ void nsp__exit_leave(void)
 static pthread_key_t end_key;
 static bool end_key_made;
 
-// Destructors run in rounds, and this one asks for another: then those of the libraries have been called.
+// Destructors run in rounds. In the first round this one asks for another; by the second, the destructors of
+// the libraries have run.
 static void thread_ends(void *rounds_left)
 {
     static const char second_round;
@@ -73,7 +74,8 @@ bool nsp__exit_closed(void)
     return __atomic_load_n(&closed, __ATOMIC_SEQ_CST);
 }
 
-// Polls: this may run in a signal handler, and those inside need not come back to us to be woken by.
+// Polls, because this may run in a signal handler, and because those inside need not come back to us to wake
+// anyone.
 bool nsp__exit_wait(uint64_t deadline_ns)
 {
     while (__atomic_load_n(&inside, __ATOMIC_SEQ_CST) > here) {

@@ -4,7 +4,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-// Where the kernel cannot wipe memory in a child (before Linux 4.14), no child is seen to be one before the handler runs.
+// Used where the kernel cannot wipe memory in a child (before Linux 4.14): no child is recognised before the
+// handler has run there.
 static uint32_t never_wiped = 1;
 uint32_t *nsp__process_mark = &never_wiped;
 __thread bool nsp__forking __attribute__((tls_model("initial-exec")));

@@ -1,28 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the library knows of forks before, while and after its handlers of fork run.
+// What the library knows about forks before, during and after its own fork handlers.
 #ifndef NSP_BASE_FORK_H
 #define NSP_BASE_FORK_H
 
 #include <nanospan/base.h>
 
-// Not 0 in a process whose memory is its own; 0 in the child of a fork until the library's handler has run there, which it never
-// does after _Fork or a bare clone.
-// Known to be in this library, so that to look is three instructions.
+// Not 0 in a normal process. 0 in the child of a fork until the library's fork handler has run there; after
+// _Fork or a bare clone it never runs. Hidden visibility, so that reading it takes three instructions.
 extern uint32_t *nsp__process_mark __attribute__((visibility("hidden")));
 
-// True in such a child. What leads into the session's memory leads to nowhere there, so everything that may be called at
-// such a moment, and is not on the hot path, looks first.
+// True in such a child, where pointers into the session's memory are invalid. Every function outside the hot
+// path that may be called at such a moment checks this first.
 static inline bool nsp__process_copied(void)
 {
     return __atomic_load_n(nsp__process_mark, __ATOMIC_RELAXED) == 0;
 }
 
-// In the child, by the library's handler: this process is one of its own from now on.
+// Called by the library's fork handler in the child: from now on the process counts as a normal one.
 void nsp__process_claim(void);
 
-// True while this thread forks and the library's handlers hold its mutexes: what another library's handlers call at that time
-// must not wait for them.
+// True while this thread forks and the library's handlers hold its mutexes. Whatever the fork handlers of
+// other libraries call during that time must not wait for those mutexes.
 extern __thread bool nsp__forking __attribute__((tls_model("initial-exec")));
 
 #endif

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Taking a mutex with patience of a bounded length. By polling: ThreadSanitizer does not know
-// pthread_mutex_clocklock, and pthread_mutex_timedlock would follow the steps of the wall clock.
+// Locks a mutex with a bounded wait. It polls, because ThreadSanitizer does not know pthread_mutex_clocklock
+// and pthread_mutex_timedlock would follow steps of the wall clock.
 #ifndef NSP_BASE_LOCK_H
 #define NSP_BASE_LOCK_H
 
@@ -10,7 +10,7 @@
 
 #include "common/time.h"
 
-// False: somebody still has it at the deadline (CLOCK_MONOTONIC ns). Tries at least once.
+// Tries at least once. False if another thread still holds the mutex at the deadline (CLOCK_MONOTONIC, ns).
 static inline bool nsp__lock_until(pthread_mutex_t *mutex, uint64_t deadline_ns)
 {
     while (pthread_mutex_trylock(mutex) != 0) {

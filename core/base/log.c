@@ -18,14 +18,15 @@
 
 enum { LINE_SIZE = 1024, COUNT_SIZE = 32, DETAIL_SIZE = 256 };
 
-// How long a line waits for another thread's call to end before it is dropped; a fork waits twice as long.
+// How long a line waits for another thread's callback to return before it is dropped. A fork waits twice as
+// long.
 static const uint64_t patience_ns = 50 * NSP__MILLISECOND;
 
-// Never held during a call of the sink, so that one that hangs holds up nobody but its own thread.
+// Never held while the sink is called, so a sink that hangs blocks only its own thread.
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t idle = PTHREAD_COND_INITIALIZER;
-static bool busy;     // under the lock, as all below: a thread is calling the sink
-static bool hanging;  // somebody waited for that call in vain: the next ones do not wait
+static bool busy;     // a thread is calling the sink; guarded by the lock, like everything below
+static bool hanging;  // a thread waited for that call in vain, so the next ones do not wait
 static uint64_t lost; // lines dropped since the last one that was written
 static nsp_log_fn sink;
 static void *sink_context;
@@ -41,7 +42,7 @@ typedef struct held_line {
     struct held_line *next;
     nsp_log_level level;
     size_t length;
-    const char *subject; // behind the text
+    const char *subject; // stored after the text
     char text[];
 } held_line;
 
@@ -50,7 +51,7 @@ static __thread held_line *first_held, **last_held;
 
 static const char *const level_names[] = {"none", "error", "warn", "info", "debug"};
 
-// With the lock held: waits for a call that is under way, at most so long. True if there is none now.
+// With the lock held: waits for a running call, for at most wait_ns. True if no call is running now.
 static bool wait_until_idle(uint64_t wait_ns)
 {
     const struct timespec until = nsp__timespec_of(nsp__monotonic_ns() + wait_ns);
@@ -65,14 +66,15 @@ void nsp__log_configure(nsp_log_level level, nsp_log_fn fn, void *context)
     if (in_callback)
         return;
     pthread_mutex_lock(&lock);
-    wait_until_idle(patience_ns); // the old callback is not called once this returns, unless it hangs
+    wait_until_idle(patience_ns); // after this returns the old callback is no longer called, unless it hangs
     sink = fn;
     sink_context = context;
     __atomic_store_n(&threshold, (int)level, __ATOMIC_RELAXED);
     pthread_mutex_unlock(&lock);
 }
 
-// Formats into the buffer as one line, in which what others wrote (a receiver, a variable) cannot steer a terminal; an overlong text ends in "...". Returns its length.
+// Formats one line into the buffer. Text that came from elsewhere (a receiver, a variable) cannot control a
+// terminal through it. A text that is too long ends in "...". Returns the length.
 __attribute__((format(printf, 3, 0))) static size_t format_line(char *line, size_t size, const char *format,
                                                                 va_list arguments)
 {
@@ -83,7 +85,7 @@ __attribute__((format(printf, 3, 0))) static size_t format_line(char *line, size
     }
     size_t length = (size_t)wanted;
     if (length >= size) {
-        // Cut before a character that does not fit whole.
+        // Cut before a character that does not fit completely.
         for (length = size - 4; length && ((unsigned char)line[length] & 0xc0) == 0x80;)
             length--;
         memcpy(line + length, "...", sizeof "...");
@@ -93,7 +95,8 @@ __attribute__((format(printf, 3, 0))) static size_t format_line(char *line, size
     return length;
 }
 
-// One write, so that lines of several threads or processes do not mix. False if it would block, or nobody reads.
+// Uses a single write, so that lines of several threads or processes do not mix. False if it would block or
+// nobody reads.
 static bool write_to_stderr(nsp_log_level level, const char *line)
 {
     struct pollfd room = {.fd = STDERR_FILENO, .events = POLLOUT};
@@ -108,7 +111,8 @@ static bool write_to_stderr(nsp_log_level level, const char *line)
     return written >= 0;
 }
 
-// Calls the sink, as the only thread, with the lock released meanwhile. False if the line did not get out.
+// Calls the sink, with the lock released meanwhile; only one thread does so at a time. False if the line
+// could not be written.
 static bool call_sink(nsp_log_level level, const char *line)
 {
     nsp_log_fn fn = sink;
@@ -126,7 +130,7 @@ static bool call_sink(nsp_log_level level, const char *line)
     return written;
 }
 
-// The line has room for the count of lines that were held back.
+// The line's buffer has room for the count of lines that were held back.
 static void write_line(nsp_log_level level, const char *subject, char *line, size_t length)
 {
     pthread_mutex_lock(&lock);
@@ -210,7 +214,7 @@ bool nsp__log_in_callback(void)
 nsp_status nsp__fail(nsp_status status, const char *format, ...)
 {
     int saved_errno = errno;
-    // By way of a second buffer: an argument may be the previous detail.
+    // Uses a second buffer, because an argument may be the previous detail.
     char text[DETAIL_SIZE];
     va_list arguments;
     va_start(arguments, format);
@@ -241,7 +245,7 @@ void nsp__log_fork_parent(void)
 
 void nsp__log_fork_child(void)
 {
-    // A thread that was inside the callback is not here; nor are those that waited for it.
+    // The thread that was inside the callback does not exist here, nor do those that waited for it.
     busy = in_callback;
     hanging = false;
     pthread_cond_init(&idle, NULL);

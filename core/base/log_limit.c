@@ -12,7 +12,7 @@ static uint64_t hash(const char *text)
     return value ? value : 1;
 }
 
-// The subject's entry: its own, else a free one, else that of the subject that was silent longest.
+// The subject's own entry, or else a free one, or else that of the subject that has been silent longest.
 static nsp__log_limit_entry *find(nsp__log_limit *limit, uint64_t subject, uint64_t now_ns)
 {
     nsp__log_limit_entry *oldest = &limit->entries[0];
@@ -20,7 +20,7 @@ static nsp__log_limit_entry *find(nsp__log_limit *limit, uint64_t subject, uint6
         nsp__log_limit_entry *entry = &limit->entries[i];
         if (entry->subject == subject)
             return entry;
-        // Entries are taken in order and never given back, so nothing lies behind a free one.
+        // Entries are taken in order and never given back, so there is nothing after a free one.
         if (!entry->subject) {
             oldest = entry;
             break;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How many lines a subject may write: a token bucket for each subject, in a table of fixed size. Pure bookkeeping: the
-// caller supplies the time and the lock.
+// Limits the lines of each subject by a token bucket, in a table of fixed size. The caller supplies the time
+// and the lock.
 #ifndef NSP_BASE_LOG_LIMIT_H
 #define NSP_BASE_LOG_LIMIT_H
 
@@ -9,11 +9,12 @@
 #include <stdint.h>
 
 enum {
-    NSP__LOG_LIMIT_SUBJECTS = 64, // remembered at once; beyond, the one that was silent longest is forgotten
-    NSP__LOG_LIMIT_BURST = 5      // lines at once
+    NSP__LOG_LIMIT_SUBJECTS =
+        64,                  // kept at once; a new one then replaces the one that has been silent longest
+    NSP__LOG_LIMIT_BURST = 5 // lines in a row
 };
 
-#define NSP__LOG_LIMIT_REFILL_NS UINT64_C(10000000000) // one more line after each 10 s
+#define NSP__LOG_LIMIT_REFILL_NS UINT64_C(10000000000) // one more line every 10 s
 
 typedef struct nsp__log_limit_entry {
     uint64_t subject;   // hash of its text; 0: free
@@ -28,8 +29,8 @@ typedef struct nsp__log_limit {
     nsp__log_limit_entry entries[NSP__LOG_LIMIT_SUBJECTS];
 } nsp__log_limit;
 
-// May this subject write a line at now_ns (any monotonic clock)? If so, *held_back is how many it was refused since its
-// last line. The subject "" always may.
+// True if this subject may write a line at now_ns (on any monotonic clock). *held_back is then the number of
+// lines refused since its last one. The subject "" is always admitted.
 bool nsp__log_limit_admit(nsp__log_limit *limit, const char *subject, uint64_t now_ns, uint64_t *held_back);
 
 #endif

@@ -10,15 +10,15 @@
 
 enum { MAPPINGS_MAX = 4096 * 2 + 64 };
 
-// A table instead of a list: the child of a fork walks it without a lock. A place is taken by its address going from 0
-// to non-zero (CAS) and is free again once the mapping is retired.
+// A table rather than a list, because the child of a fork walks it without a lock. An entry is taken by
+// changing its address from 0 to non-zero (CAS), and is free again once the mapping is retired.
 static struct {
     uintptr_t address;
     size_t bytes;
-    bool inherited; // children have it too, wiped but for what is kept
+    bool inherited; // children have it too, wiped except for what is kept
 } mappings[MAPPINGS_MAX];
 
-static uint32_t mappings_used; // places that were ever taken, from the front
+static uint32_t mappings_used; // entries ever taken, counted from the front
 
 static bool remember(void *address, size_t bytes, bool inherited)
 {
@@ -45,9 +45,9 @@ static bool remember(void *address, size_t bytes, bool inherited)
     return false;
 }
 
-// A child must neither share our rings nor pay for copies of them, and our pages must stay writable without a fault after a
-// fork. Private memory is wiped in the child, so that no pointer into it leads to nowhere there. A file's cannot be: the
-// child does not have it. Returns whether it has.
+// A child must neither share our rings nor pay for copies of them, and our pages must stay writable without a
+// fault after a fork. Private memory is wiped in the child, so that pointers into it remain valid there. File
+// mappings cannot be wiped, so the child does not get them. Returns whether the child has the memory.
 static bool keep_from_children(char *address, size_t kept, size_t bytes, bool private)
 {
     if (private && madvise(address + kept, bytes - kept, MADV_WIPEONFORK) == 0)
@@ -88,8 +88,8 @@ static void *map_zeroes(void *address, size_t bytes, int how)
 {
     enum { PROTECTION = PROT_READ | PROT_WRITE, FLAGS = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE };
 #ifdef NSP__TSAN
-    // ThreadSanitizer takes mmap for a write to all of it. Threads that go on with a session that has ended are meant to
-    // find zeroes at any moment, so it is not told.
+    // ThreadSanitizer takes mmap for a write to the whole range. Threads that go on with a session that has
+    // ended are meant to find zeros at any moment, so ThreadSanitizer is not told.
     NSP__TSAN_RELEASE(address);
     return (void *)syscall(SYS_mmap, address, bytes, PROTECTION, FLAGS | how, -1, 0);
 #else
@@ -97,8 +97,9 @@ static void *map_zeroes(void *address, size_t bytes, int how)
 #endif
 }
 
-// In a child, where the range is a hole, or something that another library's handler of fork has mapped since: page by page if
-// it must be, what is still free is filled. Kernels before 4.17 take the address for a wish.
+// In a child, the range is unmapped, or another library's fork handler has mapped something there since.
+// Whatever is still free is filled, page by page if necessary. Kernels before 4.17 take the address only as a
+// hint.
 static void fill_hole(char *address, size_t bytes)
 {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -108,7 +109,7 @@ static void fill_hole(char *address, size_t bytes)
     if (found != MAP_FAILED)
         munmap(found, bytes);
     if (bytes <= page)
-        return; // theirs
+        return; // the other library's
     size_t half = (bytes / 2 + page - 1) & ~(page - 1);
     fill_hole(address, half);
     fill_hole(address + half, bytes - half);
@@ -116,7 +117,8 @@ static void fill_hole(char *address, size_t bytes)
 
 static void replace(uint32_t i, uintptr_t address)
 {
-    // If even this fails (no memory for the mapping itself), the old pages stay: nothing better can be done here.
+    // If even this fails (no memory for the mapping itself), the old pages stay; nothing better can be done
+    // here.
     map_zeroes((void *)address, mappings[i].bytes, MAP_FIXED);
     __atomic_store_n(&mappings[i].address, 0, __ATOMIC_RELEASE); // MP2: releases the place to MP3
 }
@@ -133,7 +135,7 @@ void nsp__mappings_replace_after_fork(void)
     }
 }
 
-// Where a mapping stands in the table; MAPPINGS_MAX if it does not.
+// The mapping's index in the table, or MAPPINGS_MAX if it is not there.
 static uint32_t find(const void *address)
 {
     uint32_t used = __atomic_load_n(&mappings_used, __ATOMIC_ACQUIRE); // MU2: acquires MU1

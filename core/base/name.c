@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// All memory is static: a table of entries indexed by id, and an arena for their texts. Untouched pages cost nothing.
+// All memory is static: a table of entries indexed by id, and an arena for their texts. Pages that are never
+// touched cost nothing.
 //
-// A text is found by liburcu's lock-free hash table. RCU is there to tell when a removed node may be freed, and here
-// nothing is ever removed: no grace period is ever waited for, so the read side has nothing to announce, no thread
-// registers, and no read lock is taken. (The flavour, qsbr, has an empty read lock anyway.) The table is made once with
-// a fixed number of buckets and neither resizing nor accounting, so that liburcu starts no worker thread and a lookup or
-// an add is a walk along one chain of pointers, plus a compare-and-swap; only cds_lfht_new allocates.
+// Texts are found by liburcu's lock-free hash table. RCU exists to tell when a removed node may be freed, and
+// here nothing is ever removed. No grace period is ever waited for, so readers have nothing to announce: no
+// thread registers, and no read lock is taken. (The flavour, qsbr, has an empty read lock anyway.) The table
+// is created once with a fixed number of buckets and neither resizing nor accounting. So liburcu starts no
+// worker thread, a lookup is a walk along one chain of pointers, an add is such a walk and a
+// compare-and-swap, and only cds_lfht_new allocates.
 //
-//   who                              does what                                       label
-//   adder, owner of a candidate      writes text and length, then adds the node      I0: full barrier in the add
-//   finder, adder who lost           meets the node, reads text and length           address dependency, on I0
-//   whoever completes a name         hook, then completed                            I1: release
-//   any reader of a text by id       completed, then text                            I2: acquire, at I1
+//   who                            does what                                       label
+//   adder, owner of a candidate    writes text and length, then adds the node      I0: full barrier in the add
+//   finder, adder who lost         meets the node, reads text and length           address dependency, on I0
+//   whoever completes a name       hook, then completed                            I1: release
+//   any reader of a text by id     completed, then text                            I2: acquire, at I1
 #include "base/name.h"
 
 #include "base/testpoint.h"
@@ -25,9 +27,9 @@
 #include <urcu/rculfhash.h>
 
 enum {
-    BUCKETS = 2048, // four names each in a full table
+    BUCKETS = 2048, // four names per bucket in a full table
     SPARES = 16,
-    TEXT_STEP = 16 // arena space comes in such pieces, so that a spare one fits the next text more often
+    TEXT_STEP = 16 // granularity of arena space, so that a spare piece fits the next text more often
 };
 
 typedef struct entry {
@@ -35,7 +37,7 @@ typedef struct entry {
     uint32_t text;             // offset in the arena
     uint32_t space;            // bytes reserved there
     uint32_t length;           // without the terminating zero
-    uint32_t completed;        // 0: not ready; else the round (see below) in which the hook was last called
+    uint32_t completed;        // 0: not ready; otherwise the round (see below) of the last call of the hook
 } entry;
 
 _Static_assert(offsetof(entry, node) == 0, "a node is cast to its entry");
@@ -52,11 +54,12 @@ static uint32_t next_name = NSP_NAME_OVERFLOW + 1;
 static struct cds_lfht *table;
 static uint64_t overflowed;
 
-// Ids whose adder found that another thread had just added the same text. They were never seen by anybody, and the next
-// new name takes one of them: threads that start in step, all of them new to the same names, do not use up the table.
+// Ids whose adder found that another thread had just added the same text. Nobody has seen them, and the next
+// new names take them, so that threads that start in step and all intern the same names do not use up the
+// table.
 static uint32_t spares[SPARES];
 
-// Counts the replays. A name is complete when the hook was called for it in the current round.
+// Counts the replays. A name is complete when the hook has been called for it in the current round.
 static uint32_t hook_round = 1;
 void (*nsp__name_added)(nsp_name name, const char *text, size_t length);
 
@@ -69,7 +72,7 @@ static unsigned long hash_text(text_key key)
     return (unsigned long)nsp__random_mix(nsp__fnv(NSP__FNV_START, key.text, key.length));
 }
 
-// Called by liburcu for a node of equal hash; hence the sanitizer's edge stands here.
+// Called by liburcu for a node of equal hash, which is why the sanitizer's edge is here.
 static int same_text(struct cds_lfht_node *node, const void *key)
 {
     NSP__TSAN_ACQUIRE(node);
@@ -98,7 +101,8 @@ static bool is_complete(const entry *e)
            __atomic_load_n(&hook_round, __ATOMIC_ACQUIRE); // I2, and I4 at I3
 }
 
-// Calls the hook and makes the name ready. Any number of threads may do so for one name: none waits for another.
+// Calls the hook and makes the name ready. Any number of threads may do this for one name; none waits for
+// another.
 static void complete(entry *e)
 {
     uint32_t round = __atomic_load_n(&hook_round, __ATOMIC_ACQUIRE), begun; // I4: acquires I3
@@ -109,8 +113,8 @@ static void complete(entry *e)
         if (hook != NULL)
             hook(name_of(e), arena + e->text, e->length);
         NSP__TESTPOINT("name: before it is ready");
-        // I1. Sequentially consistent against nsp__name_replay, which raises the round and then looks which names are
-        // ready: either it finds this one ready, or the round is found raised here.
+        // I1. Sequentially consistent with nsp__name_replay, which raises the round and then checks which names
+        // are ready: either it finds this one ready, or the raised round is found here.
         __atomic_store_n(&e->completed, begun, __ATOMIC_SEQ_CST);
         round = __atomic_load_n(&hook_round, __ATOMIC_SEQ_CST);
     } while (round != begun);
@@ -129,7 +133,7 @@ static uint32_t take_spare(void)
     return 0;
 }
 
-// If all places are taken the id is lost; so many threads at once would have to lose the same race.
+// If all entries are taken the id is lost. That takes as many threads losing the same race at the same time.
 static void give_spare(uint32_t name)
 {
     for (unsigned i = 0; i < SPARES; i++) {
@@ -140,18 +144,19 @@ static void give_spare(uint32_t name)
     }
 }
 
-// Adds to a bounded counter; its old value, or UINT32_MAX if the bound would be passed. What a failing call added in a
-// race stays: the rest of a full table is lost, and the counter cannot run away, because it is looked at first.
+// Adds to a bounded counter and returns its old value, or UINT32_MAX if the bound would be passed. What a
+// failing call adds in a race is not taken back: the rest of a full table is lost. The counter cannot run
+// away, because it is checked first.
 static uint32_t reserve(uint32_t *counter, uint32_t amount, uint32_t bound)
 {
     if (__atomic_load_n(counter, __ATOMIC_RELAXED) + amount > bound)
         return UINT32_MAX;
-    // Sequentially consistent for nsp__name_replay: an id that it does not count is one whose adder sees its round.
+    // Sequentially consistent with nsp__name_replay: the adder of an id that it does not count sees its round.
     uint32_t start = __atomic_fetch_add(counter, amount, __ATOMIC_SEQ_CST);
     return start + amount > bound ? UINT32_MAX : start;
 }
 
-// Puts the text into an entry of one's own; false if the arena is full.
+// Puts the text into an entry that the caller owns. False if the arena is full.
 static bool fill(entry *e, text_key key)
 {
     uint32_t space = (uint32_t)(key.length + TEXT_STEP) / TEXT_STEP * TEXT_STEP;
@@ -169,8 +174,8 @@ static bool fill(entry *e, text_key key)
     return true;
 }
 
-// The entry of a text that was not found a moment ago: the one added here, or another thread's that was faster. NULL if
-// the table or the arena is full.
+// The entry of a text that was not found a moment ago: the one added here, or that of a thread that was
+// faster. NULL if the table or the arena is full.
 static entry *add(unsigned long hash, text_key key)
 {
     uint32_t name = take_spare();
@@ -186,7 +191,7 @@ static entry *add(unsigned long hash, text_key key)
     return added;
 }
 
-// Before main, and again only if another constructor interns names before this one has run.
+// Runs before main, and again only if another constructor interns names before this one has run.
 __attribute__((constructor(101))) static void create_table(void)
 {
     if (__atomic_load_n(&table, __ATOMIC_ACQUIRE) != NULL) // I8: acquires I7
@@ -198,7 +203,7 @@ __attribute__((constructor(101))) static void create_table(void)
         cds_lfht_destroy(created, NULL);
         return;
     }
-    // The overflow name is in the table too, so that whoever interns its text gets it.
+    // The overflow name is in the table too, so that interning its text returns it.
     static const char text[] = "nanospan.names_full";
     text_key key = {text, sizeof text - 1};
     entry *overflow = &entries[NSP_NAME_OVERFLOW];
@@ -213,7 +218,7 @@ static nsp_name count_overflow(void)
     return NSP_NAME_OVERFLOW;
 }
 
-// The name of a text. *lasting is false if a later call may give another one.
+// The name of a text. *lasting is false if a later call may return another one.
 static nsp_name intern(const char *text, size_t length, bool *lasting)
 {
     if (NSP__UNLIKELY(__atomic_load_n(&table, __ATOMIC_ACQUIRE) == NULL)) // I8: acquires I7
@@ -227,7 +232,7 @@ static nsp_name intern(const char *text, size_t length, bool *lasting)
     if (e != NULL && is_complete(e))
         return name_of(e);
 
-    // A handler that interrupted this thread in here must not call the hook, which is halfway through something.
+    // A signal handler that interrupted this thread in here must not call the hook, which is only half done.
     if (adding) {
         *lasting = false;
         return count_overflow();
@@ -253,7 +258,8 @@ nsp_name nsp__name_intern_site(nsp_name *site, const char *text, size_t length)
 {
     bool lasting;
     nsp_name name = intern(text, length, &lasting);
-    // Release: whoever gets this id from the site, however indirectly, finds the name ready (I1 comes first).
+    // Release: whoever gets this id from the site, directly or indirectly, finds the name ready (I1 comes
+    // first).
     if (lasting)
         __atomic_store_n(site, name, __ATOMIC_RELEASE);
     return name;
@@ -281,7 +287,7 @@ const char *nsp_name_text(nsp_name name, size_t *length)
 
 void nsp__name_replay(void)
 {
-    // Sequentially consistent against complete(), which see.
+    // Sequentially consistent with complete(); see there.
     __atomic_add_fetch(&hook_round, 1, __ATOMIC_SEQ_CST); // I3: what the hook writes to is another, to I4
     uint32_t count = nsp__name_count();
     for (nsp_name name = NSP_NAME_OVERFLOW; name < count; name++)

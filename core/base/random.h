@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Random numbers for ids and sampling: small, fast, one 64-bit state a thread. Not for secrets. All functions are
-// thread safe as long as no two threads share a state; none allocates or locks.
+// Random numbers for ids and sampling: small and fast, with one 64-bit state per thread. Not for secrets. All
+// functions are thread safe as long as no two threads share a state; none of them allocates or locks.
 #ifndef NSP_BASE_RANDOM_H
 #define NSP_BASE_RANDOM_H
 
@@ -10,11 +10,12 @@
 
 #include "common/seed.h"
 
-// A chance of 1 in the 56-bit fixed point of sampling thresholds.
+// A probability of 1 in the 56-bit fixed point of sampling thresholds.
 #define NSP__RANDOM_ONE (UINT64_C(1) << 56)
 
-// wyrand, of Wang Yi's wyhash (public domain): one multiplication, half the instructions of splitmix64, and they are
-// what a span costs. Each state has its turn once in 2^64 steps.
+// wyrand, from Wang Yi's wyhash (public domain). It takes one multiplication and half the instructions of
+// splitmix64, which matters because they are part of the cost of a span. Each state occurs once in 2^64
+// steps.
 static inline uint64_t nsp__random_pair(uint64_t *state, uint64_t *product)
 {
     __extension__ typedef unsigned __int128 wide;
@@ -31,9 +32,9 @@ static inline uint64_t nsp__random_next(uint64_t *state)
     return nsp__random_pair(state, &product);
 }
 
-// Uniform in [low, low + width), exactly; width is 1 to 2^56. Lemire, "Fast Random Integer Generation in an Interval"
-// (ACM TOMACS 2019): the high half of a product, and a rejection of the few products that would bias it. A division
-// is made in one of 256 calls at most.
+// Exactly uniform in [low, low + width); width is 1 to 2^56. From Lemire, "Fast Random Integer Generation in
+// an Interval" (ACM TOMACS 2019): takes the high half of a product and rejects the few products that would
+// bias it. At most one call in 256 divides.
 static inline uint64_t nsp__random_below_range(uint64_t *state, uint64_t low, uint64_t width)
 {
     __extension__ typedef unsigned __int128 wide;
@@ -46,22 +47,23 @@ static inline uint64_t nsp__random_below_range(uint64_t *state, uint64_t low, ui
     return low + (uint64_t)(product >> 64);
 }
 
-// 1 / log(1 - p) where 1 - p = threshold / 2^56: what nsp__random_skip wants of a sampling threshold. 0 for threshold
-// 0 (p = 1), minus infinity from 2^56 up (p = 0).
+// 1 / log(1 - p), where 1 - p = threshold / 2^56: the form in which nsp__random_skip needs a sampling
+// threshold. 0 for threshold 0 (p = 1), minus infinity from 2^56 up (p = 0).
 static inline double nsp__random_inverse_log(uint64_t threshold)
 {
     if (threshold == 0)
         return 0;
     if (threshold >= NSP__RANDOM_ONE)
         return -HUGE_VAL;
-    // Each half is computed from the side on which a double holds it without loss.
+    // Each half is computed on the side where a double represents it without loss.
     if (threshold < NSP__RANDOM_ONE / 2)
         return 1 / log((double)threshold * 0x1p-56);
     return 1 / log1p(-(double)(NSP__RANDOM_ONE - threshold) * 0x1p-56);
 }
 
-// How many failures come before the next success of chance p: geometric, by inversion, floor(log U / log(1 - p)) with
-// U uniform in (0, 1] in steps of 2^-53. p = 1 gives 0, p = 0 gives UINT64_MAX. About 10 ns.
+// The number of failures before the next success of probability p. Geometric, by inversion: floor(log U /
+// log(1 - p)), with U uniform in (0, 1] in steps of 2^-53. p = 1 gives 0, p = 0 gives UINT64_MAX. About 10
+// ns.
 static inline uint64_t nsp__random_skip(uint64_t *state, double inverse_log)
 {
     double uniform = (double)((nsp__random_next(state) >> 11) + 1) * 0x1p-53;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Named places in race windows where a test can stall, kill or signal a thread. Nothing in product builds.
+// Named places in race windows where a test can stall, kill or signal a thread. They compile to nothing in
+// product builds.
 #ifndef NSP_BASE_TESTPOINT_H
 #define NSP_BASE_TESTPOINT_H
 

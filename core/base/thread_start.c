@@ -11,7 +11,8 @@
 
 #include "base/log.h"
 
-// CPUs 0 to CPU_LIMIT - 1 can be named. The kernel takes longer masks than it has CPUs, and clips them to the cpuset.
+// CPUs 0 to CPU_LIMIT - 1 can be named. The kernel accepts masks that are longer than its number of CPUs, and
+// clips them to the cpuset.
 enum { CPU_LIMIT = 8192, NAME_SIZE = 16 };
 
 typedef struct cpu_mask {
@@ -24,7 +25,7 @@ typedef struct start {
     char name[NAME_SIZE];
 } start;
 
-// Reads a CPU number and steps over it. False if there is none or it is out of range.
+// Reads a CPU number and moves past it. False if there is none or it is out of range.
 static bool read_cpu(const char **text, unsigned *cpu)
 {
     if (**text < '0' || **text > '9')
@@ -72,12 +73,12 @@ static void *enter(void *argument)
     start begin = *(start *)argument;
     free(argument);
     pthread_setname_np(pthread_self(), begin.name);
-    // The kernel may round our sleeps by 50 us unless told otherwise; polling intervals are in that range.
+    // The kernel may round our sleeps by 50 us unless told otherwise, and polling intervals are of that size.
     prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0);
     return begin.run(begin.argument);
 }
 
-// One attempt, with what it asks of the new thread: CPUs (NULL: the caller's) and the ordinary scheduler.
+// One attempt, with the requested CPUs (NULL: those of the caller) and, if wanted, the ordinary scheduler.
 static int create(pthread_t *thread, const cpu_mask *mask, bool ordinary, start *begin)
 {
     pthread_attr_t attributes;
@@ -100,11 +101,11 @@ static int create(pthread_t *thread, const cpu_mask *mask, bool ordinary, start 
 
 // ---- the CPUs of the process ----
 
-// The leader's mask when the library was loaded: as a rule before main, which may pin itself.
+// The main thread's mask when the library was loaded. That is normally before main, which may pin itself.
 static cpu_mask mask_at_load;
 static bool mask_at_load_known;
 
-// By the leader: the caller's own mask is no guide, it is often a trading thread's pinned one.
+// Uses the main thread's mask, because the caller is often a trading thread that is pinned.
 static bool leader_mask(cpu_mask *mask)
 {
     memset(mask, 0, sizeof *mask);
@@ -116,10 +117,10 @@ __attribute__((constructor(101))) static void look_at_mask(void)
     mask_at_load_known = leader_mask(&mask_at_load);
 }
 
-// A leader that has since been narrowed to one CPU has been pinned, as main often is before nsp_init: that is
-// the one CPU which our threads should leave alone. Any other change (taskset -p, a main that keeps its
-// process to one node) is meant for the process. All bits set, where the mask cannot be read, means every CPU
-// of the process's cpuset.
+// A main thread that has since been narrowed to one CPU has been pinned, as main often is before nsp_init;
+// that is the one CPU that our threads should leave alone. Any other change (taskset -p, a main that keeps
+// its process on one node) is meant for the process. If the mask cannot be read, all bits are set, which
+// means every CPU of the process's cpuset.
 static void process_mask(cpu_mask *mask)
 {
     bool known = leader_mask(mask);
@@ -129,7 +130,7 @@ static void process_mask(cpu_mask *mask)
         memset(mask, 0xff, sizeof *mask);
 }
 
-// The CPUs are set before the thread first runs, so it never takes a moment from the CPU of a pinned caller.
+// The CPUs are set before the thread first runs, so it never takes time on the CPU of a pinned caller.
 static int create_somewhere(pthread_t *thread, const char *name, const char *cpus, start *begin)
 {
     cpu_mask mask;
@@ -143,7 +144,8 @@ static int create_somewhere(pthread_t *thread, const char *name, const char *cpu
     }
     process_mask(&mask);
     int error = create(thread, &mask, true, begin);
-    // A sandbox may forbid to choose CPUs or a scheduler: better a thread as the caller is than none.
+    // A sandbox may forbid choosing CPUs or a scheduler. A thread with the caller's settings is better than
+    // none.
     if (error && error != EAGAIN)
         error = create(thread, NULL, false, begin);
     return error;
@@ -159,7 +161,8 @@ nsp_status nsp__thread_start(pthread_t *thread, const char *name, const char *cp
     begin->argument = argument;
     strncpy(begin->name, name, sizeof begin->name - 1);
 
-    // A new thread inherits the mask: blocked here, no signal can slip in before it blocks them itself.
+    // A new thread inherits the signal mask. Signals are blocked here, so that none can arrive before the
+    // thread blocks them itself.
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What ThreadSanitizer has to be told about synchronisation that it cannot see, such as inline assembly. Nothing in
-// other builds: these macros order no memory, they only describe an order that exists.
+// Tells ThreadSanitizer about synchronisation that it cannot see, such as inline assembly. The macros do
+// nothing in other builds: they order no memory, but only describe an order that exists.
 #ifndef NSP_BASE_TSAN_H
 #define NSP_BASE_TSAN_H
 
@@ -16,7 +16,8 @@
 #ifdef NSP__TSAN
 void __tsan_acquire(void *address);
 void __tsan_release(void *address);
-// What this thread did so far happened before whatever follows an acquire of the same address.
+// Everything that this thread did before the release happens before everything after an acquire of the same
+// address.
 #define NSP__TSAN_RELEASE(address) __tsan_release((void *)(address))
 #define NSP__TSAN_ACQUIRE(address) __tsan_acquire((void *)(address))
 #else
