@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Reading the map. Writing it: clock_keeper.c.
+// Reading the map. clock_keeper.c writes it.
 #include "clock/clock.h"
 
 #include <sys/mman.h>
@@ -22,8 +22,8 @@ static const nsp__clock_breakpoint *slot_of(const nsp__clock *clock, uint32_t nu
     return &clock->breakpoints[number % NSP__CLOCK_BREAKPOINTS];
 }
 
-// CR1: each field is acquired, so that CR2 below is not read before it; with CW1 and CW0: who sees a field of the slot's next
-// use sees there that the slot was withdrawn.
+// CR1: each field is acquired, so that CR2 below is not read before it; with CW1 and CW0: who sees a field of
+// the slot's next use sees there that the slot was withdrawn.
 static uint64_t read_field(const uint64_t *field)
 {
     return __atomic_load_n(field, __ATOMIC_ACQUIRE);
@@ -42,27 +42,29 @@ static nsp__clock_breakpoint read_breakpoint(const nsp__clock *clock, uint32_t n
     };
 }
 
-// CR2: what was read from the breakpoints since CR0 is whole if the lowest of them has not been withdrawn by now.
+// CR2: what was read from the breakpoints since CR0 is whole if the lowest of them has not been withdrawn by
+// now.
 static bool still_published(const nsp__clock *clock, uint32_t number)
 {
     return (int32_t)(number - FIRST(__atomic_load_n(&clock->published, __ATOMIC_ACQUIRE))) >= 0;
 }
 
-// How many breakpoints there are. What lies in shared memory is not trusted to be sane.
+// The number of breakpoints. Values from shared memory are not trusted.
 static uint32_t breakpoint_count(uint64_t published)
 {
     uint32_t count = END(published) - FIRST(published);
     return count < NSP__CLOCK_BREAKPOINTS ? count : NSP__CLOCK_BREAKPOINTS;
 }
 
-// The number of the breakpoint that governs a tick: the last one not after it, or else the oldest. Most questions are about now.
+// The number of the breakpoint that governs a tick: the last one not after it, or else the oldest. Most calls
+// ask about now, so the newest are tried first.
 static uint32_t find_breakpoint(const nsp__clock *clock, uint64_t published, nsp_ticks ticks)
 {
     uint32_t low = FIRST(published), high = low + breakpoint_count(published) - 1;
     for (int recent = 0; recent < 2; recent++, high--)
         if (high == low || ticks >= read_field(&slot_of(clock, high)->tick))
             return high;
-    // The answer is in [low, high].
+    // The result is in [low, high].
     while (low != high) {
         uint32_t middle = low + (high - low + 1) / 2;
         if (ticks >= read_field(&slot_of(clock, middle)->tick))
@@ -85,7 +87,7 @@ static void piece_of(const nsp__clock *clock, const nsp__clock_breakpoint *break
         out->tick = breakpoint->tick;
         out->rate = breakpoint->led_rate;
         out->from =
-            oldest ? 0 : breakpoint->tick; // ticks older than the map: its oldest line, extended backwards
+            oldest ? 0 : breakpoint->tick; // ticks before the map use its oldest line, extended backwards
         out->length = lead_end - out->from;
     } else {
         out->tick = lead_end;
@@ -119,7 +121,7 @@ void nsp__clock_segment_at(const nsp__clock *clock, nsp_ticks end, struct nsp__c
 bool nsp__clock_before_reset(const nsp__clock *clock, nsp_ticks ticks)
 {
     const uint64_t far =
-        1000000000; // ns: no drainer is so late, and no user supplies a time so far in the future
+        1000000000; // ns: no drainer is that late, and no user supplies a time that far in the future
     uint64_t ahead = ticks - __atomic_load_n(&clock->latest_tick, __ATOMIC_RELAXED);
     return (int64_t)ahead > 0 &&
            nsp__clock_scale(ahead, __atomic_load_n(&clock->rate, __ATOMIC_RELAXED)) > far;
@@ -129,11 +131,12 @@ uint64_t nsp__clock_convert_beyond(const struct nsp__clock_segment *segment, nsp
 {
     struct nsp__clock_segment own;
     nsp__clock_segment_at(segment->clock, ticks, &own);
-    // Along the continuous map, and from there into the wall clock of the segment asked for.
+    // Convert along the continuous map, and from there into the wall clock of the requested segment.
     return own.ns + nsp__clock_scale(ticks - own.tick, own.rate) - own.offset + segment->offset;
 }
 
-// The tick of a unix time on one piece: the first that is not earlier. Stays within the piece, but for times before the map.
+// The tick of a unix time on one piece: the first that is not earlier. The result stays within the piece,
+// except for times before the map.
 static nsp_ticks tick_on(const struct nsp__clock_segment *piece, uint64_t unix_ns)
 {
     if (piece->rate == 0)
@@ -145,11 +148,11 @@ static nsp_ticks tick_on(const struct nsp__clock_segment *piece, uint64_t unix_n
         ticks++; // division rounds towards zero
     nsp_ticks result = piece->tick + (uint64_t)ticks;
     if (ticks > 0 && result - piece->from >= piece->length)
-        return piece->from + piece->length; // the first tick after a step forward: these times never were
+        return piece->from + piece->length; // the first tick after a step forward: these times never existed
     return result;
 }
 
-// Where the wall clock showed a time twice, the later one is meant: so look from the newest piece backwards.
+// If the wall clock showed a time twice, the later one is meant, so search from the newest piece backwards.
 static nsp_ticks ticks_from_unix(const nsp__clock *clock, uint64_t unix_ns)
 {
 retry:;
@@ -175,17 +178,19 @@ retry:;
 
 // ---- the clock of the public conversions ----
 //
-// A session's own while there is one. Its memory goes away with it, and is not in a forked child: from then
-// on, until the next session, a copy of its map answers. There are two, written in turn. A reader asks anew
-// if the clock was changed while it was reading: it may have read pages that were taken away, or a copy that
-// was being written. Nobody waits, and a signal handler that interrupts the change finds either clock whole.
+// This is the session's clock while there is a session. Its memory goes away with the session, and a forked
+// child does not have it; from then on, until the next session, a copy of its map is used. There are two
+// copies, written in turn. A reader starts again if the clock was changed while it was reading, since it may
+// have read pages that were taken away or a copy that was being written. Nobody waits, and a signal handler
+// that interrupts the change finds either clock complete.
 static const nsp__clock *active_clock;
 static uint32_t active_changes;
 static nsp__clock copies[2];
 static unsigned latest_copy;
 
-// The process's own clock, for conversions before there is a session. Racing first callers each make one and all use the
-// one that is there first: nobody waits, and no fork in between can leave a half-made one behind. NULL: no memory.
+// The process's own clock, for conversions before the first session. Several first callers at the same time
+// each make one, and all use the one that is stored first: nobody waits, and a fork in between cannot leave a
+// half-made one behind. NULL: no memory.
 static const nsp__clock *own_clock(void)
 {
     static nsp__clock *own;
@@ -194,7 +199,7 @@ static const nsp__clock *own_clock(void)
         return found;
     NSP__NO_CANCEL;
     nsp__clock *made = mmap(NULL, sizeof *made, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-                            0); // only what is used costs
+                            0); // pages that are not used cost nothing
     if (made == MAP_FAILED)
         return NULL;
     nsp__clock_calibrate(made);
@@ -212,8 +217,8 @@ void nsp__clock_set_active(const nsp__clock *clock)
     __atomic_fetch_add(&active_changes, 1, __ATOMIC_ACQ_REL);
 }
 
-// Every field is released, so that who sees one of them sees at CA3 that this copy is not the active clock
-// any more.
+// Every field is released, so that whoever sees one of them also sees, at CA3, that this copy is no longer
+// the active clock.
 static void copy_map(nsp__clock *to, const nsp__clock *from)
 {
     uint64_t published;
@@ -243,12 +248,12 @@ void nsp__clock_keep(void)
     nsp__clock_set_active(&copies[latest_copy]);
 }
 
-// Where a question to the active clock begins; true from unchanged: the answer holds.
+// Begins a read of the active clock. The result is valid if `unchanged` returns true afterwards.
 static uint32_t begin_reading(const nsp__clock **clock)
 {
     uint32_t changes = __atomic_load_n(&active_changes, __ATOMIC_ACQUIRE); // CA3: with CA2
     *clock = __atomic_load_n(&active_clock, __ATOMIC_ACQUIRE);             // CA1: with CA0
-    // A session's memory is not in a child in which our handler of fork has not run.
+    // A child in which our fork handler has not run does not have the session's memory.
     if (NSP__UNLIKELY(*clock == NULL || nsp__process_copied()))
         *clock = own_clock();
     return changes;
@@ -256,7 +261,7 @@ static uint32_t begin_reading(const nsp__clock **clock)
 
 static bool unchanged(uint32_t changes)
 {
-    // The map was read by acquire loads, so this load is not done before them.
+    // The map was read by acquire loads, so this load is not executed before them.
     return NSP__LIKELY(__atomic_load_n(&active_changes, __ATOMIC_ACQUIRE) == changes); // CA3
 }
 

@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Keeping the map right: what the drainer does to it. docs/clock.md describes the method.
+// Keeps the map accurate; run by the drainer. docs/clock.md describes the method.
 #include "clock/clock.h"
 
 #define MICROSECOND ((uint64_t)1000)
 #define MILLISECOND ((uint64_t)1000000)
 
 #define CALIBRATION_NS (10 * MILLISECOND)
-#define FIRST_TRIES 16              // bracketed readings at calibration, at both ends
-#define ANCHOR_TRIES 4              // and later
-#define LEAST_ANCHOR_NS MILLISECOND // anchors are not closer
+#define FIRST_TRIES 16              // bracketed readings at each end of the calibration
+#define ANCHOR_TRIES 4              // the same for later anchors
+#define LEAST_ANCHOR_NS MILLISECOND // least time between anchors
 #define NOTICE_NS MILLISECOND       // a breakpoint is announced this long before its tick
-#define TOLERANCE_NS 100 // beyond the readings' own errors, so much surprise is not worth a breakpoint
-#define LEAST_SPACING_NS (10 * MILLISECOND)  // of breakpoints, while things change
-#define MOST_SPACING_NS (1000 * MILLISECOND) // of breakpoints, when they have settled
-#define LEAD_TIME_NS (200 * MILLISECOND)     // in which an error is worked off
-#define STEP_NS (10 * MICROSECOND) // CLOCK_REALTIME moved so much against CLOCK_MONOTONIC: it was set
-#define JUMP_NS MILLISECOND        // the map is so wrong that leading would take too long
-#define SLEW_PPB 500000            // as fast as kernels slew, and as we lead
-#define WILD_PPB 1000000           // no kernel slews so fast: somebody stopped a clock
+#define TOLERANCE_NS 100 // a deviation this small, beyond the readings' own errors, is not worth a breakpoint
+#define LEAST_SPACING_NS (10 * MILLISECOND)  // of breakpoints, while the clocks change
+#define MOST_SPACING_NS (1000 * MILLISECOND) // of breakpoints, once the clocks have settled
+#define LEAD_TIME_NS (200 * MILLISECOND)     // the time in which an error is worked off
+#define STEP_NS (10 * MICROSECOND) // if CLOCK_REALTIME moves this much against CLOCK_MONOTONIC, it was set
+#define JUMP_NS MILLISECOND        // if the map is this wrong, leading it would take too long
+#define SLEW_PPB 500000            // the highest rate at which kernels slew, and at which we lead
+#define WILD_PPB 1000000           // no kernel slews this fast, so somebody stopped a clock
 
-#define NS_RATE ((uint64_t)1 << NSP__CLOCK_RATE_BITS) // one nanosecond a tick
+#define NS_RATE ((uint64_t)1 << NSP__CLOCK_RATE_BITS) // one nanosecond per tick
 #define MOST_RATE ((uint64_t)1 << 62)
 
 static uint64_t distance(uint64_t a, uint64_t b)
@@ -43,14 +43,14 @@ static uint64_t parts_per_billion(uint64_t value, uint64_t ppb)
     return (uint64_t)((nsp__int128)value * (nsp__int128)ppb / 1000000000);
 }
 
-// --- Shared words -----------------------------------------------------------------------------------------------------
+// --- Shared words ------------------------------------------------------------------------------------------
 
 static uint64_t get(const uint64_t *word)
 {
     return __atomic_load_n(word, __ATOMIC_RELAXED);
 }
 
-// Statistics: readers may see them one anchor apart from each other, which harms no one.
+// Statistics. Readers may see values from two adjacent anchors, which is harmless.
 static void put(uint64_t *word, uint64_t value)
 {
     __atomic_store_n(word, value, __ATOMIC_RELAXED);
@@ -61,7 +61,8 @@ static uint64_t pack(uint32_t first, uint32_t end)
     return (uint64_t)first << 32 | end;
 }
 
-// Writes the next breakpoint into its slot, where nobody reads it yet. Interrupted here for ever, it is simply written again.
+// Writes the next breakpoint into its slot, where nobody reads it yet. If the writer never gets further than
+// this, the next one simply writes it again.
 static void stage_breakpoint(nsp__clock *clock, const nsp__clock_breakpoint *breakpoint)
 {
     uint64_t published = get(&clock->published);
@@ -79,7 +80,7 @@ static void stage_breakpoint(nsp__clock *clock, const nsp__clock_breakpoint *bre
     __atomic_store_n(&slot->offset, breakpoint->offset, __ATOMIC_RELEASE);
 }
 
-// Makes the staged breakpoint part of the map. forget: the only part.
+// Makes the staged breakpoint part of the map; with `forget`, the only part.
 static void publish_breakpoint(nsp__clock *clock, bool forget)
 {
     uint64_t published = get(&clock->published);
@@ -109,7 +110,7 @@ static uint64_t ticks_in(const nsp__clock *clock, uint64_t ns)
     return (uint64_t)(((nsp__int128)ns << NSP__CLOCK_RATE_BITS) / (nsp__int128)clock->rate);
 }
 
-// --- Readings ---------------------------------------------------------------------------------------------------------
+// --- Readings ----------------------------------------------------------------------------------------------
 
 static uint64_t read_ticks(const nsp__clock *clock)
 {
@@ -117,7 +118,8 @@ static uint64_t read_ticks(const nsp__clock *clock)
     return clock->counter ? source->counter() : source->monotonic();
 }
 
-// One bracketed reading: the tick lies between two readings of each clock. False if a clock was set meanwhile: worth another try.
+// One bracketed reading: the tick lies between two readings of each clock. False if a clock was set
+// meanwhile, which is worth another try.
 static bool read_once(const nsp__clock *clock, nsp__clock_reading *out)
 {
     const nsp__clock_source *source = nsp__clock_source_get();
@@ -133,15 +135,15 @@ static bool read_once(const nsp__clock *clock, nsp__clock_reading *out)
         .tick = tick,
         .monotonic = monotonic + monotonic_width / 2,
         .realtime = realtime + realtime_width / 2,
-        // A tick is as long as it is, and begins before it is read.
+        // A tick has a length of its own, and begins before it is read.
         .monotonic_error = monotonic_width / 2 + 1 + (clock->rate >> NSP__CLOCK_RATE_BITS),
         .realtime_error = realtime_width / 2 + 1 + (clock->rate >> NSP__CLOCK_RATE_BITS),
     };
     return sound;
 }
 
-// The best of some tries; false if none was sound. Stops at one that is about as good as they get: what that is, is
-// learnt, and slowly forgotten.
+// The best of several tries; false if none was sound. Stops at a reading that is about as good as they get.
+// The best error so far is remembered, and slowly forgotten.
 static bool read_clocks(nsp__clock *clock, int tries, nsp__clock_reading *best)
 {
     bool any = false;
@@ -162,7 +164,8 @@ static bool read_clocks(nsp__clock *clock, int tries, nsp__clock_reading *best)
     return any;
 }
 
-// Nanoseconds a tick between two readings, by CLOCK_MONOTONIC; 0 if they do not tell. *error: either way.
+// Nanoseconds per tick between two readings, by CLOCK_MONOTONIC; 0 if it cannot be measured. *error: in
+// either direction.
 static uint64_t measure_rate(const nsp__clock_reading *from, const nsp__clock_reading *to, uint64_t *error)
 {
     uint64_t ticks = to->tick - from->tick, ns = to->monotonic - from->monotonic;
@@ -176,13 +179,14 @@ static uint64_t measure_rate(const nsp__clock_reading *from, const nsp__clock_re
     return (uint64_t)rate;
 }
 
-// The error's growth: what the rate may be off by now, and what the kernel may change it by meanwhile.
+// The growth of the error: how far off the rate may be now, and how much the kernel may change it until the
+// next reading.
 static uint64_t drift_of(uint64_t rate, uint64_t rate_error)
 {
     return SLEW_PPB + (uint64_t)((nsp__int128)rate_error * 1000000000 / (nsp__int128)rate);
 }
 
-// --- The map's beginning, also after the ticks went backwards -----------------------------------------------------------
+// --- The map's beginning, also after the ticks went backwards ----------------------------------------------
 
 static void begin_map(nsp__clock *clock, const nsp__clock_reading *at, const nsp__clock_reading *now)
 {
@@ -212,13 +216,13 @@ void nsp__clock_calibrate(nsp__clock *clock)
     if (clock->counter) {
         nsp__clock_source_get()->pause(CALIBRATION_NS);
         read_clocks(clock, FIRST_TRIES, &end);
-        // The length of a tick was not known when these were read.
+        // The length of a tick was unknown when these were read.
         uint64_t tick_ns = measure_rate(&start, &end, &rate_error) >> NSP__CLOCK_RATE_BITS;
         start.monotonic_error += tick_ns;
         end.monotonic_error += tick_ns;
         end.realtime_error += tick_ns;
         clock->rate = measure_rate(&start, &end, &rate_error);
-        if (clock->rate == 0) // a counter that does not count; should it begin to, the anchors will tell
+        if (clock->rate == 0) // the counter does not count; if it begins to, the anchors will notice
             clock->rate = rate_error = NS_RATE;
     }
     put(&clock->drift_ppb, drift_of(clock->rate, rate_error));
@@ -226,9 +230,9 @@ void nsp__clock_calibrate(nsp__clock *clock)
     begin_map(clock, &start, &end);
 }
 
-// --- Bending it ---------------------------------------------------------------------------------------------------------
+// --- Bending it --------------------------------------------------------------------------------------------
 
-// A straight line from this reading on, and the wall clock's offset such that it is right now.
+// A straight line from this reading on, with an offset of the wall clock that makes it exact now.
 static void open_segment(nsp__clock *clock, const nsp__clock_reading *now, uint64_t surprise)
 {
     const nsp__clock_breakpoint *line = newest_breakpoint(clock);
@@ -241,8 +245,9 @@ static void open_segment(nsp__clock *clock, const nsp__clock_reading *now, uint6
     put(&clock->steps, clock->steps + 1);
 }
 
-// Goes on with the rate as now known, and leads the map to where it should be. The breakpoint's tick lies ahead, so that nobody
-// can have converted a later one before; should we be held up until it has passed, another anchor will do it.
+// Continues with the rate as it is known now, and leads the map to where it should be. The breakpoint's tick
+// lies ahead, so that nobody can have converted a later tick before. If we are delayed until that tick has
+// passed, a later anchor makes the breakpoint.
 static void bend_map(nsp__clock *clock, const nsp__clock_reading *now)
 {
     const nsp__clock_breakpoint *line = newest_breakpoint(clock);
@@ -266,16 +271,17 @@ static void bend_map(nsp__clock *clock, const nsp__clock_reading *now)
         publish_breakpoint(clock, false);
 }
 
-// What CLOCK_MONOTONIC says about the rate, believed only as far as its readings are exact. False: it cannot be true.
+// Takes over what CLOCK_MONOTONIC says about the rate, as far as its readings are exact. False: the rate is
+// impossible.
 static bool learn_rate(nsp__clock *clock, const nsp__clock_reading *now)
 {
     uint64_t error = 0, rate = measure_rate(&clock->base, now, &error);
     if (rate == 0)
-        return true; // says nothing
+        return true; // nothing was measured
     bool wild = distance(rate, clock->rate) > parts_per_billion(clock->rate, WILD_PPB) + 2 * error;
     clock->wild_rates = wild ? clock->wild_rates + 1 : 0;
     if (wild && clock->wild_rates < 2)
-        return false; // twice in a row: then it is our own rate that cannot be true
+        return false; // twice in a row means that our own rate is wrong
     uint64_t believed = larger(smaller(clock->rate, rate + error), rate - error);
     uint64_t drift = drift_of(believed, 2 * error);
     put(&clock->drift_ppb, wild ? drift : smaller(drift, clock->drift_ppb));
@@ -293,11 +299,11 @@ static void follow(nsp__clock *clock, const nsp__clock_reading *now)
     const nsp__clock_breakpoint *line = newest_breakpoint(clock);
     uint64_t gap_ns = nsp__clock_scale(now->tick - clock->last.tick, clock->rate);
     if (now->realtime_error > clock->error + parts_per_billion(gap_ns, clock->drift_ppb))
-        return; // the map knows better than this reading
+        return; // the map is more accurate than this reading
     if ((int64_t)(now->tick - line->tick) <= 0)
-        return; // the newest line has still to begin
+        return; // the newest line has not begun yet
 
-    // How wrong the map is; and how wrong beyond what its lead is about to correct.
+    // How wrong the map is, and how wrong beyond what its lead is about to correct.
     uint64_t value = value_at(line, now->tick) + line->offset;
     uint64_t error = distance(now->realtime, value) + now->realtime_error;
     uint64_t to_lead = now->tick < line->bend ? nsp__clock_scale(line->bend - now->tick, line->led_rate) -
@@ -323,7 +329,7 @@ static void follow(nsp__clock *clock, const nsp__clock_reading *now)
         clock->spacing_ns = urgent ? LEAST_SPACING_NS : smaller(2 * clock->spacing_ns, MOST_SPACING_NS);
         measure_from_here(clock, now);
     }
-    if (!measured) { // a clock was set, or stood still while others ran: no rate can be measured across that
+    if (!measured) { // a clock was set, or stood still while others ran: measure the rate anew
         measure_from_here(clock, now);
     } else if (now->monotonic - clock->next_base.monotonic >= MOST_SPACING_NS) {
         clock->base = clock->next_base;
@@ -339,7 +345,7 @@ static void follow(nsp__clock *clock, const nsp__clock_reading *now)
 
 void nsp__clock_anchor(nsp__clock *clock)
 {
-    // A tick before the last one counts as far away, and is looked at.
+    // A tick before the last one counts as far away, so it is examined.
     if (read_ticks(clock) - clock->last.tick < ticks_in(clock, LEAST_ANCHOR_NS))
         return;
     nsp__clock_reading now;
@@ -347,13 +353,13 @@ void nsp__clock_anchor(nsp__clock *clock)
         return;
     if ((int64_t)(now.tick - clock->last.tick) > 0) {
         follow(clock, &now);
-    } else { // the counter was reset, by a machine's sleep say: what lies before is another time line
+    } else { // the counter was reset, for example by a sleep of the machine: earlier ticks lie on another map
         begin_map(clock, &now, &now);
         put(&clock->steps, clock->steps + 1);
     }
 }
 
-// --- Figures ------------------------------------------------------------------------------------------------------------
+// --- Figures -----------------------------------------------------------------------------------------------
 
 uint64_t nsp__clock_error_bound(const nsp__clock *clock)
 {

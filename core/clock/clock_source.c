@@ -20,7 +20,8 @@ static uint64_t system_realtime(void)
     return nsp__clock_ns(CLOCK_REALTIME);
 }
 
-// The hot path reads the counter unordered. Between two clock readings it must not slip out, so wait for what came before.
+// The hot path reads the counter unordered. Here the read must stay between two clock readings, so it waits
+// for the instructions before it.
 static uint64_t system_counter(void)
 {
 #if defined(__x86_64__)
@@ -67,7 +68,8 @@ static bool processor_promises_invariance(void)
     return __get_cpuid(0x80000007, &a, &b, &c, &d) && (d >> 8 & 1);
 }
 
-// The clock source of the kernel, "" if it does not say. Only system calls: constructors of others may not have run yet.
+// The kernel's clock source, or "" if unknown. Uses only system calls, because constructors of other
+// libraries may not have run yet.
 static void read_kernel_source(char *name, size_t size)
 {
     name[0] = '\0';
@@ -81,9 +83,10 @@ static void read_kernel_source(char *name, size_t size)
     name[strcspn(name, "\n")] = '\0';
 }
 
-// The processor promises that each core's counter runs evenly; the kernel has watched whether they agree. A kernel that
-// keeps time by the counter vouches for it. One that runs on a slow timer chip has found it wanting, whatever the processor
-// says. Under a hypervisor's own clock source it does not judge, and the processor's promise stands.
+// The processor promises that each core's counter runs evenly; the kernel has checked whether the counters
+// agree. A kernel that keeps time by the counter vouches for it. One that uses a slow timer chip has found
+// the counter unreliable, whatever the processor says. A kernel on a hypervisor's clock source does not judge
+// the counter, so the processor's promise counts.
 static bool counter_is_trustworthy(void)
 {
     int access = 0;
@@ -126,12 +129,12 @@ void nsp__clock_select(nsp_clock_mode mode)
 #endif
     bool counter =
         has_counter && (mode == NSP_CLOCK_COUNTER || (mode == NSP_CLOCK_AUTO && counter_is_trustworthy()));
-    // Threads read it all the time: it is touched only where it changes.
+    // Threads read it all the time, so it is written only when it changes.
     if (nsp__clock_is_counter != counter)
         __atomic_store_n(&nsp__clock_is_counter, counter, __ATOMIC_RELAXED);
 }
 
-// Early, so that the constructors of a program that is linked with the static library find the clock chosen.
+// Runs early, so that the clock is already chosen when the constructors of a statically linked program run.
 __attribute__((constructor(101))) static void select_at_load(void)
 {
     nsp__clock_select(NSP_CLOCK_AUTO);
