@@ -23,7 +23,7 @@ void nsp__context_invalid(nsp_context *context)
     memset(context, 0, sizeof *context);
 }
 
-// Makes all of it zero but the tracestate, which nsp__tracestate_read fills to its end.
+// Sets everything to zero except the tracestate, which nsp__tracestate_read fills completely.
 static void clear_head(nsp_context *context)
 {
     memset(context, 0, offsetof(nsp_context, tracestate));
@@ -45,12 +45,12 @@ bool nsp_context_valid(const nsp_context *context)
     return context != NULL && any_bit(context->trace_id, 2) && any_bit(context->span_id, 1);
 }
 
-// Version, ids and flags. False, with anything written, if the text is no traceparent.
+// Reads version, ids and flags. False if the text is not a traceparent; *out may then hold anything.
 static bool read_traceparent(nsp_context *out, const char *text, size_t length)
 {
     if (length < TRACEPARENT_LENGTH)
         return false;
-    // The version's two digits and the flags' are decoded as one word, filled up with zeros.
+    // The two digits of the version and those of the flags are decoded as one word, filled up with zeros.
     uint64_t ends = (uint64_t)(uint8_t)text[0] | (uint64_t)(uint8_t)text[1] << 8 |
                     (uint64_t)(uint8_t)text[FLAGS_AT] << 16 | (uint64_t)(uint8_t)text[FLAGS_AT + 1] << 24 |
                     (NSP__HEX_EACH('0') << 32);
@@ -63,7 +63,7 @@ static bool read_traceparent(nsp_context *out, const char *text, size_t length)
     ok &= text[TRACE_ID_AT - 1] == '-' && text[SPAN_ID_AT - 1] == '-' && text[FLAGS_AT - 1] == '-';
     uint32_t version = version_and_flags & 0xff;
     ok &= version != 0xff;
-    // A version to come may have more fields, of which nothing is known but that a dash parts them off.
+    // A future version may have more fields. All that is known of them is that a dash separates them.
     if (length > TRACEPARENT_LENGTH)
         ok &= version != 0 && text[TRACEPARENT_LENGTH] == '-';
     out->flags = (uint8_t)(version_and_flags >> 8 & KNOWN_FLAGS);
@@ -85,7 +85,7 @@ nsp_status nsp_context_parsen(nsp_context *out, const char *traceparent, size_t 
 
 nsp_status nsp_context_parse(nsp_context *out, const char *traceparent, const char *tracestate)
 {
-    // No character after the one that follows a traceparent has a say.
+    // Only the first character after a traceparent matters; later ones do not.
     size_t length = traceparent != NULL ? strnlen(traceparent, TRACEPARENT_LENGTH + 1) : 0;
     return nsp_context_parsen(out, traceparent, length, tracestate,
                               tracestate != NULL ? strlen(tracestate) : 0);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Sampling thresholds: a trace with randomness R (56 bits) is sampled if and only if R >= T = (1 - rate) x 2^56.
-// T keeps four hexadecimal digits after its leading f's: enough for any rate (a relative error under 2^-12), and short
-// in a tracestate and in a record.
+// Sampling thresholds. A trace with randomness R (56 bits) is sampled if and only if R >= T = (1 - rate) x
+// 2^56. T keeps four hexadecimal digits after its leading f's. That is enough for any rate (a relative error
+// under 2^-12), and short in a tracestate and in a record.
 #ifndef NSP_CONTEXT_THRESHOLD_H
 #define NSP_CONTEXT_THRESHOLD_H
 
@@ -14,23 +14,24 @@
 
 enum { NSP__THRESHOLD_DIGITS = 14, NSP__THRESHOLD_TEXT_SIZE = NSP__THRESHOLD_DIGITS + 1 };
 
-// No randomness reaches it: rate 0. Every smaller number is a threshold, 0 being rate 1.
+// No randomness reaches this value: rate 0. Every smaller number is a threshold; 0 means rate 1.
 #define NSP__THRESHOLD_NEVER (UINT64_C(1) << 56)
 
-// The code of "no threshold", and of one that has no code.
+// The code of "no threshold", also used for thresholds that have no code.
 #define NSP__THRESHOLD_CODE_NONE UINT32_MAX
-// "No threshold" in the record of a trace that B3 marks as debug: recorded whatever the rate is, it has none. Children take
-// it over with their parent's code, so that all of the trace in this process knows.
+// "No threshold" in the record of a trace that B3 marks as debug, which is recorded whatever the rate is.
+// Children inherit it with their parent's code, so the whole trace in this process is marked.
 #define NSP__THRESHOLD_CODE_DEBUG (UINT32_MAX - 1)
 
-// How many of the threshold's 14 digits are f, from the left.
+// How many of the threshold's 14 digits are f, counted from the left.
 static inline unsigned nsp__threshold_leading_f(uint64_t threshold)
 {
     uint64_t gap = ~threshold & (NSP__THRESHOLD_NEVER - 1);
     return gap == 0 ? NSP__THRESHOLD_DIGITS : (unsigned)(__builtin_clzll(gap) - 8) / 4;
 }
 
-// The threshold of a rate, quantised. A rate of 1 and more gives 0; under 2^-56, 0, negative and NaN: NEVER.
+// The threshold of a rate, quantised. Rates of 1 and more give 0. Rates under 2^-56, 0, negative rates and
+// NaN give NEVER.
 static inline uint64_t nsp__threshold_from_rate(double rate)
 {
     if (!(rate >= 0x1p-56))
@@ -41,7 +42,7 @@ static inline uint64_t nsp__threshold_from_rate(double rate)
     unsigned kept = nsp__threshold_leading_f(threshold) + 4;
     if (kept >= NSP__THRESHOLD_DIGITS)
         return threshold;
-    // The digit after the f's is at most e, so that a carry stops there at the latest.
+    // The digit after the f's is at most e, so a carry stops there at the latest.
     unsigned cut = 4 * (NSP__THRESHOLD_DIGITS - kept);
     return (threshold + (UINT64_C(1) << (cut - 1))) >> cut << cut;
 }
@@ -52,19 +53,20 @@ static inline double nsp__threshold_rate(uint64_t threshold)
     return threshold >= NSP__THRESHOLD_NEVER ? 0 : (double)(NSP__THRESHOLD_NEVER - threshold) * 0x1p-56;
 }
 
-// A threshold from its code: bits 16 and up count the leading f's (0 to 14), bits 0 to 15 are the four digits after
-// them. NSP_CONTEXT_UNKNOWN for NSP__THRESHOLD_CODE_NONE and for any number that is no code.
+// A threshold from its code: bits 16 and up count the leading f's (0 to 14), bits 0 to 15 are the four digits
+// after them. NSP_CONTEXT_UNKNOWN for NSP__THRESHOLD_CODE_NONE and for any number that is not a code.
 static inline uint64_t nsp__threshold_decode(uint32_t code)
 {
     unsigned leading = code >> 16;
     if (leading > NSP__THRESHOLD_DIGITS)
         return NSP_CONTEXT_UNKNOWN;
     uint64_t ones = NSP__THRESHOLD_NEVER - (NSP__THRESHOLD_NEVER >> (4 * leading));
-    // The digits stand 56 bits up and are let down into place; what would fall below the last one falls off.
+    // The digits are shifted up by 40 bits and then down into place; bits below the last digit are lost.
     return ones | (((uint64_t)(code & 0xffff) << 40) >> (4 * leading));
 }
 
-// The 32-bit code of a threshold, without loss: NSP__THRESHOLD_CODE_NONE unless decoding gives the same threshold back.
+// The exact 32-bit code of a threshold, or NSP__THRESHOLD_CODE_NONE if decoding would not give the same
+// threshold back.
 static inline uint32_t nsp__threshold_encode(uint64_t threshold)
 {
     if (threshold >= NSP__THRESHOLD_NEVER)
@@ -76,8 +78,8 @@ static inline uint32_t nsp__threshold_encode(uint64_t threshold)
     return nsp__threshold_decode(code) == threshold ? code : NSP__THRESHOLD_CODE_NONE;
 }
 
-// Writes the threshold as `th` has it: digits without trailing zeros, "0" for 0, zero terminated. Returns the number of
-// digits. The threshold must be under NEVER.
+// Writes the threshold in the form that `th` has: digits without trailing zeros, "0" for 0, zero terminated.
+// Returns the number of digits. The threshold must be less than NEVER.
 static inline size_t nsp__threshold_format(uint64_t threshold, char out[NSP__THRESHOLD_TEXT_SIZE])
 {
     size_t length = nsp__hex_trimmed(out, threshold << 8);

@@ -36,7 +36,8 @@ static bool is_ot(slice member)
     return member.length >= 3 && memcmp(member.text, "ot=", 3) == 0;
 }
 
-// Reads one member that begins at `at` and moves past it and the blanks after it. False if it is not well formed.
+// Reads one member that begins at `at` and moves past it and the blanks after it. False if it is not well
+// formed.
 static bool take_member(const char **at, const char *end, slice *member)
 {
     const char *start = *at, *p = start;
@@ -49,7 +50,7 @@ static bool take_member(const char **at, const char *end, slice *member)
     const char *value = ++p;
     while (p < end && in_value(*p))
         p++;
-    // Spaces at the end are not the value's but the list's.
+    // Spaces at the end belong to the list, not to the value.
     const char *stop = p;
     while (stop > value && stop[-1] == ' ')
         stop--;
@@ -62,7 +63,7 @@ static bool take_member(const char **at, const char *end, slice *member)
     return p == end || *p == ',';
 }
 
-// Takes over the text's members. False if it is not well formed, or there are too many.
+// Adds the text's members. False if it is not well formed, or if there are too many.
 static bool split_members(member_list *list, const char *text, size_t length)
 {
     const char *at = text, *end = text + length;
@@ -87,8 +88,8 @@ static void remove_member(member_list *list, size_t index)
     memmove(&list->members[index], &list->members[index + 1], (list->count - index) * sizeof(slice));
 }
 
-// Leaves out members, from the right, until the list has at most `limit` bytes. `ot` goes last: it is short, and
-// without it nobody further on could tell how many traces this one stands for.
+// Removes members from the right until the list has at most `limit` bytes. `ot` goes last: it is short, and
+// without it no later receiver could tell how many traces this one stands for.
 static void fit_members(member_list *list, size_t limit)
 {
     enum { LONG_ONES, OTHERS, EVEN_OT };
@@ -122,7 +123,7 @@ static slice find_ot(const member_list *list)
     return (slice){"", 0};
 }
 
-// Takes the next sub-key off the left of the list. False at its end.
+// Takes the next sub-key from the left of the list. False at its end.
 static bool take_sub_key(slice *rest, slice *item)
 {
     if (rest->length == 0)
@@ -140,7 +141,7 @@ static bool sub_key_is(slice item, const char *prefix)
     return item.length >= 3 && memcmp(item.text, prefix, 3) == 0;
 }
 
-// The digits after the prefix, at least so many and at most 14, read as the left part of a 56-bit number.
+// The digits after the prefix, at least `least` and at most 14, read as the left part of a 56-bit number.
 static uint64_t read_digits(slice item, size_t least)
 {
     size_t count = item.length - 3;
@@ -156,7 +157,7 @@ static uint64_t read_digits(slice item, size_t least)
     return value << (4 * (NSP__THRESHOLD_DIGITS - count));
 }
 
-// What the text says. Of several well-formed sub-keys the first counts.
+// Reads the values in the text. Of several well-formed sub-keys with the same key the first counts.
 static void read_ot(slice ot, uint64_t *threshold, uint64_t *randomness)
 {
     *threshold = *randomness = NSP_CONTEXT_UNKNOWN;
@@ -169,8 +170,8 @@ static void read_ot(slice ot, uint64_t *threshold, uint64_t *randomness)
     }
 }
 
-// key:value, where the key is a lower-case letter and then such letters and digits, and the value is of letters, digits and
-// ".", "_", "-": OpenTelemetry's grammar for what may stand in `ot`.
+// key:value, where the key is a lower-case letter followed by such letters and digits, and the value consists
+// of letters, digits and ".", "_", "-": OpenTelemetry's grammar for the contents of `ot`.
 static bool is_sub_key(slice item)
 {
     const char *at = item.text, *end = item.text + item.length;
@@ -189,7 +190,8 @@ static bool is_sub_key(slice item)
     return true;
 }
 
-// True for a member that can be sent on as it is: each sub-key well formed, `th` and `rv` there once at most.
+// True for a member that can be forwarded unchanged: each sub-key is well formed, and `th` and `rv` occur at
+// most once.
 static bool is_tidy(slice ot)
 {
     slice item;
@@ -209,8 +211,8 @@ static bool is_tidy(slice ot)
     return true;
 }
 
-// Writes the member anew: threshold, randomness, then the other well-formed sub-keys of the old one, as far as they fit
-// beside ours. Returns its length, 0 if nothing is left to say.
+// Rewrites the member: threshold, randomness, then those other well-formed sub-keys of the old one that fit
+// beside ours. Returns its length, 0 if there is nothing to write.
 static size_t rebuild_ot(char out[NSP__TRACESTATE_OT_SIZE], slice old, uint64_t threshold,
                          uint64_t randomness)
 {
@@ -253,7 +255,7 @@ static size_t count_ot(const member_list *list)
     return count;
 }
 
-// Puts an `ot` that says this on the left of the list, in place of those that are there.
+// Puts an `ot` with these values on the left of the list, in place of the existing ones.
 static void replace_ot(member_list *list, char out[NSP__TRACESTATE_OT_SIZE], uint64_t threshold,
                        uint64_t randomness)
 {
@@ -322,7 +324,7 @@ size_t nsp__tracestate_write(const nsp_context *context, char *out, size_t limit
         randomness == NSP_CONTEXT_UNKNOWN)
         return 0;
 
-    // The struct is the user's to fill in, so its text is not trusted to be well formed.
+    // The user may fill in the struct, so its text is not trusted to be well formed.
     member_list list;
     nsp__tracestate_begin(&list);
     if (context->tracestate_length > NSP_TRACESTATE_MAX ||
