@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The session's control file: everything shared that is not a thread's. Integers and texts only, so that another
-// process, of another build, can read it at any address.
+// The session's control file: all shared data that does not belong to one thread. It holds only integers and
+// texts, so that another process, of another build, can read it at any address.
 #ifndef NSP_SHM_CONTROL_H
 #define NSP_SHM_CONTROL_H
 
@@ -23,51 +23,52 @@ enum {
 // Where a thread slot lies in the file `threads`. Written by the attaching thread before `used` is published.
 typedef struct nsp__slot_place {
     uint32_t used;       // 1: the other members are valid (release S1, acquire S2)
-    uint32_t is_private; // 1: in the engine's private memory, invisible from outside
+    uint32_t is_private; // 1: in the engine's private memory, which other processes cannot see
     uint64_t offset, bytes;
 } nsp__slot_place;
 
-// One state of the sampler. Two of them lie in control; the low bit of policy_generation says which is in force.
+// One state of the sampler. The control file holds two of them; the low bit of policy_generation says which
+// one is in force.
 typedef struct nsp__policy {
     uint64_t thresholds[NSP__CLASSES]; // by class; class 0 is the default
     uint32_t rules;                    // classes 1 to rules are in use
     uint32_t parent_policy;
     uint64_t checksum; // of the members above and the patterns
     char patterns[NSP__CLASSES][NSP_SAMPLER_PATTERN_MAX + 1] __attribute__((aligned(8)));
-    uint8_t classes[NSP_NAME_MAX]; // by name; kept up while names are added, hence not in the checksum
+    uint8_t classes[NSP_NAME_MAX]; // by name; updated as names are added, so not part of the checksum
 } nsp__policy;
 
-// Length of a name whose text is being written.
+// The length of a name whose text is being written.
 #define NSP__NAME_CLAIMED UINT32_MAX
 
-// A name as outside readers need it. Written once, by the thread that claims it (compare-and-swap of length from 0);
-// the true length is published last (release M1, acquire M2), so a reader takes a name only if its length is neither
-// 0 nor claimed.
+// A name in the form that outside readers need. Written once, by the thread that claims it (compare-and-swap
+// of length from 0). The true length is published last (release M1, acquire M2), so a reader takes a name
+// only if its length is neither 0 nor claimed.
 typedef struct nsp__shared_name {
     uint32_t offset; // in name_text
     uint32_t length;
 } nsp__shared_name;
 
 typedef struct nsp__control {
-    uint64_t magic;   // written last (MG1); looked at first, in a copy of the file (MG2)
+    uint64_t magic;   // written last (MG1); read first, from a copy of the file (MG2)
     uint32_t version; // NSP__SESSION_VERSION
     uint32_t pid;
     uint64_t start_unix_ns;
     uint64_t control_bytes;
     uint32_t threads_max;
-    uint32_t slot_count;    // places ever used, from the front (release S3, acquire S4)
-    uint64_t threads_bytes; // of the file `threads` handed out so far
+    uint32_t slot_count;    // places ever used, counted from the front (release S3, acquire S4)
+    uint64_t threads_bytes; // handed out so far of the file `threads`
     uint32_t record_bytes;
     uint32_t detached_count;
     uint32_t detached_stride;
     uint32_t batch_count;
     uint64_t batch_bytes;
-    uint32_t detached_left;  // places of the pool that were never used, at its end; beyond its count: none
-    uint32_t resource_bytes; // written last (RB1), looked at in a copy (RB2)
+    uint32_t detached_left;  // never used, at the pool's end; more than detached_count: none
+    uint32_t resource_bytes; // written last (RB1), read from a copy (RB2)
 
-    // What happened without a slot to count it in.
-    uint64_t unattached_attempted; // begun on a thread without slot; dropped
-    uint64_t unattached_dropped;   // detached, ended on such a thread
+    // Events on threads without a slot to count them in.
+    uint64_t unattached_attempted; // begun on a thread without a slot, and dropped
+    uint64_t unattached_dropped;   // detached spans that ended on such a thread
     uint64_t unattached_misused;
     uint64_t unattached_values_cut;
 
@@ -79,7 +80,7 @@ typedef struct nsp__control {
 
     nsp__slot_place places[NSP__THREADS_MAX];
 
-    uint32_t name_text_bytes; // handed out of name_text
+    uint32_t name_text_bytes; // handed out so far of name_text
     nsp__shared_name names[NSP_NAME_MAX];
     char name_text[NSP_NAME_TEXT_MAX];
     char resource[NSP__RESOURCE_TEXT_MAX]; // key 0 value 0 key 0 value 0 ...

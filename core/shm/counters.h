@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Exporter-side counters of the session, in shared memory. Written by atomic additions (sender and drainer),
-// read by anybody. Field names as in nsp_stats.
+// The session's counters of the exporting side, in shared memory. The sender and the drainer add to them
+// atomically; anybody may read them. Field names are those of nsp_stats.
 #ifndef NSP_SHM_COUNTERS_H
 #define NSP_SHM_COUNTERS_H
 

@@ -1,30 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The ring: bytes, one producer (a thread), one consumer (whoever drains), wait-free on both sides.
+// The ring: bytes with one producer (a thread) and one consumer (whoever drains), wait-free on both sides.
 //
-// Positions are bytes since the beginning and only grow; a record lies at position & (capacity - 1) and never wraps,
-// for the mapping goes on for one maximum record behind the capacity. The producer keeps its own copy of the
-// consumer's position and looks at the shared one only when the ring seems full (an idea of P. P. C. Lee's MCRingBuffer,
-// 2010, and of Aeron's and rigtorp's queues), so in steady state no cache line is read that the other side writes.
+// Positions count bytes from the beginning and only grow. A record lies at position & (capacity - 1) and
+// never wraps, because the mapping continues for one maximum record beyond the capacity. The producer keeps
+// its own copy of the consumer's position and reads the shared one only when the ring seems full (an idea
+// from P. P. C. Lee's MCRingBuffer, 2010, and from the queues of Aeron and rigtorp). So in steady state it
+// reads no cache line that the other side writes.
 #ifndef NSP_SHM_RING_H
 #define NSP_SHM_RING_H
 
 #include "base/tsan.h"
 #include "shm/slot.h"
 
-// The producer's half, process-local.
+// The producer's half, local to the process.
 typedef struct nsp__ring {
     uint8_t *bytes;
     nsp__slot *slot;
-    uint64_t limit;          // up to where it may be filled: the last known slot->consumed, plus the capacity
+    uint64_t limit;          // may be filled up to here: the last known slot->consumed plus the capacity
     uint64_t capacity, mask; // a power of two, and one less
 } nsp__ring;
 
-// The producer's own position. It wrote it itself, so a plain look at the shared word is enough.
+// The producer's own position. The producer wrote it itself, so a relaxed load is enough.
 static inline uint64_t nsp__slot_tail(const nsp__slot *slot)
 {
     uint64_t tail = __atomic_load_n(&slot->published, __ATOMIC_RELAXED);
-    NSP__TSAN_ACQUIRE(slot); // the pages may be fresh ones: the session has ended
+    NSP__TSAN_ACQUIRE(slot); // the pages may be new ones, if the session has ended
     return tail;
 }
 
@@ -33,7 +34,7 @@ static inline uint64_t nsp__ring_tail(const nsp__ring *ring)
     return nsp__slot_tail(ring->slot);
 }
 
-// True if the ring may be filled up to there, by a fresh look at the consumer's position.
+// True if the ring may be filled up to `reached`. Reads the consumer's position again.
 static inline bool nsp__ring_look(nsp__ring *ring, uint64_t reached)
 {
     // R4: acquires R3: the consumer is done reading what it released.
@@ -41,13 +42,13 @@ static inline bool nsp__ring_look(nsp__ring *ring, uint64_t reached)
     return reached <= ring->limit;
 }
 
-// True if size bytes fit behind the tail; looks at the consumer's position if need be.
+// True if `size` bytes fit after the tail. Reads the consumer's position if necessary.
 static inline bool nsp__ring_reserve(nsp__ring *ring, uint64_t tail, uint64_t size)
 {
     return NSP__LIKELY(tail + size <= ring->limit) || nsp__ring_look(ring, tail + size);
 }
 
-// Where the record at the tail goes. Valid after a successful reserve, until publish.
+// The address of the record at the tail. Valid after a successful reserve, until publish.
 static inline uint64_t *nsp__ring_place(const nsp__ring *ring, uint64_t tail)
 {
     return (uint64_t *)(void *)(ring->bytes + (tail & ring->mask));
@@ -60,7 +61,7 @@ static inline void nsp__slot_publish(nsp__slot *slot, uint64_t tail)
     __atomic_store_n(&slot->published, tail, __ATOMIC_RELEASE);
 }
 
-// Bytes in use, as the producer knows it after a fresh look.
+// Bytes in use. Reads the consumer's position again.
 static inline uint64_t nsp__ring_fill(nsp__ring *ring)
 {
     uint64_t consumed = __atomic_load_n(&ring->slot->consumed, __ATOMIC_ACQUIRE); // R4

@@ -22,10 +22,11 @@ static uint64_t page_up(uint64_t bytes)
     return (bytes + page - 1) & ~(page - 1);
 }
 
-// A frame of the detached pool: 2 KiB, plus 256 bytes so that neighbours do not alias in the first cache level.
+// A frame of the detached pool: 2 KiB plus 256 bytes, so that neighbours do not alias in the first-level
+// cache.
 enum { DETACHED_STRIDE = 2048 + 256 };
 
-// Behind the last one, for nsp__frame_place.
+// Space after the last frame, for nsp__frame_place.
 enum { DETACHED_MARGIN = 64 * 1024 + 4096 };
 
 static void fill_header(nsp__control *control, const nsp_config *config, uint64_t batches_bytes)
@@ -58,7 +59,8 @@ static void sanitise(char *out, size_t size, const char *name)
     out[length] = 0;
 }
 
-// A folder of ours that its owner may not even enter: some umask was in force when it was made.
+// Repairs a folder of ours that its owner may not even enter, because of the umask in force when it was
+// created.
 static bool mend_mode(const char *path)
 {
     struct stat status;
@@ -66,7 +68,7 @@ static bool mend_mode(const char *path)
            (status.st_mode & 0700) != 0700 && fchmodat(AT_FDCWD, path, 0700, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-// Makes a folder for this user alone, whatever the umask.
+// Creates a folder for this user alone, whatever the umask is.
 static bool make_folder(const char *path)
 {
     if (mkdir(path, 0700) != 0)
@@ -80,7 +82,7 @@ static int open_folder(const char *path)
     return nsp__open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
 }
 
-// A folder that is not ours alone is refused: its owner could replace our files under us.
+// A folder that others may access is refused: its owner could replace our files while we use them.
 bool nsp__sessions_directory(const char *shm_dir, char *path, size_t size)
 {
     errno = ENOENT;
@@ -88,7 +90,7 @@ bool nsp__sessions_directory(const char *shm_dir, char *path, size_t size)
         return false;
     int length = snprintf(path, size, "%s/nanospan-%u", shm_dir, (unsigned)geteuid());
     if (length < 0 || (size_t)length >= size) {
-        errno = ENAMETOOLONG; // cut off, it would be another folder
+        errno = ENAMETOOLONG; // a truncated path would be another folder
         return false;
     }
     if (!make_folder(path) && errno != EEXIST)
@@ -105,10 +107,10 @@ bool nsp__sessions_directory(const char *shm_dir, char *path, size_t size)
     return ours;
 }
 
-// Reserves a part of the file. Older kernels give up when a signal comes. Returns an errno.
+// Reserves a part of the file. Older kernels stop when a signal arrives. Returns an errno value.
 static int reserve(int fd, uint64_t offset, uint64_t bytes)
 {
-    // A file that grows beyond this limit costs the process a signal, SIGXFSZ, which ends it.
+    // Growing a file beyond this limit raises SIGXFSZ, which ends the process.
     struct rlimit limit;
     if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
         offset + bytes > limit.rlim_cur)
@@ -120,14 +122,14 @@ static int reserve(int fd, uint64_t offset, uint64_t bytes)
     return error;
 }
 
-// Makes a file of this size and maps it, if address is not NULL. id: NULL if it need not be known.
+// Creates a file of this size, and maps it if address is not NULL. id: NULL if it is not needed.
 static bool make_file(int directory, const char *name, uint64_t bytes, void **address, nsp__file_id *id)
 {
     int fd = nsp__open(directory, name, O_RDWR | O_CREAT | O_EXCL, 0600);
     if (fd < 0)
         return false;
     bool made = id == NULL || nsp__file_identify(fd, id);
-    // Reserved now: a page that is missing later would be a SIGBUS in the trading thread.
+    // Reserved now, because a page that is missing later would raise SIGBUS in the trading thread.
     int error = made && bytes != 0 ? reserve(fd, 0, bytes) : 0;
     if (error != 0) {
         errno = error;
@@ -177,7 +179,7 @@ typedef struct sizes {
     uint64_t detached, batches;
 } sizes;
 
-// The locks first. Who drains holds `consumer`: this process does.
+// Creates the locks first. Whoever drains holds `consumer`, and this process does.
 static bool make_files(nsp__session *session, const sizes *bytes)
 {
     void *control = NULL, *batches = NULL, *detached = NULL;
@@ -196,9 +198,10 @@ static bool make_files(nsp__session *session, const sizes *bytes)
     return made;
 }
 
-// False with errno if shared memory cannot be used. What was made until then is still there. The session is made
-// under a name that begins with a dot, which nobody takes for a session (but see outside/prune.c), and gets its own when it
-// is whole and locked: so no other engine that is just starting can take it for a dead one.
+// False with errno set if shared memory cannot be used; what was created until then stays. The session is
+// created under a name that begins with a dot, which nobody takes for a session (but see outside/prune.c),
+// and gets its final name when it is complete and locked. So no other engine that is just starting can take
+// it for a dead one.
 static bool create_shared(nsp__session *session, const nsp_config *config, const sizes *bytes)
 {
     char user_directory[400], name[64], final[sizeof session->directory];
@@ -268,8 +271,8 @@ nsp_status nsp__session_create(nsp__session *session, const nsp_config *config, 
     return NSP_OK;
 }
 
-// NULL where there is no room in shared memory, or the file cannot be reached any more: the process may have changed its
-// root or its user.
+// NULL if there is no room in shared memory, or if the file can no longer be reached, because the process has
+// changed its root or its user.
 static void *map_shared_thread(nsp__session *session, uint64_t bytes, uint64_t *offset)
 {
     char path[PATH_SIZE];
@@ -281,7 +284,7 @@ static void *map_shared_thread(nsp__session *session, uint64_t bytes, uint64_t *
     *offset = __atomic_fetch_add(&session->control->threads_bytes, bytes, __ATOMIC_RELAXED);
     if (reserve(fd, *offset, bytes) == 0)
         address = nsp__map_file(fd, *offset, bytes);
-    // Whatever could be reserved before the space ran out goes back.
+    // Gives back whatever was reserved before the space ran out.
     if (address == NULL)
         fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)*offset, (off_t)bytes);
     nsp__close(fd);
@@ -320,6 +323,6 @@ void nsp__session_destroy(nsp__session *session)
 
 void nsp__session_abandon(nsp__session *session)
 {
-    // The locks are the parent's: their pages are not in this process.
+    // The locks are the parent's; their pages do not exist in this process.
     memset(session, 0, sizeof *session);
 }

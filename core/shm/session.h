@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A session: the directory in shared memory that holds what the engine recorded, or private memory in its place.
+// A session: the directory in shared memory that holds what the engine recorded, or private memory in its
+// place.
 #ifndef NSP_SHM_SESSION_H
 #define NSP_SHM_SESSION_H
 
@@ -14,26 +15,27 @@ typedef struct nsp__session {
     nsp__control *control;
     uint8_t
         *detached; // control->detached_count frames, control->detached_stride apart; NULL if there are none
-    uint8_t *batches; // headers, then coverage, then data; see batch_pool.h
+    uint8_t *batches; // headers, coverage, data, in this order; see batch_pool.h
     uint64_t batches_bytes;
-    // The policy's generation once more, in memory of the process's own: what threads look at (N1, N2 in sampler.c). It reads 0,
-    // which says "no session", in the child of a fork from its first moment on, and for ever after shutdown.
+    // A second copy of the policy's generation, in the process's private memory, which is the one that
+    // threads read (N1, N2 in sampler.c). It reads 0, meaning "no session", in the child of a fork from its
+    // first moment on, and forever after shutdown.
     uint32_t *generation;
-    char directory[512]; // absolute; "" where the session is private memory, and then all below is empty
-    nsp__file_id directory_id, control_id, threads_id; // to open them again by: no descriptor is kept
+    char directory[512]; // absolute; "" if the session is private memory, and then everything below is empty
+    nsp__file_id directory_id, control_id, threads_id; // for opening them again, since no descriptor is kept
     void *alive, *consumer;                            // the locks
 } nsp__session;
 
-// Finds (or makes) the directory of this user's sessions and writes its path; size: of `path`, some 100 bytes more than
-// shm_dir has. False with errno where it cannot be used, and for "none" and NULL.
+// Finds or creates the directory of this user's sessions and writes its path. size: that of `path`, about 100
+// bytes more than shm_dir has. False if it cannot be used, with errno set, and for "none" and NULL.
 bool nsp__sessions_directory(const char *shm_dir, char *path, size_t size);
 
-// Makes the session's files (or private memory, said once in the log) and maps control, detached and batches.
-// batches_bytes: of the file `batches`. Errors: NSP_ERR_NO_MEMORY.
+// Creates the session's files and maps control, detached and batches. If that fails it logs so once, and uses
+// private memory. batches_bytes: the size of the file `batches`. Errors: NSP_ERR_NO_MEMORY.
 nsp_status nsp__session_create(nsp__session *session, const nsp_config *config, uint64_t batches_bytes);
 
-// Takes `bytes` of the file `threads` and maps them at *address, populated; private memory if there is no room.
-// Lock-free; a handful of system calls. False if there is no memory at all.
+// Takes `bytes` of the file `threads` and maps them, populated, at *address. Uses private memory if there is
+// no room. Lock-free; takes a handful of system calls. False if there is no memory at all.
 bool nsp__session_map_thread(nsp__session *session, uint64_t bytes, void **address, nsp__slot_place *place);
 
 // True if the session lies in shared memory.
@@ -45,10 +47,10 @@ static inline bool nsp__session_shared(const nsp__session *session)
 // Opens the session's file `control` for writing; the caller closes it. -1 if there is none.
 int nsp__session_open_control(const nsp__session *session);
 
-// Retires the mappings, removes the files and gives up the locks.
+// Retires the mappings, removes the files and releases the locks.
 void nsp__session_destroy(nsp__session *session);
 
-// In the child of a fork: forgets the session without touching the parent's files.
+// To be called in the child of a fork: forgets the session without touching the parent's files.
 void nsp__session_abandon(nsp__session *session);
 
 #endif

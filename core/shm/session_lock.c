@@ -10,7 +10,7 @@
 #include "common/descriptor.h"
 #include "common/time.h"
 
-// Any size: nobody may touch the page, which lies behind the end of an empty file.
+// Any size will do: nobody may touch the page, which lies beyond the end of an empty file.
 static size_t page_size(void)
 {
     return (size_t)sysconf(_SC_PAGESIZE);

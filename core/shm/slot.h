@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A thread's slot in shared memory: identity, ring indices, counters; behind it the open-span frames and the ring.
-// Fields are grouped by who writes them, groups 128 bytes apart (adjacent lines are fetched in pairs).
+// A thread's slot in shared memory: its identity, ring positions and counters, followed by the frames of open
+// spans and the ring. Fields are grouped by writer, and the groups are 128 bytes apart because adjacent lines
+// are fetched in pairs.
 #ifndef NSP_SHM_SLOT_H
 #define NSP_SHM_SLOT_H
 
@@ -15,23 +16,23 @@
 //                      ^                       |                               |
 //                      +------- attach --------+----------- attach ------------+
 //
-// attach is a compare-and-swap by the new thread; a CLOSED slot's ring goes on where it was.
+// attach is a compare-and-swap by the new thread; the ring of a CLOSED slot continues where it was.
 enum { NSP__SLOT_FREE = 0, NSP__SLOT_ACTIVE = 1, NSP__SLOT_CLOSED = 2, NSP__SLOT_DRAINED = 3 };
 
-// Counters of one thread slot; never reset. Written by the slot's thread (relaxed stores), read by anybody.
+// Counters of one thread slot, never reset. Written by the slot's thread (relaxed stores), read by anybody.
 typedef struct nsp__slot_counters {
-    uint64_t attempted; // without the ones of dropped_in_signal
+    uint64_t attempted; // without those in dropped_in_signal
     uint64_t committed; // records published in the ring
     uint64_t dropped_ring_full;
     uint64_t dropped_too_deep;
     uint64_t dropped_detached_full;
-    uint64_t dropped_in_signal;     // begun while nanospan was at work on this thread (atomic: handlers nest)
-    uint64_t dropped_end_in_signal; // detached, ended then; counted as attempted before
+    uint64_t dropped_in_signal;     // begun while it interrupted nanospan (atomic: handlers nest)
+    uint64_t dropped_end_in_signal; // detached, ended then; already in attempted
     uint64_t roots_refused;
-    uint64_t roots_skipped; // drawn as skips, less what is still left in skips.left
+    uint64_t roots_skipped; // drawn as skips, minus those still in skips.left
     uint64_t leaked;
     uint64_t misused;
-    uint64_t values_cut; // of spans that this thread set them on (atomic)
+    uint64_t values_cut; // values that this thread set (atomic)
 } nsp__slot_counters;
 
 typedef struct nsp__slot {
@@ -42,14 +43,15 @@ typedef struct nsp__slot {
     uint32_t frame_count;
     uint32_t frame_stride; // bytes from frame to frame
     uint32_t record_bytes; // of the largest record
-    uint64_t ring_bytes;   // a power of two; one more record_bytes is mapped behind, so that no record wraps
+    uint64_t ring_bytes; // a power of two; another record_bytes are mapped after it, so that no record wraps
     uint64_t frames_offset, ring_offset; // from the slot's start
     char name[32];
 
     // Written by the thread: how far the ring is filled. Release R1 in ring.h, acquired at R2 in the drainer.
     uint64_t published __attribute__((aligned(128)));
 
-    // Written by the drainer: how far it is emptied. Release R3 in the drainer, acquired at R4 in ring.h.
+    // Written by the drainer: how far the ring is emptied. Release R3 in the drainer, acquired at R4 in
+    // ring.h.
     uint64_t consumed __attribute__((aligned(128)));
     uint64_t drained; // records taken out
 
@@ -58,8 +60,9 @@ typedef struct nsp__slot {
     nsp__skips skips __attribute__((aligned(128)));
 } nsp__slot;
 
-// One writer; readers want a recent value, and a store before it to be seen (nsp__frame_close). One instruction where
-// that is possible, so that a signal handler that counts in between is not overwritten.
+// One writer. Readers want a recent value, and must also see the stores before it (nsp__frame_close). A
+// single instruction where possible, so that the count of a signal handler that comes in between is not
+// overwritten.
 static inline void nsp__count(uint64_t *counter)
 {
 #if defined(__x86_64__) && !defined(NSP__TSAN)
@@ -69,7 +72,7 @@ static inline void nsp__count(uint64_t *counter)
 #endif
 }
 
-// Where signal handlers may nest.
+// For counters that nested signal handlers may write.
 static inline void nsp__count_nested(uint64_t *counter)
 {
     __atomic_fetch_add(counter, 1, __ATOMIC_RELEASE); // C1: to C2
