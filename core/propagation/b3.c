@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// B3, in one field or in several. Both are read, whichever was asked for; of the two the single field wins, if it is good, and
-// the others add what they alone say of the same trace.
-// The sender's parent id is neither used nor sent: here the two sides of a request are two spans.
+// B3, in a single field or in several. Both forms are read, whichever was configured. If both are present, a
+// valid single field wins, and the others add what only they say about the same trace. The sender's parent id
+// is neither used nor sent: here the two sides of a request are two spans.
 #include <strings.h>
 
 #include "common/hex.h"
@@ -19,7 +19,7 @@ enum {
 
 // ---- reading ----
 
-// Exactly these many bytes, not all zero.
+// Exactly this many bytes, not all zero.
 static bool read_id(uint8_t *out, size_t bytes, nsp__slice digits)
 {
     uint32_t any = 0;
@@ -29,7 +29,7 @@ static bool read_id(uint8_t *out, size_t bytes, nsp__slice digits)
     return ok && any != 0;
 }
 
-// Ids of 64 bits are the right half of one of 128 bits.
+// 64-bit ids are the right half of a 128-bit id.
 static bool read_ids(nsp_context *out, nsp__slice trace, nsp__slice span)
 {
     size_t bytes = trace.length == TRACE_DIGITS / 2 ? NSP_TRACE_ID_SIZE / 2 : NSP_TRACE_ID_SIZE;
@@ -41,7 +41,7 @@ static bool read_ids(nsp_context *out, nsp__slice trace, nsp__slice span)
     return true;
 }
 
-// The flags of a sampling state; false if it is none.
+// The flags of a sampling state. False if it is not a valid one.
 static bool read_state(char state, uint8_t *flags)
 {
     switch (state) {
@@ -83,7 +83,8 @@ static bool is_word(nsp__slice value, const char *word)
     return value.length == strlen(word) && strncasecmp(value.text, word, value.length) == 0;
 }
 
-// What the fields for flags and sampling say. False if they say nothing; debug needs no word on sampling.
+// Reads the fields for flags and sampling. False if they say nothing. With the debug flag, no sampling field
+// is needed.
 static bool read_states(const nsp_carrier *carrier, bool *any, uint8_t *flags)
 {
     nsp__slice value;
@@ -93,7 +94,7 @@ static bool read_states(const nsp_carrier *carrier, bool *any, uint8_t *flags)
     if (!nsp__field_get(carrier, NSP__B3_SAMPLED, 0, &value))
         return false;
     *any = true;
-    if (is_word(value, "1") || is_word(value, "true")) // words: senders from before there was a specification
+    if (is_word(value, "1") || is_word(value, "true")) // words: from senders older than the specification
         return read_state('1', flags);
     if (is_word(value, "0") || is_word(value, "false"))
         return read_state('0', flags);

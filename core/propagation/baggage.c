@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// W3C Baggage: a list that is kept in the form in which it is sent. Members are independent of each other, so one that is not
-// well formed is left out and the others kept, as the specification allows; so are those that would make the list
-// longer than NSP_BAGGAGE_MAX. There is no other limit to their number.
+// W3C Baggage: a list that is stored in the form in which it is sent. Members are independent of each other,
+// so one that is not well formed is left out and the others are kept, as the specification allows. Members
+// that would make the list longer than NSP_BAGGAGE_MAX are left out too. There is no other limit on their
+// number.
 #include "propagation/field.h"
 #include "propagation/formats.h"
 #include "propagation/baggage_value.h"
@@ -28,7 +29,7 @@ static bool is_value(nsp__slice text)
     return true;
 }
 
-// Members that are being written behind a list; `at` goes on counting where there is no more room.
+// Members that are being written after a list; `at` keeps counting when there is no room left.
 typedef struct writer {
     nsp_baggage *list;
     size_t at;
@@ -46,7 +47,7 @@ static bool fits(const writer *to)
     return to->at <= NSP_BAGGAGE_MAX;
 }
 
-// A comma, unless it is the first.
+// Writes a comma, except before the first member.
 static writer begin_member(nsp_baggage *list)
 {
     writer to = {list, list->length};
@@ -55,7 +56,7 @@ static writer begin_member(nsp_baggage *list)
     return to;
 }
 
-// What was written becomes part of the list, or goes.
+// What was written becomes part of the list, or is dropped.
 static void end_member(writer *to, bool keep)
 {
     if (keep)
@@ -63,7 +64,7 @@ static void end_member(writer *to, bool keep)
     to->list->text[to->list->length] = '\0';
 }
 
-// key=value without the blanks around both. False if either is not well formed.
+// key=value without the blanks around both. False if one of them is not well formed.
 static bool put_pair(writer *to, nsp__slice text)
 {
     nsp__slice rest = text, key;
@@ -80,7 +81,7 @@ static bool put_pair(writer *to, nsp__slice text)
     return is_value(value);
 }
 
-// Each with its semicolon before it; empty ones are nothing.
+// Each property with the semicolon before it; empty ones are skipped.
 static bool put_properties(writer *to, nsp__slice rest)
 {
     nsp__slice property;
@@ -106,7 +107,7 @@ static nsp_status append_member(nsp_baggage *list, nsp__slice text)
     return !good ? NSP_ERR_INVALID : fits(&to) ? NSP_OK : NSP_ERR_FULL;
 }
 
-// The first thing that was wrong.
+// The first error.
 static nsp_status append(nsp_baggage *list, nsp__slice text)
 {
     nsp_status status = NSP_OK;
@@ -191,7 +192,7 @@ nsp_status nsp_baggage_get(const nsp_baggage *baggage, const char *key, char *va
     return found.key == NULL ? NSP_ERR_NOT_FOUND : decoded < size ? NSP_OK : NSP_ERR_FULL;
 }
 
-// Bytes of the members that have this key, each with a comma.
+// The size in bytes of the members with this key, each with a comma.
 static size_t bytes_of(const nsp_baggage *baggage, nsp__slice key)
 {
     nsp_baggage_member member;
@@ -201,7 +202,7 @@ static size_t bytes_of(const nsp_baggage *baggage, nsp__slice key)
     return bytes;
 }
 
-// Removes the members of this key that begin before `end`. False: there is none.
+// Removes the members with this key that begin before `end`. False: there is none.
 static bool remove_before(nsp_baggage *baggage, nsp__slice key, size_t end)
 {
     nsp_baggage_member member;
@@ -229,12 +230,12 @@ nsp_status nsp_baggage_remove(nsp_baggage *baggage, const char *key)
     return remove_before(baggage, text, SIZE_MAX) ? NSP_OK : NSP_ERR_NOT_FOUND;
 }
 
-// A member as it is set; its texts may be parts of the list.
+// A member that is being set; its texts may be parts of the list.
 typedef struct setting {
     nsp__slice key, value, properties;
 } setting;
 
-// Behind the list. False: no such member can be, or no room for it.
+// Writes the member after the list. False: the member is not valid, or there is no room for it.
 static bool put_setting(writer *to, const setting *member)
 {
     size_t encoded;
@@ -254,8 +255,9 @@ static bool lies_in(const nsp_baggage *baggage, nsp__slice text)
     return text.length != 0 && at < begin + sizeof baggage->text && begin < at + text.length;
 }
 
-// Without a copy of the list, which would be too much for a small stack: all is checked before anything is changed. Written
-// behind the list first, since the texts may be parts of members that go; before that, only where the room is needed.
+// Works without a copy of the list, which would be too large for a small stack: everything is checked before
+// anything is changed. The member is written after the list first, since its texts may be parts of members
+// that go; old members are removed before that only if the room is needed.
 nsp_status nsp_baggage_set_with(nsp_baggage *baggage, const char *key, const char *value, size_t length,
                                 const char *properties)
 {
@@ -268,7 +270,7 @@ nsp_status nsp_baggage_set_with(nsp_baggage *baggage, const char *key, const cha
     if (!put_setting(&counted, &member))
         return NSP_ERR_INVALID;
     size_t bytes = counted.at - (NSP_BAGGAGE_MAX + 1);
-    size_t before = baggage->length, all = before != 0 ? before + 1 : 0; // with a comma behind each
+    size_t before = baggage->length, all = before != 0 ? before + 1 : 0; // with a comma after each
     if (all - bytes_of(baggage, member.key) + bytes > NSP_BAGGAGE_MAX)
         return NSP_ERR_FULL;
     if (all + bytes > NSP_BAGGAGE_MAX) {

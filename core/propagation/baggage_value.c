@@ -25,7 +25,7 @@ bool nsp__baggage_encode(const char *value, size_t length, char *out, size_t roo
             return false;
         for (; taken != 0; taken--, at++) {
             uint8_t byte = (uint8_t)value[at];
-            // '+' may stand as it is, but there are receivers that take it for a space.
+            // '+' is allowed unescaped, but some receivers take it for a space.
             bool plain = nsp__baggage_octet(value[at]) && byte != '%' && byte != '+';
             char escape[NSP__PERCENT_ESCAPE];
             nsp__percent_escape(escape, byte);
@@ -44,7 +44,7 @@ size_t nsp__baggage_decode(const char *value, size_t length, char *out)
     size_t at = 0, written = 0;
     while (at < length) {
         uint8_t bytes[CHARACTER_MAX];
-        size_t behind[CHARACTER_MAX]; // where the value goes on after each of them
+        size_t behind[CHARACTER_MAX]; // where the value continues after each of them
         size_t count = 0;
         for (size_t from = at; count < CHARACTER_MAX && from < length; count++) {
             from += nsp__percent_byte(value + from, length - from, &bytes[count]);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A carrier over the environment of processes: this one's own to read, a child's to write. setenv is no way to write it:
-// another thread may be reading, and each child may have a context of its own.
+// A carrier over the environment of processes: this process's own for reading, a child's for writing. setenv
+// cannot be used to write it: another thread may be reading, and each child may have a context of its own.
 #include <nanospan/propagation.h>
 
 #include <stdlib.h>
@@ -16,13 +16,13 @@ static const char *const known[] = {NSP__TRACEPARENT, NSP__TRACESTATE, NSP__BAGG
 
 enum {
     FIELDS = sizeof known / sizeof known[0],
-    // What all of them take at most: a list of baggage, a tracestate, and ids.
+    // The most that all of them need: a list of baggage, a tracestate, and ids.
     TEXT_SIZE = NSP_BAGGAGE_MAX + NSP_TRACESTATE_MAX + 512
 };
 
 // ---- names ----
 
-// Names of variables are letters of upper case, digits and underscores, and do not begin with a digit.
+// Names of variables consist of upper-case letters, digits and underscores, and do not begin with a digit.
 static bool is_digit(char c)
 {
     return c >= '0' && c <= '9';
@@ -35,7 +35,7 @@ static char as_in_a_variable(char c)
     return (c >= 'A' && c <= 'Z') || is_digit(c) ? c : '_';
 }
 
-// The value, if the entry is of the variable that this field becomes; else NULL.
+// The value, if the entry is the variable that this field becomes; otherwise NULL.
 static char *value_of(char *entry, const char *name)
 {
     if (is_digit(*name) && *entry++ != '_')
@@ -59,7 +59,7 @@ static bool is_known(char *entry)
 bool nsp_environment_get(void *fields, const char *name, size_t index, const char **value, size_t *length)
 {
     const nsp_environment *environment = fields;
-    // What a set-user-id program finds in its environment was put there by somebody with fewer rights.
+    // The environment of a set-user-id program was set by somebody with fewer rights.
     if (index != 0 || (environment == NULL && getauxval(AT_SECURE) != 0))
         return false;
     char **entries = environment != NULL ? environment->entries : environ;
@@ -113,7 +113,7 @@ static bool is_written(const nsp_environment *environment, const char *entry)
     return entry >= environment->text && entry < environment->text + environment->text_used;
 }
 
-// Takes an entry out of the list, and its text, if it was written here, out of the text.
+// Removes an entry from the list, and its text from the text buffer if it was written here.
 static void take_out(nsp_environment *environment, size_t index)
 {
     char *entry = environment->entries[index];
@@ -127,12 +127,12 @@ static void take_out(nsp_environment *environment, size_t index)
         environment->text_used -= size;
     }
     memmove(&environment->entries[index], &environment->entries[index + 1],
-            (environment->count - index) * sizeof(char *)); // with the NULL
+            (environment->count - index) * sizeof(char *)); // including the NULL
     environment->count--;
 }
 
-// What this process was given itself is of another span: the first field that is written ends all of it, since a
-// tracestate does not go with another traceparent.
+// The values that this process was given belong to another span. The first field that is written removes all
+// of them, since a tracestate does not fit another traceparent.
 static void take_out_inherited(nsp_environment *environment)
 {
     if (environment->text_used != 0)
@@ -142,7 +142,7 @@ static void take_out_inherited(nsp_environment *environment)
             take_out(environment, i);
 }
 
-// Bytes of text that would be free if the variable went, and whether there is a place in the list for it.
+// The bytes of text that would be free if the variable were removed, and whether the list has a place for it.
 static size_t text_room(const nsp_environment *environment, const char *name)
 {
     size_t left = TEXT_SIZE - environment->text_used;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How the values of header fields are fetched from a carrier.
+// Fetches the values of header fields from a carrier.
 #ifndef NSP_PROPAGATION_FIELD_H
 #define NSP_PROPAGATION_FIELD_H
 
@@ -8,10 +8,10 @@
 
 #include "common/slice.h"
 
-// A request with more fields of one name than this is not read further: a carrier may be wrong and never end.
+// At most this many fields of one name are read: a carrier with a fault may never end.
 enum { NSP__FIELDS_MAX = 4096 };
 
-// The index-th field of this name without the blanks around it; false if there is none.
+// The index-th field of this name, without the blanks around it. False if there is none.
 static inline bool nsp__field_get(const nsp_carrier *carrier, const char *name, size_t index,
                                   nsp__slice *value)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What each format reads from a carrier and writes to it.
+// Reads and writes each format from and to a carrier.
 #ifndef NSP_PROPAGATION_FORMATS_H
 #define NSP_PROPAGATION_FORMATS_H
 
@@ -12,21 +12,21 @@ typedef enum nsp__found {
     NSP__FOUND   // a context, or a decision
 } nsp__found;
 
-// *out is of use only if something is found. Injection says false if the carrier had no room; a context that has nothing
-// to say in the format is not written.
+// *out is valid only if the result is NSP__FOUND. Injection returns false if the carrier had no room; a
+// context that the format cannot express is not written.
 nsp__found nsp__tracecontext_extract(nsp_context *out, const nsp_carrier *carrier);
 bool nsp__tracecontext_inject(const nsp_context *context, const nsp_carrier *carrier);
 
-// Reads one field or several, whichever is there.
+// Reads the single field or the several fields, whichever is present.
 nsp__found nsp__b3_extract(nsp_context *out, const nsp_carrier *carrier);
 bool nsp__b3_inject_single(const nsp_context *context, const nsp_carrier *carrier);
 bool nsp__b3_inject_multi(const nsp_context *context, const nsp_carrier *carrier);
 
-// *out is the empty list at first.
+// *out must be the empty list at first.
 void nsp__baggage_extract(nsp_baggage *out, const nsp_carrier *carrier);
 bool nsp__baggage_inject(const nsp_baggage *baggage, const nsp_carrier *carrier);
 
-// Their fields.
+// The names of their fields.
 #define NSP__TRACEPARENT "traceparent"
 #define NSP__TRACESTATE "tracestate"
 #define NSP__BAGGAGE "baggage"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Extraction and injection in all formats that are in use, and what came with the thread's request.
+// Extraction and injection in all formats in use, and the context that came with the thread's request.
 #include <nanospan/propagation.h>
 
 #include "propagation/field.h"
@@ -47,7 +47,7 @@ nsp_status nsp_extract(nsp_incoming *out, const nsp_carrier *carrier)
         bad |= one == NSP__BAD;
         if (one != NSP__FOUND)
             continue;
-        // Ids are worth more than a decision without them.
+        // Ids are worth more than a sampling decision without ids.
         if (!found || (nsp_context_valid(&context) && !nsp_context_valid(&out->context)))
             out->context = context;
         else

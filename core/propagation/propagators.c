@@ -13,10 +13,10 @@
 const char *const nsp__propagator_names[] = {"tracecontext", "baggage", "b3", "b3multi", "none", NULL};
 static const char *const elsewhere[] = {"jaeger", "xray", "ottrace", NULL};
 
-// 0: not chosen yet. One word, so that readers need no lock.
+// 0: not chosen yet. A single word, so that readers need no lock.
 static nsp__formats in_use;
 
-// The name's place in the list, from 0; -1 if it is not there.
+// The index of the name in the list, or -1 if it is not there.
 static int find(const char *const *names, nsp__slice name)
 {
     for (int i = 0; names[i] != NULL; i++)
@@ -25,7 +25,7 @@ static int find(const char *const *names, nsp__slice name)
     return -1;
 }
 
-// The next name of a list, without blanks; empty ones are passed over.
+// The next name of a list, without blanks around it. Empty names are skipped.
 static bool next_name(nsp__slice *rest, nsp__slice *name)
 {
     while (nsp__slice_split(rest, ',', name)) {
@@ -96,7 +96,7 @@ nsp__formats nsp__propagators(void)
     if (NSP__LIKELY(formats != 0))
         return formats;
     nsp__formats read = from_environment();
-    // An nsp_init that was quicker has the last word.
+    // If nsp_init was faster, its choice stays.
     return __atomic_compare_exchange_n(&in_use, &formats, read, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)
                ? read
                : formats;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Which formats are in use: a list of names, as OTEL_PROPAGATORS has it.
+// The formats in use: a list of names, in the form of OTEL_PROPAGATORS.
 #ifndef NSP_PROPAGATION_PROPAGATORS_H
 #define NSP_PROPAGATION_PROPAGATORS_H
 
@@ -10,15 +10,15 @@
 #define NSP__PROPAGATORS_DEFAULT "tracecontext,baggage"
 
 typedef enum nsp__format {
-    NSP__FORMAT_END, // behind the last of them
+    NSP__FORMAT_END, // the end of a list of formats
     NSP__FORMAT_TRACECONTEXT,
     NSP__FORMAT_BAGGAGE,
     NSP__FORMAT_B3,
     NSP__FORMAT_B3MULTI
 } nsp__format;
 
-// The formats in their order: four bits each, the first in the lowest; a bit above them says that a choice
-// was made, which may be that of no format at all.
+// The formats in their order, in four bits each, the first in the lowest bits. A bit above them says that a
+// choice was made, which may be a choice of no format.
 typedef uint32_t nsp__formats;
 
 // The names, in the order of the enum, then "none", then NULL.
@@ -29,20 +29,20 @@ static inline nsp__format nsp__formats_at(nsp__formats formats, size_t index)
     return index < 4 ? (nsp__format)(formats >> 4 * index & 15) : NSP__FORMAT_END;
 }
 
-// Those in use: what nsp_init chose, or else the environment. Signal safe.
+// The formats in use: those that nsp_init chose, or else those of the environment. Signal safe.
 nsp__formats nsp__propagators(void);
 
-// The formats of a list, in any case of letters, each once; what is not known is left out, and "none" is
-// none. 0 if nothing in the list is known.
+// The formats of a list. Names are matched in any case of letters, each counts once, unknown names are left
+// out, and "none" adds no format. 0 if no name in the list is known.
 nsp__formats nsp__propagators_read(const char *list);
 
-// Makes it the list in use. One with nothing known in it changes nothing.
+// Makes this the list in use. A list without any known name changes nothing.
 void nsp__propagators_choose(const char *list);
 
-// Writes which names are left out, and why; "" for none.
+// Writes which names are left out and why; "" if none is.
 void nsp__propagators_left_out(const char *list, char *out, size_t size);
 
-// True for names that OpenTelemetry knows and this library does not have.
+// True if the list contains a name that OpenTelemetry defines and this library does not support.
 bool nsp__propagators_unsupported(const char *list);
 
 #endif

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One request with fields of several formats: what they say of the same trace is taken together.
+// Combines what the fields of several formats in one request say about the same trace.
 #ifndef NSP_PROPAGATION_SAME_TRACE_H
 #define NSP_PROPAGATION_SAME_TRACE_H
 
 #include <nanospan/context.h>
 #include <string.h>
 
-// Adds to a context what only another one says, if both are of the same trace: a tracestate, that ids are random, that the
-// trace is being debugged, and the decision where the first leaves it open. The ids stay.
+// Adds to a context what only another context of the same trace says: a tracestate, that the ids are random,
+// that the trace is being debugged, and the sampling decision if the first leaves it open. The ids stay.
 static inline void nsp__context_add(nsp_context *context, const nsp_context *more)
 {
     if (!nsp_context_valid(context) || !nsp_context_valid(more) ||

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// W3C Trace Context, level 2: the fields traceparent and tracestate. Their texts are read and written in the store.
+// W3C Trace Context, level 2: the fields traceparent and tracestate. core/context reads and writes their
+// texts.
 #include "propagation/field.h"
 #include "propagation/formats.h"
 #include "context/tracestate.h"
 
-// All tracestate fields are one list, which is read where it lies: this runs on threads and in signal handlers with little
-// stack.
+// All tracestate fields form one list, which is read in place, because this runs on threads and in signal
+// handlers with little stack.
 static void read_list(nsp_context *out, const nsp_carrier *carrier)
 {
     nsp__tracestate_list list;
@@ -23,7 +24,7 @@ nsp__found nsp__tracecontext_extract(nsp_context *out, const nsp_carrier *carrie
     nsp__slice traceparent, another;
     if (!nsp__field_get(carrier, NSP__TRACEPARENT, 0, &traceparent))
         return NSP__ABSENT;
-    // Of several there is no telling which one is meant.
+    // If there are several, there is no way to tell which one is meant.
     if (nsp__field_get(carrier, NSP__TRACEPARENT, 1, &another))
         return NSP__BAD;
     if (nsp_context_parsen(out, traceparent.text, traceparent.length, NULL, 0) != NSP_OK)
