@@ -10,11 +10,11 @@
 // worker thread, a lookup is a walk along one chain of pointers, an add is such a walk and a
 // compare-and-swap, and only cds_lfht_new allocates.
 //
-//   who                            does what                                       label
-//   adder, owner of a candidate    writes text and length, then adds the node      I0: full barrier in the add
-//   finder, adder who lost         meets the node, reads text and length           address dependency, on I0
-//   whoever completes a name       hook, then completed                            I1: release
-//   any reader of a text by id     completed, then text                            I2: acquire, at I1
+//   who                            does what                                      label
+//   adder, owner of a candidate    writes text and length, then adds the node     I0: full barrier in the add
+//   finder, adder who lost         meets the node, reads text and length          address dependency, on I0
+//   whoever completes a name       hook, then completed                           I1: release
+//   any reader of a text by id     completed, then text                           I2: acquire, at I1
 #include "base/name.h"
 
 #include "base/testpoint.h"
@@ -113,8 +113,8 @@ static void complete(entry *e)
         if (hook != NULL)
             hook(name_of(e), arena + e->text, e->length);
         NSP__TESTPOINT("name: before it is ready");
-        // I1. Sequentially consistent with nsp__name_replay, which raises the round and then checks which names
-        // are ready: either it finds this one ready, or the raised round is found here.
+        // I1. Sequentially consistent with nsp__name_replay, which raises the round and then checks which
+        // names are ready: either it finds this one ready, or the raised round is found here.
         __atomic_store_n(&e->completed, begun, __ATOMIC_SEQ_CST);
         round = __atomic_load_n(&hook_round, __ATOMIC_SEQ_CST);
     } while (round != begun);
@@ -151,7 +151,8 @@ static uint32_t reserve(uint32_t *counter, uint32_t amount, uint32_t bound)
 {
     if (__atomic_load_n(counter, __ATOMIC_RELAXED) + amount > bound)
         return UINT32_MAX;
-    // Sequentially consistent with nsp__name_replay: the adder of an id that it does not count sees its round.
+    // Sequentially consistent with nsp__name_replay: the adder of an id that it does not count sees its
+    // round.
     uint32_t start = __atomic_fetch_add(counter, amount, __ATOMIC_SEQ_CST);
     return start + amount > bound ? UINT32_MAX : start;
 }

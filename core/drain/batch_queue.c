@@ -11,9 +11,10 @@
 
 nsp_status nsp__batch_queue_init(nsp__batch_queue *queue, uint32_t count)
 {
-    // Four times the number of batches. A ck_ring holds one less than its size; and on a weakly ordered processor its
-    // consumer may publish the new head before its load of the slot is done. That does no harm as long as the producer
-    // cannot come round to that slot before the consumer has taken more: there are never that many batches.
+    // Four times the number of batches. A ck_ring holds one entry less than its size. Also, on a weakly
+    // ordered processor its consumer may publish the new head before its load of the slot is done. That is
+    // harmless as long as the producer cannot reach that slot again before the consumer has taken more, and
+    // there are never that many batches.
     unsigned size = 4;
     while (size < 4 * count)
         size *= 2;
@@ -30,9 +31,9 @@ void nsp__batch_queue_destroy(nsp__batch_queue *queue)
     queue->slots = NULL;
 }
 
-// ck orders stores only; the fences make it a release of everything, reads of the batch's bytes included, and an
-// acquire on the other side. For ThreadSanitizer the slot is written here, where it sees it, not inside ck; the edge is
-// given between that and the publication.
+// ck orders stores only. The fences make this a release of everything, including reads of the batch's bytes,
+// and an acquire on the other side. For ThreadSanitizer the slot is written here, where it can see the write,
+// and not inside ck; the edge is declared between the write and the publication.
 bool nsp__batch_queue_put(nsp__batch_queue *queue, nsp__batch *batch)
 {
     nsp__batch **slot = ck_ring_enqueue_reserve_spsc(&queue->ring, queue->slots);
@@ -45,7 +46,8 @@ bool nsp__batch_queue_put(nsp__batch_queue *queue, nsp__batch *batch)
     return true;
 }
 
-// The size is looked at first so that ThreadSanitizer's edge comes after the publication and before the slot is read.
+// The size is read first, so that ThreadSanitizer's edge comes after the publication and before the read of
+// the slot.
 nsp__batch *nsp__batch_queue_take(nsp__batch_queue *queue)
 {
     void *batch;
@@ -77,8 +79,8 @@ static void event_wake(const struct ck_ec_ops *ops, const uint32_t *address)
     syscall(SYS_futex, address, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
 }
 
-// Several threads signal (drainer, flush, stop), so not the single producer mode. No busy loop and no short first sleeps:
-// who waits here waits for the network.
+// Several threads signal (drainer, flush, stop), so this does not use the single producer mode. It uses
+// neither a busy loop nor short first sleeps, because whoever waits here waits for the network.
 static const struct ck_ec_ops event_ops = {.gettime = event_time,
                                            .wait32 = event_sleep,
                                            .wake32 = event_wake,
@@ -91,7 +93,8 @@ static bool is_before(const struct timespec *a, const struct timespec *b)
     return a->tv_sec < b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec < b->tv_nsec);
 }
 
-// ck sleeps in steps of its own choice and looks at the deadline between them only: each step is clipped here.
+// ck chooses the length of its sleeps and checks the deadline only between them, so each sleep is cut to the
+// deadline here.
 static int clip_step(const struct ck_ec_wait_state *state, struct timespec *step_deadline)
 {
     const struct timespec *deadline = state->data;

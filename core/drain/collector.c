@@ -14,7 +14,7 @@
 
 // ---- the thread ----
 
-// Shorter while rings fill quickly, longer while they stay nearly empty.
+// The sleep is shorter while rings fill quickly, and longer while they stay nearly empty.
 static uint64_t next_pause(const nsp__collector *collector, uint64_t pause)
 {
     if (collector->fill > 0.25)
@@ -24,15 +24,16 @@ static uint64_t next_pause(const nsp__collector *collector, uint64_t pause)
     return nsp__earlier(nsp__later(pause, collector->config->poll_min_ns), collector->config->poll_max_ns);
 }
 
-// With `sleep` held, which is released meanwhile: whoever waits for this thread sees that the callback has it.
-static void tell(nsp__collector *collector, const nsp__notices *notices)
+// With `sleep` held, which is released meanwhile. Whoever waits for this thread sees that it is in the
+// callback.
+static void log_notices(nsp__collector *collector, const nsp__notices *notices)
 {
-    collector->telling = true;
+    collector->logging = true;
     pthread_cond_broadcast(&collector->progress);
     pthread_mutex_unlock(&collector->sleep);
     nsp__notices_log(notices);
     pthread_mutex_lock(&collector->sleep);
-    collector->telling = false;
+    collector->logging = false;
 }
 
 static void *collector_run(void *argument)
@@ -66,7 +67,7 @@ static void *collector_run(void *argument)
             pthread_cond_broadcast(&collector->progress);
         }
         if (NSP__UNLIKELY(notices.any))
-            tell(collector, &notices);
+            log_notices(collector, &notices);
         if (!collector->stop && collector->passes_wanted == collector->passes_done) {
             struct timespec until = nsp__timespec_of(nsp__monotonic_ns() + pause);
             pthread_cond_timedwait(&collector->wake, &collector->sleep, &until);
@@ -142,29 +143,29 @@ nsp__notices nsp__collector_notices(nsp__collector *collector)
     return notices;
 }
 
-// What a pass may take beyond the deadline, before the exporter's encoder is taken to be hanging.
+// How much time a pass may take beyond the deadline before the exporter's encoder is considered to hang.
 static const uint64_t pass_patience_ns = 2 * NSP__SECOND;
 
 nsp__collector_end nsp__collector_stop(nsp__collector *collector, uint64_t deadline_ns)
 {
     if (!collector->has_thread)
         return NSP__COLLECTOR_ENDED;
-    bool self = pthread_equal(collector->thread, pthread_self()); // exit was called by the callback
+    bool self = pthread_equal(collector->thread, pthread_self()); // the callback called exit
     uint64_t limit_ns = nsp__later(deadline_ns, nsp__monotonic_ns() + 20 * NSP__MILLISECOND);
     pthread_mutex_lock(&collector->sleep);
     collector->stop = true;
     pthread_cond_broadcast(&collector->wake);
     pthread_cond_broadcast(&collector->progress);
-    // A pass has an end unless an encoder hangs in it; the callback need not have one.
+    // A pass ends unless an encoder hangs in it; the callback may never return.
     for (uint64_t now_ns; !collector->ended && !self;) {
         now_ns = nsp__monotonic_ns();
-        if (now_ns >= limit_ns + (collector->telling ? 0 : pass_patience_ns))
+        if (now_ns >= limit_ns + (collector->logging ? 0 : pass_patience_ns))
             break;
         struct timespec until = nsp__timespec_of(nsp__later(limit_ns, now_ns + NSP__MILLISECOND));
         pthread_cond_timedwait(&collector->progress, &collector->sleep, &until);
     }
     nsp__collector_end end = collector->ended     ? NSP__COLLECTOR_ENDED
-                             : collector->telling ? NSP__COLLECTOR_TELLS
+                             : collector->logging ? NSP__COLLECTOR_LOGS
                                                   : NSP__COLLECTOR_DRAINS;
     collector->has_thread = false;
     pthread_mutex_unlock(&collector->sleep);

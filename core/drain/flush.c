@@ -9,7 +9,8 @@
 #include "drain/ring_walk.h"
 #include "trace/trace_state.h"
 
-// True if the collector's thread has made a pass for us, or the time is over; false if it does not come to it.
+// True if the collector's thread has made a pass for us, or the time is over. False if there is no such
+// thread or it is inside the log callback.
 static bool pass_by_thread(nsp__collector *collector, uint64_t deadline_ns)
 {
     if (!collector->has_thread)
@@ -19,14 +20,14 @@ static bool pass_by_thread(nsp__collector *collector, uint64_t deadline_ns)
     pthread_mutex_lock(&collector->sleep);
     uint64_t wanted = ++collector->passes_wanted;
     pthread_cond_signal(&collector->wake);
-    while (collector->passes_done < wanted && !collector->stop && !collector->telling && error != ETIMEDOUT)
+    while (collector->passes_done < wanted && !collector->stop && !collector->logging && error != ETIMEDOUT)
         error = pthread_cond_timedwait(&collector->progress, &collector->sleep, &until);
-    bool absent = collector->passes_done < wanted && collector->telling;
+    bool absent = collector->passes_done < wanted && collector->logging;
     pthread_mutex_unlock(&collector->sleep);
     return !absent;
 }
 
-// A pass takes milliseconds; but an exporter's encoder may take as long as it likes, and is not waited for
+// A pass takes milliseconds, but an exporter's encoder may take as long as it likes, so it is not waited for
 // beyond the deadline.
 static bool lock_drain(nsp__collector *collector, uint64_t deadline_ns)
 {
@@ -34,7 +35,8 @@ static bool lock_drain(nsp__collector *collector, uint64_t deadline_ns)
                            nsp__later(deadline_ns, nsp__monotonic_ns() + 20 * NSP__MILLISECOND));
 }
 
-// One pass that closes the batch: by the collector's thread, or here where there is none or the log callback has it.
+// Makes one pass that closes the batch: on the collector's thread, or here if there is none or it is inside
+// the log callback.
 static void pass_for_flush(nsp__collector *collector, uint64_t deadline_ns)
 {
     if (pass_by_thread(collector, deadline_ns) || !lock_drain(collector, deadline_ns))
@@ -71,13 +73,14 @@ bool nsp__collector_flush(nsp__collector *collector, uint64_t deadline_ns, const
         if (!lock_drain(collector, deadline_ns))
             break;
         bool drained = drained_up_to(goal, count);
-        // The pass may have stopped for want of a batch, and another one have drained the rest into an open one.
+        // The pass may have stopped because no batch was free, and another one may have drained the rest into
+        // an open batch.
         if (drained)
             nsp__batch_close(collector);
         uint64_t sequence = collector->sequence;
         pthread_mutex_unlock(&collector->drain);
-        // In slices: a shutdown that comes meanwhile must not wait for this flush's deadline; and with the pool used
-        // up, the next pass finds the batches that were settled since.
+        // Waits in slices, because a shutdown that begins meanwhile must not wait for this flush's deadline,
+        // and because, when the pool was used up, the next pass finds batches that have been settled since.
         do {
             uint64_t slice_end_ns = nsp__earlier(nsp__monotonic_ns() + slice_ns, deadline_ns);
             bool sent =

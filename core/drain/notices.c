@@ -27,7 +27,8 @@ static void look_at_policy(nsp__notices *notices, nsp__known *known, const nsp__
     if (generation == known->generation || generation == 0)
         return;
     if (known->generation != 0) {
-        // Its slot is rewritten two generations on; should that happen just now, the next look finds that one.
+        // Its slot is rewritten two generations later. If that happens right now, the next look finds the new
+        // generation.
         const nsp__policy *policy = &control->policies[generation & 1];
         notices->any = notices->policy.changed = true;
         notices->policy.rate = nsp__threshold_rate(__atomic_load_n(&policy->thresholds[0], __ATOMIC_RELAXED));

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What whoever drains has to say. It is gathered while the drain lock is held and told afterwards, with no lock held
-// and nothing waiting: the log callback is the application's, and may block for as long as it likes.
+// The notices of whoever drains. They are gathered while the drain lock is held, and logged afterwards with
+// no lock held and nobody waiting, because the log callback belongs to the application and may block for as
+// long as it likes.
 #ifndef NSP_DRAIN_NOTICES_H
 #define NSP_DRAIN_NOTICES_H
 
@@ -9,12 +10,12 @@
 
 enum { NSP__TROUBLES = 3 };
 
-// Zeroed memory is no notice.
+// Zeroed memory holds no notices.
 typedef struct nsp__notices {
     bool any;
     struct {
         uint64_t bytes; // skipped
-        uint32_t tid;   // of the last ring in which there were some
+        uint32_t tid;   // thread of the last ring with damage
     } damaged;
     struct {
         uint64_t spans;
@@ -25,28 +26,28 @@ typedef struct nsp__notices {
         double rate;
         uint32_t rules;
     } policy;
-    bool trouble[NSP__TROUBLES]; // of attaching threads
+    bool trouble[NSP__TROUBLES]; // with threads that attach
 } nsp__notices;
 
-// What was known before.
+// What had been seen at the last look.
 typedef struct nsp__known {
     uint32_t generation; // of the policy
     uint32_t trouble[NSP__TROUBLES];
 } nsp__known;
 
-// A damaged record in the ring of this thread.
+// Notes a damaged record in the ring of this thread.
 void nsp__notices_damaged(nsp__notices *notices, uint32_t tid, uint64_t bytes);
-// A span that no batch of this size can hold.
+// Notes a span that does not fit into a batch of this size.
 void nsp__notices_too_big(nsp__notices *notices, size_t batch_bytes);
 // At a session's start, before threads attach to it: the trouble that earlier sessions had is not its own.
 void nsp__notices_begin(nsp__known *known);
-// What changed in the session since it was last looked at.
+// Notes what has changed in the session since the last look.
 void nsp__notices_look(nsp__notices *notices, nsp__known *known, const nsp__control *control);
 
-// Empties it.
+// Returns the notices and empties them.
 nsp__notices nsp__notices_take(nsp__notices *notices);
 
-// Logs it. Call it with no lock held.
+// Logs the notices. Call it with no lock held.
 void nsp__notices_log(const nsp__notices *notices);
 
 #endif

@@ -23,13 +23,14 @@ void nsp__pass(nsp__collector *collector, size_t *budget)
         collector->snapshot[i] =
             producer != NULL ? __atomic_load_n(&producer->slot->published, __ATOMIC_ACQUIRE) : 0;
     }
-    // After the snapshot, so that every span of this pass lies before the anchor.
+    // Comes after the snapshot, so that every span of this pass lies before the anchor.
     nsp__clock_anchor(&control->clock);
     struct nsp__clock_segment segment;
     nsp__clock_segment_at(&control->clock, nsp_now(), &segment);
     collector->fill = 0;
     bool room = true; // in the pool of batches
-    // From another ring each time: where the budget or the pool runs out, no ring is always the last.
+    // Starts at another ring each time, so that when the budget or the pool runs out it is not always the
+    // same ring that waits.
     uint32_t first = count != 0 ? collector->first++ % count : 0;
     for (uint32_t turn = 0; turn < count && *budget != 0; turn++) {
         uint32_t i = (first + turn) % count;

@@ -57,11 +57,12 @@ nsp__ring_walk nsp__ring_walk_from(nsp__producer *producer, uint64_t end)
     return (nsp__ring_walk){producer, producer->slot, consumed, end, 0, 0, consumed};
 }
 
-// How much ring space is given back at once: each step takes the consumer's line from under the producer.
+// How much ring space is given back at once. Each step takes the line with the consumer's position away from
+// the producer.
 enum { RELEASE_STEPS = 8 };
 
-// What is taken out is noted in the batch before its space is given back: a crash in between finds the record twice
-// (and the coverage says so), never not at all.
+// What is taken out is recorded in the batch before its space is given back. After a crash in between a
+// reader finds the record twice (and the coverage says so), but it always finds it.
 static void release(nsp__collector *collector, nsp__ring_walk *walk)
 {
     if (walk->at == walk->released)
@@ -78,7 +79,8 @@ static void release(nsp__collector *collector, nsp__ring_walk *walk)
     // R3: releases the space to the producer's R4; the records were read before.
     __atomic_store_n(&walk->slot->consumed, walk->at, __ATOMIC_RELEASE);
     walk->released = walk->at;
-    // After `drained`, as stats.c reads the accounting before it: no span is seen twice.
+    // Stored after `drained`, because stats.c reads the accounting before the fill of the ring: no span is
+    // counted twice.
     nsp__counters *counters = &collector->session->control->counters;
     if (NSP__UNLIKELY(walk->discarded != 0))
         nsp__counters_add(&counters->discarded, walk->discarded);
@@ -92,8 +94,8 @@ static const nsp__record *record_at(const nsp__ring_walk *walk)
     return nsp__record_valid(record, walk->end - walk->at, walk->slot->record_bytes) ? record : NULL;
 }
 
-// A record that cannot be: the rest up to the snapshot is given up, since nothing says where the next one begins. How
-// many records that was is found out later, by nsp__ring_count_lost.
+// An impossible record. The rest up to the snapshot is given up, since nothing tells where the next record
+// begins. How many records that was is found later, by nsp__ring_count_lost.
 static void give_up(nsp__collector *collector, nsp__ring_walk *walk)
 {
     collector->damaged[walk->slot->index] = true;
@@ -101,8 +103,9 @@ static void give_up(nsp__collector *collector, nsp__ring_walk *walk)
     walk->at = walk->end;
 }
 
-// An empty ring's records have all been taken out, so those that were committed but not counted as drained were skipped.
-// A record counts as committed a moment after it is published; such a one is found at a later pass.
+// All records of an empty ring have been taken out, so those that were committed but not counted as drained
+// were skipped. A record counts as committed a moment after it is published; such a record is found in a
+// later pass.
 void nsp__ring_count_lost(nsp__collector *collector, nsp__ring_walk *walk)
 {
     uint64_t committed = __atomic_load_n(&walk->slot->counters.committed, __ATOMIC_ACQUIRE); // C2
@@ -122,7 +125,7 @@ static void batch_close_covered(nsp__collector *collector, nsp__ring_walk *walk)
 
 typedef enum append_result { APPENDED, NO_BATCH, TOO_BIG } append_result;
 
-// Encodes one span into the current batch, or, if that is full, into the next one.
+// Encodes one span into the current batch or, if that is full, into the next one.
 static append_result append(nsp__collector *collector, nsp__ring_walk *walk, const nsp_span_view *view)
 {
     for (;;) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One ring's records, taken out up to a position: encoded straight into the batch that is being filled, or discarded.
-// All of it is for whoever holds the drain lock.
+// Takes the records out of one ring up to a position, and encodes them straight into the batch that is being
+// filled, or discards them. All of this needs the drain lock.
 #ifndef NSP_DRAIN_RING_WALK_H
 #define NSP_DRAIN_RING_WALK_H
 
@@ -12,25 +12,25 @@ typedef struct nsp__ring_walk {
     nsp__producer *producer;
     nsp__slot *slot;
     uint64_t at, end;   // positions
-    uint64_t records;   // taken out since the last release,
-    uint64_t discarded; // and of these
+    uint64_t records;   // taken out since the last release
+    uint64_t discarded; // of these
     uint64_t released;  // position
 } nsp__ring_walk;
 
-// From where the ring was last left, up to a published position.
+// A walk from where the ring was last left up to a published position.
 nsp__ring_walk nsp__ring_walk_from(nsp__producer *producer, uint64_t end);
 
-// Encodes records until the end or until the budget of spans is spent. False if the pool of batches is used up.
+// Encodes records until the end, or until the budget of spans is spent. False if no batch is free.
 bool nsp__ring_drain(nsp__collector *collector, nsp__ring_walk *walk, struct nsp__clock_segment *segment,
                      size_t *budget);
 
-// Takes them out, and counts them as discarded.
+// Takes the records out and counts them as discarded.
 void nsp__ring_discard(nsp__collector *collector, nsp__ring_walk *walk, size_t *budget);
 
-// For a ring in which a record was damaged: counts what was skipped, as soon as the ring is empty.
+// For a ring in which a record was damaged: counts the skipped records as soon as the ring is empty.
 void nsp__ring_count_lost(nsp__collector *collector, nsp__ring_walk *walk);
 
-// Hands the batch that is being filled to the sender, if there is something in it.
+// Hands the batch that is being filled to the sender, if it contains anything.
 void nsp__batch_close(nsp__collector *collector);
 
 #endif

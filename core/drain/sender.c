@@ -9,14 +9,14 @@
 #include "common/seed.h"
 #include "drain/sender_state.h"
 
-// After the deadline of stop: how long a cancelled send may take to return before its thread is left behind.
+// How long after the deadline of stop a cancelled send may take to return before its thread is left behind.
 static const uint64_t cancel_grace = 150 * NSP__MILLISECOND;
 
-// Senders whose memory must stay: their thread was left behind, or lives in the parent of a fork. Reachable from here,
-// so that leak checkers see intent.
+// Senders whose memory must stay, because their thread was left behind or lives in the parent of a fork. They
+// are reachable from here, so that leak checkers see the intent.
 static nsp__sender *kept;
 
-// The one whose thread may be sending, for the exit of the process.
+// The sender whose thread may be sending, for the exit of the process.
 static nsp__sender *living;
 static pthread_mutex_t living_lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -42,13 +42,13 @@ void nsp__sender_cancel(void)
 static void keep(nsp__sender *sender)
 {
     sender->next_kept = __atomic_load_n(&kept, __ATOMIC_RELAXED);
-    // Relaxed: nobody but a leak checker reads the list.
+    // Relaxed: only leak checkers read the list.
     while (!__atomic_compare_exchange_n(&kept, &sender->next_kept, sender, true, __ATOMIC_RELAXED,
                                         __ATOMIC_RELAXED))
         ;
 }
 
-// For batches and spare ones alike: the queues and the drainer's pile hold the whole pool.
+// Each queue and the drainer's stack of unused batches can hold the whole pool.
 static nsp_status make_queues(nsp__sender *sender)
 {
     const nsp__sender_options *options = &sender->options;
@@ -141,7 +141,7 @@ bool nsp__sender_wait(nsp__sender *sender, uint64_t sequence, uint64_t deadline_
             break;
         nsp__event_wait(&sender->progress, value, deadline_ns);
     }
-    // The last touch: stop frees the sender when nobody is here any more.
+    // The last access: stop frees the sender when nobody is here any more.
     __atomic_fetch_sub(&sender->waiters, 1, __ATOMIC_RELEASE); // SQ1: to SQ2
     return settled;
 }
@@ -159,8 +159,8 @@ static bool wait_until_done(nsp__sender *sender, uint64_t deadline_ns)
     }
 }
 
-// Takes over from a thread that is away and does not come back. Its current batch may still be read by the exporter:
-// it is counted, but neither changed nor reused.
+// Takes over from a thread that is blocked and does not return. The exporter may still be reading its current
+// batch, so that batch is counted, but neither changed nor reused.
 static bool leave_behind(nsp__sender *sender)
 {
     uint32_t expected = NSP__SENDER_BLOCKING;
@@ -182,17 +182,17 @@ static bool leave_behind(nsp__sender *sender)
     return true;
 }
 
-// Ends the thread in one way or the other; false: it was left behind, or stays for the end of the process.
+// Ends the thread in one way or the other. False: it was left behind, or stays until the process ends.
 static bool end_thread(nsp__sender *sender, uint64_t deadline_ns)
 {
     bool done = wait_until_done(sender, deadline_ns);
     if (!done) {
         __atomic_store_n(sender->options.cancel, 1,
-                         __ATOMIC_RELAXED); // a flag, and nothing that goes with it
+                         __ATOMIC_RELAXED); // a flag that publishes nothing else
         nsp__event_signal(&sender->work);
         done = wait_until_done(sender, nsp__after(deadline_ns, cancel_grace));
     }
-    // A thread that is at home has a bounded way to its end: look again after each millisecond.
+    // A thread that is not blocked reaches its end in bounded time: check again every millisecond.
     while (!done) {
         if (leave_behind(sender))
             return false;
@@ -213,7 +213,7 @@ bool nsp__sender_stop(nsp__sender *sender, uint64_t deadline_ns)
     __atomic_fetch_add(&sender->retry_requests, 1, __ATOMIC_RELEASE); // SH1: to SH2
     nsp__event_signal(&sender->work);
 
-    // A deadline long past gives a running send its grace from now on.
+    // With a deadline long past, a running send gets its grace period from now on.
     bool joined = end_thread(sender, nsp__later(deadline_ns, nsp__monotonic_ns()));
     nsp__event_signal(&sender->progress);
     while (__atomic_load_n(&sender->waiters, __ATOMIC_ACQUIRE) != 0) // SQ2: acquires SQ1
@@ -221,7 +221,7 @@ bool nsp__sender_stop(nsp__sender *sender, uint64_t deadline_ns)
 
     set_living(NULL);
     bool all_sent = !sender->gave_up;
-    // Not if the thread hangs in the log callback: this line would wait for it.
+    // Not if the thread hangs in the log callback, because this line would wait for it.
     if (!all_sent && !sender->logging)
         nsp__log(NSP_LOG_WARN, "stopped", "stopped before %llu span%s could be sent",
                  (unsigned long long)sender->given_up_spans, sender->given_up_spans == 1 ? "" : "s");
@@ -234,7 +234,7 @@ bool nsp__sender_stop(nsp__sender *sender, uint64_t deadline_ns)
 
 void nsp__sender_fork_child(void)
 {
-    pthread_mutex_init(&living_lock, NULL); // a thread of the parent's may have held it
+    pthread_mutex_init(&living_lock, NULL); // a thread of the parent may have held it
     living = NULL;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The inside of the sender, shared by its two halves: sender.c (what others call) and sender_thread.c (the thread).
+// The inside of the sender, shared by its two halves: sender.c (what others call) and sender_thread.c (the
+// thread).
 #ifndef NSP_DRAIN_SENDER_STATE_H
 #define NSP_DRAIN_SENDER_STATE_H
 
@@ -11,9 +12,10 @@
 #include "drain/batch_queue.h"
 #include "drain/sender.h"
 
-// Where the sender thread is. BLOCKING: in code that may block for as long as it likes (the exporter's send, the log
-// callback). WORKING -> BLOCKING and BLOCKING -> WORKING by the thread; BLOCKING -> LEFT by stop, which from then on owns everything
-// that the thread owned; WORKING -> DONE by the thread, which touches nothing afterwards.
+// What the sender thread is doing. BLOCKING: it is in code that may block for as long as it likes (the
+// exporter's send, the log callback). The thread makes the transitions WORKING -> BLOCKING and BLOCKING ->
+// WORKING; stop makes BLOCKING -> ABANDONED, and from then on owns everything that the thread owned; the
+// thread makes WORKING -> DONE and touches nothing afterwards.
 enum { NSP__SENDER_WORKING, NSP__SENDER_BLOCKING, NSP__SENDER_ABANDONED, NSP__SENDER_DONE };
 
 struct nsp__sender {
@@ -29,25 +31,26 @@ struct nsp__sender {
     nsp__event work;         // signalled by put_closed, wait, stop; the thread sleeps on it
     nsp__event progress;     // signalled by the thread; wait and stop sleep on it
 
-    // Shared, by __atomic builtins. A release store of settled, stopping or thread_state pairs with its acquire loads.
+    // Shared, by __atomic builtins. A release store of settled, stopping or thread_state pairs with its
+    // acquire loads.
     uint64_t settled;        // by the thread: sequence of the last settled batch
     uint64_t waiting_spans;  // in closed batches; added by the drainer, subtracted by the thread
     uint64_t stop_deadline;  // by stop, before stopping
     uint32_t stopping;       // by stop
     uint32_t waiters;        // threads inside wait
-    uint32_t retry_requests; // by wait and stop: own backoff shall end now
-    uint32_t thread_state;   // WORKING, BLOCKING, LEFT, DONE
+    uint32_t retry_requests; // by wait and stop: our own backoff is to end now
+    uint32_t thread_state;   // NSP__SENDER_...
 
-    // The sender thread's alone.
+    // Used by the sender thread only.
     nsp__batch *current; // being sent
     uint64_t random;
     uint64_t last_requested_retry; // when a pause last ended on request
-    uint64_t given_up_spans;       // these are read by stop too, when the thread is done or left
+    uint64_t given_up_spans; // this and gave_up: stop reads them too, once the thread is done or left behind
     bool gave_up;
-    bool no_attempt_left; // while stopping: no attempt more would come before the deadline
-    bool logging;         // inside a log line
+    bool no_attempt_left; // while stopping: there would be no further attempt before the deadline
+    bool logging;         // writing a log line
     bool has_sent;        // made its first attempt
-    bool stays;           // done, but not to be joined: the process is exiting; read when the thread is done
+    bool stays;           // cannot be joined, because the process is exiting; read when the thread is done
     bool failing;         // the last attempt was RETRY or UNKNOWN
     bool unconfirmed;     // the last attempt was UNCONFIRMED
 };
@@ -57,7 +60,7 @@ static inline bool nsp__sender_stopping(const nsp__sender *sender)
     return __atomic_load_n(&sender->stopping, __ATOMIC_ACQUIRE); // SP2: acquires SP1
 }
 
-// UINT64_MAX while nobody stops; long past when the process is exiting.
+// UINT64_MAX while nobody stops the sender; 0 when the process is exiting.
 static inline uint64_t nsp__sender_stop_deadline(const nsp__sender *sender)
 {
     if (nsp__exit_closed())
@@ -69,13 +72,13 @@ static inline uint64_t nsp__sender_stop_deadline(const nsp__sender *sender)
 // Run by the thread.
 void *nsp__sender_run(void *sender);
 
-// For whoever owns the thread's part, the thread itself or the stop that left it behind.
-// Counts: unconfirmed if in doubt, else discarded. The caller settles.
+// For whoever owns the thread's part: the thread itself, or the stop that left it behind. Counts spans as
+// unconfirmed if the batch is in doubt, otherwise as discarded. The caller settles the batch.
 void nsp__sender_count_as_given_up(nsp__sender *sender, const nsp__batch *batch);
 // Counts, then settles.
 void nsp__sender_give_up(nsp__sender *sender, nsp__batch *batch);
-// The batch's spans are in the accounting now, and no longer in the batch: in this order, so that a reader after a crash
-// finds them in one of the two, for a moment in both, but never in neither.
+// The batch's spans are in the accounting now and no longer in the batch. This order makes sure that a reader
+// after a crash finds them in one of the two, for a moment in both, but never in neither.
 void nsp__sender_close_account(nsp__sender *sender, nsp__batch *batch);
 // All batches up to this sequence are settled.
 void nsp__sender_announce(nsp__sender *sender, uint64_t sequence);

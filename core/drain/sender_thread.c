@@ -79,8 +79,8 @@ static uint64_t draw(nsp__sender *sender)
     return sender->random = x;
 }
 
-// Doubles from min to max by attempt, times a jitter drawn uniformly from 0.5 to 1.5. While somebody waits it stays at
-// the minimum: a flush should notice soon that the backend is back.
+// Doubles from min to max by attempt, times a jitter drawn uniformly from 0.5 to 1.5. While somebody waits it
+// stays at the minimum: a flush should notice soon that the backend is back.
 static uint64_t backoff(nsp__sender *sender, uint32_t attempt)
 {
     uint64_t base = sender->options.backoff_min_ns;
@@ -91,7 +91,8 @@ static uint64_t backoff(nsp__sender *sender, uint32_t attempt)
     return base / 2 + (uint64_t)((double)base * ((double)(draw(sender) >> 11) * 0x1p-53));
 }
 
-// When somebody's wish for an immediate retry may be granted: a flush that waits in short slices wishes at each.
+// When somebody's wish for an immediate retry may be granted: a flush that waits in short slices wishes at
+// each.
 static uint64_t next_requested_retry(const nsp__sender *sender, uint32_t requests_before)
 {
     if (__atomic_load_n(&sender->retry_requests, __ATOMIC_ACQUIRE) == requests_before) // SH2: acquires SH1
@@ -108,8 +109,8 @@ static void wait_for_work(nsp__sender *sender, uint32_t value, uint64_t deadline
         nsp__alone_check();
 }
 
-// Sleeps between two attempts. `asked`: the receiver named the delay, so a wait or stop does not cut it short. False: the
-// deadline of a stop leaves no room for another attempt.
+// Sleeps between two attempts. `asked`: the receiver named the delay, so a wait or stop does not cut it
+// short. False: the deadline of a stop leaves no room for another attempt.
 static bool pause_before_retry(nsp__sender *sender, uint64_t delay, bool asked, uint32_t requests_before)
 {
     uint64_t until = nsp__after(nsp__monotonic_ns(), delay);
@@ -122,7 +123,8 @@ static bool pause_before_retry(nsp__sender *sender, uint64_t delay, bool asked, 
             return true;
         }
         if (limit != UINT64_MAX && until > limit) {
-            // Own backoff steps towards the deadline by halves instead, so a backend that returns late is still met.
+            // Own backoff steps towards the deadline by halves instead, so a backend that returns late is
+            // still met.
             if (asked || now >= limit || limit - now < last_pause)
                 return false;
             until = now + (limit - now) / 2;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// From a record in a ring to what an exporter sees.
+// Turns a record in a ring into what an exporter sees.
 #ifndef NSP_DRAIN_SPAN_VIEW_H
 #define NSP_DRAIN_SPAN_VIEW_H
 
@@ -9,15 +9,15 @@
 #include "clock/clock.h"
 #include "context/threshold.h"
 
-// True if a record may start here: its size is sane and within what is left. Items need no check of their own:
-// walking them stays within the record (nsp_item_next).
+// True if a record may start here: its size is plausible and within what is left. Items need no check of
+// their own, because walking them stays within the record (nsp_item_next).
 static inline bool nsp__record_valid(const nsp__record *record, uint64_t left, uint32_t record_bytes)
 {
     return left >= sizeof(nsp__record) && record->bytes >= sizeof(nsp__record) && record->bytes <= left &&
            record->bytes <= record_bytes && record->bytes % 8 == 0;
 }
 
-// Reads what was dropped from the item that counts it.
+// Reads the counts of dropped attributes, events and links from the item that holds them.
 static inline void nsp__span_view_drops(nsp_span_view *view)
 {
     nsp_item_cursor cursor = {view->items, view->items + view->items_bytes};
@@ -32,14 +32,14 @@ static inline void nsp__span_view_drops(nsp_span_view *view)
         }
 }
 
-// Fills the view; it borrows the record. `segment` is a cache: the clock's segment of the last span's end.
+// Fills the view, which borrows the record. `segment` is a cache: the clock's segment of the last span's end.
 static inline void nsp__span_view_make(nsp_span_view *view, const nsp__record *record,
                                        const nsp__clock *clock, struct nsp__clock_segment *segment)
 {
     uint64_t start = record->start, end = record->end;
     if (NSP__UNLIKELY(end < start)) {
-        // Supplied so, and then moved to the start; or the counter was reset while the span was open, and what is left
-        // of its time is the end.
+        // Either the user supplied these times, and the end is moved to the start; or the counter was reset
+        // while the span was open, and only the end is still usable.
         if (nsp__clock_before_reset(clock, start))
             start = end;
         else
@@ -54,7 +54,7 @@ static inline void nsp__span_view_make(nsp_span_view *view, const nsp__record *r
     view->start_ns = nsp__clock_convert(segment, start);
     view->end_ns = nsp__clock_convert(segment, end);
     if (NSP__UNLIKELY(view->start_ns >= view->end_ns)) {
-        view->start_ns = view->end_ns; // later only if the counter itself went back
+        view->start_ns = view->end_ns; // start is later only if the counter itself went back
         view->end_ns += 1;             // Jaeger takes a duration of zero for an error
     }
     view->items = (const uint8_t *)(record + 1);

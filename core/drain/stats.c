@@ -50,7 +50,7 @@ void nsp__stats_add_ended(nsp_stats *out, const nsp__slot_counters *counters)
     out->dropped_in_signal += get(&counters->dropped_end_in_signal);
 }
 
-// The thread may be drawing skips at this moment, which changes two numbers: looked at again then.
+// The thread may be drawing skips at this moment, which changes two numbers; if so, read again.
 static uint64_t roots_unsampled(const nsp__slot *slot)
 {
     uint64_t skipped, roots;
@@ -136,7 +136,8 @@ void nsp__stats_read(nsp_stats *out, const nsp__session *session)
         if (producer != NULL)
             add_producer(out, producer->slot, &control->places[i]);
     }
-    // Attempts last, those of threads that have come since too: their detached spans count as open already.
+    // Attempts are read last, including those of threads that have come since, because their detached spans
+    // already count as open.
     count = __atomic_load_n(&control->slot_count, __ATOMIC_ACQUIRE); // S4
     nsp__stats_add_unattached(out, control);
     for (uint32_t i = 0; i < count; i++) {
