@@ -8,13 +8,13 @@
 #include "base/log.h"
 #include "config/environment.h"
 
-// A struct's size tells which members its caller knows, which works only if no member ever hides in the padding of an
-// older one: the last member ends where the struct ends.
+// The size of a struct tells which members its caller knows. That works only if no member is ever placed in
+// the padding of an older one, so the last member must end where the struct ends.
 _Static_assert(offsetof(nsp_config, log_context) + sizeof(void *) == sizeof(nsp_config),
                "padding behind nsp_config");
 
-// What a resolved configuration owns. Its service_name is always set and always the first of the texts, and so leads
-// back to the block.
+// What a resolved configuration owns. service_name is always set and always the first of the texts, so it
+// leads back to the block.
 typedef struct owned {
     nsp_exporter exporter;
     char texts[];
@@ -31,7 +31,8 @@ void nsp__config_init(nsp_config *config, size_t size)
     memcpy(config, &complete, size < sizeof complete ? size : sizeof complete);
 }
 
-// True if the bytes of a newer caller's struct that we do not know are all zero, so that it asks for nothing new.
+// True if the bytes of a newer caller's struct that we do not know are all zero, which means that it asks for
+// nothing new.
 static bool tail_is_zero(const void *start, size_t known, size_t size)
 {
     const unsigned char *bytes = start;
@@ -45,7 +46,7 @@ static bool tail_is_zero(const void *start, size_t known, size_t size)
 static nsp_status adopt(nsp_config *config, const nsp_config *given)
 {
     size_t size = given->size;
-    // No struct of any version is larger than this; a size that was never set usually is.
+    // No version of the struct is larger than this, but an uninitialised size usually is.
     const size_t limit = 16 * sizeof *config;
     if (size <= sizeof config->size || size % _Alignof(nsp_config) != 0 || size > limit)
         return nsp__fail(NSP_ERR_CONFIG,
@@ -114,7 +115,7 @@ static void round_up(nsp_config *config)
     config->ring_bytes = (size_t)power_of_two_from(config->ring_bytes);
     config->record_bytes = (config->record_bytes + 7) & ~UINT32_C(7);
     config->batch_bytes *=
-        nsp__config_exporter_count(config); // each exporter of a list has its part of a batch
+        nsp__config_exporter_count(config); // each exporter of a list has its own part of a batch
     config->batches = (uint32_t)power_of_two_from(config->batches);
     if (config->poll_max_ns < config->poll_min_ns)
         config->poll_max_ns = config->poll_min_ns;
@@ -122,7 +123,7 @@ static void round_up(nsp_config *config)
         config->retry_max_ns = config->retry_min_ns;
 }
 
-// The text member of the table's row i, or NULL if the row has none or the row before it has the same one.
+// The text member of row i of the table, or NULL if the row has none or the previous row has the same one.
 static const char **text_member(size_t i, nsp_config *config)
 {
     const nsp__variable *variable = &nsp__variables[i];
@@ -131,7 +132,7 @@ static const char **text_member(size_t i, nsp_config *config)
     return (const char **)(void *)((char *)config + variable->offset);
 }
 
-// Copies a text to *to, which moves behind it.
+// Copies a text to *to and moves *to past it.
 static const char *keep(char **to, const char *text)
 {
     size_t size = strlen(text) + 1;
@@ -140,7 +141,7 @@ static const char *keep(char **to, const char *text)
     return copy;
 }
 
-// Moves all that the configuration points to into one block of its own.
+// Moves everything that the configuration points to into one block that it owns.
 static nsp_status own(nsp_config *config)
 {
     const nsp_exporter *exporter = config->custom_exporter;
@@ -171,7 +172,7 @@ static nsp_status own(nsp_config *config)
     return NSP_OK;
 }
 
-// Texts that are not set get their default, or NULL; choices their proper spelling.
+// Texts that are not set get their default, or NULL. Choices get their proper spelling.
 static void complete_texts(nsp_config *config)
 {
     for (size_t i = 0; i < nsp__variable_count; i++) {

@@ -21,7 +21,7 @@
 #define MS UINT64_C(1000000)
 #define S UINT64_C(1000000000)
 
-// In the order of their enums.
+// In the order of the enums.
 static const char *const log_levels[] = {"none", "error", "warn", "info", "debug", NULL};
 static const char *const collectors[] = {"thread", "invoker", "external", NULL};
 static const char *const clocks[] = {"auto", "counter", "monotonic", NULL};
@@ -38,13 +38,14 @@ static const char *const compressions[] = {"none", "gzip", NULL};
         .fallback = fallback_, .meaning = meaning_, __VA_ARGS__                                              \
     }
 
-// A member that both of OTLP's names set, the one for traces first.
+// A member that both OTLP variables set; the one for traces comes first.
 #define OTLP_ROWS(suffix_, kind_, member_, fallback_, meaning_, ...)                                         \
     ROW("OTEL_EXPORTER_OTLP_TRACES_" suffix_, kind_, member_, fallback_, meaning_, __VA_ARGS__),             \
         ROW("OTEL_EXPORTER_OTLP_" suffix_, kind_, member_, fallback_, meaning_, __VA_ARGS__)
 
 #define RANGE(min_, max_) .min = (min_), .max = (max_)
-// Where the specification knows no upper end: all that 32 bits hold, and what is beyond counts as that.
+// For values that the specification does not bound: everything that fits into 32 bits, and larger values
+// count as the largest.
 #define INTEGERS(min_, scale_) RANGE(min_, UINT32_MAX *(scale_)), .clamped = true
 
 // clang-format off
@@ -178,7 +179,7 @@ const char *nsp__environment_text(const char *name)
     if (text == NULL)
         return NULL;
     nsp__slice stripped = nsp__slice_strip(nsp__slice_of(text));
-    // Without memory for a copy the text stays as it is.
+    // If there is no memory for a copy, the text stays as it is.
     const char *kept = stripped.length == strlen(text) ? text : nsp__text_keep(stripped);
     return kept == NULL ? text : *kept != 0 ? kept : NULL;
 }
@@ -198,7 +199,7 @@ void nsp__environment_read(nsp_config *config)
     const char *argument = nsp__environment_text("OTEL_TRACES_SAMPLER_ARG");
     memset(config, 0, sizeof *config);
     config->size = sizeof *config;
-    // The strongest come last, so that they have the last word.
+    // Variables with higher precedence are applied later, so that they win.
     for (size_t i = nsp__variable_count; i-- > 0;)
         if (nsp__variables[i].kind != &nsp__kind_flag_else_false)
             nsp__variable_apply(&nsp__variables[i], nsp__variables[i].fallback, NULL, config);
@@ -228,7 +229,7 @@ nsp__verdict nsp__environment_judge(const nsp__variable *variable, const nsp_con
     const char *text = nsp__environment_text(variable->name);
     const char *sampler = nsp__environment_text("OTEL_TRACES_SAMPLER");
     nsp_config trial = *used;
-    // Only the ratio samplers read their argument.
+    // Only the ratio samplers use the argument.
     bool unread =
         variable->kind == &nsp__kind_sampler_argument && !(sampler && strcasestr(sampler, "traceidratio"));
     *problem = 0;
@@ -280,10 +281,10 @@ void nsp__environment_report(const nsp_config *given)
                  !__atomic_exchange_n(&queue_size_said, 1, __ATOMIC_RELAXED))
             nsp__log(NSP_LOG_INFO, "", "%s is ignored: it %s", variable->name, variable->meaning);
     }
-    // What the application itself has set instead is nobody's variable.
+    // Values that the application itself has set come from no variable.
     for (size_t i = 0; i < nsp__variable_count; i++) {
         const nsp__variable *variable = &nsp__variables[i];
-        // An older caller's struct may end before the member.
+        // The struct of an older caller may end before the member.
         if (!given || !variable->kind->left_out || variable->offset + sizeof(char *) > given->size ||
             (i > 0 && nsp__variables[i - 1].offset == variable->offset))
             continue;

@@ -1,37 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// All environment variables, in one table, and what they make of an nsp_config.
+// All environment variables, in one table, and how they fill in an nsp_config.
 #ifndef NSP_CONFIG_ENVIRONMENT_H
 #define NSP_CONFIG_ENVIRONMENT_H
 
 #include "config/variable.h"
 
-// The table. Variables of the same member are neighbours, the strongest first.
+// The table. Variables of the same member are next to each other, the one with the highest precedence first.
 extern const nsp__variable nsp__variables[];
 extern const size_t nsp__variable_count;
 
-// Fills in the whole struct: the defaults, then the environment; bad values are passed over in silence. The
+// Fills in the whole struct: first the defaults, then the environment. Bad values are skipped silently. The
 // texts belong to the environment or are static.
 void nsp__environment_read(nsp_config *config);
 
-// A variable's text without the white space around it; NULL where it is not set or empty, and for a program
-// that runs with more rights than its caller.
+// A variable's text without the white space around it. NULL if it is not set or empty, and in a program that
+// runs with more rights than its caller.
 const char *nsp__environment_text(const char *name);
 
 typedef enum nsp__verdict {
     NSP__FINE,
     NSP__PARTLY, // some entries of a list are left out, the others are used
-    NSP__BAD     // passed over
+    NSP__BAD     // not used
 } nsp__verdict;
 
-// Can the variable's text be used? If not, a sentence's end says why, what is accepted, and what is used
-// instead; where entries are left out it says which; else it is "". `used` is what nsp__environment_read
-// made. Unset variables are fine, and those that nothing reads.
+// Judges whether the variable's text can be used. If not, `problem` is the end of a sentence that says why,
+// what is accepted, and what is used instead. If some entries are left out, it says which. Otherwise it is
+// "". `used` is the result of nsp__environment_read. Variables that are unset or that nothing reads are fine.
 nsp__verdict nsp__environment_judge(const nsp__variable *variable, const nsp_config *used, char *problem,
                                     size_t size);
 
-// Looks through the environment again and logs a line for each value that cannot be used, or not wholly; and
-// then for each list of the application's configuration (NULL: none) that did not come from there.
+// Checks the environment again and logs a line for each value that cannot be used, or only in part. Then does
+// the same for each list in the application's configuration (NULL: none) that did not come from the
+// environment.
 void nsp__environment_report(const nsp_config *given);
 
 #endif

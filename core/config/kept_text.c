@@ -8,7 +8,7 @@ typedef struct kept {
     char text[];
 } kept;
 
-// Only ever grows at its front, so that readers need no lock.
+// New entries are only ever added at the front, so readers need no lock.
 static kept *first;
 
 const char *nsp__text_keep(nsp__slice text)

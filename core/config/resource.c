@@ -29,14 +29,14 @@ static const char host_arch[] = "s390x";
 static const char host_arch[] = "";
 #endif
 
-// A random UUID, version 4, drawn once a process.
+// A random UUID, version 4, drawn once per process.
 static const char *instance_id(void)
 {
     static char text[UUID_SIZE];
     static pid_t drawn_by;
     if (drawn_by == getpid())
         return text;
-    // Without blocking: a process that starts at boot must not wait for entropy.
+    // Drawn without blocking, because a process that starts at boot must not wait for entropy.
     const uint64_t seeds[2] = {nsp__random_seed(), nsp__random_seed()};
     unsigned char bytes[sizeof seeds];
     memcpy(bytes, seeds, sizeof bytes);
@@ -56,7 +56,7 @@ static const char *executable_name(char *path, size_t size)
     if (length <= 0)
         return program_invocation_short_name;
     path[length] = 0;
-    // So says the kernel of a program that was replaced while it ran.
+    // The kernel appends this if the program was replaced while it ran.
     size_t end = (size_t)length;
     if (end > sizeof deleted && !strcmp(path + end - (sizeof deleted - 1), deleted))
         path[end - (sizeof deleted - 1)] = 0;
@@ -73,7 +73,7 @@ static const char *default_of(const char *member)
     return "";
 }
 
-// One attribute to be, and whether resource_attributes may say otherwise.
+// A candidate for an attribute, and whether resource_attributes may override it.
 typedef struct attribute {
     const char *key, *value;
     bool yields;
@@ -96,7 +96,7 @@ static size_t find(const nsp__resource *resource, const char *key)
     return i;
 }
 
-// Any byte may be said by an escape but zero: these texts end there.
+// Any byte may be percent-encoded except zero, which would end these texts.
 static const char *text_fault(nsp__slice text)
 {
     for (size_t at = 0; at < text.length;) {
@@ -123,7 +123,7 @@ const char *nsp__resource_fault(const nsp__key_value *pair, const void *unused)
     return fault != NULL ? fault : text_fault(pair->value);
 }
 
-// A service without a name, or an instance that is like all others, is not what an empty value asks for.
+// An empty value must not give a service without a name, or an instance that cannot be told from others.
 static bool empty_identity(const char *key, const char *value)
 {
     return !*value && (!strcmp(key, "service.name") || !strcmp(key, "service.instance.id"));
@@ -176,7 +176,8 @@ nsp_status nsp__resource_build(nsp__resource *out, const nsp_config *config)
 #undef YIELDS
     attribute own[OWN_ATTRIBUTES];
     const char *further = config->resource_attributes ? config->resource_attributes : "";
-    // Decoded texts are never longer than their escapes; "=" and one byte a pair make room for the terminating zeros.
+    // Decoded texts are never longer than their escapes. The "=" and one byte per pair leave room for the
+    // terminating zeros.
     size_t count = 0, bytes = strlen(further) + 1, room = 1;
     for (size_t i = 0; i < OWN_ATTRIBUTES; i++) {
         if (!*candidates[i].value)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Kinds of variables whose members are numbers: integers, bytes, times, ratios; the sampler, which sets one.
+// Kinds of variables whose members are numbers: integers, bytes, times and ratios, and the sampler, which
+// sets a ratio.
 #include <errno.h>
 #include <inttypes.h>
 #include <locale.h>
@@ -44,7 +45,8 @@ static bool in_range(const nsp__variable *variable, uint64_t value)
     return (value >= variable->min && value <= variable->max) || (variable->zero_is_none && value == 0);
 }
 
-// Takes a number from the text; SIZE_MAX-like numbers are UINT64_MAX. False: it does not begin with one.
+// Reads a number at the start of the text; numbers that are too large become UINT64_MAX. False if the text
+// does not begin with a number.
 static bool read_number(const char *text, const char **end, uint64_t *number, bool *too_large)
 {
     char *behind;
@@ -150,7 +152,7 @@ static void print_limit(const nsp__variable *variable, bool in_code, const nsp_c
         print_integer(variable, in_code, config, out, size);
 }
 
-// With the largest unit that divides it.
+// Writes the number with the largest unit that divides it.
 static void write_bytes(bool in_code, uint64_t value, char *out, size_t size)
 {
     int unit = 0;
@@ -190,7 +192,8 @@ const nsp__kind nsp__kind_bytes = {
 
 // ---- ratios ----
 
-// A plain decimal number with a point, whatever the locale says; no NaN, infinity or hexadecimal.
+// Reads a plain decimal number with a point, whatever the locale is; NaN, infinity and hexadecimal are not
+// accepted.
 static bool read_ratio(const nsp__variable *variable, const char *text, double *ratio)
 {
     if (!*text || text[strspn(text, "0123456789.eE+-")])
@@ -225,7 +228,7 @@ static bool parse_ratio(const nsp__variable *variable, const char *text, const c
 static bool holds_ratio(const nsp__variable *variable, const nsp_config *config)
 {
     double ratio = load_ratio(variable, config);
-    return ratio >= variable->ratio_min && ratio <= 1; // not so for NaN
+    return ratio >= variable->ratio_min && ratio <= 1; // false for NaN
 }
 
 static void accepts_ratio(const nsp__variable *variable, bool in_code, char *out, size_t size)
@@ -245,7 +248,7 @@ const nsp__kind nsp__kind_ratio = {
 
 // ---- the sampler ----
 
-// Without "parentbased_": what the rate is, and that a remote parent does not decide.
+// Names without "parentbased_". They set the rate, and that a remote parent does not decide.
 static const char *const samplers[] = {"always_off", "always_on", "traceidratio", NULL};
 static const char parent_based[] = "parentbased_";
 

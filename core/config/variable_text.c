@@ -21,7 +21,7 @@ static const char *load_text(const nsp__variable *variable, const nsp_config *co
     return text;
 }
 
-// The member points to the text; "" is none.
+// The member points to the text; "" means no text.
 static bool store_text(const nsp__variable *variable, const char *text, nsp_config *config)
 {
     if (!*text)
@@ -39,7 +39,8 @@ static void print_text(const nsp__variable *variable, bool in_code, const nsp_co
                  text && *text ? nsp__variable_shown(variable, text) : "nothing");
 }
 
-// A member that is set has to be a text that the variable could have; the trial's endpoint_exact is nobody's.
+// A member that is set must be a text that the variable could have. The endpoint_exact of the copy is
+// discarded.
 static bool holds_text(const nsp__variable *variable, const nsp_config *config)
 {
     const char *text = load_text(variable, config);
@@ -55,7 +56,7 @@ static bool holds_text(const nsp__variable *variable, const nsp_config *config)
         snprintf(out, size, "%s", phrase_);                                                                  \
     }
 
-// What all of them have in common.
+// What all of these kinds have in common.
 #define TEXT(parse_, accepts_)                                                                               \
     .parse = parse_, .holds = holds_text, .accepts = accepts_, .print = print_text, .text = true
 
@@ -114,8 +115,8 @@ const nsp__kind nsp__kind_choice_text = {TEXT(parse_choice, accepts_choice)};
 
 enum { CHOICES_MAX = 16 };
 
-// The list's choices in its order, each once, "none" only where it stands alone. Returns how many; where a
-// phrase is wanted, what is left out is written.
+// Reads the list's choices in their order, each once; "none" counts only if it is the only one. Returns their
+// number. If `size` is not 0, writes a phrase that says what is left out.
 static size_t read_list(const nsp__variable *variable, const char *text, int found[CHOICES_MAX], char *out,
                         size_t size)
 {
@@ -189,7 +190,7 @@ const nsp__kind nsp__kind_choice_list = {TEXT(parse_list, accepts_list), .left_o
 
 // ---- lists of pairs ----
 
-// Where all entries are wrong the text is something else than a list.
+// If all entries are wrong, the text is not such a list.
 static bool usable(const char *text, nsp__pair_fault fault, const void *context)
 {
     nsp__pairs_verdict verdict = nsp__pairs_judge(text, fault, context, NULL, 0);
@@ -235,7 +236,8 @@ PHRASE(accepts_pairs, "key=value,key=value with percent escapes")
 
 const nsp__kind nsp__kind_attributes = {TEXT(parse_attributes, accepts_pairs), .fault = pairs_fault,
                                         .left_out = attributes_left_out};
-// What sends credentials keeps its place when it is wrong: other credentials never go out instead.
+// A variable that carries credentials keeps its place when it is wrong: other credentials never go out
+// instead.
 const nsp__kind nsp__kind_headers = {TEXT(parse_headers, accepts_pairs), .fault = pairs_fault,
                                      .left_out = headers_left_out, .keeps_its_place = true};
 
@@ -281,7 +283,7 @@ static void endpoint_fault(const nsp__variable *variable, const char *text, char
     snprintf(out, size, "is not accepted (%s)", why != NULL ? why : "no reason");
 }
 
-// What holds a user may hold a password, and so may a query.
+// A text with a user name may contain a password, and so may one with a query.
 static bool endpoint_showable(const char *text)
 {
     return strpbrk(text, "@?") == NULL;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Kinds of variables that are one of a few words: switches and choices; and what has no counterpart here.
+// Kinds of variables that are one of a few words: switches and choices; and variables without a counterpart
+// here.
 #include <stdio.h>
 #include <string.h>
 
@@ -20,7 +21,8 @@ static bool store_bool(const nsp__variable *variable, int word, bool inverted, n
     return true;
 }
 
-// What is no word at all leaves the place to no weaker variable: it counts as false (nsp__kind.keeps_its_place).
+// Any other text counts as false, and does not let a variable of lower precedence take effect
+// (nsp__kind.keeps_its_place).
 static bool parse_else_false(const nsp__variable *variable, const char *text, const char *argument,
                              nsp_config *config)
 {
@@ -88,7 +90,7 @@ const nsp__kind nsp__kind_flag_relaxed = {
 
 // ---- choices ----
 
-// Of an enum, which is an int.
+// Reads an enum, which is an int.
 static uint32_t load_choice(const nsp__variable *variable, const nsp_config *config)
 {
     uint32_t choice;
