@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// nsp_settings_each over the table of environment.c, and nsp_sessions_each over what lies in shared memory.
+// nsp_settings_each, over the table of environment.c, and nsp_sessions_each, over the sessions in shared
+// memory.
 #include <nanospan/inspect.h>
 
 #include <dirent.h>
@@ -24,7 +25,8 @@ enum { SESSIONS_MAX = 1024, PROBLEM_SIZE = 700 };
 
 // ---- settings ----
 
-// A variable that can set its member: it is set, and accepted, or hides weaker ones all the same.
+// True if the variable sets its member: it is set, and either accepted or one that hides variables of lower
+// precedence even when it is bad.
 static bool sets_member(const nsp__variable *variable, const nsp_config *used)
 {
     char problem[PROBLEM_SIZE];
@@ -33,7 +35,7 @@ static bool sets_member(const nsp__variable *variable, const nsp_config *used)
             nsp__environment_judge(variable, used, problem, sizeof problem) != NSP__BAD);
 }
 
-// The strongest variable that sets this one's member; NULL: none does.
+// The variable of highest precedence that sets the same member, or NULL if none does.
 static const nsp__variable *winner_of(const nsp__variable *variable, const nsp_config *used)
 {
     for (size_t i = 0; i < nsp__variable_count; i++)
@@ -112,7 +114,7 @@ static int by_name(const void *left, const void *right)
     return strcmp(*(char *const *)left, *(char *const *)right);
 }
 
-// The names first, all at once: visitors may take their time, and engines come and go.
+// Reads all names first, because visitors may take their time while engines come and go.
 static size_t list_names(DIR *folder, char **names)
 {
     size_t count = 0;
@@ -126,7 +128,7 @@ static size_t list_names(DIR *folder, char **names)
     return count;
 }
 
-// As for an engine's own: what others may write to may hold anything.
+// The same check as for an engine's own sessions: if others may write to the folder, it may hold anything.
 static bool ours_alone(int fd)
 {
     struct stat status;

@@ -46,20 +46,20 @@ static bool younger_than(const struct stat *status, int seconds)
     return now.tv_sec - status->st_mtim.tv_sec < seconds;
 }
 
-// Sessions have a name that begins with a dot while they are made (session.c). All but the first moment of that is under
-// the lock, so one without lock is left over from an engine that died, unless it is quite new.
+// While a session is created its name begins with a dot (session.c). Except for the first moment it is locked
+// all that time, so one without a lock was left by an engine that died, unless it is very new.
 static bool half_made(const char *name)
 {
     return name[0] == '.' && nsp__session_name_valid(name + 1);
 }
 
-// Whether its age allows to take the folder away, nobody having locked it.
+// True if the folder, which nobody has locked, is old enough to be removed.
 static bool old_enough(int fd, const char *name, const struct stat *status)
 {
     enum { HALF_MADE_SECONDS = 60, EMPTY_SECONDS = 2 };
     if (half_made(name))
         return !younger_than(status, HALF_MADE_SECONDS);
-    // Earlier versions gave a session its name first, and removed its locks before its folder.
+    // Earlier versions gave a session its final name first, and removed its locks before its folder.
     return faccessat(fd, "alive", F_OK, 0) == 0 || !younger_than(status, EMPTY_SECONDS);
 }
 
@@ -106,7 +106,7 @@ static int newest_first(const void *left, const void *right)
     return a->modified_ns < b->modified_ns ? 1 : a->modified_ns > b->modified_ns ? -1 : 0;
 }
 
-// Takes the half-made ones away and the list then holds the others. How many were removed.
+// Removes the half-made sessions, so that the list holds only the others. Returns the number removed.
 static unsigned remove_half_made(int user_fd, dead_session *dead, size_t *count)
 {
     unsigned removed = 0;

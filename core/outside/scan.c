@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The engine may be writing while its files are read, so counters are read in the order of stats.c: from the end of the
-// pipeline to its beginning. It may also be dead, or another program: every number is checked before it is used as an
-// offset or a count.
+// The engine may be writing while its files are read, so counters are read in the order of stats.c: from the
+// end of the pipeline to its beginning. The engine may also be dead, or the file may come from another
+// program, so every number is checked before it is used as an offset or a count.
 #include "outside/scan.h"
 
 #include <errno.h>
@@ -23,12 +23,12 @@
 
 enum { FRAMES_MAX = 1024, DETACHED_MAX = 1048576, STRIDE_MAX = 128 * 1024 };
 
-// Copies of the session's files, and the descriptors that more is read from.
+// Copies of the session's files, and the descriptors from which more is read.
 typedef struct reading {
     int control_fd, threads_fd, detached_fd; // -1: none
     uint64_t threads_size, detached_size;
     nsp__control *control;
-    nsp__slot *slots; // slot_count of them; ring_bytes 0: not to be had
+    nsp__slot *slots; // slot_count of them; ring_bytes 0: not available
     uint32_t slot_count;
     nsp__session_scan *out;
 } reading;
@@ -61,7 +61,8 @@ static bool within(uint64_t size, uint64_t offset, uint64_t bytes)
     return offset <= size && bytes <= size - offset;
 }
 
-// Opens a plain file of the directory; -1 if there is none. O_NONBLOCK: a pipe of that name must not stop us.
+// Opens a regular file in the directory; -1 if there is none. O_NONBLOCK, so that a pipe of that name cannot
+// block us.
 static int open_plain(int directory, const char *name, uint64_t *size)
 {
     int fd = nsp__open(directory, name, O_RDONLY | O_NONBLOCK, 0);
@@ -107,7 +108,7 @@ static bool read_control(reading *me, int directory)
     return true;
 }
 
-// The resource is a row of texts, each with its zero: key, value, key, value.
+// The resource is a sequence of zero-terminated texts: key, value, key, value.
 static void find_service(nsp__session_scan *out, const nsp__control *control)
 {
     const char *at = control->resource, *end = at + control->resource_bytes;
@@ -122,7 +123,7 @@ static void find_service(nsp__session_scan *out, const nsp__control *control)
     }
 }
 
-// The policy may be changed while it is read; the checksum tells. An engine that is stopping has none.
+// The policy may change while it is read; the checksum shows that. An engine that is stopping has no policy.
 static bool read_policy(reading *me)
 {
     nsp__session_scan *out = me->out;
@@ -235,7 +236,7 @@ static bool count_detached(reading *me)
 
 // ---- accounting ----
 
-// Those of threads that have come since too: their detached spans count as open already.
+// Includes threads that have come since, because their detached spans already count as open.
 static bool read_attempts(reading *me)
 {
     nsp_stats *stats = &me->out->seen.stats;
@@ -320,7 +321,7 @@ static void read_directory(nsp__session_scan *out, nsp__control *control, int di
     }
 }
 
-// Splits NAME.PID.RANDOM: NAME and PID.
+// Reads NAME and PID from NAME.PID.RANDOM.
 static void read_name(nsp__session_scan *out, const char *name)
 {
     unsigned pid = 0;

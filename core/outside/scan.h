@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One session as a stranger sees it: its files copied into private memory, and nothing in them trusted.
+// One session seen from outside: its files are copied into private memory, and nothing in them is trusted.
 #ifndef NSP_OUTSIDE_SCAN_H
 #define NSP_OUTSIDE_SCAN_H
 
 #include <limits.h>
 #include <nanospan/inspect.h>
 
-// The view, and what its texts and arrays point to.
+// The view, and the memory that its texts and arrays point to.
 typedef struct nsp__session_scan {
     nsp_session seen;
     char name[NAME_MAX + 1];
@@ -17,8 +17,8 @@ typedef struct nsp__session_scan {
     nsp_session_rule rules[NSP_SAMPLER_RULES_MAX];
 } nsp__session_scan;
 
-// Reads the session `name` of the folder `folder`, which is open as folder_fd. False if there is none of that name (any
-// more), or no memory to read it with (errno is ENOMEM).
+// Reads the session `name` in the folder `folder`, which is open as folder_fd. False if there is no session
+// of that name (any more), or no memory to read it (errno is then ENOMEM).
 bool nsp__session_scan_read(nsp__session_scan *out, int folder_fd, const char *folder, const char *name);
 
 #endif
