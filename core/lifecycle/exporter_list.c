@@ -10,19 +10,19 @@
 
 enum { PARTS_MAX = 8, ALIGNMENT = 64 };
 
-// What a batch begins with: how far each exporter's part is filled. It is in the batch itself, since several
-// batches are on their way at once.
+// The beginning of a batch: how far each exporter's part is filled. It lies in the batch itself, since
+// several batches are on their way at once.
 typedef struct filled {
     uint64_t head[PARTS_MAX], length[PARTS_MAX];
 } filled;
 
-_Static_assert(sizeof(filled) % ALIGNMENT == 0, "the parts behind it are aligned");
+_Static_assert(sizeof(filled) % ALIGNMENT == 0, "the parts after it are aligned");
 
 typedef struct part {
     const nsp_exporter *exporter;
     void *state;
-    // The sending half's, of the batch that is being sent: this exporter is done with it, and so many of its spans
-    // were settled, among them these.
+    // Used by the sending half, for the batch that is being sent: this exporter is done with the batch, and this many of
+    // its spans were settled, rejected and unconfirmed ones among them.
     bool settled;
     uint64_t spans, rejected, unconfirmed;
 } part;
@@ -120,7 +120,7 @@ static void note(nsp_batch *batch, size_t index, const nsp_batch *own)
     fill->length[index] = own->length;
 }
 
-// What the parts hold together, as the batch's length: where its last byte lies does not say how full it is.
+// Sets the batch's length to the total of its parts: the place of its last byte does not say how full it is.
 static void sum_up(const exporter_list *list, nsp_batch *batch)
 {
     const filled *fill = (const filled *)(const void *)batch->data;
@@ -149,7 +149,7 @@ static bool append(void *state, nsp_batch *batch, const nsp_span_view *view)
     nsp_batch parts[PARTS_MAX];
     for (size_t i = 0; i < list->count; i++) {
         parts[i] = part_of(list, batch, i);
-        // Nothing is noted yet, so that the span is in all of them or in none.
+        // Nothing is stored yet, so that the span ends up in all of them or in none.
         if (!list->parts[i].exporter->append(list->parts[i].state, &parts[i], view))
             return false;
     }
@@ -214,7 +214,7 @@ static nsp_send_result conclude(const exporter_list *list, uint64_t spans, nsp_s
     return rejected != 0 && rejected == spans - unconfirmed ? NSP_SEND_REJECTED : NSP_SEND_EXPORTED;
 }
 
-// Adds one exporter's report to that of all; what went wrong is what the line says.
+// Adds one exporter's report to the combined one. The detail text says what went wrong, if anything did.
 static void add_report(const part *from, nsp_send_result result, const nsp_send_report *one,
                        nsp_send_report *all)
 {

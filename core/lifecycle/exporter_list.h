@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Several exporters as one: each takes the same spans, in an encoding of its own, and each its own part of a
-// batch.
+// Several exporters as one. Each takes the same spans in its own encoding, and has its own part of a batch.
 //
-// A batch counts as exported once every exporter has taken it, and as rejected where one has refused it for
-// good; as long as one of them has to be tried again only that one is. The bytes of a batch are shared:
-// nsp__config_resolve makes batches as much larger as there are exporters.
+// A batch counts as exported once every exporter has accepted it, and as rejected if one of them has refused
+// it for good. Only the exporters that have to retry are tried again. They share the bytes of a batch, so
+// nsp__config_resolve multiplies the size of batches by the number of exporters.
 #ifndef NSP_LIFECYCLE_EXPORTER_LIST_H
 #define NSP_LIFECYCLE_EXPORTER_LIST_H
 
 #include <nanospan/exporter.h>
 
-// Makes those of context->config->exporter, a list of names with commas between. One that cannot be made is
-// left out, with a line in the log; where none can, create fails.
+// Creates the exporters named in context->config->exporter, a list separated by commas. One that cannot be
+// created is left out, with a line in the log; if none can be, create fails.
 extern const nsp_exporter nsp__exporter_list;
 
-// One of those that the library brings; NULL for other names, "none" too.
+// The library's exporter of this name; NULL for other names, including "none".
 const nsp_exporter *nsp__exporter_named(const char *name, size_t length);
 
-// Where an exporter that was made, or each of a list, puts spans, for people; one line, without secrets.
+// Writes where an exporter that was created, or each one of a list, sends spans, for people to read; one
+// line, without secrets.
 void nsp__exporter_describe(const nsp_exporter *exporter, const void *state, const nsp_config *config,
                             char *text, size_t size);
 

@@ -34,7 +34,8 @@ static const nsp_exporter *exporter_chosen(const nsp_config *config)
     return nsp__exporter_named(name, strlen(name)); // "none" is not among them
 }
 
-// While an exporter is made, its lines say what follows from them. Starts come one at a time.
+// While an exporter is created, its error lines also say what follows from them. Only one start happens at a
+// time.
 static bool creating, creation_explained;
 static const char *consequence;
 
@@ -51,7 +52,8 @@ __attribute__((format(printf, 3, 4))) static void exporter_log(nsp_log_level lev
     nsp__log(level, why ? "" : subject, "%s%s", line, why ? consequence : "");
 }
 
-// A backend that cannot be had is the user's trouble, not the engine's: it runs on, and spans are discarded and counted.
+// An exporter that cannot be created must not stop the engine: it runs on, and spans are discarded and
+// counted.
 static void exporter_create(nsp__runtime *runtime)
 {
     const nsp_config *config = &runtime->config;
@@ -141,8 +143,8 @@ static void resource_share(const nsp__runtime *runtime)
                      __ATOMIC_RELEASE); // RB1: the resource is whole
 }
 
-// Every name goes into the session's table, and gets its class. May run for one name on several threads at once; the
-// first to claim the entry writes it.
+// Every name goes into the session's table and gets its class. May run for one name on several threads at
+// once; the first one to claim the entry writes it.
 static void name_added(nsp_name name, const char *text, size_t length)
 {
     nsp__control *control = __atomic_load_n(&nsp__trace_state.control, __ATOMIC_ACQUIRE); // T4
@@ -164,7 +166,7 @@ static void session_end(nsp__runtime *runtime)
 {
     nsp__clock_keep();
     if (runtime->attach_left_behind)
-        return; // that thread goes on in the session it knows; there will be no new one before it is done
+        return; // that thread goes on in this session; no new one begins before it is done
     nsp__trace_end();
     nsp__session_destroy(&runtime->session);
     __atomic_store_n(&nsp__trace_state.control, NULL, __ATOMIC_RELEASE); // T3
@@ -189,7 +191,7 @@ static void parts_free(nsp__runtime *runtime)
     memset(&runtime->resource, 0, sizeof runtime->resource);
 }
 
-// Before this process's own session: dead ones beyond the bound go.
+// Removes dead sessions beyond the limit, before this process creates its own.
 static void prune(const nsp_config *config)
 {
     char directory[400];
@@ -246,7 +248,7 @@ void nsp__runtime_announce(const nsp__runtime *runtime)
 bool nsp__runtime_stop(nsp__runtime *runtime, uint64_t deadline_ns)
 {
     static const bool never = false;
-    // Threads stop beginning roots: the policy's generation becomes "no session".
+    // Threads stop beginning local roots, because the policy's generation becomes "no session".
     nsp__sampler_lock();
     // N2: to N1. A thread that sees this also sees that tracing is inactive, so it does not attach again.
     __atomic_store_n(&runtime->session.control->policy_generation, 0, __ATOMIC_RELEASE);
@@ -257,13 +259,13 @@ bool nsp__runtime_stop(nsp__runtime *runtime, uint64_t deadline_ns)
     nsp__collector_end end = nsp__collector_stop(&runtime->collector, deadline_ns);
     runtime->collector_left_behind = end != NSP__COLLECTOR_ENDED;
     if (end == NSP__COLLECTOR_DRAINS) {
-        // It may come back to all of this, which therefore stays as it is, the session too.
+        // The thread may still use all of this, so everything stays as it is, including the session.
         runtime->attach_left_behind = true;
         runtime->sender = NULL;
         return false;
     }
     nsp__sender *sender = runtime->sender;
-    runtime->sender = NULL; // a child forked from here on finds none
+    runtime->sender = NULL; // a child that is forked from now on finds none
     bool sent = sender == NULL || nsp__sender_stop(sender, deadline_ns);
     uint64_t discarded = nsp__collector_discard_rest(&runtime->collector);
     bool wanted = runtime->exporter != NULL;
@@ -277,9 +279,9 @@ bool nsp__runtime_left_behind(const nsp__runtime *runtime)
            runtime->attach_left_behind;
 }
 
-// Threads that go on tracing during a shutdown commit records that nobody drains any more, and are in the middle of
-// beginning and ending spans: those will never be sent either. Only then: accounting at rest are left as they were counted, so
-// that they show it if something is wrong.
+// Threads that go on tracing during a shutdown commit records that nobody drains any more, and are about to
+// begin or end spans; those spans will never be sent either. This is done only in that case: otherwise the
+// counters stay as they are, so that they show if something is wrong.
 static void settle_moving_stats(nsp_stats *stats)
 {
     stats->discarded += stats->in_rings;
@@ -317,8 +319,8 @@ static void keep_reachable(const nsp__runtime *runtime)
 
 void nsp__runtime_abandon(nsp__runtime *runtime)
 {
-    // The parent's threads, locks and connections are not here; what they were working on is left alone, and leaks once
-    // in each forked child that traces.
+    // The parent's threads, locks and connections do not exist here. What they were working on is left alone;
+    // that much memory leaks once in each forked child that traces.
     if (runtime->sender != NULL)
         nsp__sender_abandon(runtime->sender);
     keep_reachable(runtime);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One session's worth of everything, put together and taken apart. No locks here: lifecycle.c sees to it that calls
-// come one at a time.
+// Everything that belongs to one session: puts it together and takes it apart. There are no locks here:
+// lifecycle.c makes sure that there is one call at a time.
 #ifndef NSP_LIFECYCLE_RUNTIME_H
 #define NSP_LIFECYCLE_RUNTIME_H
 
@@ -25,29 +25,30 @@ typedef struct nsp__runtime {
     // Threads that did not end, and may come back to what they know:
     bool sender_left_behind;    // inside the exporter or the log callback
     bool collector_left_behind; // inside the log callback, or in the exporter's encoder
-    bool attach_left_behind;    // a thread of the application's attaches to the session, or ours drains it
+    bool attach_left_behind;    // an application thread is attaching to the session, or ours drains it
     bool exporter_left_behind;  // not destroyed: for the sender's thread, or because the process is exiting
     struct nsp__runtime *next_left;
 } nsp__runtime;
 
-// Builds a session from runtime->config and starts it. On failure everything is undone but the configuration.
+// Builds a session from runtime->config and starts it. On failure everything except the configuration is
+// undone.
 nsp_status nsp__runtime_start(nsp__runtime *runtime);
 
-// After start, one line in the log: where spans go, and at what rate. Nothing where they are discarded, which start
-// has said.
+// To be called after start: logs one line that says where spans go and at what rate. Logs nothing if spans
+// are discarded, because start has said so.
 void nsp__runtime_announce(const nsp__runtime *runtime);
 
-// Sends what there is until the deadline (CLOCK_MONOTONIC ns) and stops everything but the session, whose accounting can
-// still be read. True if nothing was given up.
+// Sends what is left until the deadline (CLOCK_MONOTONIC ns) and stops everything except the session, whose
+// accounting can still be read. True if nothing was given up.
 bool nsp__runtime_stop(nsp__runtime *runtime, uint64_t deadline_ns);
 
-// True if some thread was left behind, after stop: the runtime must stay where it is for ever.
+// To be called after stop. True if some thread was left behind: the runtime's memory must then stay forever.
 bool nsp__runtime_left_behind(const nsp__runtime *runtime);
 
-// After stop: writes the final accounting and ends the session.
+// To be called after stop: writes the final accounting and ends the session.
 void nsp__runtime_end(nsp__runtime *runtime, nsp_stats *final_stats);
 
-// In the child of a fork: forgets the parent's session; the configuration stays.
+// To be called in the child of a fork: forgets the parent's session; the configuration stays.
 void nsp__runtime_abandon(nsp__runtime *runtime);
 
 #endif
