@@ -8,16 +8,16 @@
 
 // The longest Retry-After that is honoured.
 static const uint64_t retry_after_max = 60 * NSP__SECOND;
-// While stopping: with less time than this left, another attempt is not worth the wait.
+// While stopping: with less time left than this, waiting for another attempt is not worth it.
 static const uint64_t last_pause = 100 * NSP__MILLISECOND;
 
-static void go_away(nsp__sender *sender)
+static void begin_blocking(nsp__sender *sender)
 {
     __atomic_store_n(&sender->thread_state, NSP__SENDER_BLOCKING, __ATOMIC_RELEASE); // SW1: to SW2
 }
 
-// False: the thread was left behind meanwhile, and owns nothing any more.
-static bool come_home(nsp__sender *sender)
+// False: the thread was left behind meanwhile, and no longer owns anything.
+static bool end_blocking(nsp__sender *sender)
 {
     uint32_t expected = NSP__SENDER_BLOCKING;
     return __atomic_compare_exchange_n(&sender->thread_state, &expected, NSP__SENDER_WORKING, false,
@@ -36,7 +36,7 @@ void nsp__sender_announce(nsp__sender *sender, uint64_t sequence)
     nsp__event_signal(&sender->progress);
 }
 
-// After the accounting: the batch becomes empty and goes home.
+// To be called after the accounting: the batch becomes empty and returns to the queue of empty batches.
 static void settle(nsp__sender *sender, nsp__batch *batch)
 {
     nsp__batch_header *header = batch->header;
@@ -53,7 +53,7 @@ static void settle(nsp__sender *sender, nsp__batch *batch)
     nsp__sender_announce(sender, sequence);
 }
 
-// Only ever while stopping.
+// Only while stopping.
 void nsp__sender_count_as_given_up(nsp__sender *sender, const nsp__batch *batch)
 {
     nsp__counters *counters = sender->options.counters;
@@ -69,7 +69,7 @@ void nsp__sender_give_up(nsp__sender *sender, nsp__batch *batch)
     settle(sender, batch);
 }
 
-// xorshift64: backoff needs to differ between processes, no more.
+// xorshift64 is enough, because backoff only needs to differ between processes.
 static uint64_t draw(nsp__sender *sender)
 {
     uint64_t x = sender->random;
@@ -79,8 +79,8 @@ static uint64_t draw(nsp__sender *sender)
     return sender->random = x;
 }
 
-// Doubles from min to max by attempt, times a jitter drawn uniformly from 0.5 to 1.5. While somebody waits it
-// stays at the minimum: a flush should notice soon that the backend is back.
+// Doubles with each attempt from min to max, times a jitter drawn uniformly from 0.5 to 1.5. While somebody
+// waits it stays at the minimum, because a flush should notice soon that the backend is back.
 static uint64_t backoff(nsp__sender *sender, uint32_t attempt)
 {
     uint64_t base = sender->options.backoff_min_ns;
@@ -91,8 +91,8 @@ static uint64_t backoff(nsp__sender *sender, uint32_t attempt)
     return base / 2 + (uint64_t)((double)base * ((double)(draw(sender) >> 11) * 0x1p-53));
 }
 
-// When somebody's wish for an immediate retry may be granted: a flush that waits in short slices wishes at
-// each.
+// When a request for an immediate retry may be granted. A flush that waits in short slices makes one in each
+// slice.
 static uint64_t next_requested_retry(const nsp__sender *sender, uint32_t requests_before)
 {
     if (__atomic_load_n(&sender->retry_requests, __ATOMIC_ACQUIRE) == requests_before) // SH2: acquires SH1
@@ -100,7 +100,7 @@ static uint64_t next_requested_retry(const nsp__sender *sender, uint32_t request
     return nsp__after(sender->last_requested_retry, sender->options.backoff_min_ns);
 }
 
-// Sleeps until something is to be done, the deadline at the latest; may return early.
+// Sleeps until there is something to do, at most until the deadline. May return early.
 static void wait_for_work(nsp__sender *sender, uint32_t value, uint64_t deadline_ns)
 {
     uint64_t check_ns = sender->options.alone_checks ? nsp__monotonic_ns() + NSP__ALONE_CHECK_NS : UINT64_MAX;
@@ -109,7 +109,7 @@ static void wait_for_work(nsp__sender *sender, uint32_t value, uint64_t deadline
         nsp__alone_check();
 }
 
-// Sleeps between two attempts. `asked`: the receiver named the delay, so a wait or stop does not cut it
+// Sleeps between two attempts. `asked`: the receiver chose the delay, so neither a wait nor a stop cuts it
 // short. False: the deadline of a stop leaves no room for another attempt.
 static bool pause_before_retry(nsp__sender *sender, uint64_t delay, bool asked, uint32_t requests_before)
 {
@@ -123,8 +123,8 @@ static bool pause_before_retry(nsp__sender *sender, uint64_t delay, bool asked, 
             return true;
         }
         if (limit != UINT64_MAX && until > limit) {
-            // Own backoff steps towards the deadline by halves instead, so a backend that returns late is
-            // still met.
+            // Our own backoff halves the way to the deadline instead, so that a backend that returns late is
+            // still reached.
             if (asked || now >= limit || limit - now < last_pause)
                 return false;
             until = now + (limit - now) / 2;
@@ -135,21 +135,22 @@ static bool pause_before_retry(nsp__sender *sender, uint64_t delay, bool asked, 
     }
 }
 
-// What one attempt has to say. The text is made before the thread goes away; the callback may block.
+// Logs the result of an attempt. The text is made before the thread counts as blocking; the callback may
+// block.
 static bool say(nsp__sender *sender, nsp_log_level level, const char *subject, const char *what,
                 const nsp_send_report *report, uint64_t spans, const char *spans_are)
 {
     sender->logging = true;
-    go_away(sender);
+    begin_blocking(sender);
     nsp__log(level, subject, "%s%s%s%llu span%s %s", what, report->detail, report->detail[0] ? "; " : "",
              (unsigned long long)spans, spans == 1 ? "" : "s", spans_are);
-    if (!come_home(sender))
+    if (!end_blocking(sender))
         return false;
     sender->logging = false;
     return true;
 }
 
-// What an exporter that sends in parts has settled already is off the batch.
+// Takes what an exporter that sends in parts has already settled off the batch.
 static void settle_parts(nsp__sender *sender, nsp__batch *batch, const nsp_send_report *report)
 {
     nsp__counters *counters = sender->options.counters;
@@ -168,7 +169,7 @@ static void settle_parts(nsp__sender *sender, nsp__batch *batch, const nsp_send_
     batch->exported.spans = (uint32_t)left;
 }
 
-// Writes the outcome of an attempt into the accounting. False: the batch is to be sent again.
+// Enters the outcome of an attempt into the accounting. False: the batch is to be sent again.
 static bool count_outcome(nsp__sender *sender, nsp__batch *batch, nsp_send_result result,
                           const nsp_send_report *report)
 {
@@ -195,7 +196,7 @@ static bool count_outcome(nsp__sender *sender, nsp__batch *batch, nsp_send_resul
     return true;
 }
 
-// Logs the turning points and what was refused. False: left behind.
+// Logs changes between success and failure, and what was refused. False: left behind.
 static bool report_outcome(nsp__sender *sender, nsp_send_result result, const nsp_send_report *report,
                            uint64_t spans)
 {
@@ -229,8 +230,8 @@ static bool report_outcome(nsp__sender *sender, nsp_send_result result, const ns
     }
 }
 
-// One attempt, by a thread that has entered the exit gate; false: left behind. While it runs the batch is in
-// doubt, for a reader after a crash.
+// Makes one attempt, on a thread that has entered the exit gate. False: left behind. During the attempt the
+// batch counts as in doubt, for a reader after a crash.
 static bool attempt(nsp__sender *sender, nsp__batch *batch, nsp_send_result *result, nsp_send_report *report)
 {
     nsp__batch_header *header = batch->header;
@@ -242,13 +243,13 @@ static bool attempt(nsp__sender *sender, nsp__batch *batch, nsp_send_result *res
     __atomic_store_n(&header->in_doubt, 1, __ATOMIC_RELAXED);
     memset(report, 0, sizeof *report);
 
-    go_away(sender);
+    begin_blocking(sender);
     *result =
         sender->options.exporter->send(sender->options.exporter_state, &batch->exported, deadline, report);
     nsp__exit_leave();
     if (!sender->has_sent)
-        nsp__exit_hook_renew(); // to come before the handlers of what the first attempt brought in
-    if (!come_home(sender))
+        nsp__exit_hook_renew(); // to run before the exit handlers of libraries that the first attempt loaded
+    if (!end_blocking(sender))
         return false;
     report->detail[sizeof report->detail - 1] = 0;
     sender->has_sent = true;

@@ -279,9 +279,9 @@ bool nsp__runtime_left_behind(const nsp__runtime *runtime)
            runtime->attach_left_behind;
 }
 
-// Threads that go on tracing during a shutdown commit records that nobody drains any more, and are about to
-// begin or end spans; those spans will never be sent either. This is done only in that case: otherwise the
-// counters stay as they are, so that they show if something is wrong.
+// Threads that go on tracing during a shutdown commit records that nobody drains any more, and are in the
+// middle of begin or end spans; those spans will never be sent either. This is done only in that case:
+// otherwise the counters stay as they are, so that they show if something is wrong.
 static void settle_moving_stats(nsp_stats *stats)
 {
     stats->discarded += stats->in_rings;
