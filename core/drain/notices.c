@@ -88,8 +88,8 @@ void nsp__notices_log(const nsp__notices *notices)
         nsp__log(NSP_LOG_WARN, "too big", "discarded %llu spans that were too big for a batch of %zu bytes",
                  (unsigned long long)notices->too_big.spans, notices->too_big.batch_bytes);
     if (notices->policy.changed)
-        nsp__log(NSP_LOG_INFO, "policy", "the sampler changed: default rate %g, %u rules",
-                 notices->policy.rate, notices->policy.rules);
+        nsp__log(NSP_LOG_INFO, "policy", "sampler changed: default rate %g, %u rules", notices->policy.rate,
+                 notices->policy.rules);
     for (int i = 0; i < NSP__TROUBLES; i++)
         if (notices->trouble[i])
             nsp__log(NSP_LOG_WARN, troubles[i], "%s", troubles[i]);

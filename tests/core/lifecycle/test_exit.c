@@ -328,7 +328,7 @@ static void change_policy(void)
 
 static void callback_on_the_collector(void)
 {
-    start_with_callback("sampler: ");
+    start_with_callback("sampler changed: ");
     stall();
     record();
     wait_for_send();
@@ -337,7 +337,7 @@ static void callback_on_the_collector(void)
 
 static void callback_on_the_collector_sends_all(void)
 {
-    start_with_callback("sampler: ");
+    start_with_callback("sampler changed: ");
     library.expected = SPANS;
     record();
     change_policy();
