@@ -79,8 +79,7 @@ static void release(nsp__collector *collector, nsp__ring_walk *walk)
     // R3: releases the space to the producer's R4; the records were read before.
     __atomic_store_n(&walk->slot->consumed, walk->at, __ATOMIC_RELEASE);
     walk->released = walk->at;
-    // Stored after `drained`, because stats.c reads the accounting before the fill of the ring: no span is
-    // counted twice.
+    // Comes after `drained`, because stats.c reads these counters before it: no span is counted twice.
     nsp__counters *counters = &collector->session->control->counters;
     if (NSP__UNLIKELY(walk->discarded != 0))
         nsp__counters_add(&counters->discarded, walk->discarded);
