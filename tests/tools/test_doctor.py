@@ -345,14 +345,14 @@ class Endpoint(unittest.TestCase):
         with Sink() as sink:
             report = examine(OTLP_ENDPOINT=endpoint(sink.port), OTEL_EXPORTER_OTLP_PROTOCOL="grpc")
             self.assertEqual((report.code, report.one("endpoint.protocol")["level"]), (3, "fail"))
-            self.assertIn("speaks HTTP/1.1, and gRPC is configured", report.one("endpoint.protocol")["text"])
+            self.assertIn("uses HTTP/1.1, but gRPC is configured", report.one("endpoint.protocol")["text"])
             self.assertIn("http/protobuf", report.one("endpoint.protocol")["advice"][0])
 
     def test_http2_where_http1_is_configured(self):
         with listener(http2) as port:
             report = examine(OTLP_ENDPOINT=endpoint(port))
             self.assertEqual((report.code, report.one("endpoint.protocol")["level"]), (3, "fail"))
-            self.assertIn("speaks HTTP/2, as gRPC does", report.one("endpoint.protocol")["text"])
+            self.assertIn("uses HTTP/2, like gRPC", report.one("endpoint.protocol")["text"])
             self.assertIn("OTEL_EXPORTER_OTLP_PROTOCOL=grpc", report.one("endpoint.protocol")["advice"][0])
 
     def test_statuses(self):
@@ -412,7 +412,7 @@ class Endpoint(unittest.TestCase):
         self.assertEqual(report.levels("endpoint.proxy"), ["warn"])
         self.assertNotIn("hush", report.text)
         self.assertEqual(report.levels("endpoint.proxy_connect"), ["fail"])
-        self.assertIn("the proxy 127.0.0.1:1 cannot be connected: Connection refused", report.text)
+        self.assertIn("cannot connect to the proxy 127.0.0.1:1: Connection refused", report.text)
         self.assertEqual(report.levels("endpoint.resolve"), [])  # the proxy's business
         self.assertEqual(examine("--no-send", no_proxy=".invalid", **proxied).levels("endpoint.proxy"), [])
 
@@ -431,7 +431,7 @@ class Endpoint(unittest.TestCase):
                 report = examine("--no-send", **{f"{scheme}_proxy": f"http://user:hush-hush@127.0.0.1:{port}/",
                                                  "OTLP_ENDPOINT": target})
                 self.assertEqual((report.code, report.levels("endpoint.proxy_connect")), (3, ["ok", "fail"]), report.text)
-                self.assertIn(f"answered {status}", report.text)
+                self.assertIn(f"refused with HTTP status {status}", report.text)
                 self.assertNotIn("hush", report.text)
         with web(lambda _: (200, {}, b"")) as port:  # asked as a proxy is, it answers in the receiver's place
             report = examine("--no-send", http_proxy=endpoint(port), OTLP_ENDPOINT="http://collector.invalid:4318")
@@ -550,17 +550,17 @@ class Tls(unittest.TestCase):
                 with self.subTest(protocol):
                     report = examine("--no-send", OTLP_ENDPOINT=endpoint(port), OTEL_EXPORTER_OTLP_PROTOCOL=protocol)
                     self.assertEqual((report.code, report.levels("endpoint.tls")), (3, ["fail"]), report.text)
-                    self.assertIn("speaks TLS, and clear text is configured", report.one("endpoint.tls")["text"])
+                    self.assertIn("uses TLS, but clear text is configured", report.one("endpoint.tls")["text"])
 
     def test_clear_text_where_tls_is_configured(self):
         with Sink() as sink:
             report = examine("--no-send", OTLP_ENDPOINT=endpoint(sink.port, "https"))
             self.assertEqual((report.code, report.levels("endpoint.tls")), (3, ["fail"]), report.text)
-            self.assertIn("HTTP/1.1 in clear", report.one("endpoint.tls")["text"])
+            self.assertIn("HTTP/1.1 in clear text", report.one("endpoint.tls")["text"])
         with listener(http2) as port:
             report = examine("--no-send", OTLP_ENDPOINT=endpoint(port, "https"), OTEL_EXPORTER_OTLP_PROTOCOL="grpc")
             self.assertEqual((report.code, report.levels("endpoint.tls")), (3, ["fail"]), report.text)
-            self.assertIn("HTTP/2 (gRPC) in clear", report.one("endpoint.tls")["text"])
+            self.assertIn("HTTP/2 (gRPC) in clear text", report.one("endpoint.tls")["text"])
 
     def test_grpc_over_tls_that_has_no_http2(self):
         with web(self.fine, self.authority.context("good", alpn=["http/1.1"])) as port:
@@ -580,7 +580,7 @@ class Grpc(unittest.TestCase):
                              report.text)
             report = examine("--no-send", OTLP_ENDPOINT=receiver.endpoint)
             self.assertEqual((report.code, report.levels("endpoint.protocol")), (3, ["fail"]))
-            self.assertIn("speaks HTTP/2, as gRPC does", report.one("endpoint.protocol")["text"])
+            self.assertIn("uses HTTP/2, like gRPC", report.one("endpoint.protocol")["text"])
 
     def test_unix_socket(self):
         with Receiver("grpc", unix=True) as receiver:
@@ -783,7 +783,7 @@ class CommandLine(unittest.TestCase):
     def test_help(self):
         result = run("--help")
         self.assertEqual(result.returncode, 0)
-        self.assertIn("Exit codes: 0 no warning", " ".join(result.stdout.split()))
+        self.assertIn("Exit codes: 0 no warnings", " ".join(result.stdout.split()))
         self.assertIn("nanospan doctor --query http://localhost:16686", result.stdout)
 
     def test_width_and_colour(self):

@@ -139,7 +139,7 @@ class View(unittest.TestCase):
         self.assertEqual(self.roots(self.view("--trace", f"{3:032x}")), ["tick"])
         self.assertEqual(self.roots(self.view("--trace", "0" * 20)), ["tick", "order.new", "(root not seen)", "order.cancel"])
         out = self.view("--errors", "--root", "tick")
-        self.assertEqual((self.code, out), (0, f"0 traces that match, of 4 traces, 7 spans in {self.file}\n"))
+        self.assertEqual((self.code, out), (0, f"0 matching traces; 4 traces, 7 spans in {self.file}\n"))
 
     def test_summary(self):
         lines = [line(span(i, 1, "a", 0, i * 1000, **(FAILED if i == 9 else {}))) for i in range(1, 101)]
@@ -196,9 +196,9 @@ class View(unittest.TestCase):
     def test_repeated_spans(self):
         out = self.view(lines=[line(span(1, 1, "once")), line(span(1, 1, "once"), span(1, 2, "child", 0, 5, 1))])
         self.assertIn("● once  1.000 µs  engine  2 spans\n", out)
-        self.assertIn("1 trace, 2 spans; 1 came more than once in", out)
+        self.assertIn(f"1 trace, 2 spans in {self.file}; left out: 1 repeated span\n", out)
         out = self.view(lines=[line(span(1, 0, "none"), span(0, 1, "none"), span(1, 1, "some"))])
-        self.assertIn("1 trace, 1 span; 2 without an id left out in", out)
+        self.assertIn(f"1 trace, 1 span in {self.file}; left out: 2 spans without an id\n", out)
 
     def test_circles_and_depth(self):
         out = self.view(lines=[line(span(1, 1, "a", 0, 10, 2), span(1, 2, "b", 1, 9, 1), span(1, 3, "me", 2, 3, 3))])

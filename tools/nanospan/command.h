@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the subcommands share: one function each, called with argv[0] = "nanospan NAME", and one meaning of exit codes.
+// The subcommands: one function each, called with argv[0] = "nanospan NAME". They share the meaning of exit
+// codes.
 #ifndef NANOSPAN_COMMAND_H
 #define NANOSPAN_COMMAND_H
 
 enum {
-    EXIT_GOOD = 0,    // done, without a complaint
-    EXIT_PROBLEM = 1, // done in part, or not at all: the message on stderr says what and why
+    EXIT_GOOD = 0,    // everything was done
+    EXIT_PROBLEM = 1, // done in part or not at all; a message on stderr says what and why
     EXIT_USAGE = 2,   // the command line is wrong; nothing was done
 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The command `nanospan`: finds the subcommand and hands over. A new subcommand is a source file, a line in command.h
-// and a line in the table.
+// The command `nanospan`: finds the subcommand and runs it. A new subcommand needs a source file, a line in
+// command.h and a line in the table below.
 #include "command.h"
 #include "support/complain.h"
 #include <argp.h>
@@ -12,15 +12,16 @@
 
 typedef struct subcommand {
     const char *name;
-    const char *title; // what usage messages and complaints begin with
+    const char *title; // the beginning of its usage and error messages
     const char *purpose;
     int (*run)(int argc, char **argv);
 } subcommand;
 
 static const subcommand SUBCOMMANDS[] = {
-    {"sink", "nanospan sink", "receive spans over OTLP/HTTP, count them, write them to a file", command_sink},
-    {"view", "nanospan view", "show the traces of a file as trees, slowest first", command_view},
-    {"doctor", "nanospan doctor", "find out why traces do not arrive, and what to do about it",
+    {"sink", "nanospan sink", "receive spans over OTLP/HTTP, count them, and write them to a file",
+     command_sink},
+    {"view", "nanospan view", "show the traces in a file as trees, slowest first", command_view},
+    {"doctor", "nanospan doctor", "find out why traces do not arrive and what to do about it",
      command_doctor},
     {"version", "nanospan version", "print the version", command_version},
 };
@@ -31,9 +32,9 @@ static void help(FILE *to)
     fprintf(to, "usage: nanospan COMMAND [OPTIONS]\n\n");
     for (size_t i = 0; i < SUBCOMMAND_COUNT; i++)
         fprintf(to, "  %-10s %s\n", SUBCOMMANDS[i].name, SUBCOMMANDS[i].purpose);
-    fprintf(to, "\n'nanospan COMMAND --help' tells of a command's options. Exit codes: 0 done, 1 a problem "
-                "that stderr\n"
-                "tells of, 2 a wrong command line.\n");
+    fprintf(to, "\n'nanospan COMMAND --help' explains the options of a command.\n"
+                "Exit codes: 0 success; 1 a problem, explained on stderr; 2 wrong command line. For doctor, "
+                "see its help.\n");
 }
 
 static int run(const subcommand *chosen, int argc, char **argv)
@@ -74,7 +75,7 @@ int main(int argc, char **argv)
         name = argv[2];
     const subcommand *chosen = find(name);
     if (!chosen) {
-        complain("there is no command '%s'; 'nanospan --help' lists them", name);
+        complain("unknown command '%s'; 'nanospan --help' lists the commands", name);
         return EXIT_USAGE;
     }
     if (asks_help) {

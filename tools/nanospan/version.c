@@ -27,8 +27,9 @@ int command_version(int argc, char **argv)
 {
     static const struct argp parser = {
         .parser = option,
-        .doc = "Prints the version of nanospan, the number of its binary interface, and what the command was "
-               "built with.",
+        .doc = "Prints the version of nanospan, the number of its binary interface, and the compiler and "
+               "libraries "
+               "that the command was built with.",
     };
     argp_parse(&parser, argc, argv, 0, NULL, NULL);
     printf("nanospan %s\n", NSP_VERSION);

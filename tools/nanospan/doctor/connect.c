@@ -14,7 +14,7 @@
 
 // ---- resolving ----
 
-// Shared by the thread that resolves and the one that waits for it; whoever is last frees it.
+// Shared by the thread that resolves and the thread that waits for it. The last one to finish frees it.
 typedef struct resolving {
     pthread_mutex_t mutex;
     pthread_cond_t done_or_left;
@@ -86,7 +86,7 @@ size_t connect_resolve(const char *host, const char *port, connect_address out[C
     struct timespec until = nsp__timespec_of(nsp__after(doctor_now(), timeout_ns));
     size_t count = 0;
     if (pthread_create(&thread, NULL, resolve, r) != 0) {
-        snprintf(error, size, "no thread to ask with");
+        snprintf(error, size, "no thread could be started for the lookup");
         resolving_free(r);
         return 0;
     }
@@ -105,7 +105,7 @@ size_t connect_resolve(const char *host, const char *port, connect_address out[C
         snprintf(error, size, "%s",
                  r->error == EAI_SYSTEM ? strerror(r->system_error) : gai_strerror(r->error));
     else if ((count = take_addresses(r, out)) == 0)
-        snprintf(error, size, "it has no address");
+        snprintf(error, size, "the name has no address");
     resolving_free(r);
     return count;
 }
@@ -174,39 +174,41 @@ bool connect_unix_address(connect_address *out, const char *name, bool abstract)
     memcpy(address.sun_path + abstract, name, length);
     memset(out, 0, sizeof *out);
     memcpy(&out->socket, &address, sizeof address);
-    // An abstract name begins with a zero and has no end of its own.
+    // An abstract name begins with a zero byte and is not terminated by one.
     out->length =
         abstract ? (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + length) : sizeof address;
     return true;
 }
 
-// ---- greeting ----
+// ---- probing ----
 
-static connect_voice voice_of(const uint8_t *bytes, size_t length)
+static connect_reply reply_kind(const uint8_t *bytes, size_t length)
 {
     enum { SETTINGS = 4, ALERT = 0x15 };
     const char *chars = (const char *)bytes;
     if (length == 0)
-        return VOICE_CLOSED;
+        return REPLY_CLOSED;
     if (length >= 5 && memcmp(chars, "HTTP/", 5) == 0)
-        return memmem(chars, length, "HTTPS", 5) ? VOICE_HTTP1_WANTS_TLS : VOICE_HTTP1;
+        return memmem(chars, length, "HTTPS", 5) ? REPLY_HTTP1_ASKS_FOR_TLS : REPLY_HTTP1;
     if (length >= 9 && bytes[3] == SETTINGS && bytes[0] == 0 && bytes[2] % 6 == 0)
-        return VOICE_HTTP2;
+        return REPLY_HTTP2;
     if (length >= 3 && bytes[0] == ALERT && bytes[1] == 3)
-        return VOICE_TLS;
-    return VOICE_OTHER;
+        return REPLY_TLS;
+    return REPLY_OTHER;
 }
 
-// Reads until the end, the limit, or what is asked for is there: the reason in a body comes after the first bytes.
-static connect_voice listen_to(int fd, uint64_t until)
+// Reads until the end, the time limit, or HTTP/2. It does not stop at the first bytes of HTTP/1, because the
+// hint at TLS stands in the body.
+static connect_reply read_reply(int fd, uint64_t until)
 {
     uint8_t bytes[2048];
     size_t length = 0;
     struct pollfd waiting = {.fd = fd, .events = POLLIN};
     bool ended = false;
-    while (!ended && length < sizeof bytes && voice_of(bytes, length) != VOICE_HTTP2 &&
+    while (!ended && length < sizeof bytes && reply_kind(bytes, length) != REPLY_HTTP2 &&
            poll_time(until) > 0) {
-        // A server that goes on listening after its answer says no more: a short while is enough then.
+        // A server that keeps the connection open after its reply sends nothing more, so a short wait is
+        // enough.
         int left = poll_time(until), patience = length ? 100 : left;
         if (poll(&waiting, 1, patience < left ? patience : left) <= 0)
             break;
@@ -215,22 +217,22 @@ static connect_voice listen_to(int fd, uint64_t until)
         length += got > 0 ? (size_t)got : 0;
     }
     if (length == 0)
-        return ended ? VOICE_CLOSED : VOICE_SILENT;
-    return voice_of(bytes, length);
+        return ended ? REPLY_CLOSED : REPLY_SILENT;
+    return reply_kind(bytes, length);
 }
 
-connect_voice connect_greet(const connect_address *address, const void *bytes, size_t length,
+connect_reply connect_probe(const connect_address *address, const void *bytes, size_t length,
                             uint64_t timeout_ns)
 {
     uint64_t until = doctor_now() + timeout_ns;
     int error, fd = begin_connect(address, &error);
     if (fd < 0)
-        return VOICE_NONE;
+        return REPLY_NONE;
     struct pollfd waiting = {.fd = fd, .events = POLLOUT};
-    connect_voice voice = VOICE_NONE;
+    connect_reply reply = REPLY_NONE;
     if (poll(&waiting, 1, poll_time(until)) == 1 && connect_result(fd) == 0 &&
         send(fd, bytes, length, MSG_NOSIGNAL) == (ssize_t)length)
-        voice = listen_to(fd, until);
+        reply = read_reply(fd, until);
     close(fd);
-    return voice;
+    return reply;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// `nanospan doctor`: options, order of the sections, exit code.
+// `nanospan doctor`: its options, the order of its sections, and its exit code.
 #include "doctor.h"
 
 #include "command.h"
@@ -32,26 +32,26 @@ enum { OPTION_COLOR = 256, OPTION_JSON, OPTION_NO_SEND, OPTION_SERVICE, OPTION_P
 
 static const struct argp_option OPTIONS[] = {
     {"query", 'Q', "URL", 0,
-     "Look for the test span in the Jaeger at this address, such as http://localhost:16686", 1},
+     "Look for the test span in Jaeger at this address, such as http://localhost:16686", 1},
     {"service", OPTION_SERVICE, "NAME", 0, "Send the test span under this service name", 1},
-    {"no-send", OPTION_NO_SEND, NULL, 0, "Send no test span", 1},
-    {"pid", OPTION_PID, "PID", 0, "Take the environment of this running process instead of the own one", 1},
-    {"timeout", 't', "TIME", 0, "The most that all of it may take (20s)", 2},
+    {"no-send", OPTION_NO_SEND, NULL, 0, "Do not send a test span", 1},
+    {"pid", OPTION_PID, "PID", 0, "Use the environment of this running process instead of the doctor's own",
+     1},
+    {"timeout", 't', "TIME", 0, "Finish within this time, 100ms to 600s (default 20s)", 2},
     {"json", OPTION_JSON, NULL, 0, "Write the findings as JSON", 2},
-    {"quiet", 'q', NULL, 0, "Show warnings and failures only", 2},
+    {"quiet", 'q', NULL, 0, "Show only warnings and failures", 2},
     {"color", OPTION_COLOR, "WHEN", 0, "always, never, or auto (on a terminal, unless NO_COLOR is set)", 2},
     {0},
 };
 
 static const char DOC[] =
-    "Finds out why traces do not arrive, or would not: reads the configuration as an engine started in this "
-    "environment would, talks to the endpoint, sends one test span through nanospan's own pipeline, looks at "
-    "the machine, and at what running engines sent and dropped. Every finding comes with what to do."
+    "Finds out why traces do not arrive. It reads the configuration in the way an engine started in this "
+    "environment would, talks to the endpoint, sends one test span through nanospan's own pipeline, and "
+    "checks the machine and what running engines have sent and dropped. Each problem comes with advice."
     "\v"
-    "A finding is OK, note (worth knowing), WARN (works, but not as it should) or FAIL (spans do not "
-    "arrive).\n\n"
-    "Exit codes: 0 no warning, no failure; 1 warnings; 2 a wrong command line; 3 failures.\n\n"
-    "What may be secret (request headers, passwords in URLs) is never shown.\n\n"
+    "A finding is OK, note (worth knowing), WARN (works, but not well) or FAIL (spans do not arrive).\n\n"
+    "Exit codes: 0 no warnings or failures; 1 warnings; 2 wrong command line; 3 failures.\n\n"
+    "The report never shows secrets such as request headers or passwords in URLs.\n\n"
     "Examples:\n"
     "  nanospan doctor\n"
     "  nanospan doctor --query http://localhost:16686\n"
@@ -67,7 +67,7 @@ static bool colour_of(const char *given, doctor_options *o)
             o->colour = i;
             return true;
         }
-    complain("--color takes one of auto, always, never, not '%s'", given);
+    complain("--color takes auto, always or never, not '%s'", given);
     return false;
 }
 
@@ -112,7 +112,9 @@ static error_t parse(int key, char *given, struct argp_state *state)
 {
     doctor_options *o = state->input;
     switch (key) {
-    case ARGP_KEY_ARG: argp_error(state, "doctor takes no arguments, but '%s' was given", given); return 0;
+    case ARGP_KEY_ARG:
+        argp_error(state, "unexpected argument '%s'; doctor takes only options", given);
+        return 0;
     case ARGP_KEY_INIT:
     case ARGP_KEY_END:
     case ARGP_KEY_NO_ARGS:
@@ -130,14 +132,15 @@ static error_t parse(int key, char *given, struct argp_state *state)
     return ARGP_ERR_UNKNOWN;
 }
 
-// Puts the environment of another process in the place of our own. What /proc tells is how that process was started.
+// Replaces our environment with another process's. /proc shows the environment with which that process was
+// started.
 static bool take_environment(uint64_t pid)
 {
     char path[64];
     snprintf(path, sizeof path, "/proc/%" PRIu64 "/environ", pid);
     FILE *file = fopen(path, "re");
     if (!file) {
-        complain("the environment of process %" PRIu64 " cannot be read: %s", pid, strerror(errno));
+        complain("cannot read the environment of process %" PRIu64 ": %s", pid, strerror(errno));
         return false;
     }
     char *columns = getenv("COLUMNS"), *kept = columns ? strdup(columns) : NULL, *entry = NULL;
@@ -165,7 +168,7 @@ static void examine(doctor *d)
     doctor_settings(d);
     d->group = "endpoint";
     doctor_endpoint(d);
-    d->group = "engines"; // before a test span makes a session of our own
+    d->group = "engines"; // before the test span makes a session of our own
     doctor_sessions(d);
     d->group = "test span";
     doctor_span(d);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// `nanospan doctor`: what its sections share. Each section is a source file that looks at one thing and tells findings;
-// doctor/report.c keeps them and shows them at the end.
+// `nanospan doctor`: what its sections share. Each section is a source file that examines one subject and
+// adds findings; doctor/report.c collects them and prints them at the end.
 #ifndef NANOSPAN_DOCTOR_DOCTOR_H
 #define NANOSPAN_DOCTOR_DOCTOR_H
 
@@ -13,8 +13,8 @@
 
 typedef enum doctor_level {
     DOCTOR_OK,
-    DOCTOR_NOTE, // worth knowing, nothing to be done
-    DOCTOR_WARN, // works, but not as it should, or not for long
+    DOCTOR_NOTE, // worth knowing, nothing to do
+    DOCTOR_WARN, // works, but not well, or not for long
     DOCTOR_FAIL, // spans do not arrive
 } doctor_level;
 
@@ -23,23 +23,23 @@ typedef struct doctor_finding {
     const char *check; // a stable name, for programs that read the JSON
     doctor_level level;
     text line;
-    text advice; // lines, each with its newline
+    text advice; // lines, each with a newline
 } doctor_finding;
 
-// Where spans go, as the exporter understands the configuration.
+// Where spans go, in the way the exporter reads the configuration.
 typedef struct doctor_target {
-    bool otlp; // the exporter is otlp; else nothing below counts
+    bool otlp; // the exporter is otlp; otherwise the rest is unused
     nsp_otlp_target way;
     bool grpc;
-    bool protocol_given; // by a variable, not by the endpoint
+    bool protocol_given; // by a variable, not derived from the endpoint
     char host[256];
-    char port[8]; // "" of a Unix socket
+    char port[8]; // "" for a Unix socket
     char path[512];
-    bool connected;        // something took a connection at
-    char address[64];      // this address
-    bool spoken;           // the right protocol answered
-    int64_t clock_skew;    // seconds that the receiver's clock is ahead of ours;
-    bool clock_skew_known; // if it said what time it has
+    bool connected;         // something accepted a connection at
+    char address[64];       // this address
+    bool protocol_answered; // the endpoint answered in the configured protocol
+    int64_t clock_skew;     // how many seconds the receiver's clock is ahead of ours,
+    bool clock_skew_known;  // if the receiver sent its time
 } doctor_target;
 
 typedef struct doctor {
@@ -47,30 +47,32 @@ typedef struct doctor {
     const char *query;
     const char *service;
     bool send;
-    uint64_t deadline_ns; // CLOCK_MONOTONIC, of everything
+    uint64_t deadline_ns; // CLOCK_MONOTONIC, for the whole run
 
-    nsp_config config; // as the environment says
-    bool tracing;      // on, and spans go somewhere
-    bool to_file;      // the exporter file is among them
+    nsp_config config; // read from the environment
+    bool tracing;      // on, and spans are exported
+    bool to_file;      // `file` is among the exporters
     doctor_target target;
 
     const char *group;
     doctor_finding *findings;
     size_t count, capacity;
-    text *secrets; // texts that are never shown
+    text *secrets; // texts that must never be shown
     size_t secret_count, secret_capacity;
 } doctor;
 
 // ---- findings ----
 
-// A finding, one line without a newline. Control characters are escaped and secrets taken out later.
+// Adds a finding: one line without a newline. Control characters are escaped now, secrets removed before
+// printing.
 void doctor_say(doctor *d, doctor_level level, const char *check, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-// What to do about the last finding: one more line beneath it.
+// Adds a line of advice to the last finding.
 void doctor_advise(doctor *d, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-// A text that must not be shown, wherever it turns up; short ones would hide half of the report and are let through.
+// Hides a text wherever it turns up in the report. Texts of fewer than 4 bytes are ignored: they would blank
+// out half of the report.
 void doctor_hide(doctor *d, const char *secret, size_t length);
 
 doctor_level doctor_worst(const doctor *d);
@@ -84,7 +86,7 @@ void doctor_free(doctor *d);
 
 uint64_t doctor_now(void); // CLOCK_MONOTONIC, ns
 
-// What a step may take: `most`, or what is left of the whole; at least 1 ms.
+// How long a step may take: `most_ns`, or what is left until the deadline if that is less; at least 1 ms.
 uint64_t doctor_time(const doctor *d, uint64_t most_ns);
 
 #define DOCTOR_SECOND NSP__SECOND

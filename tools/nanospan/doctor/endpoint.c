@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Can the endpoint be named, resolved and connected? What speaks there is doctor/probe_export.c's question.
+// Is the endpoint valid, does its name resolve, and does it accept connections? doctor/probe_export.c then
+// checks the protocol.
 #include "doctor.h"
 
 #include "connect.h"
@@ -21,15 +22,17 @@ static void tell_target(doctor *d)
 {
     const doctor_target *t = &d->target;
     doctor_say(d, DOCTOR_OK, "endpoint.url", "OTLP over %s, %s, to %s; %s", protocol_name(d),
-               t->way.tls ? "with TLS" : "in clear", t->way.shown,
-               t->protocol_given    ? "the protocol is what a PROTOCOL variable says"
-               : t->way.unix_socket ? "gRPC because no PROTOCOL variable says otherwise"
+               t->way.tls ? "with TLS" : "in clear text", t->way.shown,
+               t->protocol_given    ? "the protocol is set by a PROTOCOL variable"
+               : t->way.unix_socket ? "gRPC because no PROTOCOL variable is set"
                : t->grpc            ? "gRPC because the port is 4317"
-                                    : "HTTP because it is not port 4317 without a path");
+                                    : "HTTP because the port is not 4317 or there is a path");
     if (!t->grpc && strcmp(t->port, "4317") == 0)
-        doctor_say(d, DOCTOR_NOTE, "endpoint.port", "4317 is the usual port of gRPC, and this is HTTP");
+        doctor_say(d, DOCTOR_NOTE, "endpoint.port",
+                   "4317 is usually the port for gRPC, but the protocol is HTTP");
     if (t->grpc && strcmp(t->port, "4318") == 0)
-        doctor_say(d, DOCTOR_NOTE, "endpoint.port", "4318 is the usual port of HTTP, and this is gRPC");
+        doctor_say(d, DOCTOR_NOTE, "endpoint.port",
+                   "4318 is usually the port for HTTP, but the protocol is gRPC");
 }
 
 // ---- names and connections ----
@@ -38,12 +41,12 @@ static void advise_name(doctor *d)
 {
     const doctor_target *t = &d->target;
     if (!strchr(t->host, '.'))
-        doctor_advise(d,
-                      "a name such as '%s' is known only within its container network: run this where the "
-                      "engine runs, or "
-                      "use localhost and a published port from outside",
-                      t->host);
-    doctor_advise(d, "check the spelling in the endpoint variable; try: getent hosts %s", t->host);
+        doctor_advise(
+            d,
+            "a name such as '%s' is known only inside its container network: run the doctor where the "
+            "engine runs, or use localhost and a published port from outside",
+            t->host);
+    doctor_advise(d, "check the spelling in the endpoint variable, and try: getent hosts %s", t->host);
 }
 
 static bool resolve(doctor *d, connect_address *addresses, size_t *count)
@@ -57,7 +60,7 @@ static bool resolve(doctor *d, connect_address *addresses, size_t *count)
     if (*count == 0) {
         doctor_say(d, DOCTOR_FAIL, "endpoint.resolve", "the name %s cannot be resolved: %s", t->host, error);
         if (elapsed >= 4 * DOCTOR_SECOND)
-            doctor_advise(d, "look at the name servers in /etc/resolv.conf");
+            doctor_advise(d, "check the name servers in /etc/resolv.conf");
         else
             advise_name(d);
         return false;
@@ -67,10 +70,10 @@ static bool resolve(doctor *d, connect_address *addresses, size_t *count)
     for (size_t i = 0; i < *count; i++)
         text_format(&list, "%s%s", i ? ", " : "", addresses[i].shown);
     bool slow = elapsed > DOCTOR_SECOND;
-    doctor_say(d, slow ? DOCTOR_WARN : DOCTOR_OK, "endpoint.resolve", "%s is %.*s%s%s", t->host,
+    doctor_say(d, slow ? DOCTOR_WARN : DOCTOR_OK, "endpoint.resolve", "%s resolves to %.*s%s%s", t->host,
                (int)list.length, list.data, slow ? ", but the name server took " : "", slow ? took : "");
     if (slow)
-        doctor_advise(d, "look at the name servers in /etc/resolv.conf; the first export waits for them");
+        doctor_advise(d, "check the name servers in /etc/resolv.conf; the first export waits for them");
     text_free(&list);
     return true;
 }
@@ -89,17 +92,17 @@ static void advise_refused(doctor *d)
         open = open || neighbour[i].error == 0;
     if (open)
         doctor_advise(d,
-                      "port %s of the same host does take connections: that is the port of %s; use it, or "
-                      "start the other "
-                      "receiver",
+                      "port %s of the same host does accept connections, and is usually the port for %s: use "
+                      "that port, "
+                      "or start the other receiver",
                       other, strcmp(other, "4317") == 0 ? "gRPC" : "HTTP");
-    doctor_advise(d,
-                  "start the receiver there: docker ps | grep -e jaeger -e collector shows whether it runs, "
-                  "and whether "
-                  "port %s is published",
-                  t->port);
-    doctor_advise(d,
-                  "in a container, localhost is that container itself: name the receiver's service instead");
+    doctor_advise(
+        d,
+        "start the receiver: docker ps | grep -e jaeger -e collector shows whether it is running and "
+        "whether port %s is published",
+        t->port);
+    doctor_advise(
+        d, "in a container, localhost means the container itself: use the receiver's service name instead");
 }
 
 static bool connect_any(doctor *d, connect_address *addresses, size_t count)
@@ -121,16 +124,17 @@ static bool connect_any(doctor *d, connect_address *addresses, size_t count)
             text_format(&bad, "%s%s: %s", bad.length ? "; " : "", a->shown, strerror(a->error));
     }
     if (t->connected)
-        doctor_say(d, DOCTOR_OK, "endpoint.connect", "port %s takes connections at %.*s%s%.*s%s", t->port,
+        doctor_say(d, DOCTOR_OK, "endpoint.connect", "port %s accepts connections at %.*s%s%.*s%s", t->port,
                    (int)good.length, good.data, bad.length ? " (not at " : "", (int)bad.length,
                    bad.length ? bad.data : "", bad.length ? ")" : "");
     else
-        doctor_say(d, DOCTOR_FAIL, "endpoint.connect", "nothing takes connections at port %s: %.*s", t->port,
-                   (int)bad.length, bad.data);
+        doctor_say(d, DOCTOR_FAIL, "endpoint.connect", "nothing accepts connections at port %s: %.*s",
+                   t->port, (int)bad.length, bad.data);
     if (!t->connected && refused)
         advise_refused(d);
     if (!t->connected && silent)
-        doctor_advise(d, "no answer at all: a firewall, a security group, or a host that is down");
+        doctor_advise(
+            d, "there was no reply at all: look for a firewall, a security group, or a host that is down");
     text_free(&good);
     text_free(&bad);
     return t->connected;
@@ -144,14 +148,13 @@ static bool connect_socket(doctor *d, connect_address *addresses, size_t *count)
     int error = *count ? addresses[0].error : ENAMETOOLONG;
     t->connected = error == 0;
     doctor_say(d, error ? DOCTOR_FAIL : DOCTOR_OK, "endpoint.connect", "the socket %s %s%s",
-               t->way.unix_socket, error ? "takes no connection: " : "takes connections",
+               t->way.unix_socket, error ? "does not accept connections: " : "accepts connections",
                error ? strerror(error) : "");
     if (error == ENOENT)
-        doctor_advise(
-            d, "start the receiver, or correct the path; in a container the socket's folder must be mounted");
-    else if (error == EACCES)
         doctor_advise(d,
-                      "give this user the right to write to the socket, and to enter the folders above it");
+                      "start the receiver, or correct the path; in a container, mount the socket's folder");
+    else if (error == EACCES)
+        doctor_advise(d, "let this user write to the socket and enter the folders above it");
     else if (error)
         doctor_advise(d, "start the receiver that listens there");
     return t->connected;
@@ -173,5 +176,5 @@ void doctor_endpoint(doctor *d)
                      : t->way.unix_socket ? connect_socket(d, addresses, &count)
                                           : resolve(d, addresses, &count) && connect_any(d, addresses, count);
     if (connected)
-        doctor_speak(d, proxied ? &proxy : NULL, addresses, count);
+        doctor_probe_export(d, proxied ? &proxy : NULL, addresses, count);
 }

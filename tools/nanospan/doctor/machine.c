@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Is this machine fit: its clocks, its shared memory, its processors?
+// Are this machine's clocks, shared memory and processors in order?
 #include "doctor.h"
 
 #include "support/units.h"
@@ -32,16 +32,16 @@ static bool read_line(const char *path, char *out, size_t size)
     return got && out[0];
 }
 
-// ---- the hot clock ----
+// ---- the clock that spans read ----
 
-// Which clock do spans read? CLOCK_MONOTONIC lies between two readings of itself.
+// Which clock do spans read? If it is CLOCK_MONOTONIC, nsp_now lies between two readings of that clock.
 static bool reads_monotonic(void)
 {
     uint64_t before = doctor_now(), ticks = nsp_now();
     return ticks >= before && ticks <= doctor_now();
 }
 
-// "invariant", "constant", or that it is neither.
+// Says whether the counter runs at a constant rate, in words that fit after "the counter is".
 static const char *counter_promise(bool *invariant)
 {
 #if defined(__x86_64__)
@@ -50,15 +50,15 @@ static const char *counter_promise(bool *invariant)
     int access = 0;
     if (prctl(PR_GET_TSC, &access) == 0 && access == PR_TSC_SIGSEGV) {
         *invariant = false;
-        return "forbidden to this process";
+        return "not readable by this process";
     }
     return *invariant ? "invariant" : "not invariant";
 #elif defined(__aarch64__)
     *invariant = true;
-    return "constant, by the architecture";
+    return "constant by architecture";
 #else
     *invariant = false;
-    return "not known";
+    return "of an unknown kind";
 #endif
 }
 
@@ -72,17 +72,18 @@ static void check_counter(doctor *d)
     bool forced = d->config.clock == NSP_CLOCK_COUNTER,
          chosen_monotonic = d->config.clock == NSP_CLOCK_MONOTONIC;
     doctor_level level = monotonic && !chosen_monotonic ? DOCTOR_WARN : DOCTOR_OK;
-    doctor_say(d, level, "machine.clock", "spans read %s; the counter is %s, the kernel's clock source is %s",
+    doctor_say(d, level, "machine.clock",
+               "spans read %s; the counter is %s, and the kernel's clock source is %s",
                (monotonic && !forced) || chosen_monotonic ? "CLOCK_MONOTONIC" : "the processor's counter",
-               promise, known ? source : "not known");
+               promise, known ? source : "unknown");
     if (level == DOCTOR_WARN && !forced)
-        doctor_advise(d, "that costs about twice as much a reading: see `dmesg | grep -i tsc` for why the "
-                         "kernel does not trust the "
-                         "counter; NSP_CLOCK=counter uses it in any case");
+        doctor_advise(
+            d, "each reading costs about twice as much as the counter's: `dmesg | grep -i tsc` shows why the "
+               "kernel does not trust the counter; NSP_CLOCK=counter uses it anyway");
     if (forced && !invariant) {
-        doctor_say(d, DOCTOR_WARN, "machine.clock_forced", "NSP_CLOCK=counter, but the counter is %s",
+        doctor_say(d, DOCTOR_WARN, "machine.clock_forced", "NSP_CLOCK=counter is set, but the counter is %s",
                    promise);
-        doctor_advise(d, "time stamps may run unevenly, or differ between processors: unset NSP_CLOCK");
+        doctor_advise(d, "timestamps may drift or differ between processors: unset NSP_CLOCK");
     }
 }
 
@@ -97,8 +98,8 @@ static void check_year(doctor *d)
     int year = parts.tm_year + 1900;
     if (year >= YEAR_LEAST && year <= YEAR_MOST)
         return;
-    doctor_say(d, DOCTOR_FAIL, "machine.date", "this machine believes that the year is %d", year);
-    doctor_advise(d, "set its clock: backends drop spans of another time, or nobody finds them");
+    doctor_say(d, DOCTOR_FAIL, "machine.date", "this machine's clock says that the year is %d", year);
+    doctor_advise(d, "set the clock: backends drop spans with such a date, or searches do not find them");
 }
 
 static void check_skew(doctor *d)
@@ -113,9 +114,10 @@ static void check_skew(doctor *d)
     }
     doctor_say(d, DOCTOR_WARN, "machine.skew", "the receiver's clock is %" PRId64 " s %s this machine's",
                t->clock_skew < 0 ? -t->clock_skew : t->clock_skew, t->clock_skew < 0 ? "behind" : "ahead of");
-    doctor_advise(d, "synchronise both (chrony, ntp): spans of several machines will not fit together, and "
-                     "searches by time miss "
-                     "them");
+    doctor_advise(
+        d,
+        "synchronise both clocks (chrony or another NTP client): spans of different machines will not line "
+        "up, and searches by time miss them");
 }
 
 static void check_synchronised(doctor *d)
@@ -126,19 +128,20 @@ static void check_synchronised(doctor *d)
         return;
     if (result == TIME_ERROR || (state.status & STA_UNSYNC)) {
         doctor_say(d, DOCTOR_NOTE, "machine.ntp",
-                   "the kernel does not know this machine's clock to be synchronised");
-        doctor_advise(
-            d, "with one machine that does not matter; with several, run chrony or another NTP client");
+                   "the kernel does not report this machine's clock as synchronised");
+        doctor_advise(d,
+                      "for one machine that does not matter; for several, run chrony or another NTP client");
         return;
     }
     char bound[UNITS_SIZE];
     units_duration(bound, (uint64_t)(state.maxerror > 0 ? state.maxerror : 0) * 1000);
-    doctor_say(d, DOCTOR_OK, "machine.ntp", "the clock is synchronised, to within %s", bound);
+    doctor_say(d, DOCTOR_OK, "machine.ntp", "the clock is synchronised to within %s", bound);
 }
 
 // ---- shared memory ----
 
-// What a session takes before its first thread, and what each thread adds. Frames and headers are rounded up.
+// How many bytes a session takes before its first thread, and how many each thread adds. Frames and headers
+// are rounded up.
 static uint64_t session_bytes(const nsp_config *config)
 {
     const uint64_t control = UINT64_C(1) << 20, frame = 2304;
@@ -170,15 +173,17 @@ static void check_shared_memory(doctor *d)
     struct statvfs room;
     if (!folder || strcmp(folder, "none") == 0) {
         doctor_say(d, DOCTOR_NOTE, "machine.shm",
-                   "NSP_SHM_DIR is none: what an engine recorded dies with it, and nobody sees its "
-                   "accounting from outside");
+                   "NSP_SHM_DIR is none: what an engine has recorded is lost if it crashes, and its counters "
+                   "cannot be "
+                   "read from outside");
         return;
     }
     if (statvfs(folder, &room) != 0 || !can_write(folder)) {
         doctor_say(d, DOCTOR_WARN, "machine.shm", "%s cannot be written: %s", folder, strerror(errno));
-        doctor_advise(d, "engines use private memory instead: what they recorded dies with them. Mount a "
-                         "tmpfs there, or name "
-                         "another folder in NSP_SHM_DIR");
+        doctor_advise(
+            d,
+            "engines use private memory instead, and what they have recorded is lost if they crash: mount a "
+            "tmpfs there, or name another folder in NSP_SHM_DIR");
         return;
     }
     uint64_t free_bytes = (uint64_t)room.f_bavail * room.f_frsize, base = session_bytes(config);
@@ -191,21 +196,21 @@ static void check_shared_memory(doctor *d)
     units_bytes(first, (double)base);
     units_bytes(each, (double)thread_bytes(config));
     if (threads >= wanted) {
-        doctor_say(d, DOCTOR_OK, "machine.shm", "%s has %s left: an engine takes %s and %s a thread", folder,
-                   left, first, each);
+        doctor_say(d, DOCTOR_OK, "machine.shm", "%s has %s free: an engine takes %s, and %s for each thread",
+                   folder, left, first, each);
         return;
     }
     if (threads == 0)
         doctor_say(d, DOCTOR_WARN, "machine.shm",
-                   "%s has %s left: not enough for one engine with one thread (%s and %s)", folder, left,
+                   "%s has %s free: not enough for an engine with one thread (%s and %s)", folder, left,
                    first, each);
     else
         doctor_say(d, DOCTOR_WARN, "machine.shm",
-                   "%s has %s left: an engine (%s) has room for %" PRIu64 " threads of %s there", folder,
+                   "%s has %s free: an engine (%s) has room for only %" PRIu64 " threads of %s each", folder,
                    left, first, threads, each);
     doctor_advise(
-        d, "give it more: shm_size: 1gb in compose, --shm-size 1g with docker (the default is 64 MiB)");
-    doctor_advise(d, "or take less: NSP_RING_BYTES, NSP_BATCHES, NSP_BATCH_BYTES, NSP_DETACHED_SPANS");
+        d, "make it larger: shm_size: 1gb in compose, --shm-size 1g with docker (the default is 64 MiB)");
+    doctor_advise(d, "or reduce NSP_RING_BYTES, NSP_BATCHES, NSP_BATCH_BYTES or NSP_DETACHED_SPANS");
 }
 
 // ---- processors ----
@@ -227,7 +232,7 @@ static void read_cpus(const char *list, cpu_set_t *out)
     }
 }
 
-// Trading threads live on isolated processors; ours must not.
+// Isolated processors are reserved for trading threads, so nanospan's threads must not run there.
 static void check_processors(doctor *d)
 {
     char line[512];
@@ -241,7 +246,8 @@ static void check_processors(doctor *d)
         return;
     doctor_say(d, DOCTOR_WARN, "machine.cpus", "NSP_COLLECTOR_CPUS=%s names isolated processors (%s)",
                d->config.collector_cpus, line);
-    doctor_advise(d, "nanospan's threads would disturb what they are isolated for: name others");
+    doctor_advise(
+        d, "nanospan's threads would disturb the work that they are isolated for: name other processors");
 }
 
 void doctor_machine(doctor *d)

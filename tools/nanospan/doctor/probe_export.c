@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// An export without spans, as the exporter would send it, and what its answer means.
+// Sends an export request without spans, in the way the exporter would, and explains the answer.
 #include "probe_export.h"
 
 #include "request.h"
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-// An empty ExportTraceServiceRequest: of gRPC, a frame of no compression and no bytes.
+// An empty ExportTraceServiceRequest in gRPC's framing: not compressed, no bytes.
 static const uint8_t GRPC_EMPTY[5];
 
 static bool is_json(const doctor *d)
@@ -41,7 +41,7 @@ static request empty_export(doctor *d)
     };
 }
 
-// ---- what was answered ----
+// ---- the answer ----
 
 static void keep_clock(doctor *d, const request_answer *answer)
 {
@@ -55,16 +55,17 @@ static void keep_clock(doctor *d, const request_answer *answer)
 static void advise_headers(doctor *d)
 {
     if (d->config.headers && *d->config.headers)
-        doctor_advise(d, "headers are set, but these credentials are not accepted: check "
-                         "OTEL_EXPORTER_OTLP_HEADERS (spaces and "
-                         "commas in values are percent-encoded: Authorization=Bearer%%20TOKEN)");
+        doctor_advise(
+            d, "headers are set, but the receiver does not accept them: check OTEL_EXPORTER_OTLP_HEADERS (in "
+               "values, spaces and commas must be percent-encoded: Authorization=Bearer%%20TOKEN)");
     else
-        doctor_advise(d, "no headers are set: OTEL_EXPORTER_OTLP_HEADERS=Authorization=Bearer%%20TOKEN, or "
-                         "Basic%%20 and the "
-                         "base64 of user:password");
+        doctor_advise(
+            d,
+            "no headers are set: set OTEL_EXPORTER_OTLP_HEADERS=Authorization=Bearer%%20TOKEN, or Basic%%20 "
+            "followed by the base64 of user:password");
 }
 
-// The first line of what the server had to say, cut.
+// The length of the first line of the server's answer, at most 160 bytes.
 static int said_length(const request_answer *answer)
 {
     size_t length = 0;
@@ -82,18 +83,20 @@ static void tell_not_found(doctor *d, long status)
 {
     const doctor_target *t = &d->target;
     size_t length = strlen(t->path), end = strlen("/v1/traces");
-    doctor_say(d, DOCTOR_FAIL, "endpoint.path", "HTTP %ld: there is no receiver of traces at the path %s",
+    doctor_say(d, DOCTOR_FAIL, "endpoint.path", "HTTP status %ld: no receiver of traces at the path %s",
                status, t->path);
     if (d->config.endpoint_exact && (length < end || strcmp(t->path + length - end, "/v1/traces") != 0))
         doctor_advise(d,
-                      "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is used as it is: put /v1/traces behind it, or use "
+                      "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is used unchanged: append /v1/traces to it, or use "
                       "OTEL_EXPORTER_OTLP_ENDPOINT");
     else
-        doctor_advise(d, "an OTLP receiver listens at /v1/traces: correct the path in the endpoint (leave it "
-                         "out for Jaeger and "
-                         "the Collector)");
+        doctor_advise(d, "an OTLP receiver usually listens at /v1/traces: correct the path in the endpoint "
+                         "(for Jaeger and "
+                         "the Collector, leave it out)");
     if (strcmp(t->port, "16686") == 0)
-        doctor_advise(d, "16686 is Jaeger's web page and query port; spans go to 4317 (gRPC) or 4318 (HTTP)");
+        doctor_advise(
+            d,
+            "16686 is the port of Jaeger's web page and queries; send spans to 4317 (gRPC) or 4318 (HTTP)");
 }
 
 static void tell_http(doctor *d, const request_answer *a)
@@ -104,7 +107,7 @@ static void tell_http(doctor *d, const request_answer *a)
     case 403:
     case 407:
         doctor_say(d, DOCTOR_FAIL, "endpoint.authentication",
-                   "HTTP %ld: the receiver wants to know who sends%s%.*s", a->status,
+                   "HTTP status %ld: the receiver requires valid credentials%s%.*s", a->status,
                    *said(a) ? ", and says: " : "", said_length(a), said(a));
         advise_headers(d);
         return;
@@ -112,7 +115,7 @@ static void tell_http(doctor *d, const request_answer *a)
     case 405:
     case 501: tell_not_found(d, a->status); return;
     case 415:
-        doctor_say(d, DOCTOR_FAIL, "endpoint.protocol", "HTTP 415: the receiver does not take %s",
+        doctor_say(d, DOCTOR_FAIL, "endpoint.protocol", "HTTP status 415: the receiver does not accept %s",
                    is_json(d) ? "JSON" : "protobuf");
         doctor_advise(d, "set OTEL_EXPORTER_OTLP_PROTOCOL=%s, or grpc",
                       is_json(d) ? "http/protobuf" : "http/json");
@@ -121,29 +124,34 @@ static void tell_http(doctor *d, const request_answer *a)
     case 502:
     case 503:
     case 504:
-        doctor_say(d, DOCTOR_WARN, "endpoint.busy", "HTTP %ld: the receiver is there, but takes nothing now",
-                   a->status);
-        doctor_advise(d, "spans are kept and sent again for a while; look at the receiver's load, and at "
-                         "what is behind it");
+        doctor_say(d, DOCTOR_WARN, "endpoint.busy",
+                   "HTTP status %ld: the receiver is running, but accepts nothing at the moment", a->status);
+        doctor_advise(
+            d,
+            "engines keep spans and retry for a while; check the load of the receiver and of what it sends "
+            "to");
         return;
     default: break;
     }
     if (a->status >= 300 && a->status < 400) {
         doctor_say(d, DOCTOR_FAIL, "endpoint.path",
-                   "HTTP %ld: the receiver sends us to %s, and redirects are not followed", a->status,
-                   a->location);
-        doctor_advise(d, "set the endpoint to where it really is; https instead of http, often");
+                   "HTTP status %ld: the receiver redirects to %s, and nanospan does not follow redirects",
+                   a->status, a->location);
+        doctor_advise(
+            d, "set the endpoint to the receiver's real address; often it only needs https instead of http");
     } else if (a->status < 200 || a->status >= 300) {
-        doctor_say(d, DOCTOR_FAIL, "endpoint.protocol", "HTTP %ld to an export without spans%s%.*s",
-                   a->status, *said(a) ? ": " : "", said_length(a), said(a));
+        doctor_say(d, DOCTOR_FAIL, "endpoint.protocol",
+                   "the receiver answered an export without spans with HTTP status %ld%s%.*s", a->status,
+                   *said(a) ? ": " : "", said_length(a), said(a));
         doctor_advise(d, "look at the receiver's log");
     } else if (strncmp(a->type, "text/html", 9) == 0) {
-        doctor_say(d, DOCTOR_FAIL, "endpoint.protocol", "a web page answers at %s, not a receiver of spans",
-                   t->way.shown);
-        doctor_advise(d, "spans go to port 4317 (gRPC) or 4318 (HTTP); 16686 is Jaeger's web page");
+        doctor_say(d, DOCTOR_FAIL, "endpoint.protocol",
+                   "%s answers with a web page; it is not an OTLP receiver", t->way.shown);
+        doctor_advise(
+            d, "send spans to port 4317 (gRPC) or 4318 (HTTP); 16686 is the port of Jaeger's web page");
     } else {
-        t->spoken = true;
-        doctor_say(d, DOCTOR_OK, "endpoint.protocol", "the receiver takes OTLP over HTTP%s",
+        t->protocol_answered = true;
+        doctor_say(d, DOCTOR_OK, "endpoint.protocol", "the receiver accepts OTLP over HTTP%s",
                    is_json(d) ? " with JSON" : " with protobuf");
     }
 }
@@ -161,8 +169,8 @@ static void tell_grpc(doctor *d, const request_answer *a)
     const char *colon = *a->grpc_message ? ": " : "";
     switch (a->grpc_status) {
     case OK:
-        d->target.spoken = true;
-        doctor_say(d, DOCTOR_OK, "endpoint.protocol", "the receiver takes OTLP over gRPC");
+        d->target.protocol_answered = true;
+        doctor_say(d, DOCTOR_OK, "endpoint.protocol", "the receiver accepts OTLP over gRPC");
         return;
     case UNAUTHENTICATED:
     case PERMISSION_DENIED:
@@ -173,33 +181,35 @@ static void tell_grpc(doctor *d, const request_answer *a)
         return;
     case UNIMPLEMENTED:
         doctor_say(d, DOCTOR_FAIL, "endpoint.path",
-                   "a gRPC server answers, but it does not take traces (unimplemented)%s%s", colon,
+                   "a gRPC server answers, but it does not accept traces (unimplemented)%s%s", colon,
                    a->grpc_message);
-        doctor_advise(
-            d,
-            "it is another service, or its OTLP receiver is off: COLLECTOR_OTLP_ENABLED=true for Jaeger 1, a "
-            "receiver otlp in a traces pipeline for the Collector and Jaeger 2");
+        doctor_advise(d, "it is another service, or its OTLP receiver is off: for Jaeger 1 set "
+                         "COLLECTOR_OTLP_ENABLED=true, for "
+                         "the Collector and Jaeger 2 put the receiver otlp into a traces pipeline");
         return;
     case UNAVAILABLE:
     case RESOURCE_EXHAUSTED:
         doctor_say(d, DOCTOR_WARN, "endpoint.busy",
-                   "gRPC status %d: the receiver is there, but takes nothing now%s%s", a->grpc_status, colon,
-                   a->grpc_message);
-        doctor_advise(d, "spans are kept and sent again for a while; look at the receiver's load, and at "
-                         "what is behind it");
+                   "gRPC status %d: the receiver is running, but accepts nothing at the moment%s%s",
+                   a->grpc_status, colon, a->grpc_message);
+        doctor_advise(
+            d,
+            "engines keep spans and retry for a while; check the load of the receiver and of what it sends "
+            "to");
         return;
     default:
-        doctor_say(d, DOCTOR_FAIL, "endpoint.protocol", "gRPC status %d to an export without spans%s%s",
-                   a->grpc_status, colon, a->grpc_message);
+        doctor_say(d, DOCTOR_FAIL, "endpoint.protocol",
+                   "the receiver answered an export without spans with gRPC status %d%s%s", a->grpc_status,
+                   colon, a->grpc_message);
         doctor_advise(d, "look at the receiver's log");
     }
 }
 
-// HTTP/2, but not a word of gRPC.
+// HTTP/2, but no gRPC.
 static void tell_no_grpc(doctor *d, const request_answer *a)
 {
     doctor_say(d, DOCTOR_FAIL, "endpoint.protocol",
-               "port %s answers gRPC with HTTP %ld alone: what listens there is not a gRPC server",
+               "port %s answers gRPC with HTTP status %ld and no gRPC status: it is not a gRPC server",
                d->target.port, a->status);
     doctor_advise(
         d, "set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf, or use the receiver's gRPC port, usually 4317");
@@ -210,9 +220,10 @@ static void tell_no_grpc(doctor *d, const request_answer *a)
 static void fetch_certificate(doctor *d, request_answer *out)
 {
     request r = empty_export(d);
-    r.trust_anybody = true;
+    r.skip_verification = true;
     r.body = NULL;
-    // Nothing secret to somebody who is not trusted: no header, no password or query of the URL, no certificate of ours.
+    // Sends nothing secret to a server that is not trusted: no header, no password or query of the URL, no
+    // certificate of our own.
     r.headers = NULL;
     r.url = d->target.way.shown;
     r.client_certificate = r.client_key = NULL;
@@ -237,22 +248,22 @@ static bool tell_certificate(doctor *d, const request_answer *a)
                : early ? "is not valid yet"
                : name  ? "is for another name"
                        : "is not trusted",
-               *seen.subject ? ": it is for " : "", seen.subject, *seen.expires ? ", until " : "",
+               *seen.subject ? ": it is for " : "", seen.subject, *seen.expires ? ", valid until " : "",
                seen.expires);
     if (expired)
         doctor_advise(
-            d, "renew it at the receiver; if its date is in the future, the clock of this machine is wrong");
+            d, "renew it at the receiver; if that date is in the future, this machine's clock is wrong");
     else if (early)
-        doctor_advise(d, "the clock of this machine is wrong, or the certificate was made for later");
+        doctor_advise(d, "this machine's clock is wrong, or the certificate only becomes valid later");
     else if (name)
         doctor_advise(
-            d, "use the name that the certificate is for in the endpoint, or add %s to its subjectAltName",
+            d, "use the certificate's name in the endpoint, or add %s to the certificate's subjectAltName",
             d->target.host);
     else
         doctor_advise(
-            d, "OTEL_EXPORTER_OTLP_CERTIFICATE=FILE names the PEM file of the authority that signed it%s%s",
+            d, "set OTEL_EXPORTER_OTLP_CERTIFICATE to the PEM file of the authority that signed it%s%s",
             *seen.issuer ? ": " : "", seen.issuer);
-    doctor_advise(d, "libcurl says: %s", a->error);
+    doctor_advise(d, "libcurl's message: %s", a->error);
     request_answer_free(&seen);
     return true;
 }
@@ -263,7 +274,8 @@ static bool alerts_of_certificate(const char *error)
            strstr(error, "handshake failure");
 }
 
-// Is a certificate of ours demanded? Either the handshake says so, or, with TLS 1.3, what comes after it.
+// Does the receiver demand a client certificate? The handshake shows it or, with TLS 1.3, what follows the
+// handshake.
 static bool demands_certificate(doctor *d, const request_answer *a, char *why, size_t size)
 {
     if (!d->target.way.tls || a->code == CURLE_OK)
@@ -275,9 +287,10 @@ static bool demands_certificate(doctor *d, const request_answer *a, char *why, s
     r.timeout_ns = doctor_time(d, DOCTOR_SECOND);
     if (!*a->subject || a->code == CURLE_OPERATION_TIMEDOUT || !request_refused_late(&r, why, size))
         return false;
-    if (why[0] || !d->target.grpc) // one that wants HTTP/2 hangs up on HTTP/1.1 without a word
+    if (why[0] || !d->target.grpc) // a server that expects HTTP/2 silently closes HTTP/1.1
         return alerts_of_certificate(why);
-    snprintf(why, size, "it hangs up right after the TLS handshake, as gRPC servers do then");
+    snprintf(why, size,
+             "it closes the connection right after the TLS handshake, which is how gRPC servers refuse");
     return true;
 }
 
@@ -289,20 +302,20 @@ static bool tell_own_certificate(doctor *d, const request_answer *a)
     bool demanded = !own && !authorities && demands_certificate(d, a, why, sizeof why);
     if (own)
         doctor_say(d, DOCTOR_FAIL, "endpoint.client_certificate",
-                   "our own client certificate or key cannot be used: %s", a->error);
+                   "the client certificate or its key cannot be used: %s", a->error);
     else if (authorities)
         doctor_say(d, DOCTOR_FAIL, "endpoint.certificate",
                    "the file of trusted authorities cannot be used: %s", a->error);
     else if (demanded)
         doctor_say(d, DOCTOR_FAIL, "endpoint.client_certificate",
-                   "the receiver wants a client certificate%s: %s",
-                   d->config.client_certificate ? ", and does not accept ours" : "", why);
+                   "the receiver requires a client certificate%s: %s",
+                   d->config.client_certificate ? " and does not accept the configured one" : "", why);
     else
         return false;
     if (authorities && !(d->config.certificate && *d->config.certificate))
         doctor_advise(
-            d, "install this machine's file of authorities (in Debian, the package ca-certificates), or let "
-               "OTEL_EXPORTER_OTLP_CERTIFICATE name one");
+            d, "install the system's trusted authorities (in Debian, the package ca-certificates), or set "
+               "OTEL_EXPORTER_OTLP_CERTIFICATE to a file of your own");
     else if (authorities)
         doctor_advise(d, "OTEL_EXPORTER_OTLP_CERTIFICATE must name a PEM file of certificates");
     else if (own)
@@ -310,14 +323,13 @@ static bool tell_own_certificate(doctor *d, const request_answer *a)
                       "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY must name a "
                       "certificate and the key that belongs to it, in PEM form and without a password");
     else
-        doctor_advise(
-            d,
-            "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY name the PEM files of a "
-            "certificate that the receiver trusts, and of its key");
+        doctor_advise(d, "set OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY to the "
+                         "PEM files of a "
+                         "certificate that the receiver trusts and of its key");
     return true;
 }
 
-// Before it is too late.
+// Warns before the certificate expires.
 static void check_expiry(doctor *d, const request_answer *a)
 {
     time_t expires = *a->expires ? curl_getdate(a->expires, NULL) : -1;
@@ -325,9 +337,8 @@ static void check_expiry(doctor *d, const request_answer *a)
         return;
     long days = (long)((expires - time(NULL)) / 86400);
     doctor_say(d, days < 14 ? DOCTOR_WARN : DOCTOR_OK, "endpoint.certificate",
-               "the receiver's certificate is trusted, and valid for "
-               "%ld more day%s",
-               days, days == 1 ? "" : "s");
+               "the receiver's certificate is trusted and valid for %ld more day%s", days,
+               days == 1 ? "" : "s");
     if (days < 14)
         doctor_advise(d, "renew it at the receiver before %s", a->expires);
 }
@@ -342,26 +353,28 @@ static const connect_address *first_connected(const connect_address *addresses, 
     return NULL;
 }
 
-// Many servers tell a client that speaks in clear at their TLS port so, in clear.
-static bool wants_tls(const request_answer *a)
+// Many servers answer a clear-text request at their TLS port with a clear-text hint.
+static bool asks_for_tls(const request_answer *a)
 {
     return a->status == 400 && a->body.length && memmem(a->body.data, a->body.length, "HTTPS", 5);
 }
 
 static void tell_failed_behind_proxy(doctor *d, const request_answer *a)
 {
-    doctor_say(d, DOCTOR_FAIL, "endpoint.protocol", "through the proxy there is no answer of OTLP: %s",
-               a->error[0] ? a->error : "what answers does not speak the protocol");
-    doctor_advise(d, "is the receiver running, and does the proxy reach it? Look at the proxy's log");
+    doctor_say(d, DOCTOR_FAIL, "endpoint.protocol", "there is no OTLP answer through the proxy: %s",
+               a->error[0] ? a->error : "the answer is not in the configured protocol");
+    doctor_advise(
+        d, "check that the receiver is running and that the proxy can reach it; look at the proxy's log");
 }
 
-void doctor_speak(doctor *d, const doctor_proxy *proxy, const connect_address *addresses, size_t count)
+void doctor_probe_export(doctor *d, const doctor_proxy *proxy, const connect_address *addresses, size_t count)
 {
     request r = empty_export(d);
     request_answer a;
     request_send(&r, &a);
     keep_clock(d, &a);
-    // A gRPC server answers with a status, even in refusal; a proxy in front of it with HTTP's alone.
+    // A gRPC server answers with a gRPC status, even when it refuses; a proxy in front of it has only an HTTP
+    // status.
     bool answered =
         a.code == CURLE_OK && (!d->target.grpc || a.grpc_status >= 0 || a.status == 401 || a.status == 403);
     if (answered && *a.expires && d->target.way.tls)
@@ -370,7 +383,7 @@ void doctor_speak(doctor *d, const doctor_proxy *proxy, const connect_address *a
         ;
     else if (answered && a.grpc_status >= 0 && d->target.grpc)
         tell_grpc(d, &a);
-    else if (answered && !wants_tls(&a))
+    else if (answered && !asks_for_tls(&a))
         tell_http(d, &a);
     else if (a.code == CURLE_OK && d->target.grpc && a.version >= CURL_HTTP_VERSION_2_0)
         tell_no_grpc(d, &a);
@@ -379,6 +392,6 @@ void doctor_speak(doctor *d, const doctor_proxy *proxy, const connect_address *a
     else if (proxy)
         tell_failed_behind_proxy(d, &a);
     else
-        doctor_listen_around(d, first_connected(addresses, count), &a);
+        doctor_probe_protocol(d, first_connected(addresses, count), &a);
     request_answer_free(&a);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Does the endpoint speak what is configured, and if not: what else?
+// Sends an export request without spans to the endpoint. Does it answer in the configured protocol?
 #ifndef NANOSPAN_DOCTOR_PROBE_EXPORT_H
 #define NANOSPAN_DOCTOR_PROBE_EXPORT_H
 
@@ -8,8 +8,9 @@
 #include "connect.h"
 #include "proxy.h"
 
-// addresses: those of the target that were tried.
-// proxy: that stands before the endpoint, and has these addresses; NULL: none.
-void doctor_speak(doctor *d, const doctor_proxy *proxy, const connect_address *addresses, size_t count);
+// `addresses`: those that were tried, with their results. `proxy`: the proxy in front of the endpoint, in
+// which case the addresses are the proxy's; NULL: there is none.
+void doctor_probe_export(doctor *d, const doctor_proxy *proxy, const connect_address *addresses,
+                         size_t count);
 
 #endif

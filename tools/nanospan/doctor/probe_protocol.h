@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The endpoint does not answer as it should: what speaks there instead?
+// The endpoint does not answer in the configured protocol: which protocol does it use instead?
 #ifndef NANOSPAN_DOCTOR_PROBE_PROTOCOL_H
 #define NANOSPAN_DOCTOR_PROBE_PROTOCOL_H
 
@@ -8,7 +8,7 @@
 #include "connect.h"
 #include "request.h"
 
-// Tells what it finds. `failed`: what came of an export without spans.
-void doctor_listen_around(doctor *d, const connect_address *address, const request_answer *failed);
+// Adds a finding. `failed` is the answer to the export without spans (see probe_export.h).
+void doctor_probe_protocol(doctor *d, const connect_address *address, const request_answer *failed);
 
 #endif

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// libcurl takes proxies from the environment, for all but this machine.
+// libcurl takes proxies from the environment, except for receivers on this machine.
 #include "proxy.h"
 
 #include <stdlib.h>
 #include <strings.h>
 
-// Does no_proxy name the host? Entries are hosts or domains, `*` is all of them.
+// Does no_proxy name the host? Entries are hosts or domains; `*` matches all hosts.
 static bool excepted(const char *host)
 {
     const char *list = getenv("no_proxy");
@@ -65,9 +65,9 @@ bool doctor_proxy_find(doctor *d, doctor_proxy *out)
         out->variable = *name;
         take_apart(d, value, out);
         doctor_say(d, DOCTOR_WARN, "endpoint.proxy",
-                   "%s is set: spans go through the proxy %s:%s, not straight to %s", *name, out->host,
+                   "%s is set: spans go through the proxy %s:%s, not directly to %s", *name, out->host,
                    out->port, t->host);
-        doctor_advise(d, "if that is not wanted, add %s to no_proxy", t->host);
+        doctor_advise(d, "if you do not want that, add %s to no_proxy", t->host);
         return true;
     }
     return false;
@@ -87,10 +87,10 @@ bool doctor_proxy_connect(doctor *d, const doctor_proxy *proxy, connect_address 
     }
     d->target.connected = connected;
     if (connected) {
-        doctor_say(d, DOCTOR_OK, "endpoint.proxy_connect", "the proxy %s:%s takes connections", proxy->host,
+        doctor_say(d, DOCTOR_OK, "endpoint.proxy_connect", "the proxy %s:%s accepts connections", proxy->host,
                    proxy->port);
     } else {
-        doctor_say(d, DOCTOR_FAIL, "endpoint.proxy_connect", "the proxy %s:%s cannot be connected: %s",
+        doctor_say(d, DOCTOR_FAIL, "endpoint.proxy_connect", "cannot connect to the proxy %s:%s: %s",
                    proxy->host, proxy->port, error);
         doctor_advise(d, "correct or unset %s, or add %s to no_proxy", proxy->variable, d->target.host);
     }
@@ -106,15 +106,16 @@ bool doctor_proxy_refused(doctor *d, const doctor_proxy *proxy, const request_an
     if (!refused && !broke_off)
         return false;
     if (refused)
-        doctor_say(d, DOCTOR_FAIL, "endpoint.proxy_connect", "the proxy %s:%s answered %ld", proxy->host,
-                   proxy->port, answer->connect_status >= 300 ? answer->connect_status : answer->status);
+        doctor_say(d, DOCTOR_FAIL, "endpoint.proxy_connect", "the proxy %s:%s refused with HTTP status %ld",
+                   proxy->host, proxy->port,
+                   answer->connect_status >= 300 ? answer->connect_status : answer->status);
     else
-        doctor_say(d, DOCTOR_FAIL, "endpoint.proxy_connect", "the proxy %s:%s does not make the connection",
+        doctor_say(d, DOCTOR_FAIL, "endpoint.proxy_connect", "the proxy %s:%s did not set up the connection",
                    proxy->host, proxy->port);
     if (wants_user)
-        doctor_advise(d, "it wants a user and password: %s=http://USER:PASSWORD@%s:%s", proxy->variable,
-                      proxy->host, proxy->port);
-    doctor_advise(d, "does it let requests through to %s:%s? If not, add %s to no_proxy", d->target.host,
-                  d->target.port, d->target.host);
+        doctor_advise(d, "the proxy requires a user and a password: %s=http://USER:PASSWORD@%s:%s",
+                      proxy->variable, proxy->host, proxy->port);
+    doctor_advise(d, "check that the proxy lets requests through to %s:%s, or add %s to no_proxy",
+                  d->target.host, d->target.port, d->target.host);
     return true;
 }

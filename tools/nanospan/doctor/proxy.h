@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The proxy that the environment puts before the endpoint: which one, can it be connected, does it let us through?
+// The proxy that the environment puts in front of the endpoint: is there one, does it accept connections, and
+// does it let requests through?
 #ifndef NANOSPAN_DOCTOR_PROXY_H
 #define NANOSPAN_DOCTOR_PROXY_H
 
@@ -9,17 +10,17 @@
 #include "request.h"
 
 typedef struct doctor_proxy {
-    const char *variable; // that names it
+    const char *variable; // the variable that names it
     char host[256], port[8];
 } doctor_proxy;
 
-// Is there one for the endpoint? Says so, and hides its password.
+// Is there a proxy for the endpoint? If so, adds a finding and hides the password.
 bool doctor_proxy_find(doctor *d, doctor_proxy *out);
 
-// Resolves and connects it; the endpoint's own name is the proxy's business.
+// Resolves the proxy's name and connects to it. The proxy itself resolves the endpoint's name.
 bool doctor_proxy_connect(doctor *d, const doctor_proxy *proxy, connect_address *addresses, size_t *count);
 
-// A request failed that went through it: says why, as far as it is the proxy's doing. False: it is not.
+// After a failed request through the proxy: if the proxy caused the failure, adds a finding and returns true.
 bool doctor_proxy_refused(doctor *d, const doctor_proxy *proxy, const request_answer *answer);
 
 #endif

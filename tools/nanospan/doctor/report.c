@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The findings: kept in order, freed of secrets, shown to people or as JSON.
+// Keeps the findings in order, removes secrets from them, and prints them as text or as JSON.
 #include "doctor.h"
 
 #include "support/paint.h"
@@ -90,7 +90,7 @@ void doctor_free(doctor *d)
     nsp_otlp_target_free(&d->target.way);
 }
 
-// Wherever a secret stands in what others said (a server that repeats our headers), it goes.
+// Removes secrets wherever they occur, for instance in the message of a server that repeats our headers.
 static void censor(const doctor *d, text *line)
 {
     for (size_t i = 0; i < d->secret_count; i++) {
@@ -113,9 +113,9 @@ static void censor_all(doctor *d)
     }
 }
 
-// ---- showing ----
+// ---- printing ----
 
-// How much of the line fits into `room` columns, broken between words; at least one word.
+// How many bytes of the line fit into `room` columns, broken between words; at least one word.
 static size_t fitting(slice line, size_t room)
 {
     size_t end = 0;
@@ -130,7 +130,7 @@ static size_t fitting(slice line, size_t room)
     return end;
 }
 
-// The line in rows that are no wider than the terminal; those after the first begin `indent` columns in.
+// Wraps the line to the terminal's width. Rows after the first are indented by `indent` columns.
 static void add_wrapped(paint *p, paint_colour colour, slice line, size_t indent)
 {
     size_t room = p->width > indent + 20 ? p->width - indent : 20;
@@ -171,7 +171,7 @@ static void add_closing(paint *p, const doctor *d)
     }
     text line = {0};
     if (failures == 0 && warnings == 0)
-        text_put(&line, "no failure, no warning");
+        text_put(&line, "no failures, no warnings");
     else
         text_format(&line, "%zu failure%s, %zu warning%s", failures, failures == 1 ? "" : "s", warnings,
                     warnings == 1 ? "" : "s");
@@ -212,7 +212,8 @@ bool doctor_print(doctor *d, bool quiet, bool coloured, size_t width)
     return sound;
 }
 
-// A JSON string; what is not UTF-8 in it (a server's message may be anything) as question marks.
+// A JSON string. If the text is not UTF-8 (a server's message may be anything), non-ASCII bytes become
+// question marks.
 static json_t *string_of(const char *data, size_t length)
 {
     json_t *string = json_stringn(data, length);

@@ -9,7 +9,7 @@
 #include <strings.h>
 #include <sys/socket.h>
 
-enum { BODY_MAX = 1 << 20 }; // a trace store may know many services
+enum { BODY_MAX = 1 << 20 }; // the list of services of a trace store may be long
 
 static size_t keep_body(char *bytes, size_t one, size_t length, void *context)
 {
@@ -34,7 +34,7 @@ static bool header_is(const char *line, size_t length, const char *name, char *o
     return true;
 }
 
-// Headers, and the trailers of gRPC.
+// Called for headers and for gRPC's trailers.
 static size_t keep_header(char *line, size_t one, size_t length, void *context)
 {
     request_answer *answer = context;
@@ -43,7 +43,7 @@ static size_t keep_header(char *line, size_t one, size_t length, void *context)
     header_is(line, length, "content-type", answer->type, sizeof answer->type);
     header_is(line, length, "date", answer->date, sizeof answer->date);
     if (header_is(line, length, "location", answer->location, sizeof answer->location))
-        answer->location[strcspn(answer->location, "?#")] = '\0'; // what follows may be secret
+        answer->location[strcspn(answer->location, "?#")] = '\0'; // the rest may be secret
     if (header_is(line, length, "grpc-message", answer->grpc_message, sizeof answer->grpc_message)) {
         int decoded_length = 0;
         char *decoded = curl_easy_unescape(NULL, answer->grpc_message, 0, &decoded_length);
@@ -70,7 +70,7 @@ static void set_tls(CURL *easy, const request *r)
 {
     curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     curl_easy_setopt(easy, CURLOPT_CERTINFO, 1L);
-    if (r->trust_anybody) {
+    if (r->skip_verification) {
         curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
         curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
     } else if (r->certificate && *r->certificate) {
@@ -79,7 +79,7 @@ static void set_tls(CURL *easy, const request *r)
     }
     if (r->client_certificate && *r->client_certificate) {
         curl_easy_setopt(easy, CURLOPT_SSLCERT, r->client_certificate);
-        curl_easy_setopt(easy, CURLOPT_KEYPASSWD, ""); // or the TLS library would ask on the terminal
+        curl_easy_setopt(easy, CURLOPT_KEYPASSWD, ""); // or the TLS library would ask for it on the terminal
     }
     if (r->client_key && *r->client_key)
         curl_easy_setopt(easy, CURLOPT_SSLKEY, r->client_key);
@@ -120,7 +120,7 @@ static void exchange(CURL *easy, const request *r, request_answer *answer)
         curl_easy_setopt(easy, CURLOPT_POSTFIELDS, r->body);
         curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long)r->body_length);
     }
-    // As the exporter: through a proxy, gRPC in clear would arrive as HTTP/1.
+    // The exporter does the same: without a tunnel, clear-text gRPC would reach the proxy as HTTP/1.
     curl_easy_setopt(easy, CURLOPT_HTTPPROXYTUNNEL, r->version == REQUEST_HTTP2 ? 1L : 0L);
     if (r->no_proxy)
         curl_easy_setopt(easy, CURLOPT_PROXY, "");
@@ -146,11 +146,12 @@ void request_send(const request *r, request_answer *answer)
     curl_easy_cleanup(easy);
     if (answer->code != CURLE_OK && !answer->error[0])
         snprintf(answer->error, sizeof answer->error, "%s", curl_easy_strerror(answer->code));
-    for (char *c = answer->error; *c; c++) // some end with a newline
+    for (char *c = answer->error; *c; c++) // some messages end with a newline
         *c = *c == '\n' || *c == '\r' ? ' ' : *c;
 }
 
-// What OpenSSL complained of; libcurl's error buffer keeps the first complaint of a connection only, whatever that was.
+// OpenSSL's last complaint. libcurl's error buffer is not enough: it keeps only the first message of a
+// connection, whatever that was.
 typedef struct complaint {
     char *line;
     size_t size;
@@ -183,7 +184,8 @@ static bool hangs_up(CURL *easy, curl_socket_t socket, uint64_t until)
     return code == CURLE_OK ? got == 0 : code != CURLE_AGAIN;
 }
 
-// Whatever comes, does the end come too? For HTTP/2, of which curl_easy_recv can make nothing (7.88 crashes).
+// Does the server close the connection, whatever it sends before? Used for HTTP/2, which curl_easy_recv
+// cannot handle (7.88 crashes).
 static bool closes(curl_socket_t socket, uint64_t until)
 {
     char bytes[4096];
@@ -209,7 +211,7 @@ bool request_refused_late(const request *r, char *why, size_t size)
     quiet.body = NULL;
     quiet.headers = NULL;
     why[0] = '\0';
-    // Up to the end of the handshake, and then not a word: what is said too early has the alert thrown away.
+    // Sends nothing after the handshake: with data underway, the server's alert may be lost.
     curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
     curl_easy_setopt(easy, CURLOPT_VERBOSE, 1L);
     curl_easy_setopt(easy, CURLOPT_DEBUGFUNCTION, keep_complaint);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What configuration is in force and from which variable, and is tracing on?
+// Which settings are in force, which variable does each come from, and is tracing on?
 #include "common/pairs.h"
 #include "common/percent.h"
 
@@ -21,15 +21,15 @@ typedef struct known_names {
     size_t count;
 } known_names;
 
-typedef struct round {
+typedef struct settings_scan {
     doctor *d;
     known_names known;
     size_t set;
-} round;
+} settings_scan;
 
 // ---- one variable ----
 
-// The parts of a secret that a server might repeat: each value of k=v,k=v as it stands.
+// Hides the parts of a secret that a server might repeat: each value of k=v,k=v, as written and decoded.
 static void hide_values(doctor *d, const char *headers)
 {
     nsp__pairs list = nsp__pairs_of(headers);
@@ -40,7 +40,7 @@ static void hide_values(doctor *d, const char *headers)
         if (!decoded)
             continue;
         doctor_hide(d, decoded, nsp__percent_decode(decoded, pair.value.text, pair.value.length));
-        // "Bearer TOKEN", "Basic TOKEN": the token alone may be repeated
+        // of "Bearer TOKEN" or "Basic TOKEN" a server may repeat the token alone
         const char *space = strrchr(decoded, ' ');
         if (space)
             doctor_hide(d, space + 1, strlen(space + 1));
@@ -50,26 +50,27 @@ static void hide_values(doctor *d, const char *headers)
 
 static const char *shown(const char *value)
 {
-    return *value ? value : "nothing";
+    return *value ? value : "(empty)";
 }
 
 static void tell_beaten(doctor *d, const nsp_setting *setting)
 {
     const char *mine = getenv(setting->variable), *stronger = getenv(setting->beaten_by);
     if (mine && stronger && strcasecmp(mine, stronger) == 0)
-        return; // both say the same
-    doctor_say(d, DOCTOR_WARN, "configuration.beaten", "%s=%s is not used: %s is set too, and stronger: %s",
-               setting->variable, setting->text, setting->beaten_by, shown(setting->value));
-    doctor_advise(d, "unset %s, or %s if that is the one you do not want", setting->variable,
+        return; // both have the same value
+    doctor_say(d, DOCTOR_WARN, "configuration.beaten",
+               "%s=%s is not used: %s is also set and takes precedence: %s", setting->variable, setting->text,
+               setting->beaten_by, shown(setting->value));
+    doctor_advise(d, "unset %s, or unset %s if that is the one you do not want", setting->variable,
                   setting->beaten_by);
 }
 
 static bool visit(void *argument, const nsp_setting *setting)
 {
-    round *r = argument;
-    doctor *d = r->d;
-    if (r->known.count < NAMES_MAX)
-        r->known.names[r->known.count++] = setting->variable;
+    settings_scan *scan = argument;
+    doctor *d = scan->d;
+    if (scan->known.count < NAMES_MAX)
+        scan->known.names[scan->known.count++] = setting->variable;
     const char *given = getenv(setting->variable);
     if (setting->secret && given && strcmp(setting->member, "headers") == 0)
         hide_values(d, given);
@@ -81,15 +82,15 @@ static bool visit(void *argument, const nsp_setting *setting)
         if (setting->problem) {
             doctor_say(d, DOCTOR_WARN, "configuration.left_out", "%s: %s", setting->variable,
                        setting->problem);
-            doctor_advise(d, "correct what is left out; the other entries are used");
+            doctor_advise(d, "correct the entries that are left out; the others are used");
         }
-        r->set++;
+        scan->set++;
         break;
     case NSP_SETTING_BEATEN: tell_beaten(d, setting); break;
     case NSP_SETTING_BAD:
         doctor_say(d, DOCTOR_WARN, "configuration.bad", "%s=%s %s", setting->variable, setting->text,
                    setting->problem);
-        doctor_advise(d, "correct it, or unset it: %s", setting->meaning);
+        doctor_advise(d, "correct or unset it (%s)", setting->meaning);
         break;
     case NSP_SETTING_WITHOUT_EFFECT:
         doctor_say(d, DOCTOR_NOTE, "configuration.without_effect", "%s=%s %s", setting->variable,
@@ -99,9 +100,9 @@ static bool visit(void *argument, const nsp_setting *setting)
     return true;
 }
 
-// ---- variables that nobody knows ----
+// ---- unknown variables ----
 
-// How many letters must be changed, added or taken away to make one word of the other.
+// How many letters must be changed, added or removed to turn one word into the other.
 static size_t distance(const char *a, const char *b)
 {
     size_t rows = strlen(a), columns = strlen(b), row[NAME_SIZE + 1];
@@ -150,7 +151,8 @@ static void look_for_misspelled(doctor *d, const known_names *known)
         const char *meant = nearest(known, name);
         if (!meant)
             continue;
-        doctor_say(d, DOCTOR_WARN, "configuration.misspelled", "%s is set, but nothing reads it", name);
+        doctor_say(d, DOCTOR_WARN, "configuration.misspelled", "%s is set, but nanospan does not know it",
+                   name);
         doctor_advise(d, "did you mean %s?", meant);
     }
 }
@@ -163,7 +165,7 @@ static void check_file(doctor *d, const char *what, const char *path)
         return;
     doctor_say(d, DOCTOR_FAIL, "configuration.file", "the %s %s cannot be read: %s", what, path,
                strerror(errno));
-    doctor_advise(d, "it must be there and readable for the user that the engine runs as");
+    doctor_advise(d, "it must exist, and the user that runs the engine must be able to read it");
 }
 
 // Is the name in the list?
@@ -201,31 +203,34 @@ static void tell_whether_on(doctor *d)
     d->target.otlp = listed(exporter, "otlp");
     d->to_file = listed(exporter, "file");
     if (!config->enabled) {
-        doctor_say(d, DOCTOR_WARN, "tracing", "tracing is off: %s turns it off", variable_that_disables());
-        doctor_advise(d, "unset it, or set ENABLE_TRACING=true and no OTEL_SDK_DISABLED");
+        doctor_say(d, DOCTOR_WARN, "tracing", "%s turns tracing off", variable_that_disables());
+        doctor_advise(d, "unset it, or set ENABLE_TRACING=true and unset OTEL_SDK_DISABLED");
     } else if (!d->tracing && config->exporter && *config->exporter) {
-        doctor_say(d, DOCTOR_WARN, "tracing", "spans go nowhere: OTEL_TRACES_EXPORTER is none");
+        doctor_say(d, DOCTOR_WARN, "tracing", "spans are not exported: OTEL_TRACES_EXPORTER is none");
         doctor_advise(d, "set OTEL_TRACES_EXPORTER=otlp, or unset it and set OTLP_ENDPOINT");
     } else if (!d->tracing) {
-        doctor_say(d, DOCTOR_WARN, "tracing", "spans go nowhere: no endpoint is set, and no exporter");
+        doctor_say(d, DOCTOR_WARN, "tracing", "spans are not exported: no endpoint is set, and no exporter");
+        doctor_advise(d,
+                      "set OTLP_ENDPOINT; for a Jaeger on this machine, to http://localhost:4317 (gRPC) or "
+                      "http://localhost:4318 (HTTP)");
         doctor_advise(
-            d,
-            "set OTLP_ENDPOINT, to http://localhost:4317 (gRPC) or http://localhost:4318 (HTTP) for a Jaeger "
-            "on this machine");
-        doctor_advise(
-            d, "in a container: docker exec CONTAINER env | grep -e OTLP -e OTEL shows what it was given");
+            d, "for a container, docker exec CONTAINER env | grep -e OTLP -e OTEL shows its variables");
     } else if (config->sample_rate <= 0) {
-        doctor_say(
-            d, DOCTOR_WARN, "tracing", "tracing is on, but no trace is begun here: the sample rate is 0%s",
-            config->parent_policy == NSP_PARENT_FOLLOW ? "; only callers that sample are followed" : "");
-        doctor_advise(d, "set TRACE_SAMPLE_RATE above 0 (0.1: one trace in ten), or OTEL_TRACES_SAMPLER");
+        doctor_say(d, DOCTOR_WARN, "tracing",
+                   "tracing is on, but this engine starts no traces: the sample rate is 0%s",
+                   config->parent_policy == NSP_PARENT_FOLLOW
+                       ? "; it records only traces that a caller has sampled"
+                       : "");
+        doctor_advise(
+            d, "set TRACE_SAMPLE_RATE above 0 (0.1 records one trace in ten), or set OTEL_TRACES_SAMPLER");
     } else {
-        doctor_say(d, DOCTOR_OK, "tracing", "tracing is on: %.6g%% of traces are recorded, the exporter%s %s",
+        doctor_say(d, DOCTOR_OK, "tracing",
+                   "tracing is on: %.6g%% of traces are recorded, and the exporter%s %s",
                    config->sample_rate * 100, strchr(exporter, ',') ? "s are" : " is", exporter);
     }
 }
 
-// Does the list give the service a name? One that is empty is none.
+// Does the list give the service a name? An empty one does not count.
 static bool names_service(const char *attributes)
 {
     static const char key[] = "service.name";
@@ -244,7 +249,7 @@ static void tell_service(doctor *d)
     if (named || names_service(config->resource_attributes))
         return;
     doctor_say(d, DOCTOR_NOTE, "configuration.service",
-               "the service has no name; it will be listed as unknown-service");
+               "the service has no name, so it will appear as unknown-service");
     doctor_advise(d, "set SERVICE_NAME (or OTEL_SERVICE_NAME)");
 }
 
@@ -254,25 +259,25 @@ static void tell_library(doctor *d)
     bool http2 = curl->features & CURL_VERSION_HTTP2, tls = curl->features & CURL_VERSION_SSL;
     doctor_say(d, http2 && tls ? DOCTOR_OK : DOCTOR_WARN, "library",
                "nanospan %s, binary interface %d, with libcurl %s%s%s; no OpenTelemetry package is needed",
-               NSP_VERSION, NSP_ABI_VERSION, curl->version, http2 ? "" : ", which has no HTTP/2",
-               tls ? "" : ", which has no TLS");
+               NSP_VERSION, NSP_ABI_VERSION, curl->version, http2 ? "" : ", which does not support HTTP/2",
+               tls ? "" : ", which does not support TLS");
     if (!http2)
-        doctor_advise(d, "gRPC needs HTTP/2: use a libcurl that has it, or OTLP over HTTP, port 4318");
+        doctor_advise(d,
+                      "gRPC needs HTTP/2: use a libcurl that supports it, or use OTLP over HTTP (port 4318)");
     if (!tls)
-        doctor_advise(d, "https endpoints need TLS: use a libcurl that has it");
+        doctor_advise(d, "https endpoints need TLS: use a libcurl that supports it");
 }
 
 void doctor_settings(doctor *d)
 {
-    round r = {.d = d};
+    settings_scan scan = {.d = d};
     nsp_config_init(&d->config);
     tell_library(d);
-    nsp_settings_each(visit, &r);
-    if (r.set == 0)
+    nsp_settings_each(visit, &scan);
+    if (scan.set == 0)
         doctor_say(d, DOCTOR_NOTE, "configuration.defaults",
-                   "every setting has its default: no variable of nanospan's "
-                   "is set here");
-    look_for_misspelled(d, &r.known);
+                   "every setting has its default value: no nanospan variable is set here");
+    look_for_misspelled(d, &scan.known);
     check_file(d, "certificate file", d->config.certificate);
     check_file(d, "client certificate", d->config.client_certificate);
     check_file(d, "client key", d->config.client_key);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One span through nanospan's own pipeline, with the configuration of this environment; and is it found again?
+// Sends one span through nanospan's own pipeline with this environment's configuration, and looks for it in
+// Jaeger.
 #include "doctor.h"
 
 #include "request.h"
@@ -17,33 +18,33 @@
 
 enum { LINES_MAX = 4, LINE_SIZE = 400 };
 
-// What the library had to say, from any of its threads.
+// The warnings and errors that the library logs, from any of its threads.
 typedef struct log_lines {
     pthread_mutex_t mutex;
     char lines[LINES_MAX][LINE_SIZE];
     size_t count;
-    bool enough; // what comes now is about the end, which we caused
+    bool closed; // later lines are about the shutdown, which the doctor itself caused
 } log_lines;
 
-static log_lines heard = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+static log_lines logged = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
-static void hear(void *context, nsp_log_level level, const char *line)
+static void keep_log_line(void *context, nsp_log_level level, const char *line)
 {
     log_lines *lines = context;
     if (level > NSP_LOG_WARN)
         return;
     pthread_mutex_lock(&lines->mutex);
-    if (!lines->enough && lines->count < LINES_MAX)
+    if (!lines->closed && lines->count < LINES_MAX)
         snprintf(lines->lines[lines->count++], LINE_SIZE, "%s", line);
     pthread_mutex_unlock(&lines->mutex);
 }
 
-static void advise_heard(doctor *d)
+static void advise_logged(doctor *d)
 {
-    pthread_mutex_lock(&heard.mutex);
-    for (size_t i = 0; i < heard.count; i++)
-        doctor_advise(d, "nanospan says: %s", heard.lines[i]);
-    pthread_mutex_unlock(&heard.mutex);
+    pthread_mutex_lock(&logged.mutex);
+    for (size_t i = 0; i < logged.count; i++)
+        doctor_advise(d, "nanospan logged: %s", logged.lines[i]);
+    pthread_mutex_unlock(&logged.mutex);
 }
 
 static void pause_ms(long ms)
@@ -60,12 +61,12 @@ static nsp_config config_of(const doctor *d)
     config.sample_rate = 1;
     config.parent_policy = NSP_PARENT_FOLLOW;
     config.collector = NSP_COLLECTOR_THREAD;
-    // What killed engines left behind is evidence.
+    // Keep what crashed engines left behind: it is evidence.
     config.keep_sessions = 65536;
     config.keep_bytes = UINT64_C(1) << 50;
     config.log_level = NSP_LOG_WARN;
-    config.log = hear;
-    config.log_context = &heard;
+    config.log = keep_log_line;
+    config.log_context = &logged;
     if (d->service)
         config.service_name = d->service;
     return config;
@@ -83,8 +84,8 @@ static void record(char trace_id[33])
     trace_id[2 * NSP_TRACE_ID_SIZE] = '\0';
 }
 
-// Tells what became of the span; true if it was accepted.
-static bool tell_books(doctor *d, const nsp_stats *accounting, const char *trace_id, uint64_t took_ns)
+// Reports what became of the span; true if it was accepted.
+static bool tell_outcome(doctor *d, const nsp_stats *accounting, const char *trace_id, uint64_t took_ns)
 {
     char took[UNITS_SIZE];
     units_duration(took, took_ns);
@@ -94,25 +95,25 @@ static bool tell_books(doctor *d, const nsp_stats *accounting, const char *trace
         return true;
     }
     if (accounting->rejected) {
-        doctor_say(d, DOCTOR_FAIL, "span.accepted", "the test span was rejected for good");
+        doctor_say(d, DOCTOR_FAIL, "span.accepted", "the receiver rejected the test span");
         doctor_advise(
-            d, "the receiver answered, but does not want it; what the endpoint section says comes first");
+            d, "the receiver answered, but refused the span; see the findings about the endpoint first");
     } else if (accounting->unconfirmed) {
         doctor_say(d, DOCTOR_WARN, "span.accepted",
-                   "the test span was sent, but no answer came: it may have arrived or not");
-        doctor_advise(d, "the receiver or something before it closes connections, or is slow");
+                   "the test span was sent, but there was no answer: it may or may not have arrived");
+        doctor_advise(d, "the receiver, or a proxy in front of it, closes connections or is slow");
     } else if (accounting->attempted == 0) {
         doctor_say(d, DOCTOR_FAIL, "span.accepted", "the test span was not recorded at all");
     } else if (accounting->discarded) {
         doctor_say(d, DOCTOR_FAIL, "span.accepted",
-                   "the test span was discarded: there is no exporter to send it");
+                   "the test span was discarded because there is no exporter");
     } else if (accounting->dropped) {
         doctor_say(d, DOCTOR_FAIL, "span.accepted", "the test span was dropped before it was sent");
     } else {
         doctor_say(d, DOCTOR_FAIL, "span.accepted", "the test span was not accepted within %s", took);
-        doctor_advise(d, "what the endpoint section says comes first");
+        doctor_advise(d, "see the findings about the endpoint first");
     }
-    advise_heard(d);
+    advise_logged(d);
     return false;
 }
 
@@ -123,23 +124,23 @@ static bool send_span(doctor *d, char trace_id[33])
     if (status != NSP_OK) {
         doctor_say(d, DOCTOR_FAIL, "span.init", "nanospan cannot start with this configuration: %s",
                    nsp_error_detail());
-        advise_heard(d);
+        advise_logged(d);
         return false;
     }
     uint64_t start = doctor_now();
     record(trace_id);
-    nsp_flush(doctor_time(d, (d->target.spoken ? 8 : 3) * DOCTOR_SECOND));
+    nsp_flush(doctor_time(d, (d->target.protocol_answered ? 8 : 3) * DOCTOR_SECOND));
     nsp_stats accounting = NSP_STATS_INIT;
     nsp_stats_get(&accounting);
     uint64_t took = doctor_now() - start;
-    pthread_mutex_lock(&heard.mutex);
-    heard.enough = true;
-    pthread_mutex_unlock(&heard.mutex);
+    pthread_mutex_lock(&logged.mutex);
+    logged.closed = true;
+    pthread_mutex_unlock(&logged.mutex);
     nsp_shutdown(doctor_time(d, DOCTOR_SECOND / 2));
-    return tell_books(d, &accounting, trace_id, took);
+    return tell_outcome(d, &accounting, trace_id, took);
 }
 
-// ---- finding again ----
+// ---- looking for the span ----
 
 static void query(doctor *d, const char *path, request_answer *out)
 {
@@ -148,7 +149,7 @@ static void query(doctor *d, const char *path, request_answer *out)
     while (length && d->query[length - 1] == '/')
         length--;
     snprintf(url, sizeof url, "%.*s%s", (int)length, d->query, path);
-    // Is the store on this machine? A proxy of the environment is not asked then, as for the endpoint.
+    // If the store is on this machine, the environment's proxy is not used; the same holds for the endpoint.
     nsp_config of_store = d->config;
     of_store.endpoint = d->query;
     nsp_otlp_target store;
@@ -163,7 +164,7 @@ static void query(doctor *d, const char *path, request_answer *out)
     nsp_otlp_target_free(&store);
 }
 
-// Is the store there, and does it know the service? GET /api/v3/services gives {"services": [names]}.
+// Does the store answer, and does it know the service? GET /api/v3/services gives {"services": [names]}.
 static bool query_services(doctor *d)
 {
     request_answer a;
@@ -180,17 +181,17 @@ static bool query_services(doctor *d)
                        a.error);
         else
             doctor_say(d, DOCTOR_FAIL, "query.connect",
-                       "what answers at the query address is not Jaeger's API (HTTP %ld)", a.status);
+                       "the query address does not answer like Jaeger's API (HTTP status %ld)", a.status);
         doctor_advise(
-            d,
-            "Jaeger's query port is 16686; docker ps | grep jaeger shows whether it runs and publishes it");
+            d, "Jaeger's query port is 16686; docker ps | grep jaeger shows whether Jaeger is running and "
+               "publishes that port");
     } else {
         bool known = false;
         size_t i;
         json_t *name;
         json_array_foreach(services, i, name) known =
             known || (json_string_value(name) && wanted && strcmp(json_string_value(name), wanted) == 0);
-        doctor_say(d, DOCTOR_OK, "query.connect", "Jaeger answers, and knows %zu service%s%s%s",
+        doctor_say(d, DOCTOR_OK, "query.connect", "Jaeger answers and knows %zu service%s%s%s",
                    json_array_size(services), json_array_size(services) == 1 ? "" : "s",
                    known ? ", among them " : "", known ? wanted : "");
     }
@@ -219,15 +220,16 @@ static void find_again(doctor *d, const char *trace_id)
     char took[UNITS_SIZE];
     units_duration(took, doctor_now() - start);
     if (found) {
-        doctor_say(d, DOCTOR_OK, "query.found", "the test span is found again, after %s", took);
+        doctor_say(d, DOCTOR_OK, "query.found", "Jaeger has the test span, after %s", took);
         return;
     }
     doctor_say(d, DOCTOR_FAIL, "query.found",
-               "the test span was accepted, but is not found within %s (HTTP %ld)", took, status);
-    doctor_advise(d, "does the endpoint lead to this Jaeger? A Collector in between may batch, sample or "
-                     "send elsewhere: look at "
-                     "its log and its exporters");
-    doctor_advise(d, "tail sampling keeps a trace back for its decision_wait, often 10 s or more");
+               "the test span was accepted, but Jaeger did not have it within %s (HTTP status %ld)", took,
+               status);
+    doctor_advise(
+        d, "check that the endpoint leads to this Jaeger; a Collector in between may batch spans, sample "
+           "them or send them elsewhere: look at its log and its exporters");
+    doctor_advise(d, "tail sampling holds each trace back for its decision_wait, often 10 s or more");
 }
 
 // ---- other exporters ----
@@ -260,11 +262,11 @@ void doctor_span(doctor *d)
     else if (!d->target.otlp && d->to_file)
         return;
     else if (!d->target.otlp)
-        tell_not_sent(d, "the exporter is not OTLP");
+        tell_not_sent(d, "the exporter is not otlp");
     else if (!d->send)
-        tell_not_sent(d, "--no-send");
+        tell_not_sent(d, "--no-send was given");
     else if (!d->target.connected)
-        tell_not_sent(d, "nothing takes connections at the endpoint");
+        tell_not_sent(d, "nothing accepts connections at the endpoint");
     else if (send_span(d, trace_id) && reachable)
         find_again(d, trace_id);
 }

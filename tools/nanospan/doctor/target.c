@@ -49,7 +49,7 @@ bool doctor_target_read(doctor *d)
     }
     if (*detail) {
         doctor_say(d, DOCTOR_WARN, "endpoint.doubt", "%s", detail);
-        doctor_advise(d, "correct the endpoint or the headers if that is not what was meant");
+        doctor_advise(d, "correct the endpoint or the headers if you meant something else");
     }
     t->grpc = t->way.protocol == NSP_OTLP_GRPC;
     take_apart(d);

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-// Services beyond this many are counted together: their names come from the network.
+// Names of services come from the network, so services beyond this number are counted together.
 enum { MOST_SERVICES = 4096 };
 #define OTHER_SERVICES "(other services)"
 
@@ -19,7 +19,7 @@ bool accounting_open(sink_accounting *accounting, const char *output, size_t mos
         .lock = PTHREAD_MUTEX_INITIALIZER, .output = -1, .output_name = output, .wanted = wanted};
     accounting->done = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (accounting->done < 0) {
-        complain("no event descriptor: %s", strerror(errno));
+        complain("cannot create an event descriptor: %s", strerror(errno));
         return false;
     }
     if (output && strcmp(output, "-") == 0)
@@ -27,8 +27,7 @@ bool accounting_open(sink_accounting *accounting, const char *output, size_t mos
     else if (output)
         accounting->output = open(output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (output && accounting->output < 0) {
-        complain("cannot write %s: %s; name a file in a folder that you may write to", output,
-                 strerror(errno));
+        complain("cannot write %s: %s; choose a folder that you may write to", output, strerror(errno));
         close(accounting->done);
         return false;
     }
@@ -53,12 +52,13 @@ static bool write_all(int fd, const char *bytes, size_t length)
 static void raise_done(sink_accounting *accounting)
 {
     uint64_t one = 1;
-    // It can only fail because it is raised already.
+    // This can fail only if the event is already raised.
     ssize_t ignored = write(accounting->done, &one, sizeof one);
     (void)ignored;
 }
 
-// A line that did not fit is taken back, so that the file stays whole lines; a pipe without a reader ends the sink.
+// If a line does not fit, the file is cut back so that it holds only whole lines. If that is impossible, as
+// with a pipe without a reader, the sink ends.
 static bool write_line(sink_accounting *accounting, const text *line)
 {
     off_t before = lseek(accounting->output, 0, SEEK_CUR);
@@ -70,7 +70,7 @@ static bool write_line(sink_accounting *accounting, const text *line)
     else
         raise_done(accounting);
     if (!accounting->output_broken)
-        complain("cannot write to %s: %s; senders are told to try again", accounting->output_name,
+        complain("cannot write to %s: %s; the sink asks senders to retry", accounting->output_name,
                  strerror(reason));
     accounting->output_broken = true;
     return false;

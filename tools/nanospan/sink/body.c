@@ -10,7 +10,8 @@ static size_t smaller(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-// The plain length is written at the end of the bytes; it is a hint, since anybody could have written it.
+// The last four bytes hold the uncompressed length. It is only a hint, because the sender may have written
+// anything.
 static size_t hinted(const text *packed)
 {
     const uint8_t *end = (const uint8_t *)packed->data + packed->length;
@@ -35,7 +36,7 @@ static const char *one_member(struct libdeflate_decompressor *machine, const tex
             return NULL;
         }
         if (result != LIBDEFLATE_INSUFFICIENT_SPACE)
-            return "the body is not valid gzip, as its Content-Encoding says";
+            return "the Content-Encoding is gzip, but the body is not valid gzip";
         if (room == most - plain->length)
             return SINK_TOO_LARGE;
         room = smaller(room * 2 + 4096, most - plain->length);
@@ -45,7 +46,7 @@ static const char *one_member(struct libdeflate_decompressor *machine, const tex
 const char *sink_gunzip(const text *packed, size_t most, text *plain)
 {
     struct libdeflate_decompressor *machine = libdeflate_alloc_decompressor();
-    const char *wrong = machine ? NULL : "no memory for decompression";
+    const char *wrong = machine ? NULL : "not enough memory for decompression";
     size_t used = 0;
     if (machine && !packed->length)
         wrong = "the body is empty, which is not valid gzip";

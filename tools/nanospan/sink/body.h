@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Decompression of request bodies, bounded.
+// Decompression of request bodies, up to a limit.
 #ifndef NANOSPAN_SINK_BODY_H
 #define NANOSPAN_SINK_BODY_H
 
 #include "support/text.h"
 
-// What sink_gunzip returns where the plain bytes would be more than it may make of them.
+// What sink_gunzip returns if the uncompressed bytes would exceed the limit.
 extern const char SINK_TOO_LARGE[];
 
-// NULL, or what is wrong. Several gzip members one after the other mean their contents one after the other.
+// Returns NULL, or what is wrong. The contents of several gzip members are joined. `most`: the limit in
+// bytes.
 const char *sink_gunzip(const text *packed, size_t most, text *plain);
 
 #endif

@@ -17,25 +17,26 @@
 // An idle connection is closed after this many seconds.
 enum { IDLE_SECONDS = 120, RECEIVE_BUFFER = 1 << 20, STACK_BYTES = 1 << 20 };
 
-// A body that is refused is read and thrown away, so that the sender gets to read why; but not for ever.
+// A body that is refused is still read, so that the sender receives the reason; but only up to this many
+// times --max-body.
 enum { PATIENCE_WITH_LARGE_BODIES = 8 };
 
 struct sink_http {
     struct MHD_Daemon *daemon;
     sink_http_options options;
     sink_accounting *accounting;
-    unsigned running;  // requests between their first byte and the end of their reply
-    uint64_t received; // requests so far, which number them for the faults
+    unsigned running;  // requests whose reply is not complete
+    uint64_t received; // number of requests so far; the choice of faults depends on it
 };
 
 // One request, from its headers to its reply.
 typedef struct exchange {
-    sink_encoding encoding; // of the request and so of the reply
+    sink_encoding encoding; // of the request, and therefore of the reply
     bool gzip;
-    unsigned status; // 0: fine so far
+    unsigned status; // 0: no error so far
     char why[320];
     text body;
-    uint64_t body_bytes; // received, kept or not
+    uint64_t body_bytes; // received, whether kept or not
 } exchange;
 
 static void refuse(exchange *x, unsigned status, const char *why)
@@ -54,15 +55,15 @@ static void read_headers(exchange *x, struct MHD_Connection *connection, const s
     const char *length = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Length");
     x->encoding = sink_encoding_of(type);
     if (strcmp(path, "/v1/traces") != 0)
-        refuse(x, MHD_HTTP_NOT_FOUND, "only /v1/traces is served here");
+        refuse(x, MHD_HTTP_NOT_FOUND, "the only path here is /v1/traces");
     if (strcmp(method, "POST") != 0)
-        refuse(x, MHD_HTTP_METHOD_NOT_ALLOWED, "spans are sent with POST");
+        refuse(x, MHD_HTTP_METHOD_NOT_ALLOWED, "spans must be sent with POST");
     if (x->encoding == SINK_UNKNOWN)
         refuse(x, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE,
                "the Content-Type must be application/x-protobuf or application/json");
     x->gzip = coding && strcasecmp(coding, "gzip") == 0;
     if (coding && !x->gzip && strcasecmp(coding, "identity") != 0)
-        refuse(x, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE, "the Content-Encoding may be gzip, or none");
+        refuse(x, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE, "the Content-Encoding must be gzip or absent");
     uint64_t announced = length ? strtoull(length, NULL, 10) : 0;
     if (announced > options->most_body)
         refuse(x, MHD_HTTP_CONTENT_TOO_LARGE, "the request is larger than --max-body");
@@ -97,7 +98,7 @@ static void sleep_for(uint64_t nanoseconds)
         continue;
 }
 
-// Decodes the body and enters it into the accounting; the exchange's status is 0 or says what went wrong.
+// Decodes the body and adds it to the counters. The exchange's status stays 0, or says what went wrong.
 static void take(sink_http *server, exchange *x, otlp_request *request)
 {
     text plain = {0};
@@ -133,7 +134,7 @@ static enum MHD_Result answer(sink_http *server, exchange *x, struct MHD_Connect
     if (options->delay_ns)
         sleep_for(options->delay_ns);
     if (!x->status && lot(options->seed, number, 1) < options->fail_share) {
-        refuse(x, options->fail_status, "failed on purpose, as --fail-rate asks");
+        refuse(x, options->fail_status, "failed on purpose, because of --fail-rate");
         accounting_failed(server->accounting);
     } else {
         if (!x->status)
@@ -163,7 +164,7 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
         *state = x = need_zeroes(1, sizeof *x);
         __atomic_fetch_add(&server->running, 1, __ATOMIC_RELAXED);
         read_headers(x, connection, &server->options, path, method);
-        // Who asks before sending gets the refusal now.
+        // A sender that asks before it sends the body is refused now.
         const char *expect = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Expect");
         return x->status && expect && strcasecmp(expect, "100-continue") == 0 ? answer(server, x, connection)
                                                                               : MHD_YES;
@@ -191,7 +192,7 @@ static void completed(void *context, struct MHD_Connection *connection, void **s
     __atomic_fetch_sub(&server->running, 1, __ATOMIC_RELAXED);
 }
 
-// libmicrohttpd tells of connections that broke off, which is the sender's business.
+// libmicrohttpd reports broken connections, which are of no interest here.
 static void quiet(void *context, const char *format, va_list arguments)
 {
     (void)context;
@@ -213,18 +214,18 @@ sink_http *sink_http_start(const sink_http_options *options, sink_accounting *ac
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)RECEIVE_BUFFER, MHD_OPTION_THREAD_STACK_SIZE,
         (size_t)STACK_BYTES, MHD_OPTION_END);
     if (!server->daemon) {
-        complain("the HTTP server could not be started: %s", strerror(errno));
+        complain("cannot start the HTTP server: %s", strerror(errno));
         free(server);
         return NULL;
     }
     return server;
 }
 
-void sink_http_stop(sink_http *server, uint64_t patience_ns, int hurry)
+void sink_http_stop(sink_http *server, uint64_t patience_ns, int stop_now)
 {
     enum { STEP_MS = 5 };
     MHD_socket listener = MHD_quiesce_daemon(server->daemon);
-    struct pollfd watched = {.fd = hurry, .events = POLLIN};
+    struct pollfd watched = {.fd = stop_now, .events = POLLIN};
     for (uint64_t waited = 0; waited < patience_ns && __atomic_load_n(&server->running, __ATOMIC_RELAXED);
          waited += STEP_MS * 1000000)
         if (poll(&watched, 1, STEP_MS) > 0)

@@ -76,7 +76,7 @@ int sink_listen(const char *address, unsigned *port, int *usage)
                     *found = NULL;
     int wrong = getaddrinfo(host, digits, &hints, &found);
     if (wrong) {
-        complain("the host '%s' of --listen is not known: %s", host, gai_strerror(wrong));
+        complain("cannot resolve the host '%s' of --listen: %s", host, gai_strerror(wrong));
         return -1;
     }
     int fd = -1;
@@ -87,7 +87,7 @@ int sink_listen(const char *address, unsigned *port, int *usage)
     if (fd < 0)
         complain("cannot listen on %s: %s%s", address, strerror(reason),
                  reason == EADDRINUSE
-                     ? "; end the program that listens there, or choose another port with --listen"
+                     ? "; stop the program that listens there, or choose another port with --listen"
                      : "");
     else
         *port = bound_port(fd);

@@ -4,8 +4,8 @@
 #ifndef NANOSPAN_SINK_LISTEN_H
 #define NANOSPAN_SINK_LISTEN_H
 
-// Listens on HOST:PORT ([HOST]:PORT for IPv6; port 0: any free one). Returns the socket and the port that it got, or -1
-// after complaining; *usage says whether the address itself was unreadable.
+// Listens on HOST:PORT ([HOST]:PORT for IPv6; port 0: any free port). Returns the socket and sets *port, or
+// returns -1 after printing an error. *usage is 1 if the address is not in that form.
 int sink_listen(const char *address, unsigned *port, int *usage);
 
 #endif

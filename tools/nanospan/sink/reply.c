@@ -31,7 +31,7 @@ static void put_varint(text *out, uint64_t value)
     text_char(out, (char)value);
 }
 
-// Field `number` of a message, below 16, with bytes.
+// Field `number` of a message (below 16), holding bytes.
 static void put_bytes(text *out, unsigned number, slice bytes)
 {
     text_char(out, (char)(number << 3 | 2));
@@ -63,7 +63,7 @@ static void write_response(text *out, sink_encoding encoding, uint64_t rejected)
     }
 }
 
-// The code of google.rpc.Status that goes with an HTTP status.
+// The google.rpc.Status code that corresponds to an HTTP status.
 static unsigned status_code(unsigned http)
 {
     enum {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// `nanospan sink`: options, the loop that shows rates and waits for its end, and the closing summary.
+// `nanospan sink`: its options, the loop that shows rates and waits for the end, and the final summary.
 #include "command.h"
 #include "support/options.h"
 #include "http.h"
@@ -18,7 +18,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-// A clean end waits this long for requests that are under way.
+// At the end the sink waits at most this long for requests that are in progress.
 #define PATIENCE_NS 5000000000u
 
 typedef struct sink_options {
@@ -53,44 +53,46 @@ enum {
 };
 
 static const struct argp_option OPTIONS[] = {
-    {"listen", 'l', "HOST:PORT", 0, "Where to listen (127.0.0.1:4318); port 0: any free port", 1},
-    {"port-file", OPTION_PORT_FILE, "FILE", 0, "Write the port there once the sink listens", 1},
+    {"listen", 'l', "HOST:PORT", 0,
+     "Listen on this address (default 127.0.0.1:4318); port 0 means any free port", 1},
+    {"port-file", OPTION_PORT_FILE, "FILE", 0, "Once the sink listens, write its port number to FILE", 1},
     {"output", 'o', "FILE", 0,
-     "Write each request there as a line of OTLP JSON, over what it held; - is standard output", 2},
-    {"summary", OPTION_SUMMARY, "FILE", 0, "At the end, write the totals there as JSON", 2},
+     "Write each request to FILE as a line of OTLP JSON; FILE is overwritten, and - is standard output", 2},
+    {"summary", OPTION_SUMMARY, "FILE", 0, "At the end, write the totals to FILE as JSON", 2},
     {"rates", OPTION_RATES, "SECONDS", 0,
-     "Show rates every so often (1 on a terminal, otherwise not at all); 0: never", 2},
-    {"quiet", 'q', NULL, 0, "Neither greet, nor show rates, nor sum up; complain only", 2},
-    {"exit-after", OPTION_EXIT_AFTER, "SPANS", 0, "End once so many spans have arrived", 3},
-    {"max-body", OPTION_MAX_BODY, "BYTES", 0, "Refuse larger requests, before or after decompression (64MiB)",
-     3},
-    {"max-connections", OPTION_MAX_CONNECTIONS, "N", 0, "Most connections at a time (256)", 3},
+     "Show rates at this interval (default 1 on a terminal, otherwise never); 0 means never", 2},
+    {"quiet", 'q', NULL, 0, "Print only errors: no start line, rates or summary", 2},
+    {"exit-after", OPTION_EXIT_AFTER, "SPANS", 0, "End once this many spans have arrived", 3},
+    {"max-body", OPTION_MAX_BODY, "BYTES", 0,
+     "Refuse requests that are larger, before or after decompression (default 64MiB)", 3},
+    {"max-connections", OPTION_MAX_CONNECTIONS, "N", 0,
+     "Accept at most N connections at a time (default 256)", 3},
     {"max-distinct", OPTION_MAX_DISTINCT, "SPANS", 0,
-     "Tell so many distinct spans apart (50000000), in 32 to 64 bytes each", 3},
-    {0, 0, 0, 0, "Faults, for trying out what a sender does about them:", 4},
+     "Recognise repeats among at most this many distinct spans (default 50000000); each takes 32 to 64 bytes",
+     3},
+    {0, 0, 0, 0, "Faults, to test how a sender copes with them:", 4},
     {"fail-rate", OPTION_FAIL_RATE, "SHARE", 0,
-     "Answer this share of requests with an error, and do not count them", 4},
-    {"fail-status", OPTION_FAIL_STATUS, "CODE", 0, "The error's HTTP status (503)", 4},
-    {"retry-after", OPTION_RETRY_AFTER, "SECONDS", 0, "Send Retry-After with the error", 4},
+     "Answer this share of requests (0.05 or 5%) with an error, and do not count their spans", 4},
+    {"fail-status", OPTION_FAIL_STATUS, "CODE", 0, "HTTP status of that error (default 503)", 4},
+    {"retry-after", OPTION_RETRY_AFTER, "SECONDS", 0, "Send a Retry-After header with that error", 4},
     {"lose-replies", OPTION_LOSE_REPLIES, "SHARE", 0,
-     "Count this share of requests, then close the connection without a reply", 4},
-    {"delay", OPTION_DELAY, "TIME", 0, "Wait before each reply: 20ms, 1.5s", 4},
-    {"seed", OPTION_SEED, "N", 0, "Draw the shares from this seed (1)", 4},
+     "Count this share of requests, but close the connection without a reply", 4},
+    {"delay", OPTION_DELAY, "TIME", 0, "Wait this long before each reply, for instance 20ms or 1.5s", 4},
+    {"seed", OPTION_SEED, "N", 0, "Seed of the random choice of those requests (default 1)", 4},
     {0},
 };
 
-static const char DOC[] = "Receives spans over OTLP/HTTP at /v1/traces: protobuf or JSON, gzip or plain. "
-                          "Counts them, tells spans that came twice "
-                          "from those that came once, and writes them to a file that `nanospan view` reads."
-                          "\v"
-                          "Malformed requests are answered with 400 and a message that says where they are "
-                          "wrong, and are not counted. SIGINT "
-                          "or SIGTERM ends the sink: requests under way are answered, the file and the "
-                          "summary are complete. A second one "
-                          "ends it at once.\n\n"
-                          "Exit codes: 0 ended as asked; 1 it could not listen, or not write all that it "
-                          "took; 2 a wrong command line.\n\n"
-                          "Example:\n  nanospan sink --output spans.jsonl\n";
+static const char DOC[] =
+    "Receives spans over OTLP/HTTP at /v1/traces, as protobuf or JSON, compressed with gzip or not. It "
+    "counts "
+    "spans, recognises repeated ones, and writes them to a file that `nanospan view` reads."
+    "\v"
+    "The sink answers a malformed request with status 400 and a message that says where the fault is, and "
+    "does not count it. On SIGINT or SIGTERM it answers the requests in progress, completes the file and the "
+    "summary, and ends. A second signal ends it at once.\n\n"
+    "Exit codes: 0 success; 1 it could not listen, or could not write everything; 2 wrong command "
+    "line.\n\n"
+    "Example:\n  nanospan sink --output spans.jsonl\n";
 
 static bool set_option(sink_options *o, int key, const char *given)
 {
@@ -122,7 +124,7 @@ static bool set_option(sink_options *o, int key, const char *given)
 static error_t parse(int key, char *given, struct argp_state *state)
 {
     if (key == ARGP_KEY_ARG)
-        argp_error(state, "sink takes options only, not '%s'", given);
+        argp_error(state, "unexpected argument '%s'; sink takes only options", given);
     if (key < OPTION_MAX_BODY && key != 'l' && key != 'o' && key != 'q')
         return ARGP_ERR_UNKNOWN;
     if (key > OPTION_SEED)
@@ -150,7 +152,7 @@ static bool write_file(const char *name, const text *contents)
 
 static bool write_port(const char *name, unsigned port)
 {
-    // Written aside and renamed, so that who waits for the file finds the whole number.
+    // Written to another file that is then renamed, so that a reader always finds the whole number.
     text aside = {0}, number = {0};
     text_format(&aside, "%s.part%c", name, '\0');
     text_format(&number, "%u\n", port);
@@ -176,7 +178,7 @@ static void show_rates(const sink_totals *before, const sink_totals *after, doub
     fflush(stderr);
 }
 
-// Waits for a signal, or for the accounting to say that it is enough.
+// Waits for a signal, or until the wanted number of spans has arrived or the output has failed.
 static void serve(const sink_options *o, sink_accounting *accounting, int signals)
 {
     bool in_place = isatty(STDERR_FILENO);
@@ -205,9 +207,9 @@ static void serve(const sink_options *o, sink_accounting *accounting, int signal
     if (interval && !o->quiet && in_place)
         fputs("\r\033[K", stderr);
     struct signalfd_siginfo signal;
-    // Taken off the descriptor, so that it becomes readable again with the next signal only.
+    // Reads the signal, so that the descriptor becomes readable again only with the next one.
     if (watched[0].revents && read(signals, &signal, sizeof signal) < 0)
-        complain("a signal could not be read: %s", strerror(errno));
+        complain("cannot read the signal: %s", strerror(errno));
 }
 
 static void sum_up(sink_accounting *accounting, double seconds)
@@ -220,19 +222,19 @@ static void sum_up(sink_accounting *accounting, double seconds)
     units_count(requests, t.requests);
     units_bytes(bytes, (double)t.bytes);
     fprintf(stderr, "received %s spans in %s requests (%s) in %.1f s\n", spans, requests, bytes, seconds);
-    fprintf(stderr, "  distinct %s%s, repeated %s, with an error status %" PRIu64 "\n",
+    fprintf(stderr, "  %s%s distinct, %s repeated, %" PRIu64 " with an error status\n",
             t.distinct_is_exact ? "" : "at least ", distinct, t.distinct_is_exact ? twice : "unknown",
             t.errors);
     if (t.rejected || t.refused || t.failed || t.replies_lost)
         fprintf(stderr,
-                "  spans rejected %" PRIu64 ", requests refused %" PRIu64 ", failed %" PRIu64
-                ", replies withheld %" PRIu64 "\n",
+                "  %" PRIu64 " spans rejected, %" PRIu64 " requests refused, %" PRIu64 " failed, %" PRIu64
+                " replies withheld\n",
                 t.rejected, t.refused, t.failed, t.replies_lost);
     for (size_t i = 0; i < accounting->services.service_count; i++) {
         const service_tally *s = &accounting->services.services[i];
         units_count(each, s->spans);
-        text name = {0}; // a sender chose it
-        trace_notes_plain(&name, nsp__slice_of(*s->name ? s->name : "(without a name)"));
+        text name = {0}; // senders choose it
+        trace_notes_plain(&name, nsp__slice_of(*s->name ? s->name : "(no name)"));
         fprintf(stderr, "  service %.*s: %s\n", (int)name.length, name.data, each);
         text_free(&name);
     }
@@ -256,9 +258,10 @@ static int receive_until_told(const sink_options *o, int listener, unsigned port
     double start = now();
     bool sound = !o->port_file || write_port(o->port_file, port);
     if (!o->quiet)
-        fprintf(stderr,
-                "nanospan sink: listening on port %u of %s, for OTLP/HTTP at /v1/traces; Ctrl-C ends it\n",
-                port, o->listen);
+        fprintf(
+            stderr,
+            "nanospan sink: listening for OTLP/HTTP on port %u of %s, path /v1/traces; press Ctrl-C to end\n",
+            port, o->listen);
     if (sound)
         serve(o, &accounting, signals);
     sink_http_stop(server, PATIENCE_NS, signals);
@@ -288,7 +291,7 @@ int command_sink(int argc, char **argv)
     o.http.connections = (unsigned)o.connections;
     o.http.fail_status = (unsigned)o.fail_status;
 
-    // Blocked before any thread is started, so that all of them inherit it and signals come to the descriptor alone.
+    // Blocked before any thread starts, so that all threads inherit it and signals reach only the descriptor.
     sigset_t ending;
     sigemptyset(&ending);
     sigaddset(&ending, SIGINT);
@@ -297,7 +300,7 @@ int command_sink(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     int signals = signalfd(-1, &ending, SFD_CLOEXEC);
     if (signals < 0) {
-        complain("no signal descriptor: %s", strerror(errno));
+        complain("cannot create a signal descriptor: %s", strerror(errno));
         return EXIT_PROBLEM;
     }
     unsigned port = 0;

@@ -24,7 +24,7 @@ static uint64_t load(const uint8_t *bytes)
     return word;
 }
 
-// Senders may draw ids badly, so all 24 bytes are mixed.
+// Senders may choose ids badly, so all 24 bytes are mixed.
 static size_t hash(const span_key *key)
 {
     uint64_t mixed = load(key->span) * 0x9e3779b97f4a7c15u;
@@ -61,7 +61,7 @@ size_t span_set_add(span_set *set, const span_key *keys, size_t count)
 {
     size_t before = set->count;
     for (size_t i = 0; i < count; i++) {
-        // The table is far larger than any cache: ask for the slots before they are needed.
+        // The table is far larger than any cache, so the slots are prefetched.
         if (i + AHEAD < count)
             __builtin_prefetch(&set->slots[hash(&keys[i + AHEAD]) & set->mask], 1);
         span_key *slot = find(set, &keys[i]);

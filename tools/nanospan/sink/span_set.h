@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Counts distinct spans, exactly, by trace id and span id: a hash table with open addressing, 24 bytes a slot, at most
-// three quarters full. It doubles as it fills, up to a limit; beyond that, new spans are no longer told from old ones.
-// Not thread-safe.
+// Counts distinct spans exactly, by trace id and span id, in a hash table with open addressing: 24 bytes a
+// slot, at most three quarters full. It doubles as it fills, up to a limit; beyond that, new spans are not
+// counted. Not thread-safe.
 #ifndef NANOSPAN_SINK_SPAN_SET_H
 #define NANOSPAN_SINK_SPAN_SET_H
 
 #include "support/otlp_request.h"
 
 typedef struct span_set {
-    span_key *slots; // a span id of zero: free
+    span_key *slots; // a slot with span id zero is free
     size_t mask;     // capacity - 1
     size_t count;
-    size_t limit; // most spans that are held
-    bool full;    // a span was met that could not be held: count is a lower bound
+    size_t limit; // the most spans that the table holds
+    bool full;    // a span did not fit, so `count` is a lower bound
 } span_set;
 
 void span_set_init(span_set *set, size_t limit);

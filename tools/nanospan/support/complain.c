@@ -15,7 +15,8 @@ void complain(const char *format, ...)
     va_start(arguments, format);
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
-    // File names, and what files hold, may be anybody's. Never grows: this complains of the lack of memory, too.
+    // File names and contents may come from anybody, so control characters are escaped. The buffer never
+    // grows, because this also reports a lack of memory.
     char room[4 * sizeof message];
     text plain = {room, 0, sizeof room};
     trace_notes_plain(&plain, nsp__slice_of(message));
@@ -25,7 +26,7 @@ void complain(const char *format, ...)
 static void *insist(void *memory, size_t size)
 {
     if (!memory && size) {
-        complain("out of memory (%zu bytes more were needed)", size);
+        complain("out of memory: %zu more bytes were needed", size);
         exit(EXIT_PROBLEM);
     }
     return memory;

@@ -9,7 +9,7 @@
 
 enum { NUMBER_ROOM = 40 };
 
-// Where a writer of common/text.h goes on behind the text, with room for so many bytes.
+// A writer of common/text.h that appends to the text and has room for that many bytes.
 static nsp__text behind(text *out, size_t room)
 {
     uint8_t *at = (uint8_t *)text_room(out, room);
@@ -23,7 +23,8 @@ static void take_in(text *out, const nsp__text *written)
 
 void json_string(text *out, slice value)
 {
-    // Room for an escape here and there, and for nothing but escapes only where it is needed.
+    // First tries with room for a few escapes, and only if that is too small with room for nothing but
+    // escapes.
     nsp__text to = behind(out, value.length + value.length / 8 + 16);
     nsp__text_quoted(&to, (const uint8_t *)value.text, value.length);
     if (to.full) {

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The writers of common/text.h over text that grows, and JSON as OTLP spells it: ids in hexadecimal, 64-bit integers as strings, other bytes in base64.
+// Writes JSON in OTLP's form into a growing text, with the writers of common/text.h: ids in hexadecimal,
+// 64-bit integers as strings, other bytes in base64.
 #ifndef NANOSPAN_SUPPORT_JSON_TEXT_H
 #define NANOSPAN_SUPPORT_JSON_TEXT_H
 
 #include "text.h"
 
-// A quoted string; made valid, and with quotes, backslashes and control characters escaped.
+// A quoted string, with invalid UTF-8 replaced and quotes, backslashes and control characters escaped.
 void json_string(text *out, slice value);
 
 void json_hex(text *out, const uint8_t *bytes, size_t length);

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Largest value that a double holds and a uint64_t takes after conversion.
+// The largest double that converts to a uint64_t.
 #define LARGEST 1.8e19
 
 typedef struct unit {
@@ -36,7 +36,7 @@ static const unit TIMES[] = {{"ns", 1},   {"us", 1e3}, {"\u00b5s", 1e3}, {"\u03b
 static bool number(const char *given, double *value, const char **rest)
 {
     char *end = NULL;
-    // strtod also knows signs, hexadecimal and "nan".
+    // strtod also accepts signs, hexadecimal and "nan".
     if (!isdigit((unsigned char)given[0]) || given[1] == 'x' || given[1] == 'X')
         return false;
     *value = strtod(given, &end);
@@ -68,7 +68,7 @@ bool option_count(const char *option, const char *given, uint64_t lowest, uint64
     unsigned long long value = strtoull(given, &end, 10);
     if (!isdigit((unsigned char)given[0]) || *end || errno || value < lowest || value > highest) {
         if (highest == UINT64_MAX)
-            complain("--%s takes a whole number from %" PRIu64 ", not '%s'", option, lowest, given);
+            complain("--%s takes a whole number of at least %" PRIu64 ", not '%s'", option, lowest, given);
         else
             complain("--%s takes a whole number from %" PRIu64 " to %" PRIu64 ", not '%s'", option, lowest,
                      highest, given);
@@ -93,7 +93,7 @@ bool option_duration(const char *option, const char *given, uint64_t *out)
 {
     double value = 0;
     if (!with_unit(given, TIMES, &value)) {
-        complain("--%s takes a time with its unit, such as 750ns, 5us, 1.5ms or 2s, not '%s'", option, given);
+        complain("--%s takes a time with a unit, such as 750ns, 5us, 1.5ms or 2s, not '%s'", option, given);
         return false;
     }
     *out = (uint64_t)(value + 0.5);

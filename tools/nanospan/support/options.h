@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Values on the command line. Each function returns false after complaining, with the option's name, what was given and
-// what it takes.
+// Values on the command line. Each function returns false after printing an error that names the option, what
+// was given, and what it takes.
 #ifndef NANOSPAN_SUPPORT_OPTIONS_H
 #define NANOSPAN_SUPPORT_OPTIONS_H
 
@@ -14,7 +14,7 @@ bool option_count(const char *option, const char *given, uint64_t lowest, uint64
 // Bytes: a number with an optional k, M, G, KiB, MiB or GiB (k is 1000, KiB is 1024), at least 1.
 bool option_bytes(const char *option, const char *given, uint64_t *out);
 
-// Nanoseconds: a number with ns, us, µs, ms, s or m; the unit may not be left out, except after 0.
+// Nanoseconds: a number with ns, us, µs, ms, s or m; the unit is required, except after 0.
 bool option_duration(const char *option, const char *given, uint64_t *out);
 
 // A share from 0 to 1, or a percentage as `5%`.

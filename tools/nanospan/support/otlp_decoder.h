@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The means by which support/otlp_protobuf.c and support/otlp_values.c read protobuf and write JSON: take_... reads a field with its checks,
-// put_... writes a member where JSON is wanted. Not for anybody else.
+// Functions with which otlp_protobuf.c and otlp_values.c read protobuf and write JSON: take_... reads and
+// checks a field, put_... writes a member if JSON is wanted. Only those two files may include this.
 #ifndef NANOSPAN_SUPPORT_OTLP_DECODER_H
 #define NANOSPAN_SUPPORT_OTLP_DECODER_H
 
@@ -11,7 +11,7 @@
 #include "common/utf8.h"
 #include <stdio.h>
 
-// Bytes put together where a message that may be there once came in several parts; freed after decoding.
+// The joined bytes of a singular message that came in several parts; freed after decoding.
 typedef struct joint {
     struct joint *next;
     uint8_t bytes[];
@@ -19,7 +19,7 @@ typedef struct joint {
 
 typedef struct decoder {
     otlp_request *request;
-    text *json; // NULL: not wanted
+    text *json; // NULL: JSON is not wanted
     service_tally *service;
     joint *joints;
     const uint8_t *start;
@@ -28,7 +28,7 @@ typedef struct decoder {
     bool failed;
 } decoder;
 
-// Where a repeated field lies in its message.
+// Where the elements of a repeated field are in the message.
 typedef struct run {
     const uint8_t *first;
     size_t count;
@@ -37,7 +37,7 @@ typedef struct run {
 // Visits one element of a repeated field.
 typedef void element(decoder *d, wire message);
 
-// Notes the first fault, and where it is; every loop over fields ends with it.
+// Records the first fault and its place. Every loop over fields ends after a fault.
 void decoder_fail(decoder *d, const uint8_t *at, const char *why);
 
 static inline bool next(decoder *d, wire *message, wire_field *field)
@@ -143,7 +143,7 @@ static inline void close_object(decoder *d)
         text_char(d->json, '}');
 }
 
-// Strings and bytes are left out where they are empty and numbers where they are zero, as proto3 does.
+// Like proto3, these leave out empty strings and bytes, and numbers that are zero.
 static inline __attribute__((always_inline)) void put_text(decoder *d, const char *name, wire bytes)
 {
     if (d->json && bytes.at < bytes.end) {
@@ -188,7 +188,7 @@ static inline __attribute__((always_inline)) void put_enum(decoder *d, const cha
     }
 }
 
-// Visits the elements of a repeated field, from the first one to the last, past whatever lies between them.
+// Visits the elements of a repeated field from first to last, and skips whatever lies between them.
 void each(decoder *d, const char *name, uint32_t number, run elements, const uint8_t *end, element *visit);
 
 // One KeyValue, an element of `attributes`.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// OTLP in JSON, as a sender posts it. The tables say what each message holds and in which form; everything is checked
-// against them before anything is counted. Unknown members are kept and ignored.
+// Reads OTLP in JSON from a sender. The tables list the members of each message and their forms; the whole
+// document is checked against them before anything is counted. Unknown members are kept and ignored.
 #include "otlp_request.h"
 #include "common/base64.h"
 #include "common/hex.h"
@@ -87,7 +87,7 @@ static const member RESOURCE_SPANS[] = {
     {"resource", MESSAGE, RESOURCE}, {"scopeSpans", LIST, SCOPE_SPANS}, {"schemaUrl", STRING, NULL}, {0}};
 static const member REQUEST[] = {{"resourceSpans", LIST, RESOURCE_SPANS}, {0}};
 
-// Where we are in the document, for error messages.
+// The place in the document, for error messages.
 typedef struct path {
     const struct path *outer;
     const char *name;
@@ -110,13 +110,15 @@ static bool wrong(otlp_request *request, const path *at, const char *expected)
 {
     text where = {0};
     print_path(&where, at);
-    snprintf(request->error, sizeof request->error, "malformed JSON: %.*s takes %s", (int)where.length,
-             where.length ? where.data : "", expected);
+    if (!where.length)
+        text_put(&where, "the document");
+    snprintf(request->error, sizeof request->error, "malformed JSON: %.*s must be %s", (int)where.length,
+             where.data, expected);
     text_free(&where);
     return false;
 }
 
-// False where the text is not the hexadecimal digits of `size` bytes.
+// Is the text exactly the hexadecimal digits of `size` bytes?
 static bool read_hex(const json_t *value, uint8_t *out, size_t size)
 {
     const char *digits = json_string_value(value);
@@ -163,7 +165,7 @@ static bool double_sound(const json_t *value)
     return !*end && strspn(digits, "0123456789+-.eE") == strlen(digits);
 }
 
-// Both alphabets are taken, with padding or without, as protobuf's JSON has it.
+// As in protobuf's JSON, both alphabets are accepted, with or without padding.
 static bool base64_sound(const json_t *value)
 {
     const char *digits = json_string_value(value);
@@ -225,9 +227,9 @@ static bool message_sound(otlp_request *request, const json_t *object, const mem
     size_t forms = 0;
     if (!json_is_object(object))
         return wrong(request, at, "an object");
-    // Each nested value is three levels: the value, its array or list, the element.
+    // Each nested value takes three levels: the value, its array or list, and the element.
     if (depth > DEEPEST_VALUE * 3)
-        return wrong(request, at, "values that are not nested so deep");
+        return wrong(request, at, "less deeply nested");
     for (const member *m = members; m->name; m++) {
         const json_t *value = json_object_get(object, m->name);
         path inner = {.outer = at, .name = m->name};
@@ -236,7 +238,7 @@ static bool message_sound(otlp_request *request, const json_t *object, const mem
         forms += value && !json_is_null(value);
     }
     if (members == ANY_VALUE && forms > 1)
-        return wrong(request, at, "one form of value, not several");
+        return wrong(request, at, "a value of one form only");
     return true;
 }
 
@@ -262,7 +264,7 @@ static bool all_zero(const uint8_t *bytes, size_t length)
     return true;
 }
 
-// Counts the spans of one scope, and takes those without identity out of the document.
+// Counts the spans of one scope, and removes spans without an id from the document.
 static void count_spans(otlp_request *request, json_t *spans, service_tally *service)
 {
     for (size_t i = 0; i < json_array_size(spans);) {
@@ -309,7 +311,7 @@ bool otlp_decode_json(otlp_request *request, const char *bytes, size_t length)
     if (sound)
         count_resources(request, root);
     if (sound && request->want_json) {
-        // jansson writes at most 17 significant digits and escapes what must be; strings stay UTF-8.
+        // jansson writes at most 17 significant digits and escapes only what it must; strings stay UTF-8.
         char *line = json_dumps(root, JSON_COMPACT);
         sound = line != NULL;
         if (line)

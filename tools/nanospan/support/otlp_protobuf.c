@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// OTLP in protobuf, to ids, tallies and a line of JSON, straight from the bytes and without building a tree. Each message
-// is read once for its single fields; its repeated fields are then visited in place, whatever order they came in.
-// Unknown fields are skipped; a known field of the wrong wire type, a bad length or text that is not UTF-8 is an error.
+// Decodes OTLP in protobuf into ids, tallies and a line of JSON, directly from the bytes and without building
+// a tree. Each message is read once for its singular fields; its repeated fields are then visited in place,
+// in whatever order they came. Unknown fields are skipped. A known field of the wrong wire type, a bad length
+// or text that is not UTF-8 is an error.
 #include "otlp_decoder.h"
 #include <stdlib.h>
 
@@ -56,7 +57,7 @@ static void link(decoder *d, wire message)
     close_object(d);
 }
 
-// Returns the status code; the caller has seen that the message is there.
+// Returns the status code. The caller has checked that the message is present.
 static uint64_t status(decoder *d, wire message)
 {
     uint64_t code = 0;
@@ -118,7 +119,7 @@ static void span(decoder *d, wire message)
         }
     if (d->failed)
         return;
-    // A span without identity is left out of the line, but the rest of it must be well formed all the same.
+    // A span without ids is left out of the line, but its other fields must still be well formed.
     bool identified = !all_zero(trace_id) && !all_zero(span_id);
     text *json = d->json;
     if (!identified)
@@ -201,7 +202,7 @@ static void scope_spans(decoder *d, wire message)
     close_object(d);
 }
 
-// Sets *service_name where this attribute is service.name with a string.
+// Sets *service_name if this attribute is service.name with a string value.
 static void look_for_service(decoder *d, wire message, wire *service_name)
 {
     wire name = {0}, held = {0}, found = {0};

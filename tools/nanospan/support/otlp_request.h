@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What one ExportTraceServiceRequest says: its spans' ids, how many spans each service sent, and, where wanted, the whole
-// request as one line of OTLP JSON. Decoding touches nothing but this, so a malformed request leaves no trace in the accounting.
+// The contents of one ExportTraceServiceRequest: its spans' ids, how many spans each service sent and, if
+// wanted, the whole request as one line of OTLP JSON. Decoding changes nothing else, so a malformed request
+// has no effect on the counters.
 #ifndef NANOSPAN_SUPPORT_OTLP_REQUEST_H
 #define NANOSPAN_SUPPORT_OTLP_REQUEST_H
 
@@ -13,7 +14,7 @@ typedef struct span_key {
 } span_key;
 
 typedef struct service_tally {
-    char *name; // owned, ends with a NUL; "" where the resource names no service
+    char *name; // owned, NUL-terminated; "" if the resource names no service
     uint64_t spans;
     uint64_t errors; // spans whose status is error
 } service_tally;
@@ -27,15 +28,15 @@ typedef struct otlp_request {
     service_tally *services;
     size_t service_count;
     size_t service_capacity;
-    uint64_t rejected; // spans without a trace id or span id: left out, as a partial success tells
-    char error[256];   // why decoding failed, for the sender's eyes
+    uint64_t rejected; // spans without a trace id or span id; left out, and reported as a partial success
+    char error[256];   // why decoding failed; sent to the sender
 } otlp_request;
 
-// Both return false with `error` set where the bytes are not a well formed request.
+// Both return false and set `error` if the bytes are not a well-formed request.
 bool otlp_decode_protobuf(otlp_request *request, const uint8_t *bytes, size_t length);
 bool otlp_decode_json(otlp_request *request, const char *bytes, size_t length);
 
-// The tally of a service, made where it is new.
+// The tally of a service; made if it does not exist.
 service_tally *otlp_service(otlp_request *request, slice name);
 
 void otlp_add_key(otlp_request *request, const uint8_t trace[16], const uint8_t span[8]);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// AnyValue, the lists that it may hold, and KeyValue.
+// Decodes AnyValue, the lists that it may hold, and KeyValue.
 #include "otlp_decoder.h"
 
 enum { DEEPEST_VALUE = 64 };
@@ -37,7 +37,7 @@ static void array_element(decoder *d, wire message)
     value(d, message);
 }
 
-// ArrayValue and KeyValueList: both hold `values`, field 1.
+// ArrayValue and KeyValueList; both keep their elements in `values`, field 1.
 static void list(decoder *d, wire message, element *visit)
 {
     const uint8_t *end = message.end;
@@ -84,7 +84,8 @@ static void put_value(decoder *d, uint32_t which, uint64_t number, wire bytes)
     }
 }
 
-// AnyValue: of its seven forms the last one counts. The caller has written the key, or the comma.
+// AnyValue: if several of its seven forms are present, the last one counts. The caller has written the key or
+// the comma.
 static void value(decoder *d, wire message)
 {
     uint32_t which = 0;
@@ -92,7 +93,7 @@ static void value(decoder *d, wire message)
     wire bytes = {0};
     wire_field field;
     if (++d->depth > DEEPEST_VALUE)
-        decoder_fail(d, message.at, "values are nested too deep");
+        decoder_fail(d, message.at, "values are nested too deeply");
     while (next(d, &message, &field)) {
         if (field.number > 7)
             continue;

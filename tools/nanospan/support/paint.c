@@ -20,7 +20,7 @@ size_t paint_width(slice value)
 {
     size_t width = 0;
     for (size_t i = 0; i < value.length; i++) {
-        // U+0300 to U+036F sit on the letter before them.
+        // U+0300 to U+036F combine with the letter before them.
         unsigned char byte = (unsigned char)value.text[i];
         bool combining =
             byte == 0xcc || (byte == 0xcd && i + 1 < value.length && (unsigned char)value.text[i + 1] < 0xb0);
@@ -29,7 +29,7 @@ size_t paint_width(slice value)
     return width;
 }
 
-// The part of the text that is at most `columns` wide.
+// The longest beginning of the text that is at most `columns` wide.
 static slice head(slice value, size_t columns)
 {
     size_t end = 0;
@@ -91,12 +91,13 @@ void paint_bar(paint *p, paint_colour colour, double from, double to, size_t col
     text bar = {0};
     size_t cell = start / 8;
     paint_spaces(p, cell);
-    // Blocks grow from the left only, but there is a right half: a bar begins at the nearest half of a cell.
+    // There are eighths of a cell only from the left, and one right half, so a bar begins at the nearest half
+    // cell.
     if (start % 8 >= 4 && end >= (cell + 1) * 8) {
         text_put(&bar, "\u2590");
         cell++;
     } else if (start % 8 >= 4 && end < (cell + 1) * 8) {
-        // Within the right half of one cell.
+        // The bar lies within the right half of one cell.
         text_put(&bar, end % 8 == 7 ? "\u2590" : "\u2595");
         end = 0;
         cell++;

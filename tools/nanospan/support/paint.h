@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Text for a terminal: colours where they are wanted, and widths as people see them.
+// Text for a terminal, with optional colours, measured in visible columns.
 #ifndef NANOSPAN_SUPPORT_PAINT_H
 #define NANOSPAN_SUPPORT_PAINT_H
 
@@ -23,24 +23,24 @@ typedef struct paint {
     size_t width; // columns of the terminal
 } paint;
 
-// Adds the text in the colour; returns its columns.
+// Adds the text in the colour; returns its width in columns.
 size_t paint_add(paint *p, paint_colour colour, slice value);
 
-// The same, cut to `columns` with an ellipsis where it is longer, and filled up with spaces where it is shorter.
+// The same, but exactly `columns` wide: longer text is cut with an ellipsis, shorter text padded with spaces.
 void paint_cell(paint *p, paint_colour colour, slice value, size_t columns);
 
-// The same, set to the right; never cut.
+// The same, but right-aligned and never cut.
 void paint_right(paint *p, paint_colour colour, slice value, size_t columns);
 
 void paint_spaces(paint *p, size_t count);
 
-// A bar of `columns` that runs from share `from` to share `to`, both 0 to 1; at least a sliver is seen.
+// A bar of `columns` that runs from share `from` to share `to`, both 0 to 1; a sliver is always visible.
 void paint_bar(paint *p, paint_colour colour, double from, double to, size_t columns);
 
-// Columns of valid UTF-8: its code points, combining marks aside.
+// The width of valid UTF-8 in columns: its code points without combining marks.
 size_t paint_width(slice value);
 
-// COLUMNS, or else the terminal's width, or else 100; from 60 to 400.
+// The value of COLUMNS, else the terminal's width, else 100; always 60 to 400.
 size_t paint_terminal_width(void);
 
 #endif

@@ -7,7 +7,7 @@
 
 void text_grow(text *out, size_t more)
 {
-    // The first room is as large as it is asked for: often the whole length is known, and large.
+    // The first allocation is exactly as large as requested: often the whole length is known, and large.
     size_t capacity = out->capacity ? out->capacity : more > 256 ? more : 256;
     while (capacity - out->length < more)
         capacity *= 2;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A growing piece of text, and slices of text that somebody else owns. Neither ends with a NUL.
+// A growing text, and slices of text owned elsewhere. Neither ends with a NUL.
 #ifndef NANOSPAN_SUPPORT_TEXT_H
 #define NANOSPAN_SUPPORT_TEXT_H
 
@@ -23,7 +23,7 @@ void text_grow(text *out, size_t more);
 void text_free(text *out);
 void text_format(text *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-// Room for `more` bytes behind the text; the caller writes there and raises `length`.
+// Makes room for `more` bytes after the text. The caller writes there and then increases `length`.
 static inline char *text_room(text *out, size_t more)
 {
     if (out->capacity - out->length < more)

@@ -12,7 +12,7 @@
 
 enum { BUFFER = 1 << 20, MOST_COMPLAINTS = 10, PROGRESS_LINES = 16 };
 
-// One line being read: into rows, or, where `wanted` is set, for the notes of some of its spans.
+// The state while a line is read: for its rows or, if `wanted` is set, for the notes of some of its spans.
 typedef struct line_reader {
     trace_file *file;
     trace_store *store;
@@ -56,8 +56,8 @@ bool trace_file_open(trace_file *file, const char *name)
         fclose(file->stream);
     }
     complain("cannot read %s: %s%s", file->name, strerror(errno),
-             errno == ENOENT   ? "; name a file that 'nanospan sink --output' or a file exporter wrote"
-             : errno == ESPIPE ? "; pipe it in and name the file '-'"
+             errno == ENOENT   ? "; the file should come from 'nanospan sink --output' or a file exporter"
+             : errno == ESPIPE ? "; pipe it into standard input and use '-' as the file name"
                                : "");
     return false;
 }
@@ -68,7 +68,7 @@ void trace_file_close(trace_file *file)
     free(file->line);
 }
 
-// 16 hexadecimal digits; anything else gives 0, which no id is.
+// Reads 16 hexadecimal digits; returns 0, which is no valid id, for anything else.
 static uint64_t read_hex(const char *digits)
 {
     uint8_t bytes[8];
@@ -201,12 +201,12 @@ static void read_resource(line_reader *in)
             read_scopes(in);
         else
             nsp__json_skip(&in->json);
-    // The resource may come behind its spans.
+    // The resource may come after its spans.
     for (size_t i = first; i < in->store->row_count && !in->wanted; i++)
         in->store->rows[i].service = service;
 }
 
-// NULL, or what is wrong with the line.
+// Returns NULL, or what is wrong with the line.
 static const char *read_line(line_reader *in, char *data, size_t length)
 {
     slice name;
@@ -238,7 +238,7 @@ static void complain_of_line(trace_file *file, size_t number_of_line, const char
     if (++file->bad_lines <= MOST_COMPLAINTS)
         complain("%s:%zu: %s; the line is skipped", file->name, number_of_line, why);
     else if (file->bad_lines == MOST_COMPLAINTS + 1)
-        complain("%s: more malformed lines follow", file->name);
+        complain("%s: further malformed lines are not reported", file->name);
 }
 
 static void show_progress(const trace_file *file, const trace_store *store, uint64_t position)
@@ -291,10 +291,11 @@ bool trace_file_notes(trace_file *file, const trace_store *store, span_notes *wa
             length = getline(&file->line, &file->line_capacity, file->stream);
         const char *wrong = length > 0 ? read_line(&in, file->line, (size_t)length) : NULL;
         if (length <= 0 || in.wanted == before) {
-            complain("%s changed while it was read; try again", file->name);
+            complain("%s changed while it was being read; try again", file->name);
             return false;
         }
-        // The first reading skipped what is only looked at here. The line's other spans get another turn.
+        // The first pass skipped the notes, so faults in them show up only here. The line's other spans are
+        // read again.
         if (wrong && file->bad_notes++ < MOST_COMPLAINTS)
             complain("%s:%u: %s; the rest of that span is not shown", file->name, in.line + 1, wrong);
     }

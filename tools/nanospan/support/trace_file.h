@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Reads files of OTLP JSON lines, as `nanospan sink`, the file exporter and the Collector's file exporter write them.
+// Reads files of OTLP JSON lines, which `nanospan sink`, the file exporter and the Collector's file exporter
+// write.
 #ifndef NANOSPAN_SUPPORT_TRACE_FILE_H
 #define NANOSPAN_SUPPORT_TRACE_FILE_H
 
@@ -10,21 +11,21 @@
 typedef struct trace_file {
     FILE *stream;
     const char *name;
-    uint64_t size; // 0: not known
+    uint64_t size; // 0: unknown
     uint64_t bad_lines;
-    uint64_t bad_spans; // without identity, left out
-    uint64_t bad_notes; // spans that were shown in part
+    uint64_t bad_spans; // spans without an id, left out
+    uint64_t bad_notes; // spans that were shown only in part
     bool show_progress;
-    char *line; // the one being read
+    char *line; // the current line
     size_t line_capacity;
 } trace_file;
 
-// What is shown of a span besides its row.
+// What is shown of a span in addition to its row.
 typedef enum note_type { NOTE_ATTRIBUTE, NOTE_EVENT, NOTE_LINK, NOTE_STATUS, NOTE_DROPPED } note_type;
 
 typedef struct note {
     note_type type;
-    text text;     // fit for a terminal: no control characters
+    text text;     // safe for a terminal: no control characters
     uint64_t time; // of an event: Unix time, ns
 } note;
 
@@ -34,14 +35,16 @@ typedef struct span_notes {
     size_t count, capacity;
 } span_notes;
 
-// "-" is standard input, which is copied to a temporary file. False after complaining.
+// "-" is standard input, which is copied to a temporary file. Returns false after printing an error.
 bool trace_file_open(trace_file *file, const char *name);
 void trace_file_close(trace_file *file);
 
-// Reads all spans; malformed lines are complained of, counted and skipped. False after complaining where reading failed.
+// Reads all spans. Malformed lines are reported, counted and skipped. Returns false after printing an error
+// if the file cannot be read.
 bool trace_file_read(trace_file *file, trace_store *store);
 
-// Reads the notes of the spans that `wanted` names, sorted by line and ordinal. False after complaining.
+// Reads the notes of the spans that `wanted` names, sorted by line and ordinal. Returns false after printing
+// an error.
 bool trace_file_notes(trace_file *file, const trace_store *store, span_notes *wanted, size_t count);
 
 #endif

@@ -6,8 +6,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-// Adds the character at `at`, which is not ASCII, or its bytes as \xNN where they are not a valid one: a terminal
-// that expects another encoding than UTF-8 may obey them. Returns the bytes that it took.
+// Adds the non-ASCII character at `at`. Bytes that do not form a valid character become \xNN, because a
+// terminal with another encoding might obey them. Returns the number of bytes read.
 static size_t add_character(text *out, slice value, size_t at)
 {
     const uint8_t *from = (const uint8_t *)value.text + at;
@@ -64,7 +64,7 @@ void trace_notes_string_attribute(nsp__json_reader *json, slice *key, slice *val
     }
 }
 
-// A string in quotes only where it would be misread without.
+// Adds a string, in quotes only if it would be misread without them.
 static void add_string(text *out, slice value)
 {
     bool quotes = value.length == 0;
@@ -77,7 +77,7 @@ static void add_string(text *out, slice value)
         text_char(out, '"');
 }
 
-// Numbers as short as they may be: some writers spell 0.1 with seventeen digits.
+// Writes numbers as briefly as possible: some writers use seventeen digits for 0.1.
 static void add_double(text *out, slice digits)
 {
     char copy[64];
@@ -95,7 +95,7 @@ static void add_double(text *out, slice digits)
     else
         json_double(out, value);
     if (out->data[before] == '"') {
-        // NaN and the infinities come in quotes, for JSON's sake.
+        // In JSON, NaN and the infinities are quoted.
         memmove(out->data + before, out->data + before + 1, out->length - before - 2);
         out->length -= 2;
     }
@@ -105,7 +105,7 @@ static void add_attributes(nsp__json_reader *json, text *out, const char *betwee
 
 static void add_value(nsp__json_reader *json, text *out);
 
-// An ArrayValue or a KeyValueList: both hold `values`.
+// An ArrayValue or a KeyValueList; both hold `values`.
 static void add_values(nsp__json_reader *json, text *out, bool is_array)
 {
     slice name;
@@ -198,7 +198,7 @@ static note *add_note(span_notes *out, note_type type)
     return added;
 }
 
-// An event or a link: they differ in their first members.
+// An event or a link; they differ in their first members.
 static void read_note(nsp__json_reader *json, note *out)
 {
     text attributes = {0}, trace_id = {0}, label = {0};

@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A span's attributes, events, links and status message, from JSON to text that is fit for a terminal.
+// Converts a span's attributes, events, links and status message from JSON to text that is safe for a
+// terminal.
 #ifndef NANOSPAN_SUPPORT_TRACE_NOTES_H
 #define NANOSPAN_SUPPORT_TRACE_NOTES_H
 
 #include "common/json_read.h"
 #include "trace_file.h"
 
-// Reads one span, and adds its notes.
+// Reads one span and adds its notes.
 void trace_notes_read(nsp__json_reader *json, span_notes *out);
 
-// Reads one KeyValue; both are empty where the value is not a string.
+// Reads one KeyValue; both results are empty if the value is not a string.
 void trace_notes_string_attribute(nsp__json_reader *json, slice *key, slice *value);
 
-// Adds text as it may be shown: control characters, which could steer the terminal, and bytes that are not UTF-8 as \xNN.
+// Adds text that is safe to print. Control characters, which could steer the terminal, and bytes that are not
+// UTF-8 become \xNN.
 void trace_notes_plain(text *out, slice value);
 
 #endif

@@ -47,7 +47,7 @@ static uint64_t hash_at(const trace_store *store, const index_table *table, uint
     return hash_string(store->strings[index]);
 }
 
-// Enters the newest element, whose hash is not in the table yet, and keeps the table at most half full.
+// Adds the newest element, which is not in the table yet, and keeps the table at most half full.
 static void enter(const trace_store *store, index_table *table, uint32_t index)
 {
     if (table->count * 2 >= table->mask) {
@@ -123,7 +123,7 @@ static int by_id(const void *a, const void *b)
                                      : (left->ordinal < right->ordinal ? -1 : 1);
 }
 
-// Earlier first; of those that start together, the longer one, which is likely to be the outer one.
+// Earlier spans first; of spans that start together, the longer one, which is likely to be the outer one.
 static int by_start(const void *a, const void *b)
 {
     const span_row *left = a, *right = b;
@@ -134,7 +134,7 @@ static int by_start(const void *a, const void *b)
     return by_id(a, b);
 }
 
-// A counting sort by trace.
+// Counting sort by trace.
 static void group(trace_store *store)
 {
     for (size_t i = 0; i < store->row_count; i++)

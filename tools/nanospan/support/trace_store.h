@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The spans of a file, each in 56 bytes: what sorting and filtering need. Everything else stays in the file and is read
-// again for the spans that are shown.
+// The spans of a file. Each takes 56 bytes, which hold what sorting and filtering need. Everything else stays
+// in the file and is read again for the spans that are shown.
 #ifndef NANOSPAN_SUPPORT_TRACE_STORE_H
 #define NANOSPAN_SUPPORT_TRACE_STORE_H
 
@@ -19,23 +19,23 @@ typedef struct span_row {
     uint32_t service;
     uint32_t line;    // index of its line
     uint32_t ordinal; // among the spans of its line
-    uint8_t kind;     // as in OTLP
+    uint8_t kind;     // OTLP's value
     uint8_t status;
 } span_row;
 
 typedef struct trace {
     uint64_t id[2];
-    uint32_t first; // of its rows, once the store is arranged
+    uint32_t first; // its first row, once the store is arranged
     uint32_t count;
     uint32_t errors;
-    uint32_t root;     // the row that stands for it: its root, or its earliest span where no root was seen
-    uint64_t start;    // of the earliest span
-    uint64_t end;      // of the last one
-    uint64_t duration; // of the root; from start to end where none was seen
+    uint32_t root;     // the row that represents it: its root, or its earliest span if there is no root
+    uint64_t start;    // start of the earliest span
+    uint64_t end;      // end of the span that ends last
+    uint64_t duration; // duration of the root, or from start to end if there is none
     bool rooted;
 } trace;
 
-// Open addressing, by hash, of indices into one of the arrays below.
+// A hash table with open addressing that holds indices into one of the arrays below.
 typedef struct index_table {
     uint32_t *slots; // index + 1; 0: free
     size_t mask;
@@ -52,8 +52,8 @@ typedef struct trace_store {
     uint64_t *lines; // where each line starts in the file
     size_t line_count, line_capacity;
     index_table trace_index, string_index;
-    size_t seen_traces;  // those that have a row: of a malformed line, only the id may be left
-    uint64_t duplicates; // spans met more than once, of which one is kept
+    size_t seen_traces;  // traces that have a row; a malformed line may leave only an id behind
+    uint64_t duplicates; // further copies of spans, which are left out
 } trace_store;
 
 void trace_store_init(trace_store *store);
@@ -63,7 +63,8 @@ uint32_t trace_store_string(trace_store *store, slice value);
 uint32_t trace_store_trace(trace_store *store, uint64_t high, uint64_t low);
 span_row *trace_store_row(trace_store *store);
 
-// After the last row: puts each trace's rows side by side, by start; leaves out duplicates; finds roots and durations.
+// To be called after the last row. Groups the rows by trace and sorts them by start, drops duplicates, and
+// finds roots and durations.
 void trace_store_arrange(trace_store *store);
 
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Numbers as people read them. Each function writes at most 31 bytes and a NUL.
+// Numbers in readable form. Each function writes at most 31 bytes and a NUL.
 #ifndef NANOSPAN_SUPPORT_UNITS_H
 #define NANOSPAN_SUPPORT_UNITS_H
 
@@ -11,7 +11,7 @@ enum { UNITS_SIZE = 32 };
 void units_count(char out[UNITS_SIZE], uint64_t value); // 1,234,567
 void units_bytes(char out[UNITS_SIZE], double value);   // 12.3 MiB
 
-// 270 ns, 12.41 µs, 3.200 ms, 1.500 s: four digits, and below a microsecond every nanosecond.
+// 270 ns, 12.41 µs, 3.200 ms, 1.500 s: four digits; below a microsecond, whole nanoseconds.
 void units_duration(char out[UNITS_SIZE], uint64_t nanoseconds);
 
 // 2026-03-04 05:06:07.123456789, in UTC.

@@ -8,7 +8,7 @@ const char *wire_varint_slow(wire *from, uint64_t *value)
     uint64_t result = 0;
     for (unsigned shift = 0; shift < 70; shift += 7) {
         if (from->at == from->end)
-            return "the bytes end within a number";
+            return "the bytes end inside a number";
         uint8_t byte = *from->at++;
         if (shift == 63 && byte > 1)
             return "a number is larger than 64 bits";
@@ -24,7 +24,7 @@ const char *wire_varint_slow(wire *from, uint64_t *value)
 static const char *fixed(wire *from, uint64_t *value, size_t size)
 {
     if ((size_t)(from->end - from->at) < size)
-        return "the bytes end within a number";
+        return "the bytes end inside a number";
     *value = 0;
     for (size_t i = 0; i < size; i++)
         *value |= (uint64_t)from->at[i] << (8 * i);
@@ -34,20 +34,20 @@ static const char *fixed(wire *from, uint64_t *value, size_t size)
 
 static const char *read_at_depth(wire *from, wire_field *field, unsigned depth);
 
-// Groups are gone from OTLP and from new protobuf, but old writers may use them in fields that nobody here knows.
+// OTLP and current protobuf have no groups, but old writers may use them in unknown fields.
 static const char *skip_group(wire *from, uint32_t number, unsigned depth)
 {
     if (depth == DEEPEST_GROUP)
-        return "groups are nested too deep";
+        return "groups are nested too deeply";
     while (from->at < from->end) {
         wire_field inner;
         const char *wrong = read_at_depth(from, &inner, depth + 1);
         if (wrong)
             return wrong;
         if (inner.type == WIRE_GROUP_END)
-            return inner.number == number ? NULL : "a group ends that was not begun";
+            return inner.number == number ? NULL : "a group ends that was not started";
     }
-    return "the bytes end within a group";
+    return "the bytes end inside a group";
 }
 
 static const char *read_at_depth(wire *from, wire_field *field, unsigned depth)
@@ -65,7 +65,7 @@ static const char *read_at_depth(wire *from, wire_field *field, unsigned depth)
     case WIRE_FIXED64: return fixed(from, &field->value, 8);
     case WIRE_FIXED32: return fixed(from, &field->value, 4);
     case WIRE_GROUP: return skip_group(from, field->number, depth);
-    case WIRE_GROUP_END: return depth ? NULL : "a group ends that was not begun";
+    case WIRE_GROUP_END: return depth ? NULL : "a group ends that was not started";
     case WIRE_BYTES: return wire_bytes(from, &field->bytes);
     default: return "a field has an unknown wire type";
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Protobuf's wire format, read field by field from untrusted bytes: every length is checked before it is used.
+// Reads protobuf's wire format field by field from untrusted bytes. Every length is checked before it is
+// used.
 #ifndef NANOSPAN_SUPPORT_WIRE_H
 #define NANOSPAN_SUPPORT_WIRE_H
 
@@ -32,7 +33,7 @@ typedef struct wire_field {
     const uint8_t *tag; // where the field begins
 } wire_field;
 
-// Each returns NULL, or why the bytes at `from->at` are malformed.
+// Both return NULL, or why the bytes at `from->at` are malformed.
 const char *wire_read_slow(wire *from, wire_field *field);
 const char *wire_varint_slow(wire *from, uint64_t *value);
 
@@ -52,14 +53,14 @@ static inline const char *wire_bytes(wire *from, wire *bytes)
     if (wrong)
         return wrong;
     if (length > (uint64_t)(from->end - from->at))
-        return "a length runs past the end of its message";
+        return "a length exceeds the rest of its message";
     *bytes = (wire){from->at, from->at + length};
     from->at += length;
     return NULL;
 }
 
-// The next field; there is at least one byte left. Nearly all fields of OTLP have a tag of one byte and are bytes, a
-// varint or 64 fixed bits.
+// Reads the next field; at least one byte must be left. This is the fast case: nearly all fields of OTLP have
+// a tag of one byte and hold bytes, a varint or 64 fixed bits.
 static inline const char *wire_read(wire *from, wire_field *field)
 {
     uint32_t tag = *from->at;

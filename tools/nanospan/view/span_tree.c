@@ -33,7 +33,7 @@ static void find_parents(span_tree *tree)
     free(places);
 }
 
-// Follows each span's parents; where they come back to a span of the same walk, the circle is cut there.
+// Follows the parents of each span. If they lead back to a span of the same walk, the cycle is cut there.
 static void cut_circles(span_tree *tree)
 {
     uint32_t *seen_by = need_zeroes(tree->count + 1, sizeof *seen_by);
@@ -51,7 +51,7 @@ static void cut_circles(span_tree *tree)
     free(seen_by);
 }
 
-// Rows come by start, so children do too.
+// Rows are sorted by start, so children are too.
 static void join_children(span_tree *tree)
 {
     for (uint32_t i = 0; i < tree->count; i++) {
@@ -67,7 +67,8 @@ static void join_children(span_tree *tree)
     }
 }
 
-// Children may overlap each other and outlive their parent: only what they cover of it counts, and once.
+// Children may overlap and outlive their parent. Only the part of the parent that they cover counts, and
+// once.
 static uint64_t self_time(const span_tree *tree, uint32_t at)
 {
     const span_row *row = &tree->rows[at];
@@ -84,7 +85,7 @@ static uint64_t self_time(const span_tree *tree, uint32_t at)
     return row->duration - covered;
 }
 
-// Depth first, without recursion: a trace may be as deep as it is long.
+// Depth first, without recursion, because a trace may be as deep as it has spans.
 static uint32_t walk(span_tree *tree, uint32_t top, uint32_t filled)
 {
     uint32_t at = top;

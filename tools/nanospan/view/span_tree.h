@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Who is whose child, within one trace. Spans whose parent was not seen, and circles of parents, which only a broken
-// sender makes, are still reached: every span has its place exactly once.
+// The parents and children of one trace. Every span appears exactly once, even if its parent is missing or
+// parents form a cycle, which only a faulty sender produces.
 #ifndef NANOSPAN_VIEW_SPAN_TREE_H
 #define NANOSPAN_VIEW_SPAN_TREE_H
 
@@ -10,11 +10,11 @@
 #define NOBODY UINT32_MAX
 
 typedef struct span_node {
-    uint32_t parent; // all are indices within the trace, or NOBODY
+    uint32_t parent; // this and the next three are indices within the trace, or NOBODY
     uint32_t first_child, last_child, next;
     uint32_t depth;
-    uint64_t self; // ns that no child covers
-    bool orphan;   // has a parent that was not seen
+    uint64_t self; // duration in ns that no child covers
+    bool orphan;   // its parent is missing
 } span_node;
 
 typedef struct span_tree {

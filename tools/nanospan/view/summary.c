@@ -13,7 +13,7 @@ typedef struct group {
     uint32_t string; // the root's name
     uint64_t *durations;
     size_t count;
-    uint64_t failed; // traces with an error in them
+    uint64_t failed; // traces that contain an error
 } group;
 
 typedef struct scale {
@@ -25,7 +25,7 @@ static uint32_t name_of(const trace_store *store, const trace *t)
     return t->rooted ? store->rows[t->root].name : UINT32_MAX;
 }
 
-static const trace_store *sorting; // qsort takes no argument for its comparison
+static const trace_store *sorting; // qsort passes no argument to its comparison
 
 static int by_name_then_duration(const void *a, const void *b)
 {
@@ -44,7 +44,7 @@ static int most_traces_first(const void *a, const void *b)
     return left->string < right->string ? -1 : 1;
 }
 
-// The nearest rank of sorted durations.
+// The quantile by nearest rank; the durations are sorted.
 static uint64_t quantile(const group *g, double share)
 {
     size_t rank = (size_t)ceil(share * (double)g->count);
@@ -56,7 +56,7 @@ static double logarithm(uint64_t duration)
     return log((double)(duration ? duration : 1));
 }
 
-// A histogram over the logarithm of the duration, one character a bin, the highest bin full.
+// A histogram over the logarithm of the duration, one character per bin; the highest bin fills its cell.
 static void spread(paint *p, const group *g, const scale *s, size_t bins)
 {
     static const char *const LEVELS[] = {"\u2581", "\u2582", "\u2583", "\u2584",
@@ -71,7 +71,7 @@ static void spread(paint *p, const group *g, const scale *s, size_t bins)
         highest = counts[bin] > highest ? counts[bin] : highest;
     }
     for (size_t i = 0; i < bins; i++) {
-        // A square root, so that the rare slow ones are seen beside the many.
+        // The square root keeps rare slow traces visible beside the many fast ones.
         size_t height = counts[i] ? (size_t)(sqrt((double)counts[i] / (double)highest) * 7 + 0.5) : 0;
         paint_add(p, counts[i] ? PAINT_CYAN : PAINT_PLAIN, nsp__slice_of(counts[i] ? LEVELS[height] : " "));
     }

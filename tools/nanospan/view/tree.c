@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-// Columns: the tree with its names, the duration, the self time, the time line, with two spaces between.
+// Columns: the tree with the names, the duration, the self time and the time line, separated by two spaces.
 enum { TIME_COLUMNS = 9, GAP = 2, LEAST_NAMES = 16, LEAST_LINE = 12, DEEPEST_INDENT = 24, GUIDE = 3 };
 
 typedef struct canvas {
@@ -18,8 +18,8 @@ typedef struct canvas {
     const span_tree *tree;
     size_t names;     // columns of the tree with its names
     size_t line;      // columns of the time line
-    uint32_t deepest; // levels beyond this one are drawn at it
-    text guides;      // the tree's lines in front of the span at hand
+    uint32_t deepest; // deeper levels are drawn at this one
+    text guides;      // the tree's lines in front of the current span
 } canvas;
 
 static const char *const KINDS[] = {"", "", "server", "client", "producer", "consumer"};
@@ -29,7 +29,8 @@ static slice string_of(const canvas *c, uint32_t index)
     return c->store->strings[index];
 }
 
-// The service is told where it differs from the parent's; a span without a parent has it in the headline.
+// A span shows its service only if it differs from its parent's. A span without a parent is compared with the
+// service in the headline.
 static bool changes_service(const canvas *c, uint32_t at)
 {
     uint32_t parent = c->tree->nodes[at].parent;
@@ -37,7 +38,7 @@ static bool changes_service(const canvas *c, uint32_t at)
     return before != c->tree->rows[at].service;
 }
 
-// What stands behind a span's name: its kind and service.
+// The text after a span's name: its kind and service.
 static void about(const canvas *c, uint32_t at, text *out)
 {
     const span_row *row = &c->tree->rows[at];
@@ -54,7 +55,7 @@ static bool is_top(const canvas *c, uint32_t at)
     return c->tree->nodes[at].parent == NOBODY && !c->tree->nodes[at].orphan;
 }
 
-// Orphans hang on a line of their own, so they are one level in.
+// Orphans are drawn under a line of their own, so they are indented by one level.
 static uint32_t level(const canvas *c, uint32_t at, bool under_orphan)
 {
     uint32_t depth = c->tree->nodes[at].depth + under_orphan;
@@ -65,7 +66,7 @@ static bool has_later_sibling(const canvas *c, uint32_t at)
 {
     if (c->tree->nodes[at].parent != NOBODY)
         return c->tree->nodes[at].next != NOBODY;
-    // Among the orphans, the next top of the order is the sibling.
+    // Orphans have no common parent: the sibling is the next orphan in the order.
     for (uint32_t i = at + 1; i < c->tree->count; i++)
         if (c->tree->nodes[i].parent == NOBODY && c->tree->nodes[i].orphan)
             return true;
@@ -169,7 +170,7 @@ static void span_line(canvas *c, uint32_t at, bool under_orphan)
     char duration[UNITS_SIZE], self[UNITS_SIZE];
     units_duration(duration, row->duration);
     units_duration(self, node->self);
-    // The last guide becomes the branch that ends in this span.
+    // The last guide becomes the branch to this span.
     size_t columns = 0;
     if (level(c, at, under_orphan)) {
         bool goes_on = has_later_sibling(c, at);
@@ -205,7 +206,7 @@ static void span_line(canvas *c, uint32_t at, bool under_orphan)
     text_free(&behind);
 }
 
-// A line of notes starts with the guides, and with the line down to the first child.
+// A line of notes begins with the guides and the line that leads down to the first child.
 static size_t begin_note(canvas *c, uint32_t at)
 {
     size_t columns = paint_add(c->p, PAINT_DIM, (slice){c->guides.data, c->guides.length});
@@ -213,7 +214,7 @@ static size_t begin_note(canvas *c, uint32_t at)
     return columns + paint_add(c->p, PAINT_DIM, nsp__slice_of(has_children ? "\u2502 " : "  "));
 }
 
-// Attributes run on in one paragraph; the other notes have a line each.
+// Attributes share a paragraph; each of the other notes has a line of its own.
 static void attribute_lines(canvas *c, uint32_t at, const span_notes *notes)
 {
     size_t column = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One trace as a tree: a line a span, with its duration, the part of it that no child accounts for, and a bar on the
-// trace's time line; its attributes, events and links beneath.
+// Draws one trace as a tree. Each span has a line with its duration, its self time and a bar on the trace's
+// time line; below it come its attributes, events and links.
 #ifndef NANOSPAN_VIEW_TREE_H
 #define NANOSPAN_VIEW_TREE_H
 
@@ -9,11 +9,11 @@
 #include "support/trace_file.h"
 
 typedef struct view_style {
-    bool attributes;    // notes are shown
-    uint64_t most_rows; // spans shown of one trace; 0: all
+    bool attributes;    // show the notes
+    uint64_t most_rows; // the most spans to show of one trace; 0: all
 } view_style;
 
-// notes: one for each of the trace's rows, in their order; NULL: none.
+// `notes`: one element for each of the trace's rows, in their order; NULL: none.
 void view_tree(paint *p, const trace_store *store, const trace *t, const span_notes *notes,
                const view_style *style);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// `nanospan view`: options, filters and order; view_tree and view_summary draw.
+// `nanospan view`: its options, filters and sort orders. view_tree and view_summary do the drawing.
 #include "command.h"
 #include "support/options.h"
 #include "support/trace_file.h"
@@ -32,33 +32,33 @@ typedef struct view_options {
 enum { OPTION_COLOR = 256, OPTION_NO_ATTRIBUTES, OPTION_SORT, OPTION_SPANS, OPTION_SUMMARY };
 
 static const struct argp_option OPTIONS[] = {
-    {"service", 's', "NAME", 0, "Only traces that this service took part in", 1},
+    {"service", 's', "NAME", 0, "Only traces in which this service took part", 1},
     {"root", 'r', "NAME", 0, "Only traces whose root has this name", 1},
-    {"min-duration", 'm', "TIME", 0, "Only traces that took at least so long: 750ns, 5us, 1.5ms", 1},
+    {"min-duration", 'm', "TIME", 0,
+     "Only traces that took at least this long, for instance 750ns, 5us or 1.5ms", 1},
     {"errors", 'e', NULL, 0, "Only traces with a span that failed", 1},
-    {"trace", 't', "ID", 0, "Only the trace whose id begins with these digits", 1},
-    {"limit", 'n', "N", 0, "Show at most N traces (10); 0: all", 2},
-    {"spans", OPTION_SPANS, "N", 0, "Show at most N spans of a trace (100); 0: all", 2},
-    {"sort", OPTION_SORT, "ORDER", 0, "slowest (the default) or start, which is the order in time", 2},
-    {"summary", OPTION_SUMMARY, NULL, 0, "Instead of traces, show counts and percentiles by name of the root",
+    {"trace", 't', "ID", 0, "Only traces whose id begins with these digits", 1},
+    {"limit", 'n', "N", 0, "Show at most N traces (default 10); 0 means all", 2},
+    {"spans", OPTION_SPANS, "N", 0, "Show at most N spans of each trace (default 100); 0 means all", 2},
+    {"sort", OPTION_SORT, "ORDER", 0, "slowest (the default), or start, which sorts by start time", 2},
+    {"summary", OPTION_SUMMARY, NULL, 0, "Instead of traces, show counts and percentiles for each root name",
      2},
-    {"no-attributes", OPTION_NO_ATTRIBUTES, NULL, 0, "Leave out attributes, events, links and messages", 3},
+    {"no-attributes", OPTION_NO_ATTRIBUTES, NULL, 0,
+     "Leave out attributes, events, links and status messages", 3},
     {"color", OPTION_COLOR, "WHEN", 0, "always, never, or auto (on a terminal, unless NO_COLOR is set)", 3},
     {0},
 };
 
 static const char DOC[] =
-    "Shows the traces of a file of OTLP JSON lines as trees, slowest first. The file comes from `nanospan "
-    "sink --output`, "
-    "from nanospan's file exporter, or from the OpenTelemetry Collector's; - reads standard input."
+    "Shows the traces in a file of OTLP JSON lines as trees, slowest first. Such files come from `nanospan "
+    "sink --output`, from nanospan's file exporter, and from the OpenTelemetry Collector's file exporter. A "
+    "FILE of - means standard input."
     "\v"
-    "NAME may be a pattern: * stands for any characters, ? for one, [ab] for one of these. Of each span the "
-    "tree shows its "
-    "duration, the part of it that no child accounts for (a dot: all of it), and its place on the trace's "
-    "time line.\n\n"
-    "Exit codes: 0 all was read; 1 the file could not be read, or lines were malformed and skipped; 2 a "
-    "wrong command "
-    "line.\n\n"
+    "NAME may be a pattern: * matches any characters, ? matches one character, and [ab] matches a or b. For "
+    "each span the tree shows its duration, its self time (the part that no child covers; a dot means all of "
+    "it), and its place on the trace's time line.\n\n"
+    "Exit codes: 0 everything was read; 1 the file could not be read, or malformed lines were skipped; 2 "
+    "wrong command line.\n\n"
     "Examples:\n  nanospan view spans.jsonl\n  nanospan view --errors --min-duration 50us --limit 3 "
     "spans.jsonl\n"
     "  nanospan view --summary spans.jsonl\n";
@@ -83,7 +83,7 @@ static bool trace_prefix(const char *given)
     size_t length = strlen(given);
     if (length && length <= 32 && strspn(given, "0123456789abcdefABCDEF") == length)
         return true;
-    complain("--trace takes the first digits, or all 32, of a trace id in hexadecimal, not '%s'", given);
+    complain("--trace takes 1 to 32 hexadecimal digits, the beginning of a trace id, not '%s'", given);
     return false;
 }
 
@@ -122,10 +122,10 @@ static error_t parse(int key, char *given, struct argp_state *state)
     switch (key) {
     case ARGP_KEY_ARG:
         if (o->file)
-            argp_error(state, "view takes one file, not '%s' too", given);
+            argp_error(state, "view takes one file; '%s' is a second one", given);
         o->file = given;
         return 0;
-    case ARGP_KEY_NO_ARGS: argp_error(state, "name the file to view, or - for standard input"); return 0;
+    case ARGP_KEY_NO_ARGS: argp_error(state, "give the name of a file, or - for standard input"); return 0;
     case 's':
     case 'r':
     case 'e':
@@ -171,7 +171,7 @@ static bool passes(const view_options *o, const trace_store *store, const trace 
     return !o->service || has_service(store, t, service_matches);
 }
 
-// The traces that the filters let through; the caller frees the array.
+// The traces that pass the filters; the caller frees the array.
 static const trace **choose(const view_options *o, const trace_store *store, size_t *count)
 {
     const trace **chosen = need_memory((store->trace_count + 1) * sizeof *chosen);
@@ -226,7 +226,7 @@ static void free_notes(span_notes *notes, size_t count)
     free(notes);
 }
 
-// The notes of one trace's rows, in the rows' order; NULL after complaining.
+// The notes of one trace's rows, in the order of the rows. Returns NULL after printing an error.
 static span_notes *notes_of(trace_file *file, const trace_store *store, const trace *t)
 {
     span_notes *notes = need_zeroes(t->count, sizeof *notes);
@@ -278,15 +278,17 @@ static void closing_line(const view_options *o, const trace_file *file, const tr
         text_format(&line, "%s of the ", number);
     units_count(number, count);
     if (count < store->seen_traces)
-        text_format(&line, "%s %s, of ", number, count == 1 ? "trace that matches" : "traces that match");
+        text_format(&line, "%s matching %s; ", number, count == 1 ? "trace" : "traces");
     text_format(&line, "%s %s, %s %s", traces, store->seen_traces == 1 ? "trace" : "traces", spans,
                 store->row_count - store->duplicates == 1 ? "span" : "spans");
-    if (store->duplicates)
-        text_format(&line, "; %" PRIu64 " came more than once", store->duplicates);
-    if (file->bad_spans)
-        text_format(&line, "; %" PRIu64 " without an id left out", file->bad_spans);
     text_put(&line, " in ");
     trace_notes_plain(&line, nsp__slice_of(file->name));
+    if (store->duplicates)
+        text_format(&line, "; left out: %" PRIu64 " repeated %s", store->duplicates,
+                    store->duplicates == 1 ? "span" : "spans");
+    if (file->bad_spans)
+        text_format(&line, "; left out: %" PRIu64 " %s without an id", file->bad_spans,
+                    file->bad_spans == 1 ? "span" : "spans");
     text_char(&line, '\n');
     paint_add(p, PAINT_DIM, (slice){line.data, line.length});
     text_free(&line);
