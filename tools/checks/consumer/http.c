@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A traced server and a traced client, in the words that C and C++ share. A request goes from one to the other. With
-// NSP_DISABLE it needs nothing of nanospan but its headers.
+// A traced client sends a request to a traced server. The file is valid C and C++. With NSP_DISABLE it needs
+// only nanospan's headers.
 #include <nanospan/curl.h>
 #include <nanospan/microhttpd.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The least that a user of the library does, in the words that C and C++ share.
+// The minimal use of the library, valid as C and as C++.
 #include <nanospan/nanospan.h>
 #include <stdio.h>
 

@@ -235,7 +235,8 @@ void doctor_sessions(doctor *d)
     }
     if (scan.alive == 0) {
         doctor_say(d, DOCTOR_NOTE, "engine.none",
-                   "no engine of this user is running here: there is no live session under %s", folder);
+                   "no engine of this user is running here: there is no live session (NSP_SHM_DIR: %s)",
+                   folder);
         doctor_advise(
             d,
             "run the doctor as the engine's user and inside the engine's container; an engine also makes no "

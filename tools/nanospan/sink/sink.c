@@ -221,7 +221,8 @@ static void sum_up(sink_accounting *accounting, double seconds)
     units_count(twice, t.spans - t.distinct);
     units_count(requests, t.requests);
     units_bytes(bytes, (double)t.bytes);
-    fprintf(stderr, "received %s spans in %s requests (%s) in %.1f s\n", spans, requests, bytes, seconds);
+    fprintf(stderr, "received %s span%s in %s request%s (%s) in %.1f s\n", spans, t.spans == 1 ? "" : "s",
+            requests, t.requests == 1 ? "" : "s", bytes, seconds);
     fprintf(stderr, "  %s%s distinct, %s repeated, %" PRIu64 " with an error status\n",
             t.distinct_is_exact ? "" : "at least ", distinct, t.distinct_is_exact ? twice : "unknown",
             t.errors);
