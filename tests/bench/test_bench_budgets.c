@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The bench's judgements, on results that are made up: budgets, and the comparison with an earlier run.
+// The bench's judgements on made-up results: budgets, and the comparison with an earlier run.
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

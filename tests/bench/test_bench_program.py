@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # ctest: TIMEOUT 240
-"""nanospan-bench as a program: what it lists, writes, refuses, and leaves behind when it is interrupted. No figure is judged
-here: they depend on how busy the machine is."""
+"""nanospan-bench as a program: what it lists, writes and refuses, and what remains when it is interrupted. Its figures
+are not checked, because they depend on how busy the machine is."""
 
 import json
 import os
@@ -76,7 +76,7 @@ class BenchProgram(unittest.TestCase):
             "least_2T_ns",
         ):
             self.assertIn(fact, run["machine"])
-        # No machine is so fast, and none so noisy that it looks so.
+        # No machine is that fast, nor noisy enough to look that fast.
         self.assertEqual(done.returncode, 1)
         self.assertEqual([item["verdict"] for item in run["budgets"]["items"]], ["fail", "skip"])
         self.assertIn("budgets: 0 pass, 1 fail, 1 skipped", done.stdout)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # ctest: TIMEOUT 120
-"""The page that bench/report/report.py makes of a run's JSON: whole, readable without a network, and true to the JSON."""
+"""The page that bench/report/report.py makes from a run's JSON: complete, readable without a network, and consistent with the JSON."""
 
 import html.parser
 import json
@@ -18,7 +18,7 @@ VOID = {"meta", "link", "br", "wbr", "img", "hr", "input"}
 
 
 def python():
-    """The Python that has what a report is drawn with; None where there is none."""
+    """The Python with the packages that the report needs; None if there is none."""
     for candidate in (sys.executable, "/usr/bin/python3"):
         if subprocess.run([candidate, "-c", "import matplotlib, jinja2"], capture_output=True).returncode == 0:
             return candidate
@@ -45,7 +45,7 @@ def near(value):
 
 
 def run():
-    """Every kind of thing that a run can hold."""
+    """A run with every kind of result."""
     tail = [[10 ** (i / 10), 40 + i, 38 + i, 43 + i] for i in range(40)]
     return {
         "format": 1,
@@ -151,7 +151,7 @@ def run():
 
 
 class Page(html.parser.HTMLParser):
-    """Checks that elements are closed in order, and gathers what there is."""
+    """Checks that elements are closed in order, and collects their contents."""
 
     def __init__(self, text):
         super().__init__()

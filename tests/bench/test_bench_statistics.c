@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The interval of a median must hold the true one in 95 of 100 cases at least, and be no wider than that takes.
+// The confidence interval of a median must contain the true median in at least 95 of 100 cases, and must be
+// no wider than that requires.
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The pull reader, against jansson as a second reader: both take the same texts, and find the same in them.
+// The pull reader compared with jansson: both accept the same texts and find the same in them.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

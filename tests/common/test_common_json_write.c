@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Numbers, hex, base64 and quoted texts, as JSON and the console write them.
+// Numbers, hexadecimal, base64 and quoted texts, in the forms that JSON and the console use.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Slices, hexadecimal digits, percent escapes, hashes and times of common/. UTF-8 and base64 have tests of
-// their own.
+// Slices, hexadecimal digits, percent escapes, hashes and times of common/. UTF-8 and base64 have their own
+// tests.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

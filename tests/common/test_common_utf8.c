@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // ctest: TIMEOUT 300
 //
-// Repair of texts, against a second decoder that is written from the definition: a byte sequence is a
-// character if encoding its code point gives these very bytes.
+// Repair of texts, compared with a second decoder written from the definition: a byte sequence is a character
+// if encoding its code point gives exactly these bytes.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The library and the process's descriptors and limits: it keeps none between its calls, takes none of the standard ones, and
-// what the application does to its own descriptors does no harm to a session.
+// The library and the process's descriptors and limits. The library keeps no descriptor between its calls and
+// takes none of the standard ones. What the application does to its own descriptors does not harm a session.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

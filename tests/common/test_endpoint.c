@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The grammar of endpoints: each form taken apart, and why what is none is none.
+// The grammar of endpoints: the parts of each form, and the reasons for rejecting texts that are not
+// endpoints.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

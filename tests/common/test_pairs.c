@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Lists of key=value: how they are taken apart, which entries are left out, and what is said of them.
+// Lists of key=value: how they are split, which entries are left out, and what the messages say about them.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

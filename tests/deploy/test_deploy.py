@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What deploy/ says, as docker-compose understands it: every profile, the production back end, and what they mount."""
+"""deploy/ in the way docker-compose reads it: every profile, the production back end, and what they mount."""
 import functools
 import json
 import os
@@ -27,7 +27,7 @@ except ImportError:
 
 
 def compose(folder, *arguments, **environment):
-    """(exit code, output, errors) of docker-compose in the folder, with no settings but these."""
+    """(exit code, output, errors) of docker-compose in the folder, with only these settings."""
     clean = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR")}
     done = subprocess.run(["docker-compose", *arguments], cwd=folder, capture_output=True, text=True, timeout=60,
                           stdin=subprocess.DEVNULL, env=clean | environment)
@@ -99,7 +99,7 @@ class Platform(unittest.TestCase):
             "execution": {"condition": "service_healthy"}})
 
     def test_what_is_started(self):
-        """As docker-compose itself works it out, without an engine: `up` with profiles, and `up` with names."""
+        """docker-compose's own choice, without a Docker engine: `up` with profiles, and `up` with names."""
         script = """
 import json, sys
 from unittest.mock import MagicMock
@@ -141,7 +141,7 @@ for profiles, names in json.load(sys.stdin):
             self.assertIn("${" + name + ":-", (DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
 
     def test_an_authority_of_ones_own(self):
-        """The file named in .env lies in each service where the variable for it says."""
+        """Each service mounts the file named in .env at the path that its variable names."""
         inside = "/etc/nanospan/ca.pem"
         self.assertIn(f"OTEL_EXPORTER_OTLP_CERTIFICATE={inside} ", (DEPLOY / ".env.example").read_text(encoding="utf-8"))
         services = understood(DEPLOY, "--profile", "dev", OTLP_CA_FILE="/some/ca.crt",
@@ -205,7 +205,7 @@ class Production(unittest.TestCase):
         self.assertEqual(understood(self.folder), understood(self.folder, **example))
 
     def test_make_secrets(self):
-        """Makes every file that compose.yaml names, and leaves alone what is there."""
+        """Creates every file that compose.yaml names, and leaves existing ones alone."""
         with tempfile.TemporaryDirectory() as folder:
             def make():
                 subprocess.run([self.folder / "make-secrets.sh", "tracing.example.com", "ann"], check=True, timeout=60,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""deploy/'s configurations in the hands of the real Jaeger and the real Collector: they are valid, and what they say is so."""
+"""deploy/'s configurations with the real Jaeger and the real Collector: they are valid and have the intended effect."""
 # ctest: TIMEOUT 300
 import json
 import os
@@ -37,7 +37,7 @@ class Program:
         self.process = None
 
     def start(self):
-        """On ports that were free a moment ago: once more if one is taken by then."""
+        """Starts it on ports that were free a moment ago; retries once if one has been taken."""
         for attempt in range(5):
             text = self.file.read_text(encoding="utf-8")
             listen = r"\$\{env:(?:JAEGER_)?LISTEN_HOST:-localhost\}(:|\n +port: )(\d+)"
@@ -136,7 +136,7 @@ class Valid(unittest.TestCase):
                               timeout=60, env=os.environ | environment)
 
     def check(self, name, file, right, wrong, *options, **environment):
-        """The file is taken; with `wrong` for `right` in it, it is not."""
+        """The file is accepted; with `right` replaced by `wrong` it is not."""
         done = self.validate(name, DEPLOY / file, *options, **environment)
         self.assertEqual(done.returncode, 0, done.stderr)
         text = (DEPLOY / file).read_text(encoding="utf-8")
@@ -196,7 +196,7 @@ class AllInOne(unittest.TestCase):
 
 
 class Storage(unittest.TestCase):
-    """The production back end's parts, before something that answers as Elasticsearch does."""
+    """The parts of the production back end, with a server that answers like Elasticsearch."""
 
     def setUp(self):
         self.folder = self.enterContext(tempfile.TemporaryDirectory())
@@ -247,7 +247,7 @@ class Storage(unittest.TestCase):
 
 
 class Gateway(unittest.TestCase):
-    """TLS and tokens at the door, tail sampling inside, and what was kept comes to Jaeger."""
+    """The gateway requires TLS and tokens, samples by tail, and sends the traces that it keeps to Jaeger."""
 
     def test_gateway(self):
         folder = self.enterContext(tempfile.TemporaryDirectory())
@@ -273,7 +273,7 @@ class Gateway(unittest.TestCase):
         http2.set_alpn_protocols(["h2"])
         self.assertTrue(speaks_http2(gateway.ports[4317], http2))
 
-        # What a head sampler at 0.5 sends: traces of randomness 2^55 and above, which say so.
+        # What a head sampler at 0.5 sends: traces with a randomness of at least 2^55, marked as such.
         draw = random.Random(7)
         sent = {}
         for index in range(400):

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 # ctest: TIMEOUT 120
-"""What the pages say is so: every C block compiles without a warning, every link leads somewhere, and every
-variable, command of ./run and subcommand of nanospan that a page names exists."""
+"""The pages are correct: every C block compiles without a warning, every link has a target, and every variable,
+command of ./run and subcommand of nanospan that a page names exists."""
 import os
 import re
 import subprocess
@@ -25,7 +25,7 @@ def c_blocks(page):
 
 
 def anchors(page):
-    """The anchors that a renderer makes of a page's headings."""
+    """The anchors that a renderer makes from a page's headings."""
     found = set()
     for heading in re.findall(r"^#+ (.*)$", text_of(page), re.M):
         found.add(re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-"))

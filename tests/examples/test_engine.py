@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # ctest: TIMEOUT 300 RUN_SERIAL TRUE
-"""The example engine as its neighbours see it: bytes in, bytes out; the feed; the demo and its proof."""
+"""The example engine from outside: bytes in, bytes out; the feed; the demo and its check."""
 import os
 import shutil
 import signal
@@ -51,7 +51,7 @@ class Engine:
         self.address = address.read_text().strip()
 
     def stop(self):
-        """Ends it as an operator would; its exit code and what it said."""
+        """Stops it in the way an operator would; returns its exit code and output."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
@@ -96,7 +96,7 @@ class Client:
         return kind, struct.unpack_from({16: "<IQQIIIBB", 17: "<IQQIII", 18: "<id"}[kind], message, 4)
 
     def ask(self, message):
-        """(result, reason, filled, leaves, fills, value) of a message that nobody else hears of."""
+        """(result, reason, filled, leaves, fills, value) of a message that concerns no other connection."""
         self.send(message)
         kind, (_, _, value, filled, leaves, fills, result, reason) = self.receive()
         assert kind == 16
@@ -153,7 +153,7 @@ class Protocol(unittest.TestCase):
         self.assertEqual(client.ask(client.order(10, BUY, 60000, 1000))[3], 400)
 
     def test_any_slicing(self):
-        """Messages arrive in single bytes, or all at once; with and without a trace context."""
+        """Messages arrive byte by byte or all at once, with and without a trace context."""
         client = self.client
         context = bytes([0]) + bytes(range(1, 25)) + bytes([1])
         stream = b"".join(client.order(i, BUY, 59000 + i, 1, context=context if i % 2 else b"") for i in range(1, 61))
@@ -207,7 +207,7 @@ class Feed(unittest.TestCase):
 
 
 class Liar(threading.Thread):
-    """An engine that answers each order with the messages that `answer` makes of its number and size."""
+    """An engine that answers each order with the messages that `answer` makes from its number and size."""
 
     def __init__(self, answer):
         super().__init__()
@@ -234,7 +234,7 @@ def report(number, filled, leaves, result, reason=0):
 
 
 class FeedNotices(unittest.TestCase):
-    """The feed tells when the engine's answers cannot be right. The file's first orders are no cancels."""
+    """The feed reports when the engine's answers cannot be right. The file's first orders are not cancels."""
 
     def feed(self, answer):
         liar = Liar(answer)
@@ -300,7 +300,7 @@ class Endings(unittest.TestCase):
 
 
 class Demo(unittest.TestCase):
-    """The demo in small, and that its proof notices when the traces lie."""
+    """A small demo, and that its check notices wrong traces."""
 
     @classmethod
     def setUpClass(cls):
@@ -319,7 +319,7 @@ class Demo(unittest.TestCase):
         self.assertIn("everything agrees", self.done.stdout)
 
     def check(self, change):
-        """The exit code of the proof over a changed copy of the traces."""
+        """The exit code of the check on a changed copy of the traces."""
         with tempfile.TemporaryDirectory() as copy:
             shutil.copytree(self.folder, copy, dirs_exist_ok=True)
             traces = Path(copy) / "traces.jsonl"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The example engine's order book and accounts, against a book so plain that one sees that it is right: all orders in one
-// array, the best one found by looking at each.
+// The example engine's order book and accounts, compared with an order book that is simple enough to be
+// obviously correct: all orders in one array, where the best one is found by looking at each.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

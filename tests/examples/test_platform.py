@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # ctest: TIMEOUT 300 RUN_SERIAL TRUE
-"""The trading platform: traces across three processes, what they show of every failure, sampling, the services' ends."""
+"""The trading platform: traces across three processes, how they show every failure, sampling, and the end of services."""
 import collections
 import http.client
 import json
@@ -73,7 +73,7 @@ class Service:
             connection.close()
 
     def stop(self, how=signal.SIGTERM):
-        """Its exit code."""
+        """Returns its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGCONT)
             self.process.send_signal(how)
@@ -101,7 +101,7 @@ class Platform:
         return self.backend.ask(method, path, body, **headers)
 
     def stop(self):
-        """Ends all; the spans that arrived."""
+        """Ends everything; returns the spans that arrived."""
         self.codes = [service.stop() for service in self.services]
         self.said = "".join(service.log() for service in self.services)
         self.sink.stop()
@@ -135,7 +135,7 @@ class PlatformTest(unittest.TestCase):
 
 
 class Demonstration(unittest.TestCase):
-    """`./run platform` in small, and that its proof notices when the traces lie."""
+    """A small `./run platform`, and that its check notices wrong traces."""
 
     def run_script(self, *options, **variables):
         return subprocess.run(["bash", PLATFORM / "platform.sh", BIN.parent, "--duration", "2", *options],
@@ -190,7 +190,7 @@ class Demonstration(unittest.TestCase):
 
 
 class Failures(PlatformTest):
-    """What goes wrong is answered as JSON, and the span in which it went wrong says so."""
+    """Failures are answered in JSON, and the span in which they happened shows them."""
 
     def test_ai_engine_killed(self):
         platform = self.platform()
@@ -339,7 +339,7 @@ class Failures(PlatformTest):
             self.assertGreater(span.end - span.start, 150_000_000)
 
     def test_receiver_gone(self):
-        """Requests and the end of the services do not depend on whoever takes the traces."""
+        """Neither requests nor the end of the services depend on the receiver of the traces."""
         platform = self.platform()
         platform.sink.process.kill()
         platform.sink.process.wait()
@@ -416,7 +416,7 @@ class Endings(PlatformTest):
         self.assertEqual(len(spans), 12)
 
     def test_many_requests_and_then_the_end(self):
-        """What was answered is traced, though the services are stopped right after the last answer."""
+        """Every answered request is traced, even if the services are stopped right after the last answer."""
         platform = self.platform()
         for _ in range(20):
             self.assertEqual(platform.ask("POST", EXECUTE, TRADE)[0], 201)

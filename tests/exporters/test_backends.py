@@ -59,8 +59,8 @@ ORPHAN = "parent span ID={} is not in the trace; skipping clock skew adjustment"
 
 
 def as_jaeger_has_it(span):
-    """Jaeger puts attributes and events in an order of its own, knows one zero only, and with its storage in memory warns
-    once more each time that a trace is asked for."""
+    """Jaeger has its own order of attributes and events, does not distinguish -0 from 0, and, with storage in memory,
+    adds its warnings again each time a trace is queried."""
     span = copy.deepcopy(span)
     for holder in [span] + span["events"] + span["links"]:
         holder["attributes"] = sorted([key, kind, ZERO if (kind, value) == ("f64", MINUS_ZERO) else value]
@@ -73,7 +73,7 @@ def as_jaeger_has_it(span):
 
 
 def as_jaeger_shows(spans):
-    """How Jaeger must show these spans: it warns of those whose parents were not sent, and of nothing else."""
+    """How Jaeger must show these spans: with warnings only for those whose parents were not sent."""
     sent = {(span["traceId"], span["spanId"]) for span in spans}
     shown = []
     for span in map(as_jaeger_has_it, spans):
@@ -91,7 +91,7 @@ class BackendTest(unittest.TestCase):
 
 
 class EverySpan(BackendTest):
-    """Spans with everything that a span can have, by every way there is."""
+    """Spans with everything that a span can have, by every transport."""
 
     def deliver(self, backend, protocol, receiver, gzip):
         service = "-".join([protocol.replace("/", "-"), receiver, gzip])
@@ -149,7 +149,7 @@ class Interruptions(BackendTest):
     SETS = 250
 
     def interrupt(self, backend, protocol, service, how, begun):
-        """Emits, ends the backend when some of it has come, starts it again; what was emitted and said."""
+        """Emits, stops the backend once some spans have arrived, and starts it again; returns what was emitted and logged."""
         with ThreadPoolExecutor(1) as pool:
             emission = pool.submit(Emitted, variables(backend, protocol, service), self.SETS, 60)
             wait_until(lambda: begun() or emission.done(), "nothing came")
@@ -167,7 +167,7 @@ class Interruptions(BackendTest):
         return emitted
 
     def test_killed_collector(self):
-        """What the accounting call exported is there, and each span whole; nothing is there that was not emitted."""
+        """All spans that the counters call exported have arrived complete, and nothing else has."""
         for protocol in PROTOCOLS:
             with self.subTest(protocol=protocol):
                 service = "interrupted-" + protocol.replace("/", "-")
@@ -176,7 +176,7 @@ class Interruptions(BackendTest):
                                          lambda: collector.output.exists() and collector.output.stat().st_size > size)
                 received = {}
                 for span in collector.spans(service):
-                    # A request that was taken and not answered is sent again: the same span, the same content.
+                    # A request that was accepted but not answered is sent again, so a span may arrive twice with the same content.
                     self.assertEqual(received.setdefault((span["traceId"], span["spanId"]), span), span)
                 self.assert_same([span for span in emitted.spans if (span["traceId"], span["spanId"]) in received],
                                  list(received.values()))
@@ -185,7 +185,7 @@ class Interruptions(BackendTest):
                 self.assertLessEqual(len(received), accounting["exported"] + accounting["unconfirmed"])
 
     def test_restarted_jaeger(self):
-        """What comes after the restart is whole; what came before is gone, as Jaeger's memory is."""
+        """Spans after the restart are complete; earlier ones are gone with Jaeger's memory."""
         for protocol in ("grpc", "http/protobuf"):
             with self.subTest(protocol=protocol):
                 service = "interrupted-" + protocol.replace("/", "-")
@@ -204,7 +204,7 @@ BUILD = Path(os.environ.get("NSP_BUILD_DIR", backends.SOURCES / "build"))
 
 @needs((BUILD / "bin/platform-backend").exists(), "the example platform was not built")
 class Platform(BackendTest):
-    """The trading platform's traces: `./run platform` sends them, and its own proof is held against what the backend shows."""
+    """The trading platform's traces: `./run platform` sends them, and its own check runs on what the backend shows."""
 
     PROGRAMS = backends.SOURCES / "examples/platform"
     SERVICES = ("quantum-backend", "ai-engine", "execution")
@@ -223,7 +223,7 @@ class Platform(BackendTest):
         return case
 
     def prove(self, folder, case, trees):
-        """Writes the case's part of the trees where the proof looks for the traces, and runs it."""
+        """Writes the case's part of the trees to where the check looks for traces, and runs the check."""
         lines = []
         for tree in trees:
             mine = [resource_spans for resource_spans in tree["resourceSpans"]
@@ -242,7 +242,7 @@ class Platform(BackendTest):
         with tempfile.TemporaryDirectory() as holder, ThreadPoolExecutor(2) as pool:
             folders = [Path(holder, "-".join((backend.name, *way)).replace("/", "-")) for way in ways]
             cases = list(pool.map(lambda way, folder: self.run_platform(backend, *way, folder), ways, folders))
-            # Asked for once all is there: Jaeger remembers for good that it has once shown a span before its parent came.
+            # Only once everything is there: Jaeger never forgets that it has shown a span before its parent.
             found = trees()
             for way, folder, case in zip(ways, folders, cases):
                 with self.subTest(way=way):

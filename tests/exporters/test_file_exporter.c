@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The file exporter and the process: descriptors that are closed under it, directories that change, and the limit of file
-// sizes.
+// The file exporter and the process: descriptors that the application closes, directories that change, and
+// the limit on file sizes.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

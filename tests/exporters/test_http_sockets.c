@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The transports' descriptors, which are libcurl's: none is a standard one, and what the application does to its own does
-// neither it nor us any harm.
+// The descriptors of the transports, which belong to libcurl. None is a standard one, and what the
+// application does to its own descriptors harms neither the application nor the library.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

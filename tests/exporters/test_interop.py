@@ -49,7 +49,7 @@ SERVER, CLIENT = 2, 3
 
 
 def propagator(names):
-    """What the SDK itself makes of OTEL_PROPAGATORS."""
+    """The propagators that the SDK makes from OTEL_PROPAGATORS."""
     return CompositePropagator([next(iter(entry_points(group="opentelemetry_propagator", name=name))).load()()
                                 for name in names.split(",")])
 
@@ -79,7 +79,7 @@ class Python:
 
 
 class Door(Python):
-    """The AI engine's door. `came`: [(span context, baggage, header names)] of each request."""
+    """A Python service in front of the AI engine. `came`: [(span context, baggage, header names)] of each request."""
 
     def __init__(self, port, formats, beyond):
         super().__init__("ai-engine-door", port, ParentBased(ALWAYS_ON))
@@ -140,7 +140,7 @@ class World:
         self.desk = Python("desk", self.sink.port, sampler)
 
     def trade(self, context=None):
-        """A trade from the desk; its span context."""
+        """Makes a trade at the desk; returns its span context."""
         context = context if context is not None else Context()
         with self.desk.tracer.start_as_current_span("trade", context, trace.SpanKind.CLIENT) as span:
             headers = {}
@@ -158,7 +158,7 @@ class World:
             return list(threads.map(lambda _: what(), range(TRADES)))
 
     def traces(self):
-        """Ends all; {trace id: [spans]} of what arrived."""
+        """Ends everything; returns {trace id: [spans]} of what arrived."""
         self.desk.stop()
         self.door.stop()
         self.codes = [service.stop() for service in self.services]
@@ -179,7 +179,7 @@ class World:
         shutil.rmtree(self.files)
 
 
-# Name, service and kind of each span that crosses, with those of the span above it.
+# Name, service and kind of each span that crosses services, with those of its parent.
 PATH = [("trade", "desk", CLIENT), ("POST /api/trades/execute", "quantum-backend", SERVER),
         ("ai-engine: get_signal", "quantum-backend", CLIENT), ("door", "ai-engine-door", SERVER),
         ("ask the AI engine", "ai-engine-door", CLIENT), ("GET /signals/{symbol}", "ai-engine", SERVER)]
@@ -210,7 +210,7 @@ class Interoperation(unittest.TestCase):
         return len(spans)
 
     def test_one_trace(self):
-        """Whole, with the baggage of the desk at the door, in each format."""
+        """The traces are complete in each format, and the desk's baggage reaches the door."""
         for formats in FORMATS:
             with self.subTest(formats):
                 world = self.world(formats)
@@ -231,7 +231,7 @@ class Interoperation(unittest.TestCase):
                 self.assertEqual(world.codes, [0, 0, 0], world.said)
 
     def test_not_sampled(self):
-        """The desk decides against it: nothing comes from anybody, and the door is told."""
+        """If the desk does not sample, nobody exports anything, and the door learns the decision."""
         for formats in FORMATS:
             with self.subTest(formats):
                 world = self.world(formats, ParentBased(ALWAYS_OFF))
@@ -263,7 +263,7 @@ class Interoperation(unittest.TestCase):
                 self.check_decisions(world, sampled, from_desk=False)
 
     def check_decisions(self, world, sampled, from_desk):
-        """What was sampled is there as a whole, of the rest nothing. Of 200 coins, 64 to 136 heads are five sigma."""
+        """Sampled traces are complete, and nothing arrives of the others. Of 200 coin tosses, 64 to 136 heads are five sigma."""
         self.assertTrue(64 <= len(sampled) <= 136, len(sampled))
         traces = world.traces()
         self.assertEqual(world.codes, [0, 0, 0], world.said)
@@ -272,7 +272,7 @@ class Interoperation(unittest.TestCase):
         self.assertEqual(len(sizes), 1, sizes)
 
     def test_tracestate_of_others(self):
-        """Passes through both, in its order; what we add of our own is one member, in front."""
+        """The tracestate passes through both in its order; ours adds only one member, in front."""
         world = self.world("tracecontext,baggage")
         state = trace.TraceState([("rojo", "00f067aa0ba902b7"), ("congo", "t61rcWkgMzE"), ("fw529a3039@dt", "FfAz;9@!0~")])
         outside = trace.SpanContext(0x4BF92F3577B34DA6A3CE929D0E0E4736, 0x00F067AA0BA902B7, True, trace.TraceFlags(1), state)
@@ -287,7 +287,7 @@ class Interoperation(unittest.TestCase):
         self.assertEqual([span.parent for span in spans if span.name == "trade"], [f"{outside.span_id:016x}"])
 
     def test_tracing_off_on_our_side(self):
-        """Ours pass on what came; the trace holds the Python spans alone, the door's below the desk's."""
+        """Untraced services of ours pass on the context; the trace has only the Python spans, the door's below the desk's."""
         for formats in FORMATS:
             with self.subTest(formats):
                 world = self.world(formats, ENABLE_TRACING="false")

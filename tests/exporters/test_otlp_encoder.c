@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // ctest: TIMEOUT 300
 //
-// Every span that the generator can make, encoded, decoded by protobuf-c, and compared with its model field by field.
-// With `--write FOLDER` the batches and models are written instead, for decoders of other make (test_otlp_pypi.py).
+// Encodes every span that the generator can make, decodes it with protobuf-c, and compares it with its model
+// field by field. With `--write FOLDER` it writes the batches and models instead, for independent decoders
+// (test_otlp_pypi.py).
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// OTLP over gRPC: its parts, and the exporter against a receiver that answers in every way, frame by frame.
+// OTLP over gRPC: its parts, and the exporter with a receiver that answers in every way, frame by frame.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

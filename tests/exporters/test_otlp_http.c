@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The sending half of the exporter `otlp`, against a receiver that answers in every way.
+// The sending half of the exporter `otlp`, with a receiver that answers in every way.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

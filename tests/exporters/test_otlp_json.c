@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // ctest: TIMEOUT 300
 //
-// Every span that the generator can make, as OTLP JSON, read back by jansson into the form of the model.
-// With `--write FOLDER` the lines and models are written instead, for decoders of other make (test_otlp_pypi.py).
+// Writes every span that the generator can make as OTLP JSON and reads it back with jansson into the form of
+// the model. With `--write FOLDER` it writes the lines and models instead, for independent decoders
+// (test_otlp_pypi.py).
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # ctest: TIMEOUT 300
-"""What the encoders write, decoded by OTLP's own message definitions (PyPI's opentelemetry-proto), against the models.
+"""The encoders' output, decoded with OTLP's official message definitions (PyPI's opentelemetry-proto) and compared with the models.
 
 Runs test_otlp_encoder and test_otlp_json with --write, which leave batches and, beside each, its model as JSON
 (tests/support/span_generator.h describes it).

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A batch that its receiver finds too large arrives all the same: in halves, each span once, down to the one that is too
-// large by itself.
+// A batch that is too large for its receiver arrives in halves, each span once, down to a single span that is
+// too large by itself.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Proxies: gRPC goes through them, and one that is down or refuses is named, without its password.
+// Proxies: gRPC goes through them, and messages name a proxy that is down or refuses, without its password.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The exporters file and console: what arrives at the other end of their descriptors, whatever happens in between.
+// The file and console exporters: what arrives at the other end of their descriptors, whatever happens
+// meanwhile.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

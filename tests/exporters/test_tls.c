@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Certificates and keys are looked at before anything is sent. The connections themselves: tests in Python.
+// Certificates and keys are checked before anything is sent. Tests in Python cover the connections
+// themselves.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

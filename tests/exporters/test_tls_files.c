@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // ctest: TIMEOUT 180
 //
-// Files of certificates that change while the engine runs, that do not fit each other for a while, or are not there; and
-// requests in clear that come to a port of TLS.
+// Certificate files that change while the engine runs, that do not match for a while, or that are missing;
+// and clear-text requests to a TLS port.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

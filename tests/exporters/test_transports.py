@@ -43,7 +43,7 @@ def variables_of(protocol, receiver, **more):
 
 
 def at_once(function, cases):
-    """The results, in order; a few run at a time."""
+    """The results in order; a few calls run at the same time."""
     with ThreadPoolExecutor(4) as pool:
         return list(pool.map(lambda case: function(*case), cases))
 
@@ -56,7 +56,7 @@ class Transports(unittest.TestCase):
             need(grpc_is_there(), "python3-grpcio is not installed")
 
     def assert_arrived(self, protocol, emitted, requests, batch_spans=BATCH_SPANS):
-        """The requests hold exactly what was emitted, by every definition of the messages."""
+        """The requests contain exactly what was emitted, by every definition of the messages."""
         for name, traces in DEFINITIONS.items():
             decode = otlp_decoder.decode_json if protocol == "http/json" else otlp_decoder.decode_protobuf
             received = []
@@ -127,7 +127,7 @@ class Transports(unittest.TestCase):
                                          "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE": certificates.path("client"),
                                          "OTEL_EXPORTER_OTLP_CLIENT_KEY": certificates.path("client_key")})
 
-    # What the other side's certificates, and our own, must not be.
+    # Certificates of the server and of the client that must be refused.
     REFUSALS = {
         # name: (whom the server claims to be, the authority that we trust, does the server ask for a certificate; what we say)
         "a certificate by an authority that is not trusted": ("server", "other_ca", False, "certificate|issuer"),
@@ -164,7 +164,7 @@ class Transports(unittest.TestCase):
             return emitted, receiver.requests()
 
     def assert_retried(self, protocol, emitted, requests):
-        """Answered once with what is to be sent again, then taken."""
+        """Answered once with a request to retry, then accepted."""
         self.assertEqual(emitted.code, 0, emitted.said)
         self.assertEqual(len(requests), 2)
         self.assertEqual(requests[0][1], requests[1][1], "what is sent again is the same")
@@ -172,14 +172,14 @@ class Transports(unittest.TestCase):
         self.assert_arrived(protocol, emitted, requests[1:])
 
     def assert_given_up(self, emitted, requests, said):
-        """Refused for good: counted, said, and not sent again."""
+        """Rejected: counted, logged, and not sent again."""
         self.assertEqual(emitted.code, 3, emitted.said)
         self.assertEqual(len(requests), 1)
         self.assertEqual(emitted.accounting["rejected"], len(emitted.spans))
         self.assertRegex(emitted.said, said)
 
     def assert_halved(self, protocol, emitted, requests):
-        """Refused once for its size, then taken in two halves, each a whole request."""
+        """Refused once for its size, then accepted in two halves, each a complete request."""
         self.assertEqual(emitted.code, 0, emitted.said)
         self.assertEqual(len(requests), 3)
         self.assertIn("larger than the receiver accepts", emitted.said)
@@ -218,7 +218,7 @@ class Transports(unittest.TestCase):
                 largest = max(len(body) for _, _, body in requests)
                 self.assertTrue(60000 < largest <= 65536, f"the largest of {len(requests)} has {largest} bytes")
 
-    # By protocol, so that a failure names it.
+    # One test per protocol, so that a failure names it.
 
     def test_http_protobuf_clear(self):
         self.deliver_all_ways("http/protobuf")

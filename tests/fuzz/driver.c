@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Runs a property over its corpus, and over changes of each input that are the same in every run: cut short, bytes replaced,
-// taken out, doubled, pieces of two inputs joined. NSP_FUZZ_RUNS says how many (20000).
+// Runs a property over its corpus and over mutations of each input: cut short, bytes replaced, removed or
+// doubled, pieces of two inputs joined. The mutations are the same in every run; NSP_FUZZ_RUNS is their
+// number (default 20000).
 #include "fuzz.h"
 
 #include <dirent.h>
@@ -62,7 +63,7 @@ static void load_all(const char *folder)
         free(names);
 }
 
-// One small change; returns the new size.
+// Makes one small change; returns the new size.
 static size_t change(char *bytes, size_t size)
 {
     size_t at = (size_t)draw(size + 1), length = (size_t)draw(8) + 1;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Properties of parsers that read what others wrote. Each fuzz_NAME.c is one: it takes any bytes and ends the process if what
-// it says is not so. The same file is a libFuzzer target (./run fuzz) and a test over the inputs in corpus/NAME, and over
-// changes of them that are the same in every run (driver.c).
+// Properties of parsers of foreign input. Each fuzz_NAME.c is one: it takes any bytes and aborts if its
+// property does not hold. The same file is a libFuzzer target (./run fuzz) and a test over the inputs in
+// corpus/NAME and over mutations of them, which are the same in every run (driver.c).
 #ifndef NSP_TESTS_FUZZ_H
 #define NSP_TESTS_FUZZ_H
 
@@ -23,7 +23,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
         }                                                                                                    \
     } while (0)
 
-// A copy of exactly these bytes, so that a sanitizer sees a step beyond them; zero terminated or not. To be freed.
+// A copy of exactly these bytes, so that a sanitizer notices an access beyond them; zero-terminated or not.
+// To be freed.
 static inline __attribute__((unused)) char *fuzz_copy(const void *bytes, size_t size)
 {
     char *copy = malloc(size != 0 ? size : 1);
@@ -43,7 +44,7 @@ static inline __attribute__((unused)) char *fuzz_text(const void *bytes, size_t 
     return copy;
 }
 
-// The input's next line, as a zero terminated copy; NULL at the end.
+// A zero-terminated copy of the input's next line; NULL at the end.
 static inline __attribute__((unused)) char *fuzz_line(const uint8_t **bytes, size_t *size)
 {
     if (*size == 0)
@@ -57,10 +58,10 @@ static inline __attribute__((unused)) char *fuzz_line(const uint8_t **bytes, siz
     return line;
 }
 
-// Valid UTF-8 without control characters: fit for a log line or a terminal.
+// Is this valid UTF-8 without control characters, and so safe for a log line or a terminal?
 static inline __attribute__((unused)) bool fuzz_is_line(const char *text, size_t length)
 {
-    const uint8_t *at = (const uint8_t *)text, *end = length != 0 ? at + length : at; // nothing may be NULL
+    const uint8_t *at = (const uint8_t *)text, *end = length != 0 ? at + length : at; // may be NULL if empty
     while (at < end) {
         unsigned more = *at < 0x80   ? 0
                         : *at < 0xc2 ? 9

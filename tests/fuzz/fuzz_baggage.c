@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A baggage list, and on its first line a key and a value to set in it. What is kept is kept the same again; what was set is what
-// is there, and all else is as it was.
+// Input: a key and a value to set on the first line, then a baggage list. A list that was kept is kept
+// unchanged when read again; the value that was set is in the list, and all other members are unchanged.
 #include "fuzz.h"
 
 #include <nanospan/propagation.h>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Packed bytes: what is accepted is packed as the same bytes again, and formats as header fields that are read as the same.
+// Input: a packed context. If it is accepted, it packs to the same bytes again, and its header fields read
+// back as the same context.
 #include "fuzz.h"
 
 #include <nanospan/context.h>
@@ -28,7 +29,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     MUST(nsp_context_format_state(&context, list, sizeof list) == context.tracestate_length);
     MUST(nsp_context_parse(&again, parent, list) == NSP_OK);
     MUST(memcmp(&again, &context, sizeof again) == 0);
-    // Any threshold and randomness can be sent on, in any space, and are what is read there.
+    // Any threshold and randomness can be written, into a buffer of any size, and are read back unchanged.
     memcpy(&context.threshold, bytes, sizeof context.threshold);
     memcpy(&context.randomness, bytes + 8, sizeof context.randomness);
     context.threshold >>= 8;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// An endpoint, request headers, and on the first line a protocol: either a target that requests can be made of, or one line
-// that says why not. A password is in neither that line nor in what is shown.
+// Input: a protocol on the first line, then an endpoint and request headers. The result is either a usable
+// target or one line that says why not. Neither that line nor the shown endpoint contains a password.
 #include "fuzz.h"
 
 #include <curl/curl.h>

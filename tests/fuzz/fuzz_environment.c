@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Environment variables, as lines of "NAME=value": each gets one verdict, what it makes of the configuration is something that
-// nsp_init would take, and no password is shown.
+// Input: environment variables, as lines of "NAME=value". Each gets one verdict, the resulting configuration
+// is one that nsp_init accepts, and no password is shown.
 #include "fuzz.h"
 
 #include "common/pairs.h"
@@ -22,7 +22,7 @@ static bool see(void *argument, const nsp_setting *setting)
     MUST(setting->variable != NULL && setting->value != NULL && setting->accepted != NULL);
     const char *text = getenv(setting->variable);
     bool bad = setting->state == NSP_SETTING_BAD || setting->state == NSP_SETTING_WITHOUT_EFFECT;
-    // What is in force may have a problem too: a list whose bad entries are left out.
+    // A setting in force may have a problem too: a list whose bad entries are left out.
     MUST(!bad || setting->problem != NULL);
     MUST((setting->state == NSP_SETTING_BEATEN) == (setting->beaten_by != NULL));
     bool unset = text == NULL || nsp__slice_strip(nsp__slice_of(text)).length == 0;
@@ -53,7 +53,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     memset(&config, 0xa5, sizeof config);
     nsp_config_init(&config);
     MUST(config.size == sizeof config);
-    if (nsp__config_resolve(&resolved, &config) == NSP_OK) // what the environment says is always taken
+    if (nsp__config_resolve(&resolved, &config) == NSP_OK) // the environment's settings are valid
         nsp__config_free(&resolved);
     else
         MUST(*nsp_error_detail() != '\0');

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What comes back from a gRPC call: a frame, and the trailers status, message and details. The first byte chooses.
+// Input: the reply to a gRPC call, either a frame or one of the trailers status, message and details. The
+// first byte chooses which.
 #include "fuzz.h"
 
 #include "common/base64.h"
@@ -18,7 +19,7 @@ static void frame(const uint8_t *bytes, size_t size, const char *encoding)
         return;
     }
     MUST(message.length <= MOST && size >= NSP__GRPC_PREFIX_BYTES);
-    if (message.unpacked == NULL) { // said as it was sent
+    if (message.unpacked == NULL) { // shown as it was sent
         uint8_t prefix[NSP__GRPC_PREFIX_BYTES];
         nsp__grpc_prefix_write(prefix, false, message.length);
         MUST(message.length + sizeof prefix == size && message.bytes == bytes + sizeof prefix);

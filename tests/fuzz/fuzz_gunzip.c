@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A compressed body, and before it two bytes for how large it may become: never more than that, and the same with more room.
+// Input: two bytes that give a limit, then a compressed body. The result never exceeds the limit, and is the
+// same with a larger one.
 #include "fuzz.h"
 
 #include "sink/body.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Headers and trailers of an answer, line by line: what was kept is found again, in bounds.
+// Input: headers and trailers of an answer, line by line. What was kept is found again, within bounds.
 #include "fuzz.h"
 
 #include "http/lines.h"

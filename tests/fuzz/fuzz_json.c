@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The JSON reader: what it skips it can also walk, and it takes what jansson takes and nothing else. (jansson also wants UTF-8,
-// which this reader leaves to whoever asks for a text, and nests deeper.)
+// The JSON reader: it can walk every value that it can skip, and it accepts exactly what jansson accepts.
+// (Exceptions: jansson also requires UTF-8, which this reader leaves to its callers, and allows deeper
+// nesting.)
 #include "fuzz.h"
 
 #include <jansson.h>
@@ -45,11 +46,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     json_t *tree = json_loadb((const char *)bytes, size,
                               JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &why);
     bool deep = skipping.wrong != NULL && strstr(skipping.wrong, "deep") != NULL;
-    // Numbers that no double holds, and halves of surrogate pairs, are questions of what is made of a text.
+    // Numbers beyond a double's range and halves of surrogate pairs are checked only when a value is
+    // converted.
     bool meaning = strstr(tree != NULL ? "" : why.text, "too big") != NULL ||
                    strstr(tree != NULL ? "" : why.text, "overflow") != NULL ||
                    strstr(tree != NULL ? "" : why.text, "nicode") != NULL;
-    // Nor does jansson see that a text goes on behind a zero byte.
+    // jansson also stops at a zero byte, even if text follows.
     bool zero = size != 0 && memchr(bytes, '\0', size) != NULL;
     if (nsp__utf8_valid(bytes, size) && !zero && !deep && !meaning)
         MUST(skipped == (tree != NULL));

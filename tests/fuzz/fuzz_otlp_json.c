@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The body of a request to `nanospan sink`, in JSON: what it says is the same with and without the line that is kept of it, and
-// that line says it again.
+// Input: the JSON body of a request to `nanospan sink`. The decoded request is the same with and without the
+// line of JSON that is kept of it, and decoding that line gives the same request.
 #include "fuzz.h"
 
 #include "support/otlp_request.h"

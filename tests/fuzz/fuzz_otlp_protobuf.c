@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The body of a request to `nanospan sink`, in protobuf: what it says is the same with and without the JSON that is made of it,
-// and that JSON, read by the sink's other half, says it once more.
+// Input: the protobuf body of a request to `nanospan sink`. The decoded request is the same with and without
+// the JSON that is made of it, and the sink's JSON decoder reads that JSON as the same request.
 #include "fuzz.h"
 
 #include "support/otlp_request.h"
@@ -27,7 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         MUST(bare.rejected == with.rejected);
         MUST(with.json.length != 0 && memchr(with.json.data, '\n', with.json.length) == NULL);
         if (!otlp_decode_json(&again, with.json.data, with.json.length)) {
-            // Of what protobuf can hold, there JSON may be nested too deep.
+            // JSON of what protobuf allows may be nested too deeply for the JSON decoder.
             MUST(strstr(again.error, "deep") != NULL);
         } else {
             same(&bare, &again);

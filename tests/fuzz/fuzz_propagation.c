@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Header fields, as lines of "name: value"; the first byte says which formats are read. What is written of what came is read
-// as the same, and a list that came in one field means what it means in two.
+// Input: a byte that chooses the formats, then header fields as lines of "name: value". Injecting what was
+// extracted and extracting it again gives the same, and a list in one field means the same as in two.
 #include "fuzz.h"
 
 #include "propagation/propagators.h"
@@ -35,7 +35,7 @@ static bool same_context(const nsp_context *a, const nsp_context *b)
            memcmp(a->tracestate, b->tracestate, sizeof a->tracestate) == 0;
 }
 
-// The first comma of the first tracestate ends a field.
+// Splits the first tracestate into two fields at its first comma.
 static void split_list(void)
 {
     for (size_t i = 0; i < request.count; i++) {

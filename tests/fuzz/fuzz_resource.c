@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// OTEL_RESOURCE_ATTRIBUTES: whatever is in it, each key is there once and has a text, and a part that is added at the end adds
+// Input: OTEL_RESOURCE_ATTRIBUTES. Each key occurs once and has a text, and an entry appended at the end adds
 // its attribute and changes no other.
 #include "fuzz.h"
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A receiver's reply, in protobuf where the first byte is even and in JSON where it is odd: rejected spans are never negative,
-// the text is one line, and with less room it is the same line, cut short.
+// Input: a receiver's reply, in protobuf if the first byte is even and in JSON if it is odd. The number of
+// rejected spans is never negative, the message is one line, and a smaller buffer gets the same line, cut
+// short.
 #include "fuzz.h"
 
 #include "otlp/encoding.h"

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A file of traces for `nanospan view`: every span is in one trace, whatever is shown of it is fit for a terminal, and a file
-// that is read in two halves holds as many spans.
+// Input: a file for `nanospan view`. Every span is in one trace, everything that is shown of it is safe for a
+// terminal, and reading the file in two halves gives the same number of spans.
 #include "fuzz.h"
 
 #include "support/trace_file.h"
 
 static bool open_bytes(trace_file *file, char *bytes, size_t size)
 {
-    *file = (trace_file){.name = "input", .bad_lines = 100}; // no complaints
+    *file = (trace_file){.name = "input", .bad_lines = 100}; // so many that no further line is reported
     file->stream = size != 0 ? fmemopen(bytes, size, "rb") : NULL;
     return file->stream != NULL;
 }
@@ -46,7 +46,7 @@ static void check_notes(trace_file *file, const trace_store *store)
     size_t count = store->row_count;
     span_notes *wanted = calloc(count + 1, sizeof *wanted);
     MUST(wanted != NULL);
-    count = 0; // behind a trace's rows may lie what was there twice
+    count = 0; // duplicates may follow a trace's rows
     for (size_t i = 0; i < store->trace_count; i++)
         for (uint32_t k = 0; k < store->traces[i].count; k++)
             wanted[count++].row = &store->rows[store->traces[i].first + k];

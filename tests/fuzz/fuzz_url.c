@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What requests say of where they come from and where they go: Forwarded and its like, hosts, URLs. Slices lie in the text; what
-// is shown of a URL has no password in it, and is the same if it is shown once more.
+// Input: texts that name the origin or destination of a request: Forwarded and similar headers, hosts, URLs.
+// Slices lie within the text. The shown form of a URL has no password, and showing it again changes nothing.
 #include "fuzz.h"
 
 #include "http/url.h"

@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# One instruction can cost as much as a whole span, and a count of instructions would not notice: a fence, a locked
-# operation, a division, a system call, a call out of the library. This gate reads the machine code of the recorded hot
-# path and fails if there is one. It shows the size of that code, too.
+# A single instruction can cost as much as a whole span without showing in a count of instructions: a fence, a
+# locked operation, a division, a system call, a call into another library. This gate reads the machine code
+# of the recorded hot path and fails if it finds one. It also prints the size of that code.
 #
 #     fences.sh BUILD
 set -euo pipefail
 build=${1:?usage: fences.sh BUILD}
 bench=$build/bin/nanospan-bench
-[ -x "$bench" ] || { echo "fences: there is no $bench: build it first" >&2; exit 2; }
+[ -x "$bench" ] || { echo "fences: $bench does not exist; build it first" >&2; exit 2; }
 case $(uname -m) in
 x86_64) ;;
 *)
-    echo "fences: skipped: knows x86-64 only"
+    echo "fences: skipped: this gate only works on x86-64"
     exit 0
     ;;
 esac
@@ -22,7 +22,7 @@ if grep -q '^NSP_SANITIZE:.*=.' "$build/CMakeCache.txt" 2>/dev/null; then
     exit 0
 fi
 
-# Every path of these, except what the compiler has moved away as unlikely (NAME.cold).
+# All paths of these functions, except those that the compiler has moved away as unlikely (NAME.cold).
 functions='nsp__begin_root nsp__begin_child nsp__end nsp__next'
 
 failed=0
@@ -40,7 +40,7 @@ for function in $functions; do
         printf 'FAIL:\n%s\n' "$found"
         failed=1
     else
-        echo "nothing slow in it"
+        echo "no slow instructions"
     fi
 done
 exit "$failed"

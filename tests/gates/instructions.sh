@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# The gate of the hot path: how many instructions each operation executes, which is the same in each run and on each
-# machine, as no time is. Fails where one needs more than instructions.txt allows, or where two runs differ.
+# Counts the instructions that each operation of the hot path executes. Unlike times, the counts are the same
+# in each run and on each machine. Fails if an operation needs more than instructions.txt allows, or if two
+# runs differ.
 #
 #     instructions.sh BUILD [--allowed FILE] [NAME...]            compare
-#     instructions.sh BUILD [--allowed FILE] --update [NAME...]   write down what was counted as the new allowance
+#     instructions.sh BUILD [--allowed FILE] --update [NAME...]   record the counts as the new limits
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 allowed=$here/instructions.txt
@@ -23,13 +24,13 @@ if [ "${1:-}" = --update ]; then
     shift
 fi
 
-[ -x "$bench" ] || { echo "instructions: there is no $bench: build it first" >&2; exit 2; }
+[ -x "$bench" ] || { echo "instructions: $bench does not exist; build it first" >&2; exit 2; }
 command -v valgrind >/dev/null || { echo "instructions: valgrind is missing (./run install-deps)" >&2; exit 2; }
 type=$(sed -n 's/^CMAKE_BUILD_TYPE:[A-Z]*=//p' "$build/CMakeCache.txt" 2>/dev/null || true)
 case $type in
 RelWithDebInfo | Release | '') ;;
 *)
-    echo "instructions: skipped: a build of type $type counts other instructions"
+    echo "instructions: skipped: the limits do not apply to a build of type $type"
     exit 0
     ;;
 esac
@@ -42,7 +43,7 @@ if [ $# -gt 0 ]; then
 fi
 if ! "$bench" --quick --only "$only" --json "$work/json" >"$work/log" 2>&1; then
     grep -B 1 'NOT VALID' "$work/log" || cat "$work/log"
-    echo "instructions: FAIL: they could not be counted, or not twice alike"
+    echo "instructions: FAIL: they could not be counted, or two runs differed"
     exit 1
 fi
 # NAME COUNT BY_SPAN
@@ -62,7 +63,7 @@ if [ -n "$update" ]; then
     cp "$work/new" "$allowed"
 fi
 
-# What compilers of one family differ by: 3 instructions, or 3 of a hundred.
+# The tolerance for differences between similar compilers: 3 instructions or 3 percent.
 awk '
     FILENAME == ARGV[1] { if ($1 !~ /^#/ && NF) allowed[$1] = $2; next }
     FNR == 1 { printf "%-17s %10s %10s %10s\n", "instructions", "operation", "by span", "allowed" }
@@ -70,7 +71,7 @@ awk '
         slack = allowed[$1] * 0.03
         if (slack < 3) slack = 3
         word = "ok"
-        if ($2 < allowed[$1] - slack) word = "better: --update writes it down"
+        if ($2 < allowed[$1] - slack) word = "better: --update records it"
         if ($2 > allowed[$1] + slack) word = "FAIL: " sprintf("%+.2f", $2 - allowed[$1])
         if (!($1 in allowed)) word = "FAIL: not in instructions.txt"
         if (word ~ /^FAIL/) failed = 1

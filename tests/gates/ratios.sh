@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Generous budgets of time, as ratios to two clock reads. Fails only where one is broken in three runs out of three, by rounds that
-# nothing disturbed. Where the machine is too busy for such rounds, nothing is judged, and that is said aloud.
+# Checks generous time budgets, given as ratios to two clock reads. Fails only if a budget is exceeded in
+# three runs out of three, each in undisturbed rounds. If the machine is too busy for such rounds, the result
+# is NOT JUDGED.
 #
 #     ratios.sh BUILD [NAME...]
 set -euo pipefail
@@ -10,13 +11,13 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 build=${1:?usage: ratios.sh BUILD [NAME...]}
 shift
 bench=$build/bin/nanospan-bench
-[ -x "$bench" ] || { echo "ratios: there is no $bench: build it first" >&2; exit 2; }
+[ -x "$bench" ] || { echo "ratios: $bench does not exist; build it first" >&2; exit 2; }
 for setting in CMAKE_BUILD_TYPE NSP_SANITIZE; do
     value=$(sed -n "s/^$setting:[A-Z]*=//p" "$build/CMakeCache.txt" 2>/dev/null || true)
     case $setting=$value in
     CMAKE_BUILD_TYPE=RelWithDebInfo | CMAKE_BUILD_TYPE=Release | *=) ;;
     *)
-        echo "ratios: skipped: a build with $setting=$value has other times"
+        echo "ratios: skipped: the budgets do not apply to a build with $setting=$value"
         exit 0
         ;;
     esac
@@ -27,19 +28,19 @@ names=("$@")
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-# Each run asks again about what the one before did not show to be kept.
+# Each run repeats only the budgets that the previous run did not show as kept.
 for attempt in 1 2 3; do
     "$bench" --quick --only "$(IFS=,; echo "${names[*]}")" --check "$here/ratios.txt" \
         >"$work/log" 2>"$work/errors" || true
     grep -q '^budgets from' "$work/log" || { cat "$work/log" "$work/errors" >&2; exit 2; }
     sed -n '/^budgets from/,$p' "$work/log" | grep -E '^(pass|FAIL)' || true
     grep -E '^FAIL' "$work/log" >"$work/failed" || true
-    [ -s "$work/failed" ] || { echo "ratios: kept"; exit 0; }
+    [ -s "$work/failed" ] || { echo "ratios: all budgets kept"; exit 0; }
     mapfile -t names < <(awk '{ print $2 }' "$work/failed")
     grep -v '; not valid: ' "$work/failed" >>"$work/broken" || true
     [ "$attempt" -eq 3 ] || echo "ratios: again: ${names[*]}"
 done
-# Broken each time: the code. Not each time: the machine.
+# If it was exceeded every time, the code is at fault, otherwise the machine.
 for name in "${names[@]}"; do
     if [ "$(awk -v name="$name" '$2 == name' "$work/broken" | wc -l)" -eq 3 ]; then
         echo "ratios: FAIL: $name was over its budget in each of 3 runs"

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One deliberate worsening of the hot path, chosen by the name that sabotage.sh defines. The compiler's command line
-// includes it before all else: into bench/hot_path/operations.c for the setter, and into core/trace/begin_fast.c and
-// end_fast.c for the others, where it comes with the clock read of one function. The sources themselves know nothing
-// of it.
+// One deliberate fault in the hot path, chosen by the name that sabotage.sh defines. The compiler's command
+// line includes this file first: into bench/hot_path/operations.c for the setter, and into
+// core/trace/begin_fast.c and end_fast.c for the others, where it takes effect with the clock read of one
+// function. The sources themselves are not changed.
 #ifndef NSP_GATES_SABOTAGE_H
 #define NSP_GATES_SABOTAGE_H
 
@@ -16,7 +16,7 @@
 
 #define SABOTAGE static inline __attribute__((unused, always_inline)) void
 #define SABOTAGE_APART                                                                                       \
-    static __attribute__((unused, noinline)) void // so that the function itself shows nothing
+    static __attribute__((unused, noinline)) void // so that the fault is not visible in the function itself
 
 #if defined(SABOTAGE_fence)
 SABOTAGE sabotage(void)
@@ -42,7 +42,7 @@ SABOTAGE sabotage(void)
     __asm__ __volatile__("syscall" : "+a"(number) : : "rcx", "r11", "memory");
 }
 #elif defined(SABOTAGE_fault)
-// A fresh page for each span.
+// A new page for each span.
 SABOTAGE_APART sabotage(void)
 {
     const size_t bytes = (size_t)1 << 30, page = 4096;
@@ -65,16 +65,16 @@ SABOTAGE_APART sabotage(void)
     nanosleep(&(struct timespec){0, 1000}, NULL);
 }
 #elif defined(SABOTAGE_setter)
-// Twenty instructions more for each integer.
+// Twenty more instructions for each integer.
 SABOTAGE sabotage(void)
 {
     __asm__ __volatile__(".rept 20\n\tnop\n\t.endr");
 }
 #define SABOTAGED ""
-#undef nsp_span_set_i64 // the macro around the function of this name
+#undef nsp_span_set_i64 // the macro of the same name around the function
 #define nsp_span_set_i64(span, key, value) (sabotage(), (nsp_span_set_i64)(span, key, value))
 #elif defined(SABOTAGE_slow)
-// Two readings of the counter, before each of the two of a span: three times as long.
+// Two extra readings of the counter before each of a span's two: three times as long.
 SABOTAGE sabotage(void)
 {
     for (int i = 0; i < 2; i++) {
@@ -86,7 +86,7 @@ SABOTAGE sabotage(void)
 #elif defined(SABOTAGE_nothing)
 SABOTAGE sabotage(void) {}
 #else
-#error "no kind of sabotage is chosen"
+#error "no kind of sabotage was chosen"
 #endif
 
 #ifndef SABOTAGED

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Do the gates fail where they should? Builds nanospan-bench with one deliberate worsening of the hot path at a time
-# (sabotage.h) and sends it through them: those that are meant to notice must turn red and say why, the others stay green.
-# One or two sources are compiled anew for each; the product's own are not touched.
+# Checks that the gates fail when they should. It builds nanospan-bench with one deliberate fault of the hot
+# path at a time (sabotage.h) and runs the gates on it. Those that should notice must turn red and say why;
+# the others must stay green. One or two sources are recompiled for each fault; the sources themselves are not
+# changed.
 #
 #     sabotage.sh BUILD [KIND...]
 #
@@ -16,13 +17,13 @@ setting() { sed -n "s/^$1:[A-Z]*=//p" "$build/CMakeCache.txt"; }
 case $(uname -m)/$(setting CMAKE_GENERATOR)/$(setting CMAKE_BUILD_TYPE)/$(setting NSP_SANITIZE) in
 x86_64/Ninja/RelWithDebInfo/ | x86_64/Ninja/Release/) ;;
 *)
-    echo "sabotage: skipped: needs an optimised build for x86-64 by ninja, without sanitizers"
+    echo "sabotage: skipped: this needs an optimised x86-64 build by ninja without sanitizers"
     exit 0
     ;;
 esac
 
-# KIND GATE COLOUR [COMPLAINT]. Not asked: fence and locked operation cost so much time that ratios may notice, too; of the
-# others, how many instructions a compiler makes of them.
+# KIND GATE COLOUR [COMPLAINT]. Combinations without a line are not checked: ratios may or may not notice a
+# fence or a locked operation, and how many instructions the other faults take depends on the compiler.
 expected='
 nothing      fences        green
 nothing      instructions  green
@@ -61,7 +62,7 @@ mkdir "$work/bin"
 cp "$build/CMakeCache.txt" "$work"
 ninja -C "$build" -t commands bin/nanospan-bench >"$work/commands"
 
-# compile SOURCE OBJECT KIND: as the build does, with the sabotage before it.
+# compile SOURCE OBJECT KIND: compiles like the build, with sabotage.h included first.
 compile() {
     local command
     command=$(grep -m 1 -E -- "-c [^ ]*/$1\$" "$work/commands" |
@@ -70,8 +71,8 @@ compile() {
     (cd "$build" && eval "$command -DSABOTAGE_$3 -include $here/sabotage.h")
 }
 
-# What is compiled anew: the call sites for a setter, else the library's hot path. The new objects come before the library,
-# which then has nothing to add.
+# Recompiles what is needed: the call sites for a setter, otherwise the library's hot path. The new objects are
+# linked before the library, so their functions are used.
 make_bench() {
     local link
     link=$(sed -n '$p' "$work/commands")
@@ -95,7 +96,7 @@ run_gate() {
     esac
 }
 
-# Instructions are compared with what the same compiler makes of the sources as they are.
+# Instructions are compared with those that the same compiler makes of the unchanged sources.
 echo '# for sabotage.sh' >"$work/allowed"
 make_bench nothing
 bash "$here/instructions.sh" "$work" --allowed "$work/allowed" --update span0 span3 unsampled3 >"$work/log" ||
@@ -103,7 +104,7 @@ bash "$here/instructions.sh" "$work" --allowed "$work/allowed" --update span0 sp
 
 failed=0
 for kind in "${kinds[@]}"; do
-    grep -q "^$kind " <<<"$expected" || { echo "sabotage: no kind is called $kind" >&2; exit 2; }
+    grep -q "^$kind " <<<"$expected" || { echo "sabotage: unknown kind $kind" >&2; exit 2; }
     make_bench "$kind"
     while read -r _ gate colour complaint; do
         code=0
@@ -113,9 +114,9 @@ for kind in "${kinds[@]}"; do
         if grep -q 'NOT JUDGED' "$work/log"; then
             word="not judged: $(grep -m 1 'NOT JUDGED' "$work/log")"
         elif [ "$is" != "$colour" ]; then
-            word="FAIL: $colour was expected"
+            word="FAIL: expected $colour"
         elif [ -n "$complaint" ] && ! grep -qE -- "$complaint" "$work/log"; then
-            word="FAIL: it does not say: $complaint"
+            word="FAIL: its message does not match: $complaint"
         fi
         said=''
         [ "$is" != red ] || said=$(grep -m 1 -E -- "${complaint:-FAIL}" "$work/log" | tr -s ' \t' ' ' | cut -c 1-90 || true)

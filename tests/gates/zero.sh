@@ -1,18 +1,19 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# The hot path makes no allocation, no system call, no page fault, no wait and no log line: counted over some hundred thousand spans of
-# each operation, after each counter has shown that it counts. Fails where one is not zero.
+# Checks that the hot path makes no allocation, system call, page fault, wait or log line. They are counted
+# over some hundred thousand spans of each operation, after each counter has proved that it works. Fails if a
+# count is not zero.
 #
 #     zero.sh BUILD [NAME...]
 #
-# NAME: an operation (span3); all of them where none is named.
+# NAME: an operation such as span3; without a name, all of them.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 build=${1:?usage: zero.sh BUILD [NAME...]}
 shift
 bench=$build/bin/nanospan-bench
-[ -x "$bench" ] || { echo "zero: there is no $bench: build it first" >&2; exit 2; }
+[ -x "$bench" ] || { echo "zero: $bench does not exist; build it first" >&2; exit 2; }
 only=zero
 if [ $# -gt 0 ]; then
     printf -v only 'zero_%s,' "$@"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Traced requests of libcurl, to a traced server in the same process: both ends of a trace are seen.
+// Traced libcurl requests to a traced server in the same process, so that both ends of a trace are visible.
 //
 // ctest: TIMEOUT 240
 #include <netinet/in.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A traced libmicrohttpd server: real daemons on loopback, and clients that write bytes, so that it is known what arrives,
-// and when.
+// A traced libmicrohttpd server: real daemons on loopback, and clients that write raw bytes, so that the test
+// controls what arrives and when.
 //
 // ctest: TIMEOUT 240
 #include <errno.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Uses every public name, so that each is known to compile and to link: as C11 and as C++17 (every_name.cpp), with the
-// library, and without it where NSP_DISABLE makes everything nothing. What the functions do is tested elsewhere; here
-// only that they are what they say, and nothing at all when disabled.
+// Uses every public name, to show that each compiles and links, as C11 and as C++17 (every_name.cpp), with
+// the library, and without it under NSP_DISABLE. Other tests cover what the functions do. This one checks
+// only their types, and that they do nothing when disabled.
 #include <stdio.h>
 #include <string.h>
 
@@ -167,7 +167,7 @@ static void use_contexts(void)
     CHECK(nsp_context_valid(&copy) == !DISABLED);
 }
 
-// The one field that the carrier below can hold.
+// The only field that the carrier below can hold.
 static char field[NSP_BAGGAGE_MAX + 1];
 
 static bool carrier_get(void *fields, const char *name, size_t index, const char **value, size_t *length)
@@ -255,7 +255,7 @@ static void use_the_rest(void)
     CHECK(strcmp(nsp_name_text(name, &length), DISABLED ? "" : "name") == 0);
     CHECK(length == (DISABLED ? 0 : 4));
     CHECK(NSP_NAME_OVERFLOW < NSP_NAME_MAX && NSP_NAME_LENGTH_MAX < NSP_NAME_TEXT_MAX);
-    CHECK(nsp_now() != 0); // 0 would mean "now" where it is handed on
+    CHECK(nsp_now() != 0); // 0 would mean "now" if it were passed on
     CHECK(nsp_ticks_from_unix_ns(nsp_ticks_to_unix_ns(nsp_now())) != 0);
 
     CHECK(nsp_sampler_set_rate(0.5) == NSP_OK);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// An instrumented plug-in, to be loaded and unloaded: its names and texts go away with it.
+// An instrumented plug-in that is loaded and unloaded. Its names and texts disappear with it.
 #include <stdio.h>
 
 #include <nanospan/nanospan.h>
 
-// Records so many spans of this round; returns how many.
+// Records that many spans of this round; returns their number.
 int plugin_record(int round, int spans);
 
 int plugin_record(int round, int spans)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Emits a known set of spans by the environment's configuration, and writes down what it emitted:
+// Emits a known set of spans with the environment's configuration and writes down what it emitted.
 // tests/support/expected.py compares that with what a receiver got.
 #include <getopt.h>
 #include <inttypes.h>
@@ -34,14 +34,14 @@ static nsp_stats stats_now(void)
     return stats;
 }
 
-// Gives the collector a moment where it lags behind, a second at most.
+// Waits for a collector that lags behind, at most a second.
 static void keep_pace(void)
 {
     for (int i = 0; i < 1000 && stats_now().in_rings > 500; i++)
         nanosleep(&(struct timespec){0, 1000000}, NULL);
 }
 
-// The exit code.
+// Returns the exit code.
 static int judge(const nsp_stats *stats, size_t expected)
 {
     uint64_t sum = stats->open + stats->dropped + stats->discarded + stats->in_rings + stats->in_batches +

@@ -12,7 +12,7 @@
 
 enum { NEST = 8 };
 
-// Readings that are all different, in the order in which they are asked for, some ticks apart.
+// Clock readings that are all different, in the order of the calls, a few ticks apart.
 static nsp_ticks reading(void)
 {
     static nsp_ticks last;
@@ -193,7 +193,7 @@ static void remote_parents(void)
         end(begin(&one, "child of a remote parent's child"));
         end(one);
     }
-    // What its caller did not sample is not recorded either, and must not arrive.
+    // A span whose caller did not sample is not recorded, and must not arrive.
     nsp_context caller = context_of(TRACEPARENT "02", NULL);
     nsp_span_options options = NSP_SPAN_OPTIONS_INIT;
     options.parent = &caller;
@@ -226,7 +226,7 @@ static void detached(const noted *root)
         end(one);
 }
 
-// Phases that share their readings.
+// Consecutive phases share a clock reading.
 static void phases(const noted *root)
 {
     static const char *const names[] = {"decode", "check", "match"};
@@ -284,7 +284,7 @@ static void too_much(const noted *root)
     for (int i = 0; i < LIMIT_LINKS + 1; i++)
         add_link(one, &remote, "", NULL, 0, false);
     end(one);
-    // The limit counts characters: the last one that is kept has three bytes.
+    // The limit counts characters; the last character that is kept has three bytes.
     char text[LIMIT_TEXT + 8], kept[LIMIT_TEXT + 3];
     memset(text, 'x', sizeof text);
     memcpy(text + LIMIT_TEXT - 1, "\u20ac", 3);

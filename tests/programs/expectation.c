@@ -18,7 +18,7 @@ static void *there(void *thing)
     return thing;
 }
 
-// Appends, and hands the value's reference over.
+// Appends the value and takes over its reference.
 static void append(json_t *array, json_t *value)
 {
     if (json_array_append_new(array, there(value)) != 0)
@@ -42,7 +42,7 @@ static json_t *hex(const void *bytes, size_t length)
     return json;
 }
 
-// 64-bit integers are texts, doubles their bits in hex: exact in every JSON reader.
+// 64-bit integers are texts and doubles are their bits in hex, so that every JSON reader gets them exactly.
 static json_t *i64_json(int64_t value)
 {
     return json_sprintf("%lld", (long long)value);
@@ -74,7 +74,7 @@ static void raise_count(json_t *owner, const char *key)
     put(owner, key, json_integer(json_integer_value(json_object_get(owner, key)) + 1));
 }
 
-// Where a key was set before, the last value wins.
+// If a key is set again, the last value wins.
 static void note_attribute(noted one, const char *key, const char *type, json_t *value)
 {
     if (!one.note) {
@@ -138,12 +138,12 @@ noted note_begun(nsp_span *span, const char *name, nsp_kind kind, place at, nsp_
     } else {
         put(note, "traceId", hex(own.trace_id, NSP_TRACE_ID_SIZE));
         put(note, "parentSpanId", json_string(""));
-        at.tracestate = "ot=th:0"; // decided here, at a rate of 1
+        at.tracestate = "ot=th:0"; // sampled in this process, at a rate of 1
     }
     put(note, "spanId", hex(own.span_id, NSP_SPAN_ID_SIZE));
     put(note, "traceState", json_string(at.tracestate));
     put(note, "name", json_string(name));
-    put(note, "kind", json_integer((json_int_t)kind + 1)); // OTLP has "unspecified" before them
+    put(note, "kind", json_integer((json_int_t)kind + 1)); // OTLP has "unspecified" as 0
     put(note, "flags", json_integer(trace_flags | 0x100 | (at.remote ? 0x200 : 0)));
     put(note, "startTicks", json_integer((json_int_t)start));
     put(note, "endTicks", json_integer((json_int_t)start));
@@ -201,7 +201,7 @@ void set_bytes(noted one, const char *key, const void *value, size_t length)
     note_attribute(one, key, "bytes", hex(value, length));
 }
 
-// An array of any type: `element` makes the JSON of the i-th.
+// An array of any type; `element` makes the JSON of element i.
 #define SET_ARRAY(name, type, element)                                                                       \
     void set_##name(noted one, const char *key, type values, size_t count)                                   \
     {                                                                                                        \
@@ -225,13 +225,13 @@ void set_status(noted one, nsp_span_status status, const char *message)
     json_t *noted_status = json_object_get(one.note, "status");
     json_int_t earlier = json_integer_value(json_object_get(noted_status, "code"));
     if (earlier == NSP_SPAN_STATUS_OK || status == NSP_SPAN_STATUS_UNSET)
-        return; // OK is final, and nothing goes back
+        return; // OK is final, and a status never goes back to unset
     put(noted_status, "code", json_integer(status));
     bool kept = status == NSP_SPAN_STATUS_ERROR && message;
     put(noted_status, "message", json_string(kept ? message : ""));
 }
 
-// Notes the attributes of an event or link, completes their keys, and returns them as the library takes them.
+// Notes the attributes of an event or link, fills in their keys, and returns them in the library's form.
 static const nsp_attr *complete(json_t *owner, noted_attr *attributes, size_t count)
 {
     static nsp_attr completed[2 * LIMIT_OWN_ATTRIBUTES];
@@ -256,7 +256,7 @@ static const nsp_attr *complete(json_t *owner, noted_attr *attributes, size_t co
     return completed;
 }
 
-// Puts an event or link into its list, unless that is full.
+// Adds an event or link to its list unless the list is full.
 static void file(noted one, const char *list, size_t limit, const char *drops, json_t *thing)
 {
     if (one.note && json_array_size(json_object_get(one.note, list)) < limit) {
@@ -311,7 +311,7 @@ static void date(json_t *span)
     uint64_t start = taken_ticks(span, "startTicks"), end = taken_ticks(span, "endTicks");
     if (end <= start) {
         start = end;
-        end++; // no span takes no time
+        end++; // every span takes at least one nanosecond
     }
     put(span, "start", u64_json(start));
     put(span, "end", u64_json(end));

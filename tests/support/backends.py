@@ -23,7 +23,7 @@ PATIENCE = 60
 
 
 def programs():
-    """{"jaeger": path, "collector": path}; where they have not been built the test ends here: skipped, but failed in CI."""
+    """{"jaeger": path, "collector": path}; if they have not been built, the test ends here: skipped, or failed in CI."""
     done = subprocess.run([SOURCES / "tools/backends/build.sh", "--where"], stdout=subprocess.PIPE, text=True, timeout=60)
     found = dict(line.split(" ", 1) for line in done.stdout.splitlines())
     missing = [name for name in ("jaeger", "collector") if name not in found]
@@ -33,7 +33,7 @@ def programs():
 
 
 def wait_until(condition, what, patience=PATIENCE):
-    """The first true value of condition()."""
+    """Waits for and returns the first true value of condition()."""
     deadline = time.monotonic() + patience
     while True:
         value = condition()
@@ -45,7 +45,7 @@ def wait_until(condition, what, patience=PATIENCE):
 
 
 def free_ports(count):
-    """That many ports on which nobody listens now."""
+    """That many ports on which nothing listens now."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for one in sockets:
@@ -75,7 +75,7 @@ class Backend:
         self.log = logs / f"{Path(sys.argv[0]).stem}.{name}.log"
         self.log.unlink(missing_ok=True)
         self.process = None
-        # A port that was free can be taken until the program asks for it.
+        # A port that was free may be taken before the program uses it.
         for attempt in range(5):
             self.ports = dict(zip(self.PORTS, free_ports(len(self.PORTS))))
             try:
@@ -123,7 +123,7 @@ class Backend:
             raise RuntimeError(f"{self.name} ended with {self.process.returncode}: {said}")
 
     def stop(self, how=signal.SIGTERM):
-        """Ends it; its exit code."""
+        """Ends it; returns its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(how)
         try:
@@ -139,13 +139,13 @@ class Backend:
         self.stop()
 
     def endpoint(self, protocol, receiver="clear"):
-        """What OTEL_EXPORTER_OTLP_ENDPOINT must say for grpc, http/protobuf or http/json."""
+        """The value of OTEL_EXPORTER_OTLP_ENDPOINT for grpc, http/protobuf or http/json."""
         port = self.ports["grpc" if protocol == "grpc" else "http", receiver]
         return f"{'http' if receiver == 'clear' else 'https'}://localhost:{port}"
 
 
 class Jaeger(Backend):
-    """Jaeger with its storage in memory: what it was sent is gone once it is stopped."""
+    """Jaeger with storage in memory: its spans are gone once it is stopped."""
 
     PORTS = Backend.PORTS + (("query", "http"), ("query", "grpc"))
 
@@ -174,7 +174,7 @@ class Jaeger(Backend):
         }
 
     def ask(self, path, **query):
-        """The answer of the query API; None where it knows nothing of it."""
+        """The answer of the query API; None if it has nothing."""
         address = f"http://127.0.0.1:{self.ports['query', 'http']}{path}"
         if query:
             address += "?" + urllib.parse.urlencode(query)
@@ -191,7 +191,7 @@ class Jaeger(Backend):
         return self.ask(f"/api/v3/traces/{trace_id}")
 
     def spans(self, trace_ids, service):
-        """What it has of the service's spans in these traces, in plain form."""
+        """The service's spans in these traces that it has, in plain form."""
         return [span for trace_id in trace_ids for resource, _, spans in otlp_json_form.groups_of(self.trace(trace_id) or {})
                 if resource["service.name"] == service for span in spans]
 
@@ -208,7 +208,7 @@ def rfc3339(seconds):
 
 
 class Collector(Backend):
-    """The Collector, which writes what it takes to a file at once: what it has acknowledged is there, even if it is killed."""
+    """The Collector, which writes spans to a file at once: what it has acknowledged is there even if it is killed."""
 
     def __init__(self, folder, certificates):
         self.output = Path(folder, "collected.jsonl")
@@ -222,19 +222,19 @@ class Collector(Backend):
                 "telemetry": {"metrics": {"level": "none"}},
             },
             "receivers": receivers,
-            # With rotation its writes are not held in a buffer. The file stays far below the size at which it is rotated.
+            # With rotation on, its writes are not buffered. The file stays far below the size at which it rotates.
             "exporters": {"file": {"path": str(self.output), "rotation": {"max_megabytes": 4096}}},
         }
 
     def start(self):
-        # Killed while it wrote, it has left half a line, which it never acknowledged, and would go on behind it.
+        # If it was killed while writing, half a line is left, which it never acknowledged and would append to.
         if self.output.exists():
             written = self.output.read_bytes()
             os.truncate(self.output, written.rfind(b"\n") + 1)
         super().start()
 
     def trees(self):
-        """OTLP JSON of all that it has written; a last line that is only half there is left out."""
+        """OTLP JSON of everything that it has written, without an incomplete last line."""
         if not self.output.exists():
             return []
         whole = self.output.read_text(encoding="utf-8").rpartition("\n")[0]

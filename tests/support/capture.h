@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// An exporter that keeps what it is sent, decoded, for a test to look at; the log lines too.
+// An exporter that keeps the decoded spans, and the log lines, for a test to examine.
 //
 //     nsp_config config;
 //     capture_config(&config);                  // defaults, this exporter, this log
@@ -11,9 +11,9 @@
 //     assert_string_equal(captured_text(span, "symbol"), "AAPL");
 //     capture_end();                            // shutdown, accounting balanced, everything forgotten
 //
-// Spans travel as from any exporter: append copies them into the session's batch, send (on the sender's thread) decodes the
-// batch. Malformed items fail the test at decoding (the process aborts with a line that says why). One capture a
-// process. A forked child starts with an empty one at its first span.
+// Spans take the same way as with any exporter: `append` copies them into the session's batch, and `send`, on
+// the sender's thread, decodes the batch. On malformed items the process aborts with a line that says why.
+// There is one capture per process; a forked child starts with an empty one at its first span.
 #ifndef NSP_TESTS_CAPTURE_H
 #define NSP_TESTS_CAPTURE_H
 
@@ -23,9 +23,9 @@
 typedef struct captured_attribute {
     const char *key;
     nsp_type type;
-    size_t count; // bytes of STR and BYTES, elements of an array, else 1
-    // The value as text: STR as it is (zero terminated), BYTES as hex, true or false, I64 in decimal, F64 by %.17g, arrays as
-    // [a,b,c] with their elements written so.
+    size_t count; // bytes of STR and BYTES, elements of an array, otherwise 1
+    // The value as text: STR as it is (zero terminated), BYTES as hex, true or false, I64 in decimal, F64 by
+    // %.17g, arrays as [a,b,c] with their elements written so.
     const char *text;
 } captured_attribute;
 
@@ -71,61 +71,63 @@ typedef struct captured_span {
 
 // ---- set up ----
 
-// The defaults and the environment, then: this exporter, this log, service "test", one poll a millisecond, batches
-// closed by flush. Change members before nsp_init.
+// Sets the defaults and the environment's settings, then this exporter, this log, service "test", one poll
+// per millisecond, and batches that a flush closes. Change members before nsp_init.
 void capture_config(nsp_config *config);
 
-// The exporter itself, for a configuration made otherwise.
+// The exporter itself, for a configuration made in another way.
 extern const nsp_exporter capture_exporter;
 
-// nsp_init; fails the test, with the detail, if that fails.
+// Calls nsp_init; fails the test with the error detail if that fails.
 void capture_start(const nsp_config *config);
 
 // capture_config, the sample rate, capture_start.
 void capture_begin(double sample_rate);
 
-// nsp_flush, which must succeed within a minute.
+// Calls nsp_flush, which must succeed within a minute.
 void capture_settle(void);
 
-// nsp_shutdown, which must succeed, and accounting that balances with nothing left open (capture_balance), then capture_forget.
+// Calls nsp_shutdown, which must succeed, then capture_balance, which must find nothing open, then
+// capture_forget.
 void capture_end(void);
 
-// For cmocka: stops what a failed test has left running, so that the next one begins afresh.
+// A cmocka teardown: stops what a failed test has left running, so that the next test starts clean.
 int capture_teardown(void **state);
 
-// Reads the statistics and fails the test unless the accounting balances exactly. To be called at rest.
+// Reads the statistics and fails the test unless the counters balance exactly. No spans may be in progress.
 nsp_stats capture_balance(void);
 
 // Frees all spans and lines.
 void capture_forget(void);
 
-// ---- what came ----
+// ---- received spans ----
 
-// Valid until capture_forget; in the order of arrival. Read at rest only: after capture_settle or nsp_shutdown.
+// The spans in order of arrival, valid until capture_forget. Read them only after capture_settle or
+// nsp_shutdown.
 size_t capture_count(void);
 const captured_span *capture_at(size_t index);
 // The first span of this name; fails the test if there is none.
 const captured_span *capture_named(const char *name);
 size_t capture_count_named(const char *name);
-// How many different span ids came: less than capture_count if one came twice.
+// The number of distinct span ids; less than capture_count if one arrived twice.
 size_t capture_distinct(void);
 
-// Text of the last attribute of this key, NULL if there is none.
+// The text of the last attribute with this key; NULL if there is none.
 const char *captured_text(const captured_span *span, const char *key);
 const captured_attribute *captured_attribute_of(const captured_span *span, const char *key);
 bool captured_child_of(const captured_span *child, const captured_span *parent); // same trace, parent's id
 
-// ---- how it behaves ----
+// ---- behaviour ----
 
-// What send answers from now on (EXPORTED at first). Spans are kept only with EXPORTED and UNKNOWN.
+// Sets what `send` returns from now on (initially EXPORTED). Spans are kept only with EXPORTED and UNKNOWN.
 void capture_answer(nsp_send_result result);
-// Whether spans are kept (true at first) or only decoded and counted, for tests with millions of them.
+// Sets whether spans are kept (initially true) or only decoded and counted, for tests with millions of them.
 void capture_keep(bool keep);
 uint64_t capture_received(void); // spans decoded, kept or not
 
 // ---- the log ----
 
-// Lines so far, and how many of them have this text in them. Thread safe.
+// The number of lines so far, and of those that contain this text. Thread-safe.
 size_t capture_lines(void);
 size_t capture_lines_with(const char *text);
 const char *capture_line(size_t index); // the first 256 lines are kept

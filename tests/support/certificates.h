@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// An authority, a certificate that it signed for localhost and 127.0.0.1, and that one's key. Made for the
-// tests, and of no use elsewhere.
+// A certificate authority, a certificate that it signed for localhost and 127.0.0.1, and that certificate's
+// key. Made only for these tests.
 #ifndef NSP_TESTS_CERTIFICATES_H
 #define NSP_TESTS_CERTIFICATES_H
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Certificates for a test, made by the command openssl in a folder of the test's."""
+"""Certificates for a test, made with the command openssl in the test's folder."""
 import subprocess
 from pathlib import Path
 
@@ -26,7 +26,7 @@ class Certificates:
         self._issue("expired", own_names, "-startdate", "20200101000000Z", "-enddate", "20200102000000Z")
 
     def path(self, name):
-        """Of the certificate NAME or of the key NAME_key."""
+        """The path of the certificate NAME or of the key NAME_key."""
         path = self.folder / (f"{name[:-4]}.key" if name.endswith("_key") else f"{name}.pem")
         if not path.exists():
             raise ValueError(f"there is no {path}")

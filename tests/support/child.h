@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Forked children in tests: they check for themselves (cmocka knows only the process that it runs in) and tell by their exit
-// status.
+// Forked children in tests. They make their own checks, because cmocka knows only the process that it runs
+// in, and report by exit status.
 #ifndef NSP_TESTS_CHILD_H
 #define NSP_TESTS_CHILD_H
 
@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-// In a child: ends it with a line if the condition is false.
+// In a child: if the condition is false, prints a line and ends the child.
 #define CHILD_CHECK(condition)                                                                               \
     do {                                                                                                     \
         if (!(condition)) {                                                                                  \
@@ -23,7 +23,8 @@
         }                                                                                                    \
     } while (0)
 
-// Waits for a child, at most so many seconds, then kills it. Its status as of waitpid; -1 where it had to be killed.
+// Waits for a child for at most that many seconds, then kills it. Returns waitpid's status, or -1 if it was
+// killed.
 static inline __attribute__((unused)) int child_wait(pid_t child, int seconds)
 {
     int status;
@@ -40,7 +41,7 @@ static inline __attribute__((unused)) int child_wait(pid_t child, int seconds)
     return -1;
 }
 
-// Forks; the child runs `body` and exits with 0. Its status.
+// Forks; the child runs `body` and exits with 0. Returns the child's status.
 static inline __attribute__((unused)) int child_run(void (*body)(void *), void *argument, int seconds)
 {
     fflush(NULL);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Clocks that do what a test says, put in the place of the machine's; and what tests of the clock do again and again.
+// Simulated clocks that replace the machine's, and helpers for tests of the clock.
 #ifndef NSP_TESTS_CLOCK_WORLD_H
 #define NSP_TESTS_CLOCK_WORLD_H
 
@@ -11,7 +11,7 @@
 #define MS (1000 * US)
 #define S (1000 * MS)
 
-// Time passes in it when a clock is read, and by clock_world_pass. Fractions are kept in units of 2^-32.
+// Time passes when a clock is read and with clock_world_pass. Fractions are in units of 2^-32.
 struct clock_world {
     nsp__int128 counter, monotonic; // ticks and ns
     uint64_t wall;                  // CLOCK_REALTIME - CLOCK_MONOTONIC
@@ -26,21 +26,21 @@ struct clock_world {
 
 extern struct clock_world clock_world;
 
-// From here on the library lives in a new world, with a counter of that speed.
+// From here on the library uses a new simulated clock, with a counter of that speed.
 void clock_world_begin(double ticks_a_ns);
-// Back to the machine: a cmocka teardown.
+// Restores the machine's clocks; a cmocka teardown.
 int clock_world_end(void **state);
 
 void clock_world_pass(uint64_t ns);
 uint64_t clock_world_ticks(void);
 uint64_t clock_world_unix(void);
 
-// A pass of the drainer after some time; the map must then be as exact as it claims, now and for a span that ended
-// halfway.
+// Lets time pass and runs one pass of the collector. The map must then be as exact as it claims, for now and
+// for a span that ended halfway.
 void clock_world_drain(nsp__clock *clock, uint64_t ns);
 void clock_world_drain_for(nsp__clock *clock, uint64_t ns, uint64_t pass_ns);
 
-// Counters fast and slow, in ticks a nanosecond.
+// Fast and slow counters, in ticks per nanosecond.
 #define CLOCK_WORLD_SPEEDS 5
 extern const double clock_world_speeds[CLOCK_WORLD_SPEEDS];
 
@@ -51,7 +51,7 @@ static inline uint64_t distance(uint64_t a, uint64_t b)
     return a > b ? a - b : b - a;
 }
 
-// A fixed sequence of numbers for each state to begin with.
+// A pseudo-random sequence, determined by its initial state.
 static inline uint64_t random_next(uint64_t *state)
 {
     return nsp__random_splitmix(state);
@@ -69,7 +69,7 @@ static inline uint64_t convert(const nsp__clock *clock, nsp_ticks ticks)
     return nsp__clock_convert(&segment, ticks);
 }
 
-// Of a span, as an exporter gets it.
+// The times of a span, as an exporter gets them.
 static inline uint64_t duration(const nsp__clock *clock, nsp_ticks start, nsp_ticks end)
 {
     struct nsp__clock_segment segment;

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Answers as Elasticsearch 8 does to those who prepare indices, write spans in bulk and search, over TLS and with passwords;
-it keeps what it was asked, and stores nothing."""
+"""Answers like Elasticsearch 8 to clients that prepare indices, write spans in bulk and search, over TLS and with
+passwords. It keeps the requests, but stores no documents."""
 import base64
 import gzip
 import http.server
@@ -75,7 +75,7 @@ class ElasticsearchStandIn:
         return 200, {"acknowledged": True}
 
     def of(self, method, start):
-        """[(user, path, body)] of the requests of this method whose path starts so."""
+        """[(user, path, body)] of the requests with this method and beginning of the path."""
         return [(user, path, body) for user, how, path, body in list(self.requests) if how == method and path.startswith(start)]
 
     def __enter__(self):

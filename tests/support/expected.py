@@ -122,7 +122,7 @@ def compare(path, expected, received, out):
 
 
 def differences(expected, received, ordered=True, ignore=()):
-    """What is wrong with the received spans, one readable line each; none: they are what was emitted. ordered: attributes
+    """The differences of the received spans from what was emitted, one readable line each; empty if there are none. ordered: attributes
     must come in the order in which they were set. ignore: members of a span that the receiver cannot show."""
     out = []
     by_id = {}

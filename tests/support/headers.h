@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Header fields of a request, as a carrier: what a test puts there to be extracted, and what injection leaves there. Each
-// value lies in memory of its own, just as long, so that the address sanitizer sees a step too far.
+// Header fields of a request as a carrier, for extraction and injection. Each value has its own allocation of
+// exactly its length, so that the address sanitizer notices an access beyond it.
 #ifndef NSP_TESTS_HEADERS_H
 #define NSP_TESTS_HEADERS_H
 
@@ -19,16 +19,16 @@ typedef struct headers {
     } fields[HEADERS_MAX];
 } headers;
 
-// Empty, with all the room there is; the one before is freed.
+// Empties the carrier, frees its fields, and gives it full room.
 void headers_clear(headers *request);
 
 void headers_add(headers *request, const char *name, const char *value);
 void headers_addn(headers *request, const char *name, const char *value, size_t length);
 
-// One line of "name: value" a field; a fresh request made of them.
+// Replaces the fields by those of the text, one line of "name: value" for each.
 void headers_read(headers *request, const char *lines);
 
-// The first field of this name, zero terminated; NULL if there is none.
+// The first field of this name, zero-terminated; NULL if there is none.
 const char *headers_value(const headers *request, const char *name);
 
 nsp_carrier headers_carrier(headers *request);

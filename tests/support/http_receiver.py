@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """An HTTP receiver out of Python's standard library: plain, TLS or mutual TLS, TCP or Unix socket. Keeps the bodies as
-they came. An answer is {"status": 503, "headers": {...}, "body": text, "delay": seconds, "close": true (says nothing)}."""
+received. An answer is {"status": 503, "headers": {...}, "body": text, "delay": seconds, "close": true (says nothing)}."""
 import socket
 import ssl
 import threading
@@ -70,7 +70,7 @@ def main():
         if options.client_ca:
             context.load_verify_locations(options.client_ca)
             context.verify_mode = ssl.CERT_REQUIRED
-        # The handshake is the connection's own business, so that a client that hangs keeps nobody else waiting.
+        # Each connection does its own handshake, so that a client that hangs does not block others.
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     server.store = receiver_store.Store(options.folder, options.answers)
     threading.Thread(target=server.serve_forever, daemon=True).start()

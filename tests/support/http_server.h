@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A receiver for tests: HTTP on a loopback port of its own, that answers by plan and remembers what it was sent.
+// A receiver for tests: HTTP on a free loopback port. It answers by plan and remembers what it was sent.
 #ifndef NSP_TESTS_HTTP_SERVER_H
 #define NSP_TESTS_HTTP_SERVER_H
 
@@ -21,10 +21,10 @@ typedef struct http_reply {
     const void *body;           // NULL: `length` bytes of 'x'
     size_t length;
     http_manner manner;
-    unsigned delay_ms; // before the answer
+    unsigned delay_ms; // delay before the answer
 } http_reply;
 
-// What one request was. Texts are cut at their arrays' ends.
+// One request. Texts that are too long are cut.
 typedef struct http_request {
     char method[8], path[128], content_type[64], content_encoding[32], user_agent[64], extra[128];
     size_t length; // as sent
@@ -34,26 +34,29 @@ typedef struct http_request {
 
 typedef struct http_server http_server;
 
-// Listens at once. extra: the request header that http_request.extra remembers, or NULL. NULL: failed.
+// Starts listening. extra: the request header to keep in http_request.extra, or NULL. Returns NULL on
+// failure.
 http_server *http_server_start(const char *extra);
-// The same over TLS, with a certificate and key in PEM form. clients: an authority's certificate; asks clients for one of
-// theirs; or NULL. port 0: any.
+// The same over TLS, with a certificate and key in PEM form. clients: the certificate of an authority whose
+// client certificates are required, or NULL. port 0: any free port.
 http_server *http_server_start_tls(const char *extra, const char *certificate, const char *key,
                                    const char *clients, unsigned port);
-// Ends stalled requests too.
+// Stops the server; also ends stalled requests.
 void http_server_stop(http_server *server);
 unsigned http_server_port(const http_server *server);
 
-// Appends to the plan: the nth request gets the nth reply, later ones the last. Without a plan: 200 with an empty body.
+// Appends to the plan: the nth request gets the nth reply, and later requests the last one. Without a plan
+// every request gets 200 and an empty body.
 void http_server_plan(http_server *server, const http_reply *reply);
 
-// Lets a function change each reply, once it has seen the request. One call at a time.
+// Sets a function that may change each reply once the request has been read. Calls do not overlap.
 typedef void http_judge(void *context, const http_request *request, http_reply *reply);
 void http_server_judge(http_server *server, http_judge *judge, void *context);
 
 unsigned http_server_requests(http_server *server);
 unsigned http_server_connections(http_server *server);
-// The last request that was read whole; valid until the next. Call it when none is on its way.
+// The last request that was read completely; valid until the next one. Call it while no request is in
+// progress.
 const http_request *http_server_last(http_server *server);
 
 #endif

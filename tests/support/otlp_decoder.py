@@ -41,7 +41,7 @@ def protoc_traces():
 
 
 def definitions():
-    """Every definition that is there, by its name: {name: class of TracesData}."""
+    """Every available definition, by its name: {name: class of TracesData}."""
     found = {"opentelemetry-proto": OWNERS_TRACES} if OWNERS_TRACES else {}
     try:
         found["trace.proto"] = protoc_traces()
@@ -68,7 +68,7 @@ TEXT_NUMBERS = ("intValue", "startTimeUnixNano", "endTimeUnixNano", "timeUnixNan
 
 
 def to_protobuf_json(node):
-    """OTLP's JSON has ids in hex where protobuf's has base64. What protobuf's parser lets pass and OTLP does not is refused."""
+    """OTLP's JSON has ids in hex where protobuf's has base64. What protobuf's parser accepts but OTLP does not is refused."""
     if isinstance(node, list):
         return [to_protobuf_json(item) for item in node]
     if not isinstance(node, dict):

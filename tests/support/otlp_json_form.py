@@ -7,7 +7,7 @@ from expected import f64_bits
 
 
 def parse(text):
-    """The tree; the integer -0, which is how some write -0.0, stays what it is."""
+    """The tree. The integer -0, which some writers use for -0.0, keeps its sign."""
     return json.loads(text, parse_int=lambda digits: -0.0 if digits == "-0" else int(digits))
 
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The sending half of the exporter `otlp`, held as the core holds it: configured, created, asked to send.
+// The sending half of the exporter `otlp`, used in the way core does: configured, created, asked to send.
 #ifndef NSP_TESTS_OTLP_SENDER_H
 #define NSP_TESTS_OTLP_SENDER_H
 
@@ -11,23 +11,23 @@
 enum { BODY = 200 * 1024 };
 
 typedef struct otlp_sender {
-    nsp_config config; // for 127.0.0.1, 10 s a request; to be changed before it is created
+    nsp_config config; // for 127.0.0.1, 10 s per request; change it before create
     nsp_exporter_context context;
     char endpoint[128];
     void *exporter;
     int cancel;
-    uint8_t body[BODY]; // compressible, but not a run of one byte
+    uint8_t body[BODY]; // compressible, but not just one repeated byte
     nsp_send_report report;
-    char last_line[512]; // that was logged
+    char last_line[512]; // the last line that was logged
     int lines;
 } otlp_sender;
 
-// One at a time: the lines that it logs are kept in the last one that was prepared.
+// Only one at a time: log lines go to the one that was prepared last.
 void otlp_sender_prepare(otlp_sender *sender, unsigned port);
 nsp_status otlp_sender_create(otlp_sender *sender);
 void otlp_sender_destroy(otlp_sender *sender);
 
-// Sends that many bytes of the body. The first 16 bytes of a batch are free room, as an encoder leaves it.
+// Sends that many bytes of the body. The first 16 bytes of a batch are left free, as by an encoder.
 nsp_send_result otlp_sender_send(otlp_sender *sender, size_t length, unsigned timeout_ms);
 
 uint64_t now_ns(void); // CLOCK_MONOTONIC

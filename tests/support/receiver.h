@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// An OTLP/HTTP receiver that decodes what it is sent into a tally, and fails by a script: the other end of the wire for
-// tests of the stats.
+// An OTLP/HTTP receiver that decodes what it is sent into a tally and fails by a script, for tests of the
+// statistics.
 #ifndef NSP_TESTS_RECEIVER_H
 #define NSP_TESTS_RECEIVER_H
 
@@ -14,16 +14,16 @@ typedef enum receiver_manner {
     RECEIVER_REFUSE,      // 400, nothing taken
     RECEIVER_LOSE_REPLY,  // everything taken, the connection closed without an answer
     RECEIVER_HANG_UP,     // nothing taken, the connection closed without an answer
-    RECEIVER_STALL        // reads the request, answers never
+    RECEIVER_STALL        // reads the request, never answers
 } receiver_manner;
 
 typedef struct receiver receiver;
 
-// Answers request n with manners[n % count]; NULL: accepts all. Listens at once on a port of its own.
+// Starts listening on a free port. Answers request n with manners[n % count]; NULL: accepts everything.
 receiver *receiver_start(const receiver_manner *manners, unsigned count);
 void receiver_stop(receiver *me);
 const char *receiver_endpoint(const receiver *me); // http://127.0.0.1:port
-tally *receiver_tally(receiver *me);               // lives until stop
+tally *receiver_tally(receiver *me);               // valid until the receiver is stopped
 unsigned receiver_requests(receiver *me);
 
 #endif

@@ -29,14 +29,14 @@ class Store:
         self.requests = 0
 
     def keep(self, description, body):
-        """Stores a request; returns what it is to be answered with, {} for success."""
+        """Stores a request; returns the answer to give, {} for success."""
         with self.lock:
             self.requests += 1
             number = self.requests
             answer = self.answers.pop(0) if self.answers else {}
         stem = self.folder / f"{number:05}"
         stem.with_suffix(".body").write_bytes(body)
-        # Whoever sees a description finds the body as well.
+        # The body is written first, so that whoever sees a description also finds the body.
         partial = stem.with_suffix(".part")
         partial.write_text(json.dumps(dict(description, time=time.time(), answered=answer.get("status", 0))), encoding="utf-8")
         os.replace(partial, stem.with_suffix(".json"))
@@ -54,5 +54,5 @@ def wait_for_the_end():
 
 
 def block_signals():
-    """To be called before any thread is started."""
+    """Must be called before any thread starts."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Starts the receivers of the tests, runs the program `emit` against them, and reads what came."""
+"""Starts the receivers of the tests, runs the program `emit` with them, and reads what arrived."""
 import gzip
 import json
 import os
@@ -17,7 +17,7 @@ SYSTEM_PYTHON = "/usr/bin/python3"  # the one that Debian's python3-grpcio belon
 
 
 def emit_program():
-    """The path of the program emit; ends the test where it was not built."""
+    """The path of the program emit; ends the test if it was not built."""
     path = str(Path(os.environ.get("NSP_BUILD_DIR", "build")) / "tests" / "emit")
     if not os.access(path, os.X_OK):
         missing(f"there is no {path}")
@@ -47,7 +47,7 @@ class Receiver:
         if answers:
             (self.folder / "answers").write_text(json.dumps(list(answers)), encoding="utf-8")
             arguments += ["--answers", self.folder / "answers"]
-        # Debian's modules must not meet those of a virtual environment.
+        # Debian's modules must not mix with those of a virtual environment.
         environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
         self.process = subprocess.Popen([str(part) for part in script + arguments], env=environment,
                                         stderr=subprocess.PIPE)
@@ -74,7 +74,7 @@ class Receiver:
         self.holder.cleanup()
 
     def requests(self):
-        """[(description, body as sent, body)] in the order in which they came."""
+        """[(description, body as sent, body)] in order of arrival."""
         found = []
         for path in sorted(self.folder.glob("[0-9]*.json")):
             description = json.loads(path.read_text(encoding="utf-8"))
@@ -85,7 +85,7 @@ class Receiver:
 
 
 class Emitted:
-    """One run of `emit`, with these variables: its exit code, what it said, what it expects a receiver to have."""
+    """Runs `emit` with these variables; returns its exit code, its output, and what it expects a receiver to have."""
 
     def __init__(self, variables, count=1, timeout=20):
         with tempfile.TemporaryDirectory() as folder:

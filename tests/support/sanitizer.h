@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Which sanitizer a test is built with: some things cannot be observed under one, and are skipped there.
+// Tells which sanitizer a test is built with. Some things cannot be observed under a sanitizer and are
+// skipped.
 #ifndef NSP_TESTS_SANITIZER_H
 #define NSP_TESTS_SANITIZER_H
 
@@ -23,7 +24,7 @@
 #define TEST_UNDER_TSAN 0
 #endif
 
-// Says why, then leaves the test as skipped. Needs <cmocka.h> and <stdio.h>.
+// Prints the reason and skips the test. Needs <cmocka.h> and <stdio.h>.
 #define SKIP_BECAUSE(reason)                                                                                 \
     do {                                                                                                     \
         printf("[  REASON  ] %s\n", reason);                                                                 \

@@ -13,7 +13,7 @@ from peers import missing
 
 
 def command():
-    """The path of the command nanospan; ends the test where it was not built."""
+    """The path of the command nanospan; ends the test if it was not built."""
     path = os.environ.get("NSP_COMMAND") or str(Path(os.environ.get("NSP_BUILD_DIR", "build")) / "bin" / "nanospan")
     if not os.access(path, os.X_OK):
         missing(f"there is no {path}")
@@ -65,7 +65,7 @@ class Sink:
             connection.close()
 
     def stop(self, how=signal.SIGTERM):
-        """Ends the sink; its exit code."""
+        """Ends the sink; returns its exit code."""
         self.process.send_signal(how)
         return self.process.wait(20)
 
@@ -76,7 +76,7 @@ class Sink:
         return json.loads(self.summary_file.read_text(encoding="utf-8"))
 
 
-# A small protobuf writer, so that the tests need no package.
+# A small protobuf writer, so that the tests need no packages.
 def varint(value):
     value &= (1 << 64) - 1
     out = bytearray()

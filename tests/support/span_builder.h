@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Makes records by hand, as an exporter is given them, without a ring and a clock: a view and its items.
+// Makes records by hand in the form that an exporter gets, a view and its items, without a ring or a clock.
 #ifndef NSP_TESTS_SPAN_BUILDER_H
 #define NSP_TESTS_SPAN_BUILDER_H
 
@@ -8,7 +8,7 @@
 
 #define BUILT_EPOCH_NS 1700000000000000000u // unix time of tick 0 in a built span
 
-enum { BUILT_ITEMS_MAX = 65528 }; // bytes of items, as of the largest record
+enum { BUILT_ITEMS_MAX = 65528 }; // bytes of items in the largest record
 
 typedef struct built_span {
     nsp_span_view view; // view.items is malloc'ed, and no byte longer than view.items_bytes
@@ -20,10 +20,10 @@ typedef struct built_span {
 void built_span_init(built_span *span);
 void built_span_free(built_span *span);
 
-// Room for so many bytes of payload?
+// Is there room for that many bytes of payload?
 bool built_span_room(const built_span *span, size_t payload);
 
-// Appends an item; payload NULL: length zeros. Padding is filled with bytes that are no ASCII.
+// Appends an item; payload NULL: `length` zero bytes. Padding is filled with non-ASCII bytes.
 void built_span_item(built_span *span, uint8_t type, nsp_name key, uint8_t small, const void *payload,
                      size_t length);
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Spans of every shape, from a seed, each with a model of what a receiver must see.
+// Generates spans of every shape from a seed, each with a model of what a receiver must see.
 //
-// The model is made beside the record, from the same draws, and never by reading it. A JSON object:
+// The model is made from the same random draws as the record, never by reading the record. It is a JSON
+// object:
 //     traceId spanId parentSpanId   hex ("" on a root)
 //     traceState name               text
 //     start end                     decimal text
@@ -28,7 +29,7 @@ typedef struct generated_span {
 void generated_span_make(generated_span *span);
 void generated_span_free(generated_span *span);
 
-// The resource of every test, hostile texts among it, and its model, [[key, text]...].
+// The resource of every test, with hostile texts, and its model, [[key, text]...].
 const nsp_exporter_context *generated_context(void);
 json_t *generated_resource(void);
 

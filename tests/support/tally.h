@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a receiver counts: distinct span ids, repeats, spans whose parent never came. Thread safe; fast enough for
-// millions of spans.
+// Counts what a receiver gets: distinct span ids, repeats, spans whose parent never arrived. Thread-safe, and
+// fast enough for millions of spans.
 #ifndef NSP_TESTS_TALLY_H
 #define NSP_TESTS_TALLY_H
 
@@ -21,10 +21,10 @@ void tally_free(tally *me);
 void tally_add(tally *me, const tally_span *span);
 
 uint64_t tally_distinct(tally *me); // span ids
-uint64_t tally_repeats(tally *me);  // spans whose id had come before, with the same content
-uint64_t tally_clashes(tally *me);  // the same with other content: two spans with one id
+uint64_t tally_repeats(tally *me);  // spans whose id had arrived before, with the same content
+uint64_t tally_clashes(tally *me);  // the same, but with other content: two spans share an id
 uint64_t tally_untimely(tally *me); // spans that do not end after their start
-// Spans whose local parent, in the same trace, did not come.
+// Spans whose local parent, in the same trace, did not arrive.
 uint64_t tally_orphans(tally *me);
 bool tally_has(tally *me, uint64_t span_id);
 

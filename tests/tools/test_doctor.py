@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # ctest: TIMEOUT 240
-"""`nanospan doctor` against endpoints that are right, wrong, silent and absent: what it finds, what it says to do, how it ends."""
+"""`nanospan doctor` with endpoints that are correct, wrong, silent and absent: its findings, its advice and its exit code."""
 import contextlib
 import http.server
 import json
@@ -30,7 +30,7 @@ SPARE = ("PATH", "HOME", "LD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TS
 
 
 class Report:
-    """What one run said, as JSON."""
+    """The JSON output of one run."""
 
     def __init__(self, run):
         self.code = run.returncode
@@ -127,7 +127,7 @@ def web(answer, context=None):
         daemon_threads = True
 
         def handle_error(self, *_):
-            pass  # a stranger that spoke another protocol
+            pass  # a client that used another protocol
 
         def finish_request(self, request, client_address):
             request.settimeout(10)
@@ -148,7 +148,7 @@ def web(answer, context=None):
 
 
 def http2(connection):
-    """Enough of an HTTP/2 server: its SETTINGS, then it reads on until the end."""
+    """A minimal HTTP/2 server: it sends SETTINGS and then only reads."""
     connection.sendall(b"\0\0\0\4\0\0\0\0\0")
     if connection.recv(3) != b"PRI":
         return
@@ -162,7 +162,7 @@ def silence(connection):
 
 
 class Authority(Certificates):
-    """With a server whose certificate does not expire tomorrow."""
+    """Adds a server certificate that does not expire tomorrow."""
 
     def __init__(self, folder):
         super().__init__(folder)
@@ -413,7 +413,7 @@ class Endpoint(unittest.TestCase):
         self.assertNotIn("hush", report.text)
         self.assertEqual(report.levels("endpoint.proxy_connect"), ["fail"])
         self.assertIn("cannot connect to the proxy 127.0.0.1:1: Connection refused", report.text)
-        self.assertEqual(report.levels("endpoint.resolve"), [])  # the proxy's business
+        self.assertEqual(report.levels("endpoint.resolve"), [])  # the proxy resolves the name
         self.assertEqual(examine("--no-send", no_proxy=".invalid", **proxied).levels("endpoint.proxy"), [])
 
     def test_insecure_is_true_or_false(self):
@@ -500,7 +500,7 @@ class Tls(unittest.TestCase):
         subprocess.run(["openssl", "pkey", "-in", self.authority.path("client_key"), "-aes128", "-passout", "pass:hush", "-out",
                         locked], check=True, capture_output=True, timeout=60)
         with web(self.fine, self.authority.context("good")) as port:
-            # With a terminal at hand the TLS library would ask there, and wait.
+            # If there is a terminal, the TLS library would ask there and wait.
             primary, terminal = os.openpty()
             try:
                 kept = {"PATH": os.environ["PATH"], "NSP_SHM_DIR": SHM.name, "OTLP_ENDPOINT": endpoint(port, "https"),
@@ -635,7 +635,7 @@ class Query(unittest.TestCase):
             self.assertEqual((report.code, report.levels("query.connect"), report.levels("query.found")), (0, ["ok"], ["ok"]),
                              report.text)
             self.assertIn("among them examined", report.one("query.connect")["text"])
-            # What is on this machine is not asked for through a proxy.
+            # A Jaeger on this machine is not queried through a proxy.
             report = examine("--query", endpoint(port), OTLP_ENDPOINT=endpoint(sink.port), http_proxy="http://127.0.0.1:1")
             self.assertEqual((report.code, report.levels("query.found")), (0, ["ok"]), report.text)
 
@@ -654,7 +654,7 @@ class Query(unittest.TestCase):
 
 @contextlib.contextmanager
 def engine(shm, **environment):
-    """The example engine, with this environment; yields its process after it has worked on some orders."""
+    """The example engine with this environment; yields its process after it has handled some orders."""
     program = BUILD / "bin" / "engine"
     if not os.access(program, os.X_OK):
         raise unittest.SkipTest(f"there is no {program}")
@@ -681,7 +681,7 @@ def engine(shm, **environment):
 
 
 class RealJaeger(unittest.TestCase):
-    """Every protocol at every port of the real thing, where `./run backends` has built it."""
+    """Every protocol at every port of the real backends, if `./run backends` has built them."""
 
     @classmethod
     def setUpClass(cls):
@@ -711,7 +711,7 @@ class RealJaeger(unittest.TestCase):
             for receiver in backends.RECEIVERS:
                 with self.subTest(protocol=protocol, receiver=receiver):
                     report = self.examine((protocol, receiver), protocol, "--query", query, **trust)
-                    # Its certificate is good for two days: a warning.
+                    # Its certificate is valid for two days, which gives a warning.
                     self.assertEqual(report.code, 0 if receiver == "clear" else 1, report.text)
                     for check in ("endpoint.protocol", "span.accepted", "query.connect", "query.found"):
                         self.assertEqual(report.levels(check), ["ok"], report.text)
@@ -745,7 +745,7 @@ class Engines(unittest.TestCase):
                 self.assertIn(f"tiny engine (pid {process.pid})", report.one("engine.too_deep")["text"])
                 self.assertIn("NSP_OPEN_SPANS", report.one("engine.too_deep")["advice"][0])
                 self.assertEqual(report.levels("engine.alive"), ["ok"])
-                # With the environment of that engine, all else is fine.
+                # With that engine's environment, everything else is fine.
                 report = examine("--pid", str(process.pid))
                 self.assertEqual((report.code, report.levels("span.accepted")), (1, ["ok"]), report.text)
                 process.send_signal(signal.SIGKILL)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The receiver `nanospan sink`: what it takes, what it refuses, what it writes and what it counts."""
+"""The receiver `nanospan sink`: what it accepts, refuses, writes and counts."""
 import base64
 import gzip
 import http.client
@@ -40,7 +40,7 @@ def rich_span():
         ("last wins", chunk(1, "a") + number(3, 4), {"intValue": "4"}),
     ]
     trace, span, parent = bytes(range(16)), b"\xff" * 8, b"\xab" * 8
-    # Repeated fields between others, an unknown field and an unknown group: all of it is allowed.
+    # Repeated fields between others, an unknown field and an unknown group are all allowed.
     wire = (chunk(1, trace) + chunk(2, span) + chunk(3, "ot=th:0") + chunk(4, parent) + attribute(9, *values[0][:2]) +
             chunk(5, "order 'é'") + number(6, 3) + fixed64(7, START) + b"".join(attribute(9, k, v) for k, v, _ in values[1:]) +
             fixed64(8, START + 5) + number(10, 2) + number(99, 5) + varint(98 << 3 | 3) + number(1, 1) + varint(98 << 3 | 4) +
@@ -273,10 +273,10 @@ class Http(unittest.TestCase):
             self.assertEqual(sink.post(over)[0], 413)
             self.assertEqual(sink.post(gzip.compress(over), Content_Encoding="gzip")[0], 413)
             self.assertEqual(sink.post(gzip.compress(bytes(50_000_000)), Content_Encoding="gzip")[0], 413)
-            # Without a length, in chunks, it shows only on the way.
+            # In chunks without a length, the size shows only while the body arrives.
             self.assertEqual(sink.post(iter([over[:5000], over[5000:]]))[0], 413)
             self.assertEqual(sink.post(iter([filled[:5000], filled[5000:]]))[0], 200)
-            # Who asks first is refused before it sends anything.
+            # A sender that asks first is refused before it sends anything.
             with socket.create_connection(("127.0.0.1", sink.port), 20) as asking:
                 asking.sendall(b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\n"
                                b"Content-Length: 10001\r\nExpect: 100-continue\r\n\r\n")
@@ -310,7 +310,7 @@ class Http(unittest.TestCase):
 
 class Accounting(unittest.TestCase):
     def test_distinct_spans(self):
-        # The same span id in two traces is two spans; the ids are as bad as can be.
+        # The same span id in two traces makes two spans; the ids are as badly distributed as possible.
         with Sink(output=False) as sink:
             for first in range(1, 200_001, 20_000):
                 body = request(*(plain_span(1 + i % 2, i) for i in range(first, first + 20_000)), service="a")

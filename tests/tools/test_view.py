@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`nanospan view`: the trees that it draws, its filters and orders, and what it says of bad files."""
+"""`nanospan view`: the trees that it draws, its filters and orders, and its messages about bad files."""
 import json
 import os
 import pty
@@ -101,7 +101,7 @@ class View(unittest.TestCase):
         self.assertNotRegex(out, "[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
     def test_bytes_that_are_no_text(self):
-        # A terminal of one byte a character takes 0x9b for the beginning of a command.
+        # A terminal with one-byte characters takes 0x9b for the beginning of a command.
         text = line(span(1, 1, "name@", attributes=[{"key": "a", "value": {"stringValue": "@x"}}])).encode()
         self.file.write_bytes(text.replace(b"@", b"\x9b31m\xe2\x82") + b"\n")
         out = self.view()
@@ -161,7 +161,7 @@ class View(unittest.TestCase):
         for number in range(2, 12):
             self.assertIn(f":{number}: ", self.err)
         self.assertIn(f"{len(bad)} malformed lines were skipped", self.err)
-        # A line that breaks off adds none of its spans.
+        # A truncated line adds none of its spans.
         whole = line(*(span(1, i, "many") for i in range(1, 50)))
         out = self.view(lines=[whole[:-30], line(span(2, 1, "last"))])
         self.assertIn("1 trace, 1 span in", out)
@@ -182,7 +182,7 @@ class View(unittest.TestCase):
         self.assertIn("cut é 😀 \\ \"", self.view(lines=[whole]))
 
     def test_what_other_writers_do(self):
-        # Members in another order, upper-case ids, numbers unquoted, nulls, unknown members, other signals' lines.
+        # Members in another order, upper-case ids, unquoted numbers, nulls, unknown members, lines of other signals.
         text = json.dumps({"future": [1, {"x": None}], "resourceSpans": [{
             "scopeSpans": [{"spans": [{"endTimeUnixNano": START + 3000, "startTimeUnixNano": START, "parentSpanId": "", "name": "first",
                                        "spanId": "00000000000000AB", "traceId": "AB" * 16, "attributes": None, "events": [],

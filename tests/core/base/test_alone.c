@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // ctest: TIMEOUT 240
-// A program whose main thread ends by pthread_exit ends with its last own thread, flushed, by exit(0), as it
-// would without us; and SIGTERM ends it at any time.
+// A program whose main thread ends by pthread_exit ends with its own last thread, with exit(0) and all spans
+// flushed, in the way it would end without the library. SIGTERM ends it at any time.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

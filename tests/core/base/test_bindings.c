@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Bindings of other languages load libnanospan and call what it exports: every function of the headers is there, the inline
-// ones too, and works through a pointer.
+// Bindings of other languages load libnanospan and call its exported functions. Every function of the headers
+// is exported, including the inline ones, and works through a pointer.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// pthread_cancel of a thread inside a call of ours: the call is finished first, and everything goes on. In
-// children, since a lock left behind would hang the test.
+// pthread_cancel of a thread inside a call of the library: the call is completed first, and everything goes
+// on. The tests run in children, because a lock that was left held would hang the test.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What other libraries' handlers of fork may do around ours, and children in which ours never run.
+// What fork handlers of other libraries may do before and after the library's own, and children in which the
+// library's handlers never run.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

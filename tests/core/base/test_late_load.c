@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The shared library in a program that was not linked with it, as a plug-in of a plug-in or a binding loads it: thread-locals
-// are initial-exec, so room for them must be found late; dlclose leaves it in place.
+// The shared library in a program that was not linked with it, loaded by a plug-in or a binding. Its
+// thread-locals are initial-exec, so room for them must be found late. dlclose leaves it loaded.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Log lines: where they go, in what form, how many of them, and that they survive threads and forks.
+// Log lines: where they go, their form, how many there are, and that they survive threads and forks.
 #include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The table is the process's own and never shrinks, so whatever fills it runs in a child process.
+// The name table belongs to the process and never shrinks, so tests that fill it run in a child process.
 #include "common/utf8.h"
 #include "base/name.h"
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Seeds are fixed, so these tests give the same answer each time; the bounds are those that a right law passes with a
-// chance of 1 - 1e-9, and each test of a law also shows that it fails a law that is 1 % off.
+// Seeds are fixed, so these tests give the same result each time. The bounds are those that a correct
+// distribution passes with probability 1 - 1e-9, and each test also shows that it rejects a distribution that
+// is 1 % off.
 #include "base/random.h"
 
 #include "context/threshold.h"

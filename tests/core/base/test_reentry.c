@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Calls from within: a log callback that needs a lock whose holder calls us, and exporters that call what
-// would wait for them. In children, since what fails here hangs.
+// Calls from inside callbacks: a log callback that needs a lock whose holder calls the library, and exporters
+// that call functions that would wait for them. The tests run in children, because a failure hangs.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How much of its caller's stack each function needs. The stack is painted before a call, and what the call has written over
-// is what it needed. All that a header promises for threads and signal handlers is also run where there is no more: on a
-// thread of 16 KiB, and in a signal handler on an alternate stack of 8 KiB. This program is
-// linked with -z now, as the shared library is: binding a name lazily would take more than any call.
+// How much of its caller's stack each function needs. The stack is filled with a pattern before a call;
+// whatever the call has overwritten is what it needed. Everything that a header promises for threads and
+// signal handlers also runs where there is no more stack: on a thread of 16 KiB, and in a signal handler on
+// an alternate stack of 8 KiB. Like the shared library, this program is linked with -z now, because binding a
+// name lazily would take more stack than any call.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Every status code has a text, and a failing call's detail is kept for its own thread.
+// Every status code has a text, and the error detail of a failing call is kept for the calling thread only.
 #include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The clock's map: against the machine's own clocks, under racing readers, and its properties wherever it bends.
+// The clock's map: compared with the machine's own clocks, under racing readers, and its properties at every
+// breakpoint.
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>

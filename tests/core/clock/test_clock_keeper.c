@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Keeping the clock right, in a world whose clocks drift, jump and stand still as the test says.
+// Keeping the clock correct with simulated clocks that drift, jump and stand still.
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Spans that were open while the counter was reset, as when a virtual machine is restored on another host.
+// Spans that were open while the counter was reset, as happens when a virtual machine is restored on another
+// host.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The public conversions around the beginning and end of sessions, and in forked children: always right, and
-// no wait.
+// The public conversions near the beginning and end of sessions and in forked children: always correct, and
+// without waiting.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

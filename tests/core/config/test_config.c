@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Configuration: each variable, who wins over whom, what a bad value does, and what nsp_init makes of a
-// struct that was filled in code, by an older or a newer caller too.
+// Configuration: each variable, which setting takes precedence, the effect of a bad value, and how nsp_init
+// treats a struct that was filled in code, also by an older or newer caller.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Lists and endpoints in the environment: what is left out of them, and what the line says that tells of it.
+// Lists and endpoints in the environment: which entries are left out, and what the log line says about them.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

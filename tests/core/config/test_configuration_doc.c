@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// docs/configuration.md says exactly what the table of variables says: the same rows, in the same order, and no others.
-// `test_configuration_doc print` writes the rows as they should be.
+// docs/configuration.md contains exactly the rows of the table of variables, in the same order.
+// `test_configuration_doc print` prints the rows that it should contain.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

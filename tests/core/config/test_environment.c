@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the environment's variables make of a running engine, seen from the receiver: headers, several
-// exporters, no time limit. test_config.c has what they make of an nsp_config.
+// The effect of environment variables on a running engine, seen from the receiver: headers, several
+// exporters, no time limit. test_config.c tests their effect on an nsp_config.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

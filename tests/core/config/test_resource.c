@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The resource: what is in it, who wins where two say something about the same key, and the instance's identity.
+// The resource: its contents, which source wins if two set the same key, and the instance's identity.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

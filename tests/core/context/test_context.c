@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Contexts on their way through headers and packed bytes. check_property() holds for any bytes at all; it is run here on
-// mutated headers. tests/fuzz/fuzz_context.c and fuzz_propagation.c have more of the kind.
+// Contexts in headers and in packed bytes. check_property() holds for any bytes; here it runs on mutated
+// headers. tests/fuzz/fuzz_context.c and fuzz_propagation.c contain more such properties.
 #include "context/context.h"
 
 #include "base/random.h"

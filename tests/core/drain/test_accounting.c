@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // ctest: TIMEOUT 240
-// The accounting under stress: whatever threads, rings, exporter and receiver do, every span is accounted for, and the receiver
-// has what the accounting say it has.
+// The counters under stress: whatever threads, rings, exporter and receiver do, every span is accounted for,
+// and the receiver has what the counters say.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

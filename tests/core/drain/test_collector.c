@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The collector: what closes a batch, what happens when there is none, who drains, and on which threads.
+// The collector: what closes a batch, what happens if no batch is free, and which threads drain.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a reader would find if the process were killed after any instruction of the span calls: the processor's trap flag
-// raises SIGTRAP after each one, and the handler looks at frames and ring as such a reader does.
+// What a reader would find if the process were killed after any instruction of the span calls. The
+// processor's trap flag raises SIGTRAP after each instruction, and the handler examines frames and ring in
+// the way such a reader does.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

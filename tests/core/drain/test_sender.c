@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The sender with exporters made up for the purpose: every outcome, every way to stop.
+// The sender with exporters made for this test: every outcome, and every way to stop.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// From threads of an engine to the other end: `nanospan sink` over OTLP/HTTP with gzip, the file exporter, the console.
-// The same number of spans at both ends, and traces that are whole.
+// From an engine's threads to the other end: `nanospan sink` over OTLP/HTTP with gzip, the file exporter, the
+// console. Both ends must have the same number of spans, and complete traces.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

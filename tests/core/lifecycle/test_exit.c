@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // ctest: TIMEOUT 300
-// exit in every situation: what was recorded is sent where that is possible, the process ends in time, and no
-// thread of ours is inside an exporter's library once that one's exit handler has run. The library is one of
-// the test's own, and in the last tests OpenSSL.
+// exit in every situation: recorded spans are sent if possible, the process ends in time, and no thread of
+// the library is inside an exporter's library after that library's exit handler has run. That library belongs
+// to this test; in the last tests it is OpenSSL.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Forks: what the child inherits is inert, what it records reaches a receiver through a session of its own, and the parent
-// goes on as if nothing had been.
+// Forks: what the child inherits is inert, what it records reaches a receiver through its own session, and
+// the parent is not affected.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

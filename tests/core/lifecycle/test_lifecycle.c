@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Init, flush, shutdown: in every order, in a row, from several threads, and with all that configuration can get wrong.
+// Init, flush and shutdown: in every order, repeatedly, from several threads, and with every mistake that a
+// configuration can contain.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Instrumented plug-ins that come and go: what they recorded outlives them.
+// Instrumented plug-ins that are loaded and unloaded: their recorded spans outlive them.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

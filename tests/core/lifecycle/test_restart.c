@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// nsp_shutdown and nsp_init while handles are kept and threads run on.
+// nsp_shutdown and nsp_init while the application keeps handles and its threads continue.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A program that runs with more rights than its caller takes nothing from the caller's environment: no proxy, no file for
-// the keys of TLS, no methods. It is this program itself, as a copy that belongs to somebody else.
+// A program that runs with more rights than its caller takes nothing from the caller's environment: no proxy,
+// no file for TLS keys, no methods. The test runs a copy of itself that belongs to another user.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // ctest: TIMEOUT 240 RUN_SERIAL TRUE
-// Flush and shutdown end in time whatever the backend does, and so does the exit of a process that forgot them.
+// Flush and shutdown end in time whatever the backend does, and so does the exit of a process that did not
+// call them.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

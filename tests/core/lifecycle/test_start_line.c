@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The line that nsp_init logs: that tracing is on, where spans go, and at what rate; one for each start,
-// without secrets.
+// The line that nsp_init logs: that tracing is on, where spans go, and at what rate. There is one for each
+// start, without secrets.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// kill -9 in the middle of the work: what lies in the session afterwards is whole, and no span is both finished and open.
+// kill -9 in the middle of work: every record in the session is complete afterwards, and no span is both
+// finished and open.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

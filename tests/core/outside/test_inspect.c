@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // ctest: TIMEOUT 120
 //
-// Settings and sessions as nanospan/inspect.h tells of them: what is in force and why, accounting that agrees with the engine's
-// own, and files that lie.
+// Settings and sessions through nanospan/inspect.h: what is in force and why, counters that agree with the
+// engine's own, and corrupt files.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// B3 in one field and in several: what is read, what is written, and that any bytes at all do no harm.
+// B3 in one field and in several: what is read, what is written, and that arbitrary bytes do no harm.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

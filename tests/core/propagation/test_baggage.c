@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Baggage: lists as they come and go, values behind their escapes, limits, and that any bytes at all do no harm.
+// Baggage: incoming and outgoing lists, escaped values, limits, and that arbitrary bytes do no harm.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Contexts and baggage in the environment of processes: children are really started, and say what they found.
+// Contexts and baggage in the environment of processes. The tests start real children, which report what they
+// found.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

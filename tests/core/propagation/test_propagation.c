@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Contexts through header fields and back: which formats there are and which one wins, traceparent and tracestate, what is
-// current on a thread, and whole traces from request to request.
+// Contexts in header fields, in both directions: the formats and their precedence, traceparent and
+// tracestate, what is current on a thread, and complete traces from request to request.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

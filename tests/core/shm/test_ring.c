@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The ring: one thread writes, one reads, every byte is looked at. And the same of a whole thread's commits, with either
-// side stalled inside its race windows.
+// The ring: one thread writes, one reads, and every byte is checked. The same for a thread's commits, with
+// either side stalled inside its race windows.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The session's directory: who may see it, what lies in it, what happens without it, and when it goes.
+// The session's directory: who may see it, what it contains, what happens without it, and when it is removed.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

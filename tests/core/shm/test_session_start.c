@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Engines that start, run and die beside each other: none takes another's session for a dead one's.
+// Engines that start, run and die at the same time: none takes another's session for a dead one.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The race windows of attaching a thread, held open by testpoints.
+// The race windows while a thread attaches, held open by testpoints.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is set on a span: attributes of all types, events, links; and what of it is dropped or cut.
+// What can be set on a span: attributes of all types, events and links; and what is dropped or cut.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

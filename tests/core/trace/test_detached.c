@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Detached spans: handed from thread to thread, entered and left, from a bounded pool.
+// Detached spans from a bounded pool: passed from thread to thread, entered and left.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

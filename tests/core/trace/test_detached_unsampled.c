@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Detached spans that do not record: they keep an identity, and take nothing from those that do.
+// Unsampled detached spans keep an identity and take no place from those that record.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Misuse is counted, corrupts nothing, and the accounting balances all the same.
+// Misuse is counted and corrupts nothing, and the counters still balance.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

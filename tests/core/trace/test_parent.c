@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Whose child a span becomes where the span that it was to be under has ended on another thread, and its frame is in use
-// again.
+// Which parent a span gets if the intended parent has ended on another thread and its frame is in use again.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

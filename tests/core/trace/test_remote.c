@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Spans of other processes' traces: who decides, and what is sent on.
+// Spans in traces of other processes: who decides about sampling, and what is sent on.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Keys that are set again and again, and records that run full: the last value of each key wins, the limit is one of
-// different keys, and a long value leaves room to others.
+// Keys that are set repeatedly, and records that fill up: the last value of each key wins, the limit counts
+// distinct keys, and a long value leaves room for others.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

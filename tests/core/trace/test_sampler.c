@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The sampler as it is told: rates, rules, remote parents; live, at the next root of every thread. The law of its numbers is
-// tested in test_sampling_law.c.
+// The sampler's settings: rates, rules and remote parents, changed at run time and in force from the next
+// root of every thread. test_sampling_law.c tests the distribution.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The exact law of sampling: how many roots, with what gaps, with what ids. Each check raises a false alarm with a chance
-// under 1e-9, and each is shown to see what it looks for: rates 1 % off, gaps of another law, threads that draw alike.
-// Seeds are fixed but where the threads' own are the subject.
+// The exact distribution of sampling: how many roots, with what gaps, with what ids. Each check raises a
+// false alarm with a probability below 1e-9, and each is shown to detect its fault: rates 1 % off, gaps of
+// another distribution, threads that draw the same numbers. Seeds are fixed except where the threads' own
+// seeds are tested.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

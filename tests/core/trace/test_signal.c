@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Spans in signal handlers, at every point where one can come: the processor's trap flag raises SIGTRAP after each single
-// instruction of the span calls, and the handler runs spans of its own.
+// Spans in signal handlers, at every point where a signal can arrive. The processor's trap flag raises
+// SIGTRAP after each instruction of the span calls, and the handler makes spans of its own.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

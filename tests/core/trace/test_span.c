@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Spans of a thread's stack: nesting, supplied ticks, siblings, options, status, scope.
+// Spans on a thread's stack: nesting, supplied ticks, siblings, options, status, scope.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

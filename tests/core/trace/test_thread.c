@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Threads come and go: slots, attach, exit. Every span of every thread is accounted for.
+// Threads that start and end: slots, attach, exit. Every span of every thread is accounted for.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

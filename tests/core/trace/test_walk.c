@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The walk over a span's items: repeated keys, and records that are damaged.
+// Iteration over a span's items: repeated keys, and damaged records.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the hot path does not do: after attach, spans of every kind make no system call, no allocation, no page fault, no
-// wait and no log line. Each proof is also shown to fail where there is something to be found.
+// What the hot path does not do: once a thread is attached, spans of every kind make no system call,
+// allocation, page fault, wait or log line. Each proof is also shown to fail when there is something to find.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
