@@ -13,7 +13,7 @@
 #include "common/utf8.h"
 #include "support/text_generator.h"
 
-// Builds what jansson would: NULL where something is wrong.
+// Builds the same tree as jansson; NULL if something is wrong.
 static json_t *build(nsp__json_reader *r)
 {
     nsp__slice piece;
@@ -58,7 +58,7 @@ static json_t *build(nsp__json_reader *r)
     return NULL;
 }
 
-// Half a surrogate pair is all that jansson refuses and the reader takes. False: it is in the text.
+// jansson refuses half a surrogate pair, which the reader accepts. Returns false if the text contains one.
 static bool comparable(const char *text, size_t length)
 {
     for (size_t i = 0; i + 2 < length; i++)
@@ -179,7 +179,7 @@ static void known_texts(void **state)
     assert_false(nsp__json_finish(&r));
 }
 
-// Bytes taken out, put in and exchanged, and each beginning.
+// Removes, inserts and exchanges bytes, and tries each prefix.
 static void damaged_texts(void **state)
 {
     (void)state;

@@ -79,8 +79,8 @@ static void numbers_read_back(void **state)
     }
 }
 
-// What a program does with its locale must not reach the wire. The test makes a locale of its own, with a
-// comma; where localedef is missing it is skipped.
+// The program's locale must not affect the output. The test makes its own locale with a decimal comma; it is
+// skipped if localedef is missing.
 static void the_locale_does_not_matter(void **state)
 {
     (void)state;

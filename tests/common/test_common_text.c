@@ -31,8 +31,8 @@ static void slices(void **state)
     assert_true(nsp__slice_is((nsp__slice){NULL, 0}, ""));
 }
 
-// Every byte as a digit: what setting a bit makes a digit of, such as the control characters under '0', is
-// none.
+// Tries every byte as a digit. A byte that only looks like a digit after setting a bit, such as a control
+// character, is not one.
 static void digits(void **state)
 {
     (void)state;

@@ -14,7 +14,7 @@
 #include "common/utf8.h"
 #include "support/span_generator.h"
 
-// The bytes of a code point, or 0 for what is none.
+// The number of bytes of a code point; 0 if it is not one.
 static size_t encode(uint32_t code, uint8_t out[4])
 {
     if (code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF))
@@ -31,7 +31,7 @@ static size_t encode(uint32_t code, uint8_t out[4])
     return size;
 }
 
-// Every character there is, in the order of the code points; so their bytes are in order as well.
+// Every character in the order of the code points, so their bytes are in order as well.
 static uint8_t (*characters)[4];
 static size_t character_count;
 
@@ -70,7 +70,7 @@ static bool begins_character(const uint8_t *bytes, size_t length)
     return low < character_count && memcmp(characters[low], bytes, length) == 0;
 }
 
-// The definition: the longest run that begins a character; the character itself if that is whole.
+// The definition: the longest run of bytes that begins a character, or the complete character.
 static size_t step(const uint8_t *at, size_t length, bool *valid)
 {
     size_t run = 1;
@@ -142,7 +142,7 @@ static void sequences_of_boundary_bytes(void **state)
     }
 }
 
-// Longer texts: what is looked at eight bytes at a time, with the odd byte at every place.
+// Longer texts, which are read eight bytes at a time, with a special byte at every position.
 static void random_texts(void **state)
 {
     (void)state;
@@ -168,7 +168,7 @@ static void cut_at_a_character(void **state)
     assert_int_equal(nsp__utf8_cut(wild, 7, 6), 6);
 }
 
-// Each code point is written as it is encoded here, and what is none as U+FFFD.
+// Each code point is written in the encoding made here, and an invalid one as U+FFFD.
 static void written_characters(void **state)
 {
     (void)state;

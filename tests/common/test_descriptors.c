@@ -81,7 +81,7 @@ static unsigned record_in_new_thread(void)
     return stats.threads_private;
 }
 
-// As another engine that starts, which removes all it takes for dead.
+// Acts like another engine that starts and removes all sessions that seem dead.
 static void prune(void *argument)
 {
     (void)argument;
@@ -105,7 +105,7 @@ static unsigned open_descriptors(void)
 enum { JOURNALS = 64 };
 static const char entry[] = "an order that must not get lost\n";
 
-// Files of the application's, in all places where descriptors of ours may have been.
+// Opens files of the application under all numbers that the library's descriptors may have had.
 static void open_journals(int journals[JOURNALS])
 {
     char path[SESSION_PATH_MAX + 32];

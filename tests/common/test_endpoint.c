@@ -176,7 +176,7 @@ static void a_whole_path_is_known(void **state)
     }
 }
 
-// Every text ends in a verdict, whatever it is cut to.
+// Every text gets a verdict, wherever it is cut.
 static void no_text_is_read_beyond_its_end(void **state)
 {
     (void)state;

@@ -83,7 +83,7 @@ static size_t lines_of(const char *text)
     return lines;
 }
 
-// The application closes what is not its own, and gets the number for a file of its own.
+// The application closes a descriptor of the library and gets its number for a file of its own.
 static void a_descriptor_that_is_lost(void **state)
 {
     (void)state;
@@ -161,7 +161,7 @@ static void limit_file_size(rlim_t bytes)
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
 }
 
-// On whatever thread: no SIGXFSZ, and no line that is cut off.
+// On any thread there is no SIGXFSZ and no truncated line.
 static void a_limit_of_file_sizes(void **state)
 {
     (void)state;

@@ -209,7 +209,7 @@ static void an_empty_batch_is_a_request(void **state)
     encode_generated(0, assert_batch);
 }
 
-// Whatever the room, append writes a whole span or nothing, and nothing beyond the room.
+// With any amount of room, append writes a complete span or nothing, and nothing beyond the room.
 static void room_of_every_size(void **state)
 {
     (void)state;

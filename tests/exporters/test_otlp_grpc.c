@@ -826,7 +826,7 @@ static void leftovers_are_said(void **state)
     finish(f);
 }
 
-// What HTTP would take and gRPC does not is known here only; the rest core has said.
+// Only the exporter knows what HTTP accepts and gRPC does not; core has logged the rest.
 static void metadata_that_is_left_out_is_said(void **state)
 {
     (void)state;

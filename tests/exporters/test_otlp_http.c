@@ -35,7 +35,7 @@ typedef struct fixture {
     otlp_sender otlp;
 } fixture;
 
-// A name server that does not answer: curl's look-ups come by here, since the program's own symbol comes first.
+// A name server that does not answer: curl's lookups come here, because the program's own symbol takes precedence.
 static unsigned hanging_lookups;
 
 int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **out)
@@ -164,7 +164,7 @@ static void reads_partial_success(void **state)
     finish(f);
 }
 
-// As servers written in Go have it, and nginx.
+// In the form of servers written in Go, and of nginx.
 static void a_port_of_tls_that_says_so_gets_the_spans_later(void **state)
 {
     (void)state;
@@ -571,7 +571,7 @@ static void a_bad_configuration_is_said_once(void **state)
     expect_refusal(NSP_ERR_CONFIG, "compression \"zstd\"", set_compression);
 }
 
-// Core has said what is wrong with the others.
+// Core has logged what is wrong with the others.
 static void a_bad_header_costs_no_other(void **state)
 {
     (void)state;

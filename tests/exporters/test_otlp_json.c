@@ -128,7 +128,7 @@ static json_t *value_model(const json_t *value, const char **type)
     return model;
 }
 
-// Compares as it goes: the model knows more of an attribute (its name's id) than arrives.
+// Compares attribute by attribute, because the model has more of each (its name's id) than arrives.
 static void assert_attributes(const json_t *model, const json_t *attributes)
 {
     assert_int_equal(json_array_size(model), json_array_size(attributes));

@@ -63,7 +63,7 @@ static void take_protobuf(world *w, const uint8_t *bytes, size_t length)
     nanospan__otlp__request__free_unpacked(request, NULL);
 }
 
-// Spans are told by their ids alone here; that the whole is JSON as it was is shown by its ends.
+// Spans are identified only by their ids; the beginning and end show that the whole is JSON.
 static void take_json(world *w, const char *text, size_t length)
 {
     static const char begin[] =
@@ -231,7 +231,7 @@ static void one_that_is_too_large_by_itself_is_rejected_alone(void **state)
     }
 }
 
-// Whoever refuses everything so is not asked for each span.
+// A receiver that refuses everything for its size is not asked about each span.
 static void a_receiver_that_refuses_every_size_is_soon_believed(void **state)
 {
     (void)state;
@@ -332,7 +332,7 @@ static void the_deadline_is_that_of_all_parts(void **state)
     end(w);
 }
 
-// Under the sender: the accounting hold each span once, also while a part waits, and when the rest is given up.
+// With the sender, the counters contain each span once, even while a part waits and when the rest is given up.
 static void the_books_count_parts(void **state)
 {
     (void)state;

@@ -151,7 +151,7 @@ static void a_line_a_batch_is_appended(void **state)
     assert_int_equal(status.st_mode & 0133, 0);
 }
 
-// What a run that was killed left behind is half a line: what comes after it is not to be lost with it.
+// A killed run may leave half a line; the line that follows must not be lost with it.
 static void a_torn_last_line_is_ended_first(void **state)
 {
     (void)state;
@@ -379,7 +379,7 @@ static void durations_have_the_unit_that_fits(void **state)
     }
 }
 
-// Whatever the room, the console writes a whole span or nothing.
+// With any amount of room, the console writes a complete span or nothing.
 static void console_room_of_every_size(void **state)
 {
     (void)state;

@@ -18,7 +18,7 @@
 #include "http/tls.h"
 #include "support/certificates.h"
 
-// And one that has a password, and another one that does not fit.
+// Also a key with a password, and a key that does not match.
 static const char locked_key[] = "-----BEGIN EC PRIVATE KEY-----\n"
                                  "Proc-Type: 4,ENCRYPTED\n"
                                  "DEK-Info: AES-128-CBC,F46E2E9ADC02ADDFE6A0EFAB12316BFE\n"
@@ -152,7 +152,7 @@ __attribute__((format(printf, 3, 4))) static void keep_line(nsp_log_level level,
     ++lines;
 }
 
-// Both transports look at them, and only for TLS.
+// Both transports check them, and only for TLS.
 static void the_exporter_looks_at_them(void **state)
 {
     (void)state;

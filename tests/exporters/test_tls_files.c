@@ -60,7 +60,7 @@ static const char *path_of(const char *name)
     return path;
 }
 
-// As whoever replaces such files does it: the new one takes the old one's name.
+// Replaces a file in the usual way: a new file is renamed over the old one.
 static void replace(const char *path, const char *name)
 {
     char command[512];
@@ -81,7 +81,7 @@ static const char *text_of(const char *name)
     return text;
 }
 
-// Says with each answer that the connection ends: the next request makes another.
+// Each answer closes the connection, so the next request makes a new one.
 static http_server *serve(const char *who, unsigned port)
 {
     char certificate[PATH_BYTES], key[PATH_BYTES], authority[PATH_BYTES];
@@ -179,7 +179,7 @@ static void authorities_that_are_not_there_are_named(void **state)
     http_server_stop(server);
 }
 
-// A container with nothing in it but the program.
+// A container that holds nothing but the program.
 static void without_a_bundle(void *port)
 {
     if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||

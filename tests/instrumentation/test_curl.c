@@ -266,7 +266,7 @@ static void read_methods(void *unused)
     CHILD_CHECK(!nsp__method_of("POST")->known);
 }
 
-// Read once a process, so in one that has not read it yet.
+// The variable is read once per process, so this runs in a process that has not read it yet.
 static void white_space_is_none_of_a_methods_name(void **state)
 {
     (void)state;

@@ -257,7 +257,7 @@ static void say(int fd, const char *text, size_t length)
     }
 }
 
-// Reads until the text was seen this often, or the end; returns how often it was. Keeps nothing back of a later answer.
+// Reads until the text has occurred this often, or until the end; returns how often it has.
 static unsigned hear(int fd, const char *text, unsigned times, char *heard, size_t size)
 {
     size_t length = 0;
@@ -798,7 +798,7 @@ static void *ask_once(void *argument)
     return (void *)status;
 }
 
-// The application's own loop, within a span of its own: what it has open is none of the requests' business.
+// The application's own loop inside a span of its own, which must not affect the requests.
 static void an_event_loop_of_the_application_keeps_its_own_span(void **state)
 {
     (void)state;

@@ -44,7 +44,7 @@ static pthread_mutex_t log_mutex = PTHREAD_MUTEX_INITIALIZER;
 static char lines[LINES_KEPT][LINE_BYTES];
 static size_t line_count;
 
-// On whatever thread this is, cmocka cannot be told: the process ends.
+// cmocka cannot report failures on other threads, so the process ends.
 __attribute__((format(printf, 1, 2), noreturn)) static void broken(const char *format, ...)
 {
     va_list arguments;
@@ -74,7 +74,7 @@ static void *take(size_t bytes)
     return memset(piece, 0, bytes);
 }
 
-// Gives back what was taken since the memory stood like this.
+// Frees everything that was allocated since this state.
 static void take_back(chunk *newest, size_t used)
 {
     while (memory != newest) {
@@ -561,7 +561,7 @@ void capture_keep(bool wanted)
     __atomic_store_n(&keep, wanted, __ATOMIC_RELAXED);
 }
 
-// ---- what came ----
+// ---- received spans ----
 
 size_t capture_count(void)
 {

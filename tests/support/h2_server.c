@@ -30,7 +30,7 @@ struct h2_server {
     bool stopping;
 };
 
-// One connection; one stream at a time is all that is asked of it.
+// One connection, with only one stream at a time.
 typedef struct connection {
     h2_server *server;
     int socket;

@@ -40,7 +40,7 @@ static bool lock(const char *path)
     return false;
 }
 
-// Folders of tests that were killed hold shared memory until somebody removes them. Young ones may not be locked yet.
+// Folders of killed tests hold shared memory until they are removed. Recent ones may not be locked yet.
 static void remove_abandoned(void)
 {
     enum { YOUNG_SECONDS = 60 };

@@ -292,7 +292,7 @@ static void add_items(generated_span *span, json_t *attributes, json_t *events, 
     }
 }
 
-// The sampler's word for a threshold, made with other means than the encoder's.
+// The sampler's text for a threshold, made independently of the encoder.
 static json_t *threshold_model(uint64_t threshold)
 {
     char hex[17];

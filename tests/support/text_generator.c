@@ -35,7 +35,7 @@ bool generator_one_in(uint64_t n)
     }
 #define BAD "\xEF\xBF\xBD"
 
-// Whatever piece follows, the last byte of each is one that cannot be continued.
+// Each piece ends with a byte that no following piece can continue.
 static const struct {
     const char *raw, *valid;
     size_t raw_length, valid_length;
@@ -110,7 +110,7 @@ size_t draw_length(size_t most)
     return length < most ? length : most;
 }
 
-// Names are for ever, so there are only so many.
+// Names are never freed, so their number is limited.
 enum { NAMES = 400, NAME_BYTES_MAX = 1023 };
 static generated_name names[NAMES];
 

@@ -27,7 +27,7 @@ enum { SPANS = 10, CODE = 42 };
 
 static const char *endpoint;
 
-// Tells that the process ended by exit; its status 0 is not seen any more.
+// Shows that the process ended by exit, because its status 0 can no longer be seen.
 static void at_the_end(void)
 {
     _exit(CODE);
@@ -208,7 +208,7 @@ static void two_copies_do_not_wait_for_each_other(void **state)
     expect_the_end(with_two_copies, 2 * SPANS);
 }
 
-// At any time after main has ended: before we have noticed, and while the end waits for the backend.
+// At any time after main has ended: before the library has noticed, and while the end waits for the backend.
 static void sigterm_ends_it(void **state)
 {
     (void)state;

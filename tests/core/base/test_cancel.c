@@ -205,7 +205,7 @@ static void *be_cancelled(void *argument)
     return NULL;
 }
 
-// After the cancellation all calls work, for the other threads and for the exit.
+// After the cancellation all calls still work, for other threads and at exit.
 static void expect_health(void)
 {
     nsp_stats stats = NSP_STATS_INIT;

@@ -162,7 +162,7 @@ static int run_child(void)
     return child_wait(child, 30);
 }
 
-// A child that crashes shall die of it, and not go on with the tests as cmocka would have it.
+// A child that crashes must die, instead of continuing with the tests, which cmocka's handler would do.
 static void let_crash(void)
 {
     signal(SIGSEGV, SIG_DFL);
@@ -177,7 +177,7 @@ static void open_some(void)
     spans.unsampled = NULL;
 }
 
-// In the parent all is as it was.
+// Nothing has changed in the parent.
 static void end_all(void)
 {
     assert_ptr_equal(nsp_span_current(), spans.inner);
@@ -406,7 +406,7 @@ static void flush_before(void)
     flushed = nsp_flush(MINUTE);
 }
 
-// A library that was loaded after ours flushes before a fork, which is the usual thing.
+// A library that was loaded after ours flushes before a fork, which is the usual case.
 static void a_later_handler_can_flush(void **state)
 {
     (void)state;

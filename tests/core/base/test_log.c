@@ -56,7 +56,7 @@ static void a_line_reaches_the_callback(void **state)
     assert_string_equal(received.text[0], "3 of five  lost");
 }
 
-// A receiver's text, or a variable's, may hold anything; a terminal obeys C1 as it obeys escape.
+// The text of a receiver or variable may contain anything; a terminal obeys C1 characters just like escape.
 static void what_others_wrote_steers_no_terminal(void **state)
 {
     (void)state;
@@ -205,7 +205,7 @@ static void *log_until_stopped(void *argument)
     return NULL;
 }
 
-// Without the hooks a child is sooner or later copied while the other thread holds the lock, and hangs in its alarm.
+// Without the hooks a child is sooner or later forked while the other thread holds the lock, and hangs.
 static void a_forked_child_can_log(void **state)
 {
     (void)state;

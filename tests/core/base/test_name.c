@@ -19,11 +19,11 @@
 
 enum { THREADS = 8, TEXTS = 5000 };
 
-// In a child process, where cmocka's jumps would lead out of it.
+// For child processes, which cmocka's jumps would leave.
 #define must(condition)                                                                                      \
     do {                                                                                                     \
         if (!(condition)) {                                                                                  \
-            fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);                          \
+            fprintf(stderr, "%s:%d: check failed: %s\n", __FILE__, __LINE__, #condition);                    \
             _exit(1);                                                                                        \
         }                                                                                                    \
     } while (0)
@@ -147,7 +147,7 @@ static void long_names_are_cut_at_a_character(void **state)
     assert_int_equal(nsp__utf8_cut("\xc3\xa9", 2, 1), 0);
 }
 
-// Many threads intern the same texts, half of the threads from the other end.
+// Many threads intern the same texts, half of them in reverse order.
 
 static char texts[TEXTS][24];
 static nsp_name names_seen[THREADS][TEXTS];
@@ -267,7 +267,7 @@ static void a_full_arena_overflows(void **state)
     run_in_child(check_full_arena);
 }
 
-// A signal handler that comes in the middle of an interning.
+// A signal handler that interrupts an interning.
 
 static nsp_name handler_known, handler_new, handler_site, handler_site_value;
 
@@ -309,7 +309,7 @@ static void a_handler_inside_interning_gets_overflow(void **state)
     run_in_child(check_signal);
 }
 
-// A thread that is held up inside the hook holds up nobody else.
+// A thread that stalls inside the hook does not stall others.
 
 static int hook_entered, hook_released;
 
@@ -413,7 +413,7 @@ static void enter_late(nsp_name name, const char *text, size_t length)
     __atomic_store_n(&books[book][name], 1, __ATOMIC_RELAXED);
 }
 
-// The one interleaving that the test above may not meet: the exchange comes while a name's first hook is under way.
+// The one interleaving that the test above may miss: the exchange happens during a name's first hook.
 static void check_replay_during_hook(void)
 {
     __atomic_store_n(&nsp__name_added, enter_late, __ATOMIC_RELEASE);

@@ -222,7 +222,7 @@ static void *work(void *argument)
     return argument;
 }
 
-// Every wait has an end, the next session works, and what hung comes back to memory that is still there.
+// Every wait ends, the next session works, and the thread that hung returns to memory that still exists.
 static void hanging_encoder(void *argument)
 {
     nsp_exporter hanging = scripted_exporter;

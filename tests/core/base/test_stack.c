@@ -27,7 +27,7 @@
 #define TRACE "5c1e8a90b7d34f26a1c09d7e63f2b845"
 #define SPAN "3f8d20c6e91b7a54"
 
-// What nanospan's headers promise; in a build with a sanitizer, whose frames are larger, only that nothing is overrun.
+// The limits from nanospan's headers. With a sanitizer, whose frames are larger, only an overrun fails.
 enum { PROMISED = 4096, PROMISED_COLD = 16384, THREAD_STACK = 16384, SIGNAL_STACK = 8192, PAINT = 0x5a };
 
 static bool exact(void)
@@ -44,7 +44,7 @@ static bool exact(void)
 // Nothing here may be on the stack of the caller.
 static headers request;
 
-// A carrier that needs no stack worth the name: ours is what is measured.
+// A carrier that needs hardly any stack, so that only the library's use is measured.
 static bool get(void *fields, const char *name, size_t index, const char **value, size_t *length)
 {
     const headers *all = fields;
@@ -300,7 +300,7 @@ static const struct call {
 
 // ---- measuring ----
 
-// What lies under the frame of this function is painted; the last byte that a call has changed says how deep it went.
+// Fills the stack below this function's frame with a pattern. The last byte that a call changes shows its depth.
 static __attribute__((noinline)) size_t need_of(void (*function)(void), size_t room)
 {
     volatile uint8_t *top = (volatile uint8_t *)__builtin_frame_address(0) - 512;

@@ -133,7 +133,7 @@ static void test_sources_and_modes(void **state)
     assert_int_equal(nsp__clock_is_counter, chosen_at_load);
 }
 
-// What was never calibrated, or was scribbled over, gives nonsense, but gives it back.
+// A map that was never calibrated or was overwritten gives nonsense, but always returns.
 static void test_rubbish(void **state)
 {
     (void)state;
@@ -151,7 +151,7 @@ static void test_rubbish(void **state)
     free(clock);
 }
 
-// A world in which the map has to bend all the time, breakpoints by the thousand.
+// Simulated clocks for which the map needs thousands of breakpoints.
 static void restless_pass(nsp__clock *clock)
 {
     clock_world.slew = ((double)random_below(&clock_world.random, 500) - 250) * 1e-6;

@@ -36,7 +36,7 @@ static void test_drift_and_jitter(void **state)
         }
 }
 
-// As adjtime does it: both clocks run 500 ppm fast, then slow.
+// In the way of adjtime: both clocks run 500 ppm fast, then slow.
 static void test_slew(void **state)
 {
     (void)state;
@@ -102,7 +102,7 @@ static void test_steps_change_no_duration(void **state)
         }
 }
 
-// Too small to be told from noise as a step: led, gently.
+// A step too small to be distinguished from noise is followed gently.
 static void test_small_error_is_led(void **state)
 {
     (void)state;
@@ -174,7 +174,7 @@ static void test_machine_slept(void **state)
     free(clock);
 }
 
-// A drainer that was away for a minute, in the middle of a correction.
+// A collector that paused for a minute in the middle of a correction.
 static void test_stalled_drainer(void **state)
 {
     (void)state;

@@ -120,7 +120,7 @@ static void after_the_session(void **state)
 static bool watching;
 static bool right_in_handler;
 
-// Stands before the library's own handler: registered before the first nsp_init.
+// Registered before the first nsp_init, so it runs before the library's own handler.
 static void ask_first(void)
 {
     if (watching)

@@ -21,12 +21,12 @@
 #define must(condition)                                                                                      \
     do {                                                                                                     \
         if (!(condition)) {                                                                                  \
-            fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);                          \
+            fprintf(stderr, "%s:%d: check failed: %s\n", __FILE__, __LINE__, #condition);                    \
             abort();                                                                                         \
         }                                                                                                    \
     } while (0)
 
-// Whether a text is a tracestate as it may be sent: written apart from the parser, from the grammar.
+// Is the text a tracestate that may be sent? Written from the grammar, independently of the parser.
 static bool sendable_state(const char *text, size_t length)
 {
     static const char key_characters[] = "abcdefghijklmnopqrstuvwxyz0123456789_-*/@";
@@ -446,7 +446,7 @@ static void ot_is_read(void **state)
     }
 }
 
-// Ours has its place in the 256 characters of a value; what comes from others has the rest of them.
+// Our part has its place in a value's 256 characters; the parts of others share the rest.
 static void long_sub_keys_do_not_displace_ours(void **state)
 {
     (void)state;
@@ -577,7 +577,7 @@ static void packed_bytes(void **state)
     assert_true(is_invalid(&again));
 }
 
-// Inserts, deletes, repeats and overwrites; what goes in is often something with a meaning.
+// Inserts, deletes, repeats and overwrites; the inserted text is often meaningful.
 static size_t mutate(uint64_t *random, char *text, size_t length, size_t room)
 {
     static const char *const words[] = {

@@ -69,7 +69,7 @@ static void decorate(worker *me, nsp_span *span)
     }
 }
 
-// Puts a detached span into a place that all threads share, and ends the one that was there.
+// Puts a detached span into a place that all threads share, and ends the span that was there before.
 static void park(worker *me, nsp_span *span)
 {
     nsp_span **place = &me->engine->parked[below(me, PARKED)];
@@ -111,7 +111,7 @@ static void detached_span(worker *me, unsigned depth)
         park(me, span);
 }
 
-// Some children of what is current; deeper than frames reach, now and then.
+// Begins some children of the current span; now and then deeper than there are frames.
 static void grow(worker *me, unsigned depth)
 {
     unsigned children = below(me, depth < 3 ? 4 : 2);
@@ -202,7 +202,7 @@ static void *change_rates(void *argument)
     return NULL;
 }
 
-// Whenever it looks, nothing counts twice.
+// Nothing is ever counted twice, whenever it looks.
 static void *read_stats(void *argument)
 {
     engine *all = argument;
@@ -291,7 +291,7 @@ static int teardown(void **state)
     return 0;
 }
 
-// Room for everything: all that was attempted arrives, but for what was too deep, and every parent is known.
+// With room for everything, all spans arrive except those that were too deep, and every parent is known.
 static void nothing_is_lost_where_there_is_room(void **state)
 {
     (void)state;
@@ -382,7 +382,7 @@ static void more_threads_than_slots(void **state)
     assert_int_equal(stats.exported, tally_distinct(script.tally));
 }
 
-// A backend that never answers: what is given up at shutdown is in doubt, for it was sent.
+// A backend that never answers: spans given up at shutdown are unconfirmed, because they were sent.
 static scripted_verdict never_answer(void *context, const nsp_batch *batch)
 {
     (void)context;
@@ -430,14 +430,14 @@ static void no_exporter_discards(void **state)
 
 // ---- over the wire ----
 
-// Whatever way a request goes wrong.
+// With every way in which a request can fail.
 static const receiver_manner failing[] = {
     RECEIVER_ACCEPT,  RECEIVER_ACCEPT_PART, RECEIVER_ACCEPT,     RECEIVER_REFUSE, RECEIVER_BUSY,
     RECEIVER_ACCEPT,  RECEIVER_ACCEPT,      RECEIVER_LOSE_REPLY, RECEIVER_ACCEPT, RECEIVER_ACCEPT_PART,
     RECEIVER_ACCEPT,  RECEIVER_ACCEPT,      RECEIVER_REFUSE,     RECEIVER_ACCEPT, RECEIVER_ACCEPT,
     RECEIVER_HANG_UP, RECEIVER_ACCEPT,      RECEIVER_ACCEPT,     RECEIVER_ACCEPT, RECEIVER_ACCEPT,
     RECEIVER_ACCEPT,  RECEIVER_ACCEPT,      RECEIVER_ACCEPT,     RECEIVER_ACCEPT};
-// The same without a lost reply: then the accounting is exact.
+// The same without lost replies; the counters are exact then.
 static const receiver_manner honest[] = {
     RECEIVER_ACCEPT, RECEIVER_ACCEPT_PART, RECEIVER_ACCEPT,      RECEIVER_REFUSE, RECEIVER_BUSY,
     RECEIVER_ACCEPT, RECEIVER_ACCEPT,      RECEIVER_ACCEPT_PART, RECEIVER_ACCEPT, RECEIVER_ACCEPT,

@@ -46,7 +46,7 @@ static void refuses_when_full(void **state)
     nsp__batch_queue_destroy(&queue);
 }
 
-// Two threads play drainer and sender; the plain stores into a batch are what ThreadSanitizer watches.
+// Two threads act as collector and sender. ThreadSanitizer watches the plain stores into a batch.
 typedef struct pair {
     nsp__batch_queue closed, empty;
     nsp__event work, room;

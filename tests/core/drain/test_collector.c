@@ -44,7 +44,7 @@ static nsp_stats look(void)
     return stats;
 }
 
-// Waits for so many spans at the receiver; false after ten seconds.
+// Waits for that many spans at the receiver; returns false after ten seconds.
 static bool comes(uint64_t spans)
 {
     for (int i = 0; i < 10000 && tally_distinct(script.tally) < spans; i++)
@@ -151,7 +151,7 @@ static void a_span_too_big_for_a_batch(void **state)
 
 // ---- damage ----
 
-// Memory that somebody else wrote to: counted, never followed; and what comes after it is whole.
+// Records damaged by a stray write are counted and never followed, and the records after them are intact.
 static void damaged_records(void **state)
 {
     (void)state;
@@ -296,8 +296,8 @@ static void trace(void)
     }
 }
 
-// The exporter stalls: the pool fills, then the rings, then whole traces are left out, none in part; and when it comes
-// back, all that was recorded arrives.
+// The exporter stalls: the pool fills, then the rings, then whole traces are left out, none in part. Once it
+// recovers, everything that was recorded arrives.
 static void pressure_refuses_whole_traces(void **state)
 {
     (void)state;

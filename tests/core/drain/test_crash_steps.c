@@ -56,7 +56,7 @@ static void look_at_ring(void)
     }
 }
 
-// True if a reader would take the frame's span for open.
+// Would a reader consider the frame's span open?
 static bool look_at_frame(const nsp__frame *frame)
 {
     if ((frame->tag & NSP__RECORDING) == 0)

@@ -20,7 +20,7 @@
 
 #define MS 1000000ull
 
-// SLACK_MS: how late a loaded machine may be.
+// SLACK_MS: the delay that a loaded machine is allowed.
 enum { POOL = 8, PLAN = 64, LINES = 32, SLACK_MS = 400 };
 
 typedef struct answer {
@@ -28,7 +28,7 @@ typedef struct answer {
     nsp_send_report report;
 } answer;
 
-// A receiver by plan: the nth attempt gets the nth answer; after the last one that is repeated.
+// A receiver with a plan: the nth attempt gets the nth answer, and later attempts the last one.
 typedef struct receiver {
     answer plan[PLAN];
     uint32_t planned;
@@ -148,7 +148,7 @@ static void start(fixture *f)
     assert_int_equal(nsp__sender_start(&f->sender, &f->options), NSP_OK);
 }
 
-// What the drainer does. Returns the sequence.
+// Does the collector's part. Returns the sequence.
 static uint64_t put_batch(fixture *f, uint32_t spans)
 {
     nsp__batch *batch = nsp__sender_take_empty(f->sender);
@@ -167,7 +167,7 @@ static bool wait_ms(fixture *f, uint64_t sequence, unsigned ms)
     return nsp__sender_wait(f->sender, sequence, nsp__monotonic_ns() + ms * MS);
 }
 
-// Stops and checks that it took no longer than it may.
+// Stops the sender and checks that this was quick enough.
 static bool stop_ms(fixture *f, unsigned ms)
 {
     uint64_t begin = nsp__monotonic_ns();
@@ -215,7 +215,7 @@ static void counts_what_was_answered(void **state)
     free(f);
 }
 
-// Answered, but not so that anybody could tell whether the spans were taken: settled, and said once in a row.
+// An answer that does not show whether the spans were accepted settles the batch, and is logged once in a row.
 static void an_answer_that_confirms_nothing_is_not_asked_for_again(void **state)
 {
     (void)state;
@@ -236,7 +236,7 @@ static void an_answer_that_confirms_nothing_is_not_asked_for_again(void **state)
     free(f);
 }
 
-// An exporter that sends in parts says what is settled: it is counted at once, and not twice.
+// An exporter that sends in parts reports what is settled; that is counted at once, and only once.
 static void parts_that_are_settled_are_off_the_batch(void **state)
 {
     (void)state;
@@ -306,7 +306,7 @@ static void retries_until_it_is_taken_and_says_so_twice(void **state)
     free(f);
 }
 
-// Runs the plan of RETRY answers with nobody waiting; pauses[i] is the time between attempts i and i + 1.
+// Runs a plan of RETRY answers while no flush waits; pauses[i] is the time between attempts i and i + 1.
 static void observe_pauses(uint64_t min_ns, uint64_t max_ns, uint32_t count, uint64_t *pauses)
 {
     fixture *f = prepare();
@@ -326,7 +326,7 @@ static void observe_pauses(uint64_t min_ns, uint64_t max_ns, uint32_t count, uin
     free(f);
 }
 
-// Doubles, and no further than the maximum: twelve doublings would take 20 s.
+// The pause doubles up to the maximum; twelve doublings without one would take 20 s.
 static void backs_off_exponentially(void **state)
 {
     (void)state;
@@ -339,7 +339,7 @@ static void backs_off_exponentially(void **state)
         assert_true(pauses[i] >= 20 * MS);
 }
 
-// Ten draws from an interval of 40 ms that all lie within 6 ms: less than one in a million.
+// Ten draws from 40 ms lie within 6 ms of each other less than once in a million runs.
 static void backs_off_with_jitter(void **state)
 {
     (void)state;
@@ -614,7 +614,7 @@ static void a_forked_child_forgets_the_sender(void **state)
     free(f);
 }
 
-// Outcomes drawn from a fixed seed; the receiver keeps accounting of its own.
+// Outcomes drawn from a fixed seed; the receiver keeps its own counters.
 typedef struct gambler {
     uint64_t random;
     uint64_t exported, rejected, batches_sent, batches_failed, bytes;

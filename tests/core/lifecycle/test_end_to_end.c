@@ -61,7 +61,7 @@ static int teardown(void **state)
 
 // ---- the engine ----
 
-// An order's life is a detached span, its stages share clock reads.
+// A detached span covers an order's life; its stages share clock readings.
 static void *trade(void *argument)
 {
     (void)argument;
@@ -92,7 +92,7 @@ static void *trade(void *argument)
     return NULL;
 }
 
-// Trades until all is done and sent; the final accounting, in which everything was exported.
+// Trades until everything is done and sent. Returns the final counters, with everything exported.
 static nsp_stats trade_all(const nsp_config *config)
 {
     pthread_t threads[THREADS];
@@ -122,7 +122,7 @@ static void engine_config(nsp_config *config)
     config->batches = 16;
 }
 
-// ---- what came, as OTLP JSON lines ----
+// ---- received spans, as OTLP JSON lines ----
 
 typedef struct seen {
     uint64_t lines, spans, orders, errors;
@@ -264,7 +264,7 @@ static void to_a_file(void **state)
     expect_lines(in_folder("spans"), &stats);
 }
 
-// The console writes to standard output, which is a file for as long.
+// The console writes to standard output, which is redirected to a file meanwhile.
 static void to_the_console(void **state)
 {
     (void)state;

@@ -198,7 +198,7 @@ static void on_a_thread(void *(*function)(void *))
     CHILD_CHECK(pthread_create(&thread, NULL, function, NULL) == 0);
 }
 
-// The library comes with the second session, after our first exit handler.
+// The library is first used by the second session, after our exit handler was first registered.
 static void second_session(void)
 {
     nsp_config config;
@@ -244,7 +244,7 @@ static void during_a_flush(void)
     exit(CODE);
 }
 
-// Of a library that the application has used before.
+// With a library that the application has used before.
 static void during_an_init(void)
 {
     enter_library();
@@ -317,7 +317,7 @@ static void callback_in_an_init(void)
     start_with_callback("usable CPU");
 }
 
-// The collector says nothing of the first policy that it sees.
+// The collector does not log the first policy that it sees.
 static void change_policy(void)
 {
     for (unsigned i = 0;; i++) {
@@ -343,7 +343,7 @@ static void callback_on_the_collector_sends_all(void)
     change_policy();
 }
 
-// The first attempt fails, and the sender says so.
+// The first attempt fails, and the sender logs that.
 static void callback_on_the_sender(void)
 {
     start_with_callback("retrying");

@@ -36,7 +36,7 @@ static void record(const char *name, int64_t number)
     nsp_span_end(span);
 }
 
-// In a child: records a tree, flushes, and sees it arrive, and nothing else.
+// In a child: records a tree, flushes, and checks that the tree and nothing else arrives.
 static void record_in_child(void)
 {
     CHILD_CHECK(nsp_span_current() == NULL);
@@ -61,7 +61,7 @@ typedef struct inherited {
     nsp_span *root, *child, *detached, *unsampled;
 } inherited;
 
-// Every call on what belongs to the parent does nothing.
+// No call on the parent's spans does anything.
 static void use_inherited(const inherited *spans)
 {
     nsp_span *all[] = {spans->child, spans->root, spans->detached, spans->unsampled};
@@ -83,7 +83,7 @@ static void use_inherited(const inherited *spans)
     }
 }
 
-// The environment that a child would give to a program says on whose behalf it is executed.
+// The environment that a child gives to a program it executes carries the context.
 static bool sends_on(const nsp_span *span, const nsp_context *expected)
 {
     char parent[NSP_TRACEPARENT_SIZE];
@@ -284,7 +284,7 @@ static void child_execs(void *directory)
     _exit(98);
 }
 
-// The same without fork, whose handlers close the session's descriptors: here only close-on-exec does.
+// The same without fork, whose handlers close the session's descriptors. Here only close-on-exec does that.
 static int spawned_sees(char *directory)
 {
     char shell[] = "sh", option[] = "-c", script[] = LOOK;
@@ -427,7 +427,7 @@ static void *record_all_the_time(void *argument)
     return NULL;
 }
 
-// Short-lived threads, so that forks meet some that attach, and some that exit.
+// Short-lived threads, so that forks happen while some attach and some exit.
 static void *record_once(void *argument)
 {
     uint64_t *recorded = argument;

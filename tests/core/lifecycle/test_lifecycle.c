@@ -60,7 +60,7 @@ static int teardown(void **state)
 
 // ---- order of calls ----
 
-// The first of all tests: nothing was initialised in this process yet.
+// Runs first, while nothing has been initialised in this process.
 static void before_init(void **state)
 {
     (void)state;
@@ -237,7 +237,7 @@ static void *short_lives(void *argument)
 
 static uint64_t counted; // atomic
 
-// Quick, so that the sender is not kept from its deadline by what the test does with so many spans.
+// Fast, so that handling so many spans does not delay the sender beyond its deadline.
 static scripted_verdict count_only(void *context, const nsp_batch *batch)
 {
     (void)context;
@@ -362,7 +362,7 @@ static void no_endpoint(void **state)
     assert_int_equal(script_lines_with("discarded"), 1);
 }
 
-// They are left out, with a line, and stop nothing: the only trouble is that nobody listens.
+// Bad headers are left out with a log line and stop nothing; the only failure is that nothing listens.
 static void headers_that_grpc_does_not_allow(void **state)
 {
     (void)state;
@@ -479,7 +479,7 @@ static void *flush_own(void *argument)
     return NULL;
 }
 
-// Each flush has its own spans at the receiver, though the pool is used up all the time.
+// Each flush delivers its own spans, although the pool is always used up.
 static void concurrent_flushes(void **state)
 {
     (void)state;
@@ -550,7 +550,7 @@ static void shutdown_begin(shutdown_call *call)
     assert_int_equal(pthread_create(&call->thread, NULL, shut_down, call), 0);
 }
 
-// Whoever returns first may exit the process: all is delivered by then.
+// Whichever call returns first, the process may exit then: everything has been delivered.
 static void one_of_many_shutdowns_does_it_and_the_others_wait(void **state)
 {
     (void)state;
@@ -574,7 +574,7 @@ static void one_of_many_shutdowns_does_it_and_the_others_wait(void **state)
     assert_true(succeeded >= 1);
 }
 
-// The first one's is under way when the second comes.
+// The first call is in progress when the second begins.
 static void begin_two_shutdowns(shutdown_call *first, shutdown_call *second)
 {
     __atomic_store_n(&script.stalled, true, __ATOMIC_RELEASE);

@@ -73,7 +73,7 @@ static void open_over_dlclose(void **state)
     capture_end();
 }
 
-// Each load has call sites of its own: they find the names of the load before.
+// Each load has its own call sites, which find the names of the previous load.
 static void many_rounds_take_no_more_names(void **state)
 {
     (void)state;

@@ -294,7 +294,7 @@ static void *record_one(void *argument)
     return NULL;
 }
 
-// Whatever a session takes is given back when it ends: more threads in all than the process could ever hold at once.
+// A session returns everything when it ends: in total there are more threads than the process could hold at once.
 static void sessions_leave_nothing_behind(void **state)
 {
     (void)state;

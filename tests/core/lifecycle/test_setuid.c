@@ -91,7 +91,7 @@ static void its_callers_environment_is_not_taken(void **state)
     assert_int_equal(status, 0);
 }
 
-// What the test above looks for does happen to a program with no more rights than its caller.
+// A control: a program with no more rights than its caller does take these from the environment.
 static void an_ordinary_programs_is(void **state)
 {
     (void)state;

@@ -27,15 +27,15 @@
 #define SECOND 1000000000ull
 #define MILLISECOND 1000000ull
 
-// What the documentation allows after the deadline; instrumented code on a busy machine gets more.
+// The grace that the documentation allows after the deadline; instrumented code on a busy machine gets more.
 #define GRACE (TEST_UNDER_TSAN || TEST_UNDER_ASAN ? 1500 * MILLISECOND : 250 * MILLISECOND)
 
 enum { SPANS = 1000 };
 
 // ---- how late this machine is ----
 
-// A busy machine wakes threads late, and ending takes a handful of wakings: as much more is allowed as a thread that does
-// nothing but wake up was late meanwhile.
+// A busy machine wakes threads late, and ending takes a few wake-ups. So the limit is extended by the lateness
+// of a thread that does nothing but wake up during that time.
 static uint64_t latest_ns; // atomic
 static bool watching;      // atomic
 
@@ -63,7 +63,7 @@ static bool resolver_hangs; // atomic
 static bool callback_hangs; // atomic
 static unsigned resolving;  // atomic: calls that hang at this moment
 
-// libcurl resolves names in this process: this definition stands before the C library's.
+// libcurl resolves names in this process, and this definition takes precedence over the C library's.
 int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **result)
 {
     (void)node;
@@ -87,7 +87,7 @@ typedef struct backend {
     bool over; // atomic
 } backend;
 
-// Accepts, and then is of no use.
+// Accepts connections and then never answers.
 static void *serve(void *argument)
 {
     backend *me = argument;
@@ -295,7 +295,7 @@ static void a_name_server_that_hangs(void **state)
     __atomic_store_n(&resolver_hangs, false, __ATOMIC_RELEASE);
 }
 
-// Its thread is left behind, and what it holds with it.
+// Its thread is left behind, with everything that it holds.
 static void an_exporter_that_blocks_for_ever(void **state)
 {
     (void)state;
@@ -323,7 +323,7 @@ static void an_exporter_that_blocks_for_ever(void **state)
 
 static unsigned in_callback; // atomic: calls that hang at this moment
 
-// What the collector says of the sampler's change, and all that comes after.
+// Blocks on the collector's line about the sampler's change, and on all later lines.
 static void hang_in_callback(void *context, nsp_log_level level, const char *line)
 {
     (void)context;
@@ -357,7 +357,7 @@ static void wait_until_callback_hangs(void)
     assert_int_equal(__atomic_load_n(&in_callback, __ATOMIC_RELAXED), 1);
 }
 
-// Nothing is lost for it: flush and shutdown drain by themselves.
+// Nothing is lost, because flush and shutdown drain by themselves.
 static void expect_all_sent_in_time(uint64_t shutdown_ns)
 {
     record(SPANS);
@@ -462,7 +462,7 @@ static void live_and_exit(const departure *how)
     exit(7);
 }
 
-// The child exits as it was told to, in a second and its grace.
+// The child exits with its own status, within a second and the grace.
 static void expect_departure(exit_way way, const char *endpoint)
 {
     const char number[2] = {(char)('0' + way), 0};

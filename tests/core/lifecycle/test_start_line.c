@@ -25,7 +25,7 @@ static int reset(void **state)
     return clearenv();
 }
 
-// nsp_init and nsp_shutdown, after which the line was logged once, and nothing of the secrets ever.
+// Runs nsp_init and nsp_shutdown, and checks that the line was logged once and no secret at all.
 static void expect_line(const nsp_config *config, const char *line)
 {
     script_reset();

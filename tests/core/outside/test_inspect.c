@@ -267,7 +267,7 @@ static void leave_open(unsigned spans)
         nsp_span_begin(NSP_NAME("open"));
 }
 
-// All that both tell; each of the rest has its reason in inspect.h.
+// Compares everything that both report; inspect.h explains the other members.
 static void assert_same_accounting(nsp_stats a, nsp_stats b)
 {
     a.clock_error_ns = b.clock_error_ns = 0;
@@ -428,7 +428,7 @@ static void books_of_a_busy_engine_hold(void **state)
     assert_true(last > 0);
 }
 
-// ---- files that lie ----
+// ---- corrupt files ----
 
 static int open_file(const view *v, const char *name)
 {
@@ -520,7 +520,7 @@ static void cut_files_are_refused(void **state)
     }
 }
 
-// Any bytes at all: no crash, no hang, and the sanitizers have nothing to say.
+// With arbitrary bytes there is no crash, no hang, and no sanitizer report.
 static void garbage_is_survived(void **state)
 {
     (void)state;

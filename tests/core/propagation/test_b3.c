@@ -260,7 +260,7 @@ static void flags_of_this_process_are_not_packed(void **state)
 
 // ---- any bytes ----
 
-// Whatever is in the fields: the context is well formed, and what is written of it reads as the same.
+// Whatever the fields contain, the context is well-formed, and injecting it reads back as the same.
 static void check_property(void)
 {
     nsp_incoming incoming, again;

@@ -271,7 +271,7 @@ static void members_are_removed(void **state)
 
 // ---- limits ----
 
-// What is set may be a part of the list itself, of a member that goes too.
+// The value to set may be part of the list itself, even of a member that is removed.
 static void members_are_set_from_the_list_itself(void **state)
 {
     (void)state;
@@ -392,7 +392,7 @@ static void several_fields_are_one_list(void **state)
 
 // ---- any bytes ----
 
-// Whether a text is a list as it may be sent: written apart from the parser, from the grammar.
+// Is the text a list that may be sent? Written from the grammar, independently of the parser.
 static bool sendable(const char *text)
 {
     static const char token[] =

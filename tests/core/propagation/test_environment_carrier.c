@@ -33,7 +33,7 @@ unsigned long getauxval(unsigned long type)
     return type == AT_SECURE && secure ? 1 : real(type);
 }
 
-// This program, started as a child: writes what its environment says of a context.
+// This program started as a child: prints the context from its environment.
 static int be_child(void)
 {
     static nsp_incoming incoming;
@@ -47,7 +47,7 @@ static int be_child(void)
     return 0;
 }
 
-// Starts the child with this environment; its words are in `said`.
+// Starts the child with this environment; its output is in `said`.
 static void start_child(char **entries)
 {
     int ends[2];
@@ -125,7 +125,7 @@ static void a_child_finds_the_context(void **state)
     nsp_environment_free(&environment);
 }
 
-// A tracestate or baggage of the span before does not go with a new traceparent; without one, all is passed on.
+// The previous span's tracestate and baggage do not go with a new traceparent. Without one, everything is passed on.
 static void what_was_inherited_goes_whole_or_stays_whole(void **state)
 {
     (void)state;

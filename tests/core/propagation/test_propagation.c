@@ -232,7 +232,7 @@ static void the_first_format_that_has_something_wins(void **state)
     }
 }
 
-// Whichever format is asked first: what only the other one says of the same trace is not lost.
+// Whichever format comes first, what only the other one says about the same trace is kept.
 static void formats_add_what_they_alone_say(void **state)
 {
     (void)state;
@@ -746,7 +746,7 @@ static void small_records_keep_the_member_ot(void **state)
 
 // ---- any bytes ----
 
-// Whatever is in the fields: what is written of it is read as the same, and is written the same again.
+// Whatever the fields contain, injecting and extracting again gives the same, and so does a second round.
 static void check_property(void)
 {
     static nsp_incoming first, second;

@@ -170,7 +170,7 @@ static void in_the_smallest_ring(void **state)
     every_record_arrives(2 * RECORD_MAX, 200000, false);
 }
 
-// Records that begin at the last word of the ring lie whole in the tail behind it; no byte beyond is touched.
+// A record that begins at the ring's last word lies entirely in the tail behind it; nothing beyond is touched.
 static void the_tail_takes_the_largest_record(void **state)
 {
     (void)state;
@@ -216,7 +216,7 @@ static void stall(const char *name)
 
 static bool over; // atomic
 
-// A span that is published, but not yet closed, counts once, in whatever place.
+// A span that is published but not yet closed counts once, wherever it is.
 static void *look(void *argument)
 {
     (void)argument;

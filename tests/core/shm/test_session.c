@@ -114,7 +114,7 @@ static void a_umask_that_takes_everything(void **state)
     check_permissions_and_files(0777);
 }
 
-// As somebody whom modes stop.
+// Runs as a user to whom file modes apply.
 static void ordinary_user(void *argument)
 {
     (void)argument;
@@ -265,7 +265,7 @@ static void none_is_not_a_complaint(void **state)
 
 // ---- too little shared memory ----
 
-// Mounts a file system of this size on the test's directory, seen by nobody else.
+// Mounts a file system of this size on the test's directory, in a private mount namespace.
 static bool mount_small(const char *size)
 {
     char options[64];
@@ -361,7 +361,7 @@ static void make_dead(unsigned count)
         assert_true(WIFSIGNALED(child_run(engine_that_is_killed, &keep, 60)));
 }
 
-// How many sessions are there once an engine has begun with these bounds, its own not counted.
+// The number of sessions after an engine has started with these limits, without its own.
 static size_t left_after(uint32_t keep_sessions, uint64_t keep_bytes)
 {
     nsp_config config;

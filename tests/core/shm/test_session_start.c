@@ -56,7 +56,7 @@ static void start(void)
     CHILD_CHECK(nsp_init(&config) == NSP_OK);
 }
 
-// Another engine that starts and removes all it takes for dead. How many sessions it leaves.
+// Another engine that starts and removes what seems dead. Returns the number of sessions that remain.
 static size_t prune(void)
 {
     nsp_config config;
@@ -228,7 +228,7 @@ typedef struct engine_pids {
     pid_t engine, child;
 } engine_pids;
 
-// It forks a child that lives on, says who they are, and then runs another program if it is told to, or waits.
+// Forks a child that stays alive, prints both ids, and then either executes another program or waits.
 static void engine_with_child(int out, bool execs)
 {
     engine_pids pids = {getpid(), 0};

@@ -416,11 +416,11 @@ static void places_go_to_the_thread_that_needs_them(void **state)
 static bool places_taken[64];
 static nsp_span *in_use[4][16];
 
-// A parent, so that no root is refused where the rings fill.
+// A parent, so that no root is refused when the rings fill.
 static nsp_context trace;
 static nsp_span_options in_a_trace = NSP_SPAN_OPTIONS_INIT;
 
-// Whoever holds a frame must be alone in it.
+// Only one span may use a frame at a time.
 static void *grab_and_give_back(void *argument)
 {
     size_t me = (size_t)argument;
@@ -474,7 +474,7 @@ static void without_a_pool_detached_spans_are_dropped(void **state)
     assert_int_equal(capture_balance().dropped_detached_full, 1);
 }
 
-// A ring of threads: each begins spans, hands them on, and ends those of the one before.
+// A circle of threads: each begins spans, hands them on, and ends those of its predecessor.
 enum { THREADS = 4, ROUNDS = 2000 };
 
 static struct stage {

@@ -58,7 +58,7 @@ static void check_that_the_pool_is_free(void)
         nsp_span_end(recorded[i]);
 }
 
-static void check_books(uint64_t attempted)
+static void check_counters(uint64_t attempted)
 {
     capture_settle();
     nsp_stats stats = capture_balance();
@@ -83,7 +83,7 @@ static void they_take_no_place_and_are_not_dropped(void **state)
         nsp_span_end(spans[i]);
     }
     assert_null(nsp_span_current());
-    check_books(PLACES);
+    check_counters(PLACES);
 }
 
 static void children_of_unsampled_spans_neither(void **state)
@@ -102,7 +102,7 @@ static void children_of_unsampled_spans_neither(void **state)
     check_that_the_pool_is_free();
     for (size_t i = 0; i < 2 * MANY; i++)
         nsp_span_end(spans[i]);
-    check_books(PLACES);
+    check_counters(PLACES);
 }
 
 typedef struct journey {
@@ -122,7 +122,7 @@ static void *end_elsewhere(void *argument)
     return NULL;
 }
 
-// As many as there are places keep trace, ids and tracestate wherever they go, again and again.
+// As many unsampled spans as there are places keep their trace, ids and tracestate, again and again.
 static void they_keep_their_identity(void **state)
 {
     (void)state;
@@ -145,7 +145,7 @@ static void they_keep_their_identity(void **state)
         assert_int_equal(pthread_create(&thread, NULL, end_elsewhere, journeys), 0);
         pthread_join(thread, NULL);
     }
-    check_books(0);
+    check_counters(0);
 }
 
 static void the_next_of_one_is_another_trace(void **state)
@@ -174,7 +174,7 @@ static void of_a_session_that_ended_they_are_nothing(void **state)
     begin(state);
     nsp_span_end(span);
     check_that_the_pool_is_free();
-    check_books(PLACES);
+    check_counters(PLACES);
 }
 
 int main(void)

@@ -47,7 +47,7 @@ static void on_a_thread(void *(*function)(void *), void *argument)
     assert_int_equal(pthread_join(thread, NULL), 0);
 }
 
-// The thread is fit for use: a trace of two arrives as it should.
+// The thread still works: a trace of two spans arrives correctly.
 static void assert_healthy(void)
 {
     static const uint8_t none[NSP_SPAN_ID_SIZE];
@@ -69,7 +69,7 @@ static void assert_healthy(void)
     assert_int_equal(capture_distinct(), capture_count());
 }
 
-// A handle in each of the ways in which a span can be begun, ended already.
+// Handles of ended spans, one for each way to begin a span.
 enum { ENDED = 6 };
 
 static void ended_handles(nsp_span *handles[ENDED])
@@ -380,7 +380,7 @@ static void of_many_ends_at_once_one_counts(void **state)
     assert_int_equal(capture_balance().open, 0);
 }
 
-// ---- anything at all ----
+// ---- random calls ----
 
 static uint64_t draw(uint64_t *random, uint64_t below)
 {
@@ -388,7 +388,7 @@ static uint64_t draw(uint64_t *random, uint64_t below)
     return (*random >> 33) % below;
 }
 
-// Calls in no sensible order, on handles old and new; shared ones are handed over under a lock.
+// Calls in random order, on old and new handles; shared ones are handed over under a lock.
 enum { SHARED = 16, CALLS = 20000 };
 static nsp_span *shared[SHARED];
 static pthread_mutex_t shared_mutex = PTHREAD_MUTEX_INITIALIZER;

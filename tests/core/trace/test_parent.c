@@ -13,7 +13,7 @@
 #include "support/capture.h"
 #include "trace/thread_state.h"
 
-// A pool of one place: the next detached span is sure to be in the frame of the one that ended.
+// A pool of one place, so the next detached span always reuses the frame of the one that ended.
 static int begin(void **state)
 {
     (void)state;
@@ -59,8 +59,8 @@ static void on_a_thread(void *(*run)(void *), void *argument)
     pthread_join(thread, NULL);
 }
 
-// Ends it on another thread; its frame is another trace's then. Seven bits of the handles tell the two apart, so once in
-// 128 times that takes a second try.
+// Ends the span on another thread; another trace then uses its frame. Seven bits of the handle tell the two
+// apart, so one time in 128 this takes a second try.
 static void replace(nsp_span *span)
 {
     do

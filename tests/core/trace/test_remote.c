@@ -350,7 +350,7 @@ static bool same_span(const nsp_context *a, const nsp_context *b)
     return memcmp(a->span_id, b->span_id, NSP_SPAN_ID_SIZE) == 0;
 }
 
-// Several requests made under one unsampled root must not all show one parent id to the servers that they go to.
+// Several requests under one unsampled root must not all carry the same parent id.
 static void children_of_an_unsampled_span_have_ids_of_their_own(void **state)
 {
     (void)state;
@@ -379,7 +379,7 @@ static void children_of_an_unsampled_span_have_ids_of_their_own(void **state)
     }
 }
 
-// What found no room is not exported: its parent stands in for it.
+// A span that found no room is not exported, so its parent takes its place.
 static void a_dropped_child_passes_for_its_parent(void **state)
 {
     (void)state;

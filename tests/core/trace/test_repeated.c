@@ -152,7 +152,7 @@ static void set_any(nsp_span *span, int key, char *text)
     }
 }
 
-// As long as all last values fit at once, and some of the places are free.
+// This holds as long as all last values fit together and some places are free.
 static void whatever_the_sequence_the_last_values_stand(void **state)
 {
     (void)state;
@@ -249,7 +249,7 @@ static void *set_long(void *span)
     return NULL;
 }
 
-// Where the thread has no slot to count in.
+// With a thread that has no slot to count in.
 static void a_cut_on_a_thread_without_slot_is_counted(void **state)
 {
     (void)state;

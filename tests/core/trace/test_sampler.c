@@ -40,7 +40,7 @@ static nsp_name name_of(const char *text)
     return nsp_intern(text, strlen(text));
 }
 
-// True if roots of this name are recorded; for rates 0 and 1, where one root tells.
+// Are roots of this name recorded? For rates 0 and 1, where one root is enough to tell.
 static bool recorded(const char *text)
 {
     nsp_span *span = nsp_span_begin(name_of(text));

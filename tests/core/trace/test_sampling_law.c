@@ -19,7 +19,7 @@
 #include "trace/thread_state.h"
 #include "trace/sampler.h"
 
-// A normal variable is farther out than this, on either side, with a chance under 1e-9; for a hundred looks.
+// A normal variable exceeds this, on either side, with a probability below 1e-9 in a hundred checks.
 #define FAR 6.2
 #define FAR_OF_MANY 6.9
 // The same for sqrt(n) D of Kolmogorov and Smirnov: 2 exp(-2 x^2).
@@ -46,7 +46,7 @@ static int end(void **state)
     return 0;
 }
 
-// From here on this thread's draws are those of the seed.
+// From here on the seed determines this thread's draws.
 static nsp__producer *seed(uint64_t value)
 {
     assert_int_equal(nsp_thread_attach(NULL), NSP_OK);
@@ -118,7 +118,7 @@ static void the_rate_is_right_and_one_percent_off_is_seen(void **state)
     }
 }
 
-// Rates too small to go through the roots: the gaps themselves, as the roots use them up.
+// Rates too small to count roots for: checks the gaps themselves, in the way roots use them up.
 static bool gaps_fit(nsp__producer *producer, double rate, uint64_t hits)
 {
     double sum = 0;
@@ -171,7 +171,7 @@ static void each_class_has_its_own_rate(void **state)
 
 // ---- with what gaps ----
 
-// The chi-square of counts against chances; as a normal deviate (Wilson and Hilferty, 1931).
+// The chi-square of counts for given probabilities, as a normal deviate (Wilson and Hilferty, 1931).
 static double chi_square_deviate(const uint64_t *counts, const double *chances, size_t bins, uint64_t n)
 {
     double sum = 0;
@@ -185,7 +185,7 @@ static double chi_square_deviate(const uint64_t *counts, const double *chances, 
 
 enum { BINS = 40, GAPS = 100000 };
 
-// Bins of about the same chance under the geometric law; where several would fall on one gap, they are one.
+// Bins of about equal probability under the geometric distribution; bins that fall on the same gap are merged.
 static size_t gap_bins(double rate, uint64_t first[BINS], double chances[BINS])
 {
     size_t bins = 0;
@@ -359,7 +359,7 @@ static int compare(const void *a, const void *b)
     return left < right ? -1 : left > right;
 }
 
-// Kolmogorov and Smirnov's test against the uniform law on [0, 1).
+// The Kolmogorov-Smirnov test for the uniform distribution on [0, 1).
 static bool uniform(double *values)
 {
     double distance = 0;
@@ -432,7 +432,7 @@ static void ids_are_uniform_above_the_threshold_or_below(void **state)
         free(values[i / 3][i % 3]);
 }
 
-// ---- what is said of it ----
+// ---- log lines ----
 
 static void every_context_says_its_threshold(void **state)
 {

@@ -57,7 +57,7 @@ static void set_everything(nsp_span *span)
     nsp_span_set_bool(span, key_last, true);
 }
 
-// A root, a child under it, the child's sibling. Tells whether they record.
+// A root, its child and the child's sibling. Returns whether they record.
 static bool run_trace(void)
 {
     nsp_span *root = nsp_span_begin(name_root);
@@ -78,7 +78,7 @@ static bool set_one(void)
     return true;
 }
 
-// A detached span, entered, with a child, left again, and ended; then a stack that reset clears.
+// A detached span that is entered, gets a child, is left and ended; then a stack that reset clears.
 static bool run_detached(void)
 {
     nsp_span *root = nsp_span_begin(name_root);
@@ -134,7 +134,7 @@ static void handler_span(void)
     nsp_span_end(span);
 }
 
-// More than one open at once, and each way of ending.
+// Several spans open at once, and each way of ending them.
 static void handler_tree(void)
 {
     nsp_span *span = nsp_span_begin(name_handler);
@@ -147,7 +147,7 @@ static void handler_tree(void)
     nsp_span_end(span);
 }
 
-// One step in so many sets an attribute, so that they do not fill the span; the phase goes through all of them.
+// Only one step in several sets an attribute, so that the span does not fill; the phase covers all steps.
 enum { ATTRIBUTE_STEPS = 16 };
 static uint64_t handler_phase;
 
@@ -167,7 +167,7 @@ enum { FEW_ATTRIBUTES = 3 };
 
 static nsp_name many_keys[300];
 
-// Once in a run, at the step that the phase says: more than the span takes, so that some are dropped and counted in it.
+// Once per run, at the step given by the phase: sets more than the span can hold, so that it drops and counts some.
 static void handler_too_many(void)
 {
     for (int i = 0; handler_runs == handler_phase && i <= FEW_ATTRIBUTES; i++)
@@ -398,7 +398,7 @@ static void long_attributes_at_every_instruction(void **state)
     check_attributes_at_every_instruction(handler_long_attribute, long_text);
 }
 
-// What a handler made the library write behind an inline setter's back is lost with it; nothing else is.
+// Only what a handler writes in the middle of an inline setter is lost, together with the setter's value.
 static void drops_at_every_instruction(void **state)
 {
     (void)state;
@@ -491,7 +491,7 @@ static void half_sampled_at_every_instruction(void **state)
 #endif
 }
 
-// The same by a timer, for a second: other moments, and the collector's part in them.
+// The same with a timer for a second, which also interrupts at other moments and involves the collector.
 static void spans_under_a_timer(void **state)
 {
     (void)state;

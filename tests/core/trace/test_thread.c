@@ -368,7 +368,7 @@ static void spans_in_destructors(void **state)
     capture_end();
 }
 
-// A thread that ends without destructors: the kernel's exit alone.
+// A thread that ends without destructors, only by the kernel's exit.
 static void *vanish(void *argument)
 {
     nsp_span_begin(NSP_NAME("vanished"));

@@ -60,7 +60,7 @@ static void the_last_of_a_key_counts(void **state)
     built_span_free(&span);
 }
 
-// The numbers come to their end every few seconds of full load.
+// The numbers run out every few seconds under full load.
 static void numbers_begin_anew(void **state)
 {
     (void)state;
@@ -134,8 +134,8 @@ static const nsp_exporter otlp = {
     .close = nsp__otlp_encoder_close,
 };
 
-// What a damaged record says may be anything, but no encoder reads beyond its bytes (the address sanitizer watches) or
-// writes beyond the batch.
+// A damaged record may contain anything, but no encoder reads beyond its bytes (the address sanitizer watches)
+// or writes beyond the batch.
 static void damaged_records(void **state)
 {
     (void)state;

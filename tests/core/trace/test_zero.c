@@ -159,7 +159,7 @@ static void on_call(int number, siginfo_t *info, void *context)
         found->first_call = info->si_syscall;
 }
 
-// From here on each system call of this thread, but for leaving, is trapped instead of made.
+// From here on each system call of this thread, except for exit, is trapped instead of executed.
 static void trap_calls(void)
 {
     struct sigaction action;
@@ -206,7 +206,7 @@ static void watch(void *argument)
     }
 }
 
-// In a process of its own: a filter of system calls cannot be taken off again.
+// Runs in a process of its own, because a system call filter cannot be removed.
 static void watch_in_child(watched what)
 {
     memset(found, 0, sizeof *found);
@@ -282,7 +282,7 @@ static void no_system_calls(void **state)
     }
 }
 
-// ---- that there is something to be found can be seen ----
+// ---- the proofs notice violations ----
 
 static void make_a_call(void)
 {
