@@ -5,6 +5,8 @@
 #ifndef NSP_TESTS_SANITIZER_H
 #define NSP_TESTS_SANITIZER_H
 
+#include <stdbool.h>
+
 #if defined(__SANITIZE_ADDRESS__)
 #define TEST_UNDER_ASAN 1
 #elif defined(__SANITIZE_THREAD__)
@@ -23,6 +25,10 @@
 #ifndef TEST_UNDER_TSAN
 #define TEST_UNDER_TSAN 0
 #endif
+
+// With the address sanitizer a fork waits for the other threads to sleep, at most a second: see sanitizer.c. A test that
+// wants to fork while they work clears this; its children must not allocate then.
+extern bool sanitizer_forks_wait;
 
 // Prints the reason and skips the test. Needs <cmocka.h> and <stdio.h>.
 #define SKIP_BECAUSE(reason)                                                                                 \

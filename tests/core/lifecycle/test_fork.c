@@ -480,6 +480,7 @@ static void forks_under_load(void **state)
         assert_int_equal(pthread_create(&threads[i], NULL, i == 0 ? attach_all_the_time : record_all_the_time,
                                         &recorded[i]),
                          0);
+    sanitizer_forks_wait = false;
     for (int i = 0; i < FORKS; i++) {
         // Most children only exit: what is tested are the handlers of fork. Each fifth one traces; not with the address
         // sanitizer of gcc 12, whose allocator stays locked in a child if another thread was in it at the fork.
@@ -487,6 +488,7 @@ static void forks_under_load(void **state)
                                                     : child_run(child_execs, directory, 120);
         assert_int_equal(status, 0);
     }
+    sanitizer_forks_wait = true;
     __atomic_store_n(&stop, 1, __ATOMIC_RELEASE);
     uint64_t all = 0;
     for (int i = 0; i < THREADS; i++) {
