@@ -23,9 +23,7 @@ static int try_sockets(void)
     return error;
 }
 
-// Writes the line for a connection that failed with this errno of its socket, or for a name that could not be
-// resolved (0: whether sockets can be made is tried). False: descriptors are not what is missing.
-static bool no_descriptor(int error, char *out, size_t size)
+bool nsp__http_no_descriptor(int error, char *out, size_t size)
 {
     if (!error)
         error = try_sockets();
@@ -67,7 +65,7 @@ static nsp__http_trouble hindered(const nsp__http_failure *failure, char *out, s
     bool resolved =
         failure->code != CURLE_COULDNT_RESOLVE_HOST && failure->code != CURLE_COULDNT_RESOLVE_PROXY;
     bool socket = failure->code == CURLE_COULDNT_CONNECT && failure->socket_error;
-    if ((socket || !resolved) && no_descriptor(failure->socket_error, out, size))
+    if ((socket || !resolved) && nsp__http_no_descriptor(failure->socket_error, out, size))
         return NSP__HTTP_NO_DESCRIPTOR;
     if (nsp__http_proxy_blamed(failure->easy, failure->proxy, failure->code, failure->error, out, size))
         return NSP__HTTP_PROXY;

@@ -35,6 +35,10 @@ typedef struct nsp__http_failure {
 // Writes one line that says what went wrong, and returns the trouble behind it, if any.
 nsp__http_trouble nsp__http_failure_explain(const nsp__http_failure *failure, char *out, size_t size);
 
+// Writes the line for a connection that failed with this errno of its socket, or for a name that could not be
+// resolved (0: whether sockets can be made is tried). False: descriptors are not what is missing.
+bool nsp__http_no_descriptor(int error, char *out, size_t size);
+
 // The code with which the server reset the stream of HTTP/2, from libcurl's text. UINT_MAX: it did not.
 unsigned nsp__http_reset_code(const char *error);
 
