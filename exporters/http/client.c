@@ -29,9 +29,9 @@ struct nsp__http_client {
     const int *cancel;
     char *bare_url; // without user and password; NULL for a Unix socket
     bool http2, tls;
-    bool fresh;    // no connection is used twice
-    bool distrust; // the last request failed: do not use its connection again
-    bool heard;    // the last request was answered in HTTP
+    bool single_use; // no connection is used for a second request
+    bool distrust;   // the last request failed: do not use its connection again
+    bool heard;      // the last request was answered in HTTP
     nsp__http_proxy proxy;
 
     // The request, and how much of it curl has asked for.
@@ -137,7 +137,7 @@ static bool set_options(nsp__http_client *client, const nsp__http_options *optio
     SET(READDATA, client);
     SET(SEEKFUNCTION, give_again);
     SET(SEEKDATA, client);
-    SET(FORBID_REUSE, client->fresh ? 1L : 0L);
+    SET(FORBID_REUSE, client->single_use ? 1L : 0L);
     code = code == CURLE_OK ? nsp__http_sockets_set(easy, &client->sockets) : code;
     if (peer->abstract)
         SET(ABSTRACT_UNIX_SOCKET, peer->unix_socket);
@@ -170,8 +170,8 @@ static nsp_status set_up(nsp__http_client *client, const nsp__http_options *opti
         client->bare_url = strdup(options->peer->shown);
     client->http2 = options->peer->http2;
     client->tls = options->peer->tls;
-    client->fresh = client->http2 && !client->tls &&
-                    !nsp__curl_reuses_clear_http2(curl_version_info(CURLVERSION_NOW)->version_num);
+    client->single_use = client->http2 && !client->tls &&
+                         !nsp__curl_reuses_clear_http2(curl_version_info(CURLVERSION_NOW)->version_num);
     client->multi = nsp__http_sockets_begin(&client->sockets);
     client->easy = curl_easy_init();
     if (!client->multi && nsp__http_no_descriptor(0, detail, size))
@@ -318,7 +318,7 @@ void nsp__http_post(nsp__http_client *client, const nsp__http_request *request, 
     bool usable = (client->multi && nsp__http_sockets_intact(&client->sockets)) || renew(client);
     curl_easy_setopt(client->easy, CURLOPT_HTTPHEADER, request->headers);
     curl_easy_setopt(client->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)size);
-    curl_easy_setopt(client->easy, CURLOPT_FRESH_CONNECT, client->fresh || client->distrust ? 1L : 0L);
+    curl_easy_setopt(client->easy, CURLOPT_FRESH_CONNECT, client->single_use || client->distrust ? 1L : 0L);
     if (!usable || curl_multi_add_handle(client->multi, client->easy) != CURLM_OK) {
         answer->outcome = NSP__HTTP_NOT_SENT;
         snprintf(answer->error, sizeof answer->error, "libcurl does not accept the request");
