@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Everything that belongs to one session: puts it together and takes it apart. There are no locks here:
-// lifecycle.c makes sure that there is one call at a time.
+// Everything that belongs to one session: puts it together and takes it apart. There are no locks here: the
+// callers make sure, by the mutex of state.h, that calls come one at a time.
 #ifndef NSP_LIFECYCLE_RUNTIME_H
 #define NSP_LIFECYCLE_RUNTIME_H
 
