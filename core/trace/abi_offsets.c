@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The binary interface, member by member: what inline code of applications and bindings has compiled in. A line here
-// that has to change is a new interface: another SOVERSION, and another number in the name of nsp__thread_v1.
+// The binary interface, member by member: what inline code of applications and bindings has compiled in. A
+// line here that has to change is a new interface: another SOVERSION, and another number in the name of
+// nsp__thread_v1.
 #include <nanospan/exporter.h>
 #include <nanospan/span.h>
 

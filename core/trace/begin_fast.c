@@ -8,8 +8,8 @@
 #include "trace/thread.h"
 #include "trace/trace_state.h"
 
-// Calls that are not tail calls would make the hot functions save and restore registers: what is uncommon is NOINLINE and
-// called last.
+// Calls that are not tail calls would make the hot functions save and restore registers: what is uncommon is
+// NOINLINE and called last.
 #define NOINLINE __attribute__((noinline, cold))
 
 static NOINLINE nsp_span *too_deep(nsp__producer *producer, nsp__entry *top)
@@ -34,8 +34,8 @@ static NOINLINE nsp_span *begin_child_by_clock(nsp__thread *thread, nsp_name nam
     return nsp__begin_child(thread, name, nsp_now());
 }
 
-// The span on top is not open any more: it was entered here and ended on another thread, and what lies in its frame is
-// another span's. Or the session is over.
+// The span on top is not open any more: it was entered here and ended on another thread, and what lies in its
+// frame is another span's. Or the session is over.
 static NOINLINE nsp_span *begin_under_ended(nsp__producer *producer, nsp_name name, nsp_ticks start)
 {
     return nsp__drop_ended(producer) ? nsp_span_begin_at(name, start) : (nsp_span *)NSP__UNSAMPLED_CHILD;
@@ -141,7 +141,8 @@ static NOINLINE nsp_span *begin_unattached(nsp_name name, nsp_ticks start)
     return NULL;
 }
 
-// A policy that changed, an inert span that is current, or a signal handler that interrupted nanospan on this thread.
+// A policy that changed, an inert span that is current, or a signal handler that interrupted nanospan on this
+// thread.
 nsp_span *nsp__begin_special(nsp__thread *thread, nsp_name name, nsp_ticks start)
 {
     nsp__producer *producer = (nsp__producer *)thread;
@@ -159,8 +160,8 @@ nsp_span *nsp__begin_special(nsp__thread *thread, nsp_name name, nsp_ticks start
     if (nsp__parents_state())
         return NULL;
     nsp__busy_begin(producer);
-    // Of a session that has ended; there may be a new one. A signal handler that attaches the thread to that finds it
-    // detached already: what the handler makes of it stays.
+    // Of a session that has ended; there may be a new one. A signal handler that attaches the thread to that
+    // finds it detached already: what the handler makes of it stays.
     if (!nsp__sampler_refresh(producer))
         nsp__thread_v1 = &nsp__nobody;
     nsp__busy_end(producer, top);

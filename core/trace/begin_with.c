@@ -14,7 +14,8 @@
 
 #define NOINLINE __attribute__((noinline))
 
-// The caller's options, or as usual; or *own: what an older, shorter struct has, and as usual for the rest.
+// The caller's options, or the defaults. For an older, shorter struct: *own, with its members and the
+// defaults of the others.
 static const nsp_span_options *checked(const nsp_span_options *options, nsp_span_options *own)
 {
     static const nsp_span_options as_usual = NSP_SPAN_OPTIONS_INIT;
@@ -87,7 +88,8 @@ static NOINLINE nsp__producer *make_ready(void)
     return NULL;
 }
 
-// The thread's state with a policy that is up to date. NULL if nothing can be begun, which is counted where it has to be.
+// The thread's state with a policy that is up to date. NULL if nothing can be begun, which is counted where
+// it has to be.
 static inline nsp__producer *ready(void)
 {
     nsp__producer *producer = nsp__producer_self();
@@ -145,7 +147,8 @@ nsp_span *nsp_span_begin_with(nsp_name name, const nsp_span_options *given)
 
 // ---- detached ----
 
-// An identity before it is known whether it needs a recorded span's place. Only what an identity needs of a frame is set.
+// An identity that is made before it is known whether the span needs a place of the recorded ones. Of the
+// frame, only what an identity needs is set.
 typedef struct identity_draft {
     _Alignas(NSP__FRAME_ALIGN) nsp__frame frame;
     uint8_t tracestate[NSP__ITEM_BYTES(NSP_TRACESTATE_MAX)];
@@ -196,7 +199,8 @@ static NOINLINE nsp_span *begin_unsampled(nsp__producer *producer, nsp__entry *t
     return span;
 }
 
-// Decides first and takes a place of the right kind then. inert: of the span above, if that does not record.
+// Decides first, and then takes a place of the right kind. inert: the context of the span above, if that does
+// not record.
 static NOINLINE nsp_span *decide_and_take(nsp__producer *producer, nsp__entry *top, nsp_name name,
                                           nsp_ticks start, const nsp_context *parent,
                                           const nsp_context *inert)

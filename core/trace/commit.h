@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What begin, end and next are made of. While it works on a thread's state, nanospan points `top` to an entry that is
-// busy, so that a signal handler on the same thread keeps out; only compiler fences are needed for that.
+// The steps that begin, end and next consist of. While nanospan works on a thread's state, `top` points to an
+// entry that is busy, so that a signal handler on the same thread keeps out. That needs compiler fences only.
 #ifndef NSP_TRACE_COMMIT_H
 #define NSP_TRACE_COMMIT_H
 
@@ -27,9 +27,9 @@ static inline nsp_ticks nsp__ticks_or_now(nsp_ticks ticks)
     return ticks != 0 ? ticks : nsp_now();
 }
 
-// Counts a span that begins, with the thread busy, and returns its id. A thread's ids are the odd numbers from a random
-// one on, in steps of a random size: none is zero, none comes twice in 2^63 spans, and two threads' ids meet as seldom as
-// any random ones.
+// Counts a span that begins, with the thread busy, and returns its id. A thread's ids are odd numbers that
+// start at a random one and advance in steps of a random size. None is zero, none repeats within 2^63 spans,
+// and the ids of two threads collide as rarely as random ones do.
 static inline uint64_t nsp__attempt(nsp__producer *producer, nsp__slot *slot)
 {
     uint64_t *counter = &slot->counters.attempted;
@@ -48,8 +48,8 @@ static inline void nsp__frame_open(nsp__frame *frame, nsp_name name, nsp_ticks s
     frame->record.start = start;
 }
 
-// The handle of a span with this id (or, of one that does not record, any number): seven bits of it tell the spans apart
-// that use a frame one after another.
+// The handle of a span with this id; of a span that does not record, any number will do. Seven bits of it
+// tell apart the spans that use a frame one after another.
 static inline uintptr_t nsp__frame_handle(const nsp__frame *frame, uint64_t id, uintptr_t recording)
 {
     if (recording != 0)
@@ -58,19 +58,19 @@ static inline uintptr_t nsp__frame_handle(const nsp__frame *frame, uint64_t id, 
     return (uintptr_t)frame | (tag != 0 ? tag : 2); // 0 says that the frame is closed
 }
 
-// Four words of 32 bits, written at once: a tag, and zeroes up to the end of the position.
+// Four words of 32 bits that are written at once: a tag, then zeroes up to the end of the position.
 typedef uint32_t nsp__quad __attribute__((vector_size(16), aligned(8), may_alias));
 
-// x86 keeps stores in their order, and a pair of words is one store there. Elsewhere, and where ThreadSanitizer looks on, the
-// order has to be asked for.
+// x86 keeps stores in order, and a pair of words is one store there. Elsewhere, and under ThreadSanitizer,
+// the order has to be requested.
 #if defined(__x86_64__) && !defined(NSP__TSAN)
 #define NSP__STORES_IN_ORDER 1
 #else
 #define NSP__STORES_IN_ORDER 0
 #endif
 
-// Gives the frame its tag: from here on a reader after a crash takes the span for open, and whoever sees it open sees it
-// attempted (stats.c).
+// Gives the frame its tag. From here on, a reader after a crash counts the span as open; and whoever sees it
+// open also sees it counted as attempted (stats.c).
 static inline void nsp__frame_publish(nsp__frame *frame, uintptr_t handle)
 {
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
@@ -83,8 +83,8 @@ static inline void nsp__frame_publish(nsp__frame *frame, uintptr_t handle)
 #endif
 }
 
-// True if this span is the one in its frame: where the span below another is read, which may have been ended elsewhere and
-// its frame used again.
+// True if this span is the one in its frame. Asked before a parent is read, which may have been ended
+// elsewhere and its frame used again since.
 static inline bool nsp__frame_holds(const nsp__frame *frame, uintptr_t handle)
 {
 #ifdef NSP__TSAN
@@ -100,8 +100,9 @@ static inline void nsp__frame_close(nsp__frame *frame)
 #if NSP__STORES_IN_ORDER
     *(nsp__pair *)(void *)&frame->tag = (nsp__pair){0, 0};
 #else
-    // Position last: a reader that meets 0 there with the old tag takes the span for open for the last time. What was counted
-    // of it is released after this (nsp__count), and was read before.
+    // The position comes last: a reader that finds 0 there together with the old tag counts the span as open
+    // for the last time. Its counters are released after this (nsp__count), and the reader has read them
+    // before.
     __atomic_store_n(&frame->tag, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&frame->position, 0, __ATOMIC_RELEASE); // F1
 #endif
@@ -110,8 +111,8 @@ static inline void nsp__frame_close(nsp__frame *frame)
 
 // ---- identity ----
 
-// The last word of a record's fixed part (flags, kind, status, threshold), moved as one: a load of the whole word is then
-// served by the one store that wrote it.
+// The last word of a record's fixed part (flags, kind, status, threshold), moved as one: a load of the whole
+// word is then served by the one store that wrote it.
 static inline uint64_t nsp__record_traits(const nsp__record *record)
 {
     uint64_t traits;
@@ -164,9 +165,9 @@ static inline __attribute__((always_inline)) nsp_span *nsp__push(nsp__producer *
 
 // ---- commit ----
 
-// Writes the span's record into the ring; the frame keeps its content. False if the ring is full. The caller closes the
-// frame, or makes another span of it, and then counts what came of it (nsp__count_commit): so no reader of the accounting sees a
-// span twice.
+// Writes the span's record into the ring; the frame keeps its content. False if the ring is full. The caller
+// closes the frame, or turns it into another span, and only then counts the outcome (nsp__count_commit), so
+// that no reader of the counters sees a span twice.
 static inline bool nsp__commit(nsp__producer *producer, nsp__slot *slot, nsp__frame *frame, nsp_ticks end)
 {
     nsp__ring *ring = &producer->ring;
@@ -175,13 +176,13 @@ static inline bool nsp__commit(nsp__producer *producer, nsp__slot *slot, nsp__fr
     uint64_t reached = tail + bytes;
     if (!nsp__ring_reserve(ring, tail, bytes))
         return false;
-    // Which position the record will end at, before it is published: so a reader after a crash can tell a published
-    // record's frame from one that was not.
+    // The position at which the record will end is noted before the record is published. From it a reader
+    // after a crash can tell whether the record of this frame was published.
     __atomic_store_n(&frame->position, reached, __ATOMIC_RELAXED);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     NSP__TESTPOINT("commit: position noted");
-    // Each load must be served by one store: a wider one than what was written would wait for the memory. Ids and items
-    // were written in pairs.
+    // Each load must be served by a single store: a load that is wider than the store would wait for the
+    // memory. Ids and items were written in pairs.
     const char *from = (const char *)&frame->record;
     char *to = (char *)nsp__ring_place(ring, tail);
     const uint64_t *head = (const uint64_t *)(const void *)from;

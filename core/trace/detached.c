@@ -1,21 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The pools of detached spans. A place that was never used is taken from the front of the pool; one whose span ended goes to
-// the wait-free stack of the thread that began the span. What lies there is only ever taken as a whole, by one exchange,
-// which any thread may do, so that the places of one thread's burst are there for all: a thread that finds nothing of
-// its own and nothing new takes over what another one has lying free. A whole that was taken is a chain: its first
-// place is used, the others wait in one of the thread's spares, from where they are taken as a whole again.
+// The pools of detached spans. A place that was never used is taken from the front of the pool. When a span
+// ends, its place goes to the wait-free stack (free list) of the thread that began the span. A free list is
+// only ever taken as a whole, by one exchange, and any thread may do that. So the places of one thread's
+// burst serve all threads: one that finds nothing of its own and nothing new takes over the free list of
+// another. What was taken is a chain: its first place is used, and the others wait in one of the thread's
+// spares, from where they are again taken as a whole.
 #include "trace/detached.h"
 
 #include "base/tsan.h"
 #include "trace/trace_state.h"
 
-// Other threads looked at for one span: bounded, so that a pool in full use costs little; the next span looks further.
+// Other threads looked at for one span: bounded, so that a pool in full use costs little; the next span looks
+// further.
 enum { OTHERS = 64 };
 
-// Takes the first place of a chain and keeps the others in this spare, which is empty. NULL if another thread is between
-// the two steps of pushing that first place, so that its successor is not known yet: waiting for that thread is out of
-// the question, and the chain is kept whole.
+// Takes the first place of a chain and keeps the others in this spare, which is empty. NULL if another thread
+// is between the two steps of pushing that first place, so that its successor is not known yet. Nobody may
+// wait for that thread, so the chain is kept whole.
 static nsp__detached_node *take_first(struct cds_wfs_node *chain, struct cds_wfs_node **spare)
 {
     struct cds_wfs_node *rest = cds_wfs_next_nonblocking(chain);
@@ -44,8 +46,8 @@ static struct cds_wfs_node *chain_of_free_list(nsp__detached_places *places)
     return head != NULL ? cds_wfs_first(head) : NULL;
 }
 
-// Only the thread itself fills its spares, so one that it saw empty, or emptied, stays empty. There is more than one, so
-// that a chain that is blocked does not stand in the way of others.
+// Only the thread itself fills its spares, so one that it saw empty, or emptied, stays empty. There is more
+// than one, so that a chain that is blocked does not stand in the way of others.
 static nsp__detached_node *take_own(nsp__detached_places *places)
 {
     for (int i = 0; i < NSP__DETACHED_SPARES; i++) {
@@ -62,8 +64,9 @@ static nsp__detached_node *take_own(nsp__detached_places *places)
 
 static nsp__detached_node *take_new(const nsp__detached_pool *pool)
 {
-    // One subtraction, whatever the other threads do. Looked at first, so that an empty pool is not counted on for ever. What is
-    // left is counted, not what was taken: a session that has ended, whose pages are zero, has none to give.
+    // One subtraction, whatever the other threads do. The count is looked at first, so that it does not go on
+    // sinking when the pool is empty. It counts what is left, not what was taken, so that a session that has
+    // ended, whose pages are zero, has no place to give.
     if (__atomic_load_n(pool->left, __ATOMIC_RELAXED) - 1 >= pool->count)
         return NULL;
     uint32_t left = __atomic_fetch_sub(pool->left, 1, __ATOMIC_RELAXED);
@@ -128,8 +131,8 @@ bool nsp__detached_owned(const nsp__producer *producer, const nsp__frame *frame)
     return owned(&producer->recorded.pool, frame) || owned(&producer->unsampled.pool, frame);
 }
 
-// Of the pool that the ending thread works on, and by the frame's address: what the pages of a session that has ended
-// say is no longer true.
+// Looks at the pool that the ending thread works on, and at the frame's address, because the pages of a
+// session that has ended no longer say anything true.
 void nsp__detached_release(const nsp__producer *producer, nsp__frame *frame)
 {
     bool recorded = NSP__LIKELY(owned(&producer->recorded.pool, frame));

@@ -4,8 +4,8 @@
 #include "trace/commit.h"
 #include "trace/end_slow.h"
 
-// Calls that are not tail calls would make the hot functions save and restore registers: what is uncommon is NOINLINE and
-// called last.
+// Calls that are not tail calls would make the hot functions save and restore registers: what is uncommon is
+// NOINLINE and called last.
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 #define NOINLINE __attribute__((noinline, cold))
 
@@ -74,8 +74,8 @@ static NOINLINE nsp_span *next_by_clock(nsp_span *span, nsp_name name)
     return nsp__next(span, name, nsp_now());
 }
 
-// The sibling has the same trace, parent and flags: most of the frame stays as it is. Its new tag is what closes the old
-// span.
+// The sibling has the same trace, parent and flags: most of the frame stays as it is. Its new tag is what
+// closes the old span.
 ALWAYS_INLINE nsp_span *reopen(nsp__producer *producer, nsp__slot *slot, nsp__entry *top, nsp__frame *frame,
                                nsp_name name, nsp_ticks at)
 {

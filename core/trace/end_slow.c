@@ -8,8 +8,8 @@
 #include "trace/thread.h"
 #include "trace/trace_state.h"
 
-// In the tag of a detached frame that one thread is about to commit: it no longer fits any handle of this frame, but says
-// "recording" as before, so a reader after a crash still takes the span for open.
+// A bit in the tag of a detached frame that one thread is about to commit. The tag then fits no handle of
+// this frame any more, but still says "recording", so that a reader after a crash counts the span as open.
 #define TAG_ENDING NSP__FRAME_ALIGN
 
 // ---- end and next ----
@@ -35,7 +35,8 @@ static void end_on_stack(nsp__producer *producer, nsp_span *span, nsp_ticks end)
     nsp__busy_end(producer, nsp__stack_trim(top));
 }
 
-// By way of some attached thread's copy of the pool: the session's own may be changing, if one ends and another begins.
+// Uses some attached thread's copy of the pool, because the session's own may be changing, if one ends and
+// another begins.
 static void release_unattached(nsp__frame *frame)
 {
     for (uint32_t i = 0; i < NSP__THREADS_MAX; i++) {
@@ -86,7 +87,7 @@ static void end_detached(nsp__producer *producer, nsp_span *span, nsp_ticks end)
     nsp__detached_release(producer, frame);
 }
 
-// True if the frame is one of the session that there is now. One of an earlier session may be ended late: no mistake.
+// True if the frame belongs to the current session. To end a span of an earlier session late is no mistake.
 static bool of_this_session(const nsp__frame *frame)
 {
     nsp__control *control = __atomic_load_n(&nsp__trace_state.control, __ATOMIC_ACQUIRE); // T4: acquires T3
@@ -103,8 +104,9 @@ static bool of_this_session(const nsp__frame *frame)
     return false;
 }
 
-// A span that is not open: ended before, or its session is over, which is no mistake. Then its place on the stack goes,
-// so that the thread moves on to the next session once nothing of the old one is left.
+// A span that is not open: either it was ended before, or its session is over, which is no mistake. In the
+// second case its entry on the stack goes, so that the thread moves on to the next session once nothing of
+// the old one is left.
 static void end_closed(nsp_span *span)
 {
     nsp__producer *producer = nsp__producer_self();
@@ -138,7 +140,8 @@ void nsp__end_elsewhere(nsp_span *span, nsp_ticks end)
     }
 }
 
-// The frame becomes the sibling in place: same trace and parent, and the tracestate item, always the first, stays.
+// The frame becomes the sibling in place: same trace and parent, and the tracestate item, always the first,
+// stays.
 static nsp_span *become_sibling(nsp__producer *producer, nsp__entry *top, nsp_span *span, nsp_name name,
                                 nsp_ticks at)
 {
@@ -167,7 +170,8 @@ static nsp_span *become_sibling(nsp__producer *producer, nsp__entry *top, nsp_sp
     return (nsp_span *)handle;
 }
 
-// After nsp_shutdown: the span's place is given up. A root of this stack goes on in the session that there may be now.
+// After nsp_shutdown: the span's place is given up. A root of this stack goes on in the session that there
+// may be now.
 static nsp_span *next_after_session(nsp__producer *producer, nsp_span *span, nsp_name name, nsp_ticks at)
 {
     bool of_this_stack = nsp__stack_find_begun(producer, span) != NULL;

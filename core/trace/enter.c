@@ -22,8 +22,8 @@ static uintptr_t entered_as(const nsp_span *span)
     return nsp__has_frame(span) ? (uintptr_t)span : NSP__ENTERED_INERT;
 }
 
-// What may be entered: an inert handle, or a detached span that is open. Not a span of a stack, which may be another
-// thread's.
+// What may be entered: an inert handle, or a detached span that is open. Not a span of a stack, which may be
+// another thread's.
 static bool can_be_entered(const nsp_span *span)
 {
     return !nsp__has_frame(span) ||

@@ -39,8 +39,8 @@ static __attribute__((noinline)) uint16_t put_crowded(nsp__writer *to, const nsp
     return (uint16_t)(dropped < UINT16_MAX ? dropped : UINT16_MAX);
 }
 
-// Puts the attributes of an event or link behind it; returns how many were dropped. Where they are too many, or too large,
-// each key counts once, with its last value.
+// Puts the attributes of an event or link behind it; returns how many were dropped. Where they are too many,
+// or too large, each key counts once, with its last value.
 static __attribute__((noinline)) uint16_t put_attached(nsp__writer *to, const nsp_attr *attributes,
                                                        size_t count, uint32_t limit, uint16_t *written)
 {

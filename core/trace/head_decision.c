@@ -53,7 +53,8 @@ static bool decide_root(nsp__producer *producer, nsp__frame *frame, nsp_name nam
     return false;
 }
 
-// A root for which the sender of the request decided, without naming a trace. No rate goes with that, so no threshold.
+// A root for which the sender of the request decided, without naming a trace. No rate comes with that, so no
+// threshold.
 static bool decide_given_root(nsp__producer *producer, nsp__frame *frame, nsp_name name,
                               const nsp_context *context)
 {
@@ -81,8 +82,8 @@ static uint64_t randomness_of(const nsp_context *context)
     return __builtin_bswap64(right) & (NSP__THRESHOLD_NEVER - 1);
 }
 
-// A span of a remote trace: the sender's flag decides, or this process's threshold. What is sent on agrees with the decision
-// either way.
+// A span of a remote trace: the sender's flag decides, or this process's threshold. What is sent on agrees
+// with the decision either way.
 static bool decide_remote(nsp__producer *producer, nsp_name name, nsp_context *context)
 {
     bool sampled = asked_for(context);

@@ -13,8 +13,8 @@ typedef struct kept_spans {
     kept_span spans[];
 } kept_spans;
 
-// `inherited` is of the fork that made this process, and of those before it; `kept` of one that is under way. Written with
-// no other thread there, or by the thread that forks.
+// `inherited` is of the fork that made this process, and of those before it; `kept` of one that is under way.
+// Written with no other thread there, or by the thread that forks.
 static kept_spans *inherited, *kept;
 
 static size_t bytes_of(size_t room)

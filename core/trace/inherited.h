@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The contexts of the spans that were open when a process was forked. Their frames stay with the parent, and their handles
-// are inert in the child; but the child may say on whose behalf it works, most of all where it executes a program.
+// The contexts of the spans that were open when a process was forked. Their frames stay with the parent, and
+// their handles are inert in the child; but the child may say on whose behalf it works, most of all where it
+// executes a program.
 #ifndef NSP_TRACE_INHERITED_H
 #define NSP_TRACE_INHERITED_H
 
 #include <nanospan/span.h>
 
-// Before a fork: makes room for so many contexts, and for those that this process has inherited itself. False if there is no
-// memory, or nothing to keep; the child's handles then have no context. Maps memory.
+// Before a fork: makes room for so many contexts, and for those that this process has inherited itself. False
+// if there is no memory, or nothing to keep; the child's handles then have no context. Maps memory.
 bool nsp__inherited_begin(size_t count);
 
 // Keeps a context under this handle. Ignored if it is not valid, or if there is no room left.

@@ -4,8 +4,8 @@
 #ifndef NSP_TRACE_INHERITED_KEEP_H
 #define NSP_TRACE_INHERITED_KEEP_H
 
-// Keeps the contexts of the calling thread's open spans and of all detached ones (inherited.h). Maps memory, unless there are
-// none.
+// Keeps the contexts of the calling thread's open spans and of all detached ones (inherited.h). Maps memory,
+// unless there are none.
 void nsp__inherited_keep(void);
 
 #endif

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Shell patterns. Not fnmatch: that may allocate and looks at the locale, and this runs where a name is interned.
+// Shell patterns. Not fnmatch: that may allocate and looks at the locale, and this runs where a name is
+// interned.
 #include "trace/sampler.h"
 
-// Matches one set at *pattern (behind its '['), and moves *pattern behind its ']'. A set without end is a plain '['.
+// Matches one set at *pattern (behind its '['), and moves *pattern behind its ']'. A set without end is a
+// plain '['.
 static bool match_set(const char **pattern, unsigned char c)
 {
     const char *p = *pattern;

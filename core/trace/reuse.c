@@ -4,8 +4,8 @@
 #include <string.h>
 
 enum {
-    // The last items are left alone: among them is whatever an interrupted setter has yet to write, followed by what the
-    // handler that we may be in has set itself.
+    // The last items are left alone: among them is whatever an interrupted setter has yet to write, followed
+    // by what the handler that we may be in has set itself.
     TAIL = 8,
     GIVEN_UP_AT_ONCE = 64
 };

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Head sampling, decision first: each thread draws how many roots to leave out until the next hit (geometric, from the
-// class's threshold), so an unsampled root is a decrement. On a hit the trace id is drawn from the ids that the
-// threshold samples. The joint law is that of drawing an id and comparing it, without drawing ids to throw away.
+// Head sampling that decides first: each thread draws how many roots to leave out until the next hit
+// (geometrically distributed, by the class's threshold), so that an unsampled root costs one decrement. On a
+// hit the trace id is drawn from the ids that the threshold samples. The joint distribution is the same as if
+// each root drew an id and compared it with the threshold, but no id is drawn only to be thrown away.
 #include "trace/sampler.h"
 
 #include <math.h>
@@ -42,8 +43,8 @@ bool nsp__sampler_refresh(nsp__producer *producer)
     const nsp__control *control = producer->control;
     const uint32_t *generation_now = producer->hot.generation_now;
     uint32_t generation, rules;
-    // A policy's slot is rewritten only two generations later: if the generation is still the same afterwards, what
-    // was copied was whole.
+    // A policy's slot is rewritten only two generations later: if the generation is still the same
+    // afterwards, what was copied was whole.
     do {
         generation = __atomic_load_n(generation_now, __ATOMIC_ACQUIRE); // N1: acquires N2
         if (generation == 0)
@@ -94,8 +95,8 @@ void nsp__sampler_trace_id(nsp__producer *producer, uint64_t threshold, bool sam
 
 static pthread_mutex_t policy_mutex = PTHREAD_MUTEX_INITIALIZER;
 
-// By words: one side is in shared memory, where a policy that has had its time may be overwritten while a thread reads it
-// (which that thread finds out afterwards). The last byte is always zero.
+// Copies word by word: one side is in shared memory, where an old policy may be overwritten while a thread
+// reads it, which that thread finds out afterwards. The last byte is always zero.
 static void pattern_copy(char to[NSP_SAMPLER_PATTERN_MAX + 1], const char from[NSP_SAMPLER_PATTERN_MAX + 1])
 {
     for (size_t i = 0; i < (NSP_SAMPLER_PATTERN_MAX + 1) / 8; i++)
@@ -127,10 +128,11 @@ static void classify_all(nsp__policy *policy)
     }
 }
 
-// Names may be added between the making of a policy and its publication. Whoever publishes one replays the names afterwards
-// (nsp__name_replay): each that was ready then is classified anew, and whoever was still adding one calls this again and
-// finds the new generation. What is written here by the rules of a policy that is no longer in force, perhaps into the
-// place where the next but one lies by now, is written again; that repeats only if yet another one was published meanwhile.
+// Names may be added between the making of a policy and its publication. So whoever publishes a policy
+// replays the names afterwards (nsp__name_replay): each name that was ready by then is classified again, and
+// whoever was still adding one calls this function again and finds the new generation. A class that was
+// written by the rules of a policy no longer in force, perhaps into the slot of the next policy but one, is
+// written again. That repeats only if yet another policy was published meanwhile.
 void nsp__sampler_classify(nsp_name name, const char *text, size_t length)
 {
     nsp__control *control = __atomic_load_n(&nsp__trace_state.control, __ATOMIC_ACQUIRE); // T4: acquires T3
@@ -186,12 +188,14 @@ static void publish(nsp__control *control)
         __atomic_store_n(&policy->classes[i], draft.classes[i], __ATOMIC_RELAXED);
     policy->checksum = draft.checksum;
     NSP__TESTPOINT("policy: before it is published");
-    // For readers from outside, and for N3. Sequentially consistent for nsp__name_replay, which comes next: an adder of a name
-    // that does not see its round has to see this.
+    // For readers from outside, and for N3. It is sequentially consistent because of nsp__name_replay, which
+    // comes next: a thread that adds a name and does not see the round of the replay has to see this
+    // generation.
     __atomic_store_n(&control->policy_generation, generation, __ATOMIC_SEQ_CST);
     // N2: releases the policy to the threads' N1.
     __atomic_store_n(nsp__trace_state.session->generation, generation, __ATOMIC_RELEASE);
-    // What the next policy writes, into the place of the one before this, is not seen before this generation.
+    // The next policy is written into the slot of the previous one. None of that may be seen before this
+    // generation.
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
@@ -206,8 +210,8 @@ void nsp__sampler_begin(nsp__control *control, double rate, nsp_parent_policy pa
     pthread_mutex_unlock(&policy_mutex);
 }
 
-// Writers of other processes keep out over a lock on the control file, held as long as this descriptor of it is open; -1
-// where there is no such file.
+// A lock on the control file keeps writers of other processes out. It is held as long as this descriptor of
+// the file is open; -1 where there is no such file.
 static int control_fd = -1;
 
 static void change_end(bool changed)

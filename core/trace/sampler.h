@@ -6,7 +6,7 @@
 
 #include "trace/thread_state.h"
 
-// The policy's generation as a thread has it that has not copied any; the policy never has it.
+// The generation of a thread that has not copied any policy yet. No policy has this generation.
 #define NSP__GENERATION_NONE UINT32_MAX
 
 // Makes the first policy of a session (generation 1).
@@ -28,8 +28,8 @@ bool nsp__sampler_refresh(nsp__producer *producer);
 // Draws how many roots of the class are left out until the next hit, and counts them.
 void nsp__sampler_draw(nsp__producer *producer, uint32_t name_class);
 
-// Draws a trace id of the conditional law: what draw-then-compare at this threshold gives to sampled (or unsampled)
-// traces.
+// Draws a trace id of the conditional law: what draw-then-compare at this threshold gives to sampled (or
+// unsampled) traces.
 void nsp__sampler_trace_id(nsp__producer *producer, uint64_t threshold, bool sampled, uint64_t trace_id[2]);
 
 // The same at threshold 0, where every id is sampled.

@@ -14,8 +14,8 @@
 
 enum { FRAME_HEADER = offsetof(nsp__frame, record), FRAME_SKEW = 256, RECORD_RESERVE = 32 };
 
-// The end of a record that may still be added to: behind it come the DROPS item and whatever an inline setter asks for at
-// most, and that sum must not run over the cursor's low half.
+// The largest end of a record to which something may still be added. Behind it come the DROPS item and the
+// most that an inline setter asks for, and the sum must not overflow the cursor's low half.
 enum { RECORD_END_MAX = UINT16_MAX - NSP__ITEM_BYTES(sizeof(nsp__dropped)) - NSP__ITEM_BYTES(16) };
 
 static uint32_t frame_stride(uint32_t record_bytes)
@@ -38,7 +38,7 @@ static uint16_t at_most(uint32_t limit, uint16_t most)
     return limit < most ? (uint16_t)limit : most;
 }
 
-// bytes: that the frame's record has room for. No record may be larger than what the rings are laid out for.
+// bytes: the room that the frame has for its record. No record may be larger than the rings are laid out for.
 static void frame_prepare(nsp__frame *frame, uint32_t bytes)
 {
     const nsp__trace *trace = &nsp__trace_state;
@@ -62,15 +62,15 @@ static void frames_prepare(nsp__slot *slot)
 
 enum { LINES = 128 }; // what is fetched at once
 
-// Bytes of a thread's process-local state that a child keeps: all before the stack.
+// The bytes of a thread's process-local state that a child keeps: everything in front of the stack.
 static size_t producer_kept(void)
 {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
     return (offsetof(nsp__producer, stack) + page - 1) & ~(page - 1);
 }
 
-// Where the state begins in its memory, so that the stack lies behind what is kept in children, less than LINES bytes behind
-// it.
+// Where the state begins in its memory: so that the stack lies less than LINES bytes behind the part that
+// children keep.
 static size_t producer_offset(void)
 {
     return (producer_kept() - offsetof(nsp__producer, stack) + LINES - 1) & ~(size_t)(LINES - 1);
@@ -114,8 +114,8 @@ static void producer_prepare(nsp__producer *producer, nsp__slot *slot)
     __cds_wfs_init(&producer->unsampled.free_list);
 }
 
-// One of the session's slots is going to be made by this thread. False if all are made, or about to be. Relaxed: this
-// only counts, what is made is published by itself.
+// One of the session's slots is going to be made by this thread. False if all are made, or about to be.
+// Relaxed: this only counts, what is made is published by itself.
 static bool slot_claim(nsp__trace *trace)
 {
     uint32_t claimed = __atomic_load_n(&trace->slots_claimed, __ATOMIC_RELAXED);
@@ -140,9 +140,9 @@ static void slot_lay_out(nsp__slot *slot, uint64_t ring_bytes)
     slot->state = NSP__SLOT_ACTIVE;
 }
 
-// A slot nobody used before: a claim, the thread's half in the process, the slot's memory in the session, and only then
-// its index. So neither a thread that comes too late nor one without memory has taken any of the session's, which nobody
-// could give back.
+// Makes a slot that nobody used before: first a claim, then the thread's half in the process, then the slot's
+// memory in the session, and only then its index. So a thread that comes too late, or finds no memory, has
+// taken nothing of the session's memory, which could not be given back.
 static nsp__producer *slot_make(uint64_t ring_bytes, nsp_status *status)
 {
     nsp__trace *trace = &nsp__trace_state;
@@ -191,8 +191,8 @@ static nsp__producer *slot_reuse(uint64_t ring_bytes)
             continue;
         uint32_t state = __atomic_load_n(&producer->slot->state, __ATOMIC_RELAXED);
         bool taken = false;
-        // Acquires what the thread before left behind (release in thread_exit). Tried again where the drainer has
-        // just made a CLOSED slot a DRAINED one.
+        // Acquires what the thread before left behind (release in thread_exit). Tried again where the drainer
+        // has just made a CLOSED slot a DRAINED one.
         while ((state == NSP__SLOT_CLOSED || state == NSP__SLOT_DRAINED) && !taken)
             taken = __atomic_compare_exchange_n(&producer->slot->state, &state, NSP__SLOT_ACTIVE, false,
                                                 __ATOMIC_ACQ_REL, __ATOMIC_RELAXED); // SL2: acquires SL1
@@ -202,8 +202,9 @@ static nsp__producer *slot_reuse(uint64_t ring_bytes)
     return NULL;
 }
 
-// True if the slot's thread is gone without having closed it: it first attached in its last round of destructors, or
-// ended by the system call alone. The tid is set while the slot's thread lives in it, else 0.
+// True if the slot's thread is gone and has not closed its slot, because it first attached in its last round
+// of destructors, or ended by the bare system call. The tid is set while a thread uses the slot, and 0
+// otherwise.
 static bool vanished(const nsp__producer *producer, uint32_t *tid)
 {
     *tid = __atomic_load_n(&producer->slot->tid, __ATOMIC_ACQUIRE); // TD2: acquires TD1
@@ -211,7 +212,7 @@ static bool vanished(const nsp__producer *producer, uint32_t *tid)
            producer->hot.top != &producer->busy;
 }
 
-// Where no slot is left: one whose thread vanished. What that left open is ended by attach.
+// Where no slot is left, takes one whose thread vanished. Attach ends the spans that this thread left open.
 static nsp__producer *slot_reclaim(uint64_t ring_bytes)
 {
     uint32_t count = __atomic_load_n(&nsp__trace_state.control->slot_count, __ATOMIC_ACQUIRE), tid; // S4
@@ -247,8 +248,8 @@ static void frames_detach(const nsp__detached_pool *pool, uint32_t record_bytes)
     }
 }
 
-// One mapping, so that it becomes zeroes as a whole: the count of the places left, the nodes, the frames. A frame holds
-// an identity and the longest tracestate. Without memory there is no such place.
+// One mapping, so that it becomes zeroes as a whole: the count of the places left, the nodes, the frames. A
+// frame holds an identity and the longest tracestate. Without memory there is no such place.
 static void unsampled_pool_make(uint32_t count)
 {
     enum {
@@ -320,8 +321,8 @@ bool nsp__trace_moving(void)
 void nsp__trace_end(void)
 {
     nsp__trace *trace = &nsp__trace_state;
-    // The threads' own halves (producers) stay as they are: a thread may be using its stack at this moment. It finds
-    // generation 0 at its next root.
+    // The threads' own halves (producers) stay as they are: a thread may be using its stack at this moment.
+    // It finds generation 0 at its next root.
     for (uint32_t i = 0; i < NSP__THREADS_MAX; i++) {
         nsp__producer *producer = nsp__producer_at(i);
         if (producer == NULL)

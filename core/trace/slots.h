@@ -7,9 +7,9 @@
 #include "shm/session.h"
 #include "trace/thread_state.h"
 
-// A slot for the calling thread, with a ring of so many bytes (rounded up to a power of two; 0: as configured): one that
-// another thread left, else a new one, else one whose thread vanished, and then with what that left open. NULL with
-// NSP_ERR_FULL or NSP_ERR_NO_MEMORY in *status.
+// A slot for the calling thread, with a ring of so many bytes (rounded up to a power of two; 0: as
+// configured): one that another thread left, else a new one, else one whose thread vanished, and then with
+// what that left open. NULL with NSP_ERR_FULL or NSP_ERR_NO_MEMORY in *status.
 nsp__producer *nsp__slot_take(uint64_t ring_bytes, nsp_status *status);
 
 // Starts on a session: no producers yet. Called with tracing inactive.

@@ -60,7 +60,8 @@ static bool only_threshold(const char *text, size_t length, uint64_t threshold)
 
 void nsp__identity_tracestate(nsp__frame *frame, const nsp_context *context)
 {
-    // A small record takes as much as it has room for, `ot` before all others. Written where it stays: stacks are small.
+    // A small record takes as much as it has room for, `ot` before all others. Written where it stays: stacks
+    // are small.
     char *text = (char *)(nsp__frame_place(frame, frame->cursor) + 1);
     size_t room = tracestate_room(frame);
     size_t length =
@@ -137,8 +138,9 @@ static bool innermost_context(nsp__producer *producer, const nsp__entry *top, ns
     return false;
 }
 
-// A child without a frame. One of an unsampled trace gets an id at each question, since the spans that it may stand for
-// are many; one that found no room in a trace that is recorded is not there, and passes for its parent.
+// A child without a frame. One of an unsampled trace gets an id at each question, since the spans that it may
+// stand for are many; one that found no room in a trace that is recorded is not there, and passes for its
+// parent.
 static void frameless_context(nsp__producer *producer, const nsp__entry *top, nsp_context *out)
 {
     if (!innermost_context(producer, top, out))

@@ -21,7 +21,8 @@ bool nsp__drop_ended(nsp__producer *producer)
     return top != before;
 }
 
-// Ends what the top of the stack stands for: a span that was begun here is leaked, an entered one goes on elsewhere.
+// Ends what the top of the stack stands for: a span that was begun here is leaked, an entered one goes on
+// elsewhere.
 static void reset_top(nsp__producer *producer, nsp_ticks now)
 {
     nsp__entry *top = producer->hot.top;

@@ -6,8 +6,9 @@
 
 #include "trace/thread_state.h"
 
-// Takes off the top of the stack the entered spans that were ended elsewhere since: their frames may by now be those of
-// other spans. False if there is none, so that the top is what it seems to be, or if the session has ended.
+// Takes off the top of the stack the entered spans that were ended elsewhere since: their frames may by now
+// be those of other spans. False if there is none, so that the top is what it seems to be, or if the session
+// has ended.
 bool nsp__drop_ended(nsp__producer *producer);
 
 // The entry where this span was begun on this stack; NULL if there is none.
@@ -19,7 +20,8 @@ static inline nsp__entry *nsp__stack_find_begun(nsp__producer *producer, const n
     return NULL;
 }
 
-// Makes all entries that stand for this span, from the top down, stand for another handle. False if there is none.
+// Makes all entries that stand for this span, from the top down, stand for another handle. False if there is
+// none.
 static inline bool nsp__stack_rename(nsp__producer *producer, nsp__entry *top, const nsp_span *span,
                                      uintptr_t current)
 {

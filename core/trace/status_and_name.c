@@ -6,8 +6,8 @@
 #include "trace/reuse.h"
 #include "trace/value.h"
 
-// No counter says that a message was lost: it is cut to what is left, to nothing if need be. An empty one takes back one
-// that was set before. It is no attribute, so the limit of their values does not cut it.
+// No counter says that a message was lost: it is cut to what is left, to nothing if need be. An empty one
+// takes back one that was set before. It is no attribute, so the limit of their values does not cut it.
 static void put_message(nsp__writer *to, const char *message)
 {
     nsp_attr text = {0, NSP_TYPE_STR, message != NULL ? strlen(message) : 0, {message}};

@@ -15,7 +15,7 @@
 #include "trace/stack.h"
 #include "trace/trace_state.h"
 
-// What an attach that is under way, or failed, leaves behind on its thread.
+// What a thread remembers of an attach that is under way, or that failed.
 static __thread struct {
     bool attaching;        // a signal handler's span must not attach a second time
     uint32_t failed_epoch; // the session in which attach failed
@@ -47,7 +47,8 @@ static nsp__producer *attach(const nsp_thread_options *options, nsp_status *stat
     producer->id_base = nsp__random_next(&producer->random) | 1;
     producer->id_step = (nsp__random_next(&producer->random) | 1) << 1;
     producer->hot.reads_counter = nsp__clock_is_counter;
-    // Should the session end now, its generation is 0: the first root must not take that for the one that it has.
+    // Should the session end now, its generation is 0: the first root must not take that for the one that it
+    // has.
     producer->hot.generation = NSP__GENERATION_NONE;
     // A value other than NULL is what makes the destructor run.
     if (exit_key_made)
@@ -60,7 +61,8 @@ static nsp__producer *attach(const nsp_thread_options *options, nsp_status *stat
     return producer;
 }
 
-// Scanning for a slot at each span would cost more than the span: after a failure it is done now and then.
+// Looking for a slot at each span would cost more than the span, so after a failure it is done only now and
+// then.
 static bool backing_off(uint32_t epoch)
 {
     if (local.failed_epoch != epoch || local.failed_epoch == 0 || local.retry == 0)
@@ -79,7 +81,7 @@ static void back_off(uint32_t epoch, nsp_status status)
                        __ATOMIC_RELAXED);
 }
 
-// The thread's state if that belongs to the session that there is (or, where nanospan is at work on it, to any).
+// The thread's state, if it belongs to the current session; or to any session, while nanospan works on it.
 static nsp__producer *attached(void)
 {
     nsp__producer *self = nsp__producer_self();
@@ -99,8 +101,8 @@ static nsp__producer *attach_marked(const nsp_thread_options *options, nsp_statu
         return producer;
     }
     nsp__thread_v1 = &nsp__nobody; // of a session that has ended; there may be a new one
-    // Either the shutdown sees this thread attaching and waits for it (nsp__trace_quiesce), or this thread sees that tracing
-    // ends: both sides write, then read, in one order for all.
+    // Either the shutdown sees this thread attaching and waits for it (nsp__trace_quiesce), or this thread
+    // sees that tracing ends: both sides write, then read, in one order for all.
     __atomic_fetch_add(&nsp__trace_state.attaching, 1, __ATOMIC_SEQ_CST);
     *status = __atomic_load_n(&nsp__trace_state.disabled, __ATOMIC_RELAXED) ? NSP_ERR_DISABLED
                                                                             : NSP_ERR_NOT_INITIALISED;
@@ -111,7 +113,7 @@ static nsp__producer *attach_marked(const nsp_thread_options *options, nsp_statu
     return producer;
 }
 
-// Cancelled in here, a thread would count as attaching for ever.
+// A thread that was cancelled in here would count as attaching for ever.
 static nsp__producer *attach_counted(const nsp_thread_options *options, nsp_status *status)
 {
     NSP__COLD_CALL;
@@ -199,7 +201,8 @@ static void thread_exit(void *argument)
                                 __ATOMIC_RELAXED);
 }
 
-// The key is made when the library is loaded, so that it is one of the first, for which the C library needs no malloc.
+// The key is made when the library is loaded, so that it is one of the first, for which the C library needs
+// no malloc.
 __attribute__((constructor)) static void make_exit_key(void)
 {
     exit_key_made = pthread_key_create(&exit_key, thread_exit) == 0;

@@ -11,8 +11,8 @@
 #include "shm/control.h"
 #include "shm/ring.h"
 
-// A detached span's place in the pool, process-local (the shared half is its frame). It belongs to the thread slot that
-// began the last span in it, and comes back over that thread's wait-free stack when the span ends.
+// A detached span's place in the pool, process-local (the shared half is its frame). It belongs to the thread
+// slot that began the last span in it, and comes back over that thread's wait-free stack when the span ends.
 typedef struct nsp__detached_node {
     struct cds_wfs_node link;
     struct nsp__producer *owner;
@@ -20,8 +20,9 @@ typedef struct nsp__detached_node {
 
 enum { NSP__DETACHED_SPARES = 2 };
 
-// There are two pools: what records lies in the session, where a reader finds it after a crash; of what does not, nothing
-// but the identity is kept, in private memory, so that no number of unsampled spans takes the recorded ones' room.
+// There are two pools. Spans that record lie in the session, where a reader finds them after a crash. Of the
+// others only the identity is kept, in private memory, so that unsampled spans never take the room of
+// recorded ones, however many they are.
 typedef struct nsp__detached_pool {
     uint8_t *frames;
     nsp__detached_node *nodes;
@@ -30,7 +31,8 @@ typedef struct nsp__detached_pool {
     uint32_t *left;  // places that were never taken, at the end; beyond count: none
 } nsp__detached_pool;
 
-// What a thread has of a pool: its free places (detached.c), pushed by any thread, and taken as a whole by any.
+// A thread's free places of a pool (detached.c). Any thread may push one, and any thread may take all of them
+// at once.
 typedef struct nsp__detached_places {
     nsp__detached_pool pool; // the one of the session that the thread is attached to
     struct __cds_wfs_stack free_list;
@@ -38,8 +40,8 @@ typedef struct nsp__detached_places {
     uint32_t next_other;                               // whose places are looked at next
 } nsp__detached_places;
 
-// Process-local state of one thread slot. Written by the thread only, except its free detached places. Lives as long as the process;
-// the next thread in the slot takes it over.
+// Process-local state of one thread slot. Only the thread writes it, except for its free detached places. It
+// lives as long as the process; the next thread in the slot takes it over.
 typedef struct nsp__producer {
     nsp__thread hot; // first: nsp__thread_v1 points here
     nsp__ring ring;
@@ -68,9 +70,10 @@ typedef struct nsp__producer {
 
     nsp__detached_places recorded, unsampled; // of the two pools of detached spans
 
-    // [0] the bottom, then one for each frame, then one without frame. On pages of their own, which the child of a fork finds
-    // zeroed, while it has a copy of what is above: there `top` leads to an entry that says "nothing open", as of a root,
-    // and the generation, which reads 0 as well, sends that root to nsp__begin_special. So the hot path needs no check.
+    // [0] is the bottom; then follow one entry for each frame, and one without a frame. They lie on pages of
+    // their own, which the child of a fork finds zeroed, while it has a copy of the members above. In the
+    // child, `top` therefore leads to an entry that says "nothing open", so the next span is a root; and the
+    // generation, which reads 0 too, sends that root to nsp__begin_special. So the hot path needs no check.
     nsp__entry stack[];
 } nsp__producer;
 
@@ -82,7 +85,7 @@ _Static_assert(offsetof(nsp__producer, stack) % 4096 >= 256 &&
 // Marks an unsampled context as drawn, in hot.unsampled_class.
 #define NSP__UNSAMPLED_DRAWN 0x80000000u
 
-// What threads that are not attached have for a state: a stack with nothing but a sentinel at its bottom.
+// The state that all threads share that are not attached: a stack with nothing but a sentinel at its bottom.
 extern nsp__thread nsp__nobody;
 
 // NULL if the thread is not attached.
@@ -108,8 +111,8 @@ static inline bool nsp__is_busy(const nsp__producer *producer)
     return producer->hot.top == &producer->busy;
 }
 
-// True if nsp_shutdown has ended the session that the thread is attached to. Its frames are gone then (they read zero), and
-// only the entries of the stack are left.
+// True if nsp_shutdown has ended the session that the thread is attached to. Its frames are gone then (they
+// read zero), and only the entries of the stack are left.
 static inline bool nsp__session_over(const nsp__producer *producer)
 {
     return __atomic_load_n(producer->hot.generation_now, __ATOMIC_RELAXED) == 0;

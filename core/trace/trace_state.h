@@ -44,15 +44,15 @@ void nsp__trace_activate(bool active);
 // Turns tracing off for this thread; true.
 bool nsp__parents_state_left(void);
 
-// True in the child of a fork in which the library's handler has not run: what belongs to the parent cannot be reached. This
-// thread then finds tracing turned off, until that handler runs.
+// True in the child of a fork in which the library's handler has not run: what belongs to the parent cannot
+// be reached. This thread then finds tracing turned off, until that handler runs.
 static inline bool nsp__parents_state(void)
 {
     return NSP__UNLIKELY(nsp__process_copied()) && nsp__parents_state_left();
 }
 
-// Called when a thread without state begins a span while tracing is active but this process has no session yet (the
-// child of a fork). Set by lifecycle; returns true if there is a session now.
+// Called when a thread without state begins a span while tracing is active but this process has no session
+// yet (the child of a fork). Set by lifecycle; returns true if there is a session now.
 extern bool (*nsp__session_wanted)(void);
 
 // Tracing was made inactive: waits for the threads that are attaching at this moment (milliseconds at most).

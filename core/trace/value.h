@@ -6,28 +6,29 @@
 
 #include "trace/writer.h"
 
-// The bytes that a value takes as payload if the record has room. Not much more than `most`, however many there are.
+// The bytes that a value takes as payload if the record has room. Not much more than `most`, however many
+// there are.
 size_t nsp__value_bytes(const nsp__writer *to, const nsp_attr *attr, size_t most);
 
-// The bytes that a value may take as payload: all but the reserve, and of that at most half of what is left, however many
-// long values come. Short ones are never cut while there is room.
+// The bytes that a value may take as payload: all but the reserve, and of that at most half of what is left,
+// however many long values come. Short ones are never cut while there is room.
 uint32_t nsp__value_share(const nsp__writer *to);
 
-// Writes a value of so many bytes as an item's payload, cut to the room that there is. Returns how many bytes were written. If
-// that is 0 for a value that has some, not even a part of it fits.
+// Writes a value of so many bytes as an item's payload, cut to the room that there is. Returns how many bytes
+// were written. If that is 0 for a value that has some, not even a part of it fits.
 size_t nsp__value_write(const nsp__writer *to, const nsp_attr *attr, uint8_t *payload, size_t wanted,
                         size_t room);
 
-// The same, for a value of any type. Returns the item's tag, and in *cut whether something of the value is missing. Returns
-// 0, which is no tag, if not even a part of it fits.
+// The same, for a value of any type. Returns the item's tag, and in *cut whether something of the value is
+// missing. Returns 0, which is no tag, if not even a part of it fits.
 uint64_t nsp__value_put_payload(const nsp__writer *to, const nsp_attr *attr, uint8_t *payload, size_t wanted,
                                 size_t room, bool *cut);
 
 // Counts a value that was cut.
 void nsp__value_count_cut(void);
 
-// Writes one attribute item at the end, where there are so many bytes for its payload. False if there is no room for even
-// a cut one.
+// Writes one attribute item at the end, where there are so many bytes for its payload. False if there is no
+// room for even a cut one.
 bool nsp__value_put(nsp__writer *to, const nsp_attr *attr, size_t wanted, size_t room);
 
 // A long value leaves some room to those that come after it: an eighth of the record.
@@ -36,7 +37,8 @@ static inline uint32_t nsp__value_reserve(const nsp__writer *to)
     return (to->limit - (uint32_t)sizeof(nsp__record)) / 8;
 }
 
-// The common case: a number, or a text or bytes that fit in front of the reserve. False with nothing done for all else.
+// The common case: a number, or a text or bytes that fit in front of the reserve. False with nothing done for
+// all else.
 static inline bool nsp__value_put_whole(nsp__writer *to, const nsp_attr *attr)
 {
     uint32_t at = to->cursor;

@@ -12,9 +12,9 @@
 
 enum { NSP__ITEM_HEADER = 8 };
 
-// A frame while something is written into it. It is locked meanwhile and its cursor has no attributes left, so that a signal
-// handler on this thread finds no room for what it sets on the same span: items are neither mixed up nor seen before
-// they are whole.
+// A frame while something is written into it. Meanwhile it is locked and its cursor has no attributes left,
+// so that a signal handler on this thread finds no room for what it sets on the same span. So items are
+// neither mixed up nor seen before they are whole.
 typedef struct nsp__writer {
     nsp__frame *frame;
     nsp__record *record;
@@ -55,7 +55,8 @@ static inline uint16_t *nsp__dropped_counter(nsp__dropped *counts, nsp__dropped_
                                           : &counts->links;
 }
 
-// Counts what was dropped, in an item of its own that is made at the first drop. The frame's limit leaves room for that one.
+// Counts what was dropped, in an item of its own that is made at the first drop. The frame's limit leaves
+// room for that one.
 void nsp__writer_drop(nsp__writer *to, nsp__dropped_kind what, uint16_t count);
 
 // Counts what signal handlers tried to set meanwhile.
@@ -67,14 +68,16 @@ static inline void nsp__writer_lock(nsp__writer *to, nsp__frame *frame)
     frame->locked = 1;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     uint32_t attributes = frame->cursor >> 16;
-    // The high half alone (little endian), so that what a handler takes from the low half just before is not given back.
+    // The high half alone (little endian), so that what a handler takes from the low half just before is not
+    // given back.
     memcpy((char *)&frame->cursor + sizeof none, &none, sizeof none);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     *to = (nsp__writer){frame,        &frame->record,     nsp__frame_bytes(frame),
                         frame->limit, frame->value_limit, attributes};
 }
 
-// False if the span is not open, or if this is a signal handler that interrupted writing into it: then it is counted.
+// False if the span is not open, or if this is a signal handler that interrupted writing into it: then it is
+// counted.
 static inline bool nsp__writer_begin(nsp__writer *to, nsp_span *span, nsp__dropped_kind what)
 {
     nsp__frame *frame = nsp__frame_of(span);
@@ -94,7 +97,8 @@ static inline void nsp__writer_end(nsp__writer *to)
 {
     nsp__frame *frame = to->frame;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    // Once only, so that no storm of signals holds the thread here: what comes later is found by the next write.
+    // Once only, so that no storm of signals holds the thread here: what comes later is found by the next
+    // write.
     if (NSP__UNLIKELY(
             (frame->interrupting.attributes | frame->interrupting.events | frame->interrupting.links) != 0))
         nsp__writer_drop_interrupting(to);

@@ -11,8 +11,8 @@
 
 NSP_BEGIN_DECLS
 
-// True where the hot path may read the counter itself. Written once by the library's constructor, or by the first
-// nsp_init that is told otherwise, before any span exists; only read afterwards.
+// True where the hot path may read the counter itself. Written once by the library's constructor, or by the
+// first nsp_init that is told otherwise, before any span exists; only read afterwards.
 extern NSP_API bool nsp__clock_is_counter;
 
 // CLOCK_MONOTONIC in nanoseconds: the hot clock of machines without an invariant counter.

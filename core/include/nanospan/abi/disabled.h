@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Every function as nothing, for NSP_DISABLE. Arguments are evaluated, spans are NULL, contexts invalid. Included by
-// <nanospan/nanospan.h>; not for direct inclusion.
+// Every function as nothing, for NSP_DISABLE. Arguments are evaluated, spans are NULL, contexts invalid.
+// Included by <nanospan/nanospan.h>; not for direct inclusion.
 #ifndef NANOSPAN_NANOSPAN_H
 #error "include <nanospan/nanospan.h>"
 #endif

@@ -1,21 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the inline hot path and the library agree on: handles, records, frames, a thread's hot state. A change here is
-// a new ABI (SOVERSION, and the number in the name of the thread-local symbol). Not for direct inclusion.
+// What the inline hot path and the library agree on: handles, records, frames, a thread's hot state. A change
+// here is a new ABI (SOVERSION, and the number in the name of the thread-local symbol). Not for direct
+// inclusion.
 #ifndef NANOSPAN_SPAN_H
 #error "include <nanospan/nanospan.h>"
 #endif
 #ifndef NANOSPAN_ABI_LAYOUT_H
 #define NANOSPAN_ABI_LAYOUT_H
 
-// Tags are halves of addresses, items are read as the words that they were written as, and a cursor's low half is the first.
+// Tags are halves of addresses, items are read as the words that were written, and a cursor's low half comes
+// first.
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__ || UINTPTR_MAX != UINT64_MAX
 #error "nanospan is for little-endian processors of 64 bits"
 #endif
 
-// A span's handle is the address of its frame (256-byte aligned) plus eight low bits: bit 0 says "recording", the
-// other seven are taken from the span's id, which lets a second end of the same span be told from the end of a new one. So one
-// test of bit 0 tells what setters have to do; NULL and the sentinels below have it clear.
+// A span's handle is the address of its frame (256-byte aligned) plus eight low bits. Bit 0 says "recording".
+// The other seven are taken from the span's id, so that a second end of the same span differs from the end of
+// a new one. One test of bit 0 tells setters whether there is anything to do; NULL and the sentinels below
+// have it clear.
 #define NSP__RECORDING ((uintptr_t)1)
 #define NSP__FRAME_ALIGN 256u
 #define NSP__TAG_MASK ((uintptr_t)0xff)
@@ -27,12 +30,12 @@
 #define NSP__ENTERED_INERT ((uintptr_t)6) // an inert span was entered
 #define NSP__ENDED ((uintptr_t)8)         // ended before the spans above it
 #define NSP__BUSY ((uintptr_t)10)         // nanospan is at work; a signal handler keeps out
-// What stands on the stack that all threads have in common that are not attached:
-#define NSP__OFF ((uintptr_t)12)        // there is nothing to be done: tracing is off
+// What stands on the stack that all threads share that are not attached:
+#define NSP__OFF ((uintptr_t)12)        // tracing is off: there is nothing to do
 #define NSP__UNATTACHED ((uintptr_t)14) // the next span attaches the thread
 
-// The fixed part of a record; items (see nsp_item_next) follow. Ids are stored as on the wire. In shared memory:
-// written by the span's thread, read by the drainer once it is published in a ring.
+// The fixed part of a record; items (see nsp_item_next) follow. Ids are stored as on the wire. In shared
+// memory: written by the span's thread, read by the drainer once it is published in a ring.
 typedef struct nsp__record {
     uint32_t bytes; // whole record, a multiple of 8; in a ring (of an open span, nsp__frame_bytes)
     nsp_name name;
@@ -62,16 +65,16 @@ enum {
 // Type of the item that a record with NSP__RECORD_DROPS has somewhere; its payload is an nsp__dropped.
 #define NSP__ITEM_DROPS 20u
 
-// A frame's cursor. Low half: bytes of the record so far, which is where the next item goes. High half: attributes that may
-// still be set; when there are none left, one more makes it negative.
+// A frame's cursor. Low half: bytes of the record so far, which is where the next item goes. High half:
+// attributes that may still be set; when there are none left, one more makes it negative.
 #define NSP__CURSOR(attributes, bytes) ((uint32_t)(attributes) << 16 | (uint32_t)(bytes))
 
 typedef struct nsp__dropped {
     uint16_t attributes, events, links, reserved;
 } nsp__dropped;
 
-// An open span. In the session's shared memory: written by the thread that owns the span; a reader after a crash takes
-// frames whose tag is not 0 and whose position was not published.
+// An open span. In the session's shared memory: written by the thread that owns the span; a reader after a
+// crash takes frames whose tag is not 0 and whose position was not published.
 typedef struct nsp__frame {
     uint32_t tag; // low half of the handle of the open span; 0: closed
     uint32_t reserved;
@@ -91,8 +94,9 @@ typedef struct nsp__frame {
     nsp__record record;        // its items begin on a cache line
 } nsp__frame;
 
-// Bytes of an open span's record so far. A session that ends at this moment turns its memory to zeroes, between two loads
-// too. Hence the half word: whatever was read, it is the size of something that lies within the session's memory.
+// The bytes of an open span's record so far. A session that ends at this moment turns its memory into zeroes,
+// even between two loads. Hence the half word: whatever is read, it is the size of something that lies within
+// the session's memory.
 static inline __attribute__((unused, always_inline)) uint32_t nsp__frame_bytes(const nsp__frame *frame)
 {
     uint16_t bytes; // the low half alone (little endian)
@@ -141,7 +145,7 @@ typedef struct nsp__thread {
 } nsp__thread;
 
 NSP_BEGIN_DECLS
-// The calling thread's state; of one that is not attached, a state that all such threads have in common. Never NULL.
+// The calling thread's state. Threads that are not attached share one state. Never NULL.
 // Initial-exec, so that reading it is one instruction.
 extern NSP_API __thread nsp__thread *nsp__thread_v1 __attribute__((tls_model("initial-exec")));
 NSP_END_DECLS

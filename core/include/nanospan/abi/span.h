@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The inline hot path: what an unsampled span costs, and the setters. Recorded begins and ends are one call into the
-// library: their stores hide in the shadow of the clock reads, so a call is free there, and call sites stay small.
-// Not for direct inclusion.
+// The inline hot path: all of an unsampled span, and the setters. To begin or end a recorded span is one call
+// into the library: the stores overlap with the clock read, so the call costs nothing, and call sites stay
+// small. Not for direct inclusion.
 #ifndef NANOSPAN_SPAN_H
 #error "include <nanospan/nanospan.h>"
 #endif
@@ -37,14 +37,16 @@ NSP_API void nsp__name_set(nsp_span *span, nsp_name name);
 
 // ---- begin ----
 
-// Counts down; false if nothing is left. The count goes below zero if a signal handler's root takes the last one in between.
-// One instruction where that is possible, so that a handler's are not given back.
+// Counts down; false if nothing is left. The count falls below zero if the root of a signal handler takes the
+// last one in between. It is one instruction where that is possible, so that what a handler has counted is
+// not undone.
 static inline __attribute__((unused, always_inline)) bool nsp__skip(int64_t *left)
 {
     if (__atomic_load_n(left, __ATOMIC_RELAXED) <= 0)
         return false;
 #if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
-    // A plain address: only of such do processors forward a store to the next load of the same word without delay.
+    // A plain address: only of such do processors forward a store to the next load of the same word without
+    // delay.
     __asm__ __volatile__("subq $1, (%1)" : "+m"(*left) : "r"(left));
 #else
     __atomic_store_n(left, __atomic_load_n(left, __ATOMIC_RELAXED) - 1, __ATOMIC_RELAXED);
@@ -139,8 +141,9 @@ NSP_INLINE nsp_span *nsp_span_current(void)
 
 // ---- items ----
 
-// Takes room for one attribute; NULL if there is none (the caller goes the slow way). The cursor moves before anything is
-// written, so that a signal handler that sets an attribute on this span in between writes behind.
+// Takes room for one attribute. NULL if there is none; the caller then goes the slow way. The cursor moves
+// before anything is written, so that a signal handler that sets an attribute on this span in between writes
+// behind it.
 static inline __attribute__((unused, always_inline)) uint64_t *nsp__attr_claim(nsp_span *span, uint32_t bytes)
 {
     nsp__frame *frame = nsp__frame_of(span);
@@ -211,8 +214,8 @@ NSP_INLINE void nsp_span_set_bool(nsp_span *span, nsp_name key, bool value)
         nsp__set_bool(span, key, value);
 }
 
-// Writes an item with a text of at most 16 bytes, as pairs padded with zeros: the copy into the ring loads pairs, and a load
-// is served at once only by a store that covers all of it.
+// Writes an item with a text of at most 16 bytes, as pairs that are padded with zeros. The copy into the ring
+// loads pairs, and a load is served at once only by a store that covers all of it.
 static inline __attribute__((unused, always_inline)) void nsp__store_short(uint64_t *item, uint64_t tag,
                                                                            const char *from, size_t length)
 {
@@ -354,9 +357,9 @@ NSP_INLINE void nsp_span_set_name(nsp_span *span, nsp_name name)
 
 NSP_END_DECLS
 
-// The commonest setters are macros as well: an unsampled span then does not even look whether the key's call site was
-// interned, which is most of what its setters would cost. The value is evaluated either way. The functions are
-// reached by (nsp_span_set_i64)(...), and by taking their address.
+// The most common setters are macros as well. An unsampled span then does not even check whether the key of
+// the call site has been interned, which is most of what its setters would cost. The value is evaluated
+// either way. The functions themselves are reached by (nsp_span_set_i64)(...), and by taking their address.
 #define NSP__SET(type, function, span, key, ...)                                                             \
     (__extension__({                                                                                         \
         nsp_span *nsp__set_span_ = (span);                                                                   \
