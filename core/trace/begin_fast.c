@@ -53,6 +53,9 @@ nsp_span *nsp__begin_child(nsp__thread *thread, nsp_name name, nsp_ticks start)
     nsp__entry *entry = top + 1;
     nsp__frame *frame = entry->frame;
     uintptr_t current = top->current;
+    // A signal handler may have ended the span on top since the caller looked at it.
+    if (NSP__UNLIKELY((current & NSP__RECORDING) == 0))
+        return nsp_span_begin_at(name, start);
     const nsp__frame *parent = nsp__frame_of((nsp_span *)current);
     if (NSP__UNLIKELY(!nsp__frame_holds(parent, current)))
         return begin_under_ended(producer, name, start);

@@ -3,6 +3,7 @@
 // The recorded half of the hot path: end and next.
 #include "trace/commit.h"
 #include "trace/end_slow.h"
+#include "trace/misuse.h"
 
 // Calls that are not tail calls would make the hot functions save and restore registers: what is uncommon is
 // NOINLINE and called last.
@@ -39,6 +40,19 @@ static NOINLINE void end_dropped(nsp__producer *producer, nsp__entry *top)
     nsp__busy_end(producer, pop(top));
 }
 
+// A signal handler ended the span between the look at the stack and the moment that keeps handlers out. The stack is as the
+// handler left it: without the span, unless that made room for another one.
+static NOINLINE void settle_after_handler(nsp__producer *producer, nsp__entry *top)
+{
+    nsp__busy_end(producer, top->frame->tag == 0 ? pop(top) : top);
+}
+
+static NOINLINE void ended_by_handler(nsp__producer *producer, nsp__entry *top)
+{
+    settle_after_handler(producer, top);
+    nsp__misused();
+}
+
 void nsp__end(nsp_span *span, nsp_ticks end)
 {
     // Of a thread that is not attached this is no producer, and nothing but its stack is looked at.
@@ -58,6 +72,10 @@ void nsp__end(nsp_span *span, nsp_ticks end)
     nsp__frame *frame = nsp__frame_of(span);
     nsp__slot *slot = producer->slot;
     nsp__busy_begin(producer);
+    if (NSP__UNLIKELY(!nsp__frame_holds(frame, (uintptr_t)span))) {
+        ended_by_handler(producer, top);
+        return;
+    }
     if (NSP__UNLIKELY(!nsp__commit(producer, slot, frame, end))) {
         end_dropped(producer, top);
         return;
@@ -94,6 +112,13 @@ static NOINLINE nsp_span *next_dropped(nsp__producer *producer, nsp__entry *top,
     return reopen(producer, producer->slot, top, top->frame, name, at);
 }
 
+static NOINLINE nsp_span *next_after_handler(nsp__producer *producer, nsp__entry *top, nsp_span *span,
+                                             nsp_name name, nsp_ticks at)
+{
+    settle_after_handler(producer, top);
+    return nsp__next_elsewhere(span, name, at);
+}
+
 nsp_span *nsp__next(nsp_span *span, nsp_name name, nsp_ticks at)
 {
     const uint8_t uncommon = NSP__RECORD_TRACESTATE | NSP__RECORD_PARENT_REMOTE | NSP__RECORD_ROOT;
@@ -110,6 +135,8 @@ nsp_span *nsp__next(nsp_span *span, nsp_name name, nsp_ticks at)
         return nsp__next_elsewhere(span, name, at);
     nsp__slot *slot = producer->slot;
     nsp__busy_begin(producer);
+    if (NSP__UNLIKELY(!nsp__frame_holds(frame, (uintptr_t)span)))
+        return next_after_handler(producer, top, span, name, at);
     if (NSP__UNLIKELY(!nsp__commit(producer, slot, frame, at)))
         return next_dropped(producer, top, name, at);
     // The published position says already that the span is not open any more.

@@ -295,6 +295,49 @@ static void spans_at_every_instruction(void **state)
 #endif
 }
 
+#if defined(__x86_64__)
+static uint64_t ends_at, steps;
+
+static void handler_ends_current(void)
+{
+    if (steps++ == ends_at)
+        nsp_span_end(nsp_span_current());
+}
+
+static bool run_short_trace(void)
+{
+    nsp_span *root = nsp_span_begin(NSP_NAME("root"));
+    nsp_span *child = nsp_span_begin(NSP_NAME("child"));
+    child = nsp_span_next(child, NSP_NAME("sibling"));
+    nsp_span_end(child);
+    nsp_span_end(root);
+    return nsp_span_current() == NULL;
+}
+#endif
+
+// A handler that ends the current span does so once, at the first instruction of a trace, then at the second, and so on: each
+// span is committed once, whoever ends it.
+static void a_handler_ends_the_current_span_at_every_instruction(void **state)
+{
+    (void)state;
+#if defined(__x86_64__)
+    begin_stepping(1, handler_ends_current);
+    ends_at = 0;
+    do {
+        steps = 0;
+        assert_true(run_stepped(run_short_trace));
+    } while (steps > ends_at++);
+    capture_settle();
+    nsp_stats stats = capture_balance();
+    assert_true(ends_at > 300);
+    assert_int_equal(stats.open, 0);
+    assert_int_equal(capture_distinct(), capture_count());
+    capture_end();
+#else
+    SKIP_BECAUSE("single steps need the trap flag of x86-64");
+#endif
+}
+
 static void trees_at_every_instruction(void **state)
 {
     (void)state;
@@ -535,6 +578,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(spans_at_every_instruction, capture_teardown),
+        cmocka_unit_test_teardown(a_handler_ends_the_current_span_at_every_instruction, capture_teardown),
         cmocka_unit_test_teardown(trees_at_every_instruction, capture_teardown),
         cmocka_unit_test_teardown(detached_at_every_instruction, capture_teardown),
         cmocka_unit_test_teardown(attributes_at_every_instruction, capture_teardown),
