@@ -344,9 +344,11 @@ static void keep_span(captured_span *span)
 
 // ---- the exporter ----
 
+static const int *cancel; // atomic
+
 static nsp_status create(void **state, const nsp_exporter_context *context)
 {
-    (void)context;
+    cancel = context->cancel;
     *state = NULL;
     if (owner != getpid()) {
         // A forked child: what the parent's sender was at, mutexes included, is not the child's business.
@@ -431,6 +433,11 @@ static nsp_send_result receive(void *state, const nsp_batch *batch, uint64_t dea
     bool keeps = __atomic_load_n(&keep, __ATOMIC_RELAXED);
     uint32_t count = 0;
     for (size_t at = batch->head; at != batch->length; count++) {
+        // A shutdown that does not wait any more: the batch soon reads as zeros.
+        if (__atomic_load_n(cancel, __ATOMIC_ACQUIRE) != 0) {
+            pthread_mutex_unlock(&mutex);
+            return NSP_SEND_RETRY;
+        }
         wire_span wire;
         if (batch->length - at < sizeof wire)
             broken("a batch ends within a span");
