@@ -4,7 +4,6 @@
 """The trading platform: traces across three processes, how they show every failure, sampling, and the end of services."""
 import collections
 import http.client
-import json
 import os
 import shutil
 import signal
@@ -24,63 +23,12 @@ PLATFORM = SOURCE / "examples" / "platform"
 sys.path[:0] = [str(SOURCE / "examples"), str(SOURCE / "tests" / "support")]
 from check_traces import read_spans  # noqa: E402
 from peers import missing
+from platform_service import Service, clean_environment  # noqa: E402
 from sink_process import Sink  # noqa: E402
 
 SERVER, CLIENT, ERROR = 2, 3, 2
 TRADE = {"user_id": "user-7", "symbol": "BTCUSDT"}
 EXECUTE = "/api/trades/execute"
-
-
-def clean_environment(**variables):
-    """The machine's own settings do not reach the services."""
-    environment = {name: value for name, value in os.environ.items()
-                   if not name.startswith(("OTEL_", "OTLP_", "SERVICE_", "TRACE_", "ENABLE_", "NSP_KEEP", "NSP_SHM"))}
-    environment.update(OTEL_BSP_SCHEDULE_DELAY="200", OTEL_LOG_LEVEL="warn", **variables)
-    return environment
-
-
-class Service:
-    """One running service; `files` is the folder of its database and log."""
-
-    def __init__(self, name, files, environment, *options):
-        self.log_path = files / f"{name}.log"
-        self.database = files / f"{name}.db"
-        address = files / f"{name}.address"
-        address.unlink(missing_ok=True)
-        with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(
-                [BIN / f"platform-{name}", "--listen", "127.0.0.1:0", "--address-file", address, "--database",
-                 self.database, *map(str, options)], env=environment, stdout=log, stderr=log)
-        deadline = time.monotonic() + 30
-        while not address.exists():
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"{name} did not start: {self.log()}")
-            time.sleep(0.01)
-        self.address = address.read_text().strip()
-
-    def log(self):
-        return self.log_path.read_text(errors="replace")
-
-    def ask(self, method, path, body=None, **headers):
-        """(status, JSON) of one request on a connection of its own."""
-        connection = http.client.HTTPConnection(self.address, timeout=30)
-        try:
-            sent = {name.replace("_", "-"): value for name, value in headers.items()}
-            connection.request(method, path, json.dumps(body) if isinstance(body, dict) else body, sent)
-            reply = connection.getresponse()
-            return reply.status, json.loads(reply.read())
-        finally:
-            connection.close()
-
-    def stop(self, how=signal.SIGTERM):
-        """Returns its exit code."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGCONT)
-            self.process.send_signal(how)
-        try:
-            return self.process.wait(30)
-        finally:
-            self.process.kill()
 
 
 class Platform:

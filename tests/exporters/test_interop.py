@@ -39,8 +39,8 @@ try:
 except ImportError as problem:
     missing(f"Python's OpenTelemetry SDK is not here (tests/requirements.txt): {problem}")
 from check_traces import read_spans
+from platform_service import Service, clean_environment
 from sink_process import Sink
-from test_platform import Service, clean_environment
 
 FORMATS = ("tracecontext,baggage", "b3,baggage", "b3multi,baggage")
 TRADE = {"user_id": "user-7", "symbol": "BTCUSDT"}
