@@ -138,7 +138,7 @@ const nsp__variable nsp__variables[] = {
         "who drains the rings: nanospan's thread, the application (nsp_do_work), or another process",
         .choices = collectors),
     ROW("NSP_COLLECTOR_CPUS", cpus, collector_cpus, "",
-        "the CPUs of nanospan's threads; if not set, the CPUs that the process may use",),
+        "the CPUs of nanospan's threads; if not set, those that the process was started on",),
     ROW("NSP_POLL_MIN_US", microseconds, poll_min_ns, "100", "the shortest sleep of the collector, in us",
         RANGE(US, 1 * S)),
     ROW("NSP_POLL_MAX_US", microseconds, poll_max_ns, "5000",
