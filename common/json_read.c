@@ -14,7 +14,7 @@ void nsp__json_begin(nsp__json_reader *r, char *data, size_t length)
 
 static bool fail(nsp__json_reader *r, const char *why)
 {
-    if (!r->wrong)
+    if (r->wrong == NULL)
         r->wrong = why;
     return false;
 }
@@ -24,7 +24,7 @@ static inline char peek(nsp__json_reader *r)
 {
     while (r->at < r->end && (*r->at == ' ' || *r->at == '\t' || *r->at == '\n' || *r->at == '\r'))
         r->at++;
-    return r->at < r->end && !r->wrong ? *r->at : '\0';
+    return r->at < r->end && r->wrong == NULL ? *r->at : '\0';
 }
 
 static bool literal(nsp__json_reader *r, const char *word)
@@ -124,7 +124,7 @@ static bool decode_rest(nsp__json_reader *r, char *start, nsp__slice *out)
         char kind = *r->at++;
         const char *known = kind ? strchr(FROM, kind) : NULL;
         uint32_t point = 0;
-        if (known)
+        if (known != NULL)
             *to++ = TO[known - FROM];
         else if (kind != 'u')
             return fail(r, "an unknown escape within a string");
@@ -271,7 +271,7 @@ void nsp__json_skip(nsp__json_reader *r)
 
 bool nsp__json_finish(nsp__json_reader *r)
 {
-    if (!r->wrong && peek(r))
+    if (r->wrong == NULL && peek(r))
         fail(r, "something follows the end of the object");
-    return !r->wrong;
+    return r->wrong == NULL;
 }

@@ -107,14 +107,14 @@ static char *take_room(nsp__text *text, size_t length)
 void nsp__text_hex(nsp__text *text, const uint8_t *bytes, size_t length)
 {
     char *room = take_room(text, 2 * length);
-    if (room)
+    if (room != NULL)
         nsp__hex_encode(room, bytes, length);
 }
 
 void nsp__text_base64(nsp__text *text, const uint8_t *bytes, size_t length)
 {
     char *room = take_room(text, NSP__BASE64_DIGITS(length));
-    if (room)
+    if (room != NULL)
         nsp__base64_encode(room, bytes, length, true);
 }
 
@@ -129,7 +129,7 @@ static void put_escape(nsp__text *text, uint8_t code)
     static const char short_codes[] = "\"\\\b\f\n\r\t", short_forms[] = "\"\\bfnrt";
     char escape[6] = {'\\', 'u', '0', '0', 0, 0};
     const char *found = code ? strchr(short_codes, code) : NULL;
-    if (found) {
+    if (found != NULL) {
         escape[1] = short_forms[found - short_codes];
         nsp__text_bytes(text, escape, 2);
         return;

@@ -11,7 +11,7 @@ const char *nsp__visible(char *out, size_t size, const char *text)
     for (; *text; text++) {
         char piece[5] = {*text, 0};
         const char *name = strchr(named, *text);
-        if (name)
+        if (name != NULL)
             snprintf(piece, sizeof piece, "\\%c", letters[name - named]);
         else if ((unsigned char)*text < ' ' || *text == 0x7f)
             snprintf(piece, sizeof piece, "\\x%02x", (unsigned char)*text);

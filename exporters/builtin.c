@@ -15,7 +15,7 @@ const nsp_exporter *const nsp__builtin_exporters[] = {
 const nsp_exporter *nsp_exporter_builtin(const char *name)
 {
     const nsp_exporter *const *exporter = nsp__builtin_exporters;
-    while (*exporter && (!name || strcmp((*exporter)->name, name) != 0))
+    while (*exporter != NULL && (name == NULL || strcmp((*exporter)->name, name) != 0))
         exporter++;
     return *exporter;
 }

@@ -120,7 +120,7 @@ static bool call_sink(nsp_log_level level, const char *line)
     bool written = true;
     busy = in_callback = true;
     pthread_mutex_unlock(&lock);
-    if (fn)
+    if (fn != NULL)
         fn(context, level, line);
     else
         written = write_to_stderr(level, line);

@@ -42,7 +42,7 @@ static bool read_cpu(const char **text, unsigned *cpu)
 // mask may be NULL.
 static bool parse_cpus(const char *text, cpu_mask *mask)
 {
-    if (!text)
+    if (text == NULL)
         return false;
     for (;;) {
         unsigned first, last;
@@ -54,7 +54,7 @@ static bool parse_cpus(const char *text, cpu_mask *mask)
             if (!read_cpu(&text, &last) || last < first)
                 return false;
         }
-        for (unsigned cpu = first; mask && cpu <= last; ++cpu)
+        for (unsigned cpu = first; mask != NULL && cpu <= last; ++cpu)
             CPU_SET_S(cpu, sizeof *mask, mask->parts);
         if (*text == 0)
             return true;
@@ -91,7 +91,7 @@ static int create(pthread_t *thread, const cpu_mask *mask, bool ordinary, start 
         pthread_attr_setschedpolicy(&attributes, SCHED_OTHER);
         pthread_attr_setschedparam(&attributes, &parameters);
     }
-    if (mask)
+    if (mask != NULL)
         error = pthread_attr_setaffinity_np(&attributes, sizeof *mask, mask->parts);
     if (!error)
         error = pthread_create(thread, &attributes, enter, begin);
@@ -135,7 +135,7 @@ static int create_somewhere(pthread_t *thread, const char *name, const char *cpu
 {
     cpu_mask mask;
     memset(&mask, 0, sizeof mask);
-    if (cpus && *cpus) {
+    if (cpus != NULL && *cpus) {
         if (parse_cpus(cpus, &mask) && create(thread, &mask, true, begin) == 0)
             return 0;
         nsp__log(NSP_LOG_WARN, "cpus",
@@ -155,7 +155,7 @@ nsp_status nsp__thread_start(pthread_t *thread, const char *name, const char *cp
                              void *argument)
 {
     start *begin = calloc(1, sizeof *begin);
-    if (!begin)
+    if (begin == NULL)
         return nsp__fail(NSP_ERR_NO_MEMORY, "no memory to start the thread %s", name);
     begin->run = run;
     begin->argument = argument;

@@ -195,7 +195,7 @@ static const nsp__clock *own_clock(void)
 {
     static nsp__clock *own;
     nsp__clock *found = __atomic_load_n(&own, __ATOMIC_ACQUIRE); // CO1: with CO0
-    if (found)
+    if (found != NULL)
         return found;
     NSP__NO_CANCEL;
     nsp__clock *made = mmap(NULL, sizeof *made, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
@@ -241,7 +241,7 @@ static void copy_map(nsp__clock *to, const nsp__clock *from)
 void nsp__clock_keep(void)
 {
     const nsp__clock *clock = __atomic_load_n(&active_clock, __ATOMIC_RELAXED);
-    if (!clock || clock == &copies[0] || clock == &copies[1])
+    if (clock == NULL || clock == &copies[0] || clock == &copies[1])
         return;
     latest_copy ^= 1;
     copy_map(&copies[latest_copy], clock);
@@ -270,7 +270,7 @@ uint64_t nsp_ticks_to_unix_ns(nsp_ticks ticks)
     for (;;) {
         const nsp__clock *clock;
         uint32_t changes = begin_reading(&clock);
-        if (!clock)
+        if (clock == NULL)
             return 0;
         struct nsp__clock_segment segment;
         nsp__clock_segment_at(clock, ticks, &segment);
@@ -285,7 +285,7 @@ nsp_ticks nsp_ticks_from_unix_ns(uint64_t unix_ns)
     for (;;) {
         const nsp__clock *clock;
         uint32_t changes = begin_reading(&clock);
-        if (!clock)
+        if (clock == NULL)
             return 0;
         nsp_ticks ticks = ticks_from_unix(clock, unix_ns);
         if (unchanged(changes))

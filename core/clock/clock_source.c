@@ -47,7 +47,7 @@ static const nsp__clock_source *current_source = &nsp__clock_system;
 void nsp__clock_source_use(const nsp__clock_source *source)
 {
     // CS0: with CS1, the reader of the pointer sees the source it points to.
-    __atomic_store_n(&current_source, source ? source : &nsp__clock_system, __ATOMIC_RELEASE);
+    __atomic_store_n(&current_source, source != NULL ? source : &nsp__clock_system, __ATOMIC_RELEASE);
 }
 
 const nsp__clock_source *nsp__clock_source_get(void)

@@ -23,7 +23,7 @@ typedef struct owned {
 void nsp__config_init(nsp_config *config, size_t size)
 {
     nsp_config complete;
-    if (!config || size < sizeof config->size)
+    if (config == NULL || size < sizeof config->size)
         return;
     nsp__environment_read(&complete);
     complete.size = size;
@@ -64,14 +64,15 @@ static nsp_status adopt(nsp_config *config, const nsp_config *given)
 
 static nsp_status check_custom_exporter(const nsp_exporter *exporter)
 {
-    if (!exporter)
+    if (exporter == NULL)
         return NSP_OK;
     if (exporter->size < sizeof *exporter || exporter->size > 16 * sizeof *exporter ||
         !tail_is_zero(exporter, sizeof *exporter, exporter->size))
         return nsp__fail(NSP_ERR_CONFIG,
                          "custom_exporter: its size is %zu; accepted: sizeof(nsp_exporter), which is %zu",
                          exporter->size, sizeof *exporter);
-    if (!exporter->create || !exporter->destroy || !exporter->append || !exporter->send)
+    if (exporter->create == NULL || exporter->destroy == NULL || exporter->append == NULL ||
+        exporter->send == NULL)
         return nsp__fail(NSP_ERR_CONFIG,
                          "custom_exporter: create, destroy, append and send must not be NULL");
     return NSP_OK;
@@ -145,25 +146,25 @@ static const char *keep(char **to, const char *text)
 static nsp_status own(nsp_config *config)
 {
     const nsp_exporter *exporter = config->custom_exporter;
-    const char *exporter_name = exporter && exporter->name ? exporter->name : "custom";
+    const char *exporter_name = exporter != NULL && exporter->name != NULL ? exporter->name : "custom";
     size_t size = strlen(config->service_name) + 1 + strlen(exporter_name) + 1;
     for (size_t i = 0; i < nsp__variable_count; i++) {
         const char **text = text_member(i, config);
-        if (text && *text && text != &config->service_name)
+        if (text != NULL && *text != NULL && text != &config->service_name)
             size += strlen(*text) + 1;
     }
     owned *block = malloc(sizeof *block + size);
-    if (!block)
+    if (block == NULL)
         return nsp__fail(NSP_ERR_NO_MEMORY, "no memory for the configuration (%zu bytes)",
                          sizeof *block + size);
     char *to = block->texts;
     config->service_name = keep(&to, config->service_name);
     for (size_t i = 0; i < nsp__variable_count; i++) {
         const char **text = text_member(i, config);
-        if (text && *text && text != &config->service_name)
+        if (text != NULL && *text != NULL && text != &config->service_name)
             *text = keep(&to, *text);
     }
-    if (exporter) {
+    if (exporter != NULL) {
         block->exporter = *exporter;
         block->exporter.size = sizeof block->exporter;
         block->exporter.name = keep(&to, exporter_name);
@@ -178,9 +179,9 @@ static void complete_texts(nsp_config *config)
     for (size_t i = 0; i < nsp__variable_count; i++) {
         const char **text = text_member(i, config);
         bool exact = config->endpoint_exact;
-        if (text)
-            nsp__variable_apply(&nsp__variables[i], *text && **text ? *text : nsp__variables[i].fallback,
-                                NULL, config);
+        if (text != NULL)
+            nsp__variable_apply(&nsp__variables[i],
+                                *text != NULL && **text ? *text : nsp__variables[i].fallback, NULL, config);
         config->endpoint_exact = exact;
     }
 }
@@ -189,7 +190,7 @@ nsp_status nsp__config_resolve(nsp_config *out, const nsp_config *given)
 {
     nsp_config config;
     nsp__environment_read(&config);
-    nsp_status status = given ? adopt(&config, given) : NSP_OK;
+    nsp_status status = given != NULL ? adopt(&config, given) : NSP_OK;
     if (status == NSP_OK)
         status = check(&config);
     if (status != NSP_OK)
@@ -204,7 +205,7 @@ nsp_status nsp__config_resolve(nsp_config *out, const nsp_config *given)
 
 void nsp__config_free(nsp_config *config)
 {
-    if (config->service_name)
+    if (config->service_name != NULL)
         free((void *)(uintptr_t)(config->service_name - offsetof(owned, texts)));
     memset(config, 0, sizeof *config);
 }

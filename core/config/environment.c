@@ -189,7 +189,7 @@ const char *nsp__environment_text(const char *name)
 static void settle_insecure(nsp_config *config, const nsp__variable *endpoint, bool said)
 {
     nsp__endpoint parts;
-    if (!said && endpoint && nsp__endpoint_read(&parts, config->endpoint) == NULL &&
+    if (!said && endpoint != NULL && nsp__endpoint_read(&parts, config->endpoint) == NULL &&
         parts.form == NSP__ENDPOINT_NO_SCHEME)
         config->insecure = strncmp(endpoint->name, "OTEL_", 5) != 0;
 }
@@ -208,7 +208,7 @@ void nsp__environment_read(nsp_config *config)
     for (size_t i = nsp__variable_count; i-- > 0;) {
         const nsp__variable *variable = &nsp__variables[i];
         const char *text = nsp__environment_text(variable->name);
-        if (!text)
+        if (text == NULL)
             continue;
         bool applied = nsp__variable_apply(variable, text, argument, config);
         if (!applied && variable->kind->keeps_its_place)
@@ -230,10 +230,10 @@ nsp__verdict nsp__environment_judge(const nsp__variable *variable, const nsp_con
     const char *sampler = nsp__environment_text("OTEL_TRACES_SAMPLER");
     nsp_config trial = *used;
     // Only the ratio samplers use the argument.
-    bool unread =
-        variable->kind == &nsp__kind_sampler_argument && !(sampler && strcasestr(sampler, "traceidratio"));
+    bool unread = variable->kind == &nsp__kind_sampler_argument &&
+                  !(sampler != NULL && strcasestr(sampler, "traceidratio") != NULL);
     *problem = 0;
-    if (!text || unread)
+    if (text == NULL || unread)
         return NSP__FINE;
     if (nsp__variable_apply(variable, text, NULL, &trial)) {
         nsp__variable_left_out(variable, text, problem, size);
@@ -277,7 +277,7 @@ void nsp__environment_report(const nsp_config *given)
         const nsp__variable *variable = &nsp__variables[i];
         if (variable->kind != &nsp__kind_ignored)
             report_one(variable, &used);
-        else if (nsp__environment_text(variable->name) &&
+        else if (nsp__environment_text(variable->name) != NULL &&
                  !__atomic_exchange_n(&queue_size_said, 1, __ATOMIC_RELAXED))
             nsp__log(NSP_LOG_INFO, "", "%s is ignored: it %s", variable->name, variable->meaning);
     }
@@ -285,12 +285,13 @@ void nsp__environment_report(const nsp_config *given)
     for (size_t i = 0; i < nsp__variable_count; i++) {
         const nsp__variable *variable = &nsp__variables[i];
         // The struct of an older caller may end before the member.
-        if (!given || !variable->kind->left_out || variable->offset + sizeof(char *) > given->size ||
+        if (given == NULL || variable->kind->left_out == NULL ||
+            variable->offset + sizeof(char *) > given->size ||
             (i > 0 && nsp__variables[i - 1].offset == variable->offset))
             continue;
         const char *text = text_member(variable, given), *from_environment = text_member(variable, &used);
         char problem[700];
-        if (!text || (from_environment && strcmp(text, from_environment) == 0))
+        if (text == NULL || (from_environment != NULL && strcmp(text, from_environment) == 0))
             continue;
         nsp__variable_left_out(variable, text, problem, sizeof problem);
         if (*problem)

@@ -61,7 +61,7 @@ static const char *executable_name(char *path, size_t size)
     if (end > sizeof deleted && !strcmp(path + end - (sizeof deleted - 1), deleted))
         path[end - (sizeof deleted - 1)] = 0;
     const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
+    return slash != NULL ? slash + 1 : path;
 }
 
 static const char *default_of(const char *member)
@@ -175,7 +175,7 @@ nsp_status nsp__resource_build(nsp__resource *out, const nsp_config *config)
     };
 #undef YIELDS
     attribute own[OWN_ATTRIBUTES];
-    const char *further = config->resource_attributes ? config->resource_attributes : "";
+    const char *further = config->resource_attributes != NULL ? config->resource_attributes : "";
     // Decoded texts are never longer than their escapes. The "=" and one byte per pair leave room for the
     // terminating zeros.
     size_t count = 0, bytes = strlen(further) + 1, room = 1;
@@ -191,7 +191,7 @@ nsp_status nsp__resource_build(nsp__resource *out, const nsp_config *config)
     bytes += room;
 
     nsp__resource resource = {.keys = malloc(room * (2 * sizeof(char *) + sizeof(nsp_type)) + bytes)};
-    if (!resource.keys)
+    if (resource.keys == NULL)
         return nsp__fail(NSP_ERR_NO_MEMORY, "no memory for the resource");
     resource.values = resource.keys + room;
     resource.types = (nsp_type *)(resource.values + room);

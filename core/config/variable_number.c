@@ -199,7 +199,7 @@ static bool read_ratio(const nsp__variable *variable, const char *text, double *
     if (!*text || text[strspn(text, "0123456789.eE+-")])
         return false;
     locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-    if (!plain)
+    if (plain == NULL)
         return false;
     char *end;
     *ratio = strtod_l(text, &end, plain);
@@ -261,7 +261,7 @@ static bool parse_sampler(const nsp__variable *variable, const char *text, const
     if (sampler < 0)
         return false;
     double rate = sampler;
-    if (sampler == 2 && !(argument && read_ratio(variable, argument, &rate)))
+    if (sampler == 2 && !(argument != NULL && read_ratio(variable, argument, &rate)))
         rate = 1;
     config->sample_rate = rate;
     config->parent_policy = follow ? NSP_PARENT_FOLLOW : NSP_PARENT_DECIDE;
@@ -279,7 +279,8 @@ static void sampler_fault(const nsp__variable *variable, const char *text, char 
 {
     (void)variable;
     snprintf(out, size, "%s",
-             strcasestr(text, "jaeger_remote") ? "is not supported in this version" : "is not accepted");
+             strcasestr(text, "jaeger_remote") != NULL ? "is not supported in this version"
+                                                       : "is not accepted");
 }
 
 static bool judge_argument(const nsp__variable *variable, const char *text, const char *argument,

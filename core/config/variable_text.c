@@ -36,7 +36,7 @@ static void print_text(const nsp__variable *variable, bool in_code, const nsp_co
     (void)in_code;
     const char *text = load_text(variable, config);
     nsp__visible(out, size < 200 ? size : 200,
-                 text && *text ? nsp__variable_shown(variable, text) : "nothing");
+                 text != NULL && *text ? nsp__variable_shown(variable, text) : "nothing");
 }
 
 // A member that is set must be a text that the variable could have. The endpoint_exact of the copy is
@@ -45,7 +45,7 @@ static bool holds_text(const nsp__variable *variable, const nsp_config *config)
 {
     const char *text = load_text(variable, config);
     nsp_config trial = *config;
-    return !text || !*text || variable->kind->parse(variable, text, NULL, &trial);
+    return text == NULL || !*text || variable->kind->parse(variable, text, NULL, &trial);
 }
 
 #define PHRASE(name_, phrase_)                                                                               \

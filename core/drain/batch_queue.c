@@ -19,7 +19,7 @@ nsp_status nsp__batch_queue_init(nsp__batch_queue *queue, uint32_t count)
     while (size < 4 * count)
         size *= 2;
     queue->slots = calloc(size, sizeof *queue->slots);
-    if (!queue->slots)
+    if (queue->slots == NULL)
         return NSP_ERR_NO_MEMORY;
     ck_ring_init(&queue->ring, size);
     return NSP_OK;
@@ -37,7 +37,7 @@ void nsp__batch_queue_destroy(nsp__batch_queue *queue)
 bool nsp__batch_queue_put(nsp__batch_queue *queue, nsp__batch *batch)
 {
     nsp__batch **slot = ck_ring_enqueue_reserve_spsc(&queue->ring, queue->slots);
-    if (!slot)
+    if (slot == NULL)
         return false;
     *slot = batch;
     NSP__TSAN_RELEASE(&queue->ring);

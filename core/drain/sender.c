@@ -53,7 +53,7 @@ static nsp_status make_queues(nsp__sender *sender)
 {
     const nsp__sender_options *options = &sender->options;
     sender->unused = calloc(options->count, sizeof *sender->unused);
-    if (!sender->unused || nsp__batch_queue_init(&sender->closed, options->count) ||
+    if (sender->unused == NULL || nsp__batch_queue_init(&sender->closed, options->count) ||
         nsp__batch_queue_init(&sender->empty, options->count))
         return nsp__fail(NSP_ERR_NO_MEMORY, "no memory for the sender");
     for (uint32_t i = 0; i < options->count; ++i)
@@ -73,7 +73,7 @@ nsp_status nsp__sender_start(nsp__sender **out, const nsp__sender_options *optio
 {
     *out = NULL;
     nsp__sender *sender = calloc(1, sizeof *sender);
-    if (!sender)
+    if (sender == NULL)
         return nsp__fail(NSP_ERR_NO_MEMORY, "no memory for the sender");
     sender->options = *options;
     nsp__event_init(&sender->work);
@@ -81,7 +81,7 @@ nsp_status nsp__sender_start(nsp__sender **out, const nsp__sender_options *optio
     sender->random = nsp__random_seed() | 1; // xorshift never leaves zero
 
     __atomic_store_n(options->cancel, 0, __ATOMIC_RELAXED);
-    if (options->left_behind)
+    if (options->left_behind != NULL)
         *options->left_behind = false;
     nsp_status status = make_queues(sender);
     if (status == NSP_OK)
@@ -168,7 +168,7 @@ static bool leave_behind(nsp__sender *sender)
                                      __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) // SW2
         return false;
     uint64_t sequence = __atomic_load_n(&sender->settled, __ATOMIC_RELAXED);
-    if (sender->current) {
+    if (sender->current != NULL) {
         nsp__sender_count_as_given_up(sender, sender->current);
         nsp__sender_close_account(sender, sender->current);
         sequence = sender->current->header->sequence;
@@ -177,7 +177,7 @@ static bool leave_behind(nsp__sender *sender)
     for (nsp__batch *batch; (batch = nsp__batch_queue_take(&sender->closed)) != NULL;)
         nsp__sender_give_up(sender, batch);
     pthread_detach(sender->thread);
-    if (sender->options.left_behind)
+    if (sender->options.left_behind != NULL)
         *sender->options.left_behind = true;
     return true;
 }

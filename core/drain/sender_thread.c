@@ -296,7 +296,7 @@ void *nsp__sender_run(void *argument)
         uint32_t value = nsp__event_value(&sender->work);
         bool last = nsp__sender_stopping(sender);
         nsp__batch *batch = nsp__batch_queue_take(&sender->closed);
-        if (batch) {
+        if (batch != NULL) {
             if (!deliver(sender, batch)) {
                 if (!nsp__exit_end_thread())
                     nsp__exit_stay();

@@ -47,10 +47,12 @@ static NOINLINE void settle_after_handler(nsp__producer *producer, nsp__entry *t
     nsp__busy_end(producer, top->frame->tag == 0 ? pop(top) : top);
 }
 
-static NOINLINE void ended_by_handler(nsp__producer *producer, nsp__entry *top)
+// That, or the session is over and its frames are zero; then there is nothing to count.
+static NOINLINE void ended_already(nsp__producer *producer, nsp__entry *top)
 {
     settle_after_handler(producer, top);
-    nsp__misused();
+    if (!nsp__session_over(producer))
+        nsp__misused();
 }
 
 void nsp__end(nsp_span *span, nsp_ticks end)
@@ -73,7 +75,7 @@ void nsp__end(nsp_span *span, nsp_ticks end)
     nsp__slot *slot = producer->slot;
     nsp__busy_begin(producer);
     if (NSP__UNLIKELY(!nsp__frame_holds(frame, (uintptr_t)span))) {
-        ended_by_handler(producer, top);
+        ended_already(producer, top);
         return;
     }
     if (NSP__UNLIKELY(!nsp__commit(producer, slot, frame, end))) {

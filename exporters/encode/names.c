@@ -6,7 +6,7 @@
 nsp__names *nsp__names_create(nsp__form_fn form, size_t growth, size_t extra)
 {
     nsp__names *names = calloc(1, sizeof *names);
-    if (!names)
+    if (names == NULL)
         return NULL;
     names->form = form;
     names->growth = growth;
@@ -14,7 +14,7 @@ nsp__names *nsp__names_create(nsp__form_fn form, size_t growth, size_t extra)
     names->capacity = (size_t)NSP_NAME_TEXT_MAX * growth + (size_t)NSP_NAME_MAX * extra;
     names->arena = calloc(1, names->capacity + NSP__NAME_READABLE);
     names->scratch = calloc(1, (size_t)NSP_NAME_LENGTH_MAX * growth + extra + NSP__NAME_READABLE);
-    if (!names->arena || !names->scratch) {
+    if (names->arena == NULL || names->scratch == NULL) {
         nsp__names_destroy(names);
         return NULL;
     }
@@ -23,7 +23,7 @@ nsp__names *nsp__names_create(nsp__form_fn form, size_t growth, size_t extra)
 
 void nsp__names_destroy(nsp__names *names)
 {
-    if (!names)
+    if (names == NULL)
         return;
     free(names->arena);
     free(names->scratch);

@@ -15,11 +15,11 @@ void nsp__grpc_prefix_write(uint8_t prefix[NSP__GRPC_PREFIX_BYTES], bool compres
 
 static const char *unpack(nsp__grpc_message *message, const char *encoding, size_t most)
 {
-    if (!encoding || strcmp(encoding, "gzip") != 0)
+    if (encoding == NULL || strcmp(encoding, "gzip") != 0)
         return "a message that is compressed in an unknown way";
     size_t length;
     message->unpacked = nsp__gunzip(message->bytes, message->length, most, &length);
-    if (!message->unpacked)
+    if (message->unpacked == NULL)
         return "a message that is too long or is not gzip";
     message->bytes = message->unpacked;
     message->length = length;
@@ -43,7 +43,7 @@ const char *nsp__grpc_message_read(nsp__grpc_message *message, const uint8_t *re
         return "a message that is too long";
     nsp__grpc_message whole = {.bytes = reply + NSP__GRPC_PREFIX_BYTES, .length = said};
     const char *wrong = reply[0] ? unpack(&whole, encoding, most) : NULL;
-    if (!wrong)
+    if (wrong == NULL)
         *message = whole;
     return wrong;
 }

@@ -17,7 +17,7 @@ static nsp_status append(void *context, char *name, char *value, size_t length, 
         *c = (char)tolower((unsigned char)*c);
     if (nsp__header_binary(nsp__slice_of(name))) {
         char *text = malloc(NSP__BASE64_DIGITS(length) + 1);
-        if (!text) {
+        if (text == NULL) {
             snprintf(detail, size, "headers: out of memory");
             return NSP_ERR_NO_MEMORY;
         }

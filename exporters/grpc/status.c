@@ -85,14 +85,14 @@ static bool read_delay(const uint8_t *bytes, size_t length, uint64_t *delay_ns)
 {
     enum { DAY_SECONDS = 86400 };
     Nanospan__Rpc__RetryInfo *info = nanospan__rpc__retry_info__unpack(NULL, length, bytes);
-    const Nanospan__Rpc__Duration *delay = info ? info->retry_delay : NULL;
-    bool sensible =
-        info && (!delay || (delay->seconds >= 0 && delay->nanos >= 0 && delay->nanos < 1000000000));
-    if (sensible && delay && delay->seconds < DAY_SECONDS)
+    const Nanospan__Rpc__Duration *delay = info != NULL ? info->retry_delay : NULL;
+    bool sensible = info != NULL && (delay == NULL ||
+                                     (delay->seconds >= 0 && delay->nanos >= 0 && delay->nanos < 1000000000));
+    if (sensible && delay != NULL && delay->seconds < DAY_SECONDS)
         *delay_ns = (uint64_t)delay->seconds * NSP__SECOND + (uint64_t)delay->nanos;
-    else if (sensible && delay)
+    else if (sensible && delay != NULL)
         *delay_ns = (uint64_t)DAY_SECONDS * NSP__SECOND;
-    if (info)
+    if (info != NULL)
         nanospan__rpc__retry_info__free_unpacked(info, NULL);
     return sensible;
 }
@@ -101,18 +101,18 @@ static bool read_delay(const uint8_t *bytes, size_t length, uint64_t *delay_ns)
 static bool is_retry_info(const char *type_url)
 {
     const char *slash = strrchr(type_url, '/');
-    return strcmp(slash ? slash + 1 : type_url, "google.rpc.RetryInfo") == 0;
+    return strcmp(slash != NULL ? slash + 1 : type_url, "google.rpc.RetryInfo") == 0;
 }
 
 bool nsp__grpc_retry_info(const char *text, uint64_t *delay_ns)
 {
     *delay_ns = 0;
-    size_t digits = text ? strlen(text) : 0, length;
-    uint8_t *bytes = text ? malloc(NSP__BASE64_BYTES(digits)) : NULL;
-    bool read = bytes && nsp__base64_decode(bytes, text, digits, NSP__BASE64_STANDARD, &length);
+    size_t digits = text != NULL ? strlen(text) : 0, length;
+    uint8_t *bytes = text != NULL ? malloc(NSP__BASE64_BYTES(digits)) : NULL;
+    bool read = bytes != NULL && nsp__base64_decode(bytes, text, digits, NSP__BASE64_STANDARD, &length);
     Nanospan__Rpc__Status *status = read ? nanospan__rpc__status__unpack(NULL, length, bytes) : NULL;
     free(bytes);
-    if (!status)
+    if (status == NULL)
         return false;
     bool found = false;
     for (size_t i = 0; i < status->n_details && !found; ++i)

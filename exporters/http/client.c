@@ -57,7 +57,7 @@ static size_t keep_answer(char *bytes, size_t one, size_t length, void *context)
     if (client->answer_length + length > client->answer_room) {
         size_t room = 2 * (client->answer_length + length);
         uint8_t *larger = realloc(client->answer, room);
-        if (!larger)
+        if (larger == NULL)
             return 0;
         client->answer = larger;
         client->answer_room = room;
@@ -165,7 +165,7 @@ static nsp_status set_up(nsp__http_client *client, const nsp__http_options *opti
 {
     client->max_body = options->max_body;
     client->cancel = options->cancel;
-    bool bare = !options->peer->unix_socket;
+    bool bare = options->peer->unix_socket == NULL;
     if (bare)
         client->bare_url = strdup(options->peer->shown);
     client->http2 = options->peer->http2;
@@ -174,9 +174,9 @@ static nsp_status set_up(nsp__http_client *client, const nsp__http_options *opti
                          !nsp__curl_reuses_clear_http2(curl_version_info(CURLVERSION_NOW)->version_num);
     client->multi = nsp__http_sockets_begin(&client->sockets);
     client->easy = curl_easy_init();
-    if (!client->multi && nsp__http_no_descriptor(0, detail, size))
+    if (client->multi == NULL && nsp__http_no_descriptor(0, detail, size))
         return NSP_ERR_SYSTEM;
-    if (!client->multi || !client->easy || (bare && !client->bare_url)) {
+    if (client->multi == NULL || client->easy == NULL || (bare && client->bare_url == NULL)) {
         snprintf(detail, size, "HTTP client: out of memory");
         return NSP_ERR_NO_MEMORY;
     }
@@ -196,7 +196,7 @@ nsp_status nsp__http_client_create(nsp__http_client **out, const nsp__http_optio
     if (status != NSP_OK)
         return status;
     nsp__http_client *client = calloc(1, sizeof *client);
-    if (!client) {
+    if (client == NULL) {
         snprintf(detail, size, "HTTP client: out of memory");
         return NSP_ERR_NO_MEMORY;
     }
@@ -210,7 +210,7 @@ nsp_status nsp__http_client_create(nsp__http_client **out, const nsp__http_optio
 
 void nsp__http_client_destroy(nsp__http_client *client)
 {
-    if (!client)
+    if (client == NULL)
         return;
     nsp__http_sockets_end(&client->sockets, client->multi, client->easy);
     free(client->bare_url);
@@ -276,12 +276,12 @@ static bool broke_off(CURLcode code, const nsp__http_answer *answer)
 static bool renew(nsp__http_client *client)
 {
     CURL *easy = curl_easy_duphandle(client->easy);
-    if (!easy)
+    if (easy == NULL)
         return false;
     nsp__http_sockets_end(&client->sockets, client->multi, client->easy);
     client->easy = easy;
     client->multi = nsp__http_sockets_begin(&client->sockets);
-    return client->multi && curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, 1L) == CURLM_OK;
+    return client->multi != NULL && curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, 1L) == CURLM_OK;
 }
 
 // A clear-text connection ended without an answer: finds out whether the server speaks something else.
@@ -315,7 +315,7 @@ void nsp__http_post(nsp__http_client *client, const nsp__http_request *request, 
     client->answer_too_large = false;
     nsp__http_lines_clear(&client->lines);
     client->error[0] = 0;
-    bool usable = (client->multi && nsp__http_sockets_intact(&client->sockets)) || renew(client);
+    bool usable = (client->multi != NULL && nsp__http_sockets_intact(&client->sockets)) || renew(client);
     curl_easy_setopt(client->easy, CURLOPT_HTTPHEADER, request->headers);
     curl_easy_setopt(client->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)size);
     curl_easy_setopt(client->easy, CURLOPT_FRESH_CONNECT, client->single_use || client->distrust ? 1L : 0L);
@@ -339,7 +339,7 @@ void nsp__http_post(nsp__http_client *client, const nsp__http_request *request, 
 
 const char *nsp__http_proxy_shown(const nsp__http_client *client)
 {
-    return client->proxy.variable ? client->proxy.shown : NULL;
+    return client->proxy.variable != NULL ? client->proxy.shown : NULL;
 }
 
 const char *nsp__http_header(const nsp__http_client *client, const char *name)

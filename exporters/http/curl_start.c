@@ -15,7 +15,7 @@ static char stand_in[] = "NSP_STAND_IN=";
 
 static char **find_entry(const char *start)
 {
-    for (char **entry = environ; entry && *entry; ++entry)
+    for (char **entry = environ; entry != NULL && *entry != NULL; ++entry)
         if (strncmp(*entry, start, strlen(start)) == 0)
             return entry;
     return NULL;
@@ -24,11 +24,11 @@ static char **find_entry(const char *start)
 static void initialise(void)
 {
     char **entry = getauxval(AT_SECURE) ? find_entry("SSLKEYLOGFILE=") : NULL;
-    char *kept = entry ? __atomic_exchange_n(entry, stand_in, __ATOMIC_RELAXED) : NULL;
+    char *kept = entry != NULL ? __atomic_exchange_n(entry, stand_in, __ATOMIC_RELAXED) : NULL;
     ready = curl_global_init(CURL_GLOBAL_DEFAULT);
     // The environment may have moved meanwhile, or the variable may have been set again.
-    entry = kept ? find_entry(stand_in) : NULL;
-    if (entry)
+    entry = kept != NULL ? find_entry(stand_in) : NULL;
+    if (entry != NULL)
         __atomic_store_n(entry, kept, __ATOMIC_RELAXED);
 }
 

@@ -40,9 +40,9 @@ bool nsp__http_no_descriptor(int error, char *out, size_t size)
 // Only libcurl's text has the code: "... was not closed cleanly: NAME (err NUMBER)".
 unsigned nsp__http_reset_code(const char *error)
 {
-    const char *number = strstr(error, "not closed cleanly") ? strstr(error, "(err ") : NULL;
+    const char *number = strstr(error, "not closed cleanly") != NULL ? strstr(error, "(err ") : NULL;
     unsigned code;
-    return number && sscanf(number, "(err %u)", &code) == 1 ? code : UINT_MAX;
+    return number != NULL && sscanf(number, "(err %u)", &code) == 1 ? code : UINT_MAX;
 }
 
 // With HTTP/2, curl does not report the server's TLS alerts. All that a refused client sees is the end of a
@@ -56,7 +56,7 @@ static bool ended_unheard(const nsp__http_failure *failure)
                  failure->code == CURLE_PARTIAL_FILE ||
                  (failure->code == CURLE_HTTP2_STREAM && nsp__http_reset_code(failure->error) == UINT_MAX);
     return failure->tls && failure->http2 && connects > 0 && !status && ended &&
-           !strstr(failure->error, "alert");
+           strstr(failure->error, "alert") == NULL;
 }
 
 // Is it something on this side that prevents the connection? Then out gets the line about it.
@@ -95,9 +95,9 @@ static nsp__http_trouble trouble_of(const nsp__http_failure *failure)
     case CURLE_SSL_ISSUER_ERROR:
     case CURLE_SSL_INVALIDCERTSTATUS: return NSP__HTTP_NOT_TRUSTED;
     case CURLE_SSL_CONNECT_ERROR:
-        if (strstr(failure->error, "application protocol"))
+        if (strstr(failure->error, "application protocol") != NULL)
             return NSP__HTTP_OTHER_PROTOCOL;
-        return strstr(failure->error, "alert") && strstr(failure->error, "certificate")
+        return strstr(failure->error, "alert") != NULL && strstr(failure->error, "certificate") != NULL
                    ? NSP__HTTP_CLIENT_REFUSED
                    : NSP__HTTP_NO_HANDSHAKE;
     case CURLE_SSL_CERTPROBLEM: return NSP__HTTP_OWN_PAIR;
@@ -108,7 +108,7 @@ static nsp__http_trouble trouble_of(const nsp__http_failure *failure)
     default: break;
     }
     // With TLS 1.3 the client considers itself connected before the server has looked at its certificate.
-    if (failure->tls && strstr(failure->error, "alert"))
+    if (failure->tls && strstr(failure->error, "alert") != NULL)
         return NSP__HTTP_CLIENT_REFUSED;
     return NSP__HTTP_NO_TROUBLE;
 }

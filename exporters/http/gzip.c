@@ -18,15 +18,15 @@ struct nsp__gzip {
 nsp__gzip *nsp__gzip_create(size_t max_input)
 {
     nsp__gzip *gzip = calloc(1, sizeof *gzip);
-    if (!gzip)
+    if (gzip == NULL)
         return NULL;
     gzip->max_input = max_input;
     gzip->compressor = libdeflate_alloc_compressor(LEVEL);
-    if (gzip->compressor) {
+    if (gzip->compressor != NULL) {
         gzip->room = libdeflate_gzip_compress_bound(gzip->compressor, max_input);
         gzip->output = malloc(gzip->room);
     }
-    if (gzip->output)
+    if (gzip->output != NULL)
         return gzip;
     nsp__gzip_destroy(gzip);
     return NULL;
@@ -34,9 +34,9 @@ nsp__gzip *nsp__gzip_create(size_t max_input)
 
 void nsp__gzip_destroy(nsp__gzip *gzip)
 {
-    if (!gzip)
+    if (gzip == NULL)
         return;
-    if (gzip->compressor)
+    if (gzip->compressor != NULL)
         libdeflate_free_compressor(gzip->compressor);
     free(gzip->output);
     free(gzip);
@@ -61,15 +61,15 @@ uint8_t *nsp__gunzip(const uint8_t *input, size_t length, size_t most, size_t *u
     if (room > most)
         return NULL;
     struct libdeflate_decompressor *decompressor = libdeflate_alloc_decompressor();
-    uint8_t *output = decompressor ? malloc(room + 1) : NULL;
+    uint8_t *output = decompressor != NULL ? malloc(room + 1) : NULL;
     size_t used = 0;
-    if (output && (libdeflate_gzip_decompress_ex(decompressor, input, length, output, room, &used,
-                                                 unpacked) != LIBDEFLATE_SUCCESS ||
-                   used != length)) {
+    if (output != NULL && (libdeflate_gzip_decompress_ex(decompressor, input, length, output, room, &used,
+                                                         unpacked) != LIBDEFLATE_SUCCESS ||
+                           used != length)) {
         free(output);
         output = NULL;
     }
-    if (decompressor)
+    if (decompressor != NULL)
         libdeflate_free_decompressor(decompressor);
     return output;
 }

@@ -16,7 +16,7 @@ static nsp_status out_of_memory(char *detail, size_t size)
 bool nsp__http_headers_add(struct curl_slist **list, const char *line)
 {
     struct curl_slist *longer = curl_slist_append(*list, line);
-    if (longer)
+    if (longer != NULL)
         *list = longer;
     return longer != NULL;
 }
@@ -36,15 +36,15 @@ nsp_status nsp__http_headers_add_pair(struct curl_slist **list, const char *name
 nsp_status nsp__http_headers_read(const char *text, nsp__header_use use, nsp__header_fn take, void *context,
                                   char *detail, size_t size)
 {
-    if (!text || !*text)
+    if (text == NULL || !*text)
         return NSP_OK;
     size_t room = strlen(text) + 1;
     char *name = malloc(room), *value = malloc(room);
-    nsp_status status = name && value ? NSP_OK : out_of_memory(detail, size);
+    nsp_status status = name != NULL && value != NULL ? NSP_OK : out_of_memory(detail, size);
     nsp__pairs entries = nsp__pairs_of(text);
     nsp__key_value entry;
     while (status == NSP_OK && nsp__pairs_next(&entries, &entry)) {
-        if (nsp__header_fault(&entry, &use))
+        if (nsp__header_fault(&entry, &use) != NULL)
             continue;
         memcpy(name, entry.key.text, entry.key.length);
         name[entry.key.length] = 0;

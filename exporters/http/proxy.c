@@ -9,7 +9,7 @@
 static const char *variable_set(const char *name)
 {
     const char *value = secure_getenv(name);
-    return value && *value ? value : NULL;
+    return value != NULL && *value ? value : NULL;
 }
 
 // In libcurl's order. HTTP_PROXY is not among them, because a request's header `Proxy:` would set it in CGI
@@ -19,9 +19,9 @@ static const char *find(bool tls, const char **variable)
     static const char *const clear[] = {"http_proxy", "all_proxy", "ALL_PROXY", NULL};
     static const char *const secure[] = {"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", NULL};
     const char *value = NULL;
-    for (const char *const *name = tls ? secure : clear; *name && !value; ++name) {
+    for (const char *const *name = tls ? secure : clear; *name != NULL && value == NULL; ++name) {
         value = variable_set(*name);
-        *variable = value ? *name : NULL;
+        *variable = value != NULL ? *name : NULL;
     }
     return value;
 }
@@ -38,7 +38,7 @@ static void copy_part(CURLU *url, CURLUPart part, char *out, size_t size)
 static void describe(nsp__http_proxy *proxy, const char *value)
 {
     CURLU *url = curl_url();
-    if (url &&
+    if (url != NULL &&
         curl_url_set(url, CURLUPART_URL, value, CURLU_NON_SUPPORT_SCHEME | CURLU_GUESS_SCHEME) == CURLUE_OK) {
         char host[sizeof proxy->host] = "";
         bool https = strncasecmp(value, "https:", 6) == 0;
@@ -60,9 +60,9 @@ CURLcode nsp__http_proxy_set(CURL *easy, nsp__http_proxy *proxy, const nsp__http
     *proxy = (nsp__http_proxy){0};
     const char *value = peer->loopback ? NULL : find(peer->tls, &proxy->variable);
     const char *except = variable_set("no_proxy");
-    if (!except)
+    if (except == NULL)
         except = variable_set("NO_PROXY");
-    if (value)
+    if (value != NULL)
         describe(proxy, value);
     bool tunnel = peer->http2 && !peer->tls;
     CURLcode code = curl_easy_setopt(easy, CURLOPT_PROXY, value ? value : "");
@@ -88,7 +88,7 @@ bool nsp__http_proxy_blamed(CURL *easy, const nsp__http_proxy *proxy, CURLcode c
 {
     long answer = 0, number = 0;
     char text[80];
-    if (!proxy->variable)
+    if (proxy->variable == NULL)
         return false;
     curl_easy_getinfo(easy, CURLINFO_HTTP_CONNECTCODE, &answer);
     curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &number);
@@ -102,7 +102,7 @@ bool nsp__http_proxy_blamed(CURL *easy, const nsp__http_proxy *proxy, CURLcode c
     else if (code == CURLE_COULDNT_CONNECT && failed_to_connect(proxy, error))
         snprintf(out, size, "the proxy %.60s (%s): %s", proxy->shown, proxy->variable,
                  number ? strerror_r((int)number, text, sizeof text) : "cannot be connected");
-    else if (strstr(error, "roxy") || strstr(error, "CONNECT") || code == CURLE_PROXY)
+    else if (strstr(error, "roxy") != NULL || strstr(error, "CONNECT") != NULL || code == CURLE_PROXY)
         snprintf(out, size, "the proxy %.60s (%s) does not make the connection", proxy->shown,
                  proxy->variable);
     else

@@ -43,7 +43,7 @@ static curl_socket_t open_socket(void *context, curlsocktype purpose, struct cur
     nsp__http_sockets *sockets = context;
     nsp__http_socket *place = find(sockets, -1);
     errno = EMFILE;
-    if (place && remember(place, make_socket(address->family, address->socktype, address->protocol)))
+    if (place != NULL && remember(place, make_socket(address->family, address->socktype, address->protocol)))
         return place->fd;
     sockets->error = errno;
     return CURL_SOCKET_BAD;
@@ -52,9 +52,9 @@ static curl_socket_t open_socket(void *context, curlsocktype purpose, struct cur
 static int close_socket(void *context, curl_socket_t fd)
 {
     nsp__http_socket *place = find(context, fd);
-    if (place && is_intact(place))
+    if (place != NULL && is_intact(place))
         close(fd);
-    if (place)
+    if (place != NULL)
         place->fd = -1;
     return 0;
 }
@@ -83,7 +83,7 @@ CURLM *nsp__http_sockets_begin(nsp__http_sockets *sockets)
     nsp__standard_hold(held);
     CURLM *multi = curl_multi_init();
     nsp__standard_release(held);
-    if (!multi)
+    if (multi == NULL)
         close(sockets->mark.fd);
     return multi;
 }
@@ -114,7 +114,7 @@ static void abandon(CURLM *multi, CURL *easy)
 {
     static abandoned *all;
     abandoned *these = malloc(sizeof *these);
-    if (!these)
+    if (these == NULL)
         return;
     *these = (abandoned){__atomic_load_n(&all, __ATOMIC_RELAXED), multi, easy};
     // Relaxed: nobody follows the list.
@@ -124,7 +124,7 @@ static void abandon(CURLM *multi, CURL *easy)
 
 void nsp__http_sockets_end(nsp__http_sockets *sockets, CURLM *multi, CURL *easy)
 {
-    if (multi && !nsp__http_sockets_intact(sockets)) {
+    if (multi != NULL && !nsp__http_sockets_intact(sockets)) {
         abandon(multi, easy);
         for (int i = 0; i < NSP__HTTP_SOCKETS_MAX; i++)
             if (sockets->open[i].fd >= 0)
@@ -133,7 +133,7 @@ void nsp__http_sockets_end(nsp__http_sockets *sockets, CURLM *multi, CURL *easy)
         curl_easy_cleanup(easy);
         curl_multi_cleanup(multi);
     }
-    if (multi && is_intact(&sockets->mark))
+    if (multi != NULL && is_intact(&sockets->mark))
         close(sockets->mark.fd);
     sockets->mark.fd = -1;
 }

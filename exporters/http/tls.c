@@ -14,7 +14,7 @@
 
 static bool is_set(const char *text)
 {
-    return text && *text;
+    return text != NULL && *text;
 }
 
 bool nsp__tls_files_any(const nsp__tls_files *files)
@@ -124,7 +124,7 @@ static CURLcode rehearse(const nsp__tls_files *files, char *error)
     CURLcode code = CURLE_OUT_OF_MEMORY;
     CURL *easy = curl_easy_init();
     CURLM *multi = curl_multi_init();
-    if (easy && multi && nsp__tls_set(easy, files) == CURLE_OK &&
+    if (easy != NULL && multi != NULL && nsp__tls_set(easy, files) == CURLE_OK &&
         curl_easy_setopt(easy, CURLOPT_URL, "https://localhost/") == CURLE_OK &&
         curl_easy_setopt(easy, CURLOPT_ABSTRACT_UNIX_SOCKET, name) == CURLE_OK &&
         curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK &&

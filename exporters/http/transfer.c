@@ -38,11 +38,12 @@ CURLcode nsp__http_transfer(CURLM *multi, const int *cancel, uint64_t deadline_n
 static CURL *ask(CURL *post, const char *url, char *error)
 {
     CURL *easy = curl_easy_duphandle(post);
-    if (easy && curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) == CURLE_OK &&
+    if (easy != NULL &&
+        curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) == CURLE_OK &&
         curl_easy_setopt(easy, CURLOPT_NOBODY, 1L) == CURLE_OK &&
         curl_easy_setopt(easy, CURLOPT_HTTPHEADER, NULL) == CURLE_OK &&
         curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, error) == CURLE_OK &&
-        (!url || curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK) &&
+        (url == NULL || curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK) &&
         curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK &&
         curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L) == CURLE_OK)
         return easy;
@@ -67,7 +68,7 @@ bool nsp__http_answers_http1(CURLM *multi, CURL *post, const char *url, const in
     char error[CURL_ERROR_SIZE] = "";
     long status = 0;
     CURL *easy = ask(post, url, error);
-    if (easy && hear(multi, easy, cancel, deadline_ns, error) == CURLE_OK)
+    if (easy != NULL && hear(multi, easy, cancel, deadline_ns, error) == CURLE_OK)
         curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_cleanup(easy);
     return status != 0;
@@ -80,15 +81,15 @@ bool nsp__http_speaks_tls(CURLM *multi, CURL *post, const char *url, const int *
     char error[CURL_ERROR_SIZE] = "", secure[512];
     static const char clear[] = "http://";
     bool speaks = false;
-    if (!url || strncasecmp(url, clear, sizeof clear - 1) != 0 || strlen(url) + 2 > sizeof secure)
+    if (url == NULL || strncasecmp(url, clear, sizeof clear - 1) != 0 || strlen(url) + 2 > sizeof secure)
         return false;
     snprintf(secure, sizeof secure, "https://%s", url + sizeof clear - 1);
     CURL *easy = ask(post, secure, error);
-    if (easy && curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L) == CURLE_OK &&
+    if (easy != NULL && curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L) == CURLE_OK &&
         curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L) == CURLE_OK &&
         curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L) == CURLE_OK) {
         CURLcode code = hear(multi, easy, cancel, deadline_ns, error);
-        speaks = code == CURLE_OK || (code == CURLE_SSL_CONNECT_ERROR && strstr(error, "alert"));
+        speaks = code == CURLE_OK || (code == CURLE_SSL_CONNECT_ERROR && strstr(error, "alert") != NULL);
     }
     curl_easy_cleanup(easy);
     return speaks;

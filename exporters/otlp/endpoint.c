@@ -19,7 +19,7 @@ enum { SHOWN_BYTES = 160 };
 
 static bool is_set(const char *text)
 {
-    return text && *text;
+    return text != NULL && *text;
 }
 
 // False: the protocol is unknown. If it is not set, it is http/protobuf, unless the endpoint says otherwise.
@@ -48,7 +48,7 @@ static bool is_loopback(nsp__slice host)
 {
     static const char domain[] = ".localhost";
     size_t numeric = 0, domain_length = strlen(domain);
-    while (numeric < host.length && strchr("0123456789.", host.text[numeric]))
+    while (numeric < host.length && strchr("0123456789.", host.text[numeric]) != NULL)
         numeric++;
     return slice_is(host, "localhost") || slice_is(host, "[::1]") ||
            (host.length > domain_length &&
@@ -72,9 +72,9 @@ __attribute__((format(printf, 1, 2))) static char *text_of(const char *format, .
 static void without_user(const char *endpoint, char *out, size_t size)
 {
     const char *at = strrchr(endpoint, '@'), *scheme = strstr(endpoint, "://");
-    char *text =
-        text_of("%.*s%s", at && scheme ? (int)(scheme + 3 - endpoint) : 0, endpoint, at ? at + 1 : endpoint);
-    nsp__visible(out, size, text ? text : "");
+    char *text = text_of("%.*s%s", at != NULL && scheme != NULL ? (int)(scheme + 3 - endpoint) : 0, endpoint,
+                         at != NULL ? at + 1 : endpoint);
+    nsp__visible(out, size, text != NULL ? text : "");
     free(text);
 }
 
@@ -128,12 +128,12 @@ static void resolve_url(nsp__otlp_endpoint *out, const nsp__endpoint *parts, con
     char *path = path_of(out, parts, config->endpoint_exact);
     char *place = text_of("%.*s%s", (int)parts->host.length, parts->host.text, digits);
     bool grpc = out->protocol == NSP_OTLP_GRPC;
-    if (path && place) {
+    if (path != NULL && place != NULL) {
         out->peer.url =
             text_of("%s://%.*s%s%s%s%s%.*s", scheme, (int)parts->user.length,
-                    parts->user.text ? parts->user.text : "", parts->user.text ? "@" : "", place, path,
-                    parts->query.text && !grpc ? "?" : "", grpc ? 0 : (int)parts->query.length,
-                    parts->query.text ? parts->query.text : "");
+                    parts->user.text != NULL ? parts->user.text : "", parts->user.text != NULL ? "@" : "",
+                    place, path, parts->query.text != NULL && !grpc ? "?" : "",
+                    grpc ? 0 : (int)parts->query.length, parts->query.text != NULL ? parts->query.text : "");
         out->peer.shown = text_of("%s://%s%s", scheme, place, grpc ? "" : path);
     }
     free(path);
@@ -145,7 +145,7 @@ static void resolve_url(nsp__otlp_endpoint *out, const nsp__endpoint *parts, con
 static CURLUcode understood(const char *url)
 {
     CURLU *parsed = curl_url();
-    CURLUcode code = parsed ? curl_url_set(parsed, CURLUPART_URL, url, 0) : CURLUE_OUT_OF_MEMORY;
+    CURLUcode code = parsed != NULL ? curl_url_set(parsed, CURLUPART_URL, url, 0) : CURLUE_OUT_OF_MEMORY;
     curl_url_cleanup(parsed);
     return code;
 }
@@ -164,18 +164,19 @@ static nsp_status resolve(nsp__otlp_endpoint *out, const nsp_config *config, cha
     const char *why = nsp__endpoint_read(&parts, endpoint);
     char shown[SHOWN_BYTES];
     without_user(endpoint, shown, sizeof shown);
-    if (why) {
+    if (why != NULL) {
         snprintf(detail, size, "endpoint \"%s\" cannot be used: %s", shown, why);
         return NSP_ERR_CONFIG;
     }
-    if (parts.socket.text) {
+    if (parts.socket.text != NULL) {
         if (!is_set(config->protocol))
             out->protocol = NSP_OTLP_GRPC;
         resolve_socket(out, &parts);
     } else {
         resolve_url(out, &parts, config);
     }
-    if (!out->peer.url || !out->peer.shown || (parts.socket.text && !out->peer.unix_socket))
+    if (out->peer.url == NULL || out->peer.shown == NULL ||
+        (parts.socket.text != NULL && out->peer.unix_socket == NULL))
         return out_of_memory(detail, size);
     CURLUcode code = understood(out->peer.url);
     if (code == CURLUE_OK)

@@ -19,11 +19,11 @@ typedef struct otlp {
 static void destroy(void *state)
 {
     otlp *me = state;
-    if (!me)
+    if (me == NULL)
         return;
     nsp__otlp_parts_forget(&me->parts);
     nsp__otlp_transport_destroy(&me->transport);
-    if (me->encoding)
+    if (me->encoding != NULL)
         me->encoding->destroy(me->encoder);
     free(me);
 }
@@ -33,7 +33,7 @@ static nsp_status create(void **state, const nsp_exporter_context *context)
     char detail[DETAIL_BYTES] = "";
     *state = NULL;
     otlp *me = calloc(1, sizeof *me);
-    if (!me)
+    if (me == NULL)
         return NSP_ERR_NO_MEMORY;
     nsp_status status = nsp__otlp_transport_create(&me->transport, context, detail, sizeof detail);
     if (status != NSP_OK) {

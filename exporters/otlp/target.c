@@ -11,7 +11,7 @@ nsp_status nsp_otlp_target_resolve(nsp_otlp_target *out, const nsp_config *confi
 {
     *out = (nsp_otlp_target){0};
     nsp__otlp_transport *transport = calloc(1, sizeof *transport);
-    if (!transport) {
+    if (transport == NULL) {
         snprintf(detail, size, "endpoint: out of memory");
         return NSP_ERR_NO_MEMORY;
     }
@@ -39,7 +39,7 @@ nsp_status nsp_otlp_target_resolve(nsp_otlp_target *out, const nsp_config *confi
 
 void nsp_otlp_target_free(nsp_otlp_target *target)
 {
-    if (target->owner)
+    if (target->owner != NULL)
         nsp__otlp_transport_destroy(target->owner);
     free(target->owner);
     *target = (nsp_otlp_target){0};

@@ -23,7 +23,7 @@ typedef struct console_exporter {
 static void console_destroy(void *state)
 {
     console_exporter *console = state;
-    if (!console)
+    if (console == NULL)
         return;
     nsp__names_destroy(console->names);
     free(console);
@@ -32,12 +32,12 @@ static void console_destroy(void *state)
 static nsp_status console_create(void **state, const nsp_exporter_context *context)
 {
     console_exporter *console = calloc(1, sizeof *console);
-    if (!console)
+    if (console == NULL)
         return NSP_ERR_NO_MEMORY;
     console->output =
         (nsp__output){.fd = STDOUT_FILENO, .cancel = context->cancel, .label = "standard output"};
     console->names = nsp__names_create(nsp__quoted_form, NSP__QUOTED_GROWTH, 2);
-    if (!console->names) {
+    if (console->names == NULL) {
         console_destroy(console);
         return NSP_ERR_NO_MEMORY;
     }

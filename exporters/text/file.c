@@ -22,7 +22,7 @@ typedef struct file_exporter {
 static void file_destroy(void *state)
 {
     file_exporter *file = state;
-    if (!file)
+    if (file == NULL)
         return;
     nsp__output_close(&file->output);
     nsp__otlp_json.destroy(file->json);
@@ -52,13 +52,13 @@ static bool is_torn(int fd, const char *path)
 static nsp_status file_open(file_exporter *file, const nsp_exporter_context *context)
 {
     const char *path = context->config->file;
-    if (!path || !*path) {
+    if (path == NULL || !*path) {
         context->log(NSP_LOG_ERROR, "file", "the exporter file has no path; set nsp_config.file or NSP_FILE");
         return NSP_ERR_CONFIG;
     }
     file->label = strdup(path);
     file->path = strdup(path);
-    if (!file->label || !file->path)
+    if (file->label == NULL || file->path == NULL)
         return NSP_ERR_NO_MEMORY;
     file->output.label = file->label;
     file->output.path = file->path;
@@ -73,7 +73,7 @@ static nsp_status file_open(file_exporter *file, const nsp_exporter_context *con
     // If the process changes its working directory, as daemons do, it is still this file. A file without such
     // a path (a pipe behind /dev/stdout) keeps the path that was given.
     char *absolute = realpath(path, NULL);
-    if (absolute) {
+    if (absolute != NULL) {
         free(file->path);
         file->output.path = file->path = absolute;
     }
@@ -83,7 +83,7 @@ static nsp_status file_open(file_exporter *file, const nsp_exporter_context *con
 static nsp_status file_create(void **state, const nsp_exporter_context *context)
 {
     file_exporter *file = calloc(1, sizeof *file);
-    if (!file)
+    if (file == NULL)
         return NSP_ERR_NO_MEMORY;
     file->output.fd = -1;
     file->output.cancel = context->cancel;

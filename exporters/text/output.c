@@ -23,7 +23,7 @@ enum {
 
 static bool cancelled(const nsp__output *output)
 {
-    return output->cancel && __atomic_load_n(output->cancel, __ATOMIC_RELAXED);
+    return output->cancel != NULL && __atomic_load_n(output->cancel, __ATOMIC_RELAXED);
 }
 
 // Waits until the descriptor takes bytes. False at the deadline or when cancelled. Polls at least once.

@@ -74,7 +74,7 @@ int main(int argc, char **argv)
     if (asks_help)
         name = argv[2];
     const subcommand *chosen = find(name);
-    if (!chosen) {
+    if (chosen == NULL) {
         complain("unknown command '%s'; 'nanospan --help' lists the commands", name);
         return EXIT_USAGE;
     }

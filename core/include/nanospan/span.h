@@ -95,7 +95,7 @@ NSP_INLINE nsp_attr nsp_attr_strn(nsp_name key, const char *value, size_t length
 
 NSP_INLINE nsp_attr nsp_attr_str(nsp_name key, const char *value)
 {
-    return nsp_attr_strn(key, value, value ? __builtin_strlen(value) : 0);
+    return nsp_attr_strn(key, value, value != NULL ? __builtin_strlen(value) : 0);
 }
 
 NSP_INLINE nsp_attr nsp_attr_bool(nsp_name key, bool value)

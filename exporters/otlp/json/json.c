@@ -50,7 +50,7 @@ static void put_prefix(nsp__text *out, const nsp_exporter_context *context)
 static void destroy(void *state)
 {
     encoder *json = state;
-    if (!json)
+    if (json == NULL)
         return;
     nsp__names_destroy(json->names);
     free(json->prefix);
@@ -61,12 +61,12 @@ static nsp_status create(void **out, const nsp_exporter_context *context)
 {
     *out = NULL;
     encoder *json = calloc(1, sizeof *json);
-    if (!json)
+    if (json == NULL)
         return NSP_ERR_NO_MEMORY;
     size_t bound = prefix_bound(context);
     json->names = nsp__names_create(nsp__quoted_form, NSP__QUOTED_GROWTH, 2);
     json->prefix = malloc(bound);
-    if (!json->names || !json->prefix) {
+    if (json->names == NULL || json->prefix == NULL) {
         destroy(json);
         return NSP_ERR_NO_MEMORY;
     }
@@ -247,7 +247,7 @@ static void put_tracestate(nsp__text *out, const nsp_span_view *view, const nsp_
     uint8_t threshold[NSP__THRESHOLD_TEXT_MAX];
     const uint8_t *state = parts->tracestate;
     size_t length = parts->tracestate_length;
-    if (!state && view->threshold != NSP_CONTEXT_UNKNOWN) {
+    if (state == NULL && view->threshold != NSP_CONTEXT_UNKNOWN) {
         state = threshold;
         length = nsp__threshold_text(threshold, view->threshold);
     }

@@ -33,11 +33,12 @@ nsp_status nsp__otlp_encoder_create(nsp__otlp_encoder **out, const nsp_exporter_
 {
     *out = NULL;
     nsp__otlp_encoder *encoder = calloc(1, sizeof *encoder);
-    if (!encoder)
+    if (encoder == NULL)
         return NSP_ERR_NO_MEMORY;
     encoder->threshold = NSP_CONTEXT_UNKNOWN;
     encoder->names = nsp__names_create(name_form, NSP__UTF8_GROWTH, NSP__VARINT_MAX);
-    nsp_status status = encoder->names ? nsp__otlp_prefix_pack(&encoder->prefix, context) : NSP_ERR_NO_MEMORY;
+    nsp_status status =
+        encoder->names != NULL ? nsp__otlp_prefix_pack(&encoder->prefix, context) : NSP_ERR_NO_MEMORY;
     if (status != NSP_OK) {
         nsp__otlp_encoder_destroy(encoder);
         return status;
@@ -49,7 +50,7 @@ nsp_status nsp__otlp_encoder_create(nsp__otlp_encoder **out, const nsp_exporter_
 
 void nsp__otlp_encoder_destroy(nsp__otlp_encoder *encoder)
 {
-    if (!encoder)
+    if (encoder == NULL)
         return;
     nsp__names_destroy(encoder->names);
     free(encoder->prefix.bytes);
@@ -106,7 +107,7 @@ static uint8_t *put_attributes(nsp__otlp_encoder *encoder, uint8_t *at, const ui
                                nsp__scope scope)
 {
     nsp_item item;
-    while (at && nsp__scope_next(&scope, &item))
+    while (at != NULL && nsp__scope_next(&scope, &item))
         at = nsp__put_attribute(at, limit, tag, nsp__names_get(encoder->names, item.key), &item);
     return at;
 }
@@ -133,7 +134,7 @@ static uint8_t *put_events(nsp__otlp_encoder *encoder, uint8_t *at, const uint8_
         at = nsp__put_form(at, name);
         nsp__scope scope = nsp__scope_enter(&encoder->keys, &cursor, &item);
         at = put_attributes(encoder, at, limit, NSP__TAG(3, NSP__WIRE_BYTES), scope);
-        if (!at)
+        if (at == NULL)
             return NULL;
         at = nsp__put_count(at, NSP__TAG(4, NSP__WIRE_VARINT), event.dropped_attributes + scope.unnamed);
         at = nsp__close_length(body, at);
@@ -158,9 +159,9 @@ static uint8_t *put_links(nsp__otlp_encoder *encoder, uint8_t *at, const uint8_t
             at = nsp__put_text(at, limit, NSP__TAG(3, NSP__WIRE_BYTES), item.payload + sizeof link,
                                item.length - sizeof link);
         nsp__scope scope = nsp__scope_enter(&encoder->keys, &cursor, &item);
-        if (at)
+        if (at != NULL)
             at = put_attributes(encoder, at, limit, NSP__TAG(4, NSP__WIRE_BYTES), scope);
-        if (!at)
+        if (at == NULL)
             return NULL;
         at = nsp__put_count(at, NSP__TAG(5, NSP__WIRE_VARINT), link.dropped_attributes + scope.unnamed);
         *at++ = NSP__TAG(6, NSP__WIRE_FIXED32);
@@ -179,7 +180,7 @@ static uint8_t *put_status(uint8_t *at, const uint8_t *limit, const nsp_span_vie
     at = body;
     if (view->status == NSP_SPAN_STATUS_ERROR && parts->message_length) {
         at = nsp__put_text(at, limit, NSP__TAG(2, NSP__WIRE_BYTES), parts->message, parts->message_length);
-        if (!at)
+        if (at == NULL)
             return NULL;
     }
     *at++ = NSP__TAG(3, NSP__WIRE_VARINT);
@@ -195,11 +196,11 @@ static inline uint8_t *put_head(nsp__otlp_encoder *encoder, uint8_t *at, const u
 {
     at = nsp__put_id(at, NSP__TAG(1, NSP__WIRE_BYTES), view->trace_id, NSP_TRACE_ID_SIZE);
     at = nsp__put_id(at, NSP__TAG(2, NSP__WIRE_BYTES), view->span_id, NSP_SPAN_ID_SIZE);
-    if (!tracestate) {
+    if (tracestate == NULL) {
         at = put_threshold(encoder, at, view->threshold);
     } else if (tracestate_length) {
         at = nsp__put_text(at, limit, NSP__TAG(3, NSP__WIRE_BYTES), tracestate, tracestate_length);
-        if (!at || !nsp__room(at, limit, SPAN_FIXED + name.size))
+        if (at == NULL || !nsp__room(at, limit, SPAN_FIXED + name.size))
             return NULL;
     }
     if (!nsp__id_zero(view->parent_id))
@@ -250,14 +251,14 @@ static __attribute__((noinline)) uint8_t *put_any(nsp__otlp_encoder *encoder, ui
     nsp__parts_find(&encoder->keys, view, &parts);
     at = put_head(encoder, at, limit, view, name, parts.tracestate, parts.tracestate_length);
     at = put_attributes(encoder, at, limit, NSP__TAG(9, NSP__WIRE_BYTES), parts.attributes);
-    if (!at)
+    if (at == NULL)
         return NULL;
     at = nsp__put_count(at, NSP__TAG(10, NSP__WIRE_VARINT),
                         view->dropped_attributes + parts.attributes.unnamed);
-    if (parts.events && !(at = put_events(encoder, at, limit, view)))
+    if (parts.events && (at = put_events(encoder, at, limit, view)) == NULL)
         return NULL;
     at = nsp__put_count(at, NSP__TAG(12, NSP__WIRE_VARINT), view->dropped_events);
-    if (parts.links && !(at = put_links(encoder, at, limit, view)))
+    if (parts.links && (at = put_links(encoder, at, limit, view)) == NULL)
         return NULL;
     at = nsp__put_count(at, NSP__TAG(14, NSP__WIRE_VARINT), view->dropped_links);
     if (view->status)
@@ -283,7 +284,7 @@ bool nsp__otlp_encoder_append(void *state, nsp_batch *batch, const nsp_span_view
         at = put_head(encoder, body, limit, view, name, NULL, 0);
         at = put_plain_attributes(encoder, at, limit, view);
     }
-    if (NSP__UNLIKELY(!at) && !(at = put_any(encoder, body, limit, view, name)))
+    if (NSP__UNLIKELY(!at) && (at = put_any(encoder, body, limit, view, name)) == NULL)
         return false;
     *at++ = 0x85; // flags is field 16: its tag takes two bytes
     *at++ = 0x01;

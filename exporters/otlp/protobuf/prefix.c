@@ -16,7 +16,7 @@ static char *repaired_copy(const char *text)
 {
     size_t length = strlen(text);
     uint8_t *copy = malloc(NSP__UTF8_GROWTH * length + 1);
-    if (copy)
+    if (copy != NULL)
         *nsp__utf8_repair(copy, (const uint8_t *)text, length) = 0;
     return (char *)copy;
 }
@@ -42,7 +42,7 @@ static bool fill_attribute(resource_attribute *attribute, const char *key, const
     }
     attribute->value.value_case = NANOSPAN__OTLP__ANY_VALUE__VALUE_STRING_VALUE;
     attribute->value.string_value = attribute->text = repaired_copy(value);
-    return attribute->pair.key && attribute->text;
+    return attribute->pair.key != NULL && attribute->text != NULL;
 }
 
 static nsp_status pack(nsp__otlp_prefix *out, const nsp_exporter_context *context,
@@ -63,7 +63,7 @@ static nsp_status pack(nsp__otlp_prefix *out, const nsp_exporter_context *contex
         return NSP_ERR_CONFIG;
     }
     out->bytes = malloc(out->size);
-    if (!out->bytes)
+    if (out->bytes == NULL)
         return NSP_ERR_NO_MEMORY;
     uint8_t *at = out->bytes;
     *at++ = NSP__TAG(1, NSP__WIRE_BYTES);
@@ -80,7 +80,7 @@ nsp_status nsp__otlp_prefix_pack(nsp__otlp_prefix *out, const nsp_exporter_conte
     size_t count = context->resource_count;
     resource_attribute *attributes = calloc(count + 1, sizeof *attributes);
     Nanospan__Otlp__KeyValue **pairs = calloc(count + 1, sizeof(Nanospan__Otlp__KeyValue *));
-    bool complete = attributes && pairs;
+    bool complete = attributes != NULL && pairs != NULL;
     size_t filled = 0;
     for (; complete && filled < count; filled++) {
         complete = fill_attribute(&attributes[filled], context->resource_keys[filled],

@@ -10,10 +10,10 @@ bool nsp__otlp_response_decode(const uint8_t *bytes, size_t length, int64_t *rej
     *rejected = 0;
     nsp__utf8_line(message, size, "");
     Nanospan__Otlp__Response *response = nanospan__otlp__response__unpack(NULL, length, bytes);
-    if (!response)
+    if (response == NULL)
         return false;
     const Nanospan__Otlp__PartialSuccess *partial = response->partial_success;
-    if (partial) {
+    if (partial != NULL) {
         *rejected = partial->rejected_spans > 0 ? partial->rejected_spans : 0;
         nsp__utf8_line(message, size, partial->error_message);
     }

@@ -25,7 +25,7 @@ static const uint8_t *read_field(const uint8_t *at, const uint8_t *end, unsigned
     if (at >= end || *at != NSP__TAG(number, NSP__WIRE_BYTES))
         return NULL;
     const uint8_t *content = read_varint(at + 1, end, length);
-    return content && *length <= (size_t)(end - content) ? content : NULL;
+    return content != NULL && *length <= (size_t)(end - content) ? content : NULL;
 }
 
 static bool find_protobuf(nsp__otlp_request *out, const uint8_t *bytes, size_t length)
@@ -34,17 +34,17 @@ static bool find_protobuf(nsp__otlp_request *out, const uint8_t *bytes, size_t l
     size_t size;
     *out = (nsp__otlp_request){.bytes = bytes, .length = length, .end = end};
     out->resource = read_field(bytes, end, 1, &size); // the ResourceSpans
-    if (!out->resource || size != (size_t)(end - out->resource))
+    if (out->resource == NULL || size != (size_t)(end - out->resource))
         return false;
     const uint8_t *content = read_field(out->resource, end, 1, &size);
-    if (!content)
+    if (content == NULL)
         return false;
     out->resource_size = (size_t)(content + size - out->resource);
     out->scope = read_field(content + size, end, 2, &size); // the ScopeSpans
-    if (!out->scope || size != (size_t)(end - out->scope))
+    if (out->scope == NULL || size != (size_t)(end - out->scope))
         return false;
     content = read_field(out->scope, end, 1, &size);
-    if (!content)
+    if (content == NULL)
         return false;
     out->scope_size = (size_t)(content + size - out->scope);
     out->spans = content + size;
@@ -55,7 +55,7 @@ static size_t protobuf_span_size(const nsp__otlp_request *request, const uint8_t
 {
     size_t size;
     const uint8_t *content = read_field(at, request->end, 2, &size);
-    return content ? (size_t)(content + size - at) : 0;
+    return content != NULL ? (size_t)(content + size - at) : 0;
 }
 
 static uint8_t *put_bytes(uint8_t *out, const void *bytes, size_t size)
@@ -92,7 +92,7 @@ static bool find_json(nsp__otlp_request *out, const uint8_t *bytes, size_t lengt
     const size_t before = sizeof list_begins - 1, behind = sizeof list_ends - 1;
     *out = (nsp__otlp_request){.bytes = bytes, .length = length};
     const uint8_t *found = length ? memmem(bytes, length, list_begins, before) : NULL;
-    if (!found || length - (size_t)(found + before - bytes) < behind ||
+    if (found == NULL || length - (size_t)(found + before - bytes) < behind ||
         memcmp(bytes + length - behind, list_ends, behind) != 0)
         return false;
     out->spans = found + before;

@@ -24,9 +24,9 @@ static nsp_status prepare(nsp__otlp_channel *me, const nsp_config *config, char 
                                  "grpc-accept-encoding: identity,gzip",
                                  "Accept:",
                                  "Expect:",
-                                 me->gzip ? "grpc-encoding: gzip" : NULL};
+                                 me->gzip != NULL ? "grpc-encoding: gzip" : NULL};
     for (size_t i = 0; i < sizeof lines / sizeof *lines; ++i)
-        if (lines[i] && !nsp__http_headers_add(&me->plain_headers, lines[i])) {
+        if (lines[i] != NULL && !nsp__http_headers_add(&me->plain_headers, lines[i])) {
             snprintf(detail, size, "headers: out of memory");
             return NSP_ERR_NO_MEMORY;
         }
@@ -54,7 +54,7 @@ static const char *find(const nsp__otlp_channel *me, const nsp__http_answer *ans
 static bool is_grpc(const char *content_type)
 {
     static const char grpc[] = "application/grpc";
-    if (!content_type || strncasecmp(content_type, grpc, sizeof grpc - 1) != 0)
+    if (content_type == NULL || strncasecmp(content_type, grpc, sizeof grpc - 1) != 0)
         return false;
     char next = content_type[sizeof grpc - 1];
     return next == 0 || next == '+' || next == ';' || next == ' ';
@@ -67,7 +67,7 @@ static bool broken_off(nsp__otlp_channel *me, const nsp__http_answer *answer)
 {
     enum { PATIENCE = 3 };
     return answer->outcome == NSP__HTTP_ANSWERED && answer->version != 1 && answer->status == 200 &&
-           !find(me, answer, "grpc-status") && is_grpc(nsp__http_header(me->client, "content-type")) &&
+           find(me, answer, "grpc-status") == NULL && is_grpc(nsp__http_header(me->client, "content-type")) &&
            ++me->broken_off <= PATIENCE;
 }
 
@@ -76,7 +76,7 @@ static bool find_verdict(nsp__otlp_channel *me, const nsp__http_answer *answer, 
 {
     *out = (verdict){0};
     const char *status = answer->status ? find(me, answer, "grpc-status") : NULL;
-    if (status && nsp__grpc_code_read(status, &out->code)) {
+    if (status != NULL && nsp__grpc_code_read(status, &out->code)) {
         me->broken_off = 0;
         out->told = find(me, answer, "grpc-message");
         out->retry_info =
@@ -108,15 +108,15 @@ static bool size_refused(const nsp__http_answer *answer, const verdict *judged, 
 {
     if (answer->reset_code != UINT_MAX)
         return false;
-    return judged->made ? answer->status == 413 && !judged->retry_info
-                        : nsp__otlp_grpc_size_refused(judged->code, judged->retry_info, message);
+    return judged->made != NULL ? answer->status == 413 && !judged->retry_info
+                                : nsp__otlp_grpc_size_refused(judged->code, judged->retry_info, message);
 }
 
 static nsp_send_result refused(nsp__otlp_channel *me, const nsp__http_answer *answer, const verdict *judged,
                                nsp_send_report *report)
 {
     char message[MESSAGE_BYTES] = "";
-    if (judged->told)
+    if (judged->told != NULL)
         nsp__grpc_message_text(message, sizeof message, judged->told);
     me->too_large = size_refused(answer, judged, message);
     nsp_send_result result =
@@ -124,9 +124,9 @@ static nsp_send_result refused(nsp__otlp_channel *me, const nsp__http_answer *an
     if (result != NSP_SEND_REJECTED)
         report->retry_after_ns = judged->retry_delay_ns;
     const char *name = nsp__grpc_code_name(judged->code);
-    if (judged->made && nsp__otlp_redirected(me, answer, report))
+    if (judged->made != NULL && nsp__otlp_redirected(me, answer, report))
         return result;
-    if (judged->made)
+    if (judged->made != NULL)
         nsp__otlp_explain(report, "%.64s answered %u %s", me->endpoint.peer.shown, answer->status,
                           judged->made);
     else if (answer->reset_code != UINT_MAX)
@@ -147,7 +147,7 @@ static nsp_send_result taken(nsp__otlp_channel *me, const nsp__http_answer *answ
         wrong = nsp__grpc_message_read(&message, answer->body, answer->length,
                                        nsp__http_header(me->client, "grpc-encoding"), MAX_REPLY_BYTES);
     nsp_send_result result = NSP_SEND_UNCONFIRMED;
-    if (wrong)
+    if (wrong != NULL)
         nsp__otlp_explain(report, "%.64s answered OK with %s", me->endpoint.peer.shown, wrong);
     else
         result = nsp__otlp_taken(me, me->encoding, message.bytes, message.length, report);
@@ -160,8 +160,8 @@ static nsp_send_result judge(nsp__otlp_channel *me, nsp__http_answer *answer, ns
     verdict found;
     if (find_verdict(me, answer, &found)) {
         report->answered = true;
-        return found.code == NSP__GRPC_OK && !found.made ? taken(me, answer, report)
-                                                         : refused(me, answer, &found, report);
+        return found.code == NSP__GRPC_OK && found.made == NULL ? taken(me, answer, report)
+                                                                : refused(me, answer, &found, report);
     }
     if (answer->outcome == NSP__HTTP_ANSWERED)
         snprintf(answer->error, sizeof answer->error, "the answer broke off before its grpc-status");

@@ -22,7 +22,7 @@ static bool mentions_size(const char *text)
 {
     static const char *const words[] = {"larg", "too big", "too long", "size", "length", "byte"};
     for (size_t i = 0; i < sizeof words / sizeof *words; ++i)
-        if (strcasestr(text, words[i]))
+        if (strcasestr(text, words[i]) != NULL)
             return true;
     return false;
 }

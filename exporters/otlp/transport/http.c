@@ -55,7 +55,7 @@ static void read_message(const uint8_t *body, size_t length, char *message, size
 // wrong, not the spans.
 static bool told_to_use_tls(const nsp__otlp_channel *me, const nsp__http_answer *answer, const char *message)
 {
-    return answer->status == 400 && !me->endpoint.peer.tls && strstr(message, "HTTPS");
+    return answer->status == 400 && !me->endpoint.peer.tls && strstr(message, "HTTPS") != NULL;
 }
 
 // The retry rule of OTLP over HTTP.
@@ -77,10 +77,11 @@ static nsp_send_result refused(nsp__otlp_channel *me, const nsp__http_answer *an
         return nsp__otlp_no_answer(me, &instead, report);
     }
     // The Collector refuses a body that is too large with 400.
-    me->too_large = answer->status == 413 || (answer->status == 400 && strcasestr(message, "too large"));
+    me->too_large =
+        answer->status == 413 || (answer->status == 400 && strcasestr(message, "too large") != NULL);
     // 407 comes from a proxy, which wants a user and password.
     const char *proxy = answer->status == 407 ? nsp__http_proxy_shown(me->client) : NULL;
-    if (proxy)
+    if (proxy != NULL)
         nsp__otlp_explain(report, "the proxy %.64s before %.48s answered 407: it wants a user and password",
                           proxy, me->endpoint.peer.shown);
     else
@@ -95,7 +96,7 @@ static nsp_send_result refused(nsp__otlp_channel *me, const nsp__http_answer *an
 static bool has_type(const nsp__otlp_channel *me, const char *type)
 {
     const char *given = nsp__http_header(me->client, "content-type");
-    return given && strncasecmp(given, type, strlen(type)) == 0;
+    return given != NULL && strncasecmp(given, type, strlen(type)) == 0;
 }
 
 // A reply has the form of its request, but some servers answer in JSON whatever they were sent, and declare

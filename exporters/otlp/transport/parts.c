@@ -23,7 +23,7 @@ void nsp__otlp_parts_forget(nsp__otlp_parts *parts)
 
 static bool is_current(const nsp__otlp_parts *parts, const nsp_batch *batch)
 {
-    return parts->data && parts->data == batch->data && parts->first_ns == batch->first_ns;
+    return parts->data != NULL && parts->data == batch->data && parts->first_ns == batch->first_ns;
 }
 
 static bool known_too_large(const nsp__otlp_parts *parts, size_t bytes)
@@ -68,7 +68,7 @@ static bool begin(nsp__otlp_parts *parts, const nsp__otlp_transport *transport, 
             return false;
         at += size;
     }
-    if (spans < 2 || !(parts->room = malloc(request->length)))
+    if (spans < 2 || (parts->room = malloc(request->length)) == NULL)
         return false;
     parts->data = batch->data;
     parts->first_ns = batch->first_ns;

@@ -97,12 +97,12 @@ bool nsp__otlp_redirected(const nsp__otlp_channel *channel, const nsp__http_answ
     enum { SCHEME = 8, REST = 56 };
     bool redirect = answer->status >= 300 && answer->status < 400;
     const char *to = redirect ? nsp__http_header(channel->client, "location") : NULL;
-    if (!to)
+    if (to == NULL)
         return false;
     const char *scheme = strstr(to, "://"), *host = strncmp(to, "//", 2) == 0 ? to + 2 : to;
-    if (scheme && scheme - to < SCHEME)
+    if (scheme != NULL && scheme - to < SCHEME)
         host = scheme + 3;
-    const char *at = memrchr(host, '@', strcspn(host, "/?#")), *shown = at ? at + 1 : host;
+    const char *at = memrchr(host, '@', strcspn(host, "/?#")), *shown = at != NULL ? at + 1 : host;
     size_t length = strcspn(shown, "?#");
     nsp__otlp_explain(report, "%.48s answered %u, a redirect to %.*s%.*s, which is not followed",
                       channel->endpoint.peer.shown, answer->status, (int)(host - to), to,

@@ -14,8 +14,8 @@ static const size_t max_request_bytes = 64u << 20;
 
 static nsp_status read_compression(const char *compression, bool *gzip, char *detail, size_t size)
 {
-    *gzip = compression && strcmp(compression, "gzip") == 0;
-    if (*gzip || !compression || !*compression || strcmp(compression, "none") == 0)
+    *gzip = compression != NULL && strcmp(compression, "gzip") == 0;
+    if (*gzip || compression == NULL || !*compression || strcmp(compression, "none") == 0)
         return NSP_OK;
     snprintf(detail, size, "compression \"%s\" is unknown; it can be none or gzip", compression);
     return NSP_ERR_CONFIG;
@@ -80,7 +80,7 @@ nsp_status nsp__otlp_transport_describe(nsp__otlp_transport *transport, const ns
     transport->protocol = protocol == NSP_OTLP_GRPC ? &nsp__otlp_over_grpc : &nsp__otlp_over_http;
     if (status == NSP_OK && gzip) {
         channel->gzip = nsp__gzip_create(config->batch_bytes);
-        if (!channel->gzip) {
+        if (channel->gzip == NULL) {
             snprintf(detail, size, "compression: out of memory");
             status = NSP_ERR_NO_MEMORY;
         }
@@ -105,7 +105,7 @@ nsp_status nsp__otlp_transport_create(nsp__otlp_transport *transport, const nsp_
         .max_body = max_request_bytes,
         .cancel = context->cancel,
     };
-    channel->own_authorities = config->certificate && *config->certificate;
+    channel->own_authorities = config->certificate != NULL && *config->certificate;
     status = nsp__http_client_create(&channel->client, &options, detail, size);
     if (status == NSP_OK)
         warn_of_doubts(transport, config, &options.tls);
@@ -129,11 +129,11 @@ static const uint8_t *pack(const nsp__otlp_channel *channel, const uint8_t *body
     enum { MIN_BYTES = 1024 };
     size_t compressed;
     const uint8_t *packed = NULL;
-    if (channel->gzip && *length >= MIN_BYTES)
+    if (channel->gzip != NULL && *length >= MIN_BYTES)
         packed = nsp__gzip_compress(channel->gzip, body, *length, &compressed);
-    if (packed)
+    if (packed != NULL)
         *length = compressed;
-    return packed ? packed : body;
+    return packed != NULL ? packed : body;
 }
 
 // A success whose body is too long to be OTLP's, or a request that the client did not send.

@@ -26,7 +26,7 @@ typedef struct resolving {
 
 static void resolving_free(resolving *r)
 {
-    if (r->found)
+    if (r->found != NULL)
         freeaddrinfo(r->found);
     pthread_mutex_destroy(&r->mutex);
     pthread_cond_destroy(&r->done_or_left);
@@ -55,7 +55,8 @@ static void *resolve(void *argument)
 static size_t take_addresses(const resolving *r, connect_address out[CONNECT_ADDRESSES_MAX])
 {
     size_t count = 0;
-    for (const struct addrinfo *at = r->found; at && count < CONNECT_ADDRESSES_MAX; at = at->ai_next) {
+    for (const struct addrinfo *at = r->found; at != NULL && count < CONNECT_ADDRESSES_MAX;
+         at = at->ai_next) {
         connect_address *address = &out[count];
         if (at->ai_addrlen > sizeof address->socket)
             continue;
@@ -189,7 +190,7 @@ static connect_reply reply_kind(const uint8_t *bytes, size_t length)
     if (length == 0)
         return REPLY_CLOSED;
     if (length >= 5 && memcmp(chars, "HTTP/", 5) == 0)
-        return memmem(chars, length, "HTTPS", 5) ? REPLY_HTTP1_ASKS_FOR_TLS : REPLY_HTTP1;
+        return memmem(chars, length, "HTTPS", 5) != NULL ? REPLY_HTTP1_ASKS_FOR_TLS : REPLY_HTTP1;
     if (length >= 9 && bytes[3] == SETTINGS && bytes[0] == 0 && bytes[2] % 6 == 0)
         return REPLY_HTTP2;
     if (length >= 3 && bytes[0] == ALERT && bytes[1] == 3)

@@ -75,7 +75,7 @@ static bool query_of(const char *given, doctor_options *o)
 {
     CURLU *url = curl_url();
     char *scheme = NULL;
-    bool sound = url && curl_url_set(url, CURLUPART_URL, given, 0) == CURLUE_OK &&
+    bool sound = url != NULL && curl_url_set(url, CURLUPART_URL, given, 0) == CURLUE_OK &&
                  curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
                  (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0);
     curl_free(scheme);
@@ -123,7 +123,7 @@ static error_t parse(int key, char *given, struct argp_state *state)
     case ARGP_KEY_FINI: return ARGP_ERR_UNKNOWN;
     default: break;
     }
-    for (const struct argp_option *option = OPTIONS; option->name; option++)
+    for (const struct argp_option *option = OPTIONS; option->name != NULL; option++)
         if (option->key == key) {
             if (!set_option(o, key, given))
                 exit(EXIT_USAGE);
@@ -139,21 +139,21 @@ static bool take_environment(uint64_t pid)
     char path[64];
     snprintf(path, sizeof path, "/proc/%" PRIu64 "/environ", pid);
     FILE *file = fopen(path, "re");
-    if (!file) {
+    if (file == NULL) {
         complain("cannot read the environment of process %" PRIu64 ": %s", pid, strerror(errno));
         return false;
     }
-    char *columns = getenv("COLUMNS"), *kept = columns ? strdup(columns) : NULL, *entry = NULL;
+    char *columns = getenv("COLUMNS"), *kept = columns != NULL ? strdup(columns) : NULL, *entry = NULL;
     size_t size = 0;
     clearenv();
     while (getdelim(&entry, &size, '\0', file) > 0) {
         char *equals = strchr(entry, '=');
-        if (!equals || equals == entry)
+        if (equals == NULL || equals == entry)
             continue;
         *equals = '\0';
         setenv(entry, equals + 1, 1);
     }
-    if (kept)
+    if (kept != NULL)
         setenv("COLUMNS", kept, 1);
     bool sound = !ferror(file);
     free(kept);
@@ -183,7 +183,7 @@ int command_doctor(int argc, char **argv)
     argp_parse(&parser, argc, argv, 0, NULL, &o);
     const char *no_colour = getenv("NO_COLOR");
     bool coloured = o.colour == COLOUR_ALWAYS ||
-                    (o.colour == COLOUR_AUTO && isatty(STDOUT_FILENO) && !(no_colour && *no_colour));
+                    (o.colour == COLOUR_AUTO && isatty(STDOUT_FILENO) && !(no_colour != NULL && *no_colour));
     if (o.pid && !take_environment(o.pid))
         return EXIT_USAGE;
     doctor d = {

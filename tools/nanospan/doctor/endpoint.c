@@ -23,10 +23,10 @@ static void tell_target(doctor *d)
     const doctor_target *t = &d->target;
     doctor_say(d, DOCTOR_OK, "endpoint.url", "OTLP over %s, %s, to %s; %s", protocol_name(d),
                t->way.tls ? "with TLS" : "in clear text", t->way.shown,
-               t->protocol_given    ? "the protocol is set by a PROTOCOL variable"
-               : t->way.unix_socket ? "gRPC because no PROTOCOL variable is set"
-               : t->grpc            ? "gRPC because the port is 4317"
-                                    : "HTTP because the port is not 4317 or there is a path");
+               t->protocol_given            ? "the protocol is set by a PROTOCOL variable"
+               : t->way.unix_socket != NULL ? "gRPC because no PROTOCOL variable is set"
+               : t->grpc                    ? "gRPC because the port is 4317"
+                                            : "HTTP because the port is not 4317 or there is a path");
     if (!t->grpc && strcmp(t->port, "4317") == 0)
         doctor_say(d, DOCTOR_NOTE, "endpoint.port",
                    "4317 is usually the port for gRPC, but the protocol is HTTP");
@@ -40,7 +40,7 @@ static void tell_target(doctor *d)
 static void advise_name(doctor *d)
 {
     const doctor_target *t = &d->target;
-    if (!strchr(t->host, '.'))
+    if (strchr(t->host, '.') == NULL)
         doctor_advise(
             d,
             "a name such as '%s' is known only inside its container network: run the doctor where the "
@@ -172,9 +172,10 @@ void doctor_endpoint(doctor *d)
     tell_target(d);
     doctor_proxy proxy;
     bool proxied = doctor_proxy_find(d, &proxy);
-    bool connected = proxied              ? doctor_proxy_connect(d, &proxy, addresses, &count)
-                     : t->way.unix_socket ? connect_socket(d, addresses, &count)
-                                          : resolve(d, addresses, &count) && connect_any(d, addresses, count);
+    bool connected = proxied ? doctor_proxy_connect(d, &proxy, addresses, &count)
+                     : t->way.unix_socket != NULL
+                         ? connect_socket(d, addresses, &count)
+                         : resolve(d, addresses, &count) && connect_any(d, addresses, count);
     if (connected)
         doctor_probe_export(d, proxied ? &proxy : NULL, addresses, count);
 }

@@ -24,7 +24,7 @@ static bool read_line(const char *path, char *out, size_t size)
 {
     FILE *file = fopen(path, "re");
     out[0] = '\0';
-    if (!file)
+    if (file == NULL)
         return false;
     bool got = fgets(out, (int)size, file) != NULL;
     fclose(file);
@@ -171,7 +171,7 @@ static void check_shared_memory(doctor *d)
     const nsp_config *config = &d->config;
     const char *folder = config->shm_dir;
     struct statvfs room;
-    if (!folder || strcmp(folder, "none") == 0) {
+    if (folder == NULL || strcmp(folder, "none") == 0) {
         doctor_say(d, DOCTOR_NOTE, "machine.shm",
                    "NSP_SHM_DIR is none: what an engine has recorded is lost if it crashes, and its counters "
                    "cannot be "
@@ -240,7 +240,7 @@ static void check_processors(doctor *d)
         return;
     cpu_set_t isolated, ours, both;
     read_cpus(line, &isolated);
-    read_cpus(d->config.collector_cpus ? d->config.collector_cpus : "", &ours);
+    read_cpus(d->config.collector_cpus != NULL ? d->config.collector_cpus : "", &ours);
     CPU_AND(&both, &isolated, &ours);
     if (CPU_COUNT(&both) == 0)
         return;

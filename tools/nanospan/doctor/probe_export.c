@@ -54,7 +54,7 @@ static void keep_clock(doctor *d, const request_answer *answer)
 
 static void advise_headers(doctor *d)
 {
-    if (d->config.headers && *d->config.headers)
+    if (d->config.headers != NULL && *d->config.headers)
         doctor_advise(
             d, "headers are set, but the receiver does not accept them: check OTEL_EXPORTER_OTLP_HEADERS (in "
                "values, spaces and commas must be percent-encoded: Authorization=Bearer%%20TOKEN)");
@@ -239,10 +239,10 @@ static bool tell_certificate(doctor *d, const request_answer *a)
         return false;
     request_answer seen;
     fetch_certificate(d, &seen);
-    bool name =
-        strstr(a->error, "subject name") || strstr(a->error, "does not match") || a->verify == NAME_MISMATCH;
-    bool expired = a->verify == EXPIRED || strstr(a->error, "expired");
-    bool early = a->verify == NOT_YET || strstr(a->error, "not yet valid");
+    bool name = strstr(a->error, "subject name") != NULL || strstr(a->error, "does not match") != NULL ||
+                a->verify == NAME_MISMATCH;
+    bool expired = a->verify == EXPIRED || strstr(a->error, "expired") != NULL;
+    bool early = a->verify == NOT_YET || strstr(a->error, "not yet valid") != NULL;
     doctor_say(d, DOCTOR_FAIL, "endpoint.certificate", "the certificate of %s %s%s%s%s%s", d->target.host,
                expired ? "has expired"
                : early ? "is not valid yet"
@@ -270,8 +270,8 @@ static bool tell_certificate(doctor *d, const request_answer *a)
 
 static bool alerts_of_certificate(const char *error)
 {
-    return strstr(error, "certificate required") || strstr(error, "bad certificate") ||
-           strstr(error, "handshake failure");
+    return strstr(error, "certificate required") != NULL || strstr(error, "bad certificate") != NULL ||
+           strstr(error, "handshake failure") != NULL;
 }
 
 // Does the receiver demand a client certificate? The handshake shows it or, with TLS 1.3, what follows the
@@ -307,12 +307,12 @@ static bool tell_own_certificate(doctor *d, const request_answer *a)
         doctor_say(d, DOCTOR_FAIL, "endpoint.certificate",
                    "the file of trusted authorities cannot be used: %s", a->error);
     else if (demanded)
-        doctor_say(d, DOCTOR_FAIL, "endpoint.client_certificate",
-                   "the receiver requires a client certificate%s: %s",
-                   d->config.client_certificate ? " and does not accept the configured one" : "", why);
+        doctor_say(
+            d, DOCTOR_FAIL, "endpoint.client_certificate", "the receiver requires a client certificate%s: %s",
+            d->config.client_certificate != NULL ? " and does not accept the configured one" : "", why);
     else
         return false;
-    if (authorities && !(d->config.certificate && *d->config.certificate))
+    if (authorities && !(d->config.certificate != NULL && *d->config.certificate))
         doctor_advise(
             d, "install the system's trusted authorities (in Debian, the package ca-certificates), or set "
                "OTEL_EXPORTER_OTLP_CERTIFICATE to a file of your own");
@@ -356,7 +356,7 @@ static const connect_address *first_connected(const connect_address *addresses, 
 // Many servers answer a clear-text request at their TLS port with a clear-text hint.
 static bool asks_for_tls(const request_answer *a)
 {
-    return a->status == 400 && a->body.length && memmem(a->body.data, a->body.length, "HTTPS", 5);
+    return a->status == 400 && a->body.length && memmem(a->body.data, a->body.length, "HTTPS", 5) != NULL;
 }
 
 static void tell_failed_behind_proxy(doctor *d, const request_answer *a)
@@ -379,7 +379,7 @@ void doctor_probe_export(doctor *d, const doctor_proxy *proxy, const connect_add
         a.code == CURLE_OK && (!d->target.grpc || a.grpc_status >= 0 || a.status == 401 || a.status == 403);
     if (answered && *a.expires && d->target.way.tls)
         check_expiry(d, &a);
-    if (proxy && doctor_proxy_refused(d, proxy, &a))
+    if (proxy != NULL && doctor_proxy_refused(d, proxy, &a))
         ;
     else if (answered && a.grpc_status >= 0 && d->target.grpc)
         tell_grpc(d, &a);
@@ -389,7 +389,7 @@ void doctor_probe_export(doctor *d, const doctor_proxy *proxy, const connect_add
         tell_no_grpc(d, &a);
     else if (tell_certificate(d, &a) || tell_own_certificate(d, &a))
         ;
-    else if (proxy)
+    else if (proxy != NULL)
         tell_failed_behind_proxy(d, &a);
     else
         doctor_probe_protocol(d, first_connected(addresses, count), &a);

@@ -10,8 +10,8 @@
 static bool excepted(const char *host)
 {
     const char *list = getenv("no_proxy");
-    list = list ? list : getenv("NO_PROXY");
-    while (list && *list) {
+    list = list != NULL ? list : getenv("NO_PROXY");
+    while (list != NULL && *list) {
         list += strspn(list, ", ");
         size_t length = strcspn(list, ", ");
         const char *entry = list + (*list == '.');
@@ -38,7 +38,7 @@ static void take_apart(doctor *d, const char *value, doctor_proxy *out)
 {
     char secret[256] = "";
     CURLU *url = curl_url();
-    if (url &&
+    if (url != NULL &&
         curl_url_set(url, CURLUPART_URL, value, CURLU_NON_SUPPORT_SCHEME | CURLU_GUESS_SCHEME) == CURLUE_OK) {
         copy_part(url, CURLUPART_HOST, out->host, sizeof out->host);
         copy_part(url, CURLUPART_PORT, out->port, sizeof out->port);
@@ -60,7 +60,7 @@ bool doctor_proxy_find(doctor *d, doctor_proxy *out)
         return false;
     for (const char *const *name = t->way.tls ? TLS : CLEAR; *name; name++) {
         const char *value = getenv(*name);
-        if (!value || !*value)
+        if (value == NULL || !*value)
             continue;
         out->variable = *name;
         take_apart(d, value, out);
@@ -101,8 +101,8 @@ bool doctor_proxy_refused(doctor *d, const doctor_proxy *proxy, const request_an
 {
     bool wants_user = answer->connect_status == 407 || answer->status == 407;
     bool refused = answer->connect_status >= 300 || answer->status == 407;
-    bool broke_off =
-        answer->code != CURLE_OK && (strstr(answer->error, "roxy") || strstr(answer->error, "CONNECT"));
+    bool broke_off = answer->code != CURLE_OK &&
+                     (strstr(answer->error, "roxy") != NULL || strstr(answer->error, "CONNECT") != NULL);
     if (!refused && !broke_off)
         return false;
     if (refused)

@@ -96,7 +96,8 @@ static void censor(const doctor *d, text *line)
     for (size_t i = 0; i < d->secret_count; i++) {
         const text *secret = &d->secrets[i];
         char *at = NULL;
-        while (line->length && (at = memmem(line->data, line->length, secret->data, secret->length))) {
+        while (line->length &&
+               (at = memmem(line->data, line->length, secret->data, secret->length)) != NULL) {
             memset(at, '*', SECRET_LEAST);
             char *rest = at + secret->length;
             memmove(at + SECRET_LEAST, rest, (size_t)(line->data + line->length - rest));
@@ -121,7 +122,7 @@ static size_t fitting(slice line, size_t room)
     size_t end = 0;
     for (size_t at = 0; at < line.length;) {
         const char *space = memchr(line.text + at, ' ', line.length - at);
-        size_t word_end = space ? (size_t)(space - line.text) : line.length;
+        size_t word_end = space != NULL ? (size_t)(space - line.text) : line.length;
         if (end && paint_width((slice){line.text, word_end}) > room)
             break;
         end = word_end;
@@ -194,15 +195,15 @@ bool doctor_print(doctor *d, bool quiet, bool coloured, size_t width)
         const doctor_finding *finding = &d->findings[i];
         if (quiet && finding->level < DOCTOR_WARN)
             continue;
-        if (group && strcmp(group, finding->group) != 0)
+        if (group != NULL && strcmp(group, finding->group) != 0)
             text_char(&out, '\n');
-        if (!group || strcmp(group, finding->group) != 0)
+        if (group == NULL || strcmp(group, finding->group) != 0)
             paint_add(&p, PAINT_BOLD, nsp__slice_of(finding->group)), text_char(&out, '\n');
         group = finding->group;
         add_finding(&p, finding);
     }
-    if (!quiet || group) {
-        if (group)
+    if (!quiet || group != NULL) {
+        if (group != NULL)
             text_char(&out, '\n');
         add_closing(&p, d);
     }
@@ -217,7 +218,7 @@ bool doctor_print(doctor *d, bool quiet, bool coloured, size_t width)
 static json_t *string_of(const char *data, size_t length)
 {
     json_t *string = json_stringn(data, length);
-    if (string)
+    if (string != NULL)
         return string;
     char *copy = need_memory(length + 1);
     for (size_t i = 0; i < length; i++)
@@ -251,8 +252,8 @@ bool doctor_print_json(doctor *d, bool quiet, int exit_code)
             json_array_append_new(findings, json_of(&d->findings[i]));
     json_t *root =
         json_pack("{s:s, s:i, s:o}", "version", NSP_VERSION, "exit_code", exit_code, "findings", findings);
-    bool sound =
-        root && json_dumpf(root, stdout, JSON_INDENT(2)) == 0 && putchar('\n') != EOF && fflush(stdout) == 0;
+    bool sound = root != NULL && json_dumpf(root, stdout, JSON_INDENT(2)) == 0 && putchar('\n') != EOF &&
+                 fflush(stdout) == 0;
     json_decref(root);
     return sound;
 }

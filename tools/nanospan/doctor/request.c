@@ -47,7 +47,7 @@ static size_t keep_header(char *line, size_t one, size_t length, void *context)
     if (header_is(line, length, "grpc-message", answer->grpc_message, sizeof answer->grpc_message)) {
         int decoded_length = 0;
         char *decoded = curl_easy_unescape(NULL, answer->grpc_message, 0, &decoded_length);
-        if (decoded)
+        if (decoded != NULL)
             snprintf(answer->grpc_message, sizeof answer->grpc_message, "%s", decoded);
         curl_free(decoded);
     }
@@ -73,15 +73,15 @@ static void set_tls(CURL *easy, const request *r)
     if (r->skip_verification) {
         curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
         curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
-    } else if (r->certificate && *r->certificate) {
+    } else if (r->certificate != NULL && *r->certificate) {
         curl_easy_setopt(easy, CURLOPT_CAINFO, r->certificate);
         curl_easy_setopt(easy, CURLOPT_CAPATH, NULL); // instead of the system's
     }
-    if (r->client_certificate && *r->client_certificate) {
+    if (r->client_certificate != NULL && *r->client_certificate) {
         curl_easy_setopt(easy, CURLOPT_SSLCERT, r->client_certificate);
         curl_easy_setopt(easy, CURLOPT_KEYPASSWD, ""); // or the TLS library would ask for it on the terminal
     }
-    if (r->client_key && *r->client_key)
+    if (r->client_key != NULL && *r->client_key)
         curl_easy_setopt(easy, CURLOPT_SSLKEY, r->client_key);
 }
 
@@ -89,10 +89,10 @@ static void set_tls(CURL *easy, const request *r)
 static void keep_certificate(CURL *easy, request_answer *answer)
 {
     struct curl_certinfo *certificates = NULL;
-    if (curl_easy_getinfo(easy, CURLINFO_CERTINFO, &certificates) != CURLE_OK || !certificates ||
+    if (curl_easy_getinfo(easy, CURLINFO_CERTINFO, &certificates) != CURLE_OK || certificates == NULL ||
         certificates->num_of_certs < 1)
         return;
-    for (const struct curl_slist *at = certificates->certinfo[0]; at; at = at->next) {
+    for (const struct curl_slist *at = certificates->certinfo[0]; at != NULL; at = at->next) {
         size_t length = strlen(at->data);
         header_is(at->data, length, "Subject", answer->subject, sizeof answer->subject);
         header_is(at->data, length, "Issuer", answer->issuer, sizeof answer->issuer);
@@ -115,7 +115,7 @@ static void exchange(CURL *easy, const request *r, request_answer *answer)
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, answer);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, keep_header);
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, answer);
-    if (r->body) {
+    if (r->body != NULL) {
         curl_easy_setopt(easy, CURLOPT_POST, 1L);
         curl_easy_setopt(easy, CURLOPT_POSTFIELDS, r->body);
         curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long)r->body_length);
@@ -124,7 +124,7 @@ static void exchange(CURL *easy, const request *r, request_answer *answer)
     curl_easy_setopt(easy, CURLOPT_HTTPPROXYTUNNEL, r->version == REQUEST_HTTP2 ? 1L : 0L);
     if (r->no_proxy)
         curl_easy_setopt(easy, CURLOPT_PROXY, "");
-    if (r->socket && *r->socket)
+    if (r->socket != NULL && *r->socket)
         curl_easy_setopt(easy, r->abstract ? CURLOPT_ABSTRACT_UNIX_SOCKET : CURLOPT_UNIX_SOCKET_PATH,
                          r->socket);
     set_tls(easy, r);
@@ -140,7 +140,7 @@ void request_send(const request *r, request_answer *answer)
 {
     *answer = (request_answer){.grpc_status = -1, .code = CURLE_FAILED_INIT};
     CURL *easy = curl_easy_init();
-    if (!easy)
+    if (easy == NULL)
         return;
     exchange(easy, r, answer);
     curl_easy_cleanup(easy);
@@ -161,9 +161,9 @@ static int keep_complaint(CURL *easy, curl_infotype type, char *bytes, size_t le
 {
     const complaint *kept = context;
     (void)easy;
-    if (type == CURLINFO_TEXT && memmem(bytes, length, "SSL routines", 12)) {
+    if (type == CURLINFO_TEXT && memmem(bytes, length, "SSL routines", 12) != NULL) {
         const char *end = memchr(bytes, '\n', length);
-        snprintf(kept->line, kept->size, "%.*s", (int)(end ? (size_t)(end - bytes) : length), bytes);
+        snprintf(kept->line, kept->size, "%.*s", (int)(end != NULL ? (size_t)(end - bytes) : length), bytes);
     }
     return 0;
 }
@@ -205,7 +205,7 @@ bool request_refused_late(const request *r, char *why, size_t size)
     request_answer ignored = {0};
     CURL *easy = curl_easy_init();
     curl_socket_t socket = CURL_SOCKET_BAD;
-    if (!easy)
+    if (easy == NULL)
         return false;
     request quiet = *r;
     quiet.body = NULL;

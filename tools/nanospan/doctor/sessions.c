@@ -49,7 +49,7 @@ static void how_long(char out[UNITS_SIZE], uint64_t ns)
 
 static const char *service_of(const nsp_session *session)
 {
-    return session->service && *session->service ? session->service : session->name;
+    return session->service != NULL && *session->service ? session->service : session->name;
 }
 
 static void tell_causes(doctor *d, doctor_level level, const char *service, uint32_t pid, const nsp_stats *s)
@@ -185,7 +185,7 @@ static bool visit(void *argument, const nsp_session *session)
     scan->alive += session->alive;
     scan->dead += !session->alive;
     scan->dead_bytes += session->alive ? 0 : session->bytes;
-    if (session->problem)
+    if (session->problem != NULL)
         doctor_say(scan->d, DOCTOR_NOTE, "engine.unreadable", "%s (pid %u%s): %s", session->name,
                    session->pid, session->alive ? "" : ", dead", session->problem);
     else if (session->alive)
@@ -224,7 +224,7 @@ static void tell_dead(doctor *d, const session_scan *scan)
 void doctor_sessions(doctor *d)
 {
     session_scan scan = {.d = d};
-    const char *folder = d->config.shm_dir ? d->config.shm_dir : "none";
+    const char *folder = d->config.shm_dir != NULL ? d->config.shm_dir : "none";
     nsp_status status = nsp_sessions_each(folder, visit, &scan);
     if (status != NSP_OK) {
         doctor_say(d, DOCTOR_WARN, "engine.folder", "the sessions of running engines cannot be read: %s",

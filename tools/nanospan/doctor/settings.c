@@ -37,12 +37,12 @@ static void hide_values(doctor *d, const char *headers)
     while (nsp__pairs_next(&list, &pair)) {
         doctor_hide(d, pair.value.text, pair.value.length);
         char *decoded = malloc(pair.value.length + 1);
-        if (!decoded)
+        if (decoded == NULL)
             continue;
         doctor_hide(d, decoded, nsp__percent_decode(decoded, pair.value.text, pair.value.length));
         // of "Bearer TOKEN" or "Basic TOKEN" a server may repeat the token alone
         const char *space = strrchr(decoded, ' ');
-        if (space)
+        if (space != NULL)
             doctor_hide(d, space + 1, strlen(space + 1));
         free(decoded);
     }
@@ -56,7 +56,7 @@ static const char *shown(const char *value)
 static void tell_beaten(doctor *d, const nsp_setting *setting)
 {
     const char *mine = getenv(setting->variable), *stronger = getenv(setting->beaten_by);
-    if (mine && stronger && strcasecmp(mine, stronger) == 0)
+    if (mine != NULL && stronger != NULL && strcasecmp(mine, stronger) == 0)
         return; // both have the same value
     doctor_say(d, DOCTOR_WARN, "configuration.beaten",
                "%s=%s is not used: %s is also set and takes precedence: %s", setting->variable, setting->text,
@@ -72,14 +72,14 @@ static bool visit(void *argument, const nsp_setting *setting)
     if (scan->known.count < NAMES_MAX)
         scan->known.names[scan->known.count++] = setting->variable;
     const char *given = getenv(setting->variable);
-    if (setting->secret && given && strcmp(setting->member, "headers") == 0)
+    if (setting->secret && given != NULL && strcmp(setting->member, "headers") == 0)
         hide_values(d, given);
     switch (setting->state) {
     case NSP_SETTING_UNSET: break;
     case NSP_SETTING_IN_FORCE:
         doctor_say(d, DOCTOR_OK, "configuration.set", "%s = %s, from %s", setting->member,
                    shown(setting->value), setting->variable);
-        if (setting->problem) {
+        if (setting->problem != NULL) {
             doctor_say(d, DOCTOR_WARN, "configuration.left_out", "%s: %s", setting->variable,
                        setting->problem);
             doctor_advise(d, "correct the entries that are left out; the others are used");
@@ -141,7 +141,7 @@ static const char *nearest(const known_names *known, const char *name)
 
 static void look_for_misspelled(doctor *d, const known_names *known)
 {
-    for (char **entry = environ; entry && *entry; entry++) {
+    for (char **entry = environ; entry != NULL && *entry != NULL; entry++) {
         size_t length = strcspn(*entry, "=");
         char name[NAME_SIZE];
         if (length < 8 || length >= sizeof name)
@@ -149,7 +149,7 @@ static void look_for_misspelled(doctor *d, const known_names *known)
         memcpy(name, *entry, length);
         name[length] = '\0';
         const char *meant = nearest(known, name);
-        if (!meant)
+        if (meant == NULL)
             continue;
         doctor_say(d, DOCTOR_WARN, "configuration.misspelled", "%s is set, but nanospan does not know it",
                    name);
@@ -161,7 +161,7 @@ static void look_for_misspelled(doctor *d, const known_names *known)
 
 static void check_file(doctor *d, const char *what, const char *path)
 {
-    if (!path || !*path || access(path, R_OK) == 0)
+    if (path == NULL || !*path || access(path, R_OK) == 0)
         return;
     doctor_say(d, DOCTOR_FAIL, "configuration.file", "the %s %s cannot be read: %s", what, path,
                strerror(errno));
@@ -181,15 +181,15 @@ static bool listed(const char *list, const char *name)
 
 static const char *exporter_of(const nsp_config *config)
 {
-    if (config->exporter && *config->exporter)
+    if (config->exporter != NULL && *config->exporter)
         return config->exporter;
-    return config->endpoint && *config->endpoint ? "otlp" : "none";
+    return config->endpoint != NULL && *config->endpoint ? "otlp" : "none";
 }
 
 static const char *variable_that_disables(void)
 {
     const char *otel = getenv("OTEL_SDK_DISABLED");
-    nsp__slice said = nsp__slice_strip(nsp__slice_of(otel ? otel : ""));
+    nsp__slice said = nsp__slice_strip(nsp__slice_of(otel != NULL ? otel : ""));
     return said.length == strlen("true") && strncasecmp(said.text, "true", said.length) == 0
                ? "OTEL_SDK_DISABLED=true"
                : "ENABLE_TRACING";
@@ -205,7 +205,7 @@ static void tell_whether_on(doctor *d)
     if (!config->enabled) {
         doctor_say(d, DOCTOR_WARN, "tracing", "%s turns tracing off", variable_that_disables());
         doctor_advise(d, "unset it, or set ENABLE_TRACING=true and unset OTEL_SDK_DISABLED");
-    } else if (!d->tracing && config->exporter && *config->exporter) {
+    } else if (!d->tracing && config->exporter != NULL && *config->exporter) {
         doctor_say(d, DOCTOR_WARN, "tracing", "spans are not exported: OTEL_TRACES_EXPORTER is none");
         doctor_advise(d, "set OTEL_TRACES_EXPORTER=otlp, or unset it and set OTLP_ENDPOINT");
     } else if (!d->tracing) {
@@ -226,7 +226,7 @@ static void tell_whether_on(doctor *d)
     } else {
         doctor_say(d, DOCTOR_OK, "tracing",
                    "tracing is on: %.6g%% of traces are recorded, and the exporter%s %s",
-                   config->sample_rate * 100, strchr(exporter, ',') ? "s are" : " is", exporter);
+                   config->sample_rate * 100, strchr(exporter, ',') != NULL ? "s are" : " is", exporter);
     }
 }
 
@@ -237,7 +237,7 @@ static bool names_service(const char *attributes)
     nsp__pairs list = nsp__pairs_of(attributes);
     nsp__key_value pair;
     while (nsp__pairs_next(&list, &pair))
-        if (nsp__slice_is(pair.key, key) && !nsp__pair_malformed(&pair) && pair.value.length)
+        if (nsp__slice_is(pair.key, key) && nsp__pair_malformed(&pair) == NULL && pair.value.length)
             return true;
     return false;
 }
@@ -245,7 +245,7 @@ static bool names_service(const char *attributes)
 static void tell_service(doctor *d)
 {
     const nsp_config *config = &d->config;
-    bool named = config->service_name && strcmp(config->service_name, "unknown-service") != 0;
+    bool named = config->service_name != NULL && strcmp(config->service_name, "unknown-service") != 0;
     if (named || names_service(config->resource_attributes))
         return;
     doctor_say(d, DOCTOR_NOTE, "configuration.service",

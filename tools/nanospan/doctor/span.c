@@ -67,7 +67,7 @@ static nsp_config config_of(const doctor *d)
     config.log_level = NSP_LOG_WARN;
     config.log = keep_log_line;
     config.log_context = &logged;
-    if (d->service)
+    if (d->service != NULL)
         config.service_name = d->service;
     return config;
 }
@@ -170,11 +170,11 @@ static bool query_services(doctor *d)
     request_answer a;
     query(d, "/api/v3/services", &a);
     json_t *root = a.code == CURLE_OK && a.status == 200
-                       ? json_loadb(a.body.data ? a.body.data : "", a.body.length, 0, NULL)
+                       ? json_loadb(a.body.data != NULL ? a.body.data : "", a.body.length, 0, NULL)
                        : NULL;
     json_t *services = json_object_get(root, "services");
     bool sound = root != NULL && (services == NULL || json_is_array(services));
-    const char *wanted = d->service ? d->service : d->config.service_name;
+    const char *wanted = d->service != NULL ? d->service : d->config.service_name;
     if (!sound) {
         if (a.code != CURLE_OK)
             doctor_say(d, DOCTOR_FAIL, "query.connect", "Jaeger's query address does not answer: %s",
@@ -190,7 +190,8 @@ static bool query_services(doctor *d)
         size_t i;
         json_t *name;
         json_array_foreach(services, i, name) known =
-            known || (json_string_value(name) && wanted && strcmp(json_string_value(name), wanted) == 0);
+            known || (json_string_value(name) != NULL && wanted != NULL &&
+                      strcmp(json_string_value(name), wanted) == 0);
         doctor_say(d, DOCTOR_OK, "query.connect", "Jaeger answers and knows %zu service%s%s%s",
                    json_array_size(services), json_array_size(services) == 1 ? "" : "s",
                    known ? ", among them " : "", known ? wanted : "");
@@ -254,7 +255,7 @@ static void tell_not_sent(doctor *d, const char *why)
 void doctor_span(doctor *d)
 {
     char trace_id[33] = "";
-    bool reachable = d->query ? query_services(d) : false;
+    bool reachable = d->query != NULL ? query_services(d) : false;
     if (d->tracing && d->to_file)
         check_file_exporter(d);
     if (!d->tracing)

@@ -31,7 +31,7 @@ static void take_apart(doctor *d)
         copy_part(url, CURLUPART_PORT, CURLU_DEFAULT_PORT, t->port, sizeof t->port);
         copy_part(url, CURLUPART_PATH, 0, t->path, sizeof t->path);
     }
-    if (t->way.unix_socket)
+    if (t->way.unix_socket != NULL)
         t->port[0] = '\0';
     curl_url_cleanup(url);
 }
@@ -40,7 +40,7 @@ bool doctor_target_read(doctor *d)
 {
     doctor_target *t = &d->target;
     char detail[512] = "";
-    t->protocol_given = d->config.protocol && *d->config.protocol;
+    t->protocol_given = d->config.protocol != NULL && *d->config.protocol;
     if (nsp_otlp_target_resolve(&t->way, &d->config, detail, sizeof detail) != NSP_OK) {
         doctor_say(d, DOCTOR_FAIL, "endpoint.url", "%s", detail);
         doctor_advise(d, "an endpoint is http://HOST:4317 (gRPC), http://HOST:4318 (HTTP) or "

@@ -22,11 +22,11 @@ bool accounting_open(sink_accounting *accounting, const char *output, size_t mos
         complain("cannot create an event descriptor: %s", strerror(errno));
         return false;
     }
-    if (output && strcmp(output, "-") == 0)
+    if (output != NULL && strcmp(output, "-") == 0)
         accounting->output = STDOUT_FILENO;
-    else if (output)
+    else if (output != NULL)
         accounting->output = open(output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (output && accounting->output < 0) {
+    if (output != NULL && accounting->output < 0) {
         complain("cannot write %s: %s; choose a folder that you may write to", output, strerror(errno));
         close(accounting->done);
         return false;

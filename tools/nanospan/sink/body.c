@@ -46,11 +46,11 @@ static const char *one_member(struct libdeflate_decompressor *machine, const tex
 const char *sink_gunzip(const text *packed, size_t most, text *plain)
 {
     struct libdeflate_decompressor *machine = libdeflate_alloc_decompressor();
-    const char *wrong = machine ? NULL : "not enough memory for decompression";
+    const char *wrong = machine != NULL ? NULL : "not enough memory for decompression";
     size_t used = 0;
-    if (machine && !packed->length)
+    if (machine != NULL && !packed->length)
         wrong = "the body is empty, which is not valid gzip";
-    while (!wrong && used < packed->length)
+    while (wrong == NULL && used < packed->length)
         wrong = one_member(machine, packed, &used, most, plain);
     libdeflate_free_decompressor(machine);
     return wrong;

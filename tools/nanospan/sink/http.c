@@ -61,10 +61,10 @@ static void read_headers(exchange *x, struct MHD_Connection *connection, const s
     if (x->encoding == SINK_UNKNOWN)
         refuse(x, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE,
                "the Content-Type must be application/x-protobuf or application/json");
-    x->gzip = coding && strcasecmp(coding, "gzip") == 0;
-    if (coding && !x->gzip && strcasecmp(coding, "identity") != 0)
+    x->gzip = coding != NULL && strcasecmp(coding, "gzip") == 0;
+    if (coding != NULL && !x->gzip && strcasecmp(coding, "identity") != 0)
         refuse(x, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE, "the Content-Encoding must be gzip or absent");
-    uint64_t announced = length ? strtoull(length, NULL, 10) : 0;
+    uint64_t announced = length != NULL ? strtoull(length, NULL, 10) : 0;
     if (announced > options->most_body)
         refuse(x, MHD_HTTP_CONTENT_TOO_LARGE, "the request is larger than --max-body");
     else if (!x->status && announced)
@@ -107,7 +107,7 @@ static void take(sink_http *server, exchange *x, otlp_request *request)
         wrong = sink_gunzip(&x->body, server->options.most_body, &plain);
         if (wrong == SINK_TOO_LARGE)
             refuse(x, MHD_HTTP_CONTENT_TOO_LARGE, "the decompressed request is larger than --max-body");
-        else if (wrong)
+        else if (wrong != NULL)
             refuse(x, MHD_HTTP_BAD_REQUEST, wrong);
     }
     const text *body = x->gzip ? &plain : &x->body;
@@ -160,14 +160,15 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
     sink_http *server = context;
     exchange *x = *state;
     (void)version;
-    if (!x) {
+    if (x == NULL) {
         *state = x = need_zeroes(1, sizeof *x);
         __atomic_fetch_add(&server->running, 1, __ATOMIC_RELAXED);
         read_headers(x, connection, &server->options, path, method);
         // A sender that asks before it sends the body is refused now.
         const char *expect = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Expect");
-        return x->status && expect && strcasecmp(expect, "100-continue") == 0 ? answer(server, x, connection)
-                                                                              : MHD_YES;
+        return x->status && expect != NULL && strcasecmp(expect, "100-continue") == 0
+                   ? answer(server, x, connection)
+                   : MHD_YES;
     }
     if (*length) {
         bool go_on = receive(x, bytes, *length, &server->options);
@@ -184,7 +185,7 @@ static void completed(void *context, struct MHD_Connection *connection, void **s
     exchange *x = *state;
     (void)connection;
     (void)code;
-    if (!x)
+    if (x == NULL)
         return;
     text_free(&x->body);
     free(x);
@@ -213,7 +214,7 @@ sink_http *sink_http_start(const sink_http_options *options, sink_accounting *ac
         options->connections, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)RECEIVE_BUFFER, MHD_OPTION_THREAD_STACK_SIZE,
         (size_t)STACK_BYTES, MHD_OPTION_END);
-    if (!server->daemon) {
+    if (server->daemon == NULL) {
         complain("cannot start the HTTP server: %s", strerror(errno));
         free(server);
         return NULL;

@@ -15,14 +15,14 @@
 static bool split(const char *address, char *host, size_t host_size, char *port, size_t port_size)
 {
     const char *colon = strrchr(address, ':');
-    if (!colon)
+    if (colon == NULL)
         return false;
     const char *from = address;
     size_t length = (size_t)(colon - address);
     if (length >= 2 && address[0] == '[' && colon[-1] == ']') {
         from++;
         length -= 2;
-    } else if (memchr(address, ':', length)) {
+    } else if (memchr(address, ':', length) != NULL) {
         return false;
     }
     size_t digits = strlen(colon + 1);
@@ -80,7 +80,7 @@ int sink_listen(const char *address, unsigned *port, int *usage)
         return -1;
     }
     int fd = -1;
-    for (const struct addrinfo *one = found; one && fd < 0; one = one->ai_next)
+    for (const struct addrinfo *one = found; one != NULL && fd < 0; one = one->ai_next)
         fd = try_listen(one);
     int reason = errno;
     freeaddrinfo(found);

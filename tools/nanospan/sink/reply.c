@@ -14,7 +14,7 @@ sink_encoding sink_encoding_of(const char *content_type)
         const char *name;
         sink_encoding encoding;
     } KNOWN[] = {{"application/x-protobuf", SINK_PROTOBUF}, {"application/json", SINK_JSON}};
-    if (!content_type)
+    if (content_type == NULL)
         return SINK_UNKNOWN;
     // Parameters such as a charset follow a semicolon and change nothing.
     size_t length = strcspn(content_type, "; \t");
@@ -104,7 +104,7 @@ enum MHD_Result sink_reply(struct MHD_Connection *connection, sink_encoding enco
     struct MHD_Response *response =
         MHD_create_response_from_buffer(body.length, body.data, MHD_RESPMEM_MUST_COPY);
     text_free(&body);
-    if (!response)
+    if (response == NULL)
         return MHD_NO;
     MHD_add_response_header(response, "Content-Type",
                             encoding == SINK_PROTOBUF ? "application/x-protobuf" : "application/json");

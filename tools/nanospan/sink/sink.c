@@ -142,8 +142,8 @@ static double now(void)
 static bool write_file(const char *name, const text *contents)
 {
     FILE *file = fopen(name, "we");
-    bool sound = file && fwrite(contents->data, 1, contents->length, file) == contents->length;
-    if (file && fclose(file) != 0)
+    bool sound = file != NULL && fwrite(contents->data, 1, contents->length, file) == contents->length;
+    if (file != NULL && fclose(file) != 0)
         sound = false;
     if (!sound)
         complain("cannot write %s: %s", name, strerror(errno));
@@ -251,13 +251,13 @@ static int receive_until_told(const sink_options *o, int listener, unsigned port
     sink_http_options http = o->http;
     http.listener = listener;
     sink_http *server = sink_http_start(&http, &accounting);
-    if (!server) {
+    if (server == NULL) {
         close(listener);
         accounting_close(&accounting);
         return EXIT_PROBLEM;
     }
     double start = now();
-    bool sound = !o->port_file || write_port(o->port_file, port);
+    bool sound = o->port_file == NULL || write_port(o->port_file, port);
     if (!o->quiet)
         fprintf(
             stderr,
@@ -269,7 +269,7 @@ static int receive_until_told(const sink_options *o, int listener, unsigned port
     double seconds = now() - start;
     if (!o->quiet)
         sum_up(&accounting, seconds);
-    if (o->summary) {
+    if (o->summary != NULL) {
         text json = {0};
         accounting_json(&accounting, seconds, &json);
         sound = write_file(o->summary, &json) && sound;

@@ -25,7 +25,7 @@ void complain(const char *format, ...)
 
 static void *insist(void *memory, size_t size)
 {
-    if (!memory && size) {
+    if (memory == NULL && size) {
         complain("out of memory: %zu more bytes were needed", size);
         exit(EXIT_PROBLEM);
     }

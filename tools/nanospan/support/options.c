@@ -53,7 +53,7 @@ static bool with_unit(const char *given, const unit *units, double *value)
         return false;
     if (*value == 0 && !*rest)
         return true;
-    for (; units->name; units++)
+    for (; units->name != NULL; units++)
         if (strcmp(units->name, rest) == 0) {
             *value *= units->factor;
             return *value < LARGEST;

@@ -16,7 +16,7 @@ void take_message(decoder *d, const wire_field *field, const char *name, wire *o
 {
     wire previous = *out;
     take_bytes(d, field, name, out);
-    if (d->failed || !previous.at)
+    if (d->failed || previous.at == NULL)
         return;
     size_t before = (size_t)(previous.end - previous.at), more = (size_t)(out->end - out->at);
     joint *whole = need_memory(sizeof *whole + before + more);
@@ -31,7 +31,7 @@ void each(decoder *d, const char *name, uint32_t number, run elements, const uin
 {
     if (d->failed || !elements.count)
         return;
-    if (d->json) {
+    if (d->json != NULL) {
         key(d->json, name);
         text_char(d->json, '[');
     }
@@ -42,6 +42,6 @@ void each(decoder *d, const char *name, uint32_t number, run elements, const uin
             visit(d, field.bytes);
             left--;
         }
-    if (d->json)
+    if (d->json != NULL)
         text_char(d->json, ']');
 }

@@ -45,7 +45,7 @@ static inline bool next(decoder *d, wire *message, wire_field *field)
     if (d->failed || message->at == message->end)
         return false;
     const char *wrong = wire_read(message, field);
-    if (wrong) {
+    if (wrong != NULL) {
         decoder_fail(d, message->at, wrong);
         return false;
     }
@@ -131,7 +131,7 @@ static inline __attribute__((always_inline)) void key(text *json, const char *na
 
 static inline void open_object(decoder *d)
 {
-    if (d->json) {
+    if (d->json != NULL) {
         separate(d->json);
         text_char(d->json, '{');
     }
@@ -139,14 +139,14 @@ static inline void open_object(decoder *d)
 
 static inline void close_object(decoder *d)
 {
-    if (d->json)
+    if (d->json != NULL)
         text_char(d->json, '}');
 }
 
 // Like proto3, these leave out empty strings and bytes, and numbers that are zero.
 static inline __attribute__((always_inline)) void put_text(decoder *d, const char *name, wire bytes)
 {
-    if (d->json && bytes.at < bytes.end) {
+    if (d->json != NULL && bytes.at < bytes.end) {
         key(d->json, name);
         json_string(d->json, text_of(bytes));
     }
@@ -154,7 +154,7 @@ static inline __attribute__((always_inline)) void put_text(decoder *d, const cha
 
 static inline __attribute__((always_inline)) void put_id(decoder *d, const char *name, wire bytes)
 {
-    if (d->json && bytes.at < bytes.end) {
+    if (d->json != NULL && bytes.at < bytes.end) {
         key(d->json, name);
         json_hex(d->json, bytes.at, (size_t)(bytes.end - bytes.at));
     }
@@ -163,7 +163,7 @@ static inline __attribute__((always_inline)) void put_id(decoder *d, const char 
 static inline __attribute__((always_inline)) void put_nanoseconds(decoder *d, const char *name,
                                                                   uint64_t value)
 {
-    if (d->json && value) {
+    if (d->json != NULL && value) {
         key(d->json, name);
         text_char(d->json, '"');
         json_unsigned(d->json, value);
@@ -174,7 +174,7 @@ static inline __attribute__((always_inline)) void put_nanoseconds(decoder *d, co
 // dropped_..._count, flags: 32 bits; kind, code: enums, which are signed.
 static inline __attribute__((always_inline)) void put_small(decoder *d, const char *name, uint64_t value)
 {
-    if (d->json && (uint32_t)value) {
+    if (d->json != NULL && (uint32_t)value) {
         key(d->json, name);
         json_unsigned(d->json, (uint32_t)value);
     }
@@ -182,7 +182,7 @@ static inline __attribute__((always_inline)) void put_small(decoder *d, const ch
 
 static inline __attribute__((always_inline)) void put_enum(decoder *d, const char *name, uint64_t value)
 {
-    if (d->json && (uint32_t)value) {
+    if (d->json != NULL && (uint32_t)value) {
         key(d->json, name);
         json_signed(d->json, (int32_t)(uint32_t)value);
     }

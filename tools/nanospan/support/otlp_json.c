@@ -97,7 +97,7 @@ typedef struct path {
 
 static void print_path(text *out, const path *at)
 {
-    if (!at)
+    if (at == NULL)
         return;
     print_path(out, at->outer);
     if (at->in_list)
@@ -122,7 +122,7 @@ static bool wrong(otlp_request *request, const path *at, const char *expected)
 static bool read_hex(const json_t *value, uint8_t *out, size_t size)
 {
     const char *digits = json_string_value(value);
-    if (!digits || json_string_length(value) != size * 2)
+    if (digits == NULL || json_string_length(value) != size * 2)
         return false;
     return nsp__hex_decode(out, digits, size);
 }
@@ -138,7 +138,7 @@ static bool integer_sound(const json_t *value, bool is_signed)
     if (json_is_integer(value))
         return is_signed || json_integer_value(value) >= 0;
     const char *digits = json_string_value(value);
-    if (!digits || !*digits || strlen(digits) != json_string_length(value))
+    if (digits == NULL || !*digits || strlen(digits) != json_string_length(value))
         return false;
     const char *first = digits + (is_signed && *digits == '-');
     if (!*first || strspn(first, "0123456789") != strlen(first))
@@ -156,7 +156,7 @@ static bool double_sound(const json_t *value)
     if (json_is_number(value))
         return true;
     const char *digits = json_string_value(value);
-    if (!digits || !*digits || strlen(digits) != json_string_length(value))
+    if (digits == NULL || !*digits || strlen(digits) != json_string_length(value))
         return false;
     if (strcmp(digits, "NaN") == 0 || strcmp(digits, "Infinity") == 0 || strcmp(digits, "-Infinity") == 0)
         return true;
@@ -169,7 +169,7 @@ static bool double_sound(const json_t *value)
 static bool base64_sound(const json_t *value)
 {
     const char *digits = json_string_value(value);
-    if (!digits)
+    if (digits == NULL)
         return false;
     return nsp__base64_decode(NULL, digits, json_string_length(value), NSP__BASE64_ANY, NULL);
 }
@@ -230,12 +230,12 @@ static bool message_sound(otlp_request *request, const json_t *object, const mem
     // Each nested value takes three levels: the value, its array or list, and the element.
     if (depth > DEEPEST_VALUE * 3)
         return wrong(request, at, "less deeply nested");
-    for (const member *m = members; m->name; m++) {
+    for (const member *m = members; m->name != NULL; m++) {
         const json_t *value = json_object_get(object, m->name);
         path inner = {.outer = at, .name = m->name};
-        if (value && !member_sound(request, value, m, &inner, depth))
+        if (value != NULL && !member_sound(request, value, m, &inner, depth))
             return false;
-        forms += value && !json_is_null(value);
+        forms += value != NULL && !json_is_null(value);
     }
     if (members == ANY_VALUE && forms > 1)
         return wrong(request, at, "a value of one form only");
@@ -250,7 +250,7 @@ static slice service_name(const json_t *resource)
         const json_t *attribute = json_array_get(attributes, i);
         const char *name = json_string_value(json_object_get(attribute, "key"));
         const json_t *value = json_object_get(json_object_get(attribute, "value"), "stringValue");
-        if (name && strcmp(name, "service.name") == 0 && json_is_string(value))
+        if (name != NULL && strcmp(name, "service.name") == 0 && json_is_string(value))
             found = (slice){json_string_value(value), json_string_length(value)};
     }
     return found;
@@ -300,7 +300,7 @@ bool otlp_decode_json(otlp_request *request, const char *bytes, size_t length)
 {
     json_error_t error;
     json_t *root = json_loadb(length ? bytes : "", length, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
-    if (!root) {
+    if (root == NULL) {
         snprintf(request->error, sizeof request->error, "malformed JSON: %s (line %d, column %d)", error.text,
                  error.line, error.column);
         return false;
@@ -314,7 +314,7 @@ bool otlp_decode_json(otlp_request *request, const char *bytes, size_t length)
         // jansson writes at most 17 significant digits and escapes only what it must; strings stay UTF-8.
         char *line = json_dumps(root, JSON_COMPACT);
         sound = line != NULL;
-        if (line)
+        if (line != NULL)
             text_add(&request->json, line, strlen(line));
         else
             snprintf(request->error, sizeof request->error, "the request could not be written as one line");

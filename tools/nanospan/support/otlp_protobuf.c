@@ -69,7 +69,7 @@ static uint64_t status(decoder *d, wire message)
         case 3: take_number(d, &field, WIRE_VARINT, "Status.code", &code); break;
         default: break;
         }
-    if (d->json) {
+    if (d->json != NULL) {
         key(d->json, "status");
         text_char(d->json, '{');
     }
@@ -140,7 +140,7 @@ static void span(decoder *d, wire message)
     put_small(d, "droppedEventsCount", dropped_events);
     each(d, "links", 13, links, end, link);
     put_small(d, "droppedLinksCount", dropped_links);
-    uint64_t code = outcome.at ? status(d, outcome) : 0;
+    uint64_t code = outcome.at != NULL ? status(d, outcome) : 0;
     close_object(d);
     d->json = json;
     if (identified) {
@@ -170,7 +170,7 @@ static void scope(decoder *d, wire message)
             break;
         default: break;
         }
-    if (d->json) {
+    if (d->json != NULL) {
         key(d->json, "scope");
         text_char(d->json, '{');
     }
@@ -195,7 +195,7 @@ static void scope_spans(decoder *d, wire message)
         default: break;
         }
     open_object(d);
-    if (about.at)
+    if (about.at != NULL)
         scope(d, about);
     each(d, "spans", 2, spans, end, span);
     put_text(d, "schemaUrl", schema);
@@ -217,7 +217,7 @@ static void look_for_service(decoder *d, wire message, wire *service_name)
     while (next(d, &held, &field))
         if (field.number == 1)
             take_bytes(d, &field, "AnyValue.string_value", &found);
-    if (found.at)
+    if (found.at != NULL)
         *service_name = found;
 }
 
@@ -237,7 +237,7 @@ static void resource(decoder *d, wire message, wire *service_name)
         case 2: take_number(d, &field, WIRE_VARINT, "Resource.dropped_attributes_count", &dropped); break;
         default: break;
         }
-    if (d->json) {
+    if (d->json != NULL) {
         key(d->json, "resource");
         text_char(d->json, '{');
     }
@@ -260,7 +260,7 @@ static void resource_spans(decoder *d, wire message)
         default: break;
         }
     open_object(d);
-    if (about.at)
+    if (about.at != NULL)
         resource(d, about, &service_name);
     if (!d->failed)
         d->service = otlp_service(d->request, text_of(service_name));
@@ -285,11 +285,11 @@ bool otlp_decode_protobuf(otlp_request *request, const uint8_t *bytes, size_t le
     while (next(&d, &message, &field))
         if (field.number == 1)
             take_element(&d, &field, "resource_spans", &resources);
-    if (d.json)
+    if (d.json != NULL)
         text_char(d.json, '{');
     each(&d, "resourceSpans", 1, resources, end, resource_spans);
     close_object(&d);
-    while (d.joints) {
+    while (d.joints != NULL) {
         joint *after = d.joints->next;
         free(d.joints);
         d.joints = after;

@@ -18,12 +18,12 @@ void key_value(decoder *d, wire message)
         default: break;
         }
     open_object(d);
-    if (d->json) {
+    if (d->json != NULL) {
         key(d->json, "key");
         json_string(d->json, text_of(name));
     }
-    if (held.at) {
-        if (d->json)
+    if (held.at != NULL) {
+        if (d->json != NULL)
             key(d->json, "value");
         value(d, held);
     }
@@ -32,7 +32,7 @@ void key_value(decoder *d, wire message)
 
 static void array_element(decoder *d, wire message)
 {
-    if (d->json)
+    if (d->json != NULL)
         separate(d->json);
     value(d, message);
 }
@@ -46,7 +46,7 @@ static void list(decoder *d, wire message, element *visit)
     while (next(d, &message, &field))
         if (field.number == 1)
             take_element(d, &field, "values", &values);
-    if (d->json)
+    if (d->json != NULL)
         text_char(d->json, '{');
     each(d, "values", 1, values, end, visit);
     close_object(d);
@@ -111,7 +111,7 @@ static void value(decoder *d, wire message)
         default: break;
         }
     }
-    if (d->json) {
+    if (d->json != NULL) {
         text_char(d->json, '{');
         put_value(d, which, number, bytes);
         if (which == 5 || which == 6)

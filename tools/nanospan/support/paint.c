@@ -119,7 +119,7 @@ static size_t within(size_t width)
 size_t paint_terminal_width(void)
 {
     const char *columns = getenv("COLUMNS");
-    size_t given = columns ? strtoul(columns, NULL, 10) : 0;
+    size_t given = columns != NULL ? strtoul(columns, NULL, 10) : 0;
     if (given)
         return within(given);
     struct winsize size;

@@ -35,7 +35,7 @@ static FILE *copy_of_stdin(void)
         rewind(copy);
         return copy;
     }
-    if (copy)
+    if (copy != NULL)
         fclose(copy);
     return NULL;
 }
@@ -46,7 +46,7 @@ bool trace_file_open(trace_file *file, const char *name)
     *file = (trace_file){.name = is_stdin ? "standard input" : name};
     file->stream = is_stdin ? copy_of_stdin() : fopen(name, "re");
     struct stat about;
-    if (file->stream && fstat(fileno(file->stream), &about) == 0) {
+    if (file->stream != NULL && fstat(fileno(file->stream), &about) == 0) {
         file->size = S_ISREG(about.st_mode) ? (uint64_t)about.st_size : 0;
         if (S_ISREG(about.st_mode)) {
             setvbuf(file->stream, NULL, _IOFBF, BUFFER);
@@ -125,7 +125,7 @@ static void read_span(line_reader *in)
             nsp__json_skip(json);
         }
     }
-    if (json->wrong)
+    if (json->wrong != NULL)
         return;
     if (!row.id || (!trace_id[0] && !trace_id[1])) {
         in->file->bad_spans++;
@@ -141,7 +141,7 @@ static void read_spans(line_reader *in)
 {
     nsp__json_enter(&in->json, '[');
     while (nsp__json_element(&in->json)) {
-        if (!in->wanted) {
+        if (in->wanted == NULL) {
             read_span(in);
         } else if (in->wanted < in->wanted_end && in->wanted->row->line == in->line &&
                    in->wanted->row->ordinal == in->ordinal) {
@@ -195,14 +195,14 @@ static void read_resource(line_reader *in)
     size_t first = in->store->row_count;
     nsp__json_enter(&in->json, '{');
     while (nsp__json_key(&in->json, &name))
-        if (nsp__slice_is(name, "resource") && !in->wanted)
+        if (nsp__slice_is(name, "resource") && in->wanted == NULL)
             service = read_service(in, service);
         else if (nsp__slice_is(name, "scopeSpans"))
             read_scopes(in);
         else
             nsp__json_skip(&in->json);
     // The resource may come after its spans.
-    for (size_t i = first; i < in->store->row_count && !in->wanted; i++)
+    for (size_t i = first; i < in->store->row_count && in->wanted == NULL; i++)
         in->store->rows[i].service = service;
 }
 
@@ -228,7 +228,7 @@ static const char *read_line(line_reader *in, char *data, size_t length)
 
 static bool blank(const char *data, size_t length)
 {
-    while (length && strchr(" \t\r\n", data[length - 1]))
+    while (length && strchr(" \t\r\n", data[length - 1]) != NULL)
         length--;
     return length == 0;
 }
@@ -263,7 +263,7 @@ bool trace_file_read(trace_file *file, trace_store *store)
         size_t rows_before = store->row_count;
         const char *wrong =
             blank(file->line, (size_t)length) ? NULL : read_line(&in, file->line, (size_t)length);
-        if (wrong) {
+        if (wrong != NULL) {
             store->row_count = rows_before;
             complain_of_line(file, store->line_count, wrong);
         }
@@ -296,7 +296,7 @@ bool trace_file_notes(trace_file *file, const trace_store *store, span_notes *wa
         }
         // The first pass skipped the notes, so faults in them show up only here. The line's other spans are
         // read again.
-        if (wrong && file->bad_notes++ < MOST_COMPLAINTS)
+        if (wrong != NULL && file->bad_notes++ < MOST_COMPLAINTS)
             complain("%s:%u: %s; the rest of that span is not shown", file->name, in.line + 1, wrong);
     }
     return true;

@@ -69,7 +69,7 @@ static void add_string(text *out, slice value)
 {
     bool quotes = value.length == 0;
     for (size_t i = 0; i < value.length; i++)
-        quotes = quotes || strchr(" \"=,[]{}", value.text[i]);
+        quotes = quotes || strchr(" \"=,[]{}", value.text[i]) != NULL;
     if (quotes)
         text_char(out, '"');
     trace_notes_plain(out, value);
@@ -134,7 +134,7 @@ static void add_values(nsp__json_reader *json, text *out, bool is_array)
 static void add_scalar(nsp__json_reader *json, text *out, slice form)
 {
     slice value;
-    if (!nsp__json_scalar(json, &value) || !value.text)
+    if (!nsp__json_scalar(json, &value) || value.text == NULL)
         return;
     if (nsp__slice_is(form, "stringValue"))
         add_string(out, value);

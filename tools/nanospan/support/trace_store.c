@@ -175,12 +175,12 @@ static void arrange_one(trace_store *store, trace *t)
         uint64_t end = rows[i].start + rows[i].duration;
         t->end = end > t->end ? end : t->end;
         t->errors += rows[i].status == STATUS_ERROR;
-        if (!rows[i].parent && (!root || rows[i].duration > root->duration))
+        if (!rows[i].parent && (root == NULL || rows[i].duration > root->duration))
             root = &rows[i];
     }
     t->rooted = root != NULL;
-    t->root = (uint32_t)((root ? root : rows) - store->rows);
-    t->duration = root ? root->duration : t->end - t->start;
+    t->root = (uint32_t)((root != NULL ? root : rows) - store->rows);
+    t->duration = root != NULL ? root->duration : t->end - t->start;
 }
 
 void trace_store_arrange(trace_store *store)

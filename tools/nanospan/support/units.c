@@ -51,7 +51,7 @@ void units_time(char out[UNITS_SIZE], uint64_t unix_ns)
     time_t seconds = (time_t)(unix_ns / 1000000000);
     struct tm parts;
     char date[24] = "?";
-    if (gmtime_r(&seconds, &parts))
+    if (gmtime_r(&seconds, &parts) != NULL)
         strftime(date, sizeof date, "%F %T", &parts);
     snprintf(out, UNITS_SIZE, "%.19s.%09" PRIu64, date, unix_ns % 1000000000);
 }

@@ -42,7 +42,7 @@ static const char *skip_group(wire *from, uint32_t number, unsigned depth)
     while (from->at < from->end) {
         wire_field inner;
         const char *wrong = read_at_depth(from, &inner, depth + 1);
-        if (wrong)
+        if (wrong != NULL)
             return wrong;
         if (inner.type == WIRE_GROUP_END)
             return inner.number == number ? NULL : "a group ends that was not started";
@@ -55,7 +55,7 @@ static const char *read_at_depth(wire *from, wire_field *field, unsigned depth)
     const uint8_t *start = from->at;
     uint64_t tag = 0;
     const char *wrong = wire_varint(from, &tag);
-    if (wrong)
+    if (wrong != NULL)
         return wrong;
     if (tag >> 3 == 0 || tag > UINT32_MAX)
         return "a field has no valid number";

@@ -50,7 +50,7 @@ static inline const char *wire_bytes(wire *from, wire *bytes)
 {
     uint64_t length = 0;
     const char *wrong = wire_varint(from, &length);
-    if (wrong)
+    if (wrong != NULL)
         return wrong;
     if (length > (uint64_t)(from->end - from->at))
         return "a length exceeds the rest of its message";

@@ -25,7 +25,7 @@ static void find_parents(span_tree *tree)
         if (!wanted.id)
             continue;
         const id_place *found = bsearch(&wanted, places, tree->count, sizeof *places, by_id);
-        if (found && found->place != i)
+        if (found != NULL && found->place != i)
             tree->nodes[i].parent = found->place;
         else
             tree->nodes[i].orphan = true;

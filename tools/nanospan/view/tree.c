@@ -296,7 +296,7 @@ void view_tree(paint *p, const trace_store *store, const trace *t, const span_no
         }
         draw_guides(&c, at, under_orphan);
         span_line(&c, at, under_orphan);
-        if (notes) {
+        if (notes != NULL) {
             attribute_lines(&c, at, &notes[at]);
             other_lines(&c, at, &notes[at]);
         }

@@ -65,13 +65,13 @@ static const char DOC[] =
 
 static bool one_of(const char *option, const char *given, const char *const *words, int *chosen)
 {
-    for (int i = 0; words[i]; i++)
+    for (int i = 0; words[i] != NULL; i++)
         if (strcmp(words[i], given) == 0) {
             *chosen = i;
             return true;
         }
     text list = {0};
-    for (int i = 0; words[i]; i++)
+    for (int i = 0; words[i] != NULL; i++)
         text_format(&list, "%s%s", i ? ", " : "", words[i]);
     complain("--%s takes one of %.*s, not '%s'", option, (int)list.length, list.data, given);
     text_free(&list);
@@ -121,7 +121,7 @@ static error_t parse(int key, char *given, struct argp_state *state)
     view_options *o = state->input;
     switch (key) {
     case ARGP_KEY_ARG:
-        if (o->file)
+        if (o->file != NULL)
             argp_error(state, "view takes one file; '%s' is a second one", given);
         o->file = given;
         return 0;
@@ -164,11 +164,12 @@ static bool passes(const view_options *o, const trace_store *store, const trace 
 {
     if (!t->count || t->duration < o->min_duration || (o->errors && !t->errors))
         return false;
-    if (o->root && (!t->rooted || fnmatch(o->root, store->strings[store->rows[t->root].name].text, 0) != 0))
+    if (o->root != NULL &&
+        (!t->rooted || fnmatch(o->root, store->strings[store->rows[t->root].name].text, 0) != 0))
         return false;
-    if (o->trace && !id_begins(t, o->trace))
+    if (o->trace != NULL && !id_begins(t, o->trace))
         return false;
-    return !o->service || has_service(store, t, service_matches);
+    return o->service == NULL || has_service(store, t, service_matches);
 }
 
 // The traces that pass the filters; the caller frees the array.
@@ -176,7 +177,7 @@ static const trace **choose(const view_options *o, const trace_store *store, siz
 {
     const trace **chosen = need_memory((store->trace_count + 1) * sizeof *chosen);
     bool *service_matches = need_zeroes(store->string_count, sizeof *service_matches);
-    for (size_t i = 0; o->service && i < store->string_count; i++)
+    for (size_t i = 0; o->service != NULL && i < store->string_count; i++)
         service_matches[i] = fnmatch(o->service, store->strings[i].text, 0) == 0;
     *count = 0;
     for (size_t i = 0; i < store->trace_count; i++)
@@ -254,11 +255,11 @@ static bool show_traces(const view_options *o, trace_file *file, const trace_sto
     size_t shown = o->limit && o->limit < count ? (size_t)o->limit : count;
     for (size_t i = 0; i < shown; i++) {
         span_notes *notes = o->style.attributes ? notes_of(file, store, chosen[i]) : NULL;
-        if (o->style.attributes && !notes)
+        if (o->style.attributes && notes == NULL)
             return false;
         view_tree(p, store, chosen[i], notes, &o->style);
         text_char(p->out, '\n');
-        if (notes)
+        if (notes != NULL)
             free_notes(notes, chosen[i]->count);
         if (!flush(p->out))
             return false;
@@ -300,7 +301,7 @@ static bool show(const view_options *o, trace_file *file, trace_store *store)
     bool coloured = o->colour == COLOUR_ALWAYS;
     const char *no_colour = getenv("NO_COLOR");
     if (o->colour == COLOUR_AUTO)
-        coloured = isatty(STDOUT_FILENO) && !(no_colour && *no_colour);
+        coloured = isatty(STDOUT_FILENO) && !(no_colour != NULL && *no_colour);
     paint p = {.out = &out, .coloured = coloured, .width = paint_terminal_width()};
     size_t count = 0;
     const trace **chosen = choose(o, store, &count);
