@@ -136,6 +136,24 @@ static void child_injects(void *argument)
     CHILD_CHECK(nsp_shutdown(MINUTE) == NSP_OK);
 }
 
+static void a_child_speaks_for_an_unsampled_root_alone(void **state)
+{
+    (void)state;
+    SKIP_UNDER_TSAN();
+    static known spans;
+    capture_begin(0);
+    assert_int_equal(nsp_context_parse(&spans.incoming.context,
+                                       "00-5c1e8a90b7d34f26a1c09d7e63f2b845-3f8d20c6e91b7a54-01", "a=1"),
+                     NSP_OK);
+    nsp_incoming_enter(&spans.incoming);
+    spans.unsampled = nsp_span_begin(NSP_NAME("unsampled"));
+    nsp_span_context(spans.unsampled, &spans.unsampled_context);
+    assert_int_equal(child_run(child_injects, &spans, 120), 0);
+    nsp_span_end(spans.unsampled);
+    nsp_incoming_enter(NULL);
+    capture_end();
+}
+
 static void a_child_speaks_for_the_spans_it_inherited(void **state)
 {
     (void)state;
@@ -511,6 +529,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(fork_before_init, capture_teardown),
+        cmocka_unit_test_teardown(a_child_speaks_for_an_unsampled_root_alone, capture_teardown),
         cmocka_unit_test_teardown(a_child_speaks_for_the_spans_it_inherited, capture_teardown),
         cmocka_unit_test_teardown(fork_with_spans_open, capture_teardown),
         cmocka_unit_test_teardown(fork_under_an_unsampled_root, capture_teardown),
