@@ -6,6 +6,7 @@
 #include "base/log.h"
 
 static __thread unsigned depth;
+static __thread bool writing; // the lines of a call that has ended, with the log's lock held at times
 static __thread nsp__thread_kind thread_kind;
 
 nsp__call nsp__call_begin(bool counted)
@@ -21,8 +22,14 @@ void nsp__call_end(nsp__call *call)
 {
     // The callback runs after the call, so that whatever it calls (exit, for example) finds this thread
     // outside.
-    if (call->counted && --depth == 0)
+    if (call->counted && --depth == 0) {
+        bool outer = writing; // a signal handler's call while the lines of another one are written
+        writing = true;
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
         nsp__log_release();
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        writing = outer;
+    }
     int ignored;
     pthread_setcancelstate(call->cancel_state, &ignored);
 }
@@ -44,7 +51,7 @@ nsp__thread_kind nsp__call_thread_kind(void)
 
 nsp_status nsp__call_may_wait(const char *function)
 {
-    if (depth <= 1 && thread_kind == NSP__THREAD_FOREIGN)
+    if (depth <= 1 && !writing && thread_kind == NSP__THREAD_FOREIGN)
         return NSP_OK;
     return nsp__fail(
         NSP_ERR_INVALID,

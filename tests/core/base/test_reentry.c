@@ -123,6 +123,39 @@ static void lock_of_the_application(void **state)
         expect_success(lock_in_a_forked_child, NULL);
 }
 
+// ---- calls while the lines of another call are written ----
+
+static nsp_status flushed, shut_down;
+
+static void call_in_callback(void *context, nsp_log_level level, const char *line)
+{
+    (void)context;
+    (void)level;
+    (void)line;
+    flushed = nsp_flush(10 * SECOND);
+    shut_down = nsp_shutdown(10 * SECOND);
+}
+
+static void calls_while_lines_are_written(void *argument)
+{
+    (void)argument;
+    flushed = shut_down = NSP_OK;
+    configure(&config);
+    config.log = call_in_callback;
+    init(); // has a line to write as its last act
+    CHILD_CHECK(flushed == NSP_ERR_INVALID && shut_down == NSP_ERR_INVALID);
+    CHILD_CHECK(nsp_flush(10 * SECOND) == NSP_OK);
+    CHILD_CHECK(nsp_shutdown(10 * SECOND) == NSP_OK);
+    exit(0);
+}
+
+// In a log callback, and so in a signal handler that interrupts the writing of a line, whose locks it would meet.
+static void lines_that_are_written(void **state)
+{
+    (void)state;
+    expect_success(calls_while_lines_are_written, NULL);
+}
+
 // ---- exporters that call us ----
 
 typedef enum half { CREATE, APPEND, SEND, DESTROY } half;
@@ -268,6 +301,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lock_of_the_application),
+        cmocka_unit_test(lines_that_are_written),
         cmocka_unit_test(exporters_that_call_us),
         cmocka_unit_test(an_encoder_that_hangs),
     };
