@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/thread_start.h"
+#include "common/descriptor.h"
 
 // The C library gives each thread a list of robust mutexes when it starts, and the kernel clears it when the
 // thread ends. Asking for it opens no descriptor, so a program that closes descriptor 0 to get that number
@@ -28,7 +29,7 @@ static bool read_file(int folder, const char *task, const char *file, char *text
 {
     char path[64];
     snprintf(path, sizeof path, "%.20s/%s", task, file);
-    int fd = openat(folder, path, O_RDONLY | O_CLOEXEC);
+    int fd = nsp__open(folder, path, O_RDONLY, 0);
     ssize_t length = fd >= 0 ? read(fd, text, size - 1) : -1;
     if (fd >= 0)
         close(fd);
@@ -63,9 +64,12 @@ static bool is_ours(int folder, const char *task, bool *collector)
 static bool alone_and_first(void)
 {
     pid_t first_collector = 0, first = 0, self = (pid_t)syscall(SYS_gettid);
-    DIR *tasks = opendir("/proc/self/task");
-    if (tasks == NULL)
+    int folder = nsp__open(AT_FDCWD, "/proc/self/task", O_RDONLY | O_DIRECTORY, 0);
+    DIR *tasks = folder >= 0 ? fdopendir(folder) : NULL;
+    if (tasks == NULL) {
+        nsp__close(folder);
         return false;
+    }
     bool ours = true;
     for (const struct dirent *task; ours && (task = readdir(tasks)) != NULL;) {
         pid_t number = (pid_t)atoi(task->d_name);

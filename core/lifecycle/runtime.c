@@ -63,8 +63,8 @@ static void exporter_create(nsp__runtime *runtime)
     if (exporter == NULL) {
         if (config->exporter == NULL)
             nsp__log(NSP_LOG_WARN, "",
-                     "tracing is on, but neither an endpoint (OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_ENDPOINT) "
-                     "nor OTEL_TRACES_EXPORTER is set: spans are discarded");
+                     "tracing is on, but there is neither a usable endpoint (OTLP_ENDPOINT or "
+                     "OTEL_EXPORTER_OTLP_ENDPOINT) nor an OTEL_TRACES_EXPORTER: spans are discarded");
         else
             nsp__log(NSP_LOG_INFO, "", "tracing is on, but the exporter is none: spans are discarded");
         return;
