@@ -73,8 +73,9 @@ nsp__notices nsp__notices_take(nsp__notices *notices)
 void nsp__notices_log(const nsp__notices *notices)
 {
     static const char *const troubles[NSP__TROUBLES] = {
-        ("no shared memory for another thread's ring (no space or no file descriptor left, the process's file size limit, "
-         "or the session's folder can no longer be reached): such threads use private rings, which a crash loses"),
+        ("no shared memory for another thread's ring (no space or no file descriptor left, the process's "
+         "file size limit, or the session's folder can no longer be reached): such threads use private "
+         "rings, which a crash loses"),
         ("more threads record spans than nsp_config.threads (NSP_THREADS) allows: the spans of the other "
          "threads are dropped and counted"),
         "no memory for a thread's ring: the thread's spans are dropped and counted"};

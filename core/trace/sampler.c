@@ -315,7 +315,9 @@ nsp_status nsp_sampler_set_rule(const char *pattern, double rate)
 nsp_status nsp_sampler_remove_rule(const char *pattern)
 {
     NSP__COLD_CALL;
-    nsp_status status = pattern == NULL ? nsp__fail(NSP_ERR_INVALID, "no pattern") : change_begin();
+    if (pattern == NULL)
+        return nsp__fail(NSP_ERR_INVALID, "no pattern");
+    nsp_status status = change_begin();
     if (status != NSP_OK)
         return status;
     uint32_t rule = rule_find(pattern);
