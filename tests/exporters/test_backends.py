@@ -236,7 +236,7 @@ class Platform(BackendTest):
         done = subprocess.run([sys.executable, self.PROGRAMS / "check_platform.py", folder], stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, timeout=60)
         self.assertEqual(done.returncode, 0, done.stdout)
-        self.assertIn("each trace is exactly the tree that its result demands", done.stdout)
+        self.assertIn("each trace has exactly the tree that its result demands", done.stdout)
 
     def each_way(self, backend, ways, trees):
         with tempfile.TemporaryDirectory() as holder, ThreadPoolExecutor(2) as pool:

@@ -38,8 +38,8 @@ static int make_files(void **state)
     snprintf(pair, sizeof pair, "%s/pair.pem", folder);
     snprintf(pair_key, sizeof pair_key, "%s/pair.key", folder);
     snprintf(command, sizeof command,
-             "cd %s && mkdir a b && PYTHONPATH=" NSP_SOURCE_DIR
-             "/tests/support python3 -c 'from certificates import Certificates; Certificates(\"a\"); "
+             "cd '%s' && mkdir a b && PYTHONPATH='" NSP_SOURCE_DIR
+             "/tests/support' python3 -c 'from certificates import Certificates; Certificates(\"a\"); "
              "Certificates(\"b\")'",
              folder);
     return system(command) == 0 ? 0 : -1;
@@ -49,7 +49,7 @@ static int remove_files(void **state)
 {
     (void)state;
     char command[128];
-    snprintf(command, sizeof command, "rm -r %s", folder);
+    snprintf(command, sizeof command, "rm -r '%s'", folder);
     return system(command);
 }
 
@@ -64,7 +64,7 @@ static const char *path_of(const char *name)
 static void replace(const char *path, const char *name)
 {
     char command[512];
-    snprintf(command, sizeof command, "cp %s/%s %s.new && mv %s.new %s", folder, name, path, path, path);
+    snprintf(command, sizeof command, "cp '%s/%s' '%s.new' && mv '%s.new' '%s'", folder, name, path, path, path);
     assert_int_equal(system(command), 0);
 }
 

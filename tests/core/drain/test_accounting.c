@@ -339,7 +339,7 @@ static void full_rings_and_a_failing_exporter(void **state)
     script_config(&config);
     config.ring_bytes = 64 * 1024;
     config.open_spans = 6;
-    config.detached_spans = 16;
+    config.detached_spans = 4;
     config.batches = 2;
     config.batch_spans = 500;
     config.watermark = 0.97;
