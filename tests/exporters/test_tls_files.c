@@ -64,7 +64,8 @@ static const char *path_of(const char *name)
 static void replace(const char *path, const char *name)
 {
     char command[512];
-    snprintf(command, sizeof command, "cp '%s/%s' '%s.new' && mv '%s.new' '%s'", folder, name, path, path, path);
+    snprintf(command, sizeof command, "cp '%s/%s' '%s.new' && mv '%s.new' '%s'", folder, name, path, path,
+             path);
     assert_int_equal(system(command), 0);
 }
 
