@@ -49,8 +49,8 @@ static void pass_for_flush(nsp__collector *collector, uint64_t deadline_ns)
 static bool drained_up_to(const uint64_t *goal, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
-        nsp__producer *producer = nsp__producer_at(i);
-        if (producer != NULL && __atomic_load_n(&producer->slot->consumed, __ATOMIC_ACQUIRE) < goal[i]) // R4
+        const nsp__slot *slot = nsp__slot_at(i);
+        if (slot != NULL && __atomic_load_n(&slot->consumed, __ATOMIC_ACQUIRE) < goal[i]) // R4
             return false;
     }
     return true;
@@ -64,8 +64,8 @@ bool nsp__collector_flush(nsp__collector *collector, uint64_t deadline_ns, const
     if (goal == NULL)
         return false;
     for (uint32_t i = 0; i < count; i++) {
-        nsp__producer *producer = nsp__producer_at(i);
-        goal[i] = producer != NULL ? __atomic_load_n(&producer->slot->published, __ATOMIC_ACQUIRE) : 0; // R2
+        const nsp__slot *slot = nsp__slot_at(i);
+        goal[i] = slot != NULL ? __atomic_load_n(&slot->published, __ATOMIC_ACQUIRE) : 0; // R2
     }
     bool settled = false, over;
     do {

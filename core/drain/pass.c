@@ -18,10 +18,9 @@ void nsp__pass(nsp__collector *collector, size_t *budget)
     nsp__control *control = collector->session->control;
     uint32_t count = __atomic_load_n(&control->slot_count, __ATOMIC_ACQUIRE); // S4
     for (uint32_t i = 0; i < count; i++) {
-        nsp__producer *producer = nsp__producer_at(i);
+        const nsp__slot *slot = nsp__slot_at(i);
         // R2: acquires R1: the records below this position are whole.
-        collector->snapshot[i] =
-            producer != NULL ? __atomic_load_n(&producer->slot->published, __ATOMIC_ACQUIRE) : 0;
+        collector->snapshot[i] = slot != NULL ? __atomic_load_n(&slot->published, __ATOMIC_ACQUIRE) : 0;
     }
     // Comes after the snapshot, so that every span of this pass lies before the anchor.
     nsp__clock_anchor(&control->clock);
@@ -34,11 +33,10 @@ void nsp__pass(nsp__collector *collector, size_t *budget)
     uint32_t first = count != 0 ? collector->first++ % count : 0;
     for (uint32_t turn = 0; turn < count && *budget != 0; turn++) {
         uint32_t i = (first + turn) % count;
-        nsp__producer *producer = nsp__producer_at(i);
-        if (producer == NULL)
+        nsp__slot *slot = nsp__slot_at(i);
+        if (slot == NULL)
             continue;
-        nsp__slot *slot = producer->slot;
-        nsp__ring_walk walk = nsp__ring_walk_from(producer, collector->snapshot[i]);
+        nsp__ring_walk walk = nsp__ring_walk_from(slot, collector->snapshot[i]);
         double fill = (double)(walk.end - walk.at) / (double)slot->ring_bytes;
         if (fill > collector->fill)
             collector->fill = fill;
@@ -70,11 +68,11 @@ uint64_t nsp__pass_discarding(nsp__collector *collector)
     size_t all = SIZE_MAX;
     uint32_t count = __atomic_load_n(&control->slot_count, __ATOMIC_ACQUIRE); // S4
     for (uint32_t i = 0; i < count; i++) {
-        nsp__producer *producer = nsp__producer_at(i);
-        if (producer == NULL)
+        nsp__slot *slot = nsp__slot_at(i);
+        if (slot == NULL)
             continue;
-        uint64_t published = __atomic_load_n(&producer->slot->published, __ATOMIC_ACQUIRE); // R2
-        nsp__ring_walk walk = nsp__ring_walk_from(producer, published);
+        nsp__ring_walk walk =
+            nsp__ring_walk_from(slot, __atomic_load_n(&slot->published, __ATOMIC_ACQUIRE)); // R2
         nsp__ring_discard(collector, &walk, &all);
         if (collector->damaged[i])
             nsp__ring_count_lost(collector, &walk);

@@ -51,10 +51,16 @@ void nsp__batch_close(nsp__collector *collector)
 
 // ---- one ring ----
 
-nsp__ring_walk nsp__ring_walk_from(nsp__producer *producer, uint64_t end)
+nsp__ring_walk nsp__ring_walk_from(nsp__slot *slot, uint64_t end)
 {
-    uint64_t consumed = producer->slot->consumed;
-    return (nsp__ring_walk){producer, producer->slot, consumed, end, 0, 0, consumed};
+    return (nsp__ring_walk){
+        .slot = slot,
+        .bytes = (const uint8_t *)slot + slot->ring_offset,
+        .mask = slot->ring_bytes - 1,
+        .at = slot->consumed,
+        .end = end,
+        .released = slot->consumed,
+    };
 }
 
 // How much ring space is given back at once. Each step takes the line with the consumer's position away from
@@ -88,8 +94,7 @@ static void release(nsp__collector *collector, nsp__ring_walk *walk)
 
 static const nsp__record *record_at(const nsp__ring_walk *walk)
 {
-    const nsp__ring *ring = &walk->producer->ring;
-    const nsp__record *record = (const nsp__record *)(const void *)(ring->bytes + (walk->at & ring->mask));
+    const nsp__record *record = (const nsp__record *)(const void *)(walk->bytes + (walk->at & walk->mask));
     return nsp__record_valid(record, walk->end - walk->at, walk->slot->record_bytes) ? record : NULL;
 }
 
@@ -146,7 +151,7 @@ bool nsp__ring_drain(nsp__collector *collector, nsp__ring_walk *walk, struct nsp
                      size_t *budget)
 {
     const nsp__clock *clock = &collector->session->control->clock;
-    uint64_t step = walk->producer->ring.capacity / RELEASE_STEPS;
+    uint64_t step = (walk->mask + 1) / RELEASE_STEPS;
     append_result result = APPENDED;
     while (walk->at != walk->end && *budget != 0) {
         const nsp__record *record = record_at(walk);

@@ -6,19 +6,20 @@
 #define NSP_DRAIN_RING_WALK_H
 
 #include "drain/collector.h"
-#include "trace/thread_state.h"
+#include "shm/slot.h"
 
 typedef struct nsp__ring_walk {
-    nsp__producer *producer;
     nsp__slot *slot;
-    uint64_t at, end;   // positions
-    uint64_t records;   // taken out since the last release
-    uint64_t discarded; // of these
-    uint64_t released;  // position
+    const uint8_t *bytes; // of the ring
+    uint64_t mask;        // its capacity less one
+    uint64_t at, end;     // positions
+    uint64_t records;     // taken out since the last release
+    uint64_t discarded;   // of these
+    uint64_t released;    // position
 } nsp__ring_walk;
 
 // A walk from where the ring was last left up to a published position.
-nsp__ring_walk nsp__ring_walk_from(nsp__producer *producer, uint64_t end);
+nsp__ring_walk nsp__ring_walk_from(nsp__slot *slot, uint64_t end);
 
 // Encodes records until the end, or until the budget of spans is spent. False if no batch is free.
 bool nsp__ring_drain(nsp__collector *collector, nsp__ring_walk *walk, struct nsp__clock_segment *segment,

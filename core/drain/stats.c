@@ -15,8 +15,7 @@ static uint64_t get(const uint64_t *counter)
 static const nsp__slot *slot_at(void *nobody, uint32_t index)
 {
     (void)nobody;
-    const nsp__producer *producer = index < NSP__THREADS_MAX ? nsp__producer_at(index) : NULL;
-    return producer != NULL ? producer->slot : NULL;
+    return index < NSP__THREADS_MAX ? nsp__slot_at(index) : NULL;
 }
 
 bool nsp__stats_open(const nsp__frame *frame, nsp__slot_finder find, void *argument)
@@ -97,7 +96,7 @@ void nsp__stats_total(nsp_stats *out, uint64_t settled, uint64_t drained, uint64
                    out->dropped_in_signal + out->dropped_no_thread + out->dropped_invalid;
 }
 
-static void add_producer(nsp_stats *out, nsp__slot *slot, const nsp__slot_place *place)
+static void add_slot(nsp_stats *out, nsp__slot *slot, const nsp__slot_place *place)
 {
     for (uint32_t depth = 0; depth < slot->frame_count; depth++)
         out->open += nsp__stats_open(nsp__frame_at(slot, depth), slot_at, NULL);
@@ -115,34 +114,34 @@ void nsp__stats_read(nsp_stats *out, const nsp__session *session)
     uint32_t count = __atomic_load_n(&control->slot_count, __ATOMIC_ACQUIRE); // S4
     uint64_t drained = 0, committed = 0;
     for (uint32_t i = 0; i < count; i++) {
-        const nsp__producer *producer = nsp__producer_at(i);
-        drained += producer != NULL ? get(&producer->slot->drained) : 0;
+        const nsp__slot *slot = nsp__slot_at(i);
+        drained += slot != NULL ? get(&slot->drained) : 0;
     }
     for (uint32_t i = 0; i < count; i++) {
-        const nsp__producer *producer = nsp__producer_at(i);
-        committed += producer != NULL ? get(&producer->slot->counters.committed) : 0;
+        const nsp__slot *slot = nsp__slot_at(i);
+        committed += slot != NULL ? get(&slot->counters.committed) : 0;
     }
     for (uint32_t i = 0; i < count; i++) {
-        const nsp__producer *producer = nsp__producer_at(i);
-        if (producer != NULL)
-            nsp__stats_add_ended(out, &producer->slot->counters);
+        const nsp__slot *slot = nsp__slot_at(i);
+        if (slot != NULL)
+            nsp__stats_add_ended(out, &slot->counters);
     }
     out->dropped_no_thread = get(&control->unattached_dropped);
     const nsp__detached_pool *pool = &nsp__trace_state.pool;
     for (uint32_t i = 0; i < pool->count; i++)
         out->open += nsp__stats_open(nsp__detached_frame(pool, i), slot_at, NULL);
     for (uint32_t i = 0; i < count; i++) {
-        nsp__producer *producer = nsp__producer_at(i);
-        if (producer != NULL)
-            add_producer(out, producer->slot, &control->places[i]);
+        nsp__slot *slot = nsp__slot_at(i);
+        if (slot != NULL)
+            add_slot(out, slot, &control->places[i]);
     }
     // Attempts are read last, including those of threads that have come since, because their detached spans
     // already count as open.
     count = __atomic_load_n(&control->slot_count, __ATOMIC_ACQUIRE); // S4
     nsp__stats_add_unattached(out, control);
     for (uint32_t i = 0; i < count; i++) {
-        const nsp__producer *producer = nsp__producer_at(i);
-        out->attempted += producer != NULL ? get(&producer->slot->counters.attempted) : 0;
+        const nsp__slot *slot = nsp__slot_at(i);
+        out->attempted += slot != NULL ? get(&slot->counters.attempted) : 0;
     }
     nsp__stats_total(out, settled, drained, committed);
     out->names_overflowed = nsp__name_overflowed();

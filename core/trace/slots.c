@@ -175,6 +175,7 @@ static nsp__producer *slot_make(uint64_t ring_bytes, nsp_status *status)
     nsp__slot_place *shared = &control->places[slot->index];
     *shared = place;
     __atomic_store_n(&shared->used, 1, __ATOMIC_RELEASE);                         // S1
+    __atomic_store_n(&trace->slots[slot->index], slot, __ATOMIC_RELEASE);         // T1
     __atomic_store_n(&trace->producers[slot->index], producer, __ATOMIC_RELEASE); // T1
     *status = NSP_OK;
     return producer;
@@ -278,8 +279,10 @@ void nsp__trace_begin(nsp__session *session, const nsp_config *config)
         nodes = nsp__map_private(config->detached_spans * sizeof *nodes);
     // Empty but for a session that was left behind. Threads that still look for a detached place in it may
     // read this now.
-    for (uint32_t i = 0; i < NSP__THREADS_MAX; i++)
+    for (uint32_t i = 0; i < NSP__THREADS_MAX; i++) {
         __atomic_store_n(&trace->producers[i], NULL, __ATOMIC_RELAXED);
+        __atomic_store_n(&trace->slots[i], NULL, __ATOMIC_RELAXED);
+    }
     trace->session = session;
     __atomic_store_n(&trace->control, session->control, __ATOMIC_RELEASE); // T3: releases the session to T4
     trace->pool = (nsp__detached_pool){
@@ -328,6 +331,7 @@ void nsp__trace_end(void)
         if (producer == NULL)
             continue;
         __atomic_store_n(&trace->producers[i], NULL, __ATOMIC_RELEASE); // T1
+        __atomic_store_n(&trace->slots[i], NULL, __ATOMIC_RELEASE);     // T1
         nsp__mapping_retire(producer->slot);
         nsp__mapping_leave(producer);
     }

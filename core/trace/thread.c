@@ -212,6 +212,7 @@ void nsp__trace_abandon(void)
 {
     nsp__trace *trace = &nsp__trace_state;
     memset(trace->producers, 0, sizeof trace->producers);
+    memset(trace->slots, 0, sizeof trace->slots);
     memset(&trace->pool, 0, sizeof trace->pool);
     memset(&trace->unsampled_pool, 0, sizeof trace->unsampled_pool);
     trace->attaching = 0;

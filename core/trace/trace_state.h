@@ -23,11 +23,14 @@ typedef struct nsp__trace {
     struct {
         uint32_t private_rings, no_slot, no_memory;
     } trouble;
-    uint32_t slots_claimed;                     // slots that were made or are being made; process-local
-    uint32_t attaching;                         // threads that are just being attached
-    bool disabled;                              // tracing was turned off by configuration; set by lifecycle
-    uint32_t epoch;                             // number of this session within the process
-    nsp__producer *producers[NSP__THREADS_MAX]; // by slot index (release T1, acquire T2)
+    uint32_t slots_claimed; // slots that were made or are being made; process-local
+    uint32_t attaching;     // threads that are just being attached
+    bool disabled;          // tracing was turned off by configuration; set by lifecycle
+    uint32_t epoch;         // number of this session within the process
+    // By slot index (release T1, acquire T2). Whoever only reads a thread's slot, the drainer above all, gets it
+    // from the second table: the lines of a producer are written at every span.
+    nsp__producer *producers[NSP__THREADS_MAX];
+    nsp__slot *slots[NSP__THREADS_MAX];
 } nsp__trace;
 
 extern nsp__trace nsp__trace_state;
@@ -35,6 +38,11 @@ extern nsp__trace nsp__trace_state;
 static inline nsp__producer *nsp__producer_at(uint32_t index)
 {
     return __atomic_load_n(&nsp__trace_state.producers[index], __ATOMIC_ACQUIRE); // T2
+}
+
+static inline nsp__slot *nsp__slot_at(uint32_t index)
+{
+    return __atomic_load_n(&nsp__trace_state.slots[index], __ATOMIC_ACQUIRE); // T2
 }
 
 // True while tracing runs. nsp__trace_activate sets it, for threads that are not attached too (A1, A2).
