@@ -10,12 +10,12 @@
 #include "harness/session.h"
 #include "harness/ticks.h"
 
-enum { TRIES_MAX = 4096 };
+enum { TRIES_MAX = 4096, PLAIN = 400 }; // PLAIN: about 10 us
 
-// Nanoseconds per span: of the operation, and of an empty loop.
+// Nanoseconds per span: of the operation, of the same amount of plain code, and of an empty loop.
 typedef struct bench_round {
     bench_noise noise; // two_reads is also the base of the ratio
-    double subject, empty;
+    double subject, plain, empty;
     bool disturbed;  // preempted, or spans were lost
     double distance; // of the collector's CPU; NAN: irrelevant or unknown
 } bench_round;
@@ -42,19 +42,23 @@ static bench_round measure_round(const bench_operation *operation, size_t burst)
 {
     bool session = operation->state != DISABLED;
     noise_time(run_two_reads, 100); // warms up caches and branch predictors
+    noise_time(run_plain, 100);
     operation_time(operation, 32);
 
     uint64_t losses = session ? session_losses() : 0;
     long switches = noise_switches();
     bench_noise noise = noise_look();
+    double plain = noise_time(run_plain, PLAIN);
     double subject = operation_time(operation, burst);
     double empty = noise_time(run_empty, burst);
     empty += noise_time(run_empty, burst);
     subject += operation_time(operation, burst);
+    plain += noise_time(run_plain, PLAIN);
     noise = noise_mean(noise, noise_look());
     bool disturbed = noise_switches() != switches ||
                      (session && session_losses() - losses != operation_losses(operation, 2 * burst));
-    return (bench_round){noise, subject / 2 / operation->spans, empty / 2 / operation->spans, disturbed, NAN};
+    return (bench_round){
+        noise, subject / 2 / operation->spans, plain / 2, empty / 2 / operation->spans, disturbed, NAN};
 }
 
 static bool accepted(const bench_round *round)
@@ -94,7 +98,8 @@ static size_t measure_rounds(const bench_operation *operation, const bench_setup
 static void report(const bench_operation *operation, const bench_round *rounds, size_t count,
                    bench_result *out)
 {
-    static double ratio[TRIES_MAX], ns[TRIES_MAX], base[TRIES_MAX], over[TRIES_MAX], distance[TRIES_MAX];
+    static double ratio[TRIES_MAX], to_plain[TRIES_MAX], ns[TRIES_MAX], base[TRIES_MAX], over[TRIES_MAX],
+        distance[TRIES_MAX];
     size_t valid = 0, looks = 0;
     for (size_t i = 0; i < count; i++) {
         if (!accepted(&rounds[i]))
@@ -104,6 +109,7 @@ static void report(const bench_operation *operation, const bench_round *rounds, 
             distance[looks++] = rounds[i].distance;
         ns[valid] = subject;
         base[valid] = rounds[i].noise.two_reads;
+        to_plain[valid] = subject / rounds[i].plain;
         over[valid] = subject - rounds[i].noise.two_reads;
         ratio[valid++] = subject / rounds[i].noise.two_reads;
     }
@@ -112,6 +118,7 @@ static void report(const bench_operation *operation, const bench_round *rounds, 
     if (valid < ROUNDS_LEAST)
         result_fail(out, "too noisy: %zu of %zu rounds are valid, %d are needed", valid, count, ROUNDS_LEAST);
     result_add_estimate(out, "ratio", estimate_median(ratio, valid));
+    result_add_estimate(out, "to_plain", estimate_median(to_plain, valid));
     result_add_estimate(out, "span_ns", estimate_median(ns, valid));
     result_add(out, "least_ns", smallest(ns, valid));
     result_add(out, "2T_ns", estimate_median(base, valid).value);
@@ -139,7 +146,8 @@ BENCH_DESCRIBE(operations, operation_count)
 const bench_group group_hot_path = {
     .name = "hot path",
     .method = "means of bursts, per span; ratio to two clock reads (2T) timed in the same round, A B B A; "
-              "medians with 95 % intervals",
+              "to_plain: to two clock reads and as many plain instructions as a span has; medians with 95 % "
+              "intervals",
     .describe = describe,
     .measure = measure,
 };
