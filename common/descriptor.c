@@ -28,7 +28,7 @@ void nsp__standard_hold(int held[NSP__STANDARD_DESCRIPTORS])
         held[i] = -1;
     for (int i = 0; i < NSP__STANDARD_DESCRIPTORS; i++)
         if (fcntl(i, F_GETFD) < 0 && (held[i] = open("/", O_PATH | O_CLOEXEC)) > STDERR_FILENO) {
-            nsp__close(held[i]); // somebody else has taken it
+            nsp__close(held[i]); // another thread has opened it in the meantime
             held[i] = -1;
         }
 }
@@ -42,7 +42,7 @@ void nsp__standard_release(const int held[NSP__STANDARD_DESCRIPTORS])
 int nsp__open(int at, const char *path, int flags, mode_t mode)
 {
     int fd = nsp__above_standard(openat(at, path, flags | O_NOFOLLOW | O_CLOEXEC, mode));
-    // The umask may have taken from the mode what the owner needs.
+    // The umask may have removed permissions that the owner needs.
     if (fd >= 0 && (flags & O_CREAT) != 0 && fchmod(fd, mode) != 0) {
         nsp__close(fd);
         return -1;
@@ -61,7 +61,7 @@ bool nsp__file_identify(int fd, nsp__file_id *id)
 
 int nsp__open_again(const char *path, int flags, const nsp__file_id *id)
 {
-    // O_NONBLOCK: a pipe that has taken the name must not stop us.
+    // O_NONBLOCK: a pipe that has taken the name must not block us.
     int fd = nsp__open(AT_FDCWD, path, flags | O_NONBLOCK, 0);
     nsp__file_id found;
     if (fd < 0)

@@ -1,42 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Files that are opened, used and closed within one call. The library keeps no descriptor between its calls: the application
-// may close any of them (daemons close all), and the number may then stand for a file of its own.
+// Files that are opened, used and closed within one call. The library keeps no descriptor between its calls,
+// because the application may close any of them (daemons close all), and the number may then stand for a file
+// of its own. Functions that fail leave errno set.
 #ifndef NSP_COMMON_DESCRIPTOR_H
 #define NSP_COMMON_DESCRIPTOR_H
 
 #include <stdbool.h>
 #include <sys/stat.h>
 
-// Which file it is, whatever its name.
+// Identifies a file, whatever its name is.
 typedef struct nsp__file_id {
     dev_t device;
     ino_t inode;
 } nsp__file_id;
 
-// Takes a descriptor over from its number, if that is one of the standard ones, to a higher one. -1 with errno where there is
-// none, or fd is -1 already. Async-signal-safe.
+// If fd is one of the standard descriptors, moves it to a higher number. Returns the descriptor, or -1 if
+// there is no higher number or fd is -1. Async-signal-safe.
 int nsp__above_standard(int fd);
 
 enum { NSP__STANDARD_DESCRIPTORS = 3 };
 
-// For calls of other libraries that make descriptors: holds those of the standard ones that are closed, so that none of
-// them is taken, until they are released. Whoever reads or writes one meanwhile still finds it closed (EBADF).
+// For calls of other libraries that open descriptors: occupies those of the standard descriptors that are
+// closed, so that none of them is used, until they are released. Whoever reads or writes one of them
+// meanwhile still gets EBADF.
 void nsp__standard_hold(int held[NSP__STANDARD_DESCRIPTORS]);
 void nsp__standard_release(const int held[NSP__STANDARD_DESCRIPTORS]);
 
-// As openat with O_CLOEXEC and O_NOFOLLOW, but never one of the descriptors 0 to 2, which the application may have closed:
-// its output would go into the file. at: a folder's descriptor, or AT_FDCWD. mode: for O_CREAT, whatever the process's
-// umask is. -1 with errno. Async-signal-safe.
+// Like openat with O_CLOEXEC and O_NOFOLLOW, but never returns one of the descriptors 0 to 2. If the
+// application had closed them, its output would go into the file. at: a folder's descriptor, or AT_FDCWD.
+// mode: for O_CREAT, whatever the process's umask is. Returns -1 on failure. Async-signal-safe.
 int nsp__open(int at, const char *path, int flags, mode_t mode);
 
-// The same of a file that is there already, if it is still this one; -1 otherwise, errno ESTALE where it is another one.
+// Opens a file that exists, if it is still the one that `id` identifies. Returns -1 on failure, with ESTALE
+// if it is another file.
 int nsp__open_again(const char *path, int flags, const nsp__file_id *id);
 
-// False with errno if the descriptor is none.
+// False if fd is not an open descriptor.
 bool nsp__file_identify(int fd, nsp__file_id *id);
 
-// Closes it and leaves errno as it is; -1 is none.
+// Closes fd, unless it is -1, and leaves errno as it is.
 void nsp__close(int fd);
 
 #endif

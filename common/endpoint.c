@@ -41,36 +41,37 @@ static const char *read_socket(nsp__endpoint *out, nsp__slice name)
         // An authority, which can only be empty, and an absolute path.
         name = from(name, 2);
         if (name.length == 0 || *name.text != '/')
-            return "unix:// is followed by an absolute path, as in unix:///run/otlp.sock";
+            return "unix:// must be followed by an absolute path, as in unix:///run/otlp.sock";
     }
     if (name.length == 0 || (name.length == 1 && *name.text == '/'))
         return "it names no socket";
     if (name.length > SOCKET_MAX)
-        return "a socket's name has at most 107 bytes";
+        return "its socket name is longer than the limit of 107 bytes";
     out->socket = name;
     return NULL;
 }
 
-// The address of an IPv6 host without its brackets, perhaps with a zone behind "%" (or "%25", as in a URL).
+// The address of an IPv6 host without its brackets, perhaps with a zone after "%" (or "%25", as in a URL).
 static const char *check_ipv6(nsp__slice address)
 {
     char text[INET6_ADDRSTRLEN];
     struct in6_addr parsed;
     const char *percent = (const char *)memchr(address.text, '%', address.length);
     size_t length = percent != NULL ? (size_t)(percent - address.text) : address.length;
+    static const char not_an_address[] = "the text in brackets is not an IPv6 address";
     if (length >= sizeof text)
-        return "what is in brackets is not an IPv6 address";
+        return not_an_address;
     memcpy(text, address.text, length);
     text[length] = 0;
     if (inet_pton(AF_INET6, text, &parsed) != 1)
-        return "what is in brackets is not an IPv6 address";
+        return not_an_address;
     nsp__slice zone = from(address, length);
     if (percent == NULL)
         return NULL;
     zone = from(zone, begins(zone, "%25") && zone.length > 3 ? 3 : 1);
     for (size_t i = 0; i < zone.length; i++)
         if (!is_letter(zone.text[i]) && !is_digit(zone.text[i]) && !one_of(zone.text[i], "-._~"))
-            return "the zone of its IPv6 address has a character that zones do not have";
+            return "the zone of its IPv6 address contains a character that is not allowed there";
     return zone.length != 0 ? NULL : "the zone of its IPv6 address is empty";
 }
 
@@ -79,23 +80,23 @@ static const char *check_ipv4(nsp__slice host)
     char text[64];
     struct in_addr parsed;
     if (host.length >= sizeof text || memchr(host.text, '.', host.length) == NULL)
-        return "its host is a number, neither a name nor an address";
+        return "its host is a number, which is neither a name nor an address";
     memcpy(text, host.text, host.length);
     text[host.length] = 0;
-    return inet_aton(text, &parsed) != 0 ? NULL : "its host is not an IPv4 address, and not a name either";
+    return inet_aton(text, &parsed) != 0 ? NULL : "its host is neither an IPv4 address nor a name";
 }
 
 static const char *check_label(nsp__slice label)
 {
     if (label.length == 0)
-        return "its host name has an empty part between dots";
+        return "its host name has an empty part before or after a dot";
     if (label.length > LABEL_MAX)
-        return "its host name has a part of more than 63 characters";
+        return "its host name has a part that is longer than 63 characters";
     if (label.text[0] == '-' || label.text[label.length - 1] == '-')
         return "its host name has a part that begins or ends with a hyphen";
     for (size_t i = 0; i < label.length; i++)
         if (!is_letter(label.text[i]) && !is_digit(label.text[i]) && !one_of(label.text[i], "-_"))
-            return "its host name has a character that host names do not have";
+            return "its host name contains a character that is not allowed in host names";
     return NULL;
 }
 
@@ -112,9 +113,9 @@ static const char *check_host(nsp__slice host)
         return check_ipv4(host);
     nsp__slice rest = host, label;
     if (rest.length > 1 && rest.text[rest.length - 1] == '.')
-        rest.length--; // the root's own
+        rest.length--; // the dot of the root
     if (rest.length > NAME_MAX_BYTES)
-        return "its host name has more than 253 characters";
+        return "its host name is longer than 253 characters";
     const char *fault = NULL;
     while (fault == NULL && nsp__slice_split(&rest, '.', &label))
         fault = check_label(label);
@@ -158,7 +159,7 @@ static const char *read_authority(nsp__endpoint *out, nsp__slice authority)
     out->host = (nsp__slice){authority.text, end};
     if (end < authority.length && *authority.text != '[' &&
         memchr(authority.text + end + 1, ':', authority.length - end - 1) != NULL)
-        return "it has two colons (an IPv6 address stands in brackets, as in [::1]:4317)";
+        return "it contains two colons (an IPv6 address must be in brackets, as in [::1]:4317)";
     const char *fault = check_host(out->host);
     if (fault != NULL || end == authority.length)
         return fault;
@@ -166,7 +167,7 @@ static const char *read_authority(nsp__endpoint *out, nsp__slice authority)
                                       : "something other than a port follows its IPv6 address";
 }
 
-// The length of "scheme://", or 0. Of a text without one, a later "://" may be part of its query.
+// The length of "scheme://", or 0. If the text has no scheme, a later "://" may be part of its query.
 static size_t scheme_length(nsp__slice text)
 {
     size_t length = 0;
@@ -181,14 +182,14 @@ static const char *read_url(nsp__endpoint *out, nsp__slice text)
 {
     for (size_t i = 0; i < text.length; i++)
         if (text.text[i] == ' ')
-            return "it has a blank in it";
+            return "it contains a blank";
     size_t scheme = scheme_length(text);
     if (scheme != 0 && begins(text, "http://"))
         out->form = NSP__ENDPOINT_HTTP;
     else if (scheme != 0 && begins(text, "https://"))
         out->form = NSP__ENDPOINT_HTTPS;
     else if (scheme != 0)
-        return "only http, https and unix can be used";
+        return "only http, https and unix are supported";
     nsp__slice rest = from(text, scheme);
     nsp__slice fragmentless = rest;
     nsp__slice_split(&rest, '#', &fragmentless); // a fragment is never sent
@@ -213,7 +214,7 @@ const char *nsp__endpoint_read(nsp__endpoint *out, const char *text)
         return "it is empty";
     for (size_t i = 0; i < rest.length; i++)
         if ((unsigned char)rest.text[i] < ' ' || rest.text[i] == 0x7f)
-            return "it has a line break or another control character in it";
+            return "it contains a line break or another control character";
     if (begins(rest, "unix-abstract:")) {
         out->form = NSP__ENDPOINT_UNIX_ABSTRACT;
         return read_socket(out, from(rest, strlen("unix-abstract:")));

@@ -5,7 +5,8 @@
 
 #include "common/percent.h"
 
-// Ours to set, or the protocol's own. Everything that begins with grpc- is gRPC's.
+// Names of headers that we set, or that belong to the protocol. Everything that begins with grpc- belongs to
+// gRPC.
 static const char *const reserved[] = {
     "content-type", "content-encoding", "content-length", "transfer-encoding", "te",
     "trailer",      "connection",       "keep-alive",     "proxy-connection",  "upgrade",
@@ -35,7 +36,7 @@ bool nsp__header_binary(nsp__slice name)
 }
 
 typedef struct contents {
-    bool control; // a line break above all: it would begin a header, or a request, of somebody else's
+    bool control; // above all a line break, which could begin a header or a request that we did not write
     bool beyond_ascii;
 } contents;
 
@@ -51,7 +52,7 @@ static contents contents_of(nsp__slice value)
     return found;
 }
 
-static const char control_character[] = "its value has a control character";
+static const char control_character[] = "its value contains a control character";
 
 const char *nsp__header_shapeless(const nsp__key_value *pair, const void *unused)
 {
@@ -69,7 +70,7 @@ const char *nsp__header_fault(const nsp__key_value *pair, const void *use)
     if (malformed != NULL)
         return malformed;
     if (!is_token(pair->key))
-        return "its name has a character that HTTP does not allow in a name";
+        return "its name contains a character that HTTP does not allow";
     if (is_reserved(pair->key))
         return "its name is one that the exporter sets itself";
     contents value = contents_of(pair->value);
@@ -77,7 +78,8 @@ const char *nsp__header_fault(const nsp__key_value *pair, const void *use)
     if (value.control && !(binary && to != NSP__HEADER_HTTP))
         return control_character;
     if (value.beyond_ascii && !binary && to == NSP__HEADER_GRPC)
-        return "its value is not printable ASCII, which gRPC takes only where the name ends in -bin";
+        return "its value contains more than printable ASCII, which gRPC allows only if the name ends in "
+               "-bin";
     return NULL;
 }
 

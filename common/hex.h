@@ -89,8 +89,8 @@ static inline int nsp__hex_digit(char character)
     return nsp__hex_digit_lower(character);
 }
 
-// Writes the digits of a word from the highest down, in lower case and without trailing zeros: "8" for 1 << 63,
-// "0" for 0. Returns how many there are, 1 to 16; no terminating zero.
+// Writes the digits of a word from the highest down, in lower case and without trailing zeros: "8" for 1 <<
+// 63, and "0" for 0. Returns their number, 1 to 16. Writes no terminating zero.
 static inline size_t nsp__hex_trimmed(char *digits, uint64_t word)
 {
     size_t length = 0;

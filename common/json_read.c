@@ -51,7 +51,7 @@ void nsp__json_enter(nsp__json_reader *r, char bracket)
     } else if (found != bracket) {
         fail(r, bracket == '{' ? "an object was expected" : "an array was expected");
     } else if (r->depth == NSP__JSON_DEEPEST) {
-        fail(r, "brackets are nested too deep");
+        fail(r, "brackets are nested too deeply");
     } else {
         uint64_t bit = UINT64_C(1) << r->depth % 64, *word = &r->objects[r->depth / 64];
         *word = bracket == '{' ? *word | bit : *word & ~bit;

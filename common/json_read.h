@@ -22,7 +22,7 @@ typedef struct nsp__json_reader {
     const char *wrong; // the error; NULL: none
     bool fresh;        // just after an opening bracket, so no comma comes first
     bool missing;      // there was null instead of the bracket, so the loop that follows ends at once
-    unsigned depth;    // number of open brackets, with a bit in objects for each: is it an object's?
+    unsigned depth; // number of open brackets; each has a bit in objects, which is set if it is an object's
     uint64_t objects[NSP__JSON_DEEPEST / 64];
 } nsp__json_reader;
 
@@ -44,7 +44,8 @@ bool nsp__json_string(nsp__json_reader *r, nsp__slice *out);
 // Reads an unsigned whole number, bare or in quotes; 0 for null, and for anything that is not such a number.
 uint64_t nsp__json_number(nsp__json_reader *r);
 
-// Reads a whole number, bare or in quotes; 0 for null. Anything else, or a number that does not fit, is an error.
+// Reads a whole number, bare or in quotes; 0 for null. Anything else, or a number that does not fit, is an
+// error.
 bool nsp__json_integer(nsp__json_reader *r, int64_t *out);
 
 // Skips the value here, with all its contents.

@@ -12,7 +12,8 @@ nsp__slice nsp__slice_unquote(nsp__slice slice)
         return slice;
     char quote = slice.text[0];
     nsp__slice inside = {slice.text + 1, slice.length - 2};
-    // Quotes within belong to somebody else: to the first entry of a list and to its last, say.
+    // If there are more quotes inside, the outer ones are not a pair: they may belong to the first and the
+    // last entry of a list.
     if ((quote != '"' && quote != '\'') || inside.text[inside.length] != quote ||
         memchr(inside.text, quote, inside.length) != NULL)
         return slice;
@@ -51,14 +52,15 @@ const char *nsp__pair_malformed(const nsp__key_value *pair)
     if (pair->key.length == 0)
         return "its name is empty";
     if (!nsp__percent_whole(pair->value.text, pair->value.length))
-        return "a percent sign in its value begins no escape such as %20 (write %25 for the sign itself)";
+        return "its value contains a percent sign that does not begin an escape such as %20 (write %25 for "
+               "the sign itself)";
     return NULL;
 }
 
 nsp__pairs_verdict nsp__pairs_judge(const char *text, nsp__pair_fault fault, const void *context, char *out,
                                     size_t size)
 {
-    // A phrase is written whole or not at all; this much stays free for the number of those that are not.
+    // A phrase is written completely or not at all. This much room is kept for the number of those left out.
     enum { REST_SIZE = 40 };
     nsp__pairs list = nsp__pairs_of(text);
     nsp__pairs_verdict verdict = {0, 0};

@@ -30,7 +30,7 @@ static inline size_t nsp__percent_byte(const char *text, size_t length, uint8_t 
 // itself.
 size_t nsp__percent_decode(char *out, const char *text, size_t length);
 
-// Does every percent sign begin an escape?
+// True if every percent sign begins an escape.
 bool nsp__percent_whole(const char *text, size_t length);
 
 // Writes the escape of the byte, with upper-case digits, which RFC 3986 recommends.

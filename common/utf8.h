@@ -30,7 +30,7 @@ uint8_t *nsp__utf8_repair(uint8_t *out, const uint8_t *text, size_t length);
 // not a character (half of a surrogate pair, beyond U+10FFFF) is written as U+FFFD.
 size_t nsp__utf8_put(uint8_t *out, uint32_t code);
 
-// Does the byte continue a character that began before it?
+// True if the byte continues a character that began before it.
 static inline bool nsp__utf8_continues(uint8_t byte)
 {
     return (byte & 0xC0) == 0x80;
@@ -40,15 +40,17 @@ static inline bool nsp__utf8_continues(uint8_t byte)
 // split. If the text is not UTF-8 there, it is cut at max.
 size_t nsp__utf8_cut(const void *text, size_t length, size_t max);
 
-// The length at which a text is cut so that at most so many characters are left; an ill-formed part is one, as
-// it is after repair.
+// The length at which to cut a text so that at most this many characters are left. An ill-formed part counts
+// as one character, which it is after repair.
 size_t nsp__utf8_cut_characters(const void *text, size_t length, size_t characters);
 
-// Makes one line of valid UTF-8 of the text, in its place: control characters (those below 0x20, 0x7f, and
-// U+0080 to U+009F, which a terminal obeys too) become spaces, and bytes that are not UTF-8 question marks.
+// Turns the text into one line of valid UTF-8, in place: control characters (those below 0x20, 0x7f, and
+// U+0080 to U+009F, which a terminal obeys too) become spaces, and bytes that are not UTF-8 become question
+// marks.
 void nsp__utf8_make_line(char *text, size_t length);
 
-// Copies a zero terminated text as such a line, cut at a character to size - 1 bytes, zero terminated.
+// Copies a zero-terminated text as such a line, cut to at most size - 1 bytes without splitting a character,
+// and zero-terminated.
 void nsp__utf8_line(char *out, size_t size, const char *text);
 
 #endif

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Texts for a log line: what would not be seen there, or would break it, becomes visible.
+// Makes texts fit for a log line: characters that would be invisible there, or would break the line, become
+// visible.
 #ifndef NSP_COMMON_VISIBLE_H
 #define NSP_COMMON_VISIBLE_H
 
 #include <stddef.h>
 
-// Writes the text with control characters as \n, \t or \x1b, cut where it does not fit. Returns out. size is
-// at least 1.
+// Writes the text, with control characters in the form \n, \t or \x1b, and cuts it if it does not fit. size
+// is at least 1. Returns out.
 const char *nsp__visible(char *out, size_t size, const char *text);
 
 #endif

@@ -50,13 +50,12 @@ static nsp_status adopt(nsp_config *config, const nsp_config *given)
     const size_t limit = 16 * sizeof *config;
     if (size <= sizeof config->size || size % _Alignof(nsp_config) != 0 || size > limit)
         return nsp__fail(NSP_ERR_CONFIG,
-                         "size: an nsp_config cannot have %zu bytes; call nsp_config_init first", size);
+                         "size: an nsp_config cannot be %zu bytes long; call nsp_config_init first", size);
     if (!tail_is_zero(given, sizeof *config, size))
-        return nsp__fail(
-            NSP_ERR_CONFIG,
-            "size: the nsp_config of %zu bytes sets members that this library does not know (its "
-            "own has %zu bytes)",
-            size, sizeof *config);
+        return nsp__fail(NSP_ERR_CONFIG,
+                         "size: this nsp_config of %zu bytes sets members that the library does not know "
+                         "(its own nsp_config has %zu bytes)",
+                         size, sizeof *config);
     memcpy(config, given, size < sizeof *config ? size : sizeof *config);
     config->size = sizeof *config;
     return NSP_OK;

@@ -116,8 +116,8 @@ const char *nsp__resource_fault(const nsp__key_value *pair, const void *unused)
     (void)unused;
     const char *fault = nsp__pair_malformed(pair);
     if (fault == NULL && !nsp__percent_whole(pair->key.text, pair->key.length))
-        fault = "its name has a percent sign that does not begin an escape such as %20 (for the sign itself "
-                "write %25)";
+        fault = "its name contains a percent sign that does not begin an escape such as %20 (write %25 for "
+                "the sign itself)";
     if (fault == NULL)
         fault = text_fault(pair->key);
     return fault != NULL ? fault : text_fault(pair->value);

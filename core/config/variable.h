@@ -51,14 +51,13 @@ extern const nsp__kind nsp__kind_choice;  // one of choices, in any case; the me
 extern const nsp__kind nsp__kind_sampler; // a sampler's name: sets sample_rate and parent_policy
 extern const nsp__kind nsp__kind_sampler_argument; // a ratio; only nsp__kind_sampler reads it
 extern const nsp__kind nsp__kind_ignored;          // has no counterpart here
-extern const nsp__kind
-    nsp__kind_choice_text; // one of choices, in any case; the member is a text from here on
-extern const nsp__kind nsp__kind_choice_list;    // a list of choices, at least one of them known
-extern const nsp__kind nsp__kind_text;           // anything
-extern const nsp__kind nsp__kind_attributes;     // key=value,key=value
-extern const nsp__kind nsp__kind_headers;        // the same; each pair is a header
-extern const nsp__kind nsp__kind_endpoint;       // host:port, an http or https URL, a Unix socket
-extern const nsp__kind nsp__kind_endpoint_own;   // the same; a path that ends in v1/traces is used as it is
+extern const nsp__kind nsp__kind_choice_text;  // one of choices, in any case; from here on members are texts
+extern const nsp__kind nsp__kind_choice_list;  // a list of choices, at least one of them known
+extern const nsp__kind nsp__kind_text;         // anything
+extern const nsp__kind nsp__kind_attributes;   // key=value,key=value
+extern const nsp__kind nsp__kind_headers;      // the same; each pair is a header
+extern const nsp__kind nsp__kind_endpoint;     // host:port, an http or https URL, a Unix socket
+extern const nsp__kind nsp__kind_endpoint_own; // the same; a path that ends in v1/traces is used as it is
 extern const nsp__kind nsp__kind_endpoint_exact; // the same; any path is used as it is
 extern const nsp__kind nsp__kind_cpus;           // a list of CPUs
 extern const nsp__kind nsp__kind_folder;         // an absolute path, or "none"

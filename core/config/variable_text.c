@@ -146,7 +146,7 @@ static size_t read_list(const nsp__variable *variable, const char *text, int fou
                                      entry.text);
     }
     if (none >= 0 && count && used < size)
-        snprintf(out + used, size - used, "%snone is left out: it has no meaning beside other entries",
+        snprintf(out + used, size - used, "%snone is left out: it has no effect next to other entries",
                  used ? "; " : "");
     if (none >= 0 && !count)
         found[count++] = none;
@@ -280,7 +280,7 @@ static void endpoint_fault(const nsp__variable *variable, const char *text, char
     (void)variable;
     nsp__endpoint parts;
     const char *why = nsp__endpoint_read(&parts, text);
-    snprintf(out, size, "is not accepted (%s)", why != NULL ? why : "no reason");
+    snprintf(out, size, "is not accepted (%s)", why != NULL ? why : "the reason is unknown");
 }
 
 // A text with a user name may contain a password, and so may one with a query.

@@ -527,8 +527,8 @@ static void an_error_names_value_and_range(void **state)
     nsp__config_resolve(&out, &given);
     assert_string_equal(
         nsp_error_detail(),
-        "endpoint: http://ex ample\\n\" is not accepted (it has a line break or another control "
-        "character in it); accepted: host:port, an http or https URL, or unix:PATH");
+        "endpoint: http://ex ample\\n\" is not accepted (it contains a line break or another control "
+        "character); accepted: host:port, an http or https URL, or unix:PATH");
     nsp_config_init(&given);
     given.headers = "secret";
     nsp__config_resolve(&out, &given);

@@ -65,8 +65,8 @@ static void one_bad_entry_costs_no_other(void **state)
     assert_int_equal(logged.count, 1);
     assert_string_equal(
         logged.line,
-        "OTEL_EXPORTER_OTLP_TRACES_HEADERS: entry 2 is left out: its name has a character that HTTP "
-        "does not allow in a name; entry 3 is left out: its name is one that the exporter sets itself");
+        "OTEL_EXPORTER_OTLP_TRACES_HEADERS: entry 2 is left out: its name contains a character that HTTP "
+        "does not allow; entry 3 is left out: its name is one that the exporter sets itself");
     config = with("OTEL_PROPAGATORS=\"b3 , jaeger,x\"\n", NULL);
     report();
     assert_string_equal(logged.line,
@@ -125,7 +125,7 @@ static void exporters_are_a_list(void **state)
         {"Console, OTLP ,console,", "console,otlp", NULL},
         {"\"otlp\",'file'", "otlp,file", NULL},
         {"none", "none", NULL},
-        {"none,otlp", "otlp", "none is left out: it has no meaning beside other entries"},
+        {"none,otlp", "otlp", "none is left out: it has no effect next to other entries"},
         {"zipkin,otlp", "otlp", "entry 1 is left out: zipkin is not known"},
         {"otlp,,zipkin,x", "otlp",
          "entry 3 is left out: zipkin is not known; entry 4 is left out: x is not known"},
@@ -152,10 +152,11 @@ static void an_endpoint_is_refused_with_a_line_that_shows_it(void **state)
     with("OTLP_ENDPOINT=http://ex ample:4318", NULL);
     report();
     assert_non_null(
-        strstr(logged.line, "OTLP_ENDPOINT=http://ex ample:4318 is not accepted (it has a blank in it)"));
+        strstr(logged.line, "OTLP_ENDPOINT=http://ex ample:4318 is not accepted (it contains a blank)"));
     with("OTLP_ENDPOINT=http://a\nb", NULL);
     report();
-    assert_non_null(strstr(logged.line, "OTLP_ENDPOINT=http://a\\nb is not accepted (it has a line break"));
+    assert_non_null(
+        strstr(logged.line, "OTLP_ENDPOINT=http://a\\nb is not accepted (it contains a line break"));
     with("OTLP_ENDPOINT=\"http://-\"", NULL);
     report();
     assert_non_null(
