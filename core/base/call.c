@@ -53,9 +53,8 @@ nsp_status nsp__call_may_wait(const char *function)
 {
     if (depth <= 1 && !writing && thread_kind == NSP__THREAD_FOREIGN)
         return NSP_OK;
-    return nsp__fail(
-        NSP_ERR_INVALID,
-        "%s was called from within nanospan: by an exporter, a log callback on one of its threads, or a "
-        "signal handler that interrupted another call",
-        function);
+    return nsp__fail(NSP_ERR_INVALID,
+                     "%s was called from inside nanospan: by an exporter, by a log callback on one of its "
+                     "threads, or by a signal handler that interrupted another call",
+                     function);
 }

@@ -9,9 +9,8 @@
 #include <stdint.h>
 
 enum {
-    NSP__LOG_LIMIT_SUBJECTS =
-        64,                  // kept at once; a new one then replaces the one that has been silent longest
-    NSP__LOG_LIMIT_BURST = 5 // lines in a row
+    NSP__LOG_LIMIT_SUBJECTS = 64, // when they are used up, a new one replaces the one silent for longest
+    NSP__LOG_LIMIT_BURST = 5      // lines in a row
 };
 
 #define NSP__LOG_LIMIT_REFILL_NS UINT64_C(10000000000) // one more line every 10 s

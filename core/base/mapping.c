@@ -142,8 +142,8 @@ static uint32_t find(const void *address)
     for (uint32_t i = 0; i < used && address != NULL; i++) {
         uintptr_t start = __atomic_load_n(&mappings[i].address, __ATOMIC_ACQUIRE); // MP4: acquires MP1
         size_t bytes = __atomic_load_n(&mappings[i].bytes, __ATOMIC_ACQUIRE);      // MP6: acquires MP5
-        // The address is read again, because another thread may just have given the place to another mapping: whoever
-        // sees that one's size sees its mark too.
+        // The address is read again, because another thread may just have given the place to another mapping.
+        // Whoever sees that mapping's size also sees its mark.
         if (start > 1 && (uintptr_t)address - start < bytes &&
             __atomic_load_n(&mappings[i].address, __ATOMIC_RELAXED) == start)
             return i;

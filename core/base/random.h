@@ -21,8 +21,8 @@ static inline uint64_t nsp__random_pair(uint64_t *state, uint64_t *product)
     __extension__ typedef unsigned __int128 wide;
     *state += UINT64_C(0xa0761d6478bd642f);
     wide both = (wide)*state * (*state ^ UINT64_C(0xe7037ed1a0b428db));
-    *product =
-        (uint64_t)both; // distinct for most states, but not evenly distributed: for an id's padding only
+    // Distinct for most states, but not evenly distributed: for an id's padding only.
+    *product = (uint64_t)both;
     return (uint64_t)(both >> 64) ^ (uint64_t)both;
 }
 

@@ -8,8 +8,8 @@
 #include <nanospan/base.h>
 
 #ifdef NSP_TESTPOINTS
-extern void (*nsp__testpoint_hook)(
-    const char *name); // defined in testpoint.c; set by tests before threads start
+// Set by tests before threads start.
+extern void (*nsp__testpoint_hook)(const char *name);
 // TP2: acquires what a test did before it set the hook (TP1).
 #define NSP__TESTPOINT(name)                                                                                 \
     do {                                                                                                     \

@@ -73,10 +73,10 @@ nsp__notices nsp__notices_take(nsp__notices *notices)
 void nsp__notices_log(const nsp__notices *notices)
 {
     static const char *const troubles[NSP__TROUBLES] = {
-        ("no shared memory for another thread's ring (no space or no file descriptor left, the process's "
-         "file size limit, or the session's folder can no longer be reached): such threads use private "
-         "rings, which a crash loses"),
-        ("more threads record spans than nsp_config.threads (NSP_THREADS) allows: the spans of the other "
+        ("a thread's ring could not be put into shared memory (no space or file descriptor is left, the "
+         "process's file size limit is too low, or the session's folder can no longer be reached): such "
+         "threads use private rings, whose spans are lost in a crash"),
+        ("more threads record spans than nsp_config.threads (NSP_THREADS) allows: the spans of the extra "
          "threads are dropped and counted"),
         "no memory for a thread's ring: the thread's spans are dropped and counted"};
     if (!notices->any)
@@ -86,11 +86,12 @@ void nsp__notices_log(const nsp__notices *notices)
                  "skipped %llu bytes of damaged records; the last were in the ring of thread %u",
                  (unsigned long long)notices->damaged.bytes, notices->damaged.tid);
     if (notices->too_big.spans != 0)
-        nsp__log(NSP_LOG_WARN, "too big", "discarded %llu spans that were too big for a batch of %zu bytes",
-                 (unsigned long long)notices->too_big.spans, notices->too_big.batch_bytes);
+        nsp__log(NSP_LOG_WARN, "too big", "discarded %llu span%s too big for a batch of %zu bytes",
+                 (unsigned long long)notices->too_big.spans, notices->too_big.spans == 1 ? "" : "s",
+                 notices->too_big.batch_bytes);
     if (notices->policy.changed)
-        nsp__log(NSP_LOG_INFO, "policy", "sampler changed: default rate %g, %u rules", notices->policy.rate,
-                 notices->policy.rules);
+        nsp__log(NSP_LOG_INFO, "policy", "sampler changed: default rate %g, %u rule%s", notices->policy.rate,
+                 notices->policy.rules, notices->policy.rules == 1 ? "" : "s");
     for (int i = 0; i < NSP__TROUBLES; i++)
         if (notices->trouble[i])
             nsp__log(NSP_LOG_WARN, troubles[i], "%s", troubles[i]);

@@ -39,7 +39,8 @@ typedef struct nsp__known {
 void nsp__notices_damaged(nsp__notices *notices, uint32_t tid, uint64_t bytes);
 // Notes a span that does not fit into a batch of this size.
 void nsp__notices_too_big(nsp__notices *notices, size_t batch_bytes);
-// At a session's start, before threads attach to it: the trouble that earlier sessions had is not its own.
+// To be called at a session's start, before threads attach to it, so that it does not report the trouble of
+// earlier sessions.
 void nsp__notices_begin(nsp__known *known);
 // Notes what has changed in the session since the last look.
 void nsp__notices_look(nsp__notices *notices, nsp__known *known, const nsp__control *control);

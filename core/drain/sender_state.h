@@ -38,7 +38,7 @@ struct nsp__sender {
     uint64_t stop_deadline;  // by stop, before stopping
     uint32_t stopping;       // by stop
     uint32_t waiters;        // threads inside wait
-    uint32_t retry_requests; // by wait and stop: our own backoff is to end now
+    uint32_t retry_requests; // by wait and stop: asks for our own backoff to end now
     uint32_t thread_state;   // NSP__SENDER_...
 
     // Used by the sender thread only.

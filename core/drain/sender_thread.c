@@ -211,7 +211,7 @@ static bool report_outcome(nsp__sender *sender, nsp_send_result result, const ns
             return say(sender, NSP_LOG_WARN, "rejected", "", report, nsp__earlier(report->rejected, spans),
                        "rejected by the receiver");
         if (report->detail[0])
-            return say(sender, NSP_LOG_WARN, "receiver", "", report, spans, "were accepted nevertheless");
+            return say(sender, NSP_LOG_WARN, "receiver", "", report, spans, "accepted nevertheless");
         if (was_failing)
             return say(sender, NSP_LOG_INFO, "sending again", "sending works again; ", report, waiting,
                        "still waiting");

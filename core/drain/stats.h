@@ -12,12 +12,13 @@
 // is at least the sum of the rest while spans move on.
 void nsp__stats_read(nsp_stats *out, const nsp__session *session);
 
-// ---- The parts of that, also for readers of copies (outside/scan.c), in the order of reading ----
+// ---- the steps of that, in the order of reading; outside/scan.c uses them to read copies ----
 
 // Counters of the exporting side. Returns the number of spans that are settled.
 uint64_t nsp__stats_settled(nsp_stats *out, const nsp__counters *counters);
 
-// Spans that ended without being committed. Read before the open ones, so that no span counts as both.
+// Adds the spans that ended without being committed. They are read before the open ones, so that no span
+// counts as both.
 void nsp__stats_add_ended(nsp_stats *out, const nsp__slot_counters *counters);
 
 // The slot with this index, or NULL if unknown.
@@ -28,10 +29,10 @@ typedef const nsp__slot *(*nsp__slot_finder)(void *argument, uint32_t index);
 // open.
 bool nsp__stats_open(const nsp__frame *frame, nsp__slot_finder find, void *argument);
 
-// All other counters of a slot except attempted, which comes last.
+// Adds all other counters of a slot except attempted, which comes last.
 void nsp__stats_add_slot(nsp_stats *out, const nsp__slot *slot);
 
-// Spans without a slot, except those that ended that way, which are read earlier.
+// Adds the spans of threads without a slot, except those that ended there, which are read earlier.
 void nsp__stats_add_unattached(nsp_stats *out, const nsp__control *control);
 
 // Computes the sums. `drained` and `committed` are the totals of all slots.

@@ -8,7 +8,7 @@
 #include "drain/sender.h"
 #include "lifecycle/state.h"
 
-// How long an exit waits for what should take no time at all.
+// How long the exit handler waits for something that normally takes no time.
 static const uint64_t exit_patience_ns = 1 * NSP__SECOND;
 
 // Does what nsp_shutdown does. A shutdown under way on another thread gets the same time to end.
@@ -21,9 +21,9 @@ static void end_in_order(void)
     nsp__life_unlock();
 }
 
-// False where a signal handler or an exporter called exit inside a call of ours, whose locks are then held
-// for ever, and on the sender's thread, which the shutdown would wait for. Nobody waits for the collector's
-// thread while it is in the log callback.
+// False if a signal handler or an exporter called exit inside a call of ours, whose locks then stay held
+// forever; and on the sender's thread, because the shutdown would wait for it. Nobody waits for the
+// collector's thread while it is in the log callback.
 static bool may_end_in_order(void)
 {
     nsp__thread_kind kind = nsp__call_thread_kind();
@@ -31,8 +31,8 @@ static bool may_end_in_order(void)
     return nsp__call_depth() == 0 && (kind == NSP__THREAD_FOREIGN || collector_telling);
 }
 
-// May run several times (see start in lifecycle.c). What the first run leaves to do, the others cannot do
-// either.
+// May run several times (see start in lifecycle.c). Whatever the first run could not do, the later ones
+// cannot do either.
 static void at_exit(void)
 {
     if (nsp__exit_closed() || nsp__life_amid_fork() != NSP_OK)

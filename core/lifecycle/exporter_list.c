@@ -10,8 +10,8 @@
 
 enum { PARTS_MAX = 8, ALIGNMENT = 64 };
 
-// The beginning of a batch: how far each exporter's part is filled. It lies in the batch itself, since
-// several batches are on their way at once.
+// The beginning of a batch: how far each exporter's part is filled. It is stored in the batch itself, since
+// several batches are in use at once.
 typedef struct filled {
     uint64_t head[PARTS_MAX], length[PARTS_MAX];
 } filled;
@@ -21,8 +21,8 @@ _Static_assert(sizeof(filled) % ALIGNMENT == 0, "the parts after it are aligned"
 typedef struct part {
     const nsp_exporter *exporter;
     void *state;
-    // Used by the sending half, for the batch that is being sent: this exporter is done with the batch, and this many of
-    // its spans were settled, rejected and unconfirmed ones among them.
+    // Used by the sending half for the batch that is being sent: whether this exporter is done with it, and
+    // how many of its spans are settled, including the rejected and the unconfirmed ones.
     bool settled;
     uint64_t spans, rejected, unconfirmed;
 } part;
@@ -180,7 +180,7 @@ static void begin_sending(exporter_list *list)
     }
 }
 
-// What became of the batch at one exporter, that may have sent it in parts over several attempts.
+// Records what one exporter has done with the batch, which it may have sent in parts over several attempts.
 static void settle(part *to, nsp_send_result result, const nsp_send_report *one, uint64_t batch_spans)
 {
     to->spans += one->part_exported + one->part_rejected + one->part_unconfirmed;
@@ -196,7 +196,8 @@ static void settle(part *to, nsp_send_result result, const nsp_send_report *one,
     }
 }
 
-// What became of the batch at all of them. Which spans it was at each of them nobody knows: the worst one counts.
+// Combines the outcomes of all exporters. Nobody knows which spans were affected at each of them, so the
+// worst outcome counts.
 static nsp_send_result conclude(const exporter_list *list, uint64_t spans, nsp_send_report *report)
 {
     uint64_t rejected = 0, unconfirmed = 0;

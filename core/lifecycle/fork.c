@@ -22,7 +22,7 @@ static void fork_prepare(void)
     nsp__sampler_lock();
     nsp__inherited_keep();
     nsp__log_fork_prepare();
-    nsp__clock_keep(); // the child, whose first handlers may ask for the time, has no session
+    nsp__clock_keep(); // the child has no session, and handlers that run first there may ask for the time
 }
 
 static void fork_parent(void)
@@ -44,7 +44,7 @@ static void fork_child(void)
     // Before anything is used, so that no handle of the parent's leads to an unmapped page.
     nsp__mappings_replace_after_fork();
     nsp__process_claim();
-    pthread_cond_init(&nsp__life.changed, NULL); // threads of the parent's may be waiting on it
+    pthread_cond_init(&nsp__life.changed, NULL); // threads of the parent may be waiting on it
     nsp__exit_fork_child();
     nsp__sender_fork_child();
     if (nsp__life.current == NSP__LIFE_RUNNING || nsp__life.current == NSP__LIFE_STOPPING) {

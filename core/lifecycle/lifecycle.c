@@ -29,7 +29,7 @@ static nsp_status start(void)
     if (status != NSP_OK)
         return status;
     if (nsp__life.runtime->exporter != NULL)
-        nsp__exit_hook_renew(); // to come before the handlers of the libraries that it has brought in
+        nsp__exit_hook_renew(); // to run before the handlers of the libraries that the exporter has loaded
     make_hooks();               // before any thread may record, or fork
     nsp__life.stopping = false;
     __atomic_store_n(&nsp__life.current, NSP__LIFE_RUNNING, __ATOMIC_RELEASE); // L1: to L2
@@ -51,7 +51,7 @@ static bool session_wanted(void)
     bool running = nsp__life.current == NSP__LIFE_RUNNING ||
                    (nsp__life.current == NSP__LIFE_FORKED && start() == NSP_OK);
     if (nsp__life.current == NSP__LIFE_FORKED) {
-        // This child could not make a session; it will not try at each span.
+        // This child could not create a session, and does not try again at each span.
         nsp__trace_activate(false);
         __atomic_store_n(&nsp__life.current, NSP__LIFE_NONE, __ATOMIC_RELEASE); // L1
         nsp__life_drop();
@@ -69,10 +69,11 @@ static void make_hooks(void)
     nsp__session_wanted = session_wanted;
 }
 
-// When the library is loaded, not at nsp_init. Handlers of children run in the order in which they were
-// registered, so few can record spans or map memory where ours was before ours have put zero pages there.
-// Those that run before the fork do so in the opposite order, so few come after ours, which take the mutexes.
-// Here, so that whoever links an archive of the library and calls nsp_init gets them too.
+// Registers the fork handlers when the library is loaded rather than in nsp_init. Handlers in a child run in
+// the order of their registration, so few others can record spans, or map memory where ours was, before ours
+// have put zero pages there. Handlers before the fork run in reverse order, so few run after ours, which take
+// the mutexes. The constructor is in this file so that a program that links the static library and calls
+// nsp_init gets it too.
 __attribute__((constructor)) static void handle_forks(void)
 {
     nsp__life_handle_forks();
@@ -93,12 +94,12 @@ nsp_status nsp_init(const nsp_config *config)
         nsp__life_unlock();
         if (exiting)
             return nsp__fail(NSP_ERR_SYSTEM, "the process is exiting");
-        return nsp__fail(NSP_ERR_ALREADY, "nsp_init was called before; nsp_shutdown first");
+        return nsp__fail(NSP_ERR_ALREADY, "nsp_init has already been called; call nsp_shutdown first");
     }
     nsp__life_make_exit_hook();
     nsp__life.runtime = calloc(1, sizeof *nsp__life.runtime);
     if (nsp__life.runtime == NULL)
-        status = nsp__fail(NSP_ERR_NO_MEMORY, "no memory");
+        status = nsp__fail(NSP_ERR_NO_MEMORY, "no memory to start tracing");
     else
         status = nsp__config_resolve(&nsp__life.runtime->config, config);
     if (status == NSP_OK) {
@@ -108,8 +109,8 @@ nsp_status nsp_init(const nsp_config *config)
         nsp__propagators_choose(resolved->propagators);
         if (resolved->enabled && resolved->collector == NSP_COLLECTOR_EXTERNAL) {
             status = nsp__fail(NSP_ERR_UNSUPPORTED,
-                               "collector external needs a process that drains from outside, which "
-                               "this version does not have: use thread or invoker");
+                               "the collector \"external\" is not supported in this version: use thread or "
+                               "invoker");
         } else if (!resolved->enabled) {
             __atomic_store_n(&nsp__life.current, NSP__LIFE_DISABLED, __ATOMIC_RELEASE); // L1
             memset(&nsp__life.last_stats, 0, sizeof nsp__life.last_stats);
@@ -118,7 +119,7 @@ nsp_status nsp_init(const nsp_config *config)
                      "tracing is turned off by configuration (ENABLE_TRACING, OTEL_SDK_DISABLED or "
                      "nsp_config.enabled)");
         } else if (!nsp__trace_quiesce(100)) {
-            status = nsp__fail(NSP_ERR_SYSTEM, "a thread is still attaching to the session before this one");
+            status = nsp__fail(NSP_ERR_SYSTEM, "a thread is still attaching to the previous session");
         } else {
             status = start();
             if (status == NSP_OK)
@@ -134,7 +135,7 @@ nsp_status nsp_init(const nsp_config *config)
     return status;
 }
 
-// A call that works on the running session; end with leave. False if there is none.
+// Begins a call that works on the running session; leave ends it. False if no session is running.
 static bool use(void)
 {
     if (nsp__life_amid_fork() != NSP_OK || !nsp__life_lock())
@@ -164,7 +165,7 @@ static nsp_status not_running(void)
     bool fine =
         nsp__life.current == NSP__LIFE_DISABLED || nsp__life.current == NSP__LIFE_FORKED; // nothing to do
     nsp__life_unlock();
-    return fine ? NSP_OK : nsp__fail(NSP_ERR_NOT_INITIALISED, "tracing is not running: nsp_init first");
+    return fine ? NSP_OK : nsp__fail(NSP_ERR_NOT_INITIALISED, "tracing is not running; call nsp_init first");
 }
 
 nsp_status nsp_flush(uint64_t timeout_ns)
@@ -180,7 +181,7 @@ nsp_status nsp_flush(uint64_t timeout_ns)
                                         &nsp__life.stopping);
     leave();
     return settled ? NSP_OK
-                   : nsp__fail(NSP_ERR_TIMEOUT, "not everything was answered for within %llu ms",
+                   : nsp__fail(NSP_ERR_TIMEOUT, "not all spans were settled within %llu ms",
                                (unsigned long long)(timeout_ns / 1000000));
 }
 
@@ -199,7 +200,7 @@ size_t nsp_do_work(size_t max_spans)
 nsp_status nsp_stats_get(nsp_stats *out)
 {
     if (out == NULL || out->size < sizeof out->size)
-        return nsp__fail(NSP_ERR_INVALID, "nsp_stats.size is not set: use NSP_STATS_INIT");
+        return nsp__fail(NSP_ERR_INVALID, "nsp_stats.size is not set; use NSP_STATS_INIT");
     NSP__COLD_CALL;
     nsp_status status = nsp__life_amid_fork();
     if (status != NSP_OK)
@@ -213,12 +214,11 @@ nsp_status nsp_stats_get(nsp_stats *out)
         nsp__stats_read(&stats, &nsp__life.runtime->session);
     else if (nsp__life.last_stats.size != 0)
         stats = nsp__life.last_stats;
-    else if (nsp__life.current !=
-             NSP__LIFE_FORKED) // a forked child's accounting are empty until its first span
-        known = false;
+    else
+        known = nsp__life.current == NSP__LIFE_FORKED; // whose accounting is empty until its first span
     nsp__life_unlock();
     if (!known)
-        return nsp__fail(NSP_ERR_NOT_INITIALISED, "nsp_init was not called yet");
+        return nsp__fail(NSP_ERR_NOT_INITIALISED, "nsp_init has not been called yet");
     size_t size = out->size;
     memcpy(out, &stats, size < sizeof stats ? size : sizeof stats);
     out->size = size;

@@ -34,8 +34,7 @@ static const nsp_exporter *exporter_chosen(const nsp_config *config)
     return nsp__exporter_named(name, strlen(name)); // "none" is not among them
 }
 
-// While an exporter is created, its error lines also say what follows from them. Only one start happens at a
-// time.
+// While an exporter is created, its error lines also state the consequence. Only one start happens at a time.
 static bool creating, creation_explained;
 static const char *consequence;
 
@@ -66,7 +65,7 @@ static void exporter_create(nsp__runtime *runtime)
                      "tracing is on, but there is neither a usable endpoint (OTLP_ENDPOINT or "
                      "OTEL_EXPORTER_OTLP_ENDPOINT) nor an OTEL_TRACES_EXPORTER: spans are discarded");
         else
-            nsp__log(NSP_LOG_INFO, "", "tracing is on, but the exporter is none: spans are discarded");
+            nsp__log(NSP_LOG_INFO, "", "tracing is on, but the exporter is \"none\": spans are discarded");
         return;
     }
     runtime->exporter_context = (nsp_exporter_context){
@@ -126,7 +125,7 @@ static nsp_status sender_start(nsp__runtime *runtime)
 
 // ---- session ----
 
-// For readers from outside: who recorded this.
+// Tells readers outside this process who recorded the session.
 static void resource_share(const nsp__runtime *runtime)
 {
     nsp__control *control = runtime->session.control;
@@ -166,7 +165,7 @@ static void session_end(nsp__runtime *runtime)
 {
     nsp__clock_keep();
     if (runtime->attach_left_behind)
-        return; // that thread goes on in this session; no new one begins before it is done
+        return; // that thread continues in this session; no new one begins before it is done
     nsp__trace_end();
     nsp__session_destroy(&runtime->session);
     __atomic_store_n(&nsp__trace_state.control, NULL, __ATOMIC_RELEASE); // T3
@@ -279,9 +278,9 @@ bool nsp__runtime_left_behind(const nsp__runtime *runtime)
            runtime->attach_left_behind;
 }
 
-// Threads that go on tracing during a shutdown commit records that nobody drains any more, and are in the
-// middle of begin or end spans; those spans will never be sent either. This is done only in that case:
-// otherwise the counters stay as they are, so that they show if something is wrong.
+// Threads that keep tracing during a shutdown commit records that nobody drains any more, or are in the
+// middle of beginning or ending spans that will never be sent. The counters are adjusted only in that case;
+// otherwise they stay as they are, so that they show if something is wrong.
 static void settle_moving_stats(nsp_stats *stats)
 {
     stats->discarded += stats->in_rings;
@@ -304,7 +303,8 @@ void nsp__runtime_end(nsp__runtime *runtime, nsp_stats *final_stats)
     nsp__sampler_unlock();
 }
 
-// What the parents of this process worked with, where leak checkers see that it is meant to stay.
+// What this process's parents worked with. It is reachable from here, so that leak checkers see that it is
+// meant to stay.
 static nsp__runtime *abandoned;
 
 static void keep_reachable(const nsp__runtime *runtime)

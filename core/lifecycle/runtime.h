@@ -22,11 +22,11 @@ typedef struct nsp__runtime {
     nsp__sender *sender;
     nsp__collector collector;
     int cancel; // stops a running send
-    // Threads that did not end, and may come back to what they know:
+    // Threads that did not end, and may still use what they have pointers to:
     bool sender_left_behind;    // inside the exporter or the log callback
     bool collector_left_behind; // inside the log callback, or in the exporter's encoder
     bool attach_left_behind;    // an application thread is attaching to the session, or ours drains it
-    bool exporter_left_behind;  // not destroyed: for the sender's thread, or because the process is exiting
+    bool exporter_left_behind;  // not destroyed: the sender's thread may use it, or the process is exiting
     struct nsp__runtime *next_left;
 } nsp__runtime;
 

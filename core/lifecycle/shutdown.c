@@ -24,11 +24,12 @@ static nsp_status end_inert(void)
     return NSP_OK;
 }
 
-// Beyond the deadline, for the calls under way on other threads: they return as soon as they see `stopping`.
+// How much longer than the deadline calls on other threads may take. They return as soon as they see
+// `stopping`.
 static const uint64_t users_patience_ns = 2 * NSP__SECOND;
 
-// With the mutex held, which is released meanwhile. They return early; what can keep them is an exporter's
-// encoder. False: one of them is still there, some time after the deadline.
+// With the mutex held, which is released meanwhile. These calls return early; only an exporter's encoder can
+// hold them up. False: one of them is still running some time after the deadline.
 static bool wait_for_users(uint64_t deadline_ns)
 {
     uint64_t limit_ns = nsp__later(deadline_ns, nsp__monotonic_ns()) + users_patience_ns;
@@ -39,8 +40,8 @@ static bool wait_for_users(uint64_t deadline_ns)
     return nsp__life.users == 0;
 }
 
-// With the mutex held, which is released meanwhile. False: a call on another thread does not return, and the
-// session goes on.
+// With the mutex held, which is released meanwhile. False: a call on another thread has not returned, and the
+// session continues.
 static bool end_running(uint64_t deadline_ns)
 {
     __atomic_store_n(&nsp__life.current, NSP__LIFE_STOPPING, __ATOMIC_RELEASE); // L1
@@ -66,8 +67,8 @@ static bool end_running(uint64_t deadline_ns)
     return true;
 }
 
-// With the mutex held, which is released meanwhile: until another thread's shutdown is done. False: not in
-// time.
+// With the mutex held, which is released meanwhile. Waits until another thread's shutdown is done. False if
+// it was not done in time.
 static bool wait_for_end(uint64_t deadline_ns)
 {
     const struct timespec until = nsp__timespec_of(deadline_ns);
@@ -78,7 +79,7 @@ static bool wait_for_end(uint64_t deadline_ns)
     return nsp__life.ended != before;
 }
 
-// With the mutex held: of the last session that was shut down.
+// With the mutex held. The result of the last shutdown.
 static nsp_status outcome(void)
 {
     uint64_t given_up = nsp__life.last_stats.discarded + nsp__life.last_stats.unconfirmed;
@@ -93,12 +94,13 @@ nsp_status nsp__life_shut_down(uint64_t deadline_ns)
     if (nsp__life.current == NSP__LIFE_RUNNING)
         return end_running(deadline_ns)
                    ? outcome()
-                   : nsp__fail(NSP_ERR_TIMEOUT, "another thread's nsp_flush or nsp_do_work does not return");
+                   : nsp__fail(NSP_ERR_TIMEOUT,
+                               "nsp_flush or nsp_do_work on another thread has not returned");
     if (nsp__life.current != NSP__LIFE_STOPPING)
         return end_inert();
     return wait_for_end(deadline_ns)
                ? outcome()
-               : nsp__fail(NSP_ERR_TIMEOUT, "another thread's nsp_shutdown is not done yet");
+               : nsp__fail(NSP_ERR_TIMEOUT, "nsp_shutdown on another thread has not finished yet");
 }
 
 nsp_status nsp_shutdown(uint64_t timeout_ns)

@@ -41,7 +41,7 @@ void nsp__life_unlock(void)
 nsp_status nsp__life_called_from_within(void)
 {
     return nsp__fail(NSP_ERR_INVALID,
-                     "called from within an exporter's create or destroy, or from a signal handler");
+                     "called from inside an exporter's create or destroy, or from a signal handler");
 }
 
 void nsp__life_drop(void)
@@ -68,5 +68,5 @@ nsp_status nsp__life_amid_fork(void)
         return NSP_OK;
     return nsp__fail(NSP_ERR_UNSUPPORTED, nsp__forking
                                               ? "this thread is in the middle of a fork"
-                                              : "this process was made without the handlers of fork");
+                                              : "this process was created without running the fork handlers");
 }

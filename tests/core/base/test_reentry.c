@@ -169,7 +169,7 @@ static void call_everything(half where)
     if (where != calling)
         return;
     CHILD_CHECK(nsp_flush(60 * SECOND) == NSP_ERR_INVALID);
-    CHILD_CHECK(strstr(nsp_error_detail(), "nsp_flush was called from within") != NULL);
+    CHILD_CHECK(strstr(nsp_error_detail(), "nsp_flush was called from inside") != NULL);
     CHILD_CHECK(nsp_shutdown(60 * SECOND) == NSP_ERR_INVALID);
     CHILD_CHECK(nsp_init(NULL) != NSP_OK);
     CHILD_CHECK(nsp_do_work(1) == 0);
