@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The binary interface, member by member: what inline code of applications and bindings has compiled in. A
-// line here that has to change is a new interface: another SOVERSION, and another number in the name of
+// The binary interface, member by member: what inline code compiles into applications and bindings. If a line
+// here has to change, the interface is a new one, with another SOVERSION and another number in the name of
 // nsp__thread_v1.
 #include <nanospan/exporter.h>
 #include <nanospan/span.h>

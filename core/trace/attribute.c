@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Attributes that do not fit into a few inline stores: long texts, arrays, and all that come when room has
-// run out.
+// Attributes that take more than a few inline stores: long texts, arrays, and all that are set after the room
+// has run out.
 #include "trace/reuse.h"
 #include "trace/value.h"
 
@@ -14,9 +14,9 @@ void nsp__attr_dropped(nsp_span *span)
     nsp__writer_end(&to);
 }
 
-// Room or count have run out: a value goes where something lay that a later value of its key has replaced, if
-// it finds more room there. True if it was written. A key that is there already needs no place among the
-// counted ones.
+// For when the room or the count has run out: writes the value in the place of an item that a later value of
+// its key has replaced, if there is more room than at the end. True if it was written. A key that the record
+// already has does not count again.
 static bool put_where_it_fits(nsp__writer *to, const nsp_attr *attr)
 {
     size_t end = nsp__value_share(to), wanted = nsp__value_bytes(to, attr, UINT16_MAX);

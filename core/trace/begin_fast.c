@@ -8,8 +8,8 @@
 #include "trace/thread.h"
 #include "trace/trace_state.h"
 
-// Calls that are not tail calls would make the hot functions save and restore registers: what is uncommon is
-// NOINLINE and called last.
+// Calls that are not tail calls would make the hot functions save and restore registers. So everything
+// uncommon is NOINLINE and called last.
 #define NOINLINE __attribute__((noinline, cold))
 
 static NOINLINE nsp_span *too_deep(nsp__producer *producer, nsp__entry *top)
@@ -28,14 +28,15 @@ static NOINLINE nsp_span *push_with_tracestate(nsp__producer *producer, nsp__ent
     return nsp__push(producer, entry, entry->frame, id);
 }
 
-// Without a counter that may be read here: the clock is asked, and the call made again with what it said.
+// For when the processor's counter may not be read here: reads the clock, and repeats the call with that
+// time.
 static NOINLINE nsp_span *begin_child_by_clock(nsp__thread *thread, nsp_name name)
 {
     return nsp__begin_child(thread, name, nsp_now());
 }
 
-// The span on top is not open any more: it was entered here and ended on another thread, and what lies in its
-// frame is another span's. Or the session is over.
+// The span on top is no longer open: it was entered here and ended on another thread, and its frame may hold
+// another span. Or the session is over.
 static NOINLINE nsp_span *begin_under_ended(nsp__producer *producer, nsp_name name, nsp_ticks start)
 {
     return nsp__drop_ended(producer) ? nsp_span_begin_at(name, start) : (nsp_span *)NSP__UNSAMPLED_CHILD;
@@ -91,7 +92,7 @@ static NOINLINE nsp_span *refuse_root(nsp__producer *producer, uint32_t name_cla
     return (nsp_span *)NSP__UNSAMPLED_ROOT;
 }
 
-// A hit among roots that are left out.
+// A root that the sampler records, among others that it leaves out.
 static NOINLINE nsp_span *begin_hit(nsp__producer *producer, nsp__entry *top, nsp_name name, nsp_ticks start,
                                     uint32_t name_class)
 {
@@ -125,7 +126,7 @@ nsp_span *nsp__begin_root(nsp__thread *thread, nsp_name name, nsp_ticks start, u
     if (NSP__UNLIKELY(producer->thresholds[name_class] != 0))
         return begin_hit(producer, top, name, start, name_class);
     nsp__busy_begin(producer);
-    // Name and start are put away first: with fewer values to keep, no register has to be saved.
+    // Name and start are stored first: with fewer values alive, no register has to be saved.
     nsp__frame *frame = top[1].frame;
     nsp__frame_open(frame, name, start);
     nsp__sampler_trace_id_any(producer, frame->record.trace_id);
@@ -144,8 +145,8 @@ static NOINLINE nsp_span *begin_unattached(nsp_name name, nsp_ticks start)
     return NULL;
 }
 
-// A policy that changed, an inert span that is current, or a signal handler that interrupted nanospan on this
-// thread.
+// For a thread that is not attached, a policy that has changed, an inert span that is current, and a signal
+// handler that interrupted nanospan on this thread.
 nsp_span *nsp__begin_special(nsp__thread *thread, nsp_name name, nsp_ticks start)
 {
     nsp__producer *producer = (nsp__producer *)thread;
@@ -158,13 +159,13 @@ nsp_span *nsp__begin_special(nsp__thread *thread, nsp_name name, nsp_ticks start
         nsp__count_nested(&producer->slot->counters.dropped_in_signal);
         return (nsp_span *)NSP__UNSAMPLED_CHILD;
     }
-    if (top->current != 0) // under an inert span, unless that was ended elsewhere
+    if (top->current != 0) // under an inert span, unless it was ended elsewhere
         return begin_under_ended(producer, name, start);
     if (nsp__parents_state())
         return NULL;
     nsp__busy_begin(producer);
-    // Of a session that has ended; there may be a new one. A signal handler that attaches the thread to that
-    // finds it detached already: what the handler makes of it stays.
+    // If the thread's session has ended, there may be a new one. The thread is detached while it is still
+    // busy, so if a signal handler then attaches it to the new one, that is not undone.
     if (!nsp__sampler_refresh(producer))
         nsp__thread_v1 = &nsp__nobody;
     nsp__busy_end(producer, top);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Beginning with options: explicit parents, new roots, kinds, links; and detached spans.
+// Beginning spans with options (explicit parents, new roots, kinds, links), and detached spans.
 #include <string.h>
 
 #include "trace/commit.h"
@@ -14,8 +14,8 @@
 
 #define NOINLINE __attribute__((noinline))
 
-// The caller's options, or the defaults. For an older, shorter struct: *own, with its members and the
-// defaults of the others.
+// The caller's options, or the defaults. If the caller's struct is an older, shorter one, the result is *own:
+// the members that it has, and the defaults of the others.
 static const nsp_span_options *checked(const nsp_span_options *options, nsp_span_options *own)
 {
     static const nsp_span_options as_usual = NSP_SPAN_OPTIONS_INIT;
@@ -88,8 +88,8 @@ static NOINLINE nsp__producer *make_ready(void)
     return NULL;
 }
 
-// The thread's state with a policy that is up to date. NULL if nothing can be begun, which is counted where
-// it has to be.
+// The thread's state with a policy that is up to date. NULL if no span can be begun; where that loses one, it
+// is counted.
 static inline nsp__producer *ready(void)
 {
     nsp__producer *producer = nsp__producer_self();
@@ -147,8 +147,8 @@ nsp_span *nsp_span_begin_with(nsp_name name, const nsp_span_options *given)
 
 // ---- detached ----
 
-// An identity that is made before it is known whether the span needs a place of the recorded ones. Of the
-// frame, only what an identity needs is set.
+// An identity that is made before it is known which pool the span needs a place from. Only the members of the
+// frame that an identity needs are set.
 typedef struct identity_draft {
     _Alignas(NSP__FRAME_ALIGN) nsp__frame frame;
     uint8_t tracestate[NSP__ITEM_BYTES(NSP_TRACESTATE_MAX)];
@@ -185,7 +185,7 @@ static NOINLINE nsp_span *detached_full(nsp__producer *producer, nsp__entry *top
     return begin_without_identity(producer, top);
 }
 
-// With the producer busy: gives a span that does not record a place of its own kind.
+// With the producer busy: takes a place for a span that does not record, from the pool of such spans.
 static NOINLINE nsp_span *begin_unsampled(nsp__producer *producer, nsp__entry *top, nsp_name name,
                                           nsp_ticks start, const nsp__frame *identity)
 {
@@ -199,8 +199,8 @@ static NOINLINE nsp_span *begin_unsampled(nsp__producer *producer, nsp__entry *t
     return span;
 }
 
-// Decides first, and then takes a place of the right kind. inert: the context of the span above, if that does
-// not record.
+// Decides first, and then takes a place from the right pool. inert: the context of the current span if that
+// does not record, otherwise NULL.
 static NOINLINE nsp_span *decide_and_take(nsp__producer *producer, nsp__entry *top, nsp_name name,
                                           nsp_ticks start, const nsp_context *parent,
                                           const nsp_context *inert)
@@ -224,7 +224,7 @@ static NOINLINE nsp_span *decide_and_take(nsp__producer *producer, nsp__entry *t
     return span;
 }
 
-// True if the span will record, unless it is refused for want of room in the ring.
+// True if the span will record, unless it is refused because the ring is too full.
 static bool surely_sampled(const nsp__producer *producer, nsp_name name, const nsp_context *parent)
 {
     if (parent == NULL)
@@ -234,7 +234,8 @@ static bool surely_sampled(const nsp__producer *producer, nsp_name name, const n
            (!parent->remote || producer->parent_policy == NSP_PARENT_FOLLOW);
 }
 
-// A child of what is current, which records, or a span that surely will. Its identity is made where it stays.
+// For the child of a current span that records, and for a span that surely will: writes its identity straight
+// into its frame.
 static nsp_span *take_and_decide(nsp__producer *producer, nsp__entry *top, nsp_name name, nsp_ticks start,
                                  const nsp_context *parent, bool child)
 {

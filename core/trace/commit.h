@@ -12,7 +12,7 @@
 
 static inline void nsp__busy_begin(nsp__producer *producer)
 {
-    __atomic_store_n(&producer->hot.top, &producer->busy, __ATOMIC_RELAXED); // looked at in nsp__trace_moving
+    __atomic_store_n(&producer->hot.top, &producer->busy, __ATOMIC_RELAXED); // nsp__trace_moving reads it
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
@@ -40,7 +40,7 @@ static inline uint64_t nsp__attempt(nsp__producer *producer, nsp__slot *slot)
 
 // ---- frames ----
 
-// Opens a frame for a new span: all but identity and tag.
+// Opens a frame for a new span: everything except the identity and the tag.
 static inline void nsp__frame_open(nsp__frame *frame, nsp_name name, nsp_ticks start)
 {
     __builtin_memcpy(&frame->cursor, &frame->initial, sizeof frame->initial);
@@ -48,14 +48,14 @@ static inline void nsp__frame_open(nsp__frame *frame, nsp_name name, nsp_ticks s
     frame->record.start = start;
 }
 
-// The handle of a span with this id; of a span that does not record, any number will do. Seven bits of it
-// tell apart the spans that use a frame one after another.
+// The handle of a span with this id; for a span that does not record, any number will do. Seven bits of it
+// distinguish the spans that use a frame one after another.
 static inline uintptr_t nsp__frame_handle(const nsp__frame *frame, uint64_t id, uintptr_t recording)
 {
     if (recording != 0)
         return (uintptr_t)frame | (uint8_t)id; // ids are odd
     uintptr_t tag = (uint8_t)(id << 1);
-    return (uintptr_t)frame | (tag != 0 ? tag : 2); // 0 says that the frame is closed
+    return (uintptr_t)frame | (tag != 0 ? tag : 2); // 0 means that the frame is closed
 }
 
 // Four words of 32 bits that are written at once: a tag, then zeroes up to the end of the position.
@@ -77,20 +77,20 @@ static inline void nsp__frame_publish(nsp__frame *frame, uintptr_t handle)
 #if NSP__STORES_IN_ORDER
     *(nsp__quad *)(void *)&frame->tag = (nsp__quad){(uint32_t)handle, 0, 0, 0};
 #else
-    // F1: each releases the count of attempts to F2, since a reader may meet the one without the other.
+    // F1: each releases the count of attempts to F2, since a reader may see one without the other.
     __atomic_store_n(&frame->position, 0, __ATOMIC_RELEASE);
     __atomic_store_n(&frame->tag, (uint32_t)handle, __ATOMIC_RELEASE); // F1
 #endif
 }
 
-// True if this span is the one in its frame. Asked before a parent is read, which may have been ended
-// elsewhere and its frame used again since.
+// True if the frame still holds this span. To be checked before a parent is read, because it may have been
+// ended elsewhere, and its frame reused since.
 static inline bool nsp__frame_holds(const nsp__frame *frame, uintptr_t handle)
 {
 #ifdef NSP__TSAN
     return __atomic_load_n(&frame->tag, __ATOMIC_RELAXED) == (uint32_t)handle;
 #else
-    return frame->tag == (uint32_t)handle; // of an atomic load the compiler makes an instruction of its own
+    return frame->tag == (uint32_t)handle; // for an atomic load the compiler would need one more instruction
 #endif
 }
 
@@ -111,8 +111,8 @@ static inline void nsp__frame_close(nsp__frame *frame)
 
 // ---- identity ----
 
-// The last word of a record's fixed part (flags, kind, status, threshold), moved as one: a load of the whole
-// word is then served by the one store that wrote it.
+// The last word of a record's fixed part (flags, kind, status, threshold). It is moved as a whole, so that a
+// load of the word is served by the single store that wrote it.
 static inline uint64_t nsp__record_traits(const nsp__record *record)
 {
     uint64_t traits;
@@ -125,7 +125,7 @@ static inline void nsp__record_set_traits(nsp__record *record, uint64_t traits)
     __builtin_memcpy(&record->flags, &traits, sizeof traits);
 }
 
-// These flags, and the threshold.
+// A mask of these flags and the threshold.
 #define NSP__TRAITS(flags) (UINT64_C(0xffffffff00000000) | (flags))
 
 static inline uint64_t nsp__record_child_of(nsp__producer *producer, nsp__slot *slot, nsp__record *record,
@@ -141,7 +141,7 @@ static inline uint64_t nsp__record_child_of(nsp__producer *producer, nsp__slot *
     return id;
 }
 
-// The trace id is there already.
+// The record already has its trace id.
 static inline uint64_t nsp__record_root(nsp__producer *producer, nsp__slot *slot, nsp__record *record,
                                         uint32_t name_class)
 {
@@ -152,7 +152,7 @@ static inline uint64_t nsp__record_root(nsp__producer *producer, nsp__slot *slot
     return id;
 }
 
-// Takes the tag and makes the span current.
+// Gives the frame its tag and makes the span current.
 static inline __attribute__((always_inline)) nsp_span *nsp__push(nsp__producer *producer, nsp__entry *entry,
                                                                  nsp__frame *frame, uint64_t id)
 {
@@ -212,10 +212,9 @@ static inline bool nsp__commit(nsp__producer *producer, nsp__slot *slot, nsp__fr
     PAIR(48) = *(const nsp__pair *)(const void *)(from + 48);
     *(uint64_t *)(void *)(to + 64) = head[8];
     for (uint64_t at = sizeof(nsp__record); at < bytes; at += sizeof(nsp__pair)) {
-        __asm__(
-            ""
-            : "+r"(
-                at)); // one counter for both sides: what the compiler would make of it takes longer to set up
+        // Keeps one counter for both sides, because what the compiler would make of it takes longer to set
+        // up.
+        __asm__("" : "+r"(at));
         PAIR(at) = *(const nsp__pair *)(const void *)(from + at);
     }
 #undef PAIR
@@ -229,7 +228,7 @@ static inline void nsp__count_commit(nsp__slot *slot, bool committed)
     nsp__count(committed ? &slot->counters.committed : &slot->counters.dropped_ring_full);
 }
 
-// All of it, for a span that ends.
+// All of these steps, for a span that ends.
 static inline void nsp__commit_and_close(nsp__producer *producer, nsp__frame *frame, nsp_ticks end)
 {
     nsp__slot *slot = producer->slot;

@@ -11,8 +11,8 @@
 #include "base/tsan.h"
 #include "trace/trace_state.h"
 
-// Other threads looked at for one span: bounded, so that a pool in full use costs little; the next span looks
-// further.
+// How many other threads are looked at for one span. Bounded, so that a pool in full use costs little; the
+// next span continues from there.
 enum { OTHERS = 64 };
 
 // Takes the first place of a chain and keeps the others in this spare, which is empty. NULL if another thread
@@ -64,8 +64,8 @@ static nsp__detached_node *take_own(nsp__detached_places *places)
 
 static nsp__detached_node *take_new(const nsp__detached_pool *pool)
 {
-    // One subtraction, whatever the other threads do. The count is looked at first, so that it does not go on
-    // sinking when the pool is empty. It counts what is left, not what was taken, so that a session that has
+    // One subtraction, whatever the other threads do. The count is checked first, so that it does not keep
+    // falling when the pool is empty. It counts what is left, not what was taken, so that a session that has
     // ended, whose pages are zero, has no place to give.
     if (__atomic_load_n(pool->left, __ATOMIC_RELAXED) - 1 >= pool->count)
         return NULL;
@@ -117,7 +117,7 @@ nsp__frame *nsp__detached_take(nsp__producer *producer, nsp__detached_places *pl
     if (node == NULL)
         return NULL;
     node->owner = producer;
-    // By its place in the pool: what is written in it may be zero by now.
+    // Found by its place in the pool, because the node's own content may be zero by now.
     return nsp__detached_frame(&places->pool, (uint32_t)(node - places->pool.nodes));
 }
 
@@ -132,13 +132,13 @@ bool nsp__detached_owned(const nsp__producer *producer, const nsp__frame *frame)
 }
 
 // Looks at the pool that the ending thread works on, and at the frame's address, because the pages of a
-// session that has ended no longer say anything true.
+// session that has ended hold nothing that could be trusted.
 void nsp__detached_release(const nsp__producer *producer, nsp__frame *frame)
 {
     bool recorded = NSP__LIKELY(owned(&producer->recorded.pool, frame));
     const nsp__detached_pool *pool = recorded ? &producer->recorded.pool : &producer->unsampled.pool;
     if (!recorded && !owned(pool, frame))
-        return; // another session's
+        return; // it belongs to another session
     nsp__detached_node *node = &pool->nodes[((uintptr_t)frame - (uintptr_t)pool->frames) / pool->stride];
     nsp__producer *owner = node->owner;
     if (owner == NULL)

@@ -5,8 +5,8 @@
 #include "trace/end_slow.h"
 #include "trace/misuse.h"
 
-// Calls that are not tail calls would make the hot functions save and restore registers: what is uncommon is
-// NOINLINE and called last.
+// Calls that are not tail calls would make the hot functions save and restore registers. So everything
+// uncommon is NOINLINE and called last.
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 #define NOINLINE __attribute__((noinline, cold))
 
@@ -40,14 +40,15 @@ static NOINLINE void end_dropped(nsp__producer *producer, nsp__entry *top)
     nsp__busy_end(producer, pop(top));
 }
 
-// A signal handler ended the span between the look at the stack and the moment that keeps handlers out. The stack is as the
-// handler left it: without the span, unless that made room for another one.
+// A signal handler has ended the span, after this thread looked at the stack and before handlers were kept
+// out. The stack is as the handler left it: without the span, unless another one has taken its place.
 static NOINLINE void settle_after_handler(nsp__producer *producer, nsp__entry *top)
 {
     nsp__busy_end(producer, top->frame->tag == 0 ? pop(top) : top);
 }
 
-// That, or the session is over and its frames are zero; then there is nothing to count.
+// Either a handler has ended the span, or the session is over and its frames are zero. In the second case
+// there is nothing to count.
 static NOINLINE void ended_already(nsp__producer *producer, nsp__entry *top)
 {
     settle_after_handler(producer, top);
@@ -57,7 +58,7 @@ static NOINLINE void ended_already(nsp__producer *producer, nsp__entry *top)
 
 void nsp__end(nsp_span *span, nsp_ticks end)
 {
-    // Of a thread that is not attached this is no producer, and nothing but its stack is looked at.
+    // For a thread that is not attached this is not a producer, and only its stack is looked at.
     nsp__producer *producer = (nsp__producer *)nsp__thread_v1;
     if (end == 0) {
         if (NSP__UNLIKELY(!producer->hot.reads_counter)) {
@@ -124,7 +125,7 @@ static NOINLINE nsp_span *next_after_handler(nsp__producer *producer, nsp__entry
 nsp_span *nsp__next(nsp_span *span, nsp_name name, nsp_ticks at)
 {
     const uint8_t uncommon = NSP__RECORD_TRACESTATE | NSP__RECORD_PARENT_REMOTE | NSP__RECORD_ROOT;
-    const uint8_t always = NSP__RECORD_KEPT; // but in a session that has ended, whose pages are zero
+    const uint8_t always = NSP__RECORD_KEPT; // except in a session that has ended, whose pages are zero
     nsp__producer *producer = (nsp__producer *)nsp__thread_v1; // as in nsp__end
     if (at == 0) {
         if (NSP__UNLIKELY(!producer->hot.reads_counter))
@@ -141,7 +142,7 @@ nsp_span *nsp__next(nsp_span *span, nsp_name name, nsp_ticks at)
         return next_after_handler(producer, top, span, name, at);
     if (NSP__UNLIKELY(!nsp__commit(producer, slot, frame, at)))
         return next_dropped(producer, top, name, at);
-    // The published position says already that the span is not open any more.
+    // The published position already says that the span is no longer open.
     nsp__count_commit(slot, true);
     return reopen(producer, slot, top, frame, name, at);
 }

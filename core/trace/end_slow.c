@@ -14,14 +14,14 @@
 
 // ---- end and next ----
 
-// Recording or not.
+// Ends a span of the thread's stack, recording or not.
 static void end_on_stack(nsp__producer *producer, nsp_span *span, nsp_ticks end)
 {
     nsp__frame *frame = nsp__frame_of(span);
     nsp__entry *top = producer->hot.top;
     nsp__entry *entry = nsp__stack_find_begun(producer, span);
     if (entry == NULL) {
-        nsp__misused(); // another thread's
+        nsp__misused(); // it is on another thread's stack
         return;
     }
     if (entry != top)
@@ -48,13 +48,13 @@ static void release_unattached(nsp__frame *frame)
     }
 }
 
-// Recording or not.
+// Ends a detached span, recording or not. producer: NULL if the thread cannot be attached.
 static void end_detached(nsp__producer *producer, nsp_span *span, nsp_ticks end)
 {
     nsp__frame *frame = nsp__frame_of(span);
     bool recording = nsp_span_recording(span);
     uint32_t tag = (uint32_t)(uintptr_t)span;
-    // Two threads that end it at once are a mistake; only one may give the place back.
+    // It is a mistake to end it on two threads at once; only one of them may give the place back.
     if (!__atomic_compare_exchange_n(&frame->tag, &tag, tag ^ TAG_ENDING, false,
                                      __ATOMIC_ACQUIRE, // F2: acquires F1
                                      __ATOMIC_RELAXED)) {
@@ -87,7 +87,7 @@ static void end_detached(nsp__producer *producer, nsp_span *span, nsp_ticks end)
     nsp__detached_release(producer, frame);
 }
 
-// True if the frame belongs to the current session. To end a span of an earlier session late is no mistake.
+// True if the frame belongs to the current session. Ending a span of an earlier session is not a mistake.
 static bool of_this_session(const nsp__frame *frame)
 {
     nsp__control *control = __atomic_load_n(&nsp__trace_state.control, __ATOMIC_ACQUIRE); // T4: acquires T3
@@ -104,9 +104,9 @@ static bool of_this_session(const nsp__frame *frame)
     return false;
 }
 
-// A span that is not open: either it was ended before, or its session is over, which is no mistake. In the
-// second case its entry on the stack goes, so that the thread moves on to the next session once nothing of
-// the old one is left.
+// Ends a span that is not open: either it was ended before, or its session is over, which is not a mistake.
+// In the second case its entry on the stack is removed, so that the thread moves on to the next session once
+// nothing of the old one is left.
 static void end_closed(nsp_span *span)
 {
     nsp__producer *producer = nsp__producer_self();
@@ -131,7 +131,7 @@ void nsp__end_elsewhere(nsp_span *span, nsp_ticks end)
     }
     nsp__producer *producer = nsp__producer_self();
     if (nsp__frame_of(span)->detached) {
-        nsp_status status; // a thread of the session before this one is attached anew
+        nsp_status status; // a thread of an earlier session is attached to this one
         end_detached(nsp__producer_attach(NULL, &status), span, end);
     } else if (producer == NULL || nsp__is_busy(producer)) {
         nsp__misused();
@@ -170,8 +170,8 @@ static nsp_span *become_sibling(nsp__producer *producer, nsp__entry *top, nsp_sp
     return (nsp_span *)handle;
 }
 
-// After nsp_shutdown: the span's place is given up. A root of this stack goes on in the session that there
-// may be now.
+// After nsp_shutdown: gives up the span's place. A root of this stack goes on in the new session, if there is
+// one.
 static nsp_span *next_after_session(nsp__producer *producer, nsp_span *span, nsp_name name, nsp_ticks at)
 {
     bool of_this_stack = nsp__stack_find_begun(producer, span) != NULL;
@@ -186,8 +186,8 @@ nsp_span *nsp__next_elsewhere(nsp_span *span, nsp_name name, nsp_ticks at)
         return NULL;
     nsp_status status;
     nsp__frame *frame = nsp__frame_of(span);
-    bool open =
-        nsp__span_open(span); // asked once: the session may end at any moment, and its pages become zero
+    // Checked only once, because the session may end at any moment, and its pages then become zero.
+    bool open = nsp__span_open(span);
     bool detached = open && frame->detached;
     nsp__producer *producer = detached ? nsp__producer_attach(NULL, &status) : nsp__producer_self();
     if (producer == NULL || nsp__is_busy(producer)) {
@@ -202,7 +202,7 @@ nsp_span *nsp__next_elsewhere(nsp_span *span, nsp_name name, nsp_ticks at)
         return (nsp_span *)NSP__UNSAMPLED_CHILD;
     }
     if (frame->record.parent_id == 0) {
-        // A root: a new trace, with a decision of its own.
+        // The sibling of a root is a root: a new trace, with a decision of its own.
         nsp_span_options options = NSP_SPAN_OPTIONS_INIT;
         options.new_root = true;
         options.start = at;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Entering and leaving: what is current on a thread without having begun there.
+// Entering and leaving: makes a span current on a thread on which it did not begin.
 #include "base/fork.h"
 #include "trace/commit.h"
 #include "trace/misuse.h"
@@ -22,8 +22,8 @@ static uintptr_t entered_as(const nsp_span *span)
     return nsp__has_frame(span) ? (uintptr_t)span : NSP__ENTERED_INERT;
 }
 
-// What may be entered: an inert handle, or a detached span that is open. Not a span of a stack, which may be
-// another thread's.
+// True for what may be entered: an inert handle, or a detached span that is open. A span of a stack may not,
+// because the stack may be another thread's.
 static bool can_be_entered(const nsp_span *span)
 {
     return !nsp__has_frame(span) ||
@@ -62,7 +62,8 @@ void nsp_span_leave(nsp_span *span)
     nsp__entry *top = producer->hot.top;
     nsp__entry *entry = find_entered(producer, entered_as(span));
     if (entry == NULL) {
-        // Ended while it was entered, which took its entry away: fine, unless it is open.
+        // A span that was ended while it was entered has lost its entry, which is fine. One that is open was
+        // never entered.
         if (!nsp__parents_state() && nsp__has_frame(span) && nsp__span_open(span))
             nsp__misused();
         return;

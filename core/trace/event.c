@@ -23,7 +23,7 @@ static inline bool put_attached_one(nsp__writer *to, const nsp_attr *attr)
     return nsp__value_put(to, attr, nsp__value_bytes(to, attr, room), room);
 }
 
-// Without those that are set again later in the list, which are not counted.
+// Leaves out those that are set again later in the list, and does not count them as dropped.
 static __attribute__((noinline)) uint16_t put_crowded(nsp__writer *to, const nsp_attr *attributes,
                                                       size_t count, uint32_t limit, uint16_t *written)
 {
@@ -39,7 +39,7 @@ static __attribute__((noinline)) uint16_t put_crowded(nsp__writer *to, const nsp
     return (uint16_t)(dropped < UINT16_MAX ? dropped : UINT16_MAX);
 }
 
-// Puts the attributes of an event or link behind it; returns how many were dropped. Where they are too many,
+// Writes the attributes of an event or link after it, and returns how many were dropped. If they are too many
 // or too large, each key counts once, with its last value.
 static __attribute__((noinline)) uint16_t put_attached(nsp__writer *to, const nsp_attr *attributes,
                                                        size_t count, uint32_t limit, uint16_t *written)
@@ -96,7 +96,7 @@ static void put_link(nsp__writer *to, const nsp_context *context, const nsp_attr
     char state[NSP_TRACESTATE_MAX + 1];
     size_t state_length = nsp_context_format_state(context, state, sizeof state);
     if (nsp__writer_room(to) < sizeof(nsp_item_link) + state_length)
-        state_length = 0; // the link is whole without it
+        state_length = 0; // the link is complete without it
     uint64_t *item = nsp__writer_claim(to, sizeof(nsp_item_link) + state_length);
     nsp_item_link link;
     memset(&link, 0, sizeof link);

@@ -7,7 +7,8 @@
 #include "trace/commit.h"
 #include "trace/span_context.h"
 
-// True if there is too little room for a new trace. A debug trace is refused only where there is none at all.
+// True, and counted, if there is too little room for a new trace. A debug trace is never refused; it loses
+// spans only when there is no room at all.
 static bool refused(nsp__producer *producer, uint8_t flags)
 {
     if ((flags & NSP_TRACE_FLAG_DEBUG) != 0 || nsp__ring_fill(&producer->ring) <= producer->watermark)
@@ -53,8 +54,8 @@ static bool decide_root(nsp__producer *producer, nsp__frame *frame, nsp_name nam
     return false;
 }
 
-// A root for which the sender of the request decided, without naming a trace. No rate comes with that, so no
-// threshold.
+// A root for which the sender of the request decided, without naming a trace. No rate comes with that
+// decision, so there is no threshold.
 static bool decide_given_root(nsp__producer *producer, nsp__frame *frame, nsp_name name,
                               const nsp_context *context)
 {
@@ -95,7 +96,7 @@ static bool decide_remote(nsp__producer *producer, nsp_name name, nsp_context *c
         threshold = producer->thresholds[nsp__sampler_class(producer, name)];
         sampled = randomness_of(context) >= threshold;
     } else if (threshold != NSP_CONTEXT_UNKNOWN && (randomness_of(context) >= threshold) != sampled) {
-        threshold = NSP_CONTEXT_UNKNOWN; // contradicts the flag, which counts
+        threshold = NSP_CONTEXT_UNKNOWN; // it contradicts the flag, and the flag counts
     }
     sampled = sampled && !refused(producer, context->flags);
     context->threshold = sampled ? threshold : NSP_CONTEXT_UNKNOWN;

@@ -13,8 +13,8 @@ typedef struct kept_spans {
     kept_span spans[];
 } kept_spans;
 
-// `inherited` is of the fork that made this process, and of those before it; `kept` of one that is under way.
-// Written with no other thread there, or by the thread that forks.
+// `inherited` comes from the fork that created this process and from those before it; `kept` belongs to one
+// that is under way. Both are written while there is no other thread, or by the thread that forks.
 static kept_spans *inherited, *kept;
 
 static size_t bytes_of(size_t room)
@@ -29,7 +29,7 @@ void nsp__inherited_add(uintptr_t handle, const nsp_context *context)
     kept_span *span = &kept->spans[kept->count++];
     span->handle = handle;
     span->context = *context;
-    span->context.remote = true; // to the child it is one of another process
+    span->context.remote = true; // for the child it belongs to another process
     span->context.local_root = 0;
 }
 

@@ -25,14 +25,14 @@ static void keep_detached(const nsp__detached_pool *pool, size_t taken)
         if (tag == 0)
             continue;
         nsp__identity_context(frame, &context);
-        // Other threads go on meanwhile, so only a frame that held the same span all the time is taken.
+        // Other threads keep running, so a frame is taken only if it held the same span all the time.
         __atomic_thread_fence(__ATOMIC_ACQUIRE); // F2: the identity was read before the tag is read again
         if (__atomic_load_n(&frame->tag, __ATOMIC_RELAXED) == tag)
             nsp__inherited_add((uintptr_t)frame | (uint8_t)tag, &context);
     }
 }
 
-// Places of the pool that were ever taken.
+// How many places of the pool were ever taken.
 static size_t taken_of(const nsp__detached_pool *pool)
 {
     if (pool->frames == NULL || pool->left == NULL)
@@ -44,7 +44,7 @@ static size_t taken_of(const nsp__detached_pool *pool)
 void nsp__inherited_keep(void)
 {
     const nsp__producer *producer = nsp__producer_self();
-    // A handler that interrupts nanospan itself finds a stack that is not whole.
+    // A signal handler that interrupted nanospan itself finds an inconsistent stack.
     if (producer != NULL && nsp__is_busy(producer))
         producer = NULL;
     const nsp__detached_pool *pool = &nsp__trace_state.pool;

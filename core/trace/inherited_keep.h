@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Before a fork: which spans are open.
+// Before a fork: keeps the contexts of the spans that are open.
 #ifndef NSP_TRACE_INHERITED_KEEP_H
 #define NSP_TRACE_INHERITED_KEEP_H
 

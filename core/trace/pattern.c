@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Shell patterns. Not fnmatch: that may allocate and looks at the locale, and this runs where a name is
-// interned.
+// Shell patterns. fnmatch is not used, because it may allocate and depends on the locale, and this runs where
+// a name is interned.
 #include "trace/sampler.h"
 
-// Matches one set at *pattern (behind its '['), and moves *pattern behind its ']'. A set without end is a
-// plain '['.
+// Matches one set at *pattern (after its '['), and moves *pattern past its ']'. Without a closing bracket it
+// is a plain '['.
 static bool match_set(const char **pattern, unsigned char c)
 {
     const char *p = *pattern;
@@ -30,7 +30,7 @@ static bool match_set(const char **pattern, unsigned char c)
 bool nsp__pattern_match(const char *pattern, const char *text, size_t length)
 {
     const char *end = text + length;
-    const char *star = NULL, *resume = NULL; // the last '*' seen, and the text that it has swallowed up to
+    const char *star = NULL, *resume = NULL; // the pattern after the last '*', and the text after its match
     while (text < end) {
         if (*pattern == '*') {
             star = ++pattern;

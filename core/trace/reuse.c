@@ -4,8 +4,8 @@
 #include <string.h>
 
 enum {
-    // The last items are left alone: among them is whatever an interrupted setter has yet to write, followed
-    // by what the handler that we may be in has set itself.
+    // The last items are left alone: they may include one that an interrupted setter has yet to write,
+    // followed by those that the signal handler we are in has set itself.
     TAIL = 8,
     GIVEN_UP_AT_ONCE = 64
 };
@@ -14,7 +14,7 @@ enum {
 
 typedef struct walk {
     const nsp__writer *to;
-    uint32_t at, next; // the item, and the one behind it
+    uint32_t at, next; // the item, and the one after it
     uint32_t attached; // attributes of an event or link that are still to come
     uint64_t tag;
     bool outer; // the item is the span's own, not an event's or link's
@@ -40,7 +40,7 @@ static bool is_attribute(uint64_t tag)
     return type_of(tag) >= NSP_TYPE_STR && type_of(tag) <= NSP_TYPE_F64S;
 }
 
-// Two items of which only the later one counts.
+// True for two items of which only the later one counts.
 static bool same(uint64_t a, uint64_t b)
 {
     if (type_of(a) == NSP_ITEM_STATUS_MESSAGE || type_of(b) == NSP_ITEM_STATUS_MESSAGE)
@@ -73,7 +73,7 @@ static bool step(walk *w)
     return true;
 }
 
-// The number of items; UINT32_MAX unless all of them are what they should be and end where the record ends.
+// The number of items; UINT32_MAX unless all of them are well formed and end where the record ends.
 static uint32_t count_items(const nsp__writer *to)
 {
     uint32_t count = 0;
@@ -95,7 +95,7 @@ static void give_up(const nsp__writer *to, uint32_t at)
     __atomic_store_n(item, filler(bytes_of(*item)), __ATOMIC_RELAXED);
 }
 
-// Gives up what this item replaces, of the items before it.
+// Gives up the item before `end` that an item of this tag replaces. *first: where the search begins.
 static void give_up_before(const nsp__writer *to, uint32_t end, uint64_t tag, uint32_t *first)
 {
     walk w = walk_of(to);
@@ -156,12 +156,12 @@ uint32_t nsp__reuse_room(const nsp__writer *to, uint32_t region)
 
 uint32_t nsp__reuse_region(nsp__writer *to, const nsp__reuse *found, size_t wanted, size_t end)
 {
-    uint32_t largest = found->own, last = 0; // last: a given up place just before
+    uint32_t largest = found->own, last = 0; // last: the place just before, if it was given up
     size_t most = found->own != 0 ? nsp__reuse_room(to, found->own) : 0;
     walk w = walk_of(to);
     while (step(&w)) {
         bool given_up = w.outer && type_of(w.tag) == NSP__ITEM_FILLER;
-        if (given_up && last != 0) // neighbours are made one
+        if (given_up && last != 0) // merges neighbours
             *nsp__writer_at(to, last) = filler(w.next - last);
         else
             last = given_up ? w.at : 0;
@@ -179,7 +179,7 @@ uint32_t nsp__reuse_region(nsp__writer *to, const nsp__reuse *found, size_t want
 
 uint8_t *nsp__reuse_begin(nsp__writer *to, uint32_t region)
 {
-    give_up(to, region); // while it is written, no reader after a crash takes it for anything
+    give_up(to, region); // so that a reader after a crash skips it while it is being written
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     return (uint8_t *)nsp__writer_at(to, region + NSP__ITEM_HEADER);
 }

@@ -33,7 +33,7 @@ void nsp__sampler_draw(nsp__producer *producer, uint32_t name_class)
     if (skip > INT64_MAX)
         skip = INT64_MAX;                                    // as good as never
     __atomic_store_n(left, (int64_t)skip, __ATOMIC_RELEASE); // C1: behind the draw before it, to C2
-    // Modulo 2^64: what counts is the sum less what is left.
+    // Modulo 2^64: what counts is the sum minus what is left.
     uint64_t *skipped = &producer->slot->counters.roots_skipped;
     __atomic_store_n(skipped, *skipped - unused + skip, __ATOMIC_RELEASE); // C1
 }
@@ -43,8 +43,8 @@ bool nsp__sampler_refresh(nsp__producer *producer)
     const nsp__control *control = producer->control;
     const uint32_t *generation_now = producer->hot.generation_now;
     uint32_t generation, rules;
-    // A policy's slot is rewritten only two generations later: if the generation is still the same
-    // afterwards, what was copied was whole.
+    // A policy's slot is rewritten only two generations later, so if the generation is still the same after
+    // the copy, the copy is consistent.
     do {
         generation = __atomic_load_n(generation_now, __ATOMIC_ACQUIRE); // N1: acquires N2
         if (generation == 0)
@@ -166,14 +166,14 @@ uint64_t nsp__sampler_checksum(const nsp__policy *policy)
     return hash;
 }
 
-// The policy in force is copied to here and changed; the other slot of control takes it over in publish.
+// The policy in force is copied here and changed; `publish` then copies it to the other slot of control.
 static nsp__policy draft;
 
 static void publish(nsp__control *control)
 {
     uint32_t generation = control->policy_generation + 1;
     if (generation == NSP__GENERATION_NONE)
-        generation = 1; // and not 0, which means "no session"; keeps the low bit's alternation
+        generation = 1; // not 0, which means "no session"; the low bit still alternates
     nsp__policy *policy = &control->policies[generation & 1];
     draft.checksum = nsp__sampler_checksum(&draft);
     memset(draft.classes, 0, sizeof draft.classes);
@@ -211,7 +211,7 @@ void nsp__sampler_begin(nsp__control *control, double rate, nsp_parent_policy pa
 }
 
 // A lock on the control file keeps writers of other processes out. It is held as long as this descriptor of
-// the file is open; -1 where there is no such file.
+// the file is open; -1 if there is no such file.
 static int control_fd = -1;
 
 static void change_end(bool changed)
@@ -231,7 +231,7 @@ static const uint64_t change_patience_ns = 1 * NSP__SECOND;
 static nsp_status change_timed_out(void)
 {
     return nsp__fail(NSP_ERR_TIMEOUT,
-                     "another thread or process is changing the sampler's rules, and has not finished "
+                     "another thread or process is changing the sampler's rules and has not finished "
                      "within 1 s");
 }
 
@@ -248,14 +248,14 @@ static nsp_status change_begin(void)
     nsp__control *control = __atomic_load_n(&nsp__trace_state.control, __ATOMIC_ACQUIRE); // T4: acquires T3
     if (!session || control == NULL || control->policy_generation == 0) {
         pthread_mutex_unlock(&policy_mutex);
-        return nsp__fail(NSP_ERR_NOT_INITIALISED, "tracing is not running: nsp_init first");
+        return nsp__fail(NSP_ERR_NOT_INITIALISED, "tracing is not running; call nsp_init first");
     }
     control_fd = nsp__session_open_control(nsp__trace_state.session);
     if (control_fd >= 0 && !nsp__file_lock_until(control_fd, deadline_ns)) {
         change_end(false);
         return change_timed_out();
     }
-    // Without the classes, which are made anew, and which other threads may be writing.
+    // Leaves out the classes, which are computed again, and which other threads may be writing.
     memcpy(&draft, &control->policies[control->policy_generation & 1], offsetof(nsp__policy, classes));
     return NSP_OK;
 }
@@ -264,7 +264,7 @@ static nsp_status rate_check(double rate)
 {
     if (rate >= 0.0 && rate <= 1.0) // false for NaN
         return NSP_OK;
-    return nsp__fail(NSP_ERR_INVALID, "sample rate %g: accepted are 0 to 1", rate);
+    return nsp__fail(NSP_ERR_INVALID, "the sample rate must be 0 to 1, not %g", rate);
 }
 
 static uint32_t rule_find(const char *pattern)
@@ -293,7 +293,7 @@ nsp_status nsp_sampler_set_rule(const char *pattern, double rate)
     NSP__COLD_CALL;
     size_t length = pattern != NULL ? strlen(pattern) : 0;
     if (length == 0 || length > NSP_SAMPLER_PATTERN_MAX)
-        return nsp__fail(NSP_ERR_INVALID, "a pattern has 1 to %d bytes, this one %zu",
+        return nsp__fail(NSP_ERR_INVALID, "a pattern must have 1 to %d bytes; this one has %zu",
                          NSP_SAMPLER_PATTERN_MAX, length);
     nsp_status status = rate_check(rate);
     if (status == NSP_OK)
@@ -309,14 +309,16 @@ nsp_status nsp_sampler_set_rule(const char *pattern, double rate)
     if (rule != 0)
         draft.thresholds[rule] = nsp__threshold_from_rate(rate);
     change_end(rule != 0);
-    return rule != 0 ? NSP_OK : nsp__fail(NSP_ERR_FULL, "there are %d rules already", NSP_SAMPLER_RULES_MAX);
+    return rule != 0 ? NSP_OK
+                     : nsp__fail(NSP_ERR_FULL, "there are already %d rules, which is the limit",
+                                 NSP_SAMPLER_RULES_MAX);
 }
 
 nsp_status nsp_sampler_remove_rule(const char *pattern)
 {
     NSP__COLD_CALL;
     if (pattern == NULL)
-        return nsp__fail(NSP_ERR_INVALID, "no pattern");
+        return nsp__fail(NSP_ERR_INVALID, "the pattern is NULL");
     nsp_status status = change_begin();
     if (status != NSP_OK)
         return status;
@@ -337,7 +339,8 @@ nsp_status nsp_sampler_set_parent_policy(nsp_parent_policy policy)
 {
     NSP__COLD_CALL;
     if (policy != NSP_PARENT_FOLLOW && policy != NSP_PARENT_DECIDE)
-        return nsp__fail(NSP_ERR_INVALID, "parent policy %d: accepted are NSP_PARENT_FOLLOW and _DECIDE",
+        return nsp__fail(NSP_ERR_INVALID,
+                         "the parent policy must be NSP_PARENT_FOLLOW or NSP_PARENT_DECIDE, not %d",
                          (int)policy);
     nsp_status status = change_begin();
     if (status != NSP_OK)

@@ -16,7 +16,7 @@ void nsp__sampler_begin(nsp__control *control, double rate, nsp_parent_policy pa
 void nsp__sampler_lock(void);
 void nsp__sampler_unlock(void);
 
-// Of the policy's thresholds, rules and patterns: what its `checksum` is if it is whole.
+// The checksum of the policy's thresholds, rules and patterns. Its `checksum` is equal to it if it is whole.
 uint64_t nsp__sampler_checksum(const nsp__policy *policy);
 
 // The name hook: resolves the class of a new name. Wait-free.
@@ -28,8 +28,8 @@ bool nsp__sampler_refresh(nsp__producer *producer);
 // Draws how many roots of the class are left out until the next hit, and counts them.
 void nsp__sampler_draw(nsp__producer *producer, uint32_t name_class);
 
-// Draws a trace id of the conditional law: what draw-then-compare at this threshold gives to sampled (or
-// unsampled) traces.
+// Draws a trace id from the distribution that sampled (or unsampled) traces have if an id is drawn first and
+// then compared with this threshold.
 void nsp__sampler_trace_id(nsp__producer *producer, uint64_t threshold, bool sampled, uint64_t trace_id[2]);
 
 // The same at threshold 0, where every id is sampled.

@@ -14,7 +14,7 @@
 
 enum { FRAME_HEADER = offsetof(nsp__frame, record), FRAME_SKEW = 256, RECORD_RESERVE = 32 };
 
-// The largest end of a record to which something may still be added. Behind it come the DROPS item and the
+// The largest end of a record to which something may still be added. After it come the DROPS item and the
 // most that an inline setter asks for, and the sum must not overflow the cursor's low half.
 enum { RECORD_END_MAX = UINT16_MAX - NSP__ITEM_BYTES(sizeof(nsp__dropped)) - NSP__ITEM_BYTES(16) };
 
@@ -38,7 +38,8 @@ static uint16_t at_most(uint32_t limit, uint16_t most)
     return limit < most ? (uint16_t)limit : most;
 }
 
-// bytes: the room that the frame has for its record. No record may be larger than the rings are laid out for.
+// bytes: the room that the frame has for its record. No record may be larger than what the rings are made
+// for.
 static void frame_prepare(nsp__frame *frame, uint32_t bytes)
 {
     const nsp__trace *trace = &nsp__trace_state;
@@ -60,17 +61,17 @@ static void frames_prepare(nsp__slot *slot)
 
 // ---- slots ----
 
-enum { LINES = 128 }; // what is fetched at once
+enum { LINES = 128 }; // bytes that the processor fetches at once
 
-// The bytes of a thread's process-local state that a child keeps: everything in front of the stack.
+// The bytes of a thread's process-local state that a child keeps: everything before the stack.
 static size_t producer_kept(void)
 {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
     return (offsetof(nsp__producer, stack) + page - 1) & ~(page - 1);
 }
 
-// Where the state begins in its memory: so that the stack lies less than LINES bytes behind the part that
-// children keep.
+// Where the state begins in its memory. It is chosen so that the stack begins less than LINES bytes after the
+// part that children keep.
 static size_t producer_offset(void)
 {
     return (producer_kept() - offsetof(nsp__producer, stack) + LINES - 1) & ~(size_t)(LINES - 1);
@@ -114,8 +115,8 @@ static void producer_prepare(nsp__producer *producer, nsp__slot *slot)
     __cds_wfs_init(&producer->unsampled.free_list);
 }
 
-// One of the session's slots is going to be made by this thread. False if all are made, or about to be.
-// Relaxed: this only counts, what is made is published by itself.
+// Claims one of the session's slots, which this thread then makes. False if all are made or claimed. Relaxed:
+// this only counts, and each slot is published on its own.
 static bool slot_claim(nsp__trace *trace)
 {
     uint32_t claimed = __atomic_load_n(&trace->slots_claimed, __ATOMIC_RELAXED);
@@ -181,7 +182,7 @@ static nsp__producer *slot_make(uint64_t ring_bytes, nsp_status *status)
     return producer;
 }
 
-// A slot that another thread left, with a ring of the size asked for.
+// A slot that another thread left, with a ring of the requested size.
 static nsp__producer *slot_reuse(uint64_t ring_bytes)
 {
     nsp__trace *trace = &nsp__trace_state;
@@ -192,8 +193,8 @@ static nsp__producer *slot_reuse(uint64_t ring_bytes)
             continue;
         uint32_t state = __atomic_load_n(&producer->slot->state, __ATOMIC_RELAXED);
         bool taken = false;
-        // Acquires what the thread before left behind (release in thread_exit). Tried again where the drainer
-        // has just made a CLOSED slot a DRAINED one.
+        // Acquires what the thread before left behind (release in thread_exit). Tried again if the drainer
+        // has just turned a CLOSED slot into a DRAINED one.
         while ((state == NSP__SLOT_CLOSED || state == NSP__SLOT_DRAINED) && !taken)
             taken = __atomic_compare_exchange_n(&producer->slot->state, &state, NSP__SLOT_ACTIVE, false,
                                                 __ATOMIC_ACQ_REL, __ATOMIC_RELAXED); // SL2: acquires SL1
@@ -213,7 +214,7 @@ static bool vanished(const nsp__producer *producer, uint32_t *tid)
            producer->hot.top != &producer->busy;
 }
 
-// Where no slot is left, takes one whose thread vanished. Attach ends the spans that this thread left open.
+// For when no slot is left: takes one whose thread vanished. Attach then ends the spans that it left open.
 static nsp__producer *slot_reclaim(uint64_t ring_bytes)
 {
     uint32_t count = __atomic_load_n(&nsp__trace_state.control->slot_count, __ATOMIC_ACQUIRE), tid; // S4
@@ -249,8 +250,8 @@ static void frames_detach(const nsp__detached_pool *pool, uint32_t record_bytes)
     }
 }
 
-// One mapping, so that it becomes zeroes as a whole: the count of the places left, the nodes, the frames. A
-// frame holds an identity and the longest tracestate. Without memory there is no such place.
+// One mapping, so that all of it becomes zero at once: the count of the places left, the nodes, the frames. A
+// frame holds an identity and the longest tracestate. If there is no memory, the pool is empty.
 static void unsampled_pool_make(uint32_t count)
 {
     enum {
@@ -277,8 +278,8 @@ void nsp__trace_begin(nsp__session *session, const nsp_config *config)
     nsp__detached_node *nodes = NULL;
     if (config->detached_spans != 0)
         nodes = nsp__map_private(config->detached_spans * sizeof *nodes);
-    // Empty but for a session that was left behind. Threads that still look for a detached place in it may
-    // read this now.
+    // The table is empty unless a session was left behind. Threads that are still looking for a detached
+    // place in that one may be reading it now.
     for (uint32_t i = 0; i < NSP__THREADS_MAX; i++) {
         __atomic_store_n(&trace->producers[i], NULL, __ATOMIC_RELAXED);
         __atomic_store_n(&trace->slots[i], NULL, __ATOMIC_RELAXED);

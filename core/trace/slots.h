@@ -7,12 +7,12 @@
 #include "shm/session.h"
 #include "trace/thread_state.h"
 
-// A slot for the calling thread, with a ring of so many bytes (rounded up to a power of two; 0: as
-// configured): one that another thread left, else a new one, else one whose thread vanished, and then with
-// what that left open. NULL with NSP_ERR_FULL or NSP_ERR_NO_MEMORY in *status.
+// Returns a slot for the calling thread, with a ring of this many bytes (rounded up to a power of two; 0: as
+// configured): one that another thread left, otherwise a new one, otherwise one whose thread vanished, with
+// the spans that it left open. NULL with NSP_ERR_FULL or NSP_ERR_NO_MEMORY in *status.
 nsp__producer *nsp__slot_take(uint64_t ring_bytes, nsp_status *status);
 
-// Starts on a session: no producers yet. Called with tracing inactive.
+// Begins to work on a session, without any producers. Called with tracing inactive.
 void nsp__trace_begin(nsp__session *session, const nsp_config *config);
 // True if some thread is in the middle of beginning or ending a span: its counters do not add up then.
 bool nsp__trace_moving(void);

@@ -14,7 +14,7 @@
 
 // ---- the tracestate item: always the first of a record that has one ----
 
-// How long a text the frame has room for.
+// The length of the longest text that the frame has room for.
 static size_t tracestate_room(const nsp__frame *frame)
 {
     size_t used = nsp__frame_bytes(frame),
@@ -22,7 +22,7 @@ static size_t tracestate_room(const nsp__frame *frame)
     return left > 8 ? left - 8 : 0;
 }
 
-// The text is in its place already.
+// The text is already in its place.
 static void tracestate_put(nsp__frame *frame, size_t length)
 {
     nsp__frame_place(frame, frame->cursor)[0] = nsp__item_tag(0, NSP_ITEM_TRACESTATE, 0, length);
@@ -45,12 +45,12 @@ void nsp__tracestate_inherit(nsp__frame *frame, const nsp__frame *parent)
     size_t length = tracestate_of(parent, &text);
     frame->record.flags &= (uint8_t)~NSP__RECORD_TRACESTATE;
     if (length == 0 || length > tracestate_room(frame))
-        return; // the identity is whole without it
+        return; // the identity is complete without it
     memcpy(nsp__frame_place(frame, frame->cursor) + 1, text, length);
     tracestate_put(frame, length);
 }
 
-// A list that is nothing but the threshold is carried as the record's code.
+// True if the list contains only the threshold, which the record's code already holds.
 static bool only_threshold(const char *text, size_t length, uint64_t threshold)
 {
     char plain[6 + NSP__THRESHOLD_TEXT_SIZE] = "ot=th:";
@@ -60,8 +60,8 @@ static bool only_threshold(const char *text, size_t length, uint64_t threshold)
 
 void nsp__identity_tracestate(nsp__frame *frame, const nsp_context *context)
 {
-    // A small record takes as much as it has room for, `ot` before all others. Written where it stays: stacks
-    // are small.
+    // A small record takes as much as it has room for, `ot` before all others. The text is written where it
+    // stays, because stacks are small.
     char *text = (char *)(nsp__frame_place(frame, frame->cursor) + 1);
     size_t room = tracestate_room(frame);
     size_t length =
@@ -103,7 +103,7 @@ void nsp__identity_context(const nsp__frame *frame, nsp_context *out)
     out->remote = false;
 }
 
-// The unsampled root without frame has no identity until somebody asks.
+// An unsampled root without a frame has no identity until somebody asks for it.
 static void unsampled_context(nsp__producer *producer, nsp_context *out)
 {
     uint32_t name_class = producer->hot.unsampled_class;
@@ -120,7 +120,7 @@ static void unsampled_context(nsp__producer *producer, nsp_context *out)
     out->local_root = producer->unsampled_root.span_id;
 }
 
-// The innermost entry that has an identity. True if that is of a span that does not record.
+// Reads the context of the innermost entry that has an identity. True if that is a span that does not record.
 static bool innermost_context(nsp__producer *producer, const nsp__entry *top, nsp_context *out)
 {
     for (const nsp__entry *entry = top; entry >= &producer->stack[0]; entry--) {
@@ -129,8 +129,8 @@ static bool innermost_context(nsp__producer *producer, const nsp__entry *top, ns
             return true;
         }
         const nsp_span *span = (const nsp_span *)entry->current;
-        if (nsp__has_frame(span) &&
-            nsp__span_open(span)) { // not one that was entered here and ended elsewhere
+        // Not a span that was entered here and ended elsewhere.
+        if (nsp__has_frame(span) && nsp__span_open(span)) {
             nsp__identity_context(nsp__frame_of(span), out);
             return !nsp_span_recording(span);
         }
@@ -138,9 +138,9 @@ static bool innermost_context(nsp__producer *producer, const nsp__entry *top, ns
     return false;
 }
 
-// A child without a frame. One of an unsampled trace gets an id at each question, since the spans that it may
-// stand for are many; one that found no room in a trace that is recorded is not there, and passes for its
-// parent.
+// The context of a child without a frame. In an unsampled trace, each question about it gives a new id, since
+// its handle may stand for many spans. A child that found no room in a recorded trace will not be exported,
+// so its parent takes its place.
 static void frameless_context(nsp__producer *producer, const nsp__entry *top, nsp_context *out)
 {
     if (!innermost_context(producer, top, out))

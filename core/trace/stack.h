@@ -6,9 +6,9 @@
 
 #include "trace/thread_state.h"
 
-// Takes off the top of the stack the entered spans that were ended elsewhere since: their frames may by now
-// be those of other spans. False if there is none, so that the top is what it seems to be, or if the session
-// has ended.
+// Removes from the top of the stack the entered spans that have been ended elsewhere, whose frames may hold
+// other spans by now. False if there is none, so that the top is what it seems to be, or if the session has
+// ended.
 bool nsp__drop_ended(nsp__producer *producer);
 
 // The entry where this span was begun on this stack; NULL if there is none.

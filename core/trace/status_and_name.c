@@ -6,8 +6,9 @@
 #include "trace/reuse.h"
 #include "trace/value.h"
 
-// No counter says that a message was lost: it is cut to what is left, to nothing if need be. An empty one
-// takes back one that was set before. It is no attribute, so the limit of their values does not cut it.
+// There is no counter of lost messages, so a message is cut to the room that is left, to nothing if
+// necessary. An empty one replaces one that was set before. A message is not an attribute, so the limit on
+// their values does not cut it.
 static void put_message(nsp__writer *to, const char *message)
 {
     nsp_attr text = {0, NSP_TYPE_STR, message != NULL ? strlen(message) : 0, {message}};
@@ -52,7 +53,6 @@ void nsp__name_set(nsp_span *span, nsp_name name)
     nsp__frame *frame = nsp__frame_of(span);
     if (!nsp__span_open(span))
         nsp__misused();
-    else if (name != 0)
-        __atomic_store_n(&frame->record.name, name,
-                         __ATOMIC_RELAXED); // a reader after a crash sees one or the other
+    else if (name != 0) // atomic, so that a reader after a crash sees one name or the other
+        __atomic_store_n(&frame->record.name, name, __ATOMIC_RELAXED);
 }

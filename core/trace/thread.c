@@ -47,8 +47,8 @@ static nsp__producer *attach(const nsp_thread_options *options, nsp_status *stat
     producer->id_base = nsp__random_next(&producer->random) | 1;
     producer->id_step = (nsp__random_next(&producer->random) | 1) << 1;
     producer->hot.reads_counter = nsp__clock_is_counter;
-    // Should the session end now, its generation is 0: the first root must not take that for the one that it
-    // has.
+    // If the session ends now, its generation becomes 0, and the first root must not find that it has that
+    // one already.
     producer->hot.generation = NSP__GENERATION_NONE;
     // A value other than NULL is what makes the destructor run.
     if (exit_key_made)
@@ -56,7 +56,7 @@ static nsp__producer *attach(const nsp_thread_options *options, nsp_status *stat
     NSP__TESTPOINT("attach: before visible");
     nsp__sampler_refresh(producer);
     nsp__thread_v1 = &producer->hot;
-    nsp_thread_reset(); // of a reclaimed slot
+    nsp_thread_reset(); // ends what the thread before left open in a reclaimed slot
     *status = NSP_OK;
     return producer;
 }
@@ -113,7 +113,7 @@ static nsp__producer *attach_marked(const nsp_thread_options *options, nsp_statu
     return producer;
 }
 
-// A thread that was cancelled in here would count as attaching for ever.
+// Not to be cancelled: the thread would then count as attaching forever.
 static nsp__producer *attach_counted(const nsp_thread_options *options, nsp_status *status)
 {
     NSP__COLD_CALL;
@@ -126,7 +126,7 @@ static nsp__producer *attach_counted(const nsp_thread_options *options, nsp_stat
     return producer;
 }
 
-// Apart from the function below, so that a thread that is attached does not pay for it.
+// Separate from the function below, so that a thread that is already attached does not pay for it.
 static __attribute__((noinline)) nsp__producer *attach_unless_attaching(const nsp_thread_options *options,
                                                                         nsp_status *status)
 {
@@ -163,24 +163,25 @@ nsp__producer *nsp__producer_attach(const nsp_thread_options *options, nsp_statu
 nsp_status nsp_thread_attach(const nsp_thread_options *options)
 {
     if (options != NULL && options->size < offsetof(nsp_thread_options, name) + sizeof options->name)
-        return nsp__fail(NSP_ERR_INVALID, "nsp_thread_options.size is %zu: use NSP_THREAD_OPTIONS_INIT",
+        return nsp__fail(NSP_ERR_INVALID, "nsp_thread_options.size is %zu; use NSP_THREAD_OPTIONS_INIT",
                          options->size);
     if (options != NULL && options->ring_bytes != 0 &&
         (options->ring_bytes < 64 * 1024 || options->ring_bytes > ((size_t)1 << 30)))
-        return nsp__fail(NSP_ERR_INVALID, "ring_bytes %zu: accepted are 65536 to 1073741824",
+        return nsp__fail(NSP_ERR_INVALID, "ring_bytes must be 65536 to 1073741824, not %zu",
                          options->ring_bytes);
     if (nsp__parents_state())
-        return nsp__fail(NSP_ERR_NOT_INITIALISED, "this process was made without the handlers of fork");
+        return nsp__fail(NSP_ERR_NOT_INITIALISED,
+                         "this process was created without running the fork handlers");
     static const nsp_thread_options defaults = NSP_THREAD_OPTIONS_INIT;
     nsp_status status;
     nsp__producer *producer = nsp__producer_attach(options != NULL ? options : &defaults, &status);
     if (producer == NULL && status == NSP_ERR_FULL)
-        return nsp__fail(status, "all %u thread slots are in use (nsp_config.threads)",
+        return nsp__fail(status, "all %u thread slots (nsp_config.threads) are in use",
                          nsp__trace_state.threads);
     if (producer == NULL && status == NSP_ERR_NO_MEMORY)
-        return nsp__fail(status, "no memory for the ring");
+        return nsp__fail(status, "no memory for the thread's ring");
     if (status == NSP_ERR_NOT_INITIALISED)
-        return nsp__fail(status, "tracing is not running: nsp_init first");
+        return nsp__fail(status, "tracing is not running; call nsp_init first");
     if (status == NSP_ERR_DISABLED)
         return nsp__fail(status, "tracing is turned off by configuration");
     return status;
@@ -190,7 +191,7 @@ static void thread_exit(void *argument)
 {
     nsp__producer *producer = argument;
     if (nsp__thread_v1 != &producer->hot)
-        return; // shut down, or forked, since
+        return; // tracing was shut down since, or this is the child of a fork
     nsp_thread_reset();
     nsp__thread_v1 = &nsp__nobody;
     __atomic_store_n(&producer->slot->tid, 0, __ATOMIC_RELAXED);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Threads come and go.
+// Attaches threads, and detaches them when they end.
 #ifndef NSP_TRACE_THREAD_H
 #define NSP_TRACE_THREAD_H
 
@@ -8,10 +8,11 @@
 
 #include "trace/thread_state.h"
 
-// Attaches the calling thread, or returns its state. NULL with *status if that cannot be.
+// Attaches the calling thread, or returns its state if it is attached. NULL if it cannot be attached; *status
+// says why.
 nsp__producer *nsp__producer_attach(const nsp_thread_options *options, nsp_status *status);
 
-// In the child of a fork: forgets everything of the parent's.
+// In the child of a fork: forgets everything that belongs to the parent.
 void nsp__trace_abandon(void);
 
 #endif

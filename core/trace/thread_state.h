@@ -77,7 +77,8 @@ typedef struct nsp__producer {
     nsp__entry stack[];
 } nsp__producer;
 
-// Not in the same places of two pages: the processor would take a load from one for a store to the other.
+// They must not lie at the same offset in two pages, because the processor would then take a load from one
+// for a load of what was just stored to the other.
 _Static_assert(offsetof(nsp__producer, stack) % 4096 >= 256 &&
                    offsetof(nsp__producer, stack) % 4096 <= 4096 - 256,
                "a thread's state and its stack must not be a multiple of 4 KiB apart");
@@ -85,7 +86,7 @@ _Static_assert(offsetof(nsp__producer, stack) % 4096 >= 256 &&
 // Marks an unsampled context as drawn, in hot.unsampled_class.
 #define NSP__UNSAMPLED_DRAWN 0x80000000u
 
-// The state that all threads share that are not attached: a stack with nothing but a sentinel at its bottom.
+// The state shared by all threads that are not attached: a stack with nothing but a sentinel at its bottom.
 extern nsp__thread nsp__nobody;
 
 // NULL if the thread is not attached.
@@ -140,7 +141,7 @@ static inline bool nsp__has_frame(const nsp_span *span)
     return (uintptr_t)span >= NSP__FRAME_ALIGN;
 }
 
-// True if the frame is open as this very span.
+// True if this span is open, and so in its frame.
 static inline bool nsp__span_open(const nsp_span *span)
 {
     return __atomic_load_n(&nsp__frame_of(span)->tag, __ATOMIC_RELAXED) == (uint32_t)(uintptr_t)span;

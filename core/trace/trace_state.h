@@ -19,7 +19,7 @@ typedef struct nsp__trace {
     uint32_t value_limit;
     uint32_t attributes, events, links; // limits of a span
     uint32_t event_attributes, link_attributes;
-    // What attaching threads met; they do not log, whoever drains does.
+    // Counts the trouble of attaching threads. They do not log it; whoever drains does.
     struct {
         uint32_t private_rings, no_slot, no_memory;
     } trouble;
@@ -63,7 +63,9 @@ static inline bool nsp__parents_state(void)
 // yet (the child of a fork). Set by lifecycle; returns true if there is a session now.
 extern bool (*nsp__session_wanted)(void);
 
-// Tracing was made inactive: waits for the threads that are attaching at this moment (milliseconds at most).
-// False if one of them takes longer (it may have been stopped by a debugger): its session must then stay.
+// To be called after tracing was made inactive: waits for the threads that are attaching at this moment, for
+// this many milliseconds at most. False if one of them takes longer (a debugger may have stopped it); its
+// session must then stay.
 bool nsp__trace_quiesce(uint32_t milliseconds);
+
 #endif

@@ -14,8 +14,8 @@ size_t nsp__value_bytes(const nsp__writer *to, const nsp_attr *attr, size_t most
 // however many long values come. Short ones are never cut while there is room.
 uint32_t nsp__value_share(const nsp__writer *to);
 
-// Writes a value of so many bytes as an item's payload, cut to the room that there is. Returns how many bytes
-// were written. If that is 0 for a value that has some, not even a part of it fits.
+// Writes a value of `wanted` bytes as an item's payload, cut to `room` bytes. Returns how many bytes were
+// written. If that is 0 for a value that has some, not even a part of it fits.
 size_t nsp__value_write(const nsp__writer *to, const nsp_attr *attr, uint8_t *payload, size_t wanted,
                         size_t room);
 
@@ -27,18 +27,18 @@ uint64_t nsp__value_put_payload(const nsp__writer *to, const nsp_attr *attr, uin
 // Counts a value that was cut.
 void nsp__value_count_cut(void);
 
-// Writes one attribute item at the end, where there are so many bytes for its payload. False if there is no
-// room for even a cut one.
+// Writes one attribute item at the end, where there are `room` bytes for its payload. False if there is no
+// room even for a value that is cut.
 bool nsp__value_put(nsp__writer *to, const nsp_attr *attr, size_t wanted, size_t room);
 
-// A long value leaves some room to those that come after it: an eighth of the record.
+// A long value leaves this much room to those that come after it: an eighth of the record.
 static inline uint32_t nsp__value_reserve(const nsp__writer *to)
 {
     return (to->limit - (uint32_t)sizeof(nsp__record)) / 8;
 }
 
-// The common case: a number, or a text or bytes that fit in front of the reserve. False with nothing done for
-// all else.
+// The common case: a number, or a text or bytes that fit before the reserve. Returns false and does nothing
+// for everything else.
 static inline bool nsp__value_put_whole(nsp__writer *to, const nsp_attr *attr)
 {
     uint32_t at = to->cursor;

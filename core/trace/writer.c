@@ -6,7 +6,8 @@
 #define DROPS_TAG nsp__item_tag(0, NSP__ITEM_DROPS, 0, sizeof(nsp__dropped))
 
 // True if the record has its item of drops. One that a signal handler made while it interrupted an inline
-// setter is lost, as all that it sets then: the setter's own item lies there, or what came after it.
+// setter is lost, like everything that it sets then: in its place lies the setter's own item, or what came
+// after it.
 static bool has_drops(const nsp__writer *to)
 {
     uint32_t at = to->frame->drops_at;

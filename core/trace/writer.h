@@ -36,7 +36,7 @@ static inline uint64_t *nsp__writer_claim(nsp__writer *to, size_t payload)
     return nsp__writer_at(to, at);
 }
 
-// Bytes left at the end for payload behind an item's header; 0 if not even that fits.
+// Bytes left at the end for a payload after an item's header; 0 if not even the header fits.
 static inline uint32_t nsp__writer_room(const nsp__writer *to)
 {
     return to->cursor + NSP__ITEM_HEADER <= to->limit ? to->limit - to->cursor - NSP__ITEM_HEADER : 0;
@@ -55,8 +55,7 @@ static inline uint16_t *nsp__dropped_counter(nsp__dropped *counts, nsp__dropped_
                                           : &counts->links;
 }
 
-// Counts what was dropped, in an item of its own that is made at the first drop. The frame's limit leaves
-// room for that one.
+// Counts what was dropped, in an item that is made at the first drop. The frame's limit leaves room for it.
 void nsp__writer_drop(nsp__writer *to, nsp__dropped_kind what, uint16_t count);
 
 // Counts what signal handlers tried to set meanwhile.
@@ -68,7 +67,7 @@ static inline void nsp__writer_lock(nsp__writer *to, nsp__frame *frame)
     frame->locked = 1;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     uint32_t attributes = frame->cursor >> 16;
-    // The high half alone (little endian), so that what a handler takes from the low half just before is not
+    // Only the high half (little endian), so that room which a handler has just taken in the low half is not
     // given back.
     memcpy((char *)&frame->cursor + sizeof none, &none, sizeof none);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
@@ -76,7 +75,7 @@ static inline void nsp__writer_lock(nsp__writer *to, nsp__frame *frame)
                         frame->limit, frame->value_limit, attributes};
 }
 
-// False if the span is not open, or if this is a signal handler that interrupted writing into it: then it is
+// False if the span is not open, or if this is a signal handler that interrupted a write into it. Both are
 // counted.
 static inline bool nsp__writer_begin(nsp__writer *to, nsp_span *span, nsp__dropped_kind what)
 {
@@ -97,8 +96,8 @@ static inline void nsp__writer_end(nsp__writer *to)
 {
     nsp__frame *frame = to->frame;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    // Once only, so that no storm of signals holds the thread here: what comes later is found by the next
-    // write.
+    // Only once, so that a storm of signals cannot hold the thread here. What comes later is found by the
+    // next write.
     if (NSP__UNLIKELY(
             (frame->interrupting.attributes | frame->interrupting.events | frame->interrupting.links) != 0))
         nsp__writer_drop_interrupting(to);
