@@ -18,7 +18,7 @@ static struct account sum_of(const struct accounts *accounts)
 bool accounts_init(struct accounts *accounts, uint32_t count)
 {
     *accounts = (struct accounts){.all = calloc(count, sizeof(struct account)), .count = count};
-    if (!accounts->all)
+    if (accounts->all == NULL)
         return false;
     for (uint32_t i = 0; i < count; i++) {
         struct account *account = &accounts->all[i];

@@ -9,7 +9,7 @@ _Static_assert(BOOK_LEVELS == 64 * 64, "one summary word covers the bitmap");
 struct book *book_new(uint32_t low_price)
 {
     struct book *book = malloc(sizeof *book);
-    if (!book)
+    if (book == NULL)
         return NULL;
     memset(book, 0, sizeof *book);
     book->low = low_price;
@@ -64,7 +64,7 @@ void book_rest(struct book *book, struct order *order)
     struct level *level = &part->levels[index];
     order->next = NULL;
     order->prev = level->newest;
-    if (level->newest)
+    if (level->newest != NULL)
         level->newest->next = order;
     else {
         level->oldest = order;
@@ -80,15 +80,15 @@ void book_remove(struct book *book, struct order *order)
     struct book_side *part = side_of(book, order->side);
     uint32_t index = order->price - book->low;
     struct level *level = &part->levels[index];
-    if (order->prev)
+    if (order->prev != NULL)
         order->prev->next = order->next;
     else
         level->oldest = order->next;
-    if (order->next)
+    if (order->next != NULL)
         order->next->prev = order->prev;
     else
         level->newest = order->prev;
-    if (!level->oldest)
+    if (level->oldest == NULL)
         unmark(part, index);
     level->quantity -= order->leaves;
     part->orders--;

@@ -12,7 +12,7 @@ bool drop_copy_open(struct drop_copy *copy, const char *path, size_t capacity)
 {
     *copy = (struct drop_copy){.fd = -1, .capacity = capacity};
     copy->records = malloc(capacity * sizeof *copy->records);
-    if (!copy->records) {
+    if (copy->records == NULL) {
         fprintf(stderr, "engine: out of memory\n");
         return false;
     }

@@ -17,10 +17,11 @@ bool engine_init(struct engine *engine, size_t max_orders, uint32_t account_coun
     bool good = order_pool_init(&engine->pool, max_orders) && accounts_init(&engine->accounts, account_count);
     for (unsigned i = 0; i < INSTRUMENTS; i++) {
         engine->books[i] = book_new(instruments[i].middle - BOOK_LEVELS / 2);
-        good = good && engine->books[i];
+        good = good && engine->books[i] != NULL;
     }
     engine->fills = malloc(max_orders * sizeof *engine->fills);
-    good = good && engine->fills && stream_alloc(&engine->stream, 64 * 1024, 2 * engine_answer_max(engine));
+    good = good && engine->fills != NULL &&
+           stream_alloc(&engine->stream, 64 * 1024, 2 * engine_answer_max(engine));
     if (!good) {
         fprintf(stderr, "engine: out of memory\n");
         engine_free(engine);

@@ -52,7 +52,7 @@ static bool work_off(struct gateway *gateway, nsp_ticks received)
     while (!engine->failed && stream_room(stream) >= engine_answer_max(engine)) {
         size_t length;
         const uint8_t *message = stream_next(stream, &length, &broken);
-        if (!message)
+        if (message == NULL)
             return !broken;
         struct message_header header;
         memcpy(&header, message, sizeof header);

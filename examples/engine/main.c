@@ -173,7 +173,7 @@ static int trade(const struct options *options, struct engine *engine, const sig
     printf("engine: listening on %s, process %d, ", address, (int)getpid());
     printf(gateway.cpu >= 0 ? "trading on processor %d\n" : "trading thread not pinned\n", gateway.cpu);
     fflush(stdout);
-    if (options->address_file && !address_write_file(options->address_file, address))
+    if (options->address_file != NULL && !address_write_file(options->address_file, address))
         gateway.stop = true;
     watch(options, &gateway, signals);
     pthread_join(thread, NULL);
@@ -186,7 +186,7 @@ static int trade(const struct options *options, struct engine *engine, const sig
 
     tracing_stop();
     bool good = summary_print(engine, ns_per_tick);
-    if (options->stats_json && !summary_write_json(engine, ns_per_tick, options->stats_json))
+    if (options->stats_json != NULL && !summary_write_json(engine, ns_per_tick, options->stats_json))
         good = false;
     if (engine->failed)
         fprintf(stderr, "engine: stopped, because the drop copy '%s' could not be written\n",

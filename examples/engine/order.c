@@ -17,7 +17,7 @@ bool order_pool_init(struct order_pool *pool, size_t capacity)
     *pool = (struct order_pool){.capacity = capacity, .bucket_mask = buckets - 1};
     pool->orders = malloc(capacity * sizeof *pool->orders);
     pool->buckets = malloc(buckets * sizeof *pool->buckets);
-    if (!pool->orders || !pool->buckets) {
+    if (pool->orders == NULL || pool->buckets == NULL) {
         order_pool_free(pool);
         return false;
     }
@@ -42,7 +42,7 @@ void order_pool_free(struct order_pool *pool)
 struct order *order_take(struct order_pool *pool, uint64_t id)
 {
     struct order *order = pool->free;
-    if (!order)
+    if (order == NULL)
         return NULL;
     pool->free = order->next;
     pool->used++;
@@ -66,7 +66,7 @@ void order_give(struct order_pool *pool, struct order *order)
 struct order *order_find(const struct order_pool *pool, uint64_t id)
 {
     struct order *order = *bucket_of(pool, id);
-    while (order && order->id != id)
+    while (order != NULL && order->id != id)
         order = order->next_in_bucket;
     return order;
 }

@@ -50,9 +50,9 @@ enum reason stage_decode(const struct engine *engine, const uint8_t *message, si
 enum reason stage_check_balance(struct engine *engine, const struct request *request)
 {
     struct account *account = account_find(&engine->accounts, request->account);
-    if (!account)
+    if (account == NULL)
         return REASON_UNKNOWN_ACCOUNT;
-    if (order_find(&engine->pool, request->id))
+    if (order_find(&engine->pool, request->id) != NULL)
         return REASON_DUPLICATE_ID;
     if (engine->pool.used == engine->pool.capacity)
         return REASON_BOOK_FULL;
@@ -118,7 +118,7 @@ void stage_match(struct engine *engine, const struct request *request, struct ou
 enum reason stage_cancel(struct engine *engine, const struct request *request, struct outcome *outcome)
 {
     struct order *order = order_find(&engine->pool, request->target_id);
-    if (!order)
+    if (order == NULL)
         return REASON_UNKNOWN_ORDER;
     if (order->account != request->account)
         return REASON_NOT_OWNER;
@@ -165,7 +165,7 @@ bool stage_submit(struct engine *engine, const struct request *request, const st
 static void put(struct stream *stream, const void *message, size_t size)
 {
     void *room = stream_put(stream, size);
-    if (room) // always true: the gateway takes a message only if there is room for all of its answers
+    if (room != NULL) // always true: the gateway takes a message only if there is room for all of its answers
         memcpy(room, message, size);
 }
 
@@ -203,6 +203,6 @@ void stage_retire(struct engine *engine, const struct outcome *outcome)
     for (uint32_t i = 0; i < outcome->fills; i++)
         if (engine->fills[i].maker_leaves == 0)
             order_give(&engine->pool, engine->fills[i].maker);
-    if (outcome->order && outcome->order_done)
+    if (outcome->order != NULL && outcome->order_done)
         order_give(&engine->pool, outcome->order);
 }

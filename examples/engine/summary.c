@@ -73,7 +73,7 @@ bool summary_write_json(const struct engine *engine, double ns_per_tick, const c
 {
     const struct counters *counters = &engine->counters;
     FILE *file = fopen(path, "w");
-    if (!file) {
+    if (file == NULL) {
         fprintf(stderr, "engine: cannot write '%s': %s\n", path, strerror(errno));
         return false;
     }

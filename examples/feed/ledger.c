@@ -59,7 +59,7 @@ static const char *judge_new(const struct entry *entry, const struct message_rep
 struct entry *ledger_report(struct ledger *ledger, const struct message_report *report)
 {
     struct entry *entry = entry_of(ledger, report->order_id);
-    if (!entry || !entry->sent)
+    if (entry == NULL || !entry->sent)
         return wrong(ledger, report->order_id, "was answered, but never sent");
     if (entry->answered)
         return wrong(ledger, report->order_id, "was answered twice");
@@ -75,13 +75,13 @@ struct entry *ledger_report(struct ledger *ledger, const struct message_report *
         if (report->result == RESULT_REJECTED)
             return entry;
         struct entry *target = entry_of(ledger, entry->target);
-        if (report->result != RESULT_CANCELLED || !target || target->leaves != report->leaves)
+        if (report->result != RESULT_CANCELLED || target == NULL || target->leaves != report->leaves)
             return wrong(ledger, report->order_id, "cancelled a different quantity from the one that rested");
         target->leaves = 0;
         return entry;
     }
     const char *complaint = judge_new(entry, report);
-    if (complaint)
+    if (complaint != NULL)
         return wrong(ledger, report->order_id, complaint);
     if (report->result == RESULT_RESTING || report->result == RESULT_PARTIALLY_FILLED)
         entry->leaves = report->leaves;
@@ -94,7 +94,7 @@ struct entry *ledger_report(struct ledger *ledger, const struct message_report *
 struct entry *ledger_fill(struct ledger *ledger, const struct message_fill *fill)
 {
     struct entry *maker = entry_of(ledger, fill->order_id), *taker = entry_of(ledger, fill->taker_id);
-    if (!maker || !maker->answered || !taker || !taker->sent || taker->answered)
+    if (maker == NULL || !maker->answered || taker == NULL || !taker->sent || taker->answered)
         return wrong(ledger, fill->order_id, "traded, although one side of the trade was not open");
     if (fill->quantity == 0 || maker->leaves < fill->quantity ||
         maker->leaves - fill->quantity != fill->leaves)

@@ -48,7 +48,8 @@ static void add_change(struct replay *replay, const char *text)
 {
     const char *colon = strchr(text, ':');
     char number[32];
-    if (!colon || (size_t)(colon - text) >= sizeof number || replay->change_count == RATE_CHANGES_MAX) {
+    if (colon == NULL || (size_t)(colon - text) >= sizeof number ||
+        replay->change_count == RATE_CHANGES_MAX) {
         fprintf(stderr, "feed: --sample-rate-at takes ORDERS:RATE, at most %d times, not '%s'\n",
                 RATE_CHANGES_MAX, text);
         exit(2);
@@ -99,7 +100,7 @@ static struct options parse(int argc, char **argv, struct replay *replay)
         default: fputs("feed: see feed --help\n", stderr); exit(2);
         }
     }
-    if (optind < argc || !options.orders_file) {
+    if (optind < argc || options.orders_file == NULL) {
         fputs("feed: needs --file FILE and takes no other argument; see feed --help\n", stderr);
         exit(2);
     }
@@ -141,7 +142,7 @@ static bool write_json(const struct replay *replay, bool agreed, const char *pat
 {
     const struct ledger *ledger = &replay->ledger;
     FILE *file = fopen(path, "w");
-    if (!file) {
+    if (file == NULL) {
         fprintf(stderr, "feed: cannot write '%s': %s\n", path, strerror(errno));
         return false;
     }
@@ -199,7 +200,7 @@ int main(int argc, char **argv)
         print(&replay, agreed);
         good = span_accounting_print(stdout, "the feed") && agreed && good;
         good = replay.changes_confirmed == replay.changes_made && good;
-        if (options.stats_json)
+        if (options.stats_json != NULL)
             good = write_json(&replay, agreed, options.stats_json) && good;
     }
     stream_free(&replay.stream);

@@ -14,7 +14,7 @@ static bool split(char *line, char *columns[COLUMNS])
     line[strcspn(line, "\r\n")] = 0;
     for (int i = 0; i < COLUMNS; i++) {
         columns[i] = strsep(&line, ",");
-        if (!columns[i])
+        if (columns[i] == NULL)
             return false;
     }
     return line == NULL;
@@ -55,7 +55,7 @@ static bool append(struct order_file *file, size_t *capacity, const struct order
     if (file->count == *capacity) {
         size_t wanted = *capacity ? *capacity * 2 : 1024;
         struct order_line *lines = realloc(file->lines, wanted * sizeof *lines);
-        if (!lines)
+        if (lines == NULL)
             return false;
         file->lines = lines;
         *capacity = wanted;
@@ -71,11 +71,11 @@ bool order_file_read(struct order_file *file, const char *path)
     bool heading = true;
     *file = (struct order_file){0};
     FILE *in = fopen(path, "r");
-    if (!in) {
+    if (in == NULL) {
         fprintf(stderr, "feed: cannot open the order file '%s': %s\n", path, strerror(errno));
         return false;
     }
-    while (fgets(text, sizeof text, in)) {
+    while (fgets(text, sizeof text, in) != NULL) {
         struct order_line line;
         row++;
         if (text[0] == '#')

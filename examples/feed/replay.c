@@ -90,7 +90,7 @@ static bool change_rate(struct replay *replay)
     struct message_set_sample_rate message = {
         .header = {sizeof message, PROTOCOL_VERSION, MESSAGE_SET_SAMPLE_RATE}, .rate = rate};
     void *room = stream_put(&replay->stream, sizeof message);
-    if (!room)
+    if (room == NULL)
         return false;
     memcpy(room, &message, sizeof message);
     nsp_sampler_set_rate(rate);
@@ -120,7 +120,7 @@ static uint64_t put_due(struct replay *replay, uint64_t now)
 static void take_report(struct replay *replay, const struct message_report *report, uint64_t now)
 {
     struct entry *entry = ledger_report(&replay->ledger, report);
-    if (!entry)
+    if (entry == NULL)
         return;
     histogram_record(&replay->round_trip, now > entry->due_ns ? now - entry->due_ns : 0);
     if (replay->change_count == 0 || report->order_id <= replay->changes[0].after) {

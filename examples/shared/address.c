@@ -29,7 +29,7 @@ static bool resolve(const char *text, struct sockaddr_storage *out, socklen_t *l
     }
     char host[256] = "127.0.0.1";
     const char *colon = strrchr(text, ':'), *port = text;
-    if (colon) {
+    if (colon != NULL) {
         size_t size = (size_t)(colon - text);
         port = colon + 1;
         if (size >= 2 && text[0] == '[' && text[size - 1] == ']') {
@@ -69,7 +69,7 @@ static void describe(int fd, const char *text, char *actual, size_t actual_size)
         return;
     if (getnameinfo((struct sockaddr *)&bound, length, host, sizeof host, port, sizeof port,
                     NI_NUMERICHOST | NI_NUMERICSERV) == 0)
-        snprintf(actual, actual_size, strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port);
+        snprintf(actual, actual_size, strchr(host, ':') != NULL ? "[%s]:%s" : "%s:%s", host, port);
 }
 
 int address_listen(const char *text, char *actual, size_t actual_size)
@@ -120,8 +120,8 @@ bool address_write_file(const char *path, const char *text)
     char draft[4096];
     snprintf(draft, sizeof draft, "%s.draft", path);
     FILE *file = fopen(draft, "w");
-    bool good = file && fprintf(file, "%s\n", text) > 0;
-    if (file && fclose(file) != 0)
+    bool good = file != NULL && fprintf(file, "%s\n", text) > 0;
+    if (file != NULL && fclose(file) != 0)
         good = false;
     if (!good || rename(draft, path) != 0) {
         fprintf(stderr, "cannot write '%s': %s\n", path, strerror(errno));

@@ -15,7 +15,7 @@ bool stream_alloc(struct stream *stream, size_t in_size, size_t out_size)
     *stream = (struct stream){.fd = -1, .in_size = in_size, .out_size = out_size};
     stream->in = malloc(in_size);
     stream->out = malloc(out_size);
-    if (!stream->in || !stream->out) {
+    if (stream->in == NULL || stream->out == NULL) {
         stream_free(stream);
         return false;
     }

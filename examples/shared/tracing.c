@@ -8,7 +8,7 @@
 static bool is_set(const char *variable)
 {
     const char *value = getenv(variable);
-    return value && *value;
+    return value != NULL && *value;
 }
 
 bool tracing_start(const char *service, uint32_t detached_spans)

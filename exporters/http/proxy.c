@@ -65,9 +65,9 @@ CURLcode nsp__http_proxy_set(CURL *easy, nsp__http_proxy *proxy, const nsp__http
     if (value != NULL)
         describe(proxy, value);
     bool tunnel = peer->http2 && !peer->tls;
-    CURLcode code = curl_easy_setopt(easy, CURLOPT_PROXY, value ? value : "");
+    CURLcode code = curl_easy_setopt(easy, CURLOPT_PROXY, value != NULL ? value : "");
     if (code == CURLE_OK)
-        code = curl_easy_setopt(easy, CURLOPT_NOPROXY, except ? except : "");
+        code = curl_easy_setopt(easy, CURLOPT_NOPROXY, except != NULL ? except : "");
     if (code == CURLE_OK)
         code = curl_easy_setopt(easy, CURLOPT_HTTPPROXYTUNNEL, tunnel ? 1L : 0L);
     return code;

@@ -26,7 +26,7 @@ static bool read_weights(struct query *query, struct models *out)
     while (query_next(query)) {
         const char *model = (const char *)sqlite3_column_text(query->statement, 0);
         const char *feature = (const char *)sqlite3_column_text(query->statement, 1);
-        good = model && feature &&
+        good = model != NULL && feature != NULL &&
                models_set(out, model, feature, sqlite3_column_double(query->statement, 2)) && good;
     }
     return good;
@@ -47,9 +47,9 @@ static bool load_models(struct database *database, struct connection *connection
         return false;
     }
     const char *incomplete = models_incomplete(out);
-    if (!sound || out->count == 0 || incomplete) {
-        span_fail(span, "bad_model", "the weights%s%s are incomplete", incomplete ? " of " : "",
-                  incomplete ? incomplete : "");
+    if (!sound || out->count == 0 || incomplete != NULL) {
+        span_fail(span, "bad_model", "the weights%s%s are incomplete", incomplete != NULL ? " of " : "",
+                  incomplete != NULL ? incomplete : "");
         reply_failure(reply, 500, "bad_model", "the models cannot be loaded");
         return false;
     }

@@ -36,9 +36,9 @@ static bool start(void *context, struct database *database)
     (void)database;
     backend->ai_engine = client_new("ai-engine", backend->ai_engine_url, backend->timeout_ms);
     backend->execution = client_new("execution", backend->execution_url, backend->timeout_ms);
-    if (!backend->ai_engine || !backend->execution)
+    if (backend->ai_engine == NULL || backend->execution == NULL)
         fprintf(stderr, "platform-backend: out of memory\n");
-    return backend->ai_engine && backend->execution;
+    return backend->ai_engine != NULL && backend->execution != NULL;
 }
 
 static void stop(void *context)

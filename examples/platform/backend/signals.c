@@ -40,7 +40,7 @@ static const struct query_text newest = {
 static void copy_text(char *out, size_t size, sqlite3_stmt *statement, int column)
 {
     const unsigned char *text = sqlite3_column_text(statement, column);
-    snprintf(out, size, "%s", text ? (const char *)text : "");
+    snprintf(out, size, "%s", text != NULL ? (const char *)text : "");
 }
 
 static int execute_query(sqlite3 *connection, const struct wish *wish, struct signals *out)
@@ -48,7 +48,7 @@ static int execute_query(sqlite3 *connection, const struct wish *wish, struct si
     NSP_SPAN(span, "execute_query");
     struct query query;
     if (query_begin(&query, connection, span, &newest)) {
-        if (wish->symbol)
+        if (wish->symbol != NULL)
             sqlite3_bind_text(query.statement, 1, wish->symbol, -1, SQLITE_STATIC);
         sqlite3_bind_int(query.statement, 2, SIGNALS_MAX);
         while (out->count < SIGNALS_MAX && query_next(&query)) {
@@ -125,7 +125,7 @@ static void format_response(const struct signals *signals, struct reply *reply)
                                               signal->confidence, "price", signal->price));
     }
     reply_json(reply, 200, "ok", json_pack("{s:o}", "signals", list));
-    nsp_span_set_i64(span, NSP_KEY("response.bytes"), reply->text ? (int64_t)strlen(reply->text) : 0);
+    nsp_span_set_i64(span, NSP_KEY("response.bytes"), reply->text != NULL ? (int64_t)strlen(reply->text) : 0);
 }
 
 // Reads a parameter as a number within bounds, or takes the fallback if it is missing. False if it is not
@@ -136,7 +136,7 @@ static bool number_of(const struct request *request, const char *name, double le
     const char *text = request_query(request, name);
     char *end;
     *out = fallback;
-    if (!text)
+    if (text == NULL)
         return true;
     *out = strtod(text, &end);
     return *text && !*end && *out >= least && *out <= most;
@@ -147,7 +147,7 @@ void get_signals(const struct request *request, struct reply *reply)
     struct wish wish = {.symbol = request_query(request, "symbol")};
     struct signals signals = {0};
     nsp_span *root = nsp_span_current();
-    if (wish.symbol)
+    if (wish.symbol != NULL)
         nsp_span_set_str(root, NSP_KEY("symbol"), wish.symbol);
     if (!number_of(request, "min_confidence", 0, 1, 0.5, &wish.min_confidence) ||
         !number_of(request, "limit", 1, SIGNALS_MAX, 50, &wish.limit)) {

@@ -38,7 +38,7 @@ static bool plain(const char *text)
 static void take_text(struct findings *findings, json_t *body, const char *field, char *out, size_t size)
 {
     const char *text = json_string_value(json_object_get(body, field));
-    if (!text)
+    if (text == NULL)
         complain(findings, field, "must be a string");
     else if (!*text || strlen(text) >= size || !plain(text))
         complain(findings, field, "must be a short string of letters, digits and hyphens");
@@ -50,9 +50,9 @@ static void take_side(struct findings *findings, json_t *body, char *out, size_t
 {
     json_t *side = json_object_get(body, "side");
     const char *text = json_string_value(side);
-    if (!side)
+    if (side == NULL)
         return;
-    if (!text || (strcmp(text, "BUY") != 0 && strcmp(text, "SELL") != 0))
+    if (text == NULL || (strcmp(text, "BUY") != 0 && strcmp(text, "SELL") != 0))
         complain(findings, "side", "must be BUY or SELL, or be left out");
     else
         snprintf(out, size, "%s", text);
@@ -61,7 +61,7 @@ static void take_side(struct findings *findings, json_t *body, char *out, size_t
 static void take_number(struct findings *findings, json_t *body, const char *field, double *out)
 {
     json_t *number = json_object_get(body, field);
-    if (!number)
+    if (number == NULL)
         return;
     *out = json_number_value(number);
     if (!json_is_number(number) || !(*out > 0) || *out > 1e15)
@@ -75,7 +75,7 @@ bool validate_request(const char *body, size_t length, struct trade_request *out
     json_error_t error;
     json_t *json = json_loadb(body, length, JSON_REJECT_DUPLICATES, &error);
     *out = (struct trade_request){0};
-    if (!json) {
+    if (json == NULL) {
         complain(&findings, "body", error.text);
     } else if (!json_is_object(json)) {
         complain(&findings, "body", "must be a JSON object");

@@ -15,12 +15,12 @@ const struct exchange_instrument *exchange_find(const struct exchange *exchange,
 double exchange_whole_lots(const struct exchange_instrument *instrument, double size)
 {
     // Slightly more, so that rounding does not make 0.3 / 0.1 two lots.
-    return instrument ? floor(size / instrument->lot + 1e-9) * instrument->lot : size;
+    return instrument != NULL ? floor(size / instrument->lot + 1e-9) * instrument->lot : size;
 }
 
 static const char *refusal(const struct exchange_instrument *instrument, const struct exchange_order *order)
 {
-    if (!instrument)
+    if (instrument == NULL)
         return "symbol_not_listed";
     if (instrument->halted)
         return "symbol_halted";
@@ -55,6 +55,6 @@ void exchange_submit(const struct exchange *exchange, const struct exchange_orde
 {
     const struct exchange_instrument *instrument = exchange_find(exchange, order->symbol);
     *out = (struct exchange_report){.reason = refusal(instrument, order)};
-    if (!out->reason)
+    if (out->reason == NULL)
         match(instrument, order, out);
 }

@@ -115,7 +115,7 @@ static bool calculate_size(const struct exchange *exchange, struct order *order,
     const struct exchange_instrument *instrument = exchange_find(exchange, order->symbol);
     double budget = order->amount > 0 ? order->amount : fmax(available(order) * USUAL_SHARE, LEAST_VALUE);
     double size = exchange_whole_lots(instrument, budget * order->confidence / order->limit_price);
-    if (instrument && size > instrument->max_size)
+    if (instrument != NULL && size > instrument->max_size)
         size = instrument->max_size;
     order->size = size;
     nsp_span_set_f64(span, NSP_KEY("ai.confidence"), order->confidence);
@@ -202,7 +202,7 @@ static bool submit_to_exchange(const struct exchange *exchange, sqlite3 *connect
     exchange_submit(exchange,
                     &(struct exchange_order){order->symbol, order->buy, order->size, order->limit_price},
                     report);
-    if (report->reason) {
+    if (report->reason != NULL) {
         nsp_attr reason = nsp_attr_str(NSP_KEY("reason"), report->reason);
         nsp_span_add_event_with(span, NSP_NAME("order_rejected"), 0, &reason, 1);
         snprintf(message, sizeof message, "the exchange refused to %s %s at %.6g: %s", order->side,
@@ -232,7 +232,7 @@ static bool read_order(json_t *body, struct order *out)
         .confidence = json_number_value(json_object_get(body, "confidence")),
         .amount = amount > 0 ? amount : 0,
     };
-    if (!out->user_id || !out->symbol || !out->side)
+    if (out->user_id == NULL || out->symbol == NULL || out->side == NULL)
         return false;
     out->buy = strcmp(out->side, "BUY") == 0;
     return (out->buy || strcmp(out->side, "SELL") == 0) && out->limit_price > 0 && out->confidence > 0 &&

@@ -160,7 +160,7 @@ static int drive(const struct options *options, struct load *load)
 {
     static struct report report;
     struct worker *workers = calloc(options->concurrency, sizeof *workers);
-    if (!workers) {
+    if (workers == NULL) {
         fprintf(stderr, "platform-load: out of memory\n");
         return 1;
     }
@@ -177,7 +177,7 @@ static int drive(const struct options *options, struct load *load)
     report.seconds = (double)(clock_now_ns() - load->start_ns) / 1e9;
     report_print(&report);
     bool good = started == options->concurrency && report.requests > 0;
-    if (options->json && !report_write_json(&report, options->json))
+    if (options->json != NULL && !report_write_json(&report, options->json))
         good = false;
     return good && (options->any_answer || report.unexpected == 0) ? 0 : 1;
 }

@@ -80,7 +80,7 @@ void report_print(const struct report *report)
 bool report_write_json(const struct report *report, const char *path)
 {
     FILE *file = fopen(path, "w");
-    if (!file) {
+    if (file == NULL) {
         fprintf(stderr, "platform-load: cannot write '%s': %s\n", path, strerror(errno));
         return false;
     }
@@ -94,7 +94,7 @@ bool report_write_json(const struct report *report, const char *path)
         fprintf(file,
                 "%s{\"scenario\": \"%s\", \"method\": \"%s\", \"status\": %u, \"result\": \"%s\", \"count\": "
                 "%" PRIu64 "}",
-                i ? ", " : "", scenario->name, scenario->body ? "POST" : "GET", answers->status,
+                i ? ", " : "", scenario->name, scenario->body != NULL ? "POST" : "GET", answers->status,
                 answers->result, answers->count);
     }
     fprintf(file, "], \"latency_ms\": {");

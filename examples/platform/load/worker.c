@@ -54,7 +54,7 @@ static void read_result(const struct received *received, const struct scenario *
 {
     json_t *body = json_loadb(received->text, received->length, 0, NULL);
     const char *error = json_string_value(json_object_get(body, "error"));
-    const char *result = error ? error : scenario->body ? "executed" : "ok";
+    const char *result = error != NULL ? error : scenario->body != NULL ? "executed" : "ok";
     snprintf(out->result, sizeof out->result, "%s", json_is_object(body) ? result : "no_json");
     json_decref(body);
 }
@@ -66,14 +66,14 @@ static void ask(struct worker *worker, CURL *easy, struct curl_slist *headers, s
     char url[512], body[BODY_SIZE];
     snprintf(url, sizeof url, "%s%s", worker->load->url, scenario->path);
     curl_easy_setopt(easy, CURLOPT_URL, url);
-    if (scenario->body) {
+    if (scenario->body != NULL) {
         scenario_body(scenario, &worker->random, body);
         curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, body);
     } else {
         curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
     }
     received->length = 0;
-    if (!scenario->body)
+    if (scenario->body == NULL)
         headers = NULL;
     CURLcode code;
     if (worker->load->traced) {
@@ -119,7 +119,7 @@ void *worker_run(void *context)
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)load->timeout_ms);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, collect);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, &received);
-    while (easy && headers) {
+    while (easy != NULL && headers != NULL) {
         uint64_t due, number = __atomic_fetch_add(&load->next, 1, __ATOMIC_RELAXED);
         if (number >= load->requests || !wait_until_due(load, number, &due))
             break;

@@ -27,14 +27,14 @@ struct bytes {
 struct client *client_new(const char *service, const char *url, unsigned timeout_ms)
 {
     struct client *client = calloc(1, sizeof *client);
-    if (!client)
+    if (client == NULL)
         return NULL;
     pthread_mutex_init(&client->lock, NULL);
     client->timeout_ms = timeout_ms;
     client->service = strdup(service);
     client->url = strdup(url);
     client->json_headers = curl_slist_append(NULL, "Content-Type: application/json");
-    if (!client->service || !client->url || !client->json_headers) {
+    if (client->service == NULL || client->url == NULL || client->json_headers == NULL) {
         client_free(client);
         return NULL;
     }
@@ -45,7 +45,7 @@ struct client *client_new(const char *service, const char *url, unsigned timeout
 
 void client_free(struct client *client)
 {
-    if (!client)
+    if (client == NULL)
         return;
     while (client->count)
         curl_easy_cleanup(client->idle[--client->count]);
@@ -63,9 +63,9 @@ static CURL *take(struct client *client)
     if (client->count)
         easy = client->idle[--client->count];
     pthread_mutex_unlock(&client->lock);
-    if (easy)
+    if (easy != NULL)
         curl_easy_reset(easy); // resets only the options; connections stay open
-    return easy ? easy : curl_easy_init();
+    return easy != NULL ? easy : curl_easy_init();
 }
 
 static void give(struct client *client, CURL *easy)
@@ -84,7 +84,7 @@ static size_t collect(char *data, size_t size, size_t count, void *context)
     struct bytes *bytes = context;
     size *= count;
     char *longer = bytes->length + size > ANSWER_MAX ? NULL : realloc(bytes->data, bytes->length + size + 1);
-    if (!longer)
+    if (longer == NULL)
         return 0; // makes curl abort the transfer
     memcpy(longer + bytes->length, data, size);
     bytes->data = longer;
@@ -130,8 +130,8 @@ bool client_call(struct client *client, nsp_name span, const char *method, const
     struct bytes received = {0};
     *out = (struct answer){0};
     CURL *easy = take(client);
-    char *sent = body ? json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(12)) : NULL;
-    bool good = easy && (sent || !body);
+    char *sent = body != NULL ? json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(12)) : NULL;
+    bool good = easy != NULL && (sent != NULL || body == NULL);
     json_decref(body);
     if (!good) {
         snprintf(out->problem, sizeof out->problem, "out of memory");
@@ -140,10 +140,10 @@ bool client_call(struct client *client, nsp_name span, const char *method, const
         return false;
     }
     prepare(client, easy, method, path, &received);
-    if (sent)
+    if (sent != NULL)
         curl_easy_setopt(easy, CURLOPT_POSTFIELDS, sent);
-    CURLcode code = nsp_curl_perform(easy, span, sent ? client->json_headers : NULL);
-    if (code == CURLE_OK && received.data)
+    CURLcode code = nsp_curl_perform(easy, span, sent != NULL ? client->json_headers : NULL);
+    if (code == CURLE_OK && received.data != NULL)
         out->body = json_loadb(received.data, received.length, 0, NULL);
     judge(client, easy, code, out);
     give(client, easy);
@@ -161,7 +161,7 @@ void answer_free(struct answer *answer)
 const char *answer_text(const struct answer *answer, const char *member, const char *fallback)
 {
     const char *text = json_string_value(json_object_get(answer->body, member));
-    return text ? text : fallback;
+    return text != NULL ? text : fallback;
 }
 
 double answer_number(const struct answer *answer, const char *member, double fallback)
@@ -175,7 +175,7 @@ bool client_healthy(struct client *client)
     struct bytes received = {0};
     long status = 0;
     CURL *easy = take(client);
-    if (!easy)
+    if (easy == NULL)
         return false;
     prepare(client, easy, "GET", "/health", &received);
     if (curl_easy_perform(easy) == CURLE_OK)

@@ -69,7 +69,7 @@ struct database *database_open(const char *path, const struct database_plan *pla
 {
     struct database *database = calloc(1, sizeof *database);
     sqlite3 *connection = NULL;
-    if (!database || !(database->path = strdup(path))) {
+    if (database == NULL || (database->path = strdup(path)) == NULL) {
         fprintf(stderr, "out of memory\n");
         free(database);
         return NULL;
@@ -90,7 +90,7 @@ struct database *database_open(const char *path, const struct database_plan *pla
 
 void database_close(struct database *database)
 {
-    if (!database)
+    if (database == NULL)
         return;
     while (database->count)
         sqlite3_close(database->idle[--database->count].handle);
@@ -113,7 +113,7 @@ int database_take(struct database *database, struct connection *out)
 {
     struct connection now = {0};
     bool there = identify(database->path, &now);
-    for (*out = pop(database); out->handle; *out = pop(database)) {
+    for (*out = pop(database); out->handle != NULL; *out = pop(database)) {
         if (there && out->device == now.device && out->inode == now.inode) {
             out->reused = true;
             return SQLITE_OK;
@@ -132,7 +132,7 @@ int database_take(struct database *database, struct connection *out)
 void database_give(struct database *database, struct connection *connection)
 {
     bool kept = false;
-    if (!connection->handle)
+    if (connection->handle == NULL)
         return;
     if (!sqlite3_get_autocommit(connection->handle))
         sqlite3_exec(connection->handle, "ROLLBACK", NULL, NULL, NULL);

@@ -42,7 +42,7 @@ bool query_next(struct query *query)
 
 bool query_end(struct query *query)
 {
-    if (query->statement && sqlite3_column_count(query->statement) > 0 && query->error == SQLITE_OK)
+    if (query->statement != NULL && sqlite3_column_count(query->statement) > 0 && query->error == SQLITE_OK)
         nsp_span_set_i64(query->span, NSP_KEY("db.response.returned_rows"), query->rows);
     sqlite3_finalize(query->statement);
     query->statement = NULL;
@@ -53,7 +53,7 @@ bool query_run(struct query *query, int *changed)
 {
     while (query_next(query))
         continue;
-    if (changed)
+    if (changed != NULL)
         *changed = query->error ? 0 : sqlite3_changes(query->connection);
     return query_end(query);
 }

@@ -67,10 +67,10 @@ static bool path_fits(const char *pattern, const char *path, const char **argume
 {
     const char *brace = strchr(pattern, '{');
     *argument = NULL;
-    if (!brace)
+    if (brace == NULL)
         return strcmp(pattern, path) == 0;
     size_t fixed = (size_t)(brace - pattern);
-    if (strncmp(pattern, path, fixed) != 0 || !path[fixed] || strchr(path + fixed, '/'))
+    if (strncmp(pattern, path, fixed) != 0 || !path[fixed] || strchr(path + fixed, '/') != NULL)
         return false;
     *argument = path + fixed;
     return true;
@@ -90,7 +90,7 @@ static void answer_health(struct server *server, const char *path, struct reply 
                         database_integer(connection.handle, "SELECT count(*) FROM sqlite_master", &tables);
         database_give(options->database, &connection);
         json_object_set_new(checks, "database", json_boolean(database));
-        ready = (!options->ready || options->ready(options->context, checks)) && database;
+        ready = (options->ready == NULL || options->ready(options->context, checks)) && database;
         json_object_set_new(body, "checks", checks);
     }
     json_object_set_new(body, "status", json_string(ready ? "ok" : "unavailable"));
@@ -104,7 +104,7 @@ static const char *handle(struct exchange *exchange, struct MHD_Connection *conn
     struct request request = {
         .context = server->options.context,
         .database = server->options.database,
-        .body = exchange->body ? exchange->body : "",
+        .body = exchange->body != NULL ? exchange->body : "",
         .body_length = exchange->length,
         .connection = connection,
     };
@@ -127,7 +127,7 @@ static const char *handle(struct exchange *exchange, struct MHD_Connection *conn
             route->handle(&request, reply);
         return NULL;
     }
-    if (allowed)
+    if (allowed != NULL)
         reply_failure(reply, 405, "method_not_allowed", "%s only accepts %s", path, allowed);
     else
         reply_failure(reply, 404, "not_found", "%s does not exist", path);
@@ -168,11 +168,11 @@ static enum MHD_Result send_reply(struct server *server, struct MHD_Connection *
     bool whole = reply->text != NULL;
     struct MHD_Response *response = MHD_create_response_from_buffer(
         strlen(whole ? reply->text : lost), whole ? reply->text : lost, MHD_RESPMEM_MUST_COPY);
-    if (!response)
+    if (response == NULL)
         return MHD_NO;
     MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
     name_trace(response);
-    if (allowed)
+    if (allowed != NULL)
         MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, allowed);
     if (reply->status == 503)
         MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, "1");
@@ -188,7 +188,7 @@ static void take_body(struct exchange *exchange, const char *data, size_t size)
     char *longer = NULL;
     if (exchange->length + size <= BODY_MAX)
         longer = realloc(exchange->body, exchange->length + size + 1);
-    if (!longer) {
+    if (longer == NULL) {
         exchange->too_large = true;
         return;
     }
@@ -207,9 +207,9 @@ static enum MHD_Result serve(void *context, struct MHD_Connection *connection, c
     struct server *server = context;
     struct exchange *exchange = *state;
     (void)version;
-    if (!exchange) {
+    if (exchange == NULL) {
         exchange = *state = calloc(1, sizeof *exchange);
-        if (!exchange)
+        if (exchange == NULL)
             return MHD_NO;
         exchange->server = server;
         __atomic_fetch_add(&server->under_way, 1, __ATOMIC_RELAXED);
@@ -238,7 +238,7 @@ static void completed(void *context, struct MHD_Connection *connection, void **s
     struct exchange *exchange = *state;
     (void)connection;
     (void)how;
-    if (!exchange)
+    if (exchange == NULL)
         return;
     free(exchange->body);
     free(exchange);
@@ -274,7 +274,7 @@ static bool start_daemon(struct server *server, int listener)
 struct server *server_start(const struct server_options *options)
 {
     struct server *server = calloc(1, sizeof *server);
-    if (!server)
+    if (server == NULL)
         return NULL;
     server->options = *options;
     int listener = address_listen(options->listen, server->address, sizeof server->address);

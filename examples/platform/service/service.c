@@ -63,8 +63,8 @@ static struct options parse(const struct service *service, int argc, char **argv
                               .threads = 8,
                               .busy_ms = 2000};
     static const struct argp none;
-    const struct argp_child children[] = {{service->more_options ? service->more_options : &none, 0, NULL, 0},
-                                          {0}};
+    const struct argp_child children[] = {
+        {service->more_options != NULL ? service->more_options : &none, 0, NULL, 0}, {0}};
     char doc[1024];
     snprintf(
         doc, sizeof doc,
@@ -85,16 +85,16 @@ static struct options parse(const struct service *service, int argc, char **argv
 static const char *service_name(const struct service *service)
 {
     const char *name = getenv("OTEL_SERVICE_NAME");
-    if (!name || !*name)
+    if (name == NULL || !*name)
         name = getenv("SERVICE_NAME");
-    return name && *name ? name : service->name;
+    return name != NULL && *name ? name : service->name;
 }
 
 static bool write_stats(const struct options *options, unsigned long long answered)
 {
     FILE *file = fopen(options->stats_json, "w");
     bool good = file != NULL;
-    if (file) {
+    if (file != NULL) {
         fprintf(file, "{\"service\": \"%s\", \"requests\": %llu, \"spans\": ", options->service->name,
                 answered);
         span_accounting_json(file);
@@ -123,10 +123,11 @@ static bool serve(const struct options *options, struct database *database, cons
         .database = database,
         .ready = service->ready,
     });
-    if (!server)
+    if (server == NULL)
         return false;
     int signal_number;
-    bool told = !options->address_file || address_write_file(options->address_file, server_address(server));
+    bool told =
+        options->address_file == NULL || address_write_file(options->address_file, server_address(server));
     printf("%s: %s listens on http://%s, process %d\n", service->program, name, server_address(server),
            (int)getpid());
     fflush(stdout);
@@ -142,12 +143,12 @@ static bool run(const struct options *options, const sigset_t *signals, unsigned
 {
     const struct service *service = options->service;
     struct database *database = database_open(options->database, service->plan, options->busy_ms);
-    if (!database)
+    if (database == NULL)
         return false;
-    bool good = !service->start || service->start(service->context, database);
+    bool good = service->start == NULL || service->start(service->context, database);
     if (good)
         good = serve(options, database, signals, answered);
-    if (service->stop)
+    if (service->stop != NULL)
         service->stop(service->context);
     database_close(database);
     return good;
@@ -172,7 +173,7 @@ int service_main(const struct service *service, int argc, char **argv)
     if (good) {
         printf("%s: answered %llu requests\n", service->program, answered);
         good = span_accounting_print(stdout, service->name);
-        if (options.stats_json)
+        if (options.stats_json != NULL)
             good = write_stats(&options, answered) && good;
     }
     curl_global_cleanup();

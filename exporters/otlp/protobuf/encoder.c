@@ -236,7 +236,7 @@ static __attribute__((noinline)) uint8_t *put_plain_attributes(nsp__otlp_encoder
             return NULL;
         at = nsp__put_short_attribute(at, NSP__TAG(9, NSP__WIRE_BYTES), key, item.type, item.small,
                                       item.length, item.payload);
-        if (NSP__UNLIKELY(!at))
+        if (NSP__UNLIKELY(at == NULL))
             return NULL;
     }
     return at;
@@ -284,7 +284,7 @@ bool nsp__otlp_encoder_append(void *state, nsp_batch *batch, const nsp_span_view
         at = put_head(encoder, body, limit, view, name, NULL, 0);
         at = put_plain_attributes(encoder, at, limit, view);
     }
-    if (NSP__UNLIKELY(!at) && (at = put_any(encoder, body, limit, view, name)) == NULL)
+    if (NSP__UNLIKELY(at == NULL) && (at = put_any(encoder, body, limit, view, name)) == NULL)
         return false;
     *at++ = 0x85; // flags is field 16: its tag takes two bytes
     *at++ = 0x01;

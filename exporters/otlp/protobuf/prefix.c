@@ -38,7 +38,7 @@ static bool fill_attribute(resource_attribute *attribute, const char *key, const
     if (type == NSP_TYPE_I64) {
         attribute->value.value_case = NANOSPAN__OTLP__ANY_VALUE__VALUE_INT_VALUE;
         attribute->value.int_value = strtoll(value, NULL, 10);
-        return attribute->pair.key;
+        return attribute->pair.key != NULL;
     }
     attribute->value.value_case = NANOSPAN__OTLP__ANY_VALUE__VALUE_STRING_VALUE;
     attribute->value.string_value = attribute->text = repaired_copy(value);

@@ -58,7 +58,7 @@ bool doctor_proxy_find(doctor *d, doctor_proxy *out)
     *out = (doctor_proxy){0};
     if (t->way.loopback || excepted(t->host))
         return false;
-    for (const char *const *name = t->way.tls ? TLS : CLEAR; *name; name++) {
+    for (const char *const *name = t->way.tls ? TLS : CLEAR; *name != NULL; name++) {
         const char *value = getenv(*name);
         if (value == NULL || !*value)
             continue;

@@ -83,7 +83,7 @@ NSP__OFF nsp_name nsp_intern(const char *text, size_t length)
 NSP__OFF const char *nsp_name_text(nsp_name name, size_t *length)
 {
     NSP__OFF1(name);
-    if (length)
+    if (length != NULL)
         *length = 0;
     return "";
 }
@@ -354,7 +354,7 @@ NSP__OFF nsp_status nsp_baggage_get(const nsp_baggage *baggage, const char *key,
     NSP__OFF2(baggage, key);
     if (size != 0)
         value[0] = 0;
-    if (length)
+    if (length != NULL)
         *length = 0;
     return NSP_ERR_DISABLED;
 }
