@@ -64,6 +64,7 @@ static void *map(int fd, uint64_t offset, size_t kept, size_t bytes, int flags)
     bool inherited = keep_from_children(address, kept, bytes, fd < 0);
     if (!remember(address, bytes, inherited)) {
         munmap(address, bytes);
+        errno = ENOMEM; // as mmap fails when the process has too many mappings
         return NULL;
     }
     return address;

@@ -9,7 +9,7 @@
 #include "common/time.h"
 #include "base/tsan.h"
 
-nsp_status nsp__batch_queue_init(nsp__batch_queue *queue, uint32_t count)
+bool nsp__batch_queue_init(nsp__batch_queue *queue, uint32_t count)
 {
     // Four times the number of batches. A ck_ring holds one entry less than its size. Also, on a weakly
     // ordered processor its consumer may publish the new head before its load of the slot is done. That is
@@ -20,9 +20,9 @@ nsp_status nsp__batch_queue_init(nsp__batch_queue *queue, uint32_t count)
         size *= 2;
     queue->slots = calloc(size, sizeof *queue->slots);
     if (queue->slots == NULL)
-        return NSP_ERR_NO_MEMORY;
+        return false;
     ck_ring_init(&queue->ring, size);
-    return NSP_OK;
+    return true;
 }
 
 void nsp__batch_queue_destroy(nsp__batch_queue *queue)

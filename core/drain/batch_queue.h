@@ -17,8 +17,8 @@ typedef struct nsp__batch_queue {
     ck_ring_buffer_t *slots;
 } nsp__batch_queue;
 
-// Room for count batches, a power of two. NSP_ERR_NO_MEMORY.
-nsp_status nsp__batch_queue_init(nsp__batch_queue *queue, uint32_t count);
+// Makes room for count batches, a power of two. False: no memory.
+bool nsp__batch_queue_init(nsp__batch_queue *queue, uint32_t count);
 void nsp__batch_queue_destroy(nsp__batch_queue *queue);
 
 // For the one producer. False if the queue is full. Whoever takes the batch sees everything that the producer

@@ -53,8 +53,8 @@ static nsp_status make_queues(nsp__sender *sender)
 {
     const nsp__sender_options *options = &sender->options;
     sender->unused = calloc(options->count, sizeof *sender->unused);
-    if (sender->unused == NULL || nsp__batch_queue_init(&sender->closed, options->count) ||
-        nsp__batch_queue_init(&sender->empty, options->count))
+    if (sender->unused == NULL || !nsp__batch_queue_init(&sender->closed, options->count) ||
+        !nsp__batch_queue_init(&sender->empty, options->count))
         return nsp__fail(NSP_ERR_NO_MEMORY, "no memory for the sender");
     for (uint32_t i = 0; i < options->count; ++i)
         nsp__batch_queue_put(&sender->empty, &options->batches[i]);

@@ -161,7 +161,8 @@ static nsp_status not_running(void)
     nsp_status status = nsp__life_amid_fork();
     if (status != NSP_OK)
         return status;
-    nsp__life_lock();
+    if (!nsp__life_lock())
+        return nsp__life_called_from_within();
     bool fine =
         nsp__life.current == NSP__LIFE_DISABLED || nsp__life.current == NSP__LIFE_FORKED; // nothing to do
     nsp__life_unlock();

@@ -8,7 +8,8 @@
 
 // user_directory: the folder that holds one user's sessions (".../nanospan-UID"). Sessions with a live engine
 // (`alive` is locked) or a working consumer (`consumer` is locked) stay. Remains of engines that died while
-// they created a session are always removed. Returns the number of removed sessions.
+// they created a session are always removed. Returns the number of removed sessions. What cannot be read or
+// removed is left for the next engine.
 unsigned nsp__session_prune(const char *user_directory, uint32_t keep_sessions, uint64_t keep_bytes);
 
 // True if this can be the name of a session's directory.

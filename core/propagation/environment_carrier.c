@@ -9,6 +9,7 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "propagation/formats.h"
 
 static const char *const known[] = {NSP__TRACEPARENT, NSP__TRACESTATE, NSP__BAGGAGE,    NSP__B3,
@@ -87,7 +88,8 @@ nsp_status nsp_environment_copy(nsp_environment *out, char *const *entries)
     size_t pointers = (count + FIELDS + 1) * sizeof(char *);
     char *memory = malloc(pointers + bytes + TEXT_SIZE);
     if (memory == NULL)
-        return NSP_ERR_NO_MEMORY;
+        return nsp__fail(NSP_ERR_NO_MEMORY, "no memory for a copy of the environment (%zu bytes)",
+                         pointers + bytes + TEXT_SIZE);
     out->entries = (char **)(void *)memory;
     out->room = count + FIELDS;
     char *to = memory + pointers;

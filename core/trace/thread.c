@@ -184,6 +184,8 @@ nsp_status nsp_thread_attach(const nsp_thread_options *options)
         return nsp__fail(status, "tracing is not running; call nsp_init first");
     if (status == NSP_ERR_DISABLED)
         return nsp__fail(status, "tracing is turned off by configuration");
+    if (status == NSP_ERR_ALREADY)
+        return nsp__fail(status, "a signal handler has interrupted this thread while it was being attached");
     return status;
 }
 

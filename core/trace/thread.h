@@ -9,7 +9,7 @@
 #include "trace/thread_state.h"
 
 // Attaches the calling thread, or returns its state if it is attached. NULL if it cannot be attached; *status
-// says why.
+// says why. Stores no detail text, because span calls use this too.
 nsp__producer *nsp__producer_attach(const nsp_thread_options *options, nsp_status *status);
 
 // In the child of a fork: forgets everything that belongs to the parent.

@@ -92,6 +92,30 @@ static void who_comes_too_late_for_the_last_slot_takes_no_memory(void **state)
     assert_int_equal(control->threads_bytes, control->places[0].bytes);
     capture_end();
 }
+
+static nsp_status second_status;
+static char second_detail[256];
+
+static void attach_a_second_time(const char *point)
+{
+    if (strcmp(point, "attach: slot claimed") != 0)
+        return;
+    nsp__testpoint_hook = NULL;
+    second_status = nsp_thread_attach(NULL); // what a signal handler does
+    strncpy(second_detail, nsp_error_detail(), sizeof second_detail - 1);
+}
+
+static void an_attach_within_an_attach_says_why_it_fails(void **state)
+{
+    (void)state;
+    begin(8);
+    nsp__testpoint_hook = attach_a_second_time;
+    assert_int_equal(nsp_thread_attach(NULL), NSP_OK);
+    assert_null(nsp__testpoint_hook);
+    assert_int_equal(second_status, NSP_ERR_ALREADY);
+    assert_non_null(strstr(second_detail, "while it was being attached"));
+    capture_end();
+}
 #else
 static void nothing_without_testpoints(void **state)
 {
@@ -105,6 +129,7 @@ int main(void)
 #ifdef NSP_TESTPOINTS
         cmocka_unit_test_teardown(a_handler_that_attaches_first_leaves_one_slot, capture_teardown),
         cmocka_unit_test_teardown(who_comes_too_late_for_the_last_slot_takes_no_memory, capture_teardown),
+        cmocka_unit_test_teardown(an_attach_within_an_attach_says_why_it_fails, capture_teardown),
 #else
         cmocka_unit_test(nothing_without_testpoints),
 #endif
