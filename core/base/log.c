@@ -18,15 +18,15 @@
 
 enum { LINE_SIZE = 1024, COUNT_SIZE = 32, DETAIL_SIZE = 256 };
 
-// How long a line waits for another thread's callback to return before it is dropped. A fork waits twice as
-// long.
+// How long a line waits for another thread's callback to return, before the line is dropped. A fork waits
+// twice as long.
 static const uint64_t patience_ns = 50 * NSP__MILLISECOND;
 
 // Never held while the sink is called, so a sink that hangs blocks only its own thread.
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t idle = PTHREAD_COND_INITIALIZER;
 static bool busy;     // a thread is calling the sink; guarded by the lock, like everything below
-static bool hanging;  // a thread waited for that call in vain, so the next ones do not wait
+static bool hanging;  // a thread has waited too long for that call, so the next ones do not wait
 static uint64_t lost; // lines dropped since the last one that was written
 static nsp_log_fn sink;
 static void *sink_context;

@@ -89,8 +89,8 @@ static void *map_zeroes(void *address, size_t bytes, int how)
 {
     enum { PROTECTION = PROT_READ | PROT_WRITE, FLAGS = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE };
 #ifdef NSP__TSAN
-    // ThreadSanitizer takes mmap for a write to the whole range. Threads that go on with a session that has
-    // ended are meant to find zeros at any moment, so ThreadSanitizer is not told.
+    // ThreadSanitizer treats mmap as a write to the whole range. Threads that still use a session which has
+    // ended may find zeros at any moment, so ThreadSanitizer is not told.
     NSP__TSAN_RELEASE(address);
     return (void *)syscall(SYS_mmap, address, bytes, PROTECTION, FLAGS | how, -1, 0);
 #else

@@ -16,8 +16,8 @@
 #ifdef NSP__TSAN
 void __tsan_acquire(void *address);
 void __tsan_release(void *address);
-// Everything that this thread did before the release happens before everything after an acquire of the same
-// address.
+// Everything that this thread did before the release happens before everything that a thread does after it
+// acquires the same address.
 #define NSP__TSAN_RELEASE(address) __tsan_release((void *)(address))
 #define NSP__TSAN_ACQUIRE(address) __tsan_acquire((void *)(address))
 #else

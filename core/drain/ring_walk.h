@@ -11,7 +11,7 @@
 typedef struct nsp__ring_walk {
     nsp__slot *slot;
     const uint8_t *bytes; // of the ring
-    uint64_t mask;        // its capacity less one
+    uint64_t mask;        // its capacity minus one
     uint64_t at, end;     // positions
     uint64_t records;     // taken out since the last release
     uint64_t discarded;   // of these

@@ -32,8 +32,8 @@ void nsp__sender_cancel(void)
     if (!nsp__lock_until(&living_lock, nsp__monotonic_ns() + NSP__SECOND))
         return;
     if (living != NULL) {
-        __atomic_store_n(living->options.cancel, 1,
-                         __ATOMIC_RELAXED); // a flag, and nothing that goes with it
+        // Relaxed: a flag that publishes nothing else.
+        __atomic_store_n(living->options.cancel, 1, __ATOMIC_RELAXED);
         nsp__event_signal(&living->work);
     }
     pthread_mutex_unlock(&living_lock);
@@ -187,8 +187,7 @@ static bool end_thread(nsp__sender *sender, uint64_t deadline_ns)
 {
     bool done = wait_until_done(sender, deadline_ns);
     if (!done) {
-        __atomic_store_n(sender->options.cancel, 1,
-                         __ATOMIC_RELAXED); // a flag that publishes nothing else
+        __atomic_store_n(sender->options.cancel, 1, __ATOMIC_RELAXED); // as in nsp__sender_cancel
         nsp__event_signal(&sender->work);
         done = wait_until_done(sender, nsp__after(deadline_ns, cancel_grace));
     }

@@ -19,8 +19,8 @@ void *nsp__session_lock_make(int directory, const char *file);
 void nsp__session_lock_release(void *lock);
 
 // Locks the first byte of a file that is open for writing, until the descriptor is closed. Waits for other
-// holders until the deadline (CLOCK_MONOTONIC ns), and tries at least once. False if somebody still holds it then.
-// Where the file system has no locks there is nobody to keep out: true.
+// holders until the deadline (CLOCK_MONOTONIC ns), and tries at least once. False if somebody still holds it
+// then. True also if the file system has no locks, because then there is nobody to keep out.
 bool nsp__file_lock_until(int fd, uint64_t deadline_ns);
 
 // True if nobody holds this lock file of a session (`alive`, `consumer`), or if it does not exist. Also sees

@@ -165,17 +165,17 @@ static inline __attribute__((always_inline)) nsp_span *nsp__push(nsp__producer *
 
 // ---- commit ----
 
-// The lines of the ring that are written some records later, also those of the next page: fetched now, they are
-// there when they are needed, from the processor that drained them or from memory. Beyond the ring's end this
-// fetches nothing of use, and faults nothing.
+// Fetches the lines of the ring that will be written a few records later, even if they lie on the next page,
+// so that by then they have arrived from memory or from the processor that drained them. Beyond the ring's
+// end this fetches nothing useful, but causes no fault.
 enum { NSP__PREFETCH_AHEAD = 512, NSP__LINE = 64 };
 
 static inline void nsp__ring_prefetch(const char *place)
 {
     const char *next = place + NSP__PREFETCH_AHEAD;
 #if defined(__x86_64__)
-    // Compilers make a fetch for reading of the builtin unless they are told that the processor can do this.
-    // Those that cannot ignore it.
+    // Compilers turn the builtin into a fetch for reading, unless they are told that the processor has this
+    // instruction. Processors that do not have it ignore it.
     __asm__("prefetchw %0\n\tprefetchw %1" : : "m"(*next), "m"(next[NSP__LINE]));
 #else
     __builtin_prefetch(next, 1);

@@ -32,7 +32,7 @@ void nsp__sampler_draw(nsp__producer *producer, uint32_t name_class)
     uint64_t skip = nsp__random_skip(&producer->random, producer->inverse_logs[name_class]);
     if (skip > INT64_MAX)
         skip = INT64_MAX;                                    // as good as never
-    __atomic_store_n(left, (int64_t)skip, __ATOMIC_RELEASE); // C1: behind the draw before it, to C2
+    __atomic_store_n(left, (int64_t)skip, __ATOMIC_RELEASE); // C1: after the previous draw; to C2
     // Modulo 2^64: what counts is the sum minus what is left.
     uint64_t *skipped = &producer->slot->counters.roots_skipped;
     __atomic_store_n(skipped, *skipped - unused + skip, __ATOMIC_RELEASE); // C1

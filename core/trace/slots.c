@@ -193,7 +193,7 @@ static nsp__producer *slot_reuse(uint64_t ring_bytes)
             continue;
         uint32_t state = __atomic_load_n(&producer->slot->state, __ATOMIC_RELAXED);
         bool taken = false;
-        // Acquires what the thread before left behind (release in thread_exit). Tried again if the drainer
+        // Acquires what the previous thread left behind (release in thread_exit). Tried again if the drainer
         // has just turned a CLOSED slot into a DRAINED one.
         while ((state == NSP__SLOT_CLOSED || state == NSP__SLOT_DRAINED) && !taken)
             taken = __atomic_compare_exchange_n(&producer->slot->state, &state, NSP__SLOT_ACTIVE, false,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A thread that records spans: its process-local state behind the inline part.
+// A thread that records spans: its process-local state, of which inline code sees only the first part.
 #ifndef NSP_TRACE_THREAD_STATE_H
 #define NSP_TRACE_THREAD_STATE_H
 

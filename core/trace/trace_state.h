@@ -27,8 +27,8 @@ typedef struct nsp__trace {
     uint32_t attaching;     // threads that are just being attached
     bool disabled;          // tracing was turned off by configuration; set by lifecycle
     uint32_t epoch;         // number of this session within the process
-    // By slot index (release T1, acquire T2). Whoever only reads a thread's slot, the drainer above all, gets it
-    // from the second table: the lines of a producer are written at every span.
+    // By slot index (release T1, acquire T2). Whoever only needs a thread's slot, above all the drainer, uses
+    // the second table and so does not touch the lines of a producer, which are written at every span.
     nsp__producer *producers[NSP__THREADS_MAX];
     nsp__slot *slots[NSP__THREADS_MAX];
 } nsp__trace;
