@@ -10,6 +10,16 @@ if(NSP_BUILD_BENCH)
     target_link_libraries(nanospan-bench PRIVATE nsp_strict nanospan_shipped PkgConfig::JANSSON
         PkgConfig::MICROHTTPD Threads::Threads m)
 
+    # The program that the bench measures as a user's: linked with the shared library, and with no part of it.
+    if(TARGET nanospan)
+        add_executable(nanospan-bench-user bench/user/program/main.c bench/harness/cpus.c bench/harness/distance.c
+            bench/harness/noise.c bench/harness/plain.c bench/harness/ticks.c)
+        set_target_properties(nanospan-bench-user PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
+        target_include_directories(nanospan-bench-user PRIVATE bench ${PROJECT_SOURCE_DIR})
+        target_link_libraries(nanospan-bench-user PRIVATE nsp_strict nanospan Threads::Threads m)
+        add_dependencies(nanospan-bench nanospan-bench-user)
+    endif()
+
     # The compiler flags, which the reports show, and the script that makes the page.
     string(TOUPPER "${CMAKE_BUILD_TYPE}" build_type)
     set(bench_flags "${CMAKE_BUILD_TYPE}: ${CMAKE_C_FLAGS} ${CMAKE_C_FLAGS_${build_type}}")

@@ -4,7 +4,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
-#include "hot_path/operations.h"
+#include "harness/plain.h"
 #include "harness/ticks.h"
 
 enum { TWO_READS = 1000, ADDITIONS = 12000 }; // about 20 us and 10 us

@@ -37,6 +37,9 @@ typedef struct bench_group {
         return true;                                                                                         \
     }
 
+extern const bench_group group_user;             // user/user.c
+extern const bench_group group_user_tails;       // user/user.c
+extern const bench_group group_first;            // user/first.c
 extern const bench_group group_hot_path;         // hot_path/means.c
 extern const bench_group group_tails;            // hot_path/tails.c
 extern const bench_group group_cold;             // hot_path/cold.c

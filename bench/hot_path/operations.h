@@ -6,6 +6,7 @@
 
 #include <nanospan/config.h>
 
+#include "harness/plain.h"
 #include "harness/setup.h"
 
 // The state of tracing in which an operation runs. FULL: sampled, but the ring is full and nobody drains it,
@@ -58,15 +59,5 @@ double operation_time(const bench_operation *operation, size_t count);
 
 // The number of spans that are lost or refused in this many operations.
 uint64_t operation_losses(const bench_operation *operation, size_t count);
-
-// What the operations are compared with: two readings of the counter, back to back, and an empty loop.
-void run_two_reads(size_t count);
-void run_empty(size_t count);
-
-// Also two readings, but with 140 instructions and 120 bytes stored in between, of which none waits for another:
-// as much as a span without attributes, on the same processor, without nanospan. Some processors execute such
-// instructions while they wait for the counter, and then this takes as long as the readings; others stop
-// executing until the counter has been read, and then no span can cost as little as the readings do.
-void run_plain(size_t count);
 
 #endif

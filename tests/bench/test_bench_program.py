@@ -86,6 +86,22 @@ class BenchProgram(unittest.TestCase):
         self.assertIn("compared with", done.stdout)
         self.assertIn("better, ", done.stdout)
 
+    def test_as_users_meet_it(self):
+        out = self.folder / "run.json"
+        bench("--quick", "--rounds", "15", "--only", "user_burst_3,user_tail_burst_3,first_empty", "--json", out)
+        burst, tail, first = json.loads(out.read_text())["results"][:3]
+        self.assertEqual([burst["rounds"], burst["invalid_rounds"]], [15, 0])  # none is left out
+        self.assertEqual(burst["figures"]["lost_rounds_count"]["value"], 0)
+        # Every span was sent to the receiver, also those that warmed up.
+        self.assertEqual(burst["accounting"]["exported"], burst["accounting"]["attempted"])
+        self.assertGreaterEqual(burst["accounting"]["exported"], 15 * 400)
+        self.assertGreater(burst["figures"]["ratio"]["value"], 1)
+        self.assertGreater(tail["figures"]["p99.9_ns"]["value"], tail["figures"]["empty_p99_ns"]["value"])
+        self.assertEqual(first["rounds"], 4 * 15)
+        self.assertGreater(first["figures"]["after_12ms_ns"]["value"], 0)
+        for result in (burst, tail, first):
+            self.assertNotIn("problem", result)
+
     def test_budgets_that_cannot_be_understood(self):
         budgets = self.folder / "budgets.txt"
         budgets.write_text("\nno_such_benchmark ratio <= 1\n")

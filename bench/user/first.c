@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The first operation after a while in which the thread did something else. It costs more than those that
+// follow, because the processor has forgotten where the pages and lines are that it touches. An engine that
+// handles a thousand orders a second meets this with every order.
+#include <stdio.h>
+
+#include "user/child.h"
+
+typedef struct subject {
+    const char *name, *what;
+    user_operation operation;
+    user_setting setting;
+    bool traced;
+} subject;
+
+static const subject subjects[] = {
+    {"first_sampled", "a recorded span with 3 attributes", USER_SPAN3, {NULL, NULL}, true},
+    {"first_unsampled",
+     "a root that is not sampled, with 3 setters called",
+     USER_SPAN3,
+     {"TRACE_SAMPLE_RATE", "0"},
+     true},
+    {"first_disabled", "the same with tracing turned off", USER_SPAN3, {"ENABLE_TRACING", "false"}, false},
+    {"first_page",
+     "one store to a page that nothing else uses",
+     USER_PAGE,
+     {"ENABLE_TRACING", "false"},
+     false},
+    {"first_empty", "the harness alone", USER_EMPTY, {"ENABLE_TRACING", "false"}, false},
+};
+enum { SUBJECTS = sizeof subjects / sizeof subjects[0] };
+
+static const struct {
+    double us;
+    const char *middle, *tail; // names of figures
+} waits[] = {{300, "after_0.3ms_ns", "after_0.3ms_p90_ns"},
+             {3000, "after_3ms_ns", "after_3ms_p90_ns"},
+             {12000, "after_12ms_ns", "after_12ms_p90_ns"},
+             {100000, "after_100ms_ns", "after_100ms_p90_ns"}};
+enum { WAITS = sizeof waits / sizeof waits[0] };
+
+static void report(user_page *page, size_t wait, bench_result *out)
+{
+    static double ns[USER_ROUNDS];
+    unsigned rounds = page->task.rounds;
+    for (unsigned i = 0; i < rounds; i++)
+        ns[i] = page->subject[i] * page->tick_ns;
+    result_add_estimate(out, waits[wait].middle, estimate_median(ns, rounds));
+    sort_u32(page->subject, rounds);
+    result_add(out, waits[wait].tail, percentile(page->subject, rounds, 0.9) * page->tick_ns);
+    out->rounds += rounds;
+}
+
+static void measure(size_t index, const bench_setup *setup, bench_result *out)
+{
+    const subject *the = &subjects[index];
+    char cpu[16];
+    snprintf(cpu, sizeof cpu, "%d", setup->collector_cpu);
+    user_setting settings[USER_SETTINGS] = {the->setting};
+    if (setup->collector_cpu >= 0)
+        settings[the->setting.name != NULL] = (user_setting){"NSP_COLLECTOR_CPUS", cpu};
+    out->counted = true;
+    for (size_t wait = 0; wait < WAITS; wait++) {
+        user_task task = {.job = USER_FIRST,
+                          .operation = the->operation,
+                          .traced = the->traced,
+                          .in_a_row = 1,
+                          .rounds = setup->quick ? ROUNDS_LEAST : 31,
+                          .wait_us = waits[wait].us,
+                          .pin_to = setup->hot_cpu,
+                          .collector_cpu = -1};
+        user_page *page = user_run(&task, settings, setup, out);
+        if (page == NULL)
+            return;
+        report(page, wait, out);
+    }
+}
+
+BENCH_DESCRIBE(subjects, SUBJECTS)
+
+const bench_group group_first = {
+    .name = "first operation",
+    .method =
+        "the same program: one operation after the thread has spun on the clock for 0.3, 3, 12 or 100 ms; "
+        "medians and 90th percentiles of all rounds, including fences",
+    .describe = describe,
+    .measure = measure,
+};

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// nanospan-bench-user: the program that the groups "as users meet it" and "first operation" of nanospan-bench
+// measure, which start it with the number of a descriptor (user/page.h). Nothing is selected: every round is
+// returned, with the state of the machine in it.
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <nanospan/nanospan.h>
+
+#include "harness/cpus.h"
+#include "harness/distance.h"
+#include "harness/plain.h"
+#include "harness/ticks.h"
+#include "user/page.h"
+
+enum { WARM = 32, PLAIN = 400 };
+static const uint64_t patience_ns = UINT64_C(10) * 1000 * 1000 * 1000;
+
+// ---- the operations ----
+
+static __attribute__((noinline)) void run_span0(size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        nsp_span *span = nsp_span_begin(NSP_NAME("span0"));
+        nsp_span_end(span);
+    }
+}
+
+static __attribute__((noinline)) void run_span3(size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        nsp_span *span = nsp_span_begin(NSP_NAME("span3"));
+        nsp_span_set_str(span, NSP_KEY("symbol"), "BTCUSDT");
+        nsp_span_set_f64(span, NSP_KEY("price"), 101.25);
+        nsp_span_set_i64(span, NSP_KEY("quantity"), (int64_t)i);
+        nsp_span_end(span);
+    }
+}
+
+static __attribute__((noinline)) void run_page(size_t count)
+{
+    static char page[3 * 4096]; // what lies in the middle shares its page with nothing
+    for (size_t i = 0; i < count; i++)
+        *(volatile char *)(page + 6000) = (char)i;
+}
+
+static void (*const runs[USER_OPERATIONS])(size_t) = {
+    [USER_SPAN0] = run_span0, [USER_SPAN3] = run_span3, [USER_EMPTY] = run_empty, [USER_PAGE] = run_page};
+
+// ---- rounds ----
+
+static uint64_t losses(void)
+{
+    nsp_stats stats = NSP_STATS_INIT;
+    nsp_stats_get(&stats);
+    return stats.dropped + stats.roots_refused;
+}
+
+// What was recorded is sent, and then the threads of the library have time to go to sleep.
+static void pause_between(void)
+{
+    struct timespec pause = {.tv_nsec = 100 * 1000};
+    nsp_flush(patience_ns);
+    nanosleep(&pause, NULL);
+}
+
+static void times(void (*run)(size_t), uint32_t *ticks, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint64_t from = ticks_fenced();
+        run(1);
+        uint64_t took = ticks_fenced() - from;
+        ticks[i] = took < UINT32_MAX ? (uint32_t)took : UINT32_MAX;
+    }
+}
+
+static void measure_means(const user_page *page, user_round *out)
+{
+    void (*run)(size_t) = runs[page->task.operation];
+    run(WARM);
+    bench_noise noise = noise_look();
+    out->plain = noise_time(run_plain, PLAIN);
+    out->span = noise_time(run, page->task.in_a_row);
+    out->plain = (out->plain + noise_time(run_plain, PLAIN)) / 2;
+    out->noise = noise_mean(noise, noise_look());
+}
+
+static void measure_single(user_page *page, unsigned round, user_round *out)
+{
+    void (*run)(size_t) = runs[page->task.operation];
+    size_t half = page->task.in_a_row / 2;
+    uint32_t *empty = page->empty + round * page->task.in_a_row,
+             *subject = page->subject + round * page->task.in_a_row;
+    run(WARM);
+    bench_noise noise = noise_look();
+    times(run_empty, empty, half);
+    times(run, subject, page->task.in_a_row);
+    times(run_empty, empty + half, page->task.in_a_row - half);
+    out->noise = noise_mean(noise, noise_look());
+}
+
+// What the thread does meanwhile touches nothing of the library, like a loop that waits for the market.
+static void measure_first(user_page *page, unsigned round, user_round *out)
+{
+    ticks_spin(page->task.wait_us * 1000);
+    times(runs[page->task.operation], page->subject + round, 1);
+    out->noise = noise_look();
+}
+
+static void measure(user_page *page)
+{
+    for (unsigned round = 0; round < page->task.rounds; round++) {
+        user_round *out = &page->round[round];
+        pause_between();
+        out->distance = distance_look();
+        uint64_t before = losses();
+        if (page->task.job == USER_MEANS)
+            measure_means(page, out);
+        else if (page->task.job == USER_SINGLE)
+            measure_single(page, round, out);
+        else
+            measure_first(page, round, out);
+        out->lost = losses() != before;
+        __atomic_store_n(&page->done, round + 1, __ATOMIC_RELAXED);
+    }
+}
+
+// ---- the program ----
+
+static bool work(user_page *page)
+{
+    nsp_status status = nsp_init(NULL); // while the thread is not pinned, as a program does it
+    if (status != NSP_OK) {
+        snprintf(page->problem, sizeof page->problem, "nsp_init: %s", nsp_status_str(status));
+        return false;
+    }
+    if (page->task.pin_to >= 0 && !pin_to(page->task.pin_to)) {
+        snprintf(page->problem, sizeof page->problem, "CPU %d cannot be used", page->task.pin_to);
+        return false;
+    }
+    nsp_thread_attach(NULL);
+    distance_start(page->task.collector_cpu);
+    page->tick_ns = ticks_ns();
+    noise_remember(page->task.best);
+    runs[page->task.operation](WARM);
+    measure(page);
+    distance_stop();
+    page->best = noise_best_seen();
+    nsp_shutdown(patience_ns);
+    page->stats = (nsp_stats)NSP_STATS_INIT;
+    nsp_stats_get(&page->stats);
+    if (!page->task.traced)
+        page->stats.size = 0;
+    return true;
+}
+
+int main(int count, char **arguments)
+{
+    int descriptor = count == 2 ? atoi(arguments[1]) : -1;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    user_page *page = descriptor > 2
+                          ? mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0)
+                          : MAP_FAILED;
+    if (page == MAP_FAILED) {
+        fprintf(stderr, "nanospan-bench-user is started by nanospan-bench; see nanospan-bench --list\n");
+        return 2;
+    }
+    memset(page->subject, 0, sizeof page->subject); // so that no page of it is new while it is measured
+    memset(page->empty, 0, sizeof page->empty);
+    page->finished = work(page);
+    return page->finished ? 0 : 1;
+}
