@@ -76,11 +76,6 @@ _Static_assert(sizeof(nsp__clock) <= 64 * 1024, "the clock has its place in the 
 //     end_ns = nsp__clock_convert(&segment, end);
 //     start_ns = nsp__clock_convert(&segment, start);
 // The piece almost always covers all ends of a pass.
-//     if (!nsp__clock_segment_covers(&segment, end))
-//         nsp__clock_segment_at(clock, end, &segment);
-//     end_ns = nsp__clock_convert(&segment, end);
-//     start_ns = nsp__clock_convert(&segment, start);
-// Almost always the piece covers all ends of a pass.
 struct nsp__clock_segment {
     nsp_ticks from;          // first tick of the piece
     uint64_t length;         // in ticks

@@ -78,7 +78,7 @@ typedef struct nsp__control {
     nsp__counters counters __attribute__((aligned(128)));
     nsp__clock clock __attribute__((aligned(128)));
 
-    nsp__slot_place places[NSP__THREADS_MAX];
+    nsp__slot_place places[NSP__THREADS_MAX] __attribute__((aligned(128)));
 
     uint32_t name_text_bytes; // handed out so far of name_text
     nsp__shared_name names[NSP_NAME_MAX];

@@ -35,7 +35,8 @@ typedef struct nsp__detached_pool {
 // at once.
 typedef struct nsp__detached_places {
     nsp__detached_pool pool; // the one of the session that the thread is attached to
-    struct __cds_wfs_stack free_list;
+    // On lines of their own: other threads write them.
+    struct __cds_wfs_stack free_list __attribute__((aligned(128)));
     struct cds_wfs_node *spares[NSP__DETACHED_SPARES]; // chains; filled by this thread, taken by any
     uint32_t next_other;                               // whose places are looked at next
 } nsp__detached_places;
