@@ -63,7 +63,7 @@ static bool exists(const char *pattern)
     return strcmp(pattern, "not_run") == 0;
 }
 
-// Judges the text; what was said on standard error is in complaint.
+// Judges the text. What that writes to standard error is in `complaint`.
 static bool check(const char *text)
 {
     write_file(text);
@@ -116,7 +116,7 @@ static void test_patterns(void **state)
     assert_true(check("zero_* allocations_count <= 0\n"));
     assert_verdicts(1, 0, 0);
     assert_string_equal(budgets.items[0].benchmark, "zero_span");
-    // Those that match and lack the figure are passed over; those that have nothing to show are not.
+    // A pattern skips benchmarks that lack the figure, but it is an error if all that match lack it.
     assert_true(check("* ratio <= 1.05\n"));
     assert_verdicts(1, 1, 1);
     assert_false(check("zero_* ratio <= 1\n"));
@@ -138,7 +138,7 @@ static void test_skips(void **state)
     assert_verdicts(1, 0, 2);
     assert_string_equal(budgets.items[0].why, "no such toolchain");
     assert_string_equal(budgets.items[1].why, "the benchmark was not run");
-    // A gate that judges nothing must not look like one that is kept.
+    // A gate that judges nothing must not look like one that passed.
     assert_false(check("absent span_ns <= 1\n"));
     assert_non_null(strstr(complaint, "none of the budgets in"));
 }
@@ -216,9 +216,9 @@ static void test_change_needs_intervals_apart(void **state)
     char *text = NULL;
     assert_true(compare(&changes, &text));
     assert_int_equal(changes.count, 4);
-    assert_int_equal(changes.items[0].verdict, CHANGE_BETTER);  // less, and apart
-    assert_int_equal(changes.items[1].verdict, CHANGE_NONE);    // less, but the intervals meet
-    assert_int_equal(changes.items[2].verdict, CHANGE_WORSE);   // of a rate, less is worse
+    assert_int_equal(changes.items[0].verdict, CHANGE_BETTER);  // less, and the intervals are apart
+    assert_int_equal(changes.items[1].verdict, CHANGE_NONE);    // less, but the intervals overlap
+    assert_int_equal(changes.items[2].verdict, CHANGE_WORSE);   // for a rate, less is worse
     assert_int_equal(changes.items[3].verdict, CHANGE_UNKNOWN); // no interval
     assert_non_null(strstr(text, "cpu was old, is new"));
     assert_non_null(strstr(text, "better: span0 ratio -7.3%\n"));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The pull reader compared with jansson: both accept the same texts and find the same in them.
+// The pull reader compared with jansson: both accept the same texts and find the same values in them.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -73,7 +73,7 @@ static void check(const char *text, size_t length)
     json_t *expected = json_loadb(text, length, JSON_ALLOW_NUL | JSON_DECODE_ANY, &error);
     if (expected == NULL && json_error_code(&error) == json_error_numeric_overflow)
         return;
-    // In memory of just its size, so that a reader who goes too far is found.
+    // In memory of exactly the text's size, so that a sanitizer notices a read beyond it.
     for (int skip = 0; skip < 2; skip++) {
         char *copy = malloc(length + (length == 0));
         memcpy(copy, text, length);
@@ -111,7 +111,7 @@ static const char *const texts[] = {
     "[\"\xC3\xA9\xF0\x9F\x98\x80\"]",
     "7",
     "-7.25e1",
-    // What must not be taken.
+    // Texts that must be rejected.
     "",
     " ",
     "{",
@@ -172,7 +172,7 @@ static void known_texts(void **state)
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         check(texts[i], strlen(texts[i]));
     check("\"a\0b\"", 5);
-    char text[] = "[1\0]"; // jansson passes over a zero outside of strings
+    char text[] = "[1\0]"; // jansson skips a zero byte outside of strings
     nsp__json_reader r;
     nsp__json_begin(&r, text, 4);
     nsp__json_skip(&r);

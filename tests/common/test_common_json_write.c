@@ -91,7 +91,7 @@ static void the_locale_does_not_matter(void **state)
     assert_non_null(file);
     fputs("LC_NUMERIC\ndecimal_point \"<U002C>\"\nthousands_sep \"\"\ngrouping -1\nEND LC_NUMERIC\n", file);
     fclose(file);
-    // It complains of all that the source leaves out, so its exit code says nothing.
+    // localedef complains about everything that the source leaves out, so its exit code means nothing.
     snprintf(command, sizeof command, "localedef -c -i %s %s/comma >/dev/null 2>&1 || true", source, folder);
     assert_int_equal(system(command), 0);
     setenv("LOCPATH", folder, 1);
@@ -153,8 +153,7 @@ static void quoted(void **state)
         buffer, "\"a\\\"\\\\/\\n\\u0001\\u007f\\u009b\xC2\xA0\xE2\x82\xAC\xEF\xBF\xBD\xEF\xBF\xBD\\u0000\"");
 }
 
-// Nothing is written beyond the limit, and what follows the first piece that did not fit is not written
-// either.
+// Nothing is written beyond the limit, and nothing that follows the first piece that did not fit.
 static void what_does_not_fit(void **state)
 {
     (void)state;

@@ -98,7 +98,7 @@ static void percent_escapes(void **state)
         assert_int_equal(nsp__percent_decode(out, cases[i].text, length), strlen(cases[i].decoded));
         assert_string_equal(out, cases[i].decoded);
         assert_int_equal(nsp__percent_whole(cases[i].text, length), cases[i].whole);
-        char *same = strdup(cases[i].text); // in place, and nothing behind the end is looked at
+        char *same = strdup(cases[i].text); // decoded in place; nothing behind the end is read
         nsp__percent_decode(same, same, length);
         assert_string_equal(same, cases[i].decoded);
         free(same);

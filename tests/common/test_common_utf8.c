@@ -99,7 +99,7 @@ static size_t repair(uint8_t *out, const uint8_t *text, size_t length)
 static void check(const uint8_t *text, size_t length)
 {
     uint8_t expected[3 * 64], actual[3 * 64];
-    uint8_t *exact = malloc(length + (length == 0)); // no byte may be read beyond
+    uint8_t *exact = malloc(length + (length == 0)); // exactly as long, so a read beyond it is noticed
     memcpy(exact, text, length);
     size_t size = repair(expected, text, length);
     assert_int_equal(nsp__utf8_repaired_size(exact, length), size);
@@ -164,7 +164,7 @@ static void cut_at_a_character(void **state)
     for (size_t max = 0; max < sizeof cuts / sizeof *cuts; max++)
         assert_int_equal(nsp__utf8_cut(text, 11, max), cuts[max]);
     assert_int_equal(nsp__utf8_cut(text, 0, 5), 0);
-    const uint8_t wild[] = "ab\x80\x80\x80\x80\x80"; // what begins nowhere is cut anywhere
+    const uint8_t wild[] = "ab\x80\x80\x80\x80\x80"; // bytes that begin no character are cut anywhere
     assert_int_equal(nsp__utf8_cut(wild, 7, 6), 6);
 }
 

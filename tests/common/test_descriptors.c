@@ -71,7 +71,7 @@ static void *record_and_look(void *argument)
     return NULL;
 }
 
-// How many threads have private memory while the new one is there.
+// Records in a new thread. Returns how many threads have private memory while that one exists.
 static unsigned record_in_new_thread(void)
 {
     pthread_t thread;
@@ -105,7 +105,7 @@ static unsigned open_descriptors(void)
 enum { JOURNALS = 64 };
 static const char entry[] = "an order that must not get lost\n";
 
-// Opens files of the application under all numbers that the library's descriptors may have had.
+// Opens application files under every number that the library's descriptors may have had.
 static void open_journals(int journals[JOURNALS])
 {
     char path[SESSION_PATH_MAX + 32];
@@ -132,7 +132,7 @@ static void daemon_that_closes_all(void *argument)
     char session[SESSION_PATH_MAX];
     start();
     record();
-    // As daemons do: a folder of its own, and no descriptors.
+    // What daemons do: change to another folder and close all descriptors.
     CHILD_CHECK(chdir("/") == 0);
     for (int fd = 3; fd < 1024; fd++)
         close(fd);
@@ -174,7 +174,7 @@ static void check_standard(const char *name)
     (void)name;
     for (int fd = 0; fd < 3; fd++)
         if (fcntl(fd, F_GETFD) != -1)
-            _exit(97); // there is nowhere to say so
+            _exit(97); // no descriptor is left to report it on
 }
 
 static void without_standard_descriptors(void *argument)
@@ -183,7 +183,7 @@ static void without_standard_descriptors(void *argument)
     for (int fd = 0; fd < 3; fd++)
         close(fd);
 #ifdef NSP_TESTPOINTS
-    nsp__testpoint_hook = check_standard; // while files of ours are open
+    nsp__testpoint_hook = check_standard; // while the library has files open
 #endif
     start();
     check_standard("after init");
@@ -231,8 +231,8 @@ static void with_second_copy(void *argument)
     config.log_level = NSP_LOG_ERROR;
     config.keep_sessions = 0;
     CHILD_CHECK(init(&config) == NSP_OK);
-    CHILD_CHECK(session_dir_count(directory) == 2); // the second one has removed nothing,
-    CHILD_CHECK(child_run(prune, NULL, 60) == 0);   // nor did it give up the first one's lock
+    CHILD_CHECK(session_dir_count(directory) == 2); // the second copy has removed nothing,
+    CHILD_CHECK(child_run(prune, NULL, 60) == 0);   // and has not released the first one's lock
     CHILD_CHECK(session_dir_count(directory) == 2);
     CHILD_CHECK(shutdown(10000000000u) == NSP_OK);
     CHILD_CHECK(child_run(prune, NULL, 60) == 0);

@@ -98,7 +98,7 @@ static void look_up(void *copy, const char *name, void *function)
     memcpy(function, &address, sizeof address);
 }
 
-// Another copy of the library, as a plug-in may bring one.
+// Loads another copy of the library, which is what a plug-in may do.
 static void with_two_copies(void)
 {
     void *copy = dlopen(NSP_BUILD_DIR "/libnanospan.so", RTLD_NOW | RTLD_LOCAL);
@@ -208,7 +208,8 @@ static void two_copies_do_not_wait_for_each_other(void **state)
     expect_the_end(with_two_copies, 2 * SPANS);
 }
 
-// At any time after main has ended: before the library has noticed, and while the end waits for the backend.
+// SIGTERM works at any time after main has ended: before the library notices that, and while it waits for the
+// backend.
 static void sigterm_ends_it(void **state)
 {
     (void)state;
@@ -235,7 +236,7 @@ int main(int count, char **arguments)
         run(arguments[1]);
     }
     if (TEST_UNDER_TSAN)
-        return 77; // it has a thread of its own, with which nobody is alone
+        return 77; // the sanitizer has a thread of its own, so no thread is ever the last
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_ends_flushed),
         cmocka_unit_test(it_ends_in_invoker_mode),

@@ -21,9 +21,9 @@
 // ---- where a thread is when it is cancelled ----
 
 static __thread bool victim;
-static bool inside;   // atomic: the victim is in the window
+static bool inside;   // atomic: the cancelled thread is in the window
 static bool released; // atomic
-static bool returned; // atomic: from its call
+static bool returned; // atomic: its call has returned
 
 static void hold(void)
 {
@@ -49,7 +49,7 @@ static void hold_in_callback(void *context, nsp_log_level level, const char *lin
         hold();
 }
 
-static nsp_exporter exporter; // the scripted one, but for what follows
+static nsp_exporter exporter; // the scripted one, except for what is set below
 
 static nsp_status create_and_hold(void **state, const nsp_exporter_context *context)
 {
@@ -136,7 +136,7 @@ static void prepare_line(void)
 {
     config.log = hold_in_callback;
     config.log_level = NSP_LOG_INFO;
-    config.collector_cpus = "8191"; // of which there is a line
+    config.collector_cpus = "8191"; // causes a log line
 }
 
 static void prepare_attach(void)
@@ -205,12 +205,12 @@ static void *be_cancelled(void *argument)
     return NULL;
 }
 
-// After the cancellation all calls still work, for other threads and at exit.
+// After the cancellation all calls still work, both on other threads and at exit.
 static void expect_health(void)
 {
     nsp_stats stats = NSP_STATS_INIT;
     CHILD_CHECK(nsp_stats_get(&stats) == NSP_OK);
-    nsp_init(&config); // where a shutdown was cancelled
+    nsp_init(&config); // needed if a shutdown was cancelled
     CHILD_CHECK(nsp_sampler_set_rate(1) == NSP_OK);
     CHILD_CHECK(nsp_sampler_rate() == 1);
     record();
@@ -237,8 +237,8 @@ static void cancel_one(void *argument)
     __atomic_store_n(&released, true, __ATOMIC_RELEASE);
     void *result = NULL;
     CHILD_CHECK(pthread_join(thread, &result) == 0);
-    // An asynchronously cancelled thread ends within the call's last act; its result then is NULL in some C
-    // libraries.
+    // An asynchronously cancelled thread ends within the last steps of the call. With some C libraries its
+    // result is then NULL.
     bool back = __atomic_load_n(&returned, __ATOMIC_ACQUIRE);
     CHILD_CHECK(what->at_once ? !back : back && result == PTHREAD_CANCELED);
     __atomic_store_n(&script.stalled, false, __ATOMIC_RELEASE);

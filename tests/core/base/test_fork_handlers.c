@@ -22,7 +22,8 @@
 
 #define MINUTE 60000000000u
 
-// A library that was loaded before ours: its handlers run after ours before the fork, and before ours after it.
+// A library that was loaded before ours: its handlers run before ours in the child, and after ours before the
+// fork.
 static struct {
     void (*prepare)(void), (*parent)(void), (*child)(void);
 } early, late;
@@ -72,13 +73,13 @@ static void record(const char *name)
     nsp_span_end(span);
 }
 
-// ---- where the parent's memory is not ----
+// ---- where the parent's memory is missing ----
 
 static struct {
     nsp_span *root, *inner, *detached, *unsampled;
 } spans;
 
-static unsigned first; // which call comes first: each must be able to
+static unsigned first; // which call comes first: each of them must work as the first one
 enum { FIRST_CALLS = 10 };
 
 static void call_first(void)
@@ -100,7 +101,7 @@ static void call_first(void)
     }
 }
 
-// Everything but the setters of spans that are the parent's.
+// Every call except the setters, which may not be called on spans of the parent.
 static void call_all(void)
 {
     nsp_context context;
@@ -136,13 +137,14 @@ static void call_all(void)
     CHILD_CHECK(nsp_sampler_set_rate(0.5) != NSP_OK);
 }
 
-// A child made without any handler of fork. Those of malloc do not run either, so what another thread has locked
-// there stays locked: exit frees memory, and a thread's first call would want the lock of the arenas, which our
-// threads hold for a moment when they start. So the first call is made before.
+// Makes a child without running any fork handler. Those of malloc do not run either, so a lock of malloc that
+// another thread holds stays locked in the child. exit frees memory, and a thread's first call of malloc
+// takes the lock of the arenas, which our threads hold for a moment when they start. So this thread makes its
+// first call before.
 static int run_copy(void)
 {
     fflush(NULL);
-    void *volatile block = malloc(1); // volatile: else the compiler sees that nobody needs it
+    void *volatile block = malloc(1); // volatile, because the compiler would remove an unused block
     free(block);
     pid_t child = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
     if (child == 0) {
@@ -199,7 +201,7 @@ static void copies_without_handlers(void **state)
 {
     (void)state;
     if (TEST_UNDER_TSAN || TEST_UNDER_ASAN)
-        SKIP_BECAUSE("sanitizers do not support processes that they do not see being made");
+        SKIP_BECAUSE("sanitizers do not support a child made without fork()");
     for (first = 0; first < FIRST_CALLS; first++) {
         capture_begin(1);
         open_some();
@@ -213,7 +215,7 @@ static void copies_under_an_unsampled_root(void **state)
 {
     (void)state;
     if (TEST_UNDER_TSAN || TEST_UNDER_ASAN)
-        SKIP_BECAUSE("sanitizers do not support processes that they do not see being made");
+        SKIP_BECAUSE("sanitizers do not support a child made without fork()");
     for (first = 0; first < FIRST_CALLS; first++) {
         capture_begin(0);
         memset(&spans, 0, sizeof spans);
@@ -237,7 +239,7 @@ static void copies_of_a_thread_that_is_not_attached(void **state)
 {
     (void)state;
     if (TEST_UNDER_TSAN || TEST_UNDER_ASAN)
-        SKIP_BECAUSE("sanitizers do not support processes that they do not see being made");
+        SKIP_BECAUSE("sanitizers do not support a child made without fork()");
     for (first = 0; first < FIRST_CALLS; first++) {
         capture_begin(1);
         open_some();
@@ -258,7 +260,7 @@ static void record_before_ours(void)
     call_all();
 }
 
-// Where ours have run after that, the child traces as any other.
+// Once our handlers have run after that, the child traces like any other.
 static void traces_in_the_end(void)
 {
     record("in the child");
@@ -292,7 +294,7 @@ static void a_child_handler_that_records(void **state)
 enum { PAGE = 4096, PATTERN = 0x5a };
 static uint8_t *theirs;
 
-// In the middle of what was the parent's: the page of one of its spans.
+// Maps a page where a span of the parent was.
 static void map_where_ours_was(void)
 {
     uint8_t *wanted = (uint8_t *)((uintptr_t)spans.inner & ~(uintptr_t)(PAGE - 1));
@@ -323,7 +325,7 @@ static void a_child_handler_that_maps_memory(void **state)
     pid_t child = fork();
     if (child == 0) {
         check_theirs();
-        // All around it, the parent's spans are inert; and that one as well.
+        // The parent's spans all around that page are inert, and so is the one whose page it was.
         nsp_span_set_i64(spans.inner, NSP_KEY("from the child"), 1);
         nsp_span_set_i64(spans.root, NSP_KEY("from the child"), 1);
         nsp_span_set_i64(spans.detached, NSP_KEY("from the child"), 1);

@@ -73,11 +73,11 @@ static void a_program_that_is_not_linked(void **state)
     config.log_level = NSP_LOG_ERROR;
     assert_int_equal(library.init(&config), NSP_OK);
     int spans = 100;
-    pthread_t thread; // one that has its thread-locals already, and a new one
+    pthread_t thread; // one thread that already has its thread-locals, and a new one
     record(&spans);
     assert_int_equal(pthread_create(&thread, NULL, record, &spans), 0);
     pthread_join(thread, NULL);
-    assert_int_equal(dlclose(handle), 0); // while it runs
+    assert_int_equal(dlclose(handle), 0); // while nanospan runs
     record(&spans);
     nsp_stats stats = NSP_STATS_INIT;
     assert_int_equal(library.shutdown(10000000000u), NSP_OK);

@@ -70,7 +70,7 @@ static void what_others_wrote_steers_no_terminal(void **state)
          "  31m  "}, // C1 in UTF-8
         {"\x9b"
          "31m\xff",
-         "?31m?"}, // and as terminals of one byte a character have it
+         "?31m?"}, // a C1 byte in Latin-1, as a terminal with a one-byte character set sees it
         {"\xc3\xa4 \xe2\x82\xac \xf0\x9f\x99\x82", "\xc3\xa4 \xe2\x82\xac \xf0\x9f\x99\x82"}, // text stays
         {"\xc0\xaf \xed\xa0\x80 \xe2\x82", "?? ??? ??"}, // overlong, a surrogate, cut short
         {"\xc2\xa0", "\xc2\xa0"},
@@ -212,7 +212,7 @@ static void a_forked_child_can_log(void **state)
     pthread_t thread;
     stop = 0;
     assert_int_equal(pthread_create(&thread, NULL, log_until_stopped, NULL), 0);
-    nsp_flush(0); // so that the library's handlers of fork are linked in
+    nsp_flush(0); // links the library's fork handlers into this program
     for (int i = 0; i < 200; i++) {
         pid_t child = fork();
         if (child == 0) {
@@ -266,7 +266,7 @@ static void more_subjects_than_places_are_still_limited(void **state)
         snprintf(subject, sizeof subject, "s%d", i);
         assert_true(nsp__log_limit_admit(&limit, subject, now++, &held_back));
     }
-    // The latest ones are remembered.
+    // The most recent ones are remembered.
     for (int i = 1; i < NSP__LOG_LIMIT_BURST; i++)
         assert_true(nsp__log_limit_admit(&limit, subject, now++, &held_back));
     assert_false(nsp__log_limit_admit(&limit, subject, now, &held_back));

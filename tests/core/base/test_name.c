@@ -19,7 +19,7 @@
 
 enum { THREADS = 8, TEXTS = 5000 };
 
-// For child processes, which cmocka's jumps would leave.
+// For child processes, which cmocka's jumps must not leave.
 #define must(condition)                                                                                      \
     do {                                                                                                     \
         if (!(condition)) {                                                                                  \
@@ -35,7 +35,7 @@ static void run_in_child(void (*check)(void))
     assert_true(child >= 0);
     if (child == 0) {
         check();
-        exit(0); // not _exit: ThreadSanitizer has its last word there
+        exit(0); // not _exit: ThreadSanitizer reports in an exit handler
     }
     int status = -1;
     assert_int_equal(waitpid(child, &status, 0), child);
@@ -71,7 +71,7 @@ static void a_text_has_one_name(void **state)
     assert_int_equal(nsp_intern(buffer, 5), first);
     nsp_name longer = nsp_intern(buffer, 7);
     assert_true(longer != first);
-    memset(buffer, 'x', sizeof buffer); // copied: the text may go
+    memset(buffer, 'x', sizeof buffer); // the name is a copy, so the text may change
     assert_name(longer, "firstly", 7);
 
     assert_int_not_equal(nsp_intern("a\0b", 3), nsp_intern("a\0c", 3));
@@ -131,7 +131,7 @@ static void long_names_are_cut_at_a_character(void **state)
         {"\xf0\x9f\x98\x80", 1020, 1020},
         {"\xf0\x9f\x98\x80", 1022, 1022},
         {"\xf0\x9f\x98\x80", 1019, 1023},
-        {"\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80", 1018, 1023}, // no UTF-8: cut where it must
+        {"\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80", 1018, 1023}, // not UTF-8: cut at any byte
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         memset(text, (int)('a' + i), sizeof text);
@@ -156,7 +156,7 @@ static pthread_barrier_t start_line;
 
 static void count_hook(nsp_name name, const char *text, size_t length)
 {
-    // The text is whole, though the name may not be ready yet.
+    // The text is complete, though the name may not be ready yet.
     if (strlen(text) == length)
         __atomic_fetch_add(&hook_calls[name], 1, __ATOMIC_RELAXED);
 }
@@ -169,7 +169,7 @@ static void *intern_all(void *argument)
         int which = self % 2 == 0 ? i : TEXTS - 1 - i;
         nsp_name name = intern(texts[which]);
         names_seen[self][which] = name;
-        // Whoever holds an id finds the hook called for it, and its text.
+        // For every id that a thread holds, the hook has been called and the text is there.
         must(__atomic_load_n(&hook_calls[name], __ATOMIC_RELAXED) > 0);
         must(strcmp(nsp_name_text(name, NULL), texts[which]) == 0);
     }
@@ -199,7 +199,7 @@ static void check_concurrent(void)
         for (int k = 1; k < THREADS; k++)
             must(names_seen[k][i] == name);
     }
-    // Lost races cost spare ids, one or two a thread, not one each.
+    // Lost races waste one or two ids a thread, not one for each name.
     must(nsp__name_count() - before <= TEXTS + 2 * THREADS);
     must(nsp__name_overflowed() == 0);
 }
@@ -223,7 +223,7 @@ static void check_full_table(void)
     must(nsp__name_overflowed() == 0);
     must(intern("one too many") == NSP_NAME_OVERFLOW);
     must(nsp__name_intern_site(&site, "two too many", 12) == NSP_NAME_OVERFLOW);
-    must(site == NSP_NAME_OVERFLOW); // for good: the site is not slow from now on
+    must(site == NSP_NAME_OVERFLOW); // for good, so that the site stays fast
     must(nsp__name_overflowed() == 2);
     must(nsp__name_count() == NSP_NAME_MAX);
     must(strcmp(nsp_name_text(intern("full 0"), NULL), "full 0") == 0);
@@ -251,10 +251,10 @@ static void check_full_arena(void)
         if (nsp_intern(text, sizeof text) == NSP_NAME_OVERFLOW)
             break;
     }
-    // 512 KiB less what other tests have taken.
+    // 512 KiB minus what other tests have used
     must(count > 490 && count < 512);
     must(nsp__name_overflowed() == 1);
-    // A shorter one still fits, and its id is the one that the long one did not get.
+    // A shorter text still fits, and it gets the id that the long one did not get.
     uint32_t ids = nsp__name_count();
     must(intern("short") > NSP_NAME_OVERFLOW);
     must(nsp__name_count() == ids);
@@ -294,7 +294,7 @@ static void check_signal(void)
     nsp_name interrupted = intern("interrupted");
     must(handler_known == known);
     must(handler_new == NSP_NAME_OVERFLOW && handler_site_value == NSP_NAME_OVERFLOW);
-    must(handler_site == 0); // the next call at the site may do better
+    must(handler_site == 0); // the next call at the site may succeed
     must(nsp__name_overflowed() == 2);
     must(interrupted > NSP_NAME_OVERFLOW && intern("interrupted") == interrupted);
     raise(SIGUSR1);
@@ -351,7 +351,8 @@ static void a_stalled_thread_holds_up_nobody(void **state)
     run_in_child(check_stall);
 }
 
-// What the hook writes to is exchanged while threads intern: each name they hold must be in the newest.
+// What the hook writes to is exchanged while threads intern: every name that they hold must be in the newest
+// one.
 
 static uint32_t current_book, replayed_book;
 static uint8_t books[64][NSP_NAME_MAX];
@@ -369,7 +370,7 @@ static void *intern_during_replays(void *argument)
     char text[32];
     for (int i = 0; i < 2000 && !__atomic_load_n(&replaying_done, __ATOMIC_RELAXED); i++) {
         snprintf(text, sizeof text, "replay %d", (int)(self % 2) * 2000 + i);
-        // The id is in the hand, so it stands in the book, if that was the same all the while.
+        // The name must be in the book, unless the book was exchanged meanwhile.
         uint32_t book = __atomic_load_n(&replayed_book, __ATOMIC_ACQUIRE);
         nsp_name name = intern(text);
         bool entered = __atomic_load_n(&books[book][name], __ATOMIC_RELAXED);
@@ -385,7 +386,7 @@ static void check_replay(void)
     enum { WRITERS = 4, BOOKS = 64 };
     nsp_name early = intern("early");
     __atomic_store_n(&nsp__name_added, enter_in_book, __ATOMIC_RELEASE);
-    must(intern("early") == early && books[0][early] == 0); // known before the hook was
+    must(intern("early") == early && books[0][early] == 0); // known before the hook was set
     pthread_t threads[WRITERS];
     for (uintptr_t i = 0; i < WRITERS; i++)
         must(pthread_create(&threads[i], NULL, intern_during_replays, (void *)i) == 0);
@@ -413,7 +414,7 @@ static void enter_late(nsp_name name, const char *text, size_t length)
     __atomic_store_n(&books[book][name], 1, __ATOMIC_RELAXED);
 }
 
-// The one interleaving that the test above may miss: the exchange happens during a name's first hook.
+// The one interleaving that the test above may miss: the exchange happens while a name's first hook runs.
 static void check_replay_during_hook(void)
 {
     __atomic_store_n(&nsp__name_added, enter_late, __ATOMIC_RELEASE);

@@ -88,9 +88,9 @@ static void a_range_of_one_and_of_all(void **state)
                 high > NSP__RANDOM_ONE / 1000 * 999);
 }
 
-// Without the rejection, a third of the values of this width would come up 342 times where the others come up 341 times.
-// There are too many of them for chi-square to see it. What can be seen is that just those products that make the
-// difference are drawn again.
+// Without the rejection, a third of the values of this width would come up 342 times and the others 341
+// times. There are too many values for chi-square to show that. What the test can show is that exactly the
+// products that make the difference are drawn again.
 static void a_biased_draw_is_repeated(void **state)
 {
     (void)state;
@@ -108,7 +108,7 @@ static void a_biased_draw_is_repeated(void **state)
         }
         random = after;
     }
-    // The chance of it is biased / 2^64 = 1 / 1024.
+    // This happens with probability biased / 2^64 = 1 / 1024.
     assert_true(repeated > DRAWS / 1024 / 2 && repeated < DRAWS / 1024 * 2);
 }
 
@@ -158,7 +158,7 @@ static void skips_are_geometric(void **state)
     }
 }
 
-// High rates have too few different skips for cells of equal weight; there the share of hits tells.
+// High rates have too few different skips for cells of equal weight, so the share of hits is checked instead.
 static void high_rates_hit_their_share(void **state)
 {
     (void)state;
@@ -169,7 +169,8 @@ static void high_rates_hit_their_share(void **state)
         double sum = 0;
         for (int k = 0; k < DRAWS; k++)
             sum += (double)nsp__random_skip(&random, inverse_log);
-        // Mean (1 - p) / p, standard deviation sqrt(1 - p) / p; 6.11 of them for 1e-9 on both sides.
+        // Mean (1 - p) / p, standard deviation sqrt(1 - p) / p. 6.11 deviations give 1e-9 for both sides
+        // together.
         double mean = (1 - rate) / rate, deviation = sqrt(1 - rate) / rate / sqrt(DRAWS);
         assert_true(fabs(sum / DRAWS - mean) < 6.11 * deviation);
         double off = rate * 0.99;

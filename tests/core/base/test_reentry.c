@@ -27,7 +27,7 @@ static void expect_success(void (*body)(void *), void *argument)
     assert_int_equal(child_run(body, argument, 20), 0);
 }
 
-// ---- a lock of the application's ----
+// ---- a lock of the application ----
 
 static pthread_mutex_t application_lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned lines, locked; // atomic
@@ -93,7 +93,7 @@ static void lock_during_init(void *argument)
 {
     (void)argument;
     configure(&config);
-    config.collector_cpus = "8191"; // of which there are two lines
+    config.collector_cpus = "8191"; // causes two log lines
     with_a_thread_that_holds_the_lock(init);
     CHILD_CHECK(__atomic_load_n(&lines, __ATOMIC_ACQUIRE) >= 2);
     __atomic_store_n(&script.stalled, true, __ATOMIC_RELEASE);
@@ -109,7 +109,7 @@ static void lock_in_a_forked_child(void *argument)
     init();
     pid_t child = fork();
     if (child == 0) {
-        with_a_thread_that_holds_the_lock(record); // makes a session, and says the same again
+        with_a_thread_that_holds_the_lock(record); // makes a session, and logs the same lines again
         _exit(0);
     }
     CHILD_CHECK(child_wait(child, 10) == 0);
@@ -119,7 +119,7 @@ static void lock_of_the_application(void **state)
 {
     (void)state;
     expect_success(lock_during_init, NULL);
-    if (!TEST_UNDER_TSAN) // which knows no threads in the child of a process with threads
+    if (!TEST_UNDER_TSAN) // it does not support threads in the child of a threaded process
         expect_success(lock_in_a_forked_child, NULL);
 }
 
@@ -142,28 +142,29 @@ static void calls_while_lines_are_written(void *argument)
     flushed = shut_down = NSP_OK;
     configure(&config);
     config.log = call_in_callback;
-    init(); // has a line to write as its last act
+    init(); // the last thing it does is to write a line
     CHILD_CHECK(flushed == NSP_ERR_INVALID && shut_down == NSP_ERR_INVALID);
     CHILD_CHECK(nsp_flush(10 * SECOND) == NSP_OK);
     CHILD_CHECK(nsp_shutdown(10 * SECOND) == NSP_OK);
     exit(0);
 }
 
-// In a log callback, and so in a signal handler that interrupts the writing of a line, whose locks it would meet.
+// In a log callback, and so also in a signal handler that interrupts the writing of a line and would wait for
+// its locks.
 static void lines_that_are_written(void **state)
 {
     (void)state;
     expect_success(calls_while_lines_are_written, NULL);
 }
 
-// ---- exporters that call us ----
+// ---- exporters that call the library ----
 
 typedef enum half { CREATE, APPEND, SEND, DESTROY } half;
 
 static half calling;
 static unsigned answered; // atomic
 
-// What would wait for this very thread, or for another one that waits for it.
+// Calls that would wait for this very thread, or for another one that waits for it.
 static void call_everything(half where)
 {
     if (where != calling)
@@ -174,7 +175,7 @@ static void call_everything(half where)
     CHILD_CHECK(nsp_init(NULL) != NSP_OK);
     CHILD_CHECK(nsp_do_work(1) == 0);
     nsp_stats stats = NSP_STATS_INIT;
-    nsp_status status = nsp_stats_get(&stats); // needs nothing that is held while spans are encoded or sent
+    nsp_status status = nsp_stats_get(&stats); // needs no lock that is held while spans are encoded or sent
     CHILD_CHECK(status == NSP_OK || where == CREATE);
     __atomic_store_n(&answered, 1, __ATOMIC_RELEASE);
 }
@@ -255,7 +256,8 @@ static void *work(void *argument)
     return argument;
 }
 
-// Every wait ends, the next session works, and the thread that hung returns to memory that still exists.
+// Every wait ends, the next session works, and the thread that hung finds its memory still there when it
+// returns.
 static void hanging_encoder(void *argument)
 {
     nsp_exporter hanging = scripted_exporter;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How much of its caller's stack each function needs. The stack is filled with a pattern before a call;
-// whatever the call has overwritten is what it needed. Everything that a header promises for threads and
-// signal handlers also runs where there is no more stack: on a thread of 16 KiB, and in a signal handler on
-// an alternate stack of 8 KiB. Like the shared library, this program is linked with -z now, because binding a
+// How much of its caller's stack each function needs. The stack is filled with a pattern before a call; the
+// function needs what the call has overwritten. Everything that a header allows on threads and in signal
+// handlers also runs with no more stack than promised: on a thread of 16 KiB, and in a signal handler on an
+// alternate stack of 8 KiB. Like the shared library, this program is linked with -z now, because binding a
 // name lazily would take more stack than any call.
 #include <setjmp.h>
 #include <stdarg.h>
@@ -27,7 +27,7 @@
 #define TRACE "5c1e8a90b7d34f26a1c09d7e63f2b845"
 #define SPAN "3f8d20c6e91b7a54"
 
-// The limits from nanospan's headers. With a sanitizer, whose frames are larger, only an overrun fails.
+// The limits from nanospan's headers. Frames are larger under a sanitizer, so there only an overrun fails.
 enum { PROMISED = 4096, PROMISED_COLD = 16384, THREAD_STACK = 16384, SIGNAL_STACK = 8192, PAINT = 0x5a };
 
 static bool exact(void)
@@ -41,7 +41,7 @@ static bool exact(void)
 
 // ---- what is called ----
 
-// Nothing here may be on the stack of the caller.
+// Nothing here may be on the caller's stack.
 static headers request;
 
 // A carrier that needs hardly any stack, so that only the library's use is measured.
@@ -300,7 +300,8 @@ static const struct call {
 
 // ---- measuring ----
 
-// Fills the stack below this function's frame with a pattern. The last byte that a call changes shows its depth.
+// Fills the stack below this function's frame with a pattern. The deepest byte that a call changes shows its
+// depth.
 static __attribute__((noinline)) size_t need_of(void (*function)(void), size_t room)
 {
     volatile uint8_t *top = (volatile uint8_t *)__builtin_frame_address(0) - 512;
@@ -325,7 +326,7 @@ static void *measure(void *argument)
     span = nsp_span_begin(NSP_NAME("open")); // the thread is attached, and names are known
     for (size_t i = 0; i < all->count; i++) {
         all->calls[i]
-            .function(); // the dynamic linker, which binds this program's names as they are met, is not ours
+            .function(); // an unmeasured call first, in which the dynamic linker binds this program's names
         size_t need = need_of(all->calls[i].function, all->room);
         if (need > all->most) {
             all->most = need;
@@ -341,7 +342,7 @@ static void *measure(void *argument)
     return NULL;
 }
 
-// On a stack of exactly this size, with a page below it that nobody may touch.
+// On a stack of exactly this size, with an inaccessible page below it.
 static void run_on_stack(size_t bytes, void *(*function)(void *), void *argument)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE), least = (size_t)sysconf(_SC_THREAD_STACK_MIN);
@@ -370,7 +371,8 @@ static int begin_session(void **state)
     config.propagators = "tracecontext,baggage,b3,b3multi";
     config.sample_rate = 1;
     capture_start(&config);
-    // Fields that make work: a list of 32 members in several fields, one of them with malformed parts, much baggage, all of B3.
+    // Fields that cause much work: a list of 32 members in several fields, one of them with malformed parts,
+    // much baggage, all of B3.
     headers_read(&request,
                  "traceparent: 00-" TRACE "-" SPAN "-01\ntracestate: ot=th:8;x:1;foo,a=1\ntracestate: b=2"
                  "\nbaggage: k=v,key=%41%C3%A9\nb3: " TRACE "-" SPAN "-d\nx-b3-traceid: " TRACE
@@ -414,7 +416,7 @@ static void calls_keep_within_what_is_promised(void **state)
     }
 }
 
-// ---- with no more stack than that ----
+// ---- with exactly that much stack ----
 
 static void *call_all(void *argument)
 {
@@ -453,13 +455,13 @@ static void *be_interrupted(void *argument)
 {
     span = nsp_span_begin(NSP_NAME("open"));
     stack_t stack = {.ss_sp = argument, .ss_size = SIGNAL_STACK}, none = {.ss_flags = SS_DISABLE};
-    // What the kernel puts there itself depends on the processor.
+    // How much the kernel itself puts there depends on the processor.
     size_t least = (size_t)sysconf(_SC_MINSIGSTKSZ) + PROMISED;
     if (stack.ss_size < least)
         stack.ss_size = least;
     if (!exact())
         stack.ss_size *= 8;
-    stack.ss_sp = (uint8_t *)argument + 256 * 1024 - stack.ss_size; // the top of it
+    stack.ss_sp = (uint8_t *)argument + 256 * 1024 - stack.ss_size; // the top of the block
     memset(argument, PAINT, 256 * 1024);
     sigaltstack(&stack, NULL);
     pthread_kill(pthread_self(), SIGUSR1);
@@ -467,7 +469,7 @@ static void *be_interrupted(void *argument)
     size_t below = 256 * 1024 - stack.ss_size;
     for (size_t i = 0; i < below; i++)
         if (((uint8_t *)argument)[i] != PAINT)
-            handled = 0; // it ran over the end
+            handled = 0; // the handler ran over the end
     nsp_span_end(span);
     return NULL;
 }

@@ -17,7 +17,7 @@
 #include "base/thread_start.h"
 #include "support/child.h"
 
-// What a thread finds about itself.
+// What a thread finds out about itself.
 typedef struct findings {
     char name[16];
     int policy, timer_slack;
@@ -116,8 +116,8 @@ static void *run_pinned(void *argument)
     return NULL;
 }
 
-// In a program that was started on these CPUs: threads run on them, whatever the thread that starts them is
-// pinned to.
+// Runs in a program that was started on these CPUs: its threads run on them, whichever CPU the thread that
+// starts them is pinned to.
 static void started_on(const char *cpus)
 {
     cpu_set_t given, found, one;
@@ -133,14 +133,14 @@ static void started_on(const char *cpus)
     CHILD_CHECK(CPU_EQUAL(&found, &given));
     if (CPU_COUNT(&given) < 3)
         return;
-    // The main thread keeps its process to two of them: that is not a pin.
+    // The main thread restricts the process to two of them, which is not a pin.
     CPU_SET(atoi(strchr(cpus, ',') + 1), &one);
     CHILD_CHECK(sched_setaffinity(0, sizeof one, &one) == 0);
     found = run("nsp-test", NULL).cpus;
     CHILD_CHECK(CPU_EQUAL(&found, &one));
 }
 
-// As by taskset.
+// What taskset does.
 static int start_on(const cpu_set_t *cpus)
 {
     char text[32];

@@ -42,7 +42,7 @@ static void test_concurrent_first_use(void **state)
         assert_int_equal((uintptr_t)result, nsp_ticks_to_unix_ns(tick));
     }
     pthread_barrier_destroy(&at_once);
-    // Not one nanosecond of precision is claimed here, only that it is this time and not another.
+    // This does not check precision, only that it is the present time.
     assert_in_range(distance(nsp_ticks_to_unix_ns(nsp_now()), nsp__clock_system.realtime()), 0, 100 * S);
 }
 
@@ -55,10 +55,10 @@ static void check_against_machine(nsp__clock *clock, uint64_t *worst)
     uint64_t real = before + (after - before) / 2;
     uint64_t half = (after - before) / 2 + 1 + (clock->rate >> NSP__CLOCK_RATE_BITS);
 
-    uint64_t error = distance(convert(clock, tick), real); // ahead of the next anchor
+    uint64_t error = distance(convert(clock, tick), real); // before the next anchor
     assert_in_range(error, 0, nsp__clock_error_bound(clock) + half);
     nsp__clock_anchor(clock);
-    error = distance(convert(clock, tick), real); // and as a drainer does it, after
+    error = distance(convert(clock, tick), real); // and after it, the way a drainer converts
     assert_in_range(error, 0, nsp__clock_error_bound(clock) + half);
     if (error > *worst)
         *worst = error;
@@ -86,7 +86,7 @@ static void test_machine_error_within_bound(void **state)
     }
 }
 
-// Several processes keep one clock, one after the other.
+// Several processes that keep one clock, one after the other.
 static void test_handed_over(void **state)
 {
     (void)state;
@@ -133,7 +133,8 @@ static void test_sources_and_modes(void **state)
     assert_int_equal(nsp__clock_is_counter, chosen_at_load);
 }
 
-// A map that was never calibrated or was overwritten gives nonsense, but always returns.
+// A map that was never calibrated or was overwritten gives meaningless times, but a conversion always
+// returns.
 static void test_rubbish(void **state)
 {
     (void)state;
@@ -181,19 +182,19 @@ static void test_passed_ticks_keep_their_time(void **state)
         for (int i = 0; i < SAMPLES; i++) {
             if (i % 10 == 0)
                 restless_pass(clock);
-            // Now, or some time before.
+            // Now, or some time ago.
             samples[i].ticks =
                 clock_world_ticks() - (i % 2 ? random_below(&random, clock_world_ticks() - begin) : 0);
             samples[i].ns = convert(clock, samples[i].ticks);
         }
-        assert_in_range(breakpoints_of(clock), 100, NSP__CLOCK_BREAKPOINTS - 1); // bent often, forgot none
+        assert_in_range(breakpoints_of(clock), 100, NSP__CLOCK_BREAKPOINTS - 1); // none was dropped
         qsort(samples, SAMPLES, sizeof *samples, by_ticks);
         for (int i = 0; i < SAMPLES; i++) {
             assert_int_equal(convert(clock, samples[i].ticks), samples[i].ns);
             if (i)
                 assert_true(samples[i].ns >= samples[i - 1].ns);
         }
-        // Also from the segment that a drainer has at hand, wherever the tick lies.
+        // The segment that a drainer keeps gives the same, wherever the tick is.
         struct nsp__clock_segment segment;
         nsp__clock_segment_at(clock, clock_world_ticks(), &segment);
         for (int i = 0; i < SAMPLES; i++)
@@ -207,7 +208,8 @@ static void test_passed_ticks_keep_their_time(void **state)
     }
 }
 
-// Around each breakpoint and bend, before the first and after the last; with more breakpoints than are kept.
+// Around each breakpoint and bend, before the first and after the last, and with more breakpoints than the
+// map keeps.
 static void test_monotone_everywhere(void **state)
 {
     (void)state;
@@ -264,7 +266,8 @@ static void test_inverse(void **state)
             uint64_t ns = begin_unix - span_ns / 4 + random_below(&random, 2 * span_ns);
             assert_in_range(nsp_ticks_to_unix_ns(nsp_ticks_from_unix_ns(ns)) - ns, 0, ns_a_tick);
         }
-        // Over steps: back means that some times came twice, forward that some never were.
+        // Across steps: a step back means that some times occurred twice, a step forward that some never
+        // occurred.
         uint64_t before_back = clock_world_unix();
         clock_world.wall -= S;
         clock_world_drain_for(clock, 3 * S, 2 * MS);
@@ -284,7 +287,7 @@ static void test_inverse(void **state)
         view.clock = &segment;
         assert_int_equal(nsp_span_view_ns(&view, clock_world_ticks()),
                          nsp_ticks_to_unix_ns(clock_world_ticks()));
-        // An event from before both steps: in the time that holds for the span.
+        // An event from before both steps is converted with the time that applies to the span.
         assert_in_range(
             distance(nsp_span_view_ns(&view, begin) + (clock_world_unix() - nsp_span_view_ns(&view, begin)),
                      clock_world_unix()),
@@ -307,7 +310,7 @@ static void *read_along(void *seed)
     while (!__atomic_load_n(&race.done, __ATOMIC_ACQUIRE)) {
         uint64_t now = __atomic_load_n(&race.now, __ATOMIC_ACQUIRE);
         uint64_t late = now - random_below(&random, 10 * MS), early = late - random_below(&random, 4 * S);
-        if (random_below(&random, 2)) { // about to be forgotten: there slots change hands
+        if (random_below(&random, 2)) { // near the oldest breakpoint, where slots are reused
             uint64_t first = __atomic_load_n(&race.clock->published, __ATOMIC_RELAXED) >> 32;
             const nsp__clock_breakpoint *oldest = &race.clock->breakpoints[first % NSP__CLOCK_BREAKPOINTS];
             early = __atomic_load_n(&oldest->tick, __ATOMIC_RELAXED) + random_below(&random, 10 * MS);
@@ -316,11 +319,11 @@ static void *read_along(void *seed)
         uint64_t again_ns = convert(race.clock, late);
         nsp_ticks back = nsp_ticks_from_unix_ns(late_ns);
         if (__atomic_load_n(&race.now, __ATOMIC_ACQUIRE) - now > 100 * MS || early > late)
-            continue; // held up, so the early tick may lie well before the map by now
+            continue; // this thread was held up, so the early tick may be well before the map by now
         if (early_ns > late_ns || again_ns != late_ns || distance(back, late) > 2)
             return (void *)"the map changed";
-        // One tick is one ns, and the slews of a thousand breakpoints cancel out. A single line, and so a slot that was read in its
-        // next use, would be milliseconds off.
+        // One tick is one ns, and the slews of a thousand breakpoints cancel out. A single segment would be
+        // milliseconds off, and so would a slot that was read after its reuse.
         if (distance(late_ns - early_ns, late - early) > 500 * US)
             return (void *)"a breakpoint was torn";
         checked++;
@@ -336,7 +339,7 @@ static void test_readers_race_with_the_writer(void **state)
     race.clock = clock_world_new_clock();
     race.done = false;
     nsp__clock_set_active(race.clock);
-    for (int i = 0; i < 120; i++) // some past to ask for
+    for (int i = 0; i < 120; i++) // some past to convert
         restless_pass(race.clock);
     __atomic_store_n(&race.now, clock_world_ticks(), __ATOMIC_RELEASE);
     pthread_t threads[READERS];
@@ -347,7 +350,7 @@ static void test_readers_race_with_the_writer(void **state)
         restless_pass(race.clock);
         __atomic_store_n(&race.now, clock_world_ticks(), __ATOMIC_RELEASE);
         if (random_below(&random, 16) == 0)
-            nsp__clock_system.pause(US); // let readers in
+            nsp__clock_system.pause(US); // lets the readers run
     }
     __atomic_store_n(&race.done, true, __ATOMIC_RELEASE);
     for (int i = 0; i < READERS; i++) {

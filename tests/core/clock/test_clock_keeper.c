@@ -12,7 +12,8 @@
 #include "support/clock_world.h"
 #include <stdlib.h>
 
-// Clocks that drift against the counter and change their mind: exact within the bound, in every pass.
+// Clocks that drift against the counter and change their drift: the map is exact within the bound, in every
+// pass.
 static void test_drift_and_jitter(void **state)
 {
     (void)state;
@@ -28,7 +29,7 @@ static void test_drift_and_jitter(void **state)
             clock_world_drain_for(clock, 3 * S, 5 * MS);
             clock_world.slew = 0;
             clock_world_drain_for(clock, 3 * S, 20 * MS);
-            // Settled. The readings are what limits it now, and the passes' distance.
+            // Settled: now only the readings and the interval between passes limit the precision.
             clock_world_drain_for(clock, S, MS);
             assert_in_range(nsp__clock_error_bound(clock), 0, (noisy ? 30 : 2) * US);
             assert_int_equal(nsp__clock_steps(clock), 0);
@@ -91,11 +92,11 @@ static void test_steps_change_no_duration(void **state)
             assert_in_range(distance(duration(clock, start, end), real), 0, US + 2 * tick_ns);
             assert_in_range(distance(convert(clock, end), end_unix), 0,
                             nsp__clock_error_bound(clock) + tick_ns);
-            // What ended before is told in the time that held before.
+            // What ended before the step is converted with the time that applied before it.
             assert_in_range(distance(duration(clock, start, inner_end), inner_unix - start_unix), 0,
                             US + 2 * tick_ns);
             assert_in_range(distance(convert(clock, inner_end), inner_unix), 0, 2 * US + tick_ns);
-            // The time went on as it was.
+            // The step is over, and no further one is counted.
             clock_world_drain_for(clock, S, MS);
             assert_int_equal(nsp__clock_steps(clock), 1);
             free(clock);
@@ -127,7 +128,7 @@ static void test_small_error_is_led(void **state)
 static void test_machine_slept(void **state)
 {
     (void)state;
-    // Counter and wall clock ran on, CLOCK_MONOTONIC did not: the map was right all along.
+    // The counter and the wall clock ran on and CLOCK_MONOTONIC did not, so the map was right all along.
     clock_world_begin(2.6);
     nsp__clock *clock = clock_world_new_clock();
     clock_world_drain_for(clock, S, MS);
@@ -138,7 +139,7 @@ static void test_machine_slept(void **state)
     clock_world_drain_for(clock, S, MS);
     assert_int_equal(nsp__clock_steps(clock), 0);
 
-    // So short a sleep that the rate measured across it seems possible. It must not be believed.
+    // The sleep is so short that the rate measured across it seems possible. It must not be used.
     clock_world.monotonic_stopped = true;
     clock_world_pass(60 * US);
     clock_world.monotonic_stopped = false;
@@ -146,7 +147,7 @@ static void test_machine_slept(void **state)
     assert_in_range(distance(clock->rate, rate), 0, rate / 100000);
     assert_int_equal(nsp__clock_steps(clock), 0);
 
-    // The counter ran on, both clocks stood still, as in a virtual machine that is held.
+    // The counter ran on and both clocks stood still, as in a virtual machine that is paused.
     clock_world.clocks_stopped = true;
     clock_world_pass(2 * S);
     clock_world.clocks_stopped = false;
@@ -159,7 +160,7 @@ static void test_machine_slept(void **state)
     assert_int_equal(nsp__clock_steps(clock), 2);
     free(clock);
 
-    // A machine that was held during the calibration.
+    // A machine that was paused during the calibration.
     clock_world_begin(2.6);
     clock = calloc(1, sizeof *clock);
     nsp__clock_calibrate(clock);
@@ -191,7 +192,8 @@ static void test_stalled_drainer(void **state)
     free(clock);
 }
 
-// Ticks are nanoseconds: the map only adds what the wall clock is ahead, and keeps durations to the nanosecond.
+// Ticks are nanoseconds: the map only adds the offset of the wall clock, and durations are exact to the
+// nanosecond.
 static void test_fallback(void **state)
 {
     (void)state;

@@ -43,7 +43,7 @@ static void a_span_open_over_a_reset_ends_when_it_ended(void **state)
         nsp_span_view view;
         view_of(&view, clock, start, end);
         assert_in_range(distance(view.end_ns, ended), 0, MS);
-        assert_in_range(view.end_ns - view.start_ns, 1, 10 * S); // it took two, of which one is known
+        assert_in_range(view.end_ns - view.start_ns, 1, 10 * S); // it took 2 s, of which 1 s is known
         assert_in_range(nsp_span_view_ns(&view, event), view.start_ns, view.end_ns);
         assert_in_range(nsp_span_view_ns(&view, end), view.start_ns, view.end_ns);
         free(clock);

@@ -18,7 +18,7 @@
 
 #define SECOND 1000000000ull
 
-static unsigned pauses; // atomic: how often the clock waited, as it does to calibrate
+static unsigned pauses; // atomic: how often the clock waited, which calibration does
 
 static void count_pause(uint64_t ns)
 {
@@ -31,7 +31,7 @@ static bool near(uint64_t a, uint64_t b)
     return a - b < SECOND || b - a < SECOND;
 }
 
-// Both ways, now and for a reading taken a while ago.
+// In both directions, for the present and for an earlier reading.
 static bool conversions_are_right(nsp_ticks earlier, uint64_t earlier_ns)
 {
     uint64_t real = nsp__clock_system.realtime();
@@ -134,7 +134,7 @@ static void check_in_child(void *argument)
     CHILD_CHECK(right_in_handler);
     CHILD_CHECK(conversions_are_right(first_tick, first_ns));
     CHILD_CHECK(__atomic_load_n(&pauses, __ATOMIC_RELAXED) == before);
-    if (TEST_UNDER_TSAN) // knows no threads in the child of a process with threads
+    if (TEST_UNDER_TSAN) // it does not support threads in the child of a threaded process
         return;
     nsp_span_end(nsp_span_begin(NSP_NAME("of the child"))); // a session of its own
     CHILD_CHECK(conversions_are_right(first_tick, first_ns));

@@ -23,7 +23,7 @@ static int clean(void **state)
     return clearenv();
 }
 
-// Sets "NAME=value" and other variables, all of them the environment, and reads it.
+// Makes "NAME=value" and the other variables the whole environment, and reads it.
 static nsp_config with(const char *first, const char *second)
 {
     nsp_config config;
@@ -75,7 +75,7 @@ static const char *member_text(const char *name, const nsp_config *config)
     return text;
 }
 
-// name, its member's default, a value, what the member is then, and a value that is refused (NULL: none is).
+// Name, the member's default, a value, the member after it, and a value that is rejected (NULL: none is).
 static const struct {
     const char *name, *fallback, *value, *then, *bad;
 } each[] = {
@@ -201,8 +201,8 @@ static void every_bad_value_is_ignored_and_reported_once(void **state)
         bool argument = !strcmp(each[i].name, "OTEL_TRACES_SAMPLER_ARG");
         memset(&logged, 0, sizeof logged);
         nsp_config config = with(setting, argument ? "OTEL_TRACES_SAMPLER=traceidratio" : NULL);
-        assert_int_equal(logged.count, 0); // nsp_config_init says nothing
-        bool counts = variable_named(each[i].name)->kind == &nsp__kind_flag_else_false; // as false
+        assert_int_equal(logged.count, 0); // nsp_config_init logs nothing
+        bool counts = variable_named(each[i].name)->kind == &nsp__kind_flag_else_false; // it counts as false
         assert_string_equal(member_text(each[i].name, &config), counts ? "0" : each[i].fallback);
         nsp_config resolved;
         assert_int_equal(nsp__config_resolve(&resolved, NULL), NSP_OK);
@@ -217,7 +217,7 @@ static void every_bad_value_is_ignored_and_reported_once(void **state)
     }
 }
 
-// OpenTelemetry's names have TLS for their default; OTLP_ENDPOINT keeps clear text.
+// The default of OpenTelemetry's variables is TLS, that of OTLP_ENDPOINT is clear text.
 static void an_endpoint_without_a_scheme_has_its_variables_default(void **state)
 {
     (void)state;
@@ -238,13 +238,14 @@ static void an_endpoint_without_a_scheme_has_its_variables_default(void **state)
         {"OTLP_ENDPOINT=collector:4317", "OTLP_INSECURE=false", false},
         {"OTLP_ENDPOINT=collector:4317", "OTLP_INSECURE=maybe", true},
         {"OTEL_EXPORTER_OTLP_ENDPOINT=collector:4317", "OTLP_INSECURE=maybe", false},
-        // Neither a host that begins like a scheme nor a query has one.
+        // A host that begins like a scheme and a URL in a query are not schemes.
         {"OTEL_EXPORTER_OTLP_ENDPOINT=unix-gateway:4317", NULL, false},
         {"OTEL_EXPORTER_OTLP_ENDPOINT=collector:4318/?from=http://desk", NULL, false},
-        // The one that is used decides.
+        // The variable that is used decides.
         {"OTEL_EXPORTER_OTLP_ENDPOINT=collector:4317", "OTLP_ENDPOINT=other:4317", false},
         {"OTEL_EXPORTER_OTLP_ENDPOINT=collector:port", "OTLP_ENDPOINT=other:4317", true},
-        // With a scheme it means nothing, and an endpoint of the application's keeps its default.
+        // With a scheme `insecure` has no effect, so it keeps the default that an endpoint set by the
+        // application has.
         {"OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4317", NULL, true},
         {"OTEL_EXPORTER_OTLP_ENDPOINT=unix:/run/otlp.sock", NULL, true},
     };
@@ -317,7 +318,7 @@ static void whatever_is_too_large_counts_as_the_largest(void **state)
 static void the_queue_size_is_mentioned_once(void **state)
 {
     (void)state;
-    // Another test may have been the first; so only that it is never said twice.
+    // Another test may have logged it already, so this checks only that it is never logged twice.
     int said = 0;
     for (int i = 0; i < 3; i++) {
         with("OTEL_BSP_MAX_QUEUE_SIZE=2048", NULL);
@@ -414,8 +415,8 @@ static void only_the_traces_endpoint_is_exact(void **state)
     assert_false(with("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=ftp://a/b", "OTLP_ENDPOINT=c").endpoint_exact);
     assert_false(with("OTEL_EXPORTER_OTLP_ENDPOINT=http://a/b", NULL).endpoint_exact);
     assert_false(with("OTLP_ENDPOINT=http://a:4317", NULL).endpoint_exact);
-    // The specification's base variable has v1/traces appended whatever its path is; ours knows the whole
-    // URL.
+    // v1/traces is appended to the specification's base variable whatever its path is; ours holds the
+    // complete URL.
     assert_false(with("OTEL_EXPORTER_OTLP_ENDPOINT=http://a/v1/traces", NULL).endpoint_exact);
     assert_true(with("OTLP_ENDPOINT=http://a:4318/v1/traces/", NULL).endpoint_exact);
     assert_null(with("OTLP_ENDPOINT=http://a:4317", NULL).protocol);
@@ -461,7 +462,7 @@ static void values_of_each_class_are_judged(void **state)
     }
 }
 
-// Resolves a configuration in which one member was spoilt, and wants the error to name it.
+// Resolves a configuration with one bad member, and expects the error to name that member.
 #define REFUSED(member_, value_)                                                                             \
     do {                                                                                                     \
         nsp_config given_, out_ = {.size = 7};                                                               \
@@ -606,7 +607,7 @@ static void an_older_caller_gets_the_environment_for_the_rest(void **state)
 {
     (void)state;
     with("NSP_BATCHES=32", "NSP_FILE=theirs");
-    // As if the struct had once ended before `batches`, with rubbish behind it.
+    // The struct as if it had once ended before `batches`, with garbage behind it.
     nsp_config given, out;
     memset(&given, 0xee, sizeof given);
     nsp__config_init(&given, offsetof(nsp_config, batches));
@@ -661,7 +662,7 @@ static void texts_are_copies(void **state)
         const nsp__kind *kind = variable->kind;
         if (!kind->text || kind == &nsp__kind_choice_text || kind == &nsp__kind_choice_list)
             continue;
-        // Good for each of the kinds: pairs, an endpoint, a list of CPUs or propagators, a folder.
+        // A valid value for each kind: pairs, an endpoint, a list of CPUs or propagators, a folder.
         const char *value = kind == &nsp__kind_attributes || kind == &nsp__kind_headers ? "k=v"
                             : kind == &nsp__kind_cpus                                   ? "0"
                             : kind == &nsp__kind_propagators                            ? "b3"
@@ -680,7 +681,7 @@ static void texts_are_copies(void **state)
         assert_null(out.service_name);
         nsp__config_free(&out);
     }
-    // From the environment too.
+    // The same for a value from the environment.
     with("OTEL_SERVICE_NAME=before", NULL);
     nsp_config out;
     assert_int_equal(nsp__config_resolve(&out, NULL), NSP_OK);
@@ -765,7 +766,7 @@ static void the_table_is_sound(void **state)
         assert_true(nsp__variable_holds(variable, &config));
         for (size_t j = 0; j < i; j++) {
             assert_string_not_equal(variable->name, nsp__variables[j].name);
-            // Neighbours: nothing of another member between two of one. The ignored one sets none.
+            // Variables of the same member are adjacent in the table. The ignored one sets no member.
             if (variable->offset == nsp__variables[j].offset && variable->kind != &nsp__kind_ignored)
                 assert_int_equal(variable->offset, nsp__variables[i - 1].offset);
         }

@@ -14,7 +14,7 @@
 #include "config/config.h"
 #include "config/environment.h"
 
-// Sets "NAME=value" and other variables, all of them the environment, and reads it.
+// Makes "NAME=value" and the other variables the whole environment, and reads it.
 static nsp_config with(const char *first, const char *second)
 {
     nsp_config config;
@@ -98,7 +98,7 @@ static void the_applications_own_lists_are_reported_too(void **state)
     nsp_config config = with("OTEL_EXPORTER_OTLP_HEADERS=a=1,b", NULL);
     memset(&logged, 0, sizeof logged);
     nsp__log_configure(NSP_LOG_DEBUG, keep_line, NULL);
-    nsp__environment_report(&config); // the environment's own
+    nsp__environment_report(&config); // headers from the environment
     assert_int_equal(logged.count, 1);
     assert_non_null(strstr(logged.line, "OTEL_EXPORTER_OTLP_HEADERS: entry 2"));
     config = with(NULL, NULL);
@@ -107,7 +107,7 @@ static void the_applications_own_lists_are_reported_too(void **state)
     nsp__environment_report(&config);
     assert_int_equal(logged.count, 1);
     assert_string_equal(logged.line, "headers: entry 2 is left out: it has no \"=\"");
-    config.size = offsetof(nsp_config, headers); // an older caller's struct ends before
+    config.size = offsetof(nsp_config, headers); // an older caller's struct ends before them
     memset(&logged, 0, sizeof logged);
     nsp__environment_report(&config);
     assert_int_equal(logged.count, 0);

@@ -135,7 +135,7 @@ static void each_exporter_of_a_list_gets_each_span_once(void **state)
 {
     fixture *f = *state;
     setenv("OTEL_TRACES_EXPORTER", " otlp , file ", 1);
-    // What has to be sent again is sent again to the one that did not take it.
+    // A batch that one exporter did not take is sent again, to that exporter only.
     http_server_plan(f->server, &(http_reply){.status = 503});
     http_server_plan(f->server, &(http_reply){.status = 503});
     http_server_plan(f->server, &(http_reply){.status = 200});
@@ -196,7 +196,7 @@ static void a_span_that_fills_a_batch_fits_into_a_list_too(void **state)
     assert_int_equal(http_server_requests(f->server), 5);
 }
 
-// Without a limit of its own a request still ends when the shutdown's time is over.
+// A request without a timeout of its own still ends when the shutdown's time is over.
 static void no_limit_ends_with_the_shutdown(void **state)
 {
     fixture *f = *state;

@@ -23,7 +23,7 @@ static const char *value_of(const nsp__resource *resource, const char *key)
     const char *value = NULL;
     for (size_t i = 0; i < resource->count; i++) {
         if (!strcmp(resource->keys[i], key)) {
-            assert_null(value); // a key is there once
+            assert_null(value); // no key occurs twice
             value = resource->values[i];
         }
     }
@@ -38,7 +38,7 @@ static nsp_type type_of(const nsp__resource *resource, const char *key)
     return (nsp_type)0;
 }
 
-// Builds a resource from a configuration without an environment but these attributes.
+// Builds a resource from a configuration with only these attributes and no environment.
 static nsp__resource build(const char *name, const char *attributes)
 {
     nsp_config given, config;
@@ -112,7 +112,7 @@ static void attributes_win_over_defaults_only(void **state)
     assert_string_equal(value_of(&resource, "telemetry.sdk.name"), "nanospan");
     assert_string_equal(value_of(&resource, "service.instance.id"), "me");
     assert_string_equal(value_of(&resource, "process.pid"), "1");
-    assert_int_equal(type_of(&resource, "process.pid"), NSP_TYPE_STR); // such values are texts
+    assert_int_equal(type_of(&resource, "process.pid"), NSP_TYPE_STR); // such values are strings
     assert_int_equal(resource.count, 12);
     nsp__resource_free(&resource);
     resource = build(NULL, attributes);

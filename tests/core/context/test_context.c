@@ -17,7 +17,7 @@
 
 #define PARENT "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
-// Without cmocka, which would be slow here.
+// cmocka's checks would be too slow here.
 #define must(condition)                                                                                      \
     do {                                                                                                     \
         if (!(condition)) {                                                                                  \
@@ -63,7 +63,7 @@ static bool sendable_parent(const char *text)
            strncmp(text + 3, zeros, 32) != 0 && strncmp(text + 36, zeros, 16) != 0;
 }
 
-// What holds of every context that parse or unpack let through.
+// What must be true of every context that parse or unpack accepts.
 static void check_context(const nsp_context *context)
 {
     char parent[NSP_TRACEPARENT_SIZE], text[NSP_TRACESTATE_MAX + 1];
@@ -87,7 +87,8 @@ static void check_context(const nsp_context *context)
     must(nsp_context_unpack(&again, packed, sizeof packed) == NSP_OK);
     must(memcmp(&again, context, sizeof again) == 0);
 
-    // Other threshold, other randomness: the text says so, and nothing else is lost but for space.
+    // With another threshold or randomness the text contains the new one, and nothing else is lost except for
+    // lack of space.
     uint64_t draw = (uint64_t)context->trace_id[15] << 8 | context->span_id[7];
     nsp_context changed = *context;
     changed.threshold = draw & 1 ? nsp__threshold_from_rate(1.0 / (double)(draw + 1)) : draw << 40;
@@ -113,8 +114,9 @@ static bool is_invalid(const nsp_context *context)
     return memcmp(context, &zero, sizeof zero) == 0;
 }
 
-// The bytes are read as a traceparent and a tracestate with a line feed in between, and as packed bytes; each in memory
-// of its own, just as long, so that the address sanitizer sees a step too far. Returns whether a context came of it.
+// The bytes are read as a traceparent and a tracestate with a line feed in between, and as packed bytes. Each
+// is in a block of exactly its size, so that the address sanitizer notices a read beyond it. Returns whether
+// a context was found.
 static bool check_property(const uint8_t *bytes, size_t size)
 {
     const uint8_t *feed = size > 0 ? memchr(bytes, '\n', size) : NULL;
@@ -136,7 +138,7 @@ static bool check_property(const uint8_t *bytes, size_t size)
         check_context(&context);
     else
         must(is_invalid(&context));
-    // The bad tracestate of a good traceparent, and the zero terminated form of both.
+    // A good traceparent with a bad tracestate, and the zero-terminated form of both.
     if (parsed && memchr(parent + 1, 0, parent_length) == NULL && memchr(text + 1, 0, state_length) == NULL) {
         memmove(parent, parent + 1, parent_length);
         memmove(text, text + 1, state_length);
@@ -150,10 +152,10 @@ static bool check_property(const uint8_t *bytes, size_t size)
     else
         must(is_invalid(&context));
 
-    // A struct that anybody filled in: no valid output is promised of its ids, but its text is not believed.
+    // A struct with any content: its ids need not give valid output, but its text must not be trusted.
     memset(&context, 0, sizeof context);
     memcpy(&context, bytes, size < sizeof context ? size : sizeof context);
-    context.remote = false; // a bool holds nothing else
+    context.remote = false; // a bool may hold no other value
     char line[NSP_TRACESTATE_MAX + 1];
     must(sendable_state(line, nsp_context_format_state(&context, line, sizeof line)));
     free(parent);
@@ -205,7 +207,7 @@ static void good_traceparents(void **state)
         {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-02", "02"},
         {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-03", "03"},
         {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-ff", "03"}, // unknown flags are sent as zero
-        {"cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "01"}, // a version to come, sent on as 00
+        {"cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "01"}, // a future version, sent on as 00
         {"cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-what the future brings", "01"},
         {"01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-", "01"},
         {"fe-00000000000000000000000000000001-0000000000000001-01", "01"},
@@ -247,7 +249,8 @@ static void bad_traceparents(void **state)
     }
     assert_int_equal(nsp_context_parse(&context, NULL, "a=1"), NSP_ERR_INVALID);
     assert_int_equal(nsp_context_parsen(&context, NULL, 0, NULL, 0), NSP_ERR_INVALID);
-    // Each place of a good one with each other character: no upper case, no neighbour of a digit in ASCII, no 8 bits.
+    // Every other byte at every position of a good one: upper case, the neighbours of the digits in ASCII and
+    // bytes above 127 are all rejected.
     for (size_t at = 0; at < 55; at++) {
         for (int c = 0; c < 256; c++) {
             char text[] = PARENT;
@@ -363,7 +366,7 @@ static void short_space_costs_long_members_first(void **state)
     append_member(text, "c", 200);
     append_member(text, "d", 128);
     append_member(text, "e", 10);
-    // 599 bytes: c goes, being the right-most long one, and that is enough.
+    // 599 bytes: c is removed because it is the rightmost long member, and that is enough.
     append_member(expected, "a", 128);
     append_member(expected, "b", 129);
     append_member(expected, "d", 128);
@@ -371,7 +374,7 @@ static void short_space_costs_long_members_first(void **state)
     nsp_context context = parsed_state(text);
     assert_state(&context, expected);
 
-    // In a smaller buffer b goes, then e, then d.
+    // In a smaller buffer b is removed, then e, then d.
     char out[NSP_TRACESTATE_MAX];
     expected[0] = '\0';
     append_member(expected, "a", 128);
@@ -387,7 +390,7 @@ static void short_space_costs_long_members_first(void **state)
     assert_string_equal(out, "");
     assert_int_equal(nsp_context_format_state(&context, out, 0), 0);
 
-    // `ot` stays, long as it may be and wherever it stands.
+    // `ot` stays, however long it is and wherever it is.
     text[0] = '\0';
     for (int i = 0; i < 5; i++)
         append_member(text, "m", 120);
@@ -407,7 +410,7 @@ static void ot_is_read(void **state)
     const struct {
         const char *text;
         uint64_t threshold, randomness;
-        const char *sent; // NULL: as it came
+        const char *sent; // NULL: unchanged
     } cases[] = {
         {"ot=th:0", 0, none, NULL},
         {"ot=th:c", UINT64_C(0xc0000000000000), none, NULL},
@@ -441,17 +444,17 @@ static void ot_is_read(void **state)
         nsp_context context = parsed_state(cases[i].text);
         assert_true(context.threshold == cases[i].threshold);
         assert_true(context.randomness == cases[i].randomness);
-        // Unchanged, what is well formed is sent as it came.
+        // What is well formed is sent unchanged.
         assert_state(&context, cases[i].sent != NULL ? cases[i].sent : cases[i].text);
     }
 }
 
-// Our part has its place in a value's 256 characters; the parts of others share the rest.
+// Our sub-keys always have a place in the value's 256 characters; those of others share the rest.
 static void long_sub_keys_do_not_displace_ours(void **state)
 {
     (void)state;
     char text[400], expected[400];
-    for (int length = 230; length <= 254; length++) { // of the long one's value; 2 more for its key
+    for (int length = 230; length <= 254; length++) { // of the long value; 2 more for its key
         sprintf(text, "a=1,ot=y:2;x:%0*d;z:3", length - 8, 0);
         if (length <= 256 - 8 - 2) {
             nsp_context context = parsed_state(text);
@@ -465,7 +468,7 @@ static void long_sub_keys_do_not_displace_ours(void **state)
                 sprintf(expected, "ot=th:8;y:2;z:3,a=1");
             assert_state(&context, expected);
         }
-        // All that a value may hold, and more than is left beside a randomness.
+        // As much as a value may hold, which is more than fits beside a randomness.
         sprintf(text, "ot=x:%0*d", length, 0);
         nsp_context context = parsed_state(text);
         assert_int_equal(context.tracestate_length, strlen(text));
@@ -477,7 +480,7 @@ static void long_sub_keys_do_not_displace_ours(void **state)
             sprintf(expected, "ot=rv:00000000000001");
         assert_state(&context, expected);
     }
-    // A value of 256 beside malformed ones that go.
+    // A value of 256 characters beside malformed ones, which are removed.
     sprintf(text, "ot=x:%0250d;foo", 0);
     nsp_context context = parsed_state(text);
     sprintf(expected, "ot=x:%0250d", 0);
@@ -510,7 +513,8 @@ static void ot_is_written_anew_when_changed(void **state)
     context.threshold = UINT64_C(0x80000000000000);
     assert_state(&context, "ot=th:8,a=1");
 
-    // It is the 33rd member: the last of the others gives way. A short buffer keeps it and not the others.
+    // `ot` is the 33rd member, so the last of the others is removed. A short buffer keeps `ot` and drops the
+    // others.
     char text[200] = "", expected[200] = "ot=th:0";
     for (int i = 0; i < 32; i++) {
         append_member(text, "k", 3);
@@ -552,7 +556,7 @@ static void packed_bytes(void **state)
     assert_memory_equal(packed + 31, rest, sizeof packed - 31);
     assert_int_equal(nsp_context_packed_size(&context), 31);
 
-    // What was changed since is packed too.
+    // Changes after the parsing are packed too.
     context.threshold = 0;
     assert_int_equal(nsp_context_packed_size(&context), 28 + 11);
     nsp_context_pack(&context, packed);
@@ -560,7 +564,7 @@ static void packed_bytes(void **state)
     assert_true(again.threshold == 0 && again.remote);
     assert_int_equal(again.tracestate_length, 11);
 
-    // Cut short: the tracestate goes whole, then all of it.
+    // Cut short, the tracestate is dropped whole, and then everything.
     for (size_t length = 0; length < 39; length++) {
         assert_int_equal(nsp_context_unpack(&again, packed, length), length < 26 ? NSP_ERR_INVALID : NSP_OK);
         assert_int_equal(again.tracestate_length, 0);
@@ -577,7 +581,7 @@ static void packed_bytes(void **state)
     assert_true(is_invalid(&again));
 }
 
-// Inserts, deletes, repeats and overwrites; the inserted text is often meaningful.
+// Inserts, deletes, repeats and overwrites; the inserted text often has a meaning in the grammar.
 static size_t mutate(uint64_t *random, char *text, size_t length, size_t room)
 {
     static const char *const words[] = {
@@ -624,7 +628,7 @@ static size_t mutate(uint64_t *random, char *text, size_t length, size_t room)
             if (at + count <= length)
                 memcpy(text + at, word, count);
             break;
-        case 3: // repeat what stands there
+        case 3: // repeat a part of the text
             count = nsp__random_next(random) % 200;
             count = count < length - at ? count : length - at;
             if (length + count > room)
@@ -666,7 +670,7 @@ static void any_bytes_have_the_property(void **state)
     };
     const char *wanted = getenv("NSP_FUZZ_RUNS");
 #ifdef NSP__TSAN
-    long runs = 100000; // one thread: nothing to find but the time it takes
+    long runs = 100000; // there is only one thread, so the sanitizer can find nothing here
 #else
     long runs = 2000000;
 #endif
@@ -678,12 +682,12 @@ static void any_bytes_have_the_property(void **state)
         char text[1500];
         size_t which = nsp__random_next(&random) % (sizeof seeds / sizeof seeds[0]);
         memcpy(text, seeds[which].text, seeds[which].length);
-        // Most of the mutations leave the traceparent alone: few that do not get past it.
+        // Most mutations leave the traceparent alone, because few changed ones are accepted.
         size_t keep = nsp__random_next(&random) % 4 == 0 ? 0 : which == 7 ? 26 : 55;
         size_t length = keep + mutate(&random, text + keep, seeds[which].length - keep, sizeof text - keep);
         good += check_property((const uint8_t *)text, length);
     }
-    // Else the mutations would be too coarse to reach what lies behind the first checks.
+    // If few were accepted, the mutations would be too coarse to test what comes after the first checks.
     assert_true(good > runs / 2);
 }
 

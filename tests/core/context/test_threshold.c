@@ -60,7 +60,7 @@ static void quantised_thresholds_are_close_and_have_a_code(void **state)
         uint64_t threshold = nsp__threshold_from_rate(rate);
         assert_true(threshold < NSP__THRESHOLD_NEVER);
         double error = fabs(nsp__threshold_rate(threshold) - rate);
-        // Four digits after the f's, of which the first is not f; at the far end single units count.
+        // Four digits after the f's, the first of which is not f; close to zero a single unit counts.
         assert_true(error <= rate * 0x1p-12 || error <= 0x1p-57);
 
         char text[NSP__THRESHOLD_TEXT_SIZE];
@@ -86,7 +86,7 @@ static void a_code_is_lossless_or_none(void **state)
     assert_true(nsp__threshold_decode(NSP__THRESHOLD_CODE_NONE) == NSP_CONTEXT_UNKNOWN);
     assert_true(nsp__threshold_decode(15 << 16) == NSP_CONTEXT_UNKNOWN);
 
-    // Codes come from memory that others write: whatever stands there gives a threshold or none.
+    // Codes come from memory that others write, so any value must give a threshold or none.
     uint64_t random = 8;
     for (int i = 0; i < 1000000; i++) {
         uint64_t drawn = nsp__random_next(&random);

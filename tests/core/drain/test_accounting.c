@@ -29,15 +29,15 @@ enum { THREADS = 8, PARKED = 64, SLOWER = TEST_UNDER_TSAN || TEST_UNDER_ASAN ? 4
 
 typedef struct engine {
     unsigned traces;            // by each thread
-    bool rate_changes;          // beside the threads
-    bool short_lived;           // threads end and begin anew
-    unsigned pause_every;       // traces between two short sleeps; 0: none
-    bool stalled_at_first;      // the exporter takes nothing until half of the threads are through
-    unsigned done;              // atomic: threads that are through
+    bool rate_changes;          // while the threads run
+    bool short_lived;           // threads end and new ones start
+    unsigned pause_every;       // traces between two short sleeps; 0: no sleeps
+    bool stalled_at_first;      // the exporter accepts nothing until half of the threads are finished
+    unsigned done;              // atomic: threads that are finished
     bool over;                  // atomic
-    pthread_barrier_t together; // no thread gives its slot away before all are through
+    pthread_barrier_t together; // no thread gives up its slot before all are finished
     nsp_span *parked[PARKED];   // atomic: detached spans that any thread may end
-    uint64_t reads;             // of the accounting, by the reader
+    uint64_t reads;             // how often the reader read the counters
 } engine;
 
 typedef struct worker {
@@ -69,7 +69,7 @@ static void decorate(worker *me, nsp_span *span)
     }
 }
 
-// Puts a detached span into a place that all threads share, and ends the span that was there before.
+// Puts a detached span into a place that all threads share, and ends the span that was there.
 static void park(worker *me, nsp_span *span)
 {
     nsp_span **place = &me->engine->parked[below(me, PARKED)];
@@ -111,7 +111,7 @@ static void detached_span(worker *me, unsigned depth)
         park(me, span);
 }
 
-// Begins some children of the current span; now and then deeper than there are frames.
+// Begins some children of the current span; sometimes deeper than there are frames.
 static void grow(worker *me, unsigned depth)
 {
     unsigned children = below(me, depth < 3 ? 4 : 2);
@@ -138,7 +138,7 @@ static void trace(worker *me)
     nsp_span *root = begin_root(me);
     decorate(me, root);
     grow(me, 1);
-    if (below(me, 50) == 0) { // leaks, and the wrong order
+    if (below(me, 50) == 0) { // leaks, and ends in the wrong order
         nsp_span *above = nsp_span_begin(NSP_NAME("above"));
         nsp_span_begin(NSP_NAME("leaked"));
         nsp_span_end(root);
@@ -163,7 +163,8 @@ static void *work_some(void *argument)
     return NULL;
 }
 
-// One trace of more spans than all rings and the pool together hold, from eight threads.
+// Begins one long trace. The traces of eight threads together have more spans than all rings and the pool
+// hold.
 static void overfill(void)
 {
     NSP_SPAN(root, "root of many");
@@ -202,7 +203,7 @@ static void *change_rates(void *argument)
     return NULL;
 }
 
-// Nothing is ever counted twice, whenever it looks.
+// Nothing is ever counted twice, at whatever moment the counters are read.
 static void *read_stats(void *argument)
 {
     engine *all = argument;
@@ -246,7 +247,7 @@ static void run(engine *all)
     assert_true(all->reads > 0);
 }
 
-// ---- what must hold in the end ----
+// ---- what must be true in the end ----
 
 static void check_receiver(const nsp_stats *stats, tally *came)
 {
@@ -306,7 +307,7 @@ static void nothing_is_lost_where_there_is_room(void **state)
     assert_int_equal(nsp_flush(60 * SECOND), NSP_OK);
     nsp_stats stats = script_balance();
     check_nothing_pending(&stats);
-    assert_true(stats.misused > 0); // the load tried those ways too
+    assert_true(stats.misused > 0); // the load includes misuse
     assert_true(stats.leaked > 0);
     check_receiver(&stats, script.tally);
     assert_int_equal(stats.dropped_ring_full, 0);
@@ -330,7 +331,8 @@ static scripted_verdict answer_at_random(void *context, const nsp_batch *batch)
     }
 }
 
-// Small rings, a small pool, few detached places, an exporter that is slow and fails at random, threads that come and go.
+// Small rings, a small pool, few detached places, an exporter that is slow and fails at random, threads that
+// start and end.
 static void full_rings_and_a_failing_exporter(void **state)
 {
     (void)state;
@@ -360,7 +362,7 @@ static void full_rings_and_a_failing_exporter(void **state)
     assert_true(stats.dropped_detached_full > 0);
     assert_true(stats.roots_refused > 0);
     assert_true(stats.rejected > 0);
-    assert_int_equal(stats.unconfirmed, 0); // everything was answered for in the end
+    assert_int_equal(stats.unconfirmed, 0); // every span has an answer in the end
     assert_true(tally_repeats(script.tally) > 0);
 }
 
@@ -430,7 +432,7 @@ static void no_exporter_discards(void **state)
 
 // ---- over the wire ----
 
-// With every way in which a request can fail.
+// Every way in which a request can fail.
 static const receiver_manner failing[] = {
     RECEIVER_ACCEPT,  RECEIVER_ACCEPT_PART, RECEIVER_ACCEPT,     RECEIVER_REFUSE, RECEIVER_BUSY,
     RECEIVER_ACCEPT,  RECEIVER_ACCEPT,      RECEIVER_LOSE_REPLY, RECEIVER_ACCEPT, RECEIVER_ACCEPT_PART,

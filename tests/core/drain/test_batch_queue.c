@@ -121,7 +121,7 @@ static void waits_no_longer_than_the_deadline(void **state)
     assert_in_range(nsp__monotonic_ns() - start, 80000000u, 480000000u);
     nsp__event_signal(&event);
     start = nsp__monotonic_ns();
-    nsp__event_wait(&event, value, UINT64_MAX); // signalled already: returns at once
+    nsp__event_wait(&event, value, UINT64_MAX); // already signalled, so it returns at once
     assert_true(nsp__monotonic_ns() - start < 400000000u);
 }
 

@@ -145,7 +145,7 @@ static void a_span_too_big_for_a_batch(void **state)
     nsp_stats stats = script_balance();
     assert_int_equal(stats.discarded, 10);
     assert_int_equal(stats.exported, 20);
-    assert_int_equal(nsp_shutdown(10 * SECOND), NSP_OK); // the collector says it by then
+    assert_int_equal(nsp_shutdown(10 * SECOND), NSP_OK); // the collector has logged it by then
     assert_true(script_lines_with("too big") >= 1);
 }
 
@@ -180,7 +180,7 @@ static void damaged_records(void **state)
     assert_int_equal(tally_distinct(script.tally), good + 3);
     assert_int_equal(stats.in_rings, 0);
     assert_true(script_lines_with("damaged") >= 1);
-    // Damage that is found only at the end.
+    // Damage that is found only at the record's end.
     uint32_t *bytes =
         (uint32_t *)nsp__ring_place(&nsp__producer_self()->ring, nsp__ring_tail(&nsp__producer_self()->ring));
     record(4);
@@ -215,7 +215,7 @@ static void the_invoker_drains_and_does_not_send(void **state)
     start(&config);
     record(1000);
     test_sleep_ms(20);
-    assert_int_equal(look().in_rings, 1000); // nobody else drains
+    assert_int_equal(look().in_rings, 1000); // nothing else drains
     assert_int_equal(nsp_do_work(0), 0);
     assert_int_equal(nsp_do_work(30), 30);
     assert_int_equal(look().in_rings, 970);
@@ -230,7 +230,7 @@ static void the_invoker_drains_and_does_not_send(void **state)
     nsp_do_work(SIZE_MAX);
     nsp_do_work(SIZE_MAX);
     assert_true(test_now_ns() - before < SECOND);
-    assert_true(look().in_rings > 0); // sixteen batches of a hundred are all there is
+    assert_true(look().in_rings > 0); // the pool is sixteen batches of a hundred
     stall(false);
     assert_int_equal(nsp_flush(10 * SECOND), NSP_OK);
     assert_int_equal(script_balance().exported, 3000);
@@ -296,8 +296,8 @@ static void trace(void)
     }
 }
 
-// The exporter stalls: the pool fills, then the rings, then whole traces are left out, none in part. Once it
-// recovers, everything that was recorded arrives.
+// The exporter stalls: first the pool fills, then the rings, and then whole traces are left out, none of them
+// partly. Once it recovers, everything that was recorded arrives.
 static void pressure_refuses_whole_traces(void **state)
 {
     (void)state;
@@ -309,7 +309,7 @@ static void pressure_refuses_whole_traces(void **state)
     config.watermark = 0.5;
     stall(true);
     start(&config);
-    // With no pause the drainer could not keep up, pool or not: wait until it has taken what it can.
+    // The drainer could not keep up with a program that never pauses, so wait until it has taken what it can.
     trace();
     test_sleep_ms(20);
     for (int i = 0; i < 3000; i++) {
@@ -329,7 +329,7 @@ static void pressure_refuses_whole_traces(void **state)
     assert_int_equal(after.exported, stats.attempted);
     assert_int_equal(tally_distinct(script.tally), stats.attempted);
     assert_int_equal(tally_orphans(script.tally), 0);
-    trace(); // and new ones are taken again
+    trace(); // new traces are recorded again
     assert_int_equal(nsp_flush(20 * SECOND), NSP_OK);
     assert_int_equal(script_balance().exported, stats.attempted + 4);
 }
@@ -344,7 +344,7 @@ static void sending_does_not_block_draining(void **state)
     config.batch_spans = 1000;
     stall(true);
     start(&config);
-    // Seven rings' worth, while nothing is sent at all: the pool takes it.
+    // Seven times the ring's size while nothing is sent: the pool takes all of it.
     for (int i = 0; i < 50; i++) {
         record(100);
         for (int wait = 0; wait < 5000 && look().in_rings != 0; wait++)
@@ -393,7 +393,7 @@ static void check_task(const char *name, int cpus)
 {
     char task[16], value[64];
     for (int i = 0; i < 2000 && !find_task(name, task, sizeof task); i++)
-        test_sleep_ms(1); // it names itself
+        test_sleep_ms(1); // the thread sets its own name
     assert_true(find_task(name, task, sizeof task));
     pid_t tid = atoi(task);
     assert_int_equal(sched_getscheduler(tid), SCHED_OTHER);
@@ -402,7 +402,7 @@ static void check_task(const char *name, int cpus)
     assert_int_equal(CPU_COUNT(&set), cpus);
     read_status(task, "SigBlk:", value, sizeof value);
     uint64_t blocked = strtoull(value, NULL, 16);
-    // All but KILL and STOP, and the two that the C library keeps for itself (32 and 33).
+    // All except KILL and STOP, and the two that the C library reserves (32 and 33).
     const uint64_t never = 1ull << (9 - 1) | 1ull << (19 - 1) | 1ull << (32 - 1) | 1ull << (33 - 1);
     assert_int_equal(blocked | never, UINT64_MAX);
 }
@@ -453,7 +453,7 @@ static void our_threads_inherit_nothing(void **state)
     check_task("nsp-sender", 1);
 }
 
-// The collector's thread wakes no more often than the least interval, no less often than the largest.
+// The collector's thread wakes no more often than the minimum interval and no less often than the maximum.
 static uint64_t switches(const char *task)
 {
     char value[64];
@@ -472,12 +472,12 @@ static void polling_adapts_within_its_bounds(void **state)
     start(&config);
     while (!find_task("nsp-collector", task, sizeof task))
         test_sleep_ms(1);
-    test_sleep_ms(500); // idle: by now at its largest interval
+    test_sleep_ms(500); // idle for long enough to reach the maximum interval
     uint64_t before = switches(task), began = test_now_ns();
     test_sleep_ms(500);
     uint64_t idle = switches(task) - before, elapsed = test_now_ns() - began;
     assert_true(idle <= elapsed / (50 * MILLISECOND) + 2);
-    // And it does wake: a span is drained within the interval, whatever the load adds.
+    // It does wake: a span is drained within the interval, plus what the load adds.
     record(1);
     for (int i = 0; i < 5000 && look().in_rings != 0; i++)
         test_sleep_ms(1);

@@ -23,9 +23,9 @@ enum { TRAP_FLAG = 0x100, ROUNDS = 8, FINISHED_MAX = 1024, DETACHED_LOOKED_AT = 
 static const nsp__producer *producer;
 static uint64_t finished[FINISHED_MAX]; // ids of the spans in the ring
 static size_t finished_count;
-static uint64_t walked; // position up to which the ring was looked at
+static uint64_t walked; // position up to which the ring has been read
 static uint64_t steps;
-static const char *wrong; // the first thing that was, and when
+static const char *wrong; // the first thing that was wrong, and at which step
 static uint64_t wrong_step;
 
 static void expect(bool right, const char *what)
@@ -84,7 +84,7 @@ static void look(int number)
     uint64_t attempted = producer->slot->counters.attempted;
     expect(finished_count + open <= attempted, "a span that was not attempted");
     expect(attempted <= finished_count + open + 1,
-           "a span that is nowhere"); // but the one that is just begun
+           "a span that is nowhere"); // except for one that is just being begun
 }
 
 static void run_stack(void)
@@ -125,10 +125,11 @@ static void after_any_instruction_each_span_is_there_once(void **state)
     (void)state;
 #if defined(__x86_64__)
     if (TEST_UNDER_TSAN)
-        SKIP_BECAUSE("its builds publish a frame by two stores, and no handler may run within its functions");
+        SKIP_BECAUSE("the sanitizer's builds publish a frame by two stores, and no handler may interrupt its "
+                     "functions");
     nsp_config config;
     capture_config(&config);
-    config.collector = NSP_COLLECTOR_INVOKER; // nothing leaves the ring meanwhile
+    config.collector = NSP_COLLECTOR_INVOKER; // nothing leaves the ring during the test
     capture_start(&config);
     assert_int_equal(nsp_thread_attach(NULL), NSP_OK);
     producer = nsp__producer_self();

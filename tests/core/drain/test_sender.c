@@ -28,14 +28,14 @@ typedef struct answer {
     nsp_send_report report;
 } answer;
 
-// A receiver with a plan: the nth attempt gets the nth answer, and later attempts the last one.
+// A receiver with a plan: attempt n gets answer n, and later attempts get the last answer.
 typedef struct receiver {
     answer plan[PLAN];
     uint32_t planned;
     uint32_t attempts;      // atomic
-    uint64_t at[PLAN];      // when the nth attempt came
+    uint64_t at[PLAN];      // when attempt n came
     uint32_t attempt[PLAN]; // nsp_batch.attempt of it
-    uint64_t stall_ns;      // before each answer; ends early when cancelled, unless deaf
+    uint64_t stall_ns;      // before each answer; ends early when cancelled, unless `deaf`
     bool deaf;
     const int *cancel;
 } receiver;
@@ -167,7 +167,7 @@ static bool wait_ms(fixture *f, uint64_t sequence, unsigned ms)
     return nsp__sender_wait(f->sender, sequence, nsp__monotonic_ns() + ms * MS);
 }
 
-// Stops the sender and checks that this was quick enough.
+// Stops the sender and checks that this took no longer than allowed.
 static bool stop_ms(fixture *f, unsigned ms)
 {
     uint64_t begin = nsp__monotonic_ns();
@@ -215,7 +215,8 @@ static void counts_what_was_answered(void **state)
     free(f);
 }
 
-// An answer that does not show whether the spans were accepted settles the batch, and is logged once in a row.
+// An answer that does not show whether the spans were accepted settles the batch. Only the first of several
+// in a row is logged.
 static void an_answer_that_confirms_nothing_is_not_asked_for_again(void **state)
 {
     (void)state;
@@ -230,13 +231,13 @@ static void an_answer_that_confirms_nothing_is_not_asked_for_again(void **state)
     assert_true(wait_ms(f, f->sequence, 5000));
     assert_int_equal(attempts(f), 5);
     assert_accounting(f, 13, 0, 10 + 11 + 12 + 14, 0);
-    assert_true(stop_ms(f, 1000)); // the last line may come after the accounting
+    assert_true(stop_ms(f, 1000)); // the last line may be logged after the accounting
     assert_int_equal(lines_with("a web page; 10 spans unconfirmed"), 1);
     assert_int_equal(lines_with("a web page"), 2);
     free(f);
 }
 
-// An exporter that sends in parts reports what is settled; that is counted at once, and only once.
+// An exporter that sends in parts reports each part that is settled. It is counted at once, and only once.
 static void parts_that_are_settled_are_off_the_batch(void **state)
 {
     (void)state;
@@ -306,7 +307,7 @@ static void retries_until_it_is_taken_and_says_so_twice(void **state)
     free(f);
 }
 
-// Runs a plan of RETRY answers while no flush waits; pauses[i] is the time between attempts i and i + 1.
+// Runs a plan of RETRY answers with no flush waiting. pauses[i] is the time between attempts i and i + 1.
 static void observe_pauses(uint64_t min_ns, uint64_t max_ns, uint32_t count, uint64_t *pauses)
 {
     fixture *f = prepare();
@@ -339,7 +340,7 @@ static void backs_off_exponentially(void **state)
         assert_true(pauses[i] >= 20 * MS);
 }
 
-// Ten draws from 40 ms lie within 6 ms of each other less than once in a million runs.
+// The chance that ten draws from 40 ms lie within 6 ms of each other is below one in a million.
 static void backs_off_with_jitter(void **state)
 {
     (void)state;
@@ -412,7 +413,7 @@ static void honours_retry_after(void **state)
     f->receiver.plan[0].report.retry_after_ns = 300 * MS;
     plan(f, NSP_SEND_EXPORTED, "");
     start(f);
-    assert_true(wait_ms(f, put_batch(f, 4), 5000)); // the wait does not cut it short
+    assert_true(wait_ms(f, put_batch(f, 4), 5000)); // a waiting flush does not shorten the pause
     assert_in_range(f->receiver.at[1] - f->receiver.at[0], 300 * MS, (300 + SLACK_MS) * MS);
     assert_true(stop_ms(f, 1000));
     assert_accounting(f, 4, 0, 0, 0);
@@ -434,7 +435,7 @@ static void stop_does_not_sit_out_a_retry_after_in_vain(void **state)
     assert_false(stop_ms(f, 5000));
     assert_in_range(nsp__monotonic_ns() - begin, 0, SLACK_MS * MS);
     assert_accounting(f, 0, 0, 0, 9);
-    assert_int_equal(attempts(f), 1); // nor is the receiver pestered for the second batch
+    assert_int_equal(attempts(f), 1); // and the second batch is not tried either
     assert_int_equal(lines_with("9 spans could not"), 0);
     assert_int_equal(lines_with("before 9 spans"), 1);
     free(f);
@@ -474,7 +475,7 @@ static void what_may_have_been_taken_is_unconfirmed(void **state)
     (void)state;
     fixture *f = prepare();
     plan(f, NSP_SEND_UNKNOWN, "");
-    plan(f, NSP_SEND_RETRY, ""); // a later refusal does not lift the doubt
+    plan(f, NSP_SEND_RETRY, ""); // a later refusal does not make it certain
     start(f);
     put_batch(f, 10);
     while (attempts(f) < 3)
@@ -534,7 +535,7 @@ static void stop_leaves_a_deaf_send_behind(void **state)
     assert_true(f->left_behind);
     assert_accounting(f, 0, 0, 10, 20);
     nsp__counters before = f->counters;
-    sleep_ms(1000); // it comes back, finds that it was left behind, and touches nothing
+    sleep_ms(1000); // the thread returns, finds that it was left behind, and touches nothing
     assert_memory_equal(&before, &f->counters, sizeof before);
     assert_int_equal(f->receiver.attempts, 1);
     free(f);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// From an engine's threads to the other end: `nanospan sink` over OTLP/HTTP with gzip, the file exporter, the
-// console. Both ends must have the same number of spans, and complete traces.
+// From an engine's threads to the other end: `nanospan sink` over OTLP/HTTP with gzip, the file exporter, and
+// the console. Both ends must have the same number of spans, and the traces must be complete.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -92,7 +92,7 @@ static void *trade(void *argument)
     return NULL;
 }
 
-// Trades until everything is done and sent. Returns the final counters, with everything exported.
+// Trades until everything is done and sent. Returns the final counters, in which every span is exported.
 static nsp_stats trade_all(const nsp_config *config)
 {
     pthread_t threads[THREADS];

@@ -29,8 +29,8 @@ enum { SPANS = 10, CODE = 7, REPEATS = 3 };
 // ---- a library with an exit handler, and an exporter that uses it ----
 
 static struct {
-    bool late;    // it is initialised by the first send, else by create
-    bool stalled; // atomic: send waits until its deadline, or cancel
+    bool late;    // the first send initialises it, instead of create
+    bool stalled; // atomic: send waits until its deadline or until it is cancelled
     bool slow;    // create takes half a second
     bool exit_in_append, exit_in_send;
     unsigned inside; // atomic: threads in the library
@@ -39,14 +39,14 @@ static struct {
 } library;
 
 static const int *cancel;
-static __thread unsigned inside_here; // this thread, which does not go on if it is the one that exits
+static __thread unsigned inside_here; // 1 on a thread that is inside, which may call exit itself
 
 static void end_library(void)
 {
     CHILD_CHECK(__atomic_load_n(&library.inside, __ATOMIC_ACQUIRE) == inside_here);
     CHILD_CHECK(library.delivered >= library.expected);
     __atomic_store_n(&library.gone, true, __ATOMIC_RELEASE);
-    test_sleep_ms(100); // whoever comes now finds nothing left
+    test_sleep_ms(100); // a thread that entered now would find nothing left
 }
 
 static void enter_library(void)
@@ -158,7 +158,7 @@ static void wait_for_send(void)
     for (int i = 0; i < 5000 && !endpoint && __atomic_load_n(&library.inside, __ATOMIC_ACQUIRE) == 0; i++)
         test_sleep_ms(1);
     if (endpoint)
-        test_sleep_ms(300); // the connection stands, and the server is silent
+        test_sleep_ms(300); // the connection is open, and the server does not answer
 }
 
 static void stall(void)
@@ -244,7 +244,7 @@ static void during_a_flush(void)
     exit(CODE);
 }
 
-// With a library that the application has used before.
+// With a library that the application used first.
 static void during_an_init(void)
 {
     enter_library();
@@ -383,16 +383,16 @@ static void exporter_that_exits_in_send(void)
 static void come_back(void)
 {
     if (!endpoint) {
-        CHILD_CHECK(nsp_init(NULL) != NSP_OK); // would bring the library back
+        CHILD_CHECK(nsp_init(NULL) != NSP_OK); // it would use the library again
         CHILD_CHECK(nsp_shutdown(0) != NSP_OK);
     }
-    test_sleep_ms(200); // for threads that are still inside OpenSSL to meet what is left of it
+    test_sleep_ms(200); // lets threads that are still inside OpenSSL meet what its exit handler has left
 }
 
 static const struct {
     const char *name;
     void (*run)(void);
-    bool tls; // makes sense over TLS too
+    bool tls; // can also run over TLS
 } cases[] = {
 #define CASE(name, tls)                                                                                      \
     {                                                                                                        \
@@ -427,8 +427,8 @@ static bool ends_well(size_t number, const char *url, const char *authority)
         uint64_t before = test_now_ns();
         pid_t child = fork();
         if (child == 0) {
-            // Which is against leaving threads behind, and against exit in a signal handler: the subject
-            // here.
+            // These reports are about threads left behind and about exit in a signal handler, both of which
+            // this test does on purpose.
             setenv("TSAN_OPTIONS", "report_signal_unsafe=0:report_thread_leaks=0", 1);
             execl("/proc/self/exe", "test_exit", cases[number].name, url, authority, (char *)NULL);
             _exit(127);

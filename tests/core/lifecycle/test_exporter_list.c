@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Several exporters of the same batches: what one of them answers decides what its spans count as, once all are done.
+// Several exporters of the same batches: the spans are counted as one of the exporters answers, once all have
+// finished.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -47,7 +48,8 @@ static unsigned spans_in(const char *path)
     return count;
 }
 
-// Records one batch for a receiver that answers so, and for a file, which gets each span once. The accounting.
+// Records one batch for a receiver that gives these answers and for a file, which gets each span once.
+// Returns the accounting.
 static nsp_stats send_to_both(const http_reply *const *plan)
 {
     char path[] = "/tmp/nsp-list-XXXXXX", endpoint[64];
@@ -98,7 +100,7 @@ static void an_answer_that_is_not_otlp_is_final(void **state)
     assert_int_equal(stats.batches_failed, 1);
 }
 
-// The batch is halved: what became of the first half is known long before the second one is done.
+// The batch is halved. The result of the first half is known long before the second half is done.
 static void halves_are_counted_each(void **state)
 {
     (void)state;

@@ -21,8 +21,8 @@
 
 #define MINUTE 60000000000u
 
-// The thread sanitizer ends a child that starts threads where its parent had some, whatever its options say: it finds the
-// new thread's identity already in use.
+// The thread sanitizer ends a child that starts threads if its parent had some, whatever its options are,
+// because the new thread's identity is already in use.
 #define SKIP_UNDER_TSAN()                                                                                    \
     do {                                                                                                     \
         if (TEST_UNDER_TSAN)                                                                                 \
@@ -76,14 +76,14 @@ static void use_inherited(const inherited *spans)
         nsp_span_context(all[i], &context);
         nsp_span_enter(all[i]);
         nsp_span_leave(all[i]);
-        // An unsampled root has no frame, so no parent either: next would begin a root of the child's own.
+        // An unsampled root has no frame and so no parent: next would begin a new root in the child.
         nsp_span *next = i < 3 ? nsp_span_next(all[i], NSP_NAME("from the child")) : NULL;
         nsp_span_end(next);
         nsp_span_end(all[i]);
     }
 }
 
-// The environment that a child gives to a program it executes carries the context.
+// Does the environment that a child prepares for a program that it executes carry the context?
 static bool sends_on(const nsp_span *span, const nsp_context *expected)
 {
     char parent[NSP_TRACEPARENT_SIZE];
@@ -129,7 +129,7 @@ static void child_injects(void *argument)
         nsp_span_context(spans->root, &context);
         CHILD_CHECK(spans->root == NULL || (context.remote && context.local_root == 0));
         CHILD_CHECK(spans->root == NULL || child_run(grandchild_injects, argument, 60) == 0);
-        nsp_span_end(nsp_span_begin(NSP_NAME("child's own"))); // and with a session of its own
+        nsp_span_end(nsp_span_begin(NSP_NAME("child's own"))); // and with a session of the child's own
     }
     nsp_stats stats = NSP_STATS_INIT;
     CHILD_CHECK(nsp_stats_get(&stats) == NSP_OK && stats.misused == 0);
@@ -193,7 +193,7 @@ static void child_with_inherited(void *argument)
     CHILD_CHECK(nsp_span_current() == NULL);
     use_inherited(argument);
     record_in_child();
-    use_inherited(argument); // with a session of its own
+    use_inherited(argument); // with a session of the child's own
     CHILD_CHECK(capture_count_named("from the child") == 0);
     nsp_thread_reset();
     CHILD_CHECK(nsp_shutdown(MINUTE) == NSP_OK);
@@ -210,7 +210,7 @@ static void fork_with_spans_open(void **state)
     spans.child = nsp_span_begin(NSP_NAME("parent's inner"));
     spans.detached = nsp_span_begin_detached(NSP_NAME("parent's detached"), NULL);
     assert_int_equal(child_run(child_with_inherited, &spans, 60), 0);
-    // Here all is as it was.
+    // In the parent everything is unchanged.
     assert_ptr_equal(nsp_span_current(), spans.child);
     nsp_span_set_str(spans.child, NSP_KEY("after"), "fork");
     nsp_span_end(spans.child);
@@ -292,8 +292,8 @@ static void child_exits(void *argument)
     exit(0); // with the exit handlers
 }
 
-// Exits with 1 if a descriptor leads into the folder $1. Others are the new program's: ctest's log, say, in a
-// folder of any name.
+// Exits with 1 if a descriptor refers to a file in the folder $1. Other descriptors, such as ctest's log, are
+// not ours.
 #define LOOK "for fd in /proc/self/fd/*; do case $(readlink \"$fd\") in \"$1\"/*) exit 1;; esac; done"
 
 static void child_execs(void *directory)
@@ -302,7 +302,7 @@ static void child_execs(void *directory)
     _exit(98);
 }
 
-// The same without fork, whose handlers close the session's descriptors. Here only close-on-exec does that.
+// The same without fork, whose handlers close the session's descriptors. Here close-on-exec alone must do it.
 static int spawned_sees(char *directory)
 {
     char shell[] = "sh", option[] = "-c", script[] = LOOK;
@@ -318,7 +318,7 @@ static void new_programs_get_no_descriptor(char *directory)
 {
     assert_int_equal(child_run(child_execs, directory, 60), 0);
     assert_int_equal(spawned_sees(directory), 0);
-    // One that is there is seen.
+    // The check finds a descriptor that is open there.
     char path[SESSION_PATH_MAX + 16];
     snprintf(path, sizeof path, "%s/inherited", directory);
     int descriptor = open(path, O_RDWR | O_CREAT, 0600);
@@ -343,7 +343,7 @@ static void children_that_do_not_trace(void **state)
     new_programs_get_no_descriptor(directory);
     if (!TEST_UNDER_ASAN) // the leak check would stop the parent's world
         assert_int_equal(child_run(child_exits, NULL, 60), 0);
-    // Nobody made or removed a session.
+    // The children made and removed no session.
     assert_int_equal(session_dir_count(directory), 1);
     nsp_span_end(open);
     capture_settle();
@@ -396,7 +396,7 @@ static void child_with_session(void *argument)
     CHILD_CHECK(!session_dir_of(directory, getpid(), session));
     record_in_child();
     CHILD_CHECK(session_dir_of(directory, getpid(), session));
-    CHILD_CHECK(session_dir_of(directory, getppid(), session)); // not pruned: its engine lives
+    CHILD_CHECK(session_dir_of(directory, getppid(), session)); // not removed, because its engine is alive
     CHILD_CHECK(session_dir_count(directory) == 2);
     CHILD_CHECK(nsp_shutdown(MINUTE) == NSP_OK);
     CHILD_CHECK(session_dir_count(directory) == 1);
@@ -414,7 +414,7 @@ static void child_has_a_session_of_its_own(void **state)
     config.keep_sessions = 0;
     capture_start(&config);
     record("parent", 1);
-    capture_settle(); // no thread is in the allocator at the fork: the address sanitizer's would stay locked in the child
+    capture_settle(); // at the fork no thread may hold a lock of the allocator
     assert_int_equal(child_run(child_with_session, directory, 60), 0);
     record("parent", 2);
     capture_settle();
@@ -469,7 +469,7 @@ static void child_traces(void *argument)
 {
     (void)argument;
     record_in_child();
-    // What the others' names were at when the process was copied does no harm.
+    // The state in which other threads' names were copied does no harm.
     for (int i = 0; i < 600; i++) {
         char text[24];
         snprintf(text, sizeof text, "name %d", i);
@@ -500,8 +500,9 @@ static void forks_under_load(void **state)
                          0);
     sanitizer_forks_wait = false;
     for (int i = 0; i < FORKS; i++) {
-        // Most children only exit: what is tested are the handlers of fork. Each fifth one traces; not with the address
-        // sanitizer of gcc 12, whose allocator stays locked in a child if another thread was in it at the fork.
+        // Most children only exit, because this tests the fork handlers. Every fifth one traces, except with
+        // the address sanitizer of gcc 12, whose allocator stays locked in a child if another thread was in
+        // it during the fork.
         int status = i % 5 == 0 && !TEST_UNDER_ASAN ? child_run(child_traces, NULL, 120)
                                                     : child_run(child_execs, directory, 120);
         assert_int_equal(status, 0);
@@ -517,7 +518,7 @@ static void forks_under_load(void **state)
     nsp_stats stats = capture_balance();
     assert_int_equal(stats.misused, 0);
     assert_int_equal(stats.open, 0);
-    assert_true(stats.attempted <= all); // less what was refused at its root
+    assert_true(stats.attempted <= all); // minus what was refused at its root
     assert_true(stats.attempted >= all - 2 * stats.roots_refused);
     assert_int_equal(stats.exported + stats.dropped, stats.attempted);
     assert_int_equal(capture_received(), stats.exported);

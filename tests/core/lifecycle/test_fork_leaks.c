@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A program that looks for leaks sees none of ours in a forked child, where the parent's session lies as it was.
+// A leak checker finds no leak of ours in a forked child, in which the parent's session still lies in memory.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -80,7 +80,7 @@ static void init_twice(void **state)
     begin_scripted();
     assert_int_equal(nsp_init(NULL), NSP_ERR_ALREADY);
     assert_string_not_equal(nsp_error_detail(), "");
-    record(3); // the first one goes on
+    record(3); // the first session goes on
     assert_int_equal(nsp_shutdown(10 * SECOND), NSP_OK);
     assert_int_equal(tally_distinct(script.tally), 3);
     assert_int_equal(nsp_shutdown(0), NSP_ERR_NOT_INITIALISED);
@@ -100,14 +100,14 @@ static void final_books_after_shutdown(void **state)
         assert_int_equal(stats.attempted, 7);
         assert_int_equal(stats.exported, 5);
         assert_int_equal(stats.open, 2);
-        // Inert now, and no matter.
+        // These handles are inert now, and using them does no harm.
         nsp_span_set_i64(open, NSP_KEY("key"), 1);
         nsp_span_end(detached);
         nsp_span_end(open);
         record(1);
     }
     begin_scripted();
-    nsp_span_end(open); // of the session before
+    nsp_span_end(open); // both are of the previous session
     nsp_span_end(detached);
     assert_int_equal(script_balance().attempted, 0);
     record(1);
@@ -214,7 +214,7 @@ static void *ask_for_ever(void *argument)
     return NULL;
 }
 
-// Threads that end and begin while sessions do.
+// Threads end and begin while sessions do.
 static void *short_life(void *argument)
 {
     (void)argument;
@@ -237,7 +237,7 @@ static void *short_lives(void *argument)
 
 static uint64_t counted; // atomic
 
-// Fast, so that handling so many spans does not delay the sender beyond its deadline.
+// Does as little as possible, so that handling so many spans does not delay the sender beyond its deadline.
 static scripted_verdict count_only(void *context, const nsp_batch *batch)
 {
     (void)context;
@@ -268,7 +268,7 @@ static void a_hundred_rounds_under_fire(void **state)
         config.batch_bytes = 64 * 1024;
         start(&config);
         test_sleep_ms(round % 10 == 0 ? 20 : 2);
-        // OK or TIMEOUT: with threads that go on, there is always something left.
+        // OK or TIMEOUT: because threads go on recording, something is always left.
         nsp_shutdown(round % 3 == 0 ? 0 : SECOND);
         nsp_stats stats = script_balance();
         exported += stats.exported;
@@ -338,7 +338,7 @@ static void disabled_by_the_environment(void **state)
     expect_inert();
     assert_int_equal(script_lines_with("turned off"), 1);
     unsetenv("ENABLE_TRACING");
-    begin_scripted(); // and on again
+    begin_scripted(); // and tracing is on again
     record(1);
     assert_int_equal(nsp_shutdown(10 * SECOND), NSP_OK);
     assert_int_equal(tally_distinct(script.tally), 1);
@@ -362,7 +362,7 @@ static void no_endpoint(void **state)
     assert_int_equal(script_lines_with("discarded"), 1);
 }
 
-// Bad headers are left out with a log line and stop nothing; the only failure is that nothing listens.
+// Bad headers are left out with a log line and stop nothing. The only failure is that nothing listens.
 static void headers_that_grpc_does_not_allow(void **state)
 {
     (void)state;
@@ -479,7 +479,7 @@ static void *flush_own(void *argument)
     return NULL;
 }
 
-// Each flush delivers its own spans, although the pool is always used up.
+// Each flush delivers its own spans, although the pool is always full.
 static void concurrent_flushes(void **state)
 {
     (void)state;
@@ -534,7 +534,7 @@ typedef struct shutdown_call {
     pthread_t thread;
     uint64_t timeout_ns;
     nsp_status status;
-    uint64_t delivered; // when it returned
+    uint64_t delivered; // when the call returned
 } shutdown_call;
 
 static void *shut_down(void *argument)
@@ -567,14 +567,14 @@ static void one_of_many_shutdowns_does_it_and_the_others_wait(void **state)
     for (int i = 0; i < THREADS; i++) {
         pthread_join(calls[i].thread, NULL);
         assert_int_equal(calls[i].delivered, 10);
-        // One that came when all was over found nothing to shut down.
+        // A call that came when all was over found nothing to shut down.
         assert_true(calls[i].status == NSP_OK || calls[i].status == NSP_ERR_NOT_INITIALISED);
         succeeded += calls[i].status == NSP_OK;
     }
     assert_true(succeeded >= 1);
 }
 
-// The first call is in progress when the second begins.
+// The second call begins while the first is in progress.
 static void begin_two_shutdowns(shutdown_call *first, shutdown_call *second)
 {
     __atomic_store_n(&script.stalled, true, __ATOMIC_RELEASE);
@@ -622,7 +622,7 @@ static void a_second_shutdown_waits_no_longer_than_it_may(void **state)
     assert_int_equal(first.status, NSP_OK);
 }
 
-// The ninefold wait for the default's second would take at least four.
+// With the default of one second, the nine pauses would take at least four seconds.
 static void retries_come_as_configured(void **state)
 {
     (void)state;

@@ -15,7 +15,7 @@
 
 typedef int record_fn(int round, int spans);
 
-// dlopen, record, dlclose: the plug-in's texts are gone from memory when this returns.
+// Calls dlopen, records, calls dlclose. When it returns, the plug-in's texts are no longer in memory.
 static void load_and_record(int round, int spans)
 {
     void *plugin = dlopen(NSP_PLUGIN_DIR "/plugin.so", RTLD_NOW | RTLD_LOCAL);
@@ -51,7 +51,7 @@ static void records_outlive_the_plugin(void **state)
     (void)state;
     begin();
     load_and_record(7, 5);
-    assert_int_equal(capture_count(), 0); // all of it is pending
+    assert_int_equal(capture_count(), 0); // all spans are still pending
     capture_settle();
     assert_int_equal(capture_count(), 5);
     assert_int_equal(capture_count_named("plug-in child"), 4);

@@ -20,7 +20,7 @@ static int end(void **state)
     return 0;
 }
 
-static bool small; // as little memory a thread as can be
+static bool small; // use as little memory a thread as possible
 
 static void start(void)
 {
@@ -87,7 +87,7 @@ static void without_a_session_all_is_inert(void **state)
     nsp_span_end(detached);
     nsp_span_end(open);
     assert_null(nsp_span_current());
-    // From here on there is nothing at all.
+    // Without a session every call returns nothing.
     assert_null(nsp_span_begin(NSP_NAME("nothing")));
     assert_null(nsp_span_begin_with(NSP_NAME("nothing"), NULL));
     assert_null(nsp_span_begin_detached(NSP_NAME("nothing"), NULL));
@@ -106,7 +106,8 @@ static void a_thread_moves_on_when_its_old_spans_have_ended(void **state)
     nsp_span *detached = nsp_span_begin_detached(NSP_NAME("old detached"), NULL);
     nsp_span_enter(detached);
     restart();
-    // Ended while entered, the phase goes on, the root ends: as if nothing had happened, but inert.
+    // The detached span is ended while entered, the phase goes on, the root ends: the calls behave as before
+    // the restart, but nothing is recorded.
     nsp_span_end(detached);
     phase = nsp_span_next(phase, NSP_NAME("old phase 2"));
     nsp_span_end(phase);
@@ -198,7 +199,7 @@ static void handles_of_old_sessions_harm_nothing(void **state)
                 nsp_span_end(span);
             }
         assert_int_equal(capture_balance().attempted, healthy);
-        if (round % 2 == 0) { // some sessions end with all of it open
+        if (round % 2 == 0) { // some sessions end with all of these open
             nsp_span_end(kept[round][4]);
             nsp_span_end(kept[round][1]);
             nsp_span_end(kept[round][2]);
@@ -256,12 +257,12 @@ static void threads_run_on_over_shutdown_and_init(void **state)
     for (size_t i = 0; i < 3; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, run_on, i == 0 ? &stop : NULL), 0);
     for (int round = 0; round < 15; round++) {
-        // What is ended during the very shutdown may come too late to be sent.
+        // Spans that are ended during the shutdown itself may be too late to be sent.
         nsp_status status = nsp_shutdown(60000000000u);
         assert_true(status == NSP_OK || status == NSP_ERR_TIMEOUT);
         capture_forget();
         start();
-        // Threads that kept running are in the new session before long.
+        // Threads that kept running use the new session soon.
         uint64_t before = __atomic_load_n(&recorded, __ATOMIC_RELAXED);
         while (__atomic_load_n(&recorded, __ATOMIC_RELAXED) < before + 20)
             sched_yield();
@@ -294,7 +295,8 @@ static void *record_one(void *argument)
     return NULL;
 }
 
-// A session returns everything when it ends: in total there are more threads than the process could hold at once.
+// A session gives back everything when it ends: altogether there are more threads than the process could hold
+// at once.
 static void sessions_leave_nothing_behind(void **state)
 {
     (void)state;

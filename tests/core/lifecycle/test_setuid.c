@@ -38,7 +38,7 @@ static void send_to(const char *endpoint)
 static int as_somebody_else(bool trusted)
 {
     if (!trusted && !getauxval(AT_SECURE))
-        return 77; // a file system that takes no notice
+        return 77; // the file system ignores the set-user-id bit
     send_to("https://127.0.0.1:1");
     CHILD_CHECK((access(getenv("SSLKEYLOGFILE"), F_OK) == 0) == trusted);
     send_to("http://collector.invalid:4318");
@@ -91,7 +91,7 @@ static void its_callers_environment_is_not_taken(void **state)
     assert_int_equal(status, 0);
 }
 
-// A control: a program with no more rights than its caller does take these from the environment.
+// A control: a program with no more rights than its caller does use these variables.
 static void an_ordinary_programs_is(void **state)
 {
     (void)state;
@@ -101,7 +101,7 @@ static void an_ordinary_programs_is(void **state)
 
 int main(int argc, char **argv)
 {
-    if (argc > 1) // with no look for leaks, which a setuid program cannot have
+    if (argc > 1) // _exit skips the leak check, which a set-user-id program cannot run
         _exit(as_somebody_else(strcmp(argv[1], "ordinary") == 0));
     if (geteuid() != 0)
         return 77;

@@ -34,8 +34,8 @@ enum { SPANS = 1000 };
 
 // ---- how late this machine is ----
 
-// A busy machine wakes threads late, and ending takes a few wake-ups. So the limit is extended by the lateness
-// of a thread that does nothing but wake up during that time.
+// A busy machine wakes threads late, and ending takes a few wake-ups. So the limit is extended by how late a
+// thread is that does nothing but wake up during that time.
 static uint64_t latest_ns; // atomic
 static bool watching;      // atomic
 
@@ -106,7 +106,7 @@ static void *serve(void *argument)
         if (me->manner == SLOW &&
             write(connection, "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", 43) < 0)
             break;
-        // SETTINGS, their acknowledgement, and the head of a longer frame.
+        // SETTINGS, their acknowledgement, and the beginning of a longer frame.
         if (me->manner == SLOW_HTTP2 && write(connection,
                                               "\0\0\0\4\0\0\0\0\0"
                                               "\0\0\0\4\1\0\0\0\0"
@@ -129,7 +129,7 @@ static void backend_start(backend *me)
     assert_int_equal(getsockname(me->listener, (struct sockaddr *)&address, &size), 0);
     snprintf(me->endpoint, sizeof me->endpoint, "http://127.0.0.1:%u", ntohs(address.sin_port));
     if (me->manner == DEAD)
-        return; // bound, but nobody listens: connections are refused, and nobody else gets the port
+        return; // bound, but not listening: connections are refused, and no other process gets the port
     assert_int_equal(listen(me->listener, 16), 0);
     assert_int_equal(pthread_create(&me->thread, NULL, serve, me), 0);
 }
@@ -165,7 +165,7 @@ static void otlp_config(nsp_config *config, const char *endpoint)
     config->endpoint = endpoint;
 }
 
-// Ends by its deadline and grace, with all spans accounted for.
+// The session ends by its deadline plus the grace, with all spans accounted for.
 static nsp_stats expect_in_time(uint64_t flush_ns, uint64_t shutdown_ns)
 {
     record(SPANS);
@@ -226,7 +226,7 @@ static void a_dead_backend(void **state)
 {
     (void)state;
     nsp_stats stats = expect_in_time_of(DEAD, 300 * MILLISECOND, 500 * MILLISECOND);
-    assert_int_equal(stats.discarded, SPANS); // refused connections leave no doubt
+    assert_int_equal(stats.discarded, SPANS); // a refused connection is certain: the spans were not sent
 }
 
 static void a_silent_backend(void **state)
@@ -257,7 +257,7 @@ static void over_grpc(void **state)
     stats = expect_in_time_by("grpc", SILENT, 300 * MILLISECOND, 500 * MILLISECOND);
     assert_true(stats.unconfirmed > 0);
     expect_in_time_by("grpc", HALF_CLOSED, 300 * MILLISECOND, 500 * MILLISECOND);
-    expect_in_time_by("grpc", SLOW, 300 * MILLISECOND, 500 * MILLISECOND); // HTTP/1: the wrong port
+    expect_in_time_by("grpc", SLOW, 300 * MILLISECOND, 500 * MILLISECOND); // HTTP/1, as on a wrong port
     stats = expect_in_time_by("grpc", SLOW_HTTP2, 300 * MILLISECOND, 500 * MILLISECOND);
     assert_true(stats.unconfirmed > 0);
     assert_int_equal(stats.exported, 0);
@@ -282,9 +282,9 @@ static void a_name_server_that_hangs(void **state)
     otlp_config(&config, "http://collector.example.invalid:4318");
     start(&config);
     nsp_stats stats = expect_in_time(500 * MILLISECOND, 500 * MILLISECOND);
-    assert_true(__atomic_load_n(&resolving, __ATOMIC_RELAXED) > 0); // else this tested nothing
+    assert_true(__atomic_load_n(&resolving, __ATOMIC_RELAXED) > 0); // otherwise this tested nothing
     assert_int_equal(stats.discarded, SPANS);
-    // And the next session works beside what was left behind.
+    // The next session works beside the thread that was left behind.
     receiver *end = receiver_start(NULL, 0);
     otlp_config(&config, receiver_endpoint(end));
     start(&config);
@@ -295,7 +295,7 @@ static void a_name_server_that_hangs(void **state)
     __atomic_store_n(&resolver_hangs, false, __ATOMIC_RELEASE);
 }
 
-// Its thread is left behind, with everything that it holds.
+// The exporter's thread is left behind with everything that it holds.
 static void an_exporter_that_blocks_for_ever(void **state)
 {
     (void)state;
@@ -316,7 +316,7 @@ static void an_exporter_that_blocks_for_ever(void **state)
     assert_int_equal(tally_distinct(receiver_tally(end)), 10);
     receiver_stop(end);
     __atomic_store_n(&script.stalled, false, __ATOMIC_RELEASE);
-    test_sleep_ms(50); // the one left behind comes back, and touches nothing
+    test_sleep_ms(50); // the thread that was left behind returns, and touches nothing
 }
 
 // ---- a log callback that blocks for ever ----
@@ -344,7 +344,7 @@ static void start_with_hanging_callback(nsp_collector_mode collector)
     config.collector = collector;
     __atomic_store_n(&callback_hangs, true, __ATOMIC_RELEASE);
     start(&config);
-    test_sleep_ms(20); // the collector has seen the policy that it starts with
+    test_sleep_ms(20); // the collector has seen the first policy by now
     nsp_do_work(1);
     assert_int_equal(nsp_sampler_set_rate(0.5), NSP_OK);
     assert_int_equal(nsp_sampler_set_rate(1), NSP_OK);
@@ -385,7 +385,7 @@ static void a_log_callback_that_blocks_the_collector(void **state)
     start_with_hanging_callback(NSP_COLLECTOR_THREAD);
     wait_until_callback_hangs();
     expect_all_sent_in_time(500 * MILLISECOND);
-    // The next session works beside the thread that was left behind, which touches nothing when it comes back.
+    // The next session works beside the thread that was left behind, which touches nothing when it returns.
     nsp_config config;
     script_config(&config);
     start(&config);
@@ -471,7 +471,7 @@ static void expect_departure(exit_way way, const char *endpoint)
     __atomic_store_n(&latest_ns, 0, __ATOMIC_RELAXED);
     uint64_t before = test_now_ns();
     pid_t child = fork();
-    if (child == 0) { // a program of its own: this process has threads, whose locks a child would inherit
+    if (child == 0) { // a new program: a fork would inherit the locks of our threads
         execl("/proc/self/exe", "test_shutdown_deadline", "depart", number, endpoint, hang, (char *)NULL);
         _exit(127);
     }
@@ -481,7 +481,7 @@ static void expect_departure(exit_way way, const char *endpoint)
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 7)
         fail_msg("the child ended with status %x", (unsigned)status);
     print_message("gone after %.3f s\n", (double)took / 1e9);
-    // Start-up of the child included: the clock's calibration, threads, and what a busy machine adds.
+    // This includes the child's start: the calibration of the clock, threads, and what a busy machine adds.
     assert_true(took <= SECOND + grace() + 750 * MILLISECOND);
 }
 
@@ -541,7 +541,7 @@ int main(int count, char **arguments)
         cmocka_unit_test_setup_teardown(a_name_server_that_hangs, setup, teardown),
         cmocka_unit_test_setup_teardown(a_log_callback_that_blocks_the_collector, setup, teardown),
         cmocka_unit_test_setup_teardown(a_log_callback_that_blocks_an_invoker, setup, teardown),
-        // The last one: the thread that it leaves behind comes back to the tally.
+        // This is the last one, because the thread that it leaves behind may still use the tally.
         cmocka_unit_test_setup_teardown(an_exporter_that_blocks_for_ever, setup, teardown),
     };
     pthread_t watcher;

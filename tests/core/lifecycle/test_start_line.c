@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The line that nsp_init logs: that tracing is on, where spans go, and at what rate. There is one for each
-// start, without secrets.
+// The line that nsp_init logs: that tracing is on, where spans go, and at what rate. It is logged once for
+// each start, and without secrets.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -25,7 +25,8 @@ static int reset(void **state)
     return clearenv();
 }
 
-// Runs nsp_init and nsp_shutdown, and checks that the line was logged once and no secret at all.
+// Runs nsp_init and nsp_shutdown, and checks that the line was logged once and that no line contains a
+// secret.
 static void expect_line(const nsp_config *config, const char *line)
 {
     script_reset();
@@ -101,7 +102,7 @@ static void where_nothing_is_sent_or_info_is_not_wanted(void **state)
     assert_int_equal(nsp_init(&config), NSP_OK);
     assert_int_equal(nsp_shutdown(SECOND), NSP_OK);
     script_config(&config);
-    script.created = NSP_ERR_SYSTEM; // one line says so already
+    script.created = NSP_ERR_SYSTEM; // a line already says so
     assert_int_equal(nsp_init(&config), NSP_OK);
     assert_int_equal(nsp_shutdown(SECOND), NSP_OK);
     assert_int_equal(script_lines_with("tracing is on"), 0);
@@ -117,7 +118,7 @@ static void child_traces(void *argument)
     nsp_shutdown(SECOND);
 }
 
-// A child's session begins with a span, on a thread that should not have to log.
+// A child's session begins with its first span, on a thread that should not have to log.
 static void not_in_forked_children(void **state)
 {
     (void)state;

@@ -52,7 +52,7 @@ static void run_phase(int64_t number)
 // ---- at testpoints ----
 
 typedef struct crash {
-    const char *point; // dies when it comes by here
+    const char *point; // the process dies when it reaches this point
     int visit;         // for the nth time
     size_t finished, open, committed;
 } crash;
@@ -104,17 +104,17 @@ static void at_testpoints(void **state)
     (void)state;
 #ifdef NSP_TESTPOINTS
     crash crashes[] = {
-        // The position is noted, the record not published: that span is open.
+        // The position is noted but the record is not published: the span is open.
         {"commit: position noted", 1, 0, 3, 0},
         {"commit: position noted", 7, 6, 3, 0},
         {"commit: position noted", 11, 10, 2, 0}, // the detached one
         {"commit: position noted", 12, 11, 1, 0}, // the root
-        // Published, the frame not closed: that span is finished.
+        // The record is published but the frame is not closed: the span is finished.
         {"commit: published", 1, 1, 2, 1},
         {"commit: published", 7, 7, 2, 1},
         {"commit: published", 11, 11, 1, 1},
         {"commit: published", 12, 12, 0, 1},
-        // Claimed by its end, nothing written yet.
+        // Claimed for its end, but nothing is written yet.
         {"detached: claimed for its end", 1, 10, 2, 0},
         {"attach: before visible", 1, 0, 0, 0},
     };
@@ -163,7 +163,8 @@ static void at_any_moment(void **state)
         char session[SESSION_PATH_MAX];
         for (int tries = 0; !session_dir_of(directory, child, session) && tries < 2000; tries++)
             nanosleep(&(struct timespec){0, 5000000}, NULL);
-        // Half of them may die before the session is whole; the others have recorded something by then.
+        // Half of the processes may die before their session is complete; the others have recorded something
+        // by then.
         session_reading reading;
         for (int tries = 0; i % 2 && (!session_read(session, &reading) || reading.slots == 0) && tries < 2000;
              tries++)
@@ -172,7 +173,7 @@ static void at_any_moment(void **state)
         kill(child, SIGKILL);
         int status = child_wait(child, 60);
         assert_true(status >= 0 && WIFSIGNALED(status));
-        // Killed while it was made, it is no session yet.
+        // A process that is killed during its start leaves no session yet.
         if (!session_read(session, &reading) &&
             (i % 2 || (strstr(reading.trouble, "no session") == NULL &&
                        strstr(reading.trouble, "cannot be read") == NULL)))

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // ctest: TIMEOUT 120
 //
-// Settings and sessions through nanospan/inspect.h: what is in force and why, counters that agree with the
-// engine's own, and corrupt files.
+// Settings and sessions as nanospan/inspect.h reports them: what is in force and why, counters that agree
+// with the engine's own, and corrupt files.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -24,7 +24,7 @@
 
 // ---- settings ----
 
-// A copy of one setting, for after the round.
+// A copy of one setting, to be used after the iteration.
 typedef struct told {
     const char *wanted;
     nsp_setting setting;
@@ -127,7 +127,7 @@ static void stronger_ones_beat_weaker_ones(void **state)
     t = setting_of("OTEL_EXPORTER_OTLP_ENDPOINT");
     assert_int_equal(t->setting.state, NSP_SETTING_IN_FORCE);
     assert_string_equal(t->beaten_by, "");
-    // A bad one beats nobody.
+    // A bad setting takes precedence over nothing.
     setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "ftp://strong", 1);
     assert_int_equal(setting_of("OTLP_ENDPOINT")->setting.state, NSP_SETTING_IN_FORCE);
     assert_int_equal(setting_of("OTEL_EXPORTER_OTLP_ENDPOINT")->setting.state, NSP_SETTING_BAD);
@@ -165,7 +165,7 @@ static void secrets_are_masked(void **state)
         {"OTEL_EXPORTER_OTLP_TRACES_HEADERS", "x-key=hush"},
         {"OTLP_ENDPOINT", "http://user:hush@host:4318"},
         {"OTLP_ENDPOINT", "http://host:4318/v1/traces?key=hush"},
-        {"OTEL_EXPORTER_OTLP_HEADERS", "hush"}, // a bad one
+        {"OTEL_EXPORTER_OTLP_HEADERS", "hush"}, // a bad value
     };
     for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
         clearenv();
@@ -215,7 +215,7 @@ static int remove_directory(void **state)
 
 typedef struct view {
     size_t count;
-    nsp_session session; // of the last one, with its texts:
+    nsp_session session; // the last session, with its texts:
     char name[64], path[SESSION_PATH_MAX], service[64], problem[200];
     nsp_session_rule rules[4];
 } view;
@@ -267,7 +267,7 @@ static void leave_open(unsigned spans)
         nsp_span_begin(NSP_NAME("open"));
 }
 
-// Compares everything that both report; inspect.h explains the other members.
+// Compares the members that both report; inspect.h explains the others.
 static void assert_same_accounting(nsp_stats a, nsp_stats b)
 {
     a.clock_error_ns = b.clock_error_ns = 0;
@@ -300,11 +300,11 @@ static void own_books_at_rest_are_those_of_stats_get(void **state)
     capture_start(&config);
     for (int i = 0; i < 10; i++) {
         record(100);
-        assert_int_equal(nsp_flush(10000000000u), NSP_OK); // the ring is small
+        assert_int_equal(nsp_flush(10000000000u), NSP_OK); // because the ring is small
     }
-    leave_open(6); // two of them too deep
+    leave_open(6); // two of them are too deep
     nsp_span *detached[20];
-    for (unsigned i = 0; i < 20; i++) // four of them too many
+    for (unsigned i = 0; i < 20; i++) // four of them are too many
         detached[i] = nsp_span_begin_detached(NSP_NAME("detached"), NULL);
     for (unsigned i = 0; i < 10; i++)
         nsp_span_end(detached[i]);
@@ -327,7 +327,7 @@ static void own_books_at_rest_are_those_of_stats_get(void **state)
     assert_true(own.exported == 1010 && own.dropped_too_deep == 2 && own.dropped_detached_full == 4);
     assert_int_equal(own.open, 4 + 6);
     assert_same_accounting(v.session.stats, own);
-    // Looking has not given up the lock that says that we live.
+    // Inspecting has not released the lock that shows that this process is alive.
     assert_int_equal(child_run(look_in_child, &own, 20), 0);
     for (unsigned i = 10; i < 16; i++)
         nsp_span_end(detached[i]);
@@ -336,7 +336,7 @@ static void own_books_at_rest_are_those_of_stats_get(void **state)
     assert_int_equal(look().count, 0);
 }
 
-// A child that records and then waits to be killed. Reading from the pipe says that it is done.
+// A child that records and then waits to be killed. A byte in the pipe means that it has recorded.
 static pid_t engine_that_waits(unsigned finished, unsigned open, nsp_stats *seen)
 {
     int ends[2];
@@ -346,7 +346,7 @@ static pid_t engine_that_waits(unsigned finished, unsigned open, nsp_stats *seen
     if (child == 0) {
         nsp_config config;
         configure(&config);
-        config.collector = NSP_COLLECTOR_INVOKER; // nobody drains
+        config.collector = NSP_COLLECTOR_INVOKER; // nothing drains
         CHILD_CHECK(nsp_init(&config) == NSP_OK);
         record(finished);
         leave_open(open);
@@ -409,7 +409,7 @@ static void books_of_a_busy_engine_hold(void **state)
     size_t seen = 0;
     for (int i = 0; i < 20000 && seen < 300; i++) {
         view v = look();
-        if (v.count == 0 || v.problem[0] != 0) { // it is only just starting
+        if (v.count == 0 || v.problem[0] != 0) { // it is still starting
             assert_int_equal(seen, 0);
             nanosleep(&(struct timespec){0, 1000000}, NULL);
             continue;
@@ -454,7 +454,7 @@ static view dead_session(void)
     return v;
 }
 
-// Puts a value somewhere, looks, and puts back what was there.
+// Overwrites a value, inspects, and restores the old value.
 static view with_value(int fd, uint64_t offset, const void *value, size_t length)
 {
     uint8_t before[64];
@@ -483,7 +483,7 @@ static void headers_are_checked(void **state)
     assert_non_null(strstr(with_value(control, AT(detached_stride), &odd, 4).problem, "cut short"));
     assert_non_null(strstr(with_value(control, AT(places[0].offset), &wild, 8).problem, "slot of thread 0"));
     assert_non_null(strstr(with_value(control, AT(places[0].bytes), &wild, 8).problem, "slot of thread 0"));
-    for (int i = 0; i < 2; i++) // which of the two is in force, the other does not matter
+    for (int i = 0; i < 2; i++) // one of the two is in force, and the other does not matter
         v.count += with_value(control, AT(policies[i].thresholds[0]), &wild, 8).problem[0] != 0;
     assert_int_equal(v.count, 2);
 #undef AT
@@ -520,7 +520,7 @@ static void cut_files_are_refused(void **state)
     }
 }
 
-// With arbitrary bytes there is no crash, no hang, and no sanitizer report.
+// Arbitrary bytes cause no crash, no hang and no sanitizer report.
 static void garbage_is_survived(void **state)
 {
     (void)state;
@@ -577,7 +577,7 @@ static void folders_of_others_are_refused(void **state)
     snprintf(path, sizeof path, "%s/nanospan-%u", directory, (unsigned)geteuid());
     assert_int_equal(look().count, 0); // no folder
     assert_int_equal(mkdir(path, 0700), 0);
-    assert_int_equal(look().count, 0); // nothing in it
+    assert_int_equal(look().count, 0); // an empty folder
     assert_int_equal(chmod(path, 0770), 0);
     assert_int_equal(nsp_sessions_each(directory, keep_session, &v), NSP_ERR_SYSTEM);
     assert_int_equal(nsp_sessions_each("none", keep_session, &v), NSP_OK);

@@ -61,7 +61,7 @@ static int end(void **state)
 
 static const nsp_context nothing;
 
-// The context's traceparent is the ids and the one flag that is sent.
+// Checks that the context's traceparent has these ids and this one flag.
 static void assert_ids(const nsp_context *context, const char *trace, int flags)
 {
     char text[NSP_TRACEPARENT_SIZE], expected[NSP_TRACEPARENT_SIZE] = "00-";
@@ -93,7 +93,7 @@ static void good_fields_are_read(void **state)
         {"b3: 0", NULL, DECIDED},
         {"b3:  1 ", NULL, DECIDED | SAMPLED},
         {"b3: d", NULL, DECIDED | DEBUG},
-        {"b3: " IDS "-1\nb3: 0", TRACE, SAMPLED}, // the first of several
+        {"b3: " IDS "-1\nb3: 0", TRACE, SAMPLED}, // the first of several fields
 
         {"X-B3-TraceId: " TRACE "\nX-B3-SpanId: " SPAN, TRACE, DEFERRED},
         {"x-b3-traceid: " TRACE "\nx-b3-spanid: " SPAN "\nx-b3-sampled: 1", TRACE, SAMPLED},
@@ -112,13 +112,13 @@ static void good_fields_are_read(void **state)
         {"X-B3-Sampled: 1", NULL, DECIDED | SAMPLED},
         {"X-B3-Flags: 1", NULL, DECIDED | DEBUG},
 
-        // One field beats several, if it is good.
+        // A good single field takes precedence over several.
         {"b3: " IDS "-1\nX-B3-TraceId: " HALF "\nX-B3-SpanId: " SPAN "\nX-B3-Sampled: 0", TRACE, SAMPLED},
         {"b3: " IDS "-2\nX-B3-TraceId: " HALF "\nX-B3-SpanId: " SPAN "\nX-B3-Sampled: 0",
          "0000000000000000" HALF, 0},
         {"b3: \nX-B3-Sampled: 0", NULL, DECIDED},
     };
-    // Which of the two is configured matters for what is sent only.
+    // Which of the two is configured only matters for what is sent.
     for (int multi = 0; multi < 2; multi++)
         for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
             nsp_incoming incoming;
@@ -227,7 +227,7 @@ static void what_came_is_written_as_it_came(void **state)
                     assert_string_equal(value, fields[f].expected);
                 count += expected;
             }
-            // None of it is seen in a traceparent.
+            // A traceparent shows none of it.
             bool traceparent = format == 2 && nsp_context_valid(&incoming.context);
             assert_int_equal(sent.count, count + traceparent);
             if (traceparent) {
@@ -260,7 +260,7 @@ static void flags_of_this_process_are_not_packed(void **state)
 
 // ---- any bytes ----
 
-// Whatever the fields contain, the context is well-formed, and injecting it reads back as the same.
+// Whatever the fields contain, the context is well formed, and what is injected reads back as the same.
 static void check_property(void)
 {
     nsp_incoming incoming, again;
@@ -326,7 +326,7 @@ static void hostile_fields_do_no_harm(void **state)
         check_property();
     }
     assert_true(accepted > runs / 10 && accepted < runs * 9 / 10);
-    // Huge.
+    // A huge field.
     char *huge = malloc(1 << 22);
     assert_non_null(huge);
     memset(huge, '0', 1 << 22);

@@ -66,14 +66,14 @@ static void good_lists_lose_only_their_blanks(void **state)
         {" account = 42 \t,\tvenue\t=\tXNAS ", "account=42,venue=XNAS"},
         {"account=42,,venue=XNAS, ,", "account=42,venue=XNAS"},
         {"empty=", "empty="},
-        {"a=1=2==", "a=1=2=="}, // only the first equal sign is the pair's
+        {"a=1=2==", "a=1=2=="}, // only the first equals sign separates key and value
         {"a=1;p", "a=1;p"},
         {"a=1;p=2;q;r=3=4", "a=1;p=2;q;r=3=4"},
         {"a = 1 ; p = 2 ;\tq ; r=", "a=1;p=2;q;r="},
         {"a=1;;p;", "a=1;p"},
         {"!#$%&'*+-.^_`|~09AZaz=!#$%&'()*+-./:<=>?@[]^_`{|}~",
          "!#$%&'*+-.^_`|~09AZaz=!#$%&'()*+-./:<=>?@[]^_`{|}~"},
-        {"a=%20%C3%A9,b=%zz%", "a=%20%C3%A9,b=%zz%"}, // passed on as it came
+        {"a=%20%C3%A9,b=%zz%", "a=%20%C3%A9,b=%zz%"}, // passed on unchanged
         {"a=1,a=2,A=3", "a=1,a=2,A=3"},
     };
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
@@ -104,14 +104,14 @@ static void bad_members_are_left_out(void **state)
         assert_int_equal(nsp_baggage_parsen(&list, bad[i], strlen(bad[i])), NSP_ERR_INVALID);
         assert_int_equal(list.length, 0);
     }
-    // Each character in each place: keys are tokens, values have a set of their own.
+    // Every byte at each position: keys are tokens, values have a character set of their own.
     for (int c = 0; c < 256; c++) {
         char key[] = {'k', (char)c, '=', 'v'}, value[] = {'k', '=', 'v', (char)c, 'w'};
         nsp_baggage list;
         bool token =
             c != 0 && strchr("!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz",
                              c) != NULL;
-        // Where they are blanks, separators or the pair's sign, they do their work.
+        // Blanks and separators keep their meaning where they have one.
         if (strchr(" \t=,;", c) == NULL || c == 0) {
             assert_int_equal(nsp_baggage_parsen(&list, key, sizeof key), token ? NSP_OK : NSP_ERR_INVALID);
             assert_int_equal(list.length, token ? 4 : 0);
@@ -161,13 +161,13 @@ static void values_are_decoded(void **state)
         {"%c3%a9", "\xc3\xa9"},
         {"%F0%9F%98%80!", "\xf0\x9f\x98\x80!"},
         {"%25", "%"},
-        {"%2541", "%41"}, // once
-        {"+", "+"},       // no space
+        {"%2541", "%41"}, // decoded once
+        {"+", "+"},       // not a space
         {"%", "%"},
         {"%4", "%4"},
         {"%4g%g4", "%4g%g4"},
         {"x%", "x%"},
-        // What is not UTF-8: one U+FFFD for each part that does not go on.
+        // Not UTF-8: one U+FFFD for each part that cannot be continued.
         {"%FF", BAD},
         {"%80%80", BAD BAD},
         {"%C3", BAD},
@@ -176,10 +176,10 @@ static void values_are_decoded(void **state)
         {"%E2%82", BAD},
         {"%E2%82%41", BAD "A"},
         {"%F0%9F%98", BAD},
-        {"%C0%AF", BAD BAD},               // too long for its character
-        {"%E0%80%80", BAD BAD BAD},        // too
+        {"%C0%AF", BAD BAD},               // overlong
+        {"%E0%80%80", BAD BAD BAD},        // overlong
         {"%ED%A0%80", BAD BAD BAD},        // a surrogate
-        {"%F4%90%80%80", BAD BAD BAD BAD}, // beyond the last
+        {"%F4%90%80%80", BAD BAD BAD BAD}, // above the last code point
         {"%F5", BAD},
     };
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
@@ -208,7 +208,7 @@ static void short_buffers_are_told_what_it_takes(void **state)
     assert_int_equal(length, 4);
     assert_int_equal(nsp_baggage_get(&list, "k", NULL, 0, &length), NSP_ERR_FULL);
     assert_int_equal(nsp_baggage_get(&list, "k", value, 5, NULL), NSP_OK);
-    assert_string_equal(value, "four"); // the last of them
+    assert_string_equal(value, "four"); // the last value of the key
     assert_int_equal(nsp_baggage_get(&list, "K", value, 5, NULL), NSP_ERR_NOT_FOUND);
     assert_int_equal(nsp_baggage_get(&list, "", value, 5, NULL), NSP_ERR_NOT_FOUND);
 }
@@ -223,16 +223,16 @@ static void values_are_encoded(void **state)
     assert_string_equal(value_of(&list, "b"), "x y,z;\"\\%=\xc3\xa9");
     assert_int_equal(nsp_baggage_set_with(&list, "c", "a\0b", 3, NULL), NSP_OK);
     assert_string_equal(list.text, "a=1,b=x%20y%2Cz%3B%22%5C%25=%C3%A9,c=a%00b");
-    assert_int_equal(nsp_baggage_set(&list, "c", "1+1"), NSP_OK); // a plus that no one takes for a space
+    assert_int_equal(nsp_baggage_set(&list, "c", "1+1"), NSP_OK); // the plus must not become a space
     assert_string_equal(value_of(&list, "c"), "1+1");
     assert_non_null(strstr(list.text, ",c=1%2B1"));
     assert_int_equal(nsp_baggage_set_with(&list, "c", "a\0b", 3, NULL), NSP_OK);
-    // In place of what there was, at the end.
+    // It replaces the old member, and goes to the end.
     assert_int_equal(nsp_baggage_set(&list, "b", ""), NSP_OK);
     assert_string_equal(list.text, "a=1,c=a%00b,b=");
     assert_int_equal(nsp_baggage_set_with(&list, "a", "2", 1, " p = 1 ;q;"), NSP_OK);
     assert_string_equal(list.text, "c=a%00b,b=,a=2;p=1;q");
-    // From the list itself.
+    // With a value from the list itself.
     nsp_baggage_member member;
     size_t at = 0;
     assert_true(nsp_baggage_next(&list, &at, &member));
@@ -284,7 +284,7 @@ static void members_are_set_from_the_list_itself(void **state)
     assert_string_equal(list.text, "b=2,a=1");
     assert_int_equal(nsp_baggage_set_with(&list, "b", list.text, 3, list.text + 6), NSP_OK);
     assert_string_equal(list.text, "a=1,b=b=2;1");
-    // Without room for both it is refused, and the list is as it was.
+    // Without room for both, the value is rejected and the list is unchanged.
     char text[NSP_BAGGAGE_MAX + 1];
     memset(text, 'v', sizeof text);
     memcpy(text, "a=1,b=", 6);
@@ -303,7 +303,7 @@ static void members_are_set_from_the_list_itself(void **state)
 static void the_least_that_must_pass_passes(void **state)
 {
     (void)state;
-    // 64 members, and 8192 bytes with them.
+    // 64 members, 8192 bytes in all.
     char text[NSP_BAGGAGE_MAX + 16], value[NSP_BAGGAGE_MAX / 3];
     size_t length = 0;
     memset(value, 'v', sizeof value);
@@ -317,20 +317,20 @@ static void the_least_that_must_pass_passes(void **state)
     assert_string_equal(list.text, text);
     assert_int_equal(nsp_baggage_set(&list, "k", ""), NSP_ERR_FULL);
     assert_string_equal(list.text, text);
-    assert_int_equal(nsp_baggage_set(&list, "k63", "1"), NSP_OK); // its own place is free for it
-    // One byte more: the member that it belongs to goes, and what is short enough stays.
+    assert_int_equal(nsp_baggage_set(&list, "k63", "1"), NSP_OK); // the place of its old value is free
+    // With one byte more, the member that this byte belongs to is dropped, and a shorter one after it stays.
     strcpy(text + length, "w,z=1");
     assert_int_equal(nsp_baggage_parsen(&list, text, strlen(text)), NSP_ERR_FULL);
     assert_non_null(value_of(&list, "k62"));
     assert_null(value_of(&list, "k63"));
     assert_string_equal(value_of(&list, "z"), "1");
-    // Many small ones.
+    // Many small members.
     length = 0;
     for (int i = 0; i < 180; i++)
         length += (size_t)sprintf(text + length, "%sk%d=%d", i == 0 ? "" : ",", i, i);
     assert_int_equal(nsp_baggage_parsen(&list, text, length), NSP_OK);
     assert_string_equal(list.text, text);
-    // A value that only its escapes make too long.
+    // A value that is too long only because of its escapes.
     memset(value, ' ', sizeof value);
     value[sizeof value - 1] = '\0';
     list = (nsp_baggage){0};
@@ -358,7 +358,7 @@ static void several_fields_are_one_list(void **state)
                  "Baggage:  account=42 ;p\nbaggage: venue = XNAS, bad\nBAGGAGE: \nbaggage: ,desk=7,\n");
     nsp_carrier carrier = headers_carrier(&request);
     memset(&incoming, 0xa5, sizeof incoming);
-    assert_int_equal(nsp_extract(&incoming, &carrier), NSP_ERR_NOT_FOUND); // no context, which is nothing bad
+    assert_int_equal(nsp_extract(&incoming, &carrier), NSP_ERR_NOT_FOUND); // no context, which is no fault
     assert_string_equal(incoming.baggage.text, "account=42;p,venue=XNAS,desk=7");
     assert_false(nsp_context_valid(&incoming.context));
     carrier = headers_carrier(&sent);
@@ -366,12 +366,12 @@ static void several_fields_are_one_list(void **state)
     assert_int_equal(nsp_inject(NULL, &incoming.baggage, &carrier), NSP_OK);
     assert_int_equal(sent.count, 1);
     assert_string_equal(headers_value(&sent, "baggage"), incoming.baggage.text);
-    // Nothing is not sent.
+    // An empty list is not sent.
     headers_clear(&sent);
     nsp_baggage none = {0};
     assert_int_equal(nsp_inject(NULL, &none, &carrier), NSP_OK);
     assert_int_equal(sent.count, 0);
-    // Nor is what is not configured, or read.
+    // If baggage is not configured, it is neither sent nor read.
     nsp__propagators_choose("tracecontext");
     assert_int_equal(nsp_inject(NULL, &incoming.baggage, &carrier), NSP_OK);
     assert_int_equal(sent.count, 0);
@@ -440,7 +440,7 @@ static void check_property(const char *text, size_t length)
     assert_true(sendable(list.text));
     assert_int_equal(nsp_baggage_parsen(&again, list.text, list.length), NSP_OK);
     assert_string_equal(again.text, list.text);
-    // Built again from what the members say, it says the same.
+    // A list that is built from the members has the same content.
     rebuilt.length = 0;
     rebuilt.text[0] = '\0';
     for (size_t at = 0; nsp_baggage_next(&list, &at, &member);) {
@@ -453,7 +453,7 @@ static void check_property(const char *text, size_t length)
         size_t last_length;
         assert_int_equal(nsp_baggage_get(&list, key, last, sizeof last, &last_length), NSP_OK);
         nsp_status status = nsp_baggage_set_with(&rebuilt, key, last, last_length, properties);
-        assert_true(status == NSP_OK || status == NSP_ERR_FULL); // escapes may be longer than what came
+        assert_true(status == NSP_OK || status == NSP_ERR_FULL); // our escapes may be longer
         assert_true(sendable(rebuilt.text));
         if (status == NSP_OK) {
             assert_int_equal(nsp_baggage_get(&rebuilt, key, value, sizeof value, &decoded), NSP_OK);
@@ -492,7 +492,7 @@ static void hostile_lists_do_no_harm(void **state)
         }
         check_property(text, length);
     }
-    // Huge, of one character each.
+    // Huge fields of one character each.
     char *huge = malloc(1 << 20);
     assert_non_null(huge);
     for (int c = 0; c < 256; c++) {

@@ -23,7 +23,7 @@
 
 static char said[NSP_BAGGAGE_MAX + 2048];
 
-// What the kernel would say of a set-user-id program.
+// What the kernel would report for a set-user-id program.
 static bool secure;
 
 unsigned long getauxval(unsigned long type)
@@ -47,7 +47,7 @@ static int be_child(void)
     return 0;
 }
 
-// Starts the child with this environment; its output is in `said`.
+// Starts the child with this environment. Its output goes to `said`.
 static void start_child(char **entries)
 {
     int ends[2];
@@ -75,7 +75,7 @@ static const char *entry_of(const nsp_environment *environment, const char *name
     size_t length = strlen(name);
     for (size_t i = 0; i < environment->count; i++)
         if (strncmp(environment->entries[i], name, length) == 0 && environment->entries[i][length] == '=') {
-            assert_null(found); // once
+            assert_null(found); // the environment has it once
             found = environment->entries[i] + length + 1;
         }
     assert_null(environment->entries[environment->count]);
@@ -115,7 +115,7 @@ static void a_child_finds_the_context(void **state)
     assert_int_equal(nsp_inject(&incoming.context, &incoming.baggage, &carrier), NSP_OK);
     start_child(environment.entries);
     assert_string_equal(said, "0 " PARENT " a=1,ot=th:8 k=v,account=1%202 1");
-    // The copy says the same to this process, and what was copied is as it was.
+    // This process reads the same from the copy, and the original is unchanged.
     nsp_incoming back;
     assert_int_equal(nsp_extract(&back, &carrier), NSP_OK);
     assert_memory_equal(&back.context, &incoming.context, sizeof back.context);
@@ -125,7 +125,8 @@ static void a_child_finds_the_context(void **state)
     nsp_environment_free(&environment);
 }
 
-// The previous span's tracestate and baggage do not go with a new traceparent. Without one, everything is passed on.
+// The previous span's tracestate and baggage do not accompany a new traceparent. Without a new one,
+// everything is passed on.
 static void what_was_inherited_goes_whole_or_stays_whole(void **state)
 {
     (void)state;
@@ -167,7 +168,7 @@ static void names_are_those_of_variables(void **state)
     assert_string_equal(entry_of(&environment, "X_B3_SAMPLED"), "1");
     assert_string_equal(entry_of(&environment, "B3"), TRACE "-" SPAN "-1");
     assert_int_equal(environment.count, 6 + 4);
-    // Any name, and it is found again under each way to write it.
+    // Any name works, and it is found again in every spelling.
     const char *value;
     size_t length;
     assert_true(nsp_environment_set(&environment, "2nd.nämé-x", "v", 1));
@@ -195,7 +196,7 @@ static void values_are_replaced_and_bounded(void **state)
     const char *const nothing[] = {NULL};
     assert_int_equal(copy_of(&environment, nothing), NSP_OK);
     nsp_carrier carrier = {&environment, nsp_environment_get, nsp_environment_set};
-    for (int round = 0; round < 3; round++) { // each as large as it may be, again and again
+    for (int round = 0; round < 3; round++) { // values of the largest size, repeatedly
         assert_int_equal(nsp_inject(&incoming.context, &incoming.baggage, &carrier), NSP_OK);
         assert_string_equal(entry_of(&environment, "TRACESTATE"), list);
         assert_string_equal(entry_of(&environment, "BAGGAGE"), baggage);
@@ -204,7 +205,7 @@ static void values_are_replaced_and_bounded(void **state)
     }
     start_child(environment.entries);
     assert_int_equal(strlen(said), strlen("0 " PARENT "  ") + NSP_TRACESTATE_MAX + NSP_BAGGAGE_MAX + 2);
-    // No room: the value stays what it was, and the others too.
+    // Without room the value keeps its old content, and so do the others.
     static char huge[16384];
     memset(huge, 'h', sizeof huge);
     assert_false(nsp_environment_set(&environment, "traceparent", huge, sizeof huge));
@@ -216,7 +217,7 @@ static void values_are_replaced_and_bounded(void **state)
     int more = 0;
     for (char name[] = "a"; nsp_environment_set(&environment, name, "1", 1); name[0]++)
         more++;
-    assert_int_equal(more, 1); // eight fields
+    assert_int_equal(more, 1); // there is room for eight fields
     assert_int_equal(environment.count, 8);
     nsp_environment_free(&environment);
     assert_false(nsp_environment_set(&environment, "a", "1", 1));

@@ -108,7 +108,7 @@ static void trace_context_comes_and_goes(void **state)
         "traceparent: ff-" TRACE "-" SPAN "-01",
         "traceparent: " PARENT "-",
         "traceparent: " PARENT ", " PARENT,
-        "traceparent: " PARENT "\ntraceparent: " PARENT, // two of them
+        "traceparent: " PARENT "\ntraceparent: " PARENT, // two fields
         "traceparent: " PARENT "\nTRACEPARENT: ",
         "traceparent: 00-00000000000000000000000000000000-" SPAN "-01\ntracestate: a=1",
     };
@@ -137,7 +137,7 @@ static void a_tracestate_in_many_fields_has_the_limits_of_one(void **state)
         assert_int_equal(nsp_extract(&incoming, &carrier), NSP_OK);
         assert_int_equal(incoming.context.tracestate_length, members == 32 ? 32 * 4 - 1 : 0);
     }
-    // The longest members that there may be; those over 128 bytes go first.
+    // The longest members that are allowed; those over 128 bytes are removed first.
     headers_read(&request, "traceparent: " PARENT "\ntracestate: short=1");
     for (int i = 0; i < 31; i++) {
         memset(member, 'k', 256);
@@ -149,7 +149,7 @@ static void a_tracestate_in_many_fields_has_the_limits_of_one(void **state)
     assert_int_equal(nsp_extract(&incoming, &carrier), NSP_OK);
     assert_int_equal(incoming.context.tracestate_length, 7);
     assert_memory_equal(incoming.context.tracestate, "short=1", 7);
-    // More than can be well formed.
+    // Longer than anything well formed.
     headers_addn(&request, "tracestate", member, 513);
     headers_addn(&request, "tracestate", member, 513);
     assert_int_equal(nsp_extract(&incoming, &carrier), NSP_OK);
@@ -209,7 +209,7 @@ static void the_first_format_that_has_something_wins(void **state)
         {"tracecontext,b3", "traceparent: bad\nb3: " OTHER "-" SPAN "-0", OTHER, false, NSP_OK},
         {"b3,tracecontext", "traceparent: " PARENT "\nb3: bad", TRACE, false, NSP_OK},
         {"tracecontext,b3", "b3: " OTHER "-" SPAN "-0", OTHER, false, NSP_OK},
-        // Ids are worth more than a decision.
+        // Ids take precedence over a decision.
         {"b3,tracecontext", "traceparent: " PARENT "\nb3: 0", TRACE, false, NSP_OK},
         {"b3,tracecontext", "traceparent: bad\nb3: 0", NULL, true, NSP_OK},
         {"b3,tracecontext", "traceparent: bad\nb3: bad", NULL, false, NSP_ERR_INVALID},
@@ -249,10 +249,11 @@ static void formats_add_what_they_alone_say(void **state)
          "traceparent: 00-" TRACE "-" SPAN "-00\nX-B3-TraceId: " TRACE "\nX-B3-SpanId: " SPAN
          "\nX-B3-Flags: 1",
          TRACE "-" SPAN "-d", PARENT, NULL},
-        // Other spans of the same trace: the first one's ids.
+        // Different spans of the same trace: the ids of the first format are used.
         {"b3,tracecontext", "traceparent: " PARENT "\ntracestate: v=1\nb3: " TRACE "-00000000000000ab-0",
          TRACE "-00000000000000ab-0", "00-" TRACE "-00000000000000ab-00", "v=1"},
-        // That ids are random; and the decision where the first has none. What it has, stays.
+        // The second format adds that ids are random, and a decision if the first has none. It overrides
+        // nothing.
         {"b3,tracecontext", "traceparent: 00-" TRACE "-" SPAN "-03\nb3: " TRACE "-" SPAN "-0",
          TRACE "-" SPAN "-0", "00-" TRACE "-" SPAN "-02", NULL},
         {"b3,tracecontext", "traceparent: " PARENT "\nb3: " TRACE "-" SPAN, TRACE "-" SPAN "-1", PARENT,
@@ -261,10 +262,10 @@ static void formats_add_what_they_alone_say(void **state)
          "00-" TRACE "-" SPAN "-00", NULL},
         {"tracecontext,b3", "traceparent: " PARENT "\nb3: " TRACE "-" SPAN "-0", TRACE "-" SPAN "-1", PARENT,
          NULL},
-        // Within B3.
+        // Two forms of B3 add to each other too.
         {"b3", "b3: " TRACE "-" SPAN "-1\nX-B3-TraceId: " TRACE "\nX-B3-SpanId: " SPAN "\nX-B3-Flags: 1",
          TRACE "-" SPAN "-d", NULL, NULL},
-        // Another trace adds nothing.
+        // A format with another trace adds nothing.
         {"b3,tracecontext", "traceparent: " PARENT "\ntracestate: v=1\nb3: " OTHER "-" SPAN "-1",
          OTHER "-" SPAN "-1", "00-" OTHER "-" SPAN "-01", NULL},
         {"tracecontext,b3", "traceparent: " PARENT "\nb3: " OTHER "-" SPAN "-d", TRACE "-" SPAN "-1", PARENT,
@@ -296,7 +297,7 @@ static void all_formats_are_written(void **state)
     assert_sent("x-b3-spanid", SPAN);
     assert_sent("x-b3-sampled", "1");
     assert_int_equal(sent.count, 7);
-    // What may be written, for those who clear a request first.
+    // The fields that may be written, for applications that first remove them from a request.
     static const char *const names[] = {"x-b3-traceid", "x-b3-spanid", "x-b3-sampled", "x-b3-flags",
                                         "baggage",      "traceparent", "tracestate",   "b3"};
     for (size_t i = 0; i < 8; i++)
@@ -334,7 +335,7 @@ static void carriers_may_lack_room_and_functions(void **state)
     assert_int_equal(sent.count, 0);
 }
 
-// A carrier that never comes to an end.
+// A carrier that never ends.
 static bool endless(void *fields, const char *name, size_t index, const char **value, size_t *length)
 {
     (void)name;
@@ -352,7 +353,7 @@ static void endless_carriers_are_left(void **state)
     char text[] = PARENT;
     nsp_carrier carrier = {text, endless, NULL};
     assert_int_equal(nsp_extract(&incoming, &carrier), NSP_ERR_INVALID);
-    carrier.fields = NULL; // fields without a text
+    carrier.fields = NULL; // fields without any text
     assert_int_equal(nsp_extract(&incoming, &carrier), NSP_ERR_INVALID);
     char member[] = "a=1";
     carrier.fields = member;
@@ -362,7 +363,7 @@ static void endless_carriers_are_left(void **state)
 
 // ---- the environment ----
 
-// In a child, since a process chooses once.
+// In a child, because a process chooses only once.
 static void expect_in_child(const char *variable, bool initialise, bool enabled, const char *expected)
 {
     pid_t child = fork();
@@ -413,7 +414,7 @@ static void what_is_not_known_is_said(void **state)
     assert_int_equal(capture_lines_with("jaeger is not supported in this version, and is left out"), 1);
     assert_int_equal(capture_lines_with("what is not known, and is left out"), 1);
     capture_end();
-    // Nothing that is known: passed over.
+    // No known name: the variable is ignored.
     setenv("OTEL_PROPAGATORS", "xray", 1);
     capture_config(&config);
     assert_string_equal(config.propagators, "tracecontext,baggage");
@@ -423,7 +424,7 @@ static void what_is_not_known_is_said(void **state)
         capture_lines_with("OTEL_PROPAGATORS=xray is not supported in this version and is ignored"), 1);
     capture_end();
     unsetenv("OTEL_PROPAGATORS");
-    // In code: one at least has to be known.
+    // Set in code, the list must contain at least one known name.
     capture_config(&config);
     config.propagators = "xray";
     assert_int_equal(nsp_init(&config), NSP_ERR_CONFIG);
@@ -439,7 +440,7 @@ static void what_is_not_known_is_said(void **state)
     capture_end();
 }
 
-// ---- what came in ----
+// ---- incoming contexts ----
 
 static void *other_thread(void *argument)
 {
@@ -468,7 +469,7 @@ static void what_came_in_is_current_on_its_thread(void **state)
 static void without_tracing_what_came_goes_on_unchanged(void **state)
 {
     (void)state;
-    // Not initialised, then initialised and turned off.
+    // First not initialised, then initialised with tracing turned off.
     for (int off = 0; off < 2; off++) {
         nsp_config config;
         capture_config(&config);
@@ -511,7 +512,7 @@ static void without_tracing_what_came_goes_on_unchanged(void **state)
 
 // ---- whole traces ----
 
-// A request comes in, a span is begun under it, and under that another request is made.
+// A request arrives, a span is begun under it, and under that span another request is made.
 typedef struct hop {
     const char *in;
     nsp_parent_policy policy;
@@ -533,7 +534,7 @@ static void check_sent(const hop *wanted, const nsp_span *span, const char *trac
     assert_memory_equal(parent + 3, trace, 32);
     inject_span(span);
     if (!wanted->recorded && headers_value(&sent, "traceparent") != NULL) {
-        // A question of its own, which may be told another span id.
+        // An unsampled span may give another span id each time it is asked.
         assert_memory_equal(headers_value(&sent, "traceparent"), parent, 36);
         snprintf(parent, sizeof parent, "%s", headers_value(&sent, "traceparent"));
     }
@@ -557,7 +558,7 @@ static void go(const hop *wanted, bool detached)
     nsp_span_options options = NSP_SPAN_OPTIONS_INIT;
     options.parent = &incoming.context;
     options.kind = NSP_KIND_SERVER;
-    // A span that is open has no part in it.
+    // A span that is open has no influence on it.
     nsp_span *around = nsp_span_begin(NSP_NAME("around"));
     nsp_span *server = detached ? nsp_span_begin_detached(NSP_NAME("server"), &options)
                                 : nsp_span_begin_with(NSP_NAME("server"), &options);
@@ -636,17 +637,17 @@ static void traces_go_on_from_request_to_request(void **state)
         {"b3: " TRACE "-" SPAN "-0", NSP_PARENT_DECIDE, 0.5, true, TRACE, "01", "1", "ot=th:8"},
         {"b3: a1c09d7e63f2b845-" SPAN "-1", NSP_PARENT_FOLLOW, 0, true, "0000000000000000a1c09d7e63f2b845",
          "01", "1", NULL},
-        // Deferred: decided here, by the trace's own randomness, and from then on decided.
+        // Deferred: decided here by the trace's own randomness, and passed on as decided.
         {"b3: " TRACE "-" SPAN, NSP_PARENT_FOLLOW, 0.5, true, TRACE, "01", "1", "ot=th:8"},
         {"b3: " TRACE "-" SPAN, NSP_PARENT_FOLLOW, 1, true, TRACE, "01", "1", "ot=th:0"},
         {"b3: " TRACE "-" SPAN, NSP_PARENT_FOLLOW, 0.125, false, TRACE, "00", "0", NULL},
         {"b3: " TRACE "-" SPAN, NSP_PARENT_DECIDE, 0, false, TRACE, "00", "0", NULL},
-        // Debug: recorded whatever rate and policy say, and so in all that is called.
+        // Debug: recorded whatever the rate and the policy are, and so is everything below it.
         {"b3: " TRACE "-" SPAN "-d", NSP_PARENT_FOLLOW, 0, true, TRACE, "01", "d", NULL},
         {"b3: " TRACE "-" SPAN "-d", NSP_PARENT_DECIDE, 0, true, TRACE, "01", "d", NULL},
         {"X-B3-TraceId: " TRACE "\nX-B3-SpanId: " SPAN "\nX-B3-Flags: 1", NSP_PARENT_FOLLOW, 0.125, true,
          TRACE, "01", "d", NULL},
-        // Decided without ids: a new trace.
+        // A decision without ids: a new trace.
         {"b3: 1", NSP_PARENT_FOLLOW, 0, true, NULL, "03", "1", NULL},
         {"b3: 0", NSP_PARENT_FOLLOW, 1, false, NULL, "02", "0", NULL},
         {"X-B3-Sampled: true", NSP_PARENT_FOLLOW, 0.5, true, NULL, "03", "1", NULL},
@@ -684,7 +685,7 @@ static void new_roots_know_nothing_of_a_decision(void **state)
     nsp_span *span = nsp_span_begin_with(NSP_NAME("root"), &options);
     assert_false(nsp_span_recording(span));
     nsp_span_end(span);
-    // With no span on the thread, a request says what came in.
+    // With no span on the thread, a request carries what came in.
     const nsp_incoming *before = nsp_incoming_enter(&incoming);
     inject_span(NULL);
     assert_sent("b3", "1");
@@ -813,7 +814,7 @@ static void hostile_fields_do_no_harm(void **state)
         }
         check_property();
     }
-    // Huge ones.
+    // Huge fields.
     nsp__propagators_choose("tracecontext,b3,baggage");
     char *huge = malloc(1 << 22);
     assert_non_null(huge);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The ring: one thread writes, one reads, and every byte is checked. The same for a thread's commits, with
-// either side stalled inside its race windows.
+// each side stalled inside its race windows.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -46,7 +46,7 @@ static void world_make(world *me, uint64_t capacity)
     me->slot = aligned_alloc(128, (sizeof *me->slot + 127) / 128 * 128);
     memset(me->slot, 0, sizeof *me->slot);
     me->slot->ring_bytes = capacity;
-    // What lies behind the tail is checked to be untouched; it is a whole record away.
+    // A whole record's length behind the ring is checked: nothing beyond its tail may be written.
     me->ring = (nsp__ring){
         .bytes = malloc(capacity + RECORD_MAX), .slot = me->slot, .capacity = capacity, .mask = capacity - 1};
     memset(me->ring.bytes, 0xee, capacity + RECORD_MAX);
@@ -95,7 +95,7 @@ static void *produce(void *argument)
     return NULL;
 }
 
-// Takes one record; its size, 0 if there is none.
+// Takes one record. Returns its size, or 0 if there is none.
 static uint32_t take(const world *me, uint64_t at, uint64_t end, uint64_t sequence)
 {
     if (at == end)
@@ -163,7 +163,7 @@ static void with_a_slow_reader(void **state)
     every_record_arrives(64 * 1024, 200000, true);
 }
 
-// Two or three of the largest records fill it.
+// Two or three of the largest records fill the ring.
 static void in_the_smallest_ring(void **state)
 {
     (void)state;
@@ -184,7 +184,7 @@ static void the_tail_takes_the_largest_record(void **state)
     assert_int_equal(nsp__ring_fill(&me.ring), CAPACITY);
     __atomic_store_n(&me.slot->consumed, CAPACITY, __ATOMIC_RELEASE);
     assert_int_equal(nsp__ring_fill(&me.ring), 0);
-    // Up to eight bytes before the end, then the largest.
+    // Fills up to shortly before the end, then writes the largest record.
     for (uint64_t at = 0; at < CAPACITY - 16; at += 16)
         assert_true(put(&me, 0, 16));
     __atomic_store_n(&me.slot->consumed, 2 * CAPACITY - 16, __ATOMIC_RELEASE);
@@ -194,7 +194,7 @@ static void the_tail_takes_the_largest_record(void **state)
     assert_int_equal(take(&me, 2 * CAPACITY - 16, 2 * CAPACITY - 16 + RECORD_MAX, 7), RECORD_MAX);
     for (size_t i = CAPACITY + RECORD_MAX - 16; i < CAPACITY + RECORD_MAX; i++)
         assert_int_equal(me.ring.bytes[i], 0xee);
-    // A reservation never lies, whatever the size.
+    // A reservation is never wrong, whatever the size.
     assert_true(nsp__ring_reserve(&me.ring, nsp__ring_tail(&me.ring), CAPACITY - RECORD_MAX));
     assert_false(nsp__ring_reserve(&me.ring, nsp__ring_tail(&me.ring), CAPACITY - RECORD_MAX + 8));
     world_free(&me);
@@ -216,7 +216,7 @@ static void stall(const char *name)
 
 static bool over; // atomic
 
-// A span that is published but not yet closed counts once, wherever it is.
+// A span that is published but not yet closed is counted once, at every moment.
 static void *look(void *argument)
 {
     (void)argument;

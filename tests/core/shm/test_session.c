@@ -39,7 +39,7 @@ static int remove_directory(void **state)
     return 0;
 }
 
-// Small enough for many of them.
+// Small, so that there is room for many.
 static void configure(nsp_config *config)
 {
     capture_config(config);
@@ -59,7 +59,7 @@ static void record(int64_t number)
     nsp_span_end(span);
 }
 
-// ---- what lies there ----
+// ---- files of a session ----
 
 static void check_permissions_and_files(mode_t creation_mask)
 {
@@ -84,7 +84,7 @@ static void check_permissions_and_files(mode_t creation_mask)
         snprintf(path, sizeof path, "%s/%s", session, names[i]);
         assert_int_equal(lstat(path, &status), 0);
         assert_int_equal(status.st_mode, S_IFREG | 0600);
-        // Reserved as a whole: nothing can be missing later.
+        // All blocks are allocated, so none can be missing later.
         assert_true((uint64_t)status.st_blocks * 512 >= (uint64_t)status.st_size);
         assert_int_equal(status.st_size == 0,
                          strcmp(names[i], "alive") == 0 || strcmp(names[i], "consumer") == 0);
@@ -95,7 +95,7 @@ static void check_permissions_and_files(mode_t creation_mask)
     assert_true(capture_lines_with("shared memory") == 0);
 }
 
-// Whatever the umask is.
+// This does not depend on the umask.
 static void permissions_and_files(void **state)
 {
     (void)state;
@@ -108,7 +108,7 @@ static void a_umask_that_takes_everything(void **state)
     (void)state;
     char path[SESSION_PATH_MAX + 32];
     check_permissions_and_files(0777);
-    // The folder that an earlier process left in such a state.
+    // An earlier process left the folder in this state.
     snprintf(path, sizeof path, "%s/nanospan-%u", directory, (unsigned)geteuid());
     assert_int_equal(chmod(path, 0), 0);
     check_permissions_and_files(0777);
@@ -157,7 +157,7 @@ static void header(void **state)
     capture_end();
 }
 
-// In another process.
+// From another process.
 static void look_at_locks(void *argument)
 {
     const char *session = argument;
@@ -169,7 +169,7 @@ static void look_at_locks(void *argument)
         struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
         CHILD_CHECK(fd >= 0);
         CHILD_CHECK(fcntl(fd, F_SETLK, &lock) != 0 && (errno == EAGAIN || errno == EACCES));
-        // Not the process's: then another copy of the library in it could give the lock up.
+        // The lock does not belong to the process, or another copy of the library in it could release it.
         CHILD_CHECK(fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type == F_WRLCK && lock.l_pid == -1);
         close(fd);
     }
@@ -184,7 +184,8 @@ static void locks_show_who_lives(void **state)
     char session[SESSION_PATH_MAX];
     assert_true(session_dir_of(directory, getpid(), session));
     assert_int_equal(child_run(look_at_locks, session, 30), 0);
-    // That child opened and closed them, traced nothing, and was forked from the owner: the locks are still there.
+    // The first child opened and closed the files, traced nothing, and was forked from the owner: the locks
+    // are still held.
     assert_int_equal(child_run(look_at_locks, session, 30), 0);
     capture_end();
 }
@@ -193,7 +194,7 @@ static void locks_show_who_lives(void **state)
 
 static void private_but_working(nsp_config *config)
 {
-    config->log_level = NSP_LOG_WARN; // complaints alone are counted
+    config->log_level = NSP_LOG_WARN; // counts complaints only
     capture_start(config);
     record(1);
     capture_settle();
@@ -217,30 +218,30 @@ static void forbidden_directories(void **state)
     private_but_working(&config);
 
     config.shm_dir = directory;
-    // Others may write into it.
+    // Others may write to it.
     assert_int_equal(mkdir(path, 0770), 0);
     assert_int_equal(chmod(path, 0770), 0);
     private_but_working(&config);
     assert_int_equal(rmdir(path), 0);
-    // It is a link to somewhere else.
+    // It is a link to another folder.
     snprintf(target, sizeof target, "%s/elsewhere", directory);
     assert_int_equal(mkdir(target, 0700), 0);
     assert_int_equal(symlink(target, path), 0);
     private_but_working(&config);
     assert_int_equal(unlink(path), 0);
-    // It is no directory.
+    // It is not a directory.
     int fd = open(path, O_CREAT | O_WRONLY, 0600);
     assert_true(fd >= 0);
     close(fd);
     private_but_working(&config);
     assert_int_equal(unlink(path), 0);
-    if (geteuid() == 0) { // it is another user's
+    if (geteuid() == 0) { // it belongs to another user
         assert_int_equal(mkdir(path, 0700), 0);
         assert_int_equal(chown(path, 12345, 12345), 0);
         private_but_working(&config);
         assert_int_equal(rmdir(path), 0);
     }
-    // After all that, it works again.
+    // Afterwards it works again.
     capture_start(&config);
     assert_int_equal(session_dir_count(directory), 1);
     assert_int_equal(capture_lines(), 0);
@@ -286,7 +287,7 @@ static void full_file_system(void **state)
     nsp_config config;
     configure(&config);
     private_but_working(&config);
-    assert_int_equal(session_dir_count(directory), 0); // nothing half made is left
+    assert_int_equal(session_dir_count(directory), 0); // no incomplete session is left
     assert_int_equal(umount(directory), 0);
 }
 
@@ -361,7 +362,7 @@ static void make_dead(unsigned count)
         assert_true(WIFSIGNALED(child_run(engine_that_is_killed, &keep, 60)));
 }
 
-// The number of sessions after an engine has started with these limits, without its own.
+// The number of sessions after an engine has started with these limits, not counting its own.
 static size_t left_after(uint32_t keep_sessions, uint64_t keep_bytes)
 {
     nsp_config config;
@@ -424,14 +425,14 @@ static void live_sessions_are_left_alone(void **state)
     }
     assert_int_equal(read(pipes[0], &byte, 1), 1);
     make_dead(2);
-    // Files and folders of others, too.
+    // Files and folders of others as well.
     char path[SESSION_PATH_MAX + 64], other[SESSION_PATH_MAX + 64];
     snprintf(path, sizeof path, "%s/nanospan-%u/not-a-session", directory, (unsigned)geteuid());
     snprintf(other, sizeof other, "%s/nanospan-%u/a.file.here", directory, (unsigned)geteuid());
     assert_int_equal(mkdir(path, 0700), 0);
     close(open(other, O_CREAT | O_WRONLY, 0600));
     assert_int_equal(session_dir_count(directory), 5);
-    assert_int_equal(left_after(0, 0), 3); // the live one and what is none
+    assert_int_equal(left_after(0, 0), 3); // the live one and what is not a session
     assert_int_equal(access(path, F_OK), 0);
     assert_int_equal(access(other, F_OK), 0);
     assert_int_equal(write(pipes[3], &byte, 1), 1);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Engines that start, run and die at the same time: none takes another's session for a dead one.
+// Engines that start, run and die at the same time: none mistakes another's session for a dead one.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -56,7 +56,8 @@ static void start(void)
     CHILD_CHECK(nsp_init(&config) == NSP_OK);
 }
 
-// Another engine that starts and removes what seems dead. Returns the number of sessions that remain.
+// Acts like another engine that starts and removes what seems dead. Returns the number of sessions that
+// remain.
 static size_t prune(void)
 {
     nsp_config config;
@@ -127,7 +128,7 @@ static void engines_that_start_at_once(void **state)
     assert_int_equal(session_dir_count(directory), 0);
 }
 
-// ---- what is left of half-made ones ----
+// ---- the remains of incomplete sessions ----
 
 static void die(const char *name)
 {
@@ -142,7 +143,7 @@ static void engine_that_dies_at_start(void *argument)
     start();
 }
 
-// Of the sessions that are being made.
+// The number of sessions that are being made, and the path of one.
 static size_t hidden(char path[SESSION_PATH_MAX])
 {
     char command[SESSION_PATH_MAX + 64];
@@ -166,9 +167,9 @@ static void half_made_sessions_are_removed(void **state)
     char path[SESSION_PATH_MAX];
     assert_true(WIFSIGNALED(child_run(engine_that_dies_at_start, NULL, 60)));
     assert_int_equal(hidden(path), 1);
-    assert_int_equal(session_dir_count(directory), 0); // nobody sees it
+    assert_int_equal(session_dir_count(directory), 0); // an incomplete session is not visible
     prune();
-    assert_int_equal(hidden(path), 1); // it is quite new
+    assert_int_equal(hidden(path), 1); // it is too new to be removed
     const struct timespec minutes_ago[2] = {{time(NULL) - 120, 0}, {time(NULL) - 120, 0}};
     assert_int_equal(utimensat(AT_FDCWD, path, minutes_ago, 0), 0);
     prune();
@@ -186,7 +187,7 @@ static bool is_alive(const char *session)
     return alive;
 }
 
-// An engine of an earlier version: a record lock, on `alive` alone.
+// Acts like an engine of an earlier version: it has a record lock, and only on `alive`.
 static void earlier_version(void *argument)
 {
     char path[SESSION_PATH_MAX + 64];
@@ -263,7 +264,7 @@ static void session_ends_with_its_engine(bool execs)
         kill(parent, SIGKILL);
         waitpid(parent, NULL, 0);
     }
-    assert_int_equal(kill(pids.child, 0), 0); // it has nothing that would keep the session alive
+    assert_int_equal(kill(pids.child, 0), 0); // it has nothing that keeps the session alive
     assert_false(is_alive(session));
     kill(pids.child, SIGKILL);
     if (execs) {

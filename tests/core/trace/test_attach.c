@@ -45,7 +45,7 @@ static void record_at_the_mark(const char *point)
     if (strcmp(point, "attach: not yet marked") != 0)
         return;
     nsp__testpoint_hook = NULL;
-    record_pair(1); // what a signal handler does
+    record_pair(1); // what a signal handler might do
 }
 
 static void a_handler_that_attaches_first_leaves_one_slot(void **state)

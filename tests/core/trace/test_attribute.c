@@ -72,7 +72,7 @@ static void every_type_arrives_as_it_was_set(void **state)
     nsp_span_set_str(span, NSP_KEY("str.null"), NULL);
     nsp_span_set_strn(span, NSP_KEY("strn"), "text and more", 4);
     nsp_span_set_strn(span, NSP_KEY("strn.null"), NULL, 0);
-    volatile size_t five = 5; // not known where it is compiled: the library's own way
+    volatile size_t five = 5; // unknown to the compiler, so that the library's own function is called
     nsp_span_set_strn(span, NSP_KEY("strn.null.five"), NULL, five);
     nsp_span_set_i64(span, NSP_KEY("i64"), INT64_MIN);
     nsp_span_set_f64(span, NSP_KEY("f64"), 0.1);
@@ -136,7 +136,7 @@ static void every_type_arrives_as_it_was_set(void **state)
 static void texts_of_every_short_length_are_whole(void **state)
 {
     (void)state;
-    // Around the sizes that are copied by words.
+    // Around the sizes at which copying by words changes.
     static const char text[] = "abcdefghijklmnopqrstuvwxyz0123456789";
     nsp_span *span = nsp_span_begin(NSP_NAME("span"));
     char key[8];
@@ -191,7 +191,7 @@ static void what_does_not_fit_is_cut(void **state)
     set;                                                                                                     \
     nsp_span_end(span);
     WITH("str", nsp_span_set_str(span, NSP_KEY("k"), text))
-    // One byte in front, so that the cut would fall within a character.
+    // One byte in front, so that the cut would fall inside a character.
     WITH("shifted", (nsp_span_set_bool(span, NSP_KEY("b"), true),
                      nsp_span_set_strn(span, NSP_KEY("k"), text + 1, LARGE - 1)))
     WITH("bytes", nsp_span_set_bytes(span, NSP_KEY("k"), text, LARGE))
@@ -212,7 +212,7 @@ static void what_does_not_fit_is_cut(void **state)
         size_t bytes = k->type == NSP_TYPE_I64S || k->type == NSP_TYPE_F64S ? k->count * 8
                        : k->type == NSP_TYPE_STRS                           ? strlen(k->text)
                                                                             : k->count;
-        assert_in_range(bytes, 2800, 3600); // most of a record; an eighth is left to others
+        assert_in_range(bytes, 2800, 3600); // most of a record; an eighth is kept for others
     }
     const captured_attribute *k = captured_attribute_of(capture_named("str"), "k");
     assert_int_equal(k->count % 2, 0);
@@ -222,7 +222,7 @@ static void what_does_not_fit_is_cut(void **state)
     snprintf(last, sizeof last, ",%zu]", k->count - 1);
     assert_string_equal(k->text + strlen(k->text) - strlen(last), last);
     k = captured_attribute_of(capture_named("long strs"), "k");
-    assert_int_equal(k->count, 2); // the one that fills the record is the last
+    assert_int_equal(k->count, 2); // the element that fills the record is the last
     assert_memory_equal(k->text, "[short,\xc3\xa9\xc3\xa9", 10);
     assert_int_equal((strlen(k->text) - strlen("[short,]")) % 2, 0);
     assert_string_equal(captured_text(capture_named("bools"), "k"), "[true,false,true]");
@@ -237,7 +237,8 @@ static void what_does_not_fit_is_cut(void **state)
 static void an_array_ends_with_the_element_that_is_cut(void **state)
 {
     (void)state;
-    // Four bytes a character, and fronts of several lengths, so that up to three bytes are left behind the cut.
+    // Characters of four bytes, and beginnings of several lengths, so that up to three bytes are left behind
+    // the cut.
     static char text[8001];
     for (size_t i = 0; i < 8000; i += 4)
         memcpy(text + i, "\xf0\x9f\x93\x88", 4);
@@ -301,7 +302,7 @@ static void smallest_record(nsp_config *config)
 static void every_fill_of_the_smallest_record_is_whole(void **state)
 {
     (void)state;
-    // Every size of a first attribute, then one of everything: whatever fits, the record stays well formed.
+    // A first attribute of every size, then one of every type: whatever fits, the record stays well formed.
     again_with(smallest_record);
     static char text[512];
     memset(text, 'x', sizeof text);
@@ -355,7 +356,7 @@ static void the_largest_record_drops_what_comes_when_it_is_full(void **state)
     memset(text, 'x', sizeof text);
     for (size_t length = 65200; length < sizeof text; length += 3) {
         nsp_span *span = nsp_span_begin(NSP_NAME("span"));
-        // In pieces of 48 bytes with their headers: a long value leaves room to others.
+        // In pieces of 48 bytes, headers included, because a long value leaves room for others.
         int fillers = (int)(length / 48) + 1;
         for (int i = 0; i < fillers; i++)
             nsp_span_set_strn(span, numbered('f', i), text, i + 1 < fillers ? 40 : length % 48);
@@ -364,7 +365,7 @@ static void the_largest_record_drops_what_comes_when_it_is_full(void **state)
         for (int i = 0; i < MORE; i++)
             nsp_span_set_str(span, numbered('s', i), "sixteen bytes...");
         nsp_span_end(span);
-        capture_settle(); // a ring takes few of them
+        capture_settle(); // a ring holds only a few of them
     }
     assert_int_equal(capture_count(), 100);
     for (size_t i = 0; i < capture_count(); i++) {
@@ -372,7 +373,7 @@ static void the_largest_record_drops_what_comes_when_it_is_full(void **state)
         size_t fillers = (65200 + 3 * i) / 48 + 1;
         assert_string_equal(span->name, "span");
         assert_int_equal(span->attribute_count + span->dropped_attributes, fillers + 2 * MORE);
-        assert_in_range(span->dropped_attributes, 1, 2 + 2 * MORE); // of the pieces too
+        assert_in_range(span->dropped_attributes, 1, 2 + 2 * MORE); // some of the pieces are dropped too
     }
 }
 
@@ -463,7 +464,7 @@ static void values_are_cut_at_their_limit(void **state)
     nsp_span_set_str(span, NSP_KEY("fits"), "abcde");
     nsp_span_end(span);
     span = nsp_span_begin(NSP_NAME("three"));
-    nsp_span_set_str(span, NSP_KEY("bare"), "\xac\xac\xac\xac\xac\xac\xac"); // each byte is made a character
+    nsp_span_set_str(span, NSP_KEY("bare"), "\xac\xac\xac\xac\xac\xac\xac"); // a byte is a character
     nsp_span_end(span);
     capture_settle();
     assert_string_equal(captured_text(capture_named("one"), "text"), "abcde");
@@ -472,7 +473,7 @@ static void values_are_cut_at_their_limit(void **state)
     assert_string_equal(captured_text(capture_named("one"), "strs"),
                         "[abcde,x," EURO EURO EURO EURO EURO "]");
     assert_string_equal(capture_named("one")->status_message, "messages are no attributes");
-    assert_int_equal(capture_balance().values_cut, 0); // what is configured is no loss
+    assert_int_equal(capture_balance().values_cut, 0); // a configured limit causes no loss
     assert_string_equal(captured_text(capture_named("two"), "bytes"), "6162636465");
     assert_string_equal(captured_text(capture_named("two"), "numbers"), "[1,2,3,4,5,6,7]");
     assert_string_equal(captured_text(capture_named("two"), "fits"), "abcde");
@@ -516,7 +517,7 @@ static void limits_of_zero_drop_all(void **state)
     nsp_span_end(span);
     const captured_span *got = only();
     assert_int_equal(got->attribute_count + got->event_count + got->link_count, 0);
-    assert_int_equal(got->dropped_attributes, UINT16_MAX); // counted as far as that
+    assert_int_equal(got->dropped_attributes, UINT16_MAX); // the counter stops there
     assert_int_equal(got->dropped_events, 1);
     assert_int_equal(got->dropped_links, 1);
 }
@@ -555,7 +556,7 @@ static void events_have_times_and_attributes(void **state)
     nsp_span_end(span);
     const captured_span *got = only();
     assert_int_equal(got->event_count, 4);
-    assert_int_equal(got->attribute_count, 1); // the events' own do not count as the span's
+    assert_int_equal(got->attribute_count, 1); // the events' attributes do not count as the span's
     assert_string_equal(got->events[0].name, "now");
     assert_true(got->events[0].time_ns >= nsp_ticks_to_unix_ns(at) && got->events[0].time_ns <= got->end_ns);
     assert_string_equal(got->events[1].name, "then");

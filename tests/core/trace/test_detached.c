@@ -78,7 +78,7 @@ static void a_detached_span_is_a_child_of_what_is_current_but_does_not_become_it
     options = (nsp_span_options)NSP_SPAN_OPTIONS_INIT;
     options.parent = &context;
     nsp_span *explicit = nsp_span_begin_detached(NSP_NAME("explicit"), &options);
-    nsp_span_end(root); // it outlives its parent
+    nsp_span_end(root); // the child outlives its parent
     nsp_span_set_str(child, NSP_KEY("late"), "yes");
     nsp_span_end(child);
     nsp_span_end(other);
@@ -138,7 +138,7 @@ static void what_happens_within_an_entered_span_is_its_child(void **state)
     nsp_span *child = nsp_span_begin(NSP_NAME("child"));
     nsp_span *other = nsp_span_begin_detached(NSP_NAME("other"), NULL);
     nsp_span_enter(other);
-    nsp_span_enter(order); // nested, and the same twice
+    nsp_span_enter(order); // nested, and the same one twice
     nsp_span_end(nsp_span_begin(NSP_NAME("grandchild")));
     nsp_span_leave(order);
     assert_ptr_equal(nsp_span_current(), other);
@@ -219,7 +219,7 @@ static void under_an_inert_span_all_is_inert(void **state)
     nsp_span_leave(unsampled);
     assert_null(nsp_span_current());
     nsp_span_end(unsampled);
-    // Nothing to be a child of, and no identity.
+    // With nothing to be a child of, a context is invalid.
     nsp_span_enter(NULL);
     detached = nsp_span_begin_detached(NSP_NAME("detached"), NULL);
     nsp_context context;
@@ -236,7 +236,7 @@ static void under_an_inert_span_all_is_inert(void **state)
 static void entering_deeper_than_the_stack_pairs_up(void **state)
 {
     (void)state;
-    enum { ENTRIES = 50 }; // of 32
+    enum { ENTRIES = 50 }; // the limit is 32
     nsp_span *span = nsp_span_begin_detached(NSP_NAME("span"), NULL);
     for (int i = 0; i < ENTRIES; i++)
         nsp_span_enter(span);
@@ -264,7 +264,7 @@ static void reset_leaves_entered_spans_and_ends_the_others(void **state)
     assert_null(nsp_span_current());
     assert_int_equal(capture_balance().leaked, 2);
     nsp_span_end(order);
-    // Unsampled ones are ended and counted too.
+    // Unsampled ones are ended and counted as well.
     assert_int_equal(nsp_sampler_set_rate(0), NSP_OK);
     nsp_span_begin(NSP_NAME("unsampled"));
     nsp_span_options options = NSP_SPAN_OPTIONS_INIT;
@@ -344,7 +344,7 @@ static void *begin_and_leave_open(void *argument)
 static void spans_outlive_the_thread_that_began_them(void **state)
 {
     (void)state;
-    // More rounds than the pool has places: those of dead threads come back.
+    // More rounds than the pool has places: the places of dead threads are used again.
     nsp_span *spans[16];
     for (int round = 0; round < 20; round++) {
         on_a_thread(begin_and_leave_open, spans);
@@ -402,7 +402,7 @@ static void places_go_to_the_thread_that_needs_them(void **state)
 {
     (void)state;
     size_t here = 0, there = 0;
-    // Each time the whole pool belongs to the other thread, and all of it is free.
+    // Each time the whole pool was last used by the other thread, and all of it is free.
     for (int round = 0; round < 5; round++) {
         open_and_end_the_whole_pool(&here);
         on_a_thread(open_and_end_the_whole_pool, &there);
@@ -416,11 +416,11 @@ static void places_go_to_the_thread_that_needs_them(void **state)
 static bool places_taken[64];
 static nsp_span *in_use[4][16];
 
-// A parent, so that no root is refused when the rings fill.
+// All spans have a parent, so that no root is refused when the rings fill.
 static nsp_context trace;
 static nsp_span_options in_a_trace = NSP_SPAN_OPTIONS_INIT;
 
-// Only one span may use a frame at a time.
+// Two spans never use one frame at the same time.
 static void *grab_and_give_back(void *argument)
 {
     size_t me = (size_t)argument;
@@ -454,7 +454,7 @@ static void no_place_is_handed_out_twice(void **state)
         assert_int_equal(pthread_create(&threads[i], NULL, grab_and_give_back, (void *)i), 0);
     for (size_t i = 0; i < 4; i++)
         assert_int_equal(pthread_join(threads[i], NULL), 0);
-    // None was lost on the way.
+    // No place was lost on the way.
     capture_settle();
     size_t all = 0;
     open_and_end_the_whole_pool(&all);
@@ -474,11 +474,11 @@ static void without_a_pool_detached_spans_are_dropped(void **state)
     assert_int_equal(capture_balance().dropped_detached_full, 1);
 }
 
-// A circle of threads: each begins spans, hands them on, and ends those of its predecessor.
+// Threads in a circle: each begins spans, hands them to the next, and ends those of its predecessor.
 enum { THREADS = 4, ROUNDS = 2000 };
 
 static struct stage {
-    nsp_span *box; // handed over: release H1, acquire H2
+    nsp_span *box; // handed over by release H1 and acquire H2
     char padding[128 - sizeof(nsp_span *)];
 } stages[THREADS];
 
@@ -488,7 +488,7 @@ static void *pass_on(void *argument)
     int begun = 0, ended = 0;
     while (begun < ROUNDS || ended < ROUNDS) {
         if (begun < ROUNDS &&
-            __atomic_load_n(&next->box, __ATOMIC_ACQUIRE) == NULL) { // pairs with H2's clearing
+            __atomic_load_n(&next->box, __ATOMIC_ACQUIRE) == NULL) { // waits for H2's clearing
             nsp_span *span = nsp_span_begin_detached(NSP_NAME("passed"), NULL);
             assert_non_null(span);
             nsp_span_set_i64(span, NSP_KEY("n"), begun);

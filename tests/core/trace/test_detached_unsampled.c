@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Unsampled detached spans keep an identity and take no place from those that record.
+// Unsampled detached spans keep an identity and take no place from spans that record.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -122,7 +122,7 @@ static void *end_elsewhere(void *argument)
     return NULL;
 }
 
-// As many unsampled spans as there are places keep their trace, ids and tracestate, again and again.
+// As many unsampled spans as there are places keep their trace, ids and tracestate, repeatedly.
 static void they_keep_their_identity(void **state)
 {
     (void)state;

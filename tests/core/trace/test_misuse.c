@@ -13,7 +13,7 @@
 
 static uint64_t misused_before;
 
-// How many misuses were counted since the last call.
+// Returns how many misuses were counted since the last call.
 static uint64_t misused(void)
 {
     nsp_stats stats = NSP_STATS_INIT;
@@ -117,7 +117,7 @@ static void everything_on_an_ended_span_is_counted(void **state)
         nsp_span_enter(span);
         assert_int_equal(misused(), 1);
         nsp_span_leave(span);
-        assert_int_equal(misused(), 0); // its end took the entry away: allowed
+        assert_int_equal(misused(), 0); // allowed, because its end has removed the entry
         nsp_span_set_i64(span, NSP_KEY("k"), 1);
         nsp_span_set_str(span, NSP_KEY("k"), "short");
         nsp_span_set_str(span, NSP_KEY("k"), "a text that is longer than sixteen bytes");
@@ -136,8 +136,8 @@ static void everything_on_an_ended_span_is_counted(void **state)
 static void a_second_end_does_not_touch_the_span_that_came_after(void **state)
 {
     (void)state;
-    // The next span takes the same frame. Handles carry seven bits of the thread's count of spans, two of which begin in
-    // each round: they differ for sixty rounds.
+    // The next span takes the same frame. Handles carry seven bits of the thread's count of spans, and each
+    // round begins two spans, so the handles differ for sixty rounds.
     nsp_span *ended = nsp_span_begin(NSP_NAME("ended"));
     nsp_span_end(ended);
     nsp_span *detached = nsp_span_begin_detached(NSP_NAME("ended"), NULL);
@@ -171,7 +171,7 @@ static void the_wrong_order_is_counted_and_all_spans_arrive(void **state)
     nsp_span_end(a);
     assert_int_equal(misused(), 1);
     assert_ptr_equal(nsp_span_current(), c);
-    nsp_span *under_b = nsp_span_next(b, NSP_NAME("b2")); // not the innermost: goes on where it stands
+    nsp_span *under_b = nsp_span_next(b, NSP_NAME("b2")); // not the innermost: it begins on top
     assert_int_equal(misused(), 1);
     assert_true(nsp_span_recording(under_b));
     assert_ptr_equal(nsp_span_current(), c);
@@ -201,7 +201,8 @@ static void the_wrong_order_is_counted_and_all_spans_arrive(void **state)
 static void enter_and_leave_by_mistake(void **state)
 {
     (void)state;
-    // Leave without enter: of a span of the stack, open; of a detached one, open; of inert ones, nothing to be seen.
+    // Leave without enter: on an open span of the stack, on an open detached span, and on inert spans, where
+    // nothing happens.
     nsp_span *root = nsp_span_begin(NSP_NAME("root"));
     nsp_span *detached = nsp_span_begin_detached(NSP_NAME("detached"), NULL);
     nsp_span_leave(root);
@@ -211,12 +212,12 @@ static void enter_and_leave_by_mistake(void **state)
     assert_int_equal(misused(), 1);
     nsp_span_leave(NULL);
     assert_ptr_equal(nsp_span_current(), root);
-    // A span of the stack is not to be entered.
+    // A span of the stack must not be entered.
     nsp_span_enter(root);
     assert_int_equal(misused(), 1);
     nsp_span_leave(root);
     assert_int_equal(misused(), 1);
-    // Left in the wrong order, and with a span still open above.
+    // Left in the wrong order, and with a span above still open.
     nsp_span *other = nsp_span_begin_detached(NSP_NAME("other"), NULL);
     nsp_span_enter(detached);
     nsp_span_enter(other);
@@ -250,9 +251,9 @@ static void *use_anothers_span(void *argument)
     assert_false(nsp_span_recording(nsp_span_next(victim, NSP_NAME("next"))));
     nsp_span_end(unsampled_victim);
     nsp_span_end(nsp_span_next(unsampled_victim, NSP_NAME("next")));
-    nsp_span_context(victim, &context); // allowed: only looks
+    nsp_span_context(victim, &context); // allowed, because it only reads
     assert_true(nsp_context_valid(&context));
-    // The same with spans of its own open.
+    // The same while the thread has open spans of its own.
     nsp_span *own = nsp_span_begin(NSP_NAME("own"));
     nsp_span_end(victim);
     nsp_span_end(unsampled_victim);
@@ -300,7 +301,7 @@ static void what_a_dead_thread_left_is_ended_and_counted(void **state)
     nsp_span_end(handles[0]);
     nsp_span_end(handles[1]);
     assert_int_equal(misused(), 2);
-    on_a_thread(leave_open, handles); // in the same slot, with this thread's slot beside it
+    on_a_thread(leave_open, handles); // in the same slot as before, and while this thread has a slot too
     nsp_span_end(handles[1]);
     assert_int_equal(misused(), 1);
     assert_int_equal(capture_balance().leaked, 4);
@@ -318,7 +319,7 @@ static void handles_from_before_a_reset_are_ended(void **state)
     nsp_span_end(inner);
     nsp_span_end(outer);
     assert_int_equal(misused(), 2);
-    // An unsampled root's handle is the same for all of a thread's: only a second end can be told.
+    // All unsampled roots of a thread have the same handle, so only a second end can be noticed.
     nsp_sampler_set_rate(0);
     nsp_span *unsampled = nsp_span_begin(NSP_NAME("unsampled"));
     nsp_thread_reset();
@@ -342,7 +343,7 @@ static void *end_in_a_race(void *argument)
     bool leader = argument != NULL;
     for (int i = 0; i < RACES; i++) {
         if (leader) {
-            nsp_sampler_set_rate(i % 64 < 32); // unsampled ones too
+            nsp_sampler_set_rate(i % 64 < 32); // unsampled roots as well
             race.span = nsp_span_begin_detached(NSP_NAME("raced for"), NULL);
         }
         pthread_barrier_wait(&race.barrier);
@@ -370,7 +371,7 @@ static void of_many_ends_at_once_one_counts(void **state)
     capture_settle();
     assert_int_equal(capture_count(), stats.attempted);
     assert_int_equal(capture_distinct(), capture_count());
-    // The pool is whole: each of its places can be had once.
+    // The pool is complete: each of its places can be taken once.
     static nsp_span *places[1024];
     for (size_t i = 0; i < 1024; i++)
         places[i] = nsp_span_begin_detached(NSP_NAME("place"), NULL);
@@ -388,7 +389,7 @@ static uint64_t draw(uint64_t *random, uint64_t below)
     return (*random >> 33) % below;
 }
 
-// Calls in random order, on old and new handles; shared ones are handed over under a lock.
+// Calls in random order on old and new handles. Shared handles are passed on under a lock.
 enum { SHARED = 16, CALLS = 20000 };
 static nsp_span *shared[SHARED];
 static pthread_mutex_t shared_mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -423,7 +424,7 @@ static void *monkey(void *argument)
         case 4: *place = nsp_span_next(*place, NSP_NAME("n")); break;
         case 5:
             if (!use_shared)
-                nsp_span_enter(*place); // own detached ones come from below
+                nsp_span_enter(*place); // the thread's own detached spans begin further down
             break;
         case 6: nsp_span_leave(*place); break;
         case 7: nsp_span_context(*place, &context); break;
@@ -439,7 +440,7 @@ static void *monkey(void *argument)
             nsp_span_set_i64(*place, NSP_KEY("i"), i);
         }
         if (use_shared) {
-            if (ends) // its place may go to a thread that knows nothing of the lock
+            if (ends) // its place may go to a thread that does not use the lock
                 *place = NULL;
             pthread_mutex_unlock(&shared_mutex);
         }
@@ -465,7 +466,7 @@ static void calls_in_no_order_keep_the_books(void **state)
     }
     nsp_thread_reset();
     capture_settle();
-    // Detached spans that were overwritten are open for ever; they are the only ones.
+    // Detached spans whose handles were overwritten stay open for ever; they are the only ones.
     nsp_stats stats = capture_balance();
     assert_int_equal(stats.in_rings + stats.in_batches, 0);
     assert_int_equal(stats.exported, capture_count());

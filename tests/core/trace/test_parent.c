@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Which parent a span gets if the intended parent has ended on another thread and its frame is in use again.
+// Which parent a span gets if the intended parent was ended by another thread and its frame is in use again.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -142,7 +142,7 @@ static void a_detached_child_too(void **state)
     nsp_span *order = nsp_span_begin_detached(NSP_NAME("order"), NULL);
     nsp_span_enter(order);
     replace(order);
-    nsp_span_end(another); // the only place is needed
+    nsp_span_end(another); // frees the only place
     nsp_span_end(nsp_span_begin_detached(NSP_NAME("child"), NULL));
     nsp_span_leave(order);
     nsp_span_end(root);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Spans in traces of other processes: who decides about sampling, and what is sent on.
+// Spans in traces of other processes: which side decides about sampling, and what is sent on.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -70,7 +70,7 @@ static const char *sent(const nsp_span *span)
 static void the_senders_flag_is_followed_and_its_state_passed_on(void **state)
 {
     (void)state;
-    // R of this trace id is 0x48eb211c80319c. In: flags and tracestate. Out: what a child of it sends.
+    // R of this trace id is 0x48eb211c80319c. In: flags and tracestate. Out: what a child of that span sends.
     static const struct {
         const char *flags, *in;
         bool recorded;
@@ -82,7 +82,7 @@ static void the_senders_flag_is_followed_and_its_state_passed_on(void **state)
         {"02", NULL, false, SENT("02", "")},
         {"01", "vendor=x,other=y", true, SENT("01", "vendor=x,other=y")},
         {"00", "vendor=x,other=y", false, SENT("00", "vendor=x,other=y")},
-        // Consistent thresholds are kept, inconsistent ones dropped: the flag counts.
+        // Thresholds that agree with the flag are kept and others are dropped, because the flag decides.
         {"03", "ot=th:4", true, SENT("03", "ot=th:4")},
         {"03", "ot=th:48eb211c80319c", true, SENT("03", "ot=th:48eb211c80319c")},
         {"03", "ot=th:48eb211c80319d", true, SENT("03", "")},
@@ -90,14 +90,14 @@ static void the_senders_flag_is_followed_and_its_state_passed_on(void **state)
         {"03", "vendor=x,ot=th:4", true, SENT("03", "vendor=x,ot=th:4")},
         {"02", "ot=th:c", false, SENT("02", "")},
         {"02", "ot=th:4,vendor=x", false, SENT("02", "vendor=x")},
-        // Explicit randomness is passed on, and is what the threshold is compared with.
+        // Explicit randomness is passed on, and the threshold is compared with it.
         {"01", "ot=rv:abcdef01234567", true, SENT("01", "ot=rv:abcdef01234567")},
         {"01", "ot=th:a;rv:abcdef01234567", true, SENT("01", "ot=th:a;rv:abcdef01234567")},
         {"01", "ot=th:b;rv:abcdef01234567", true, SENT("01", "ot=rv:abcdef01234567")},
         {"00", "ot=rv:abcdef01234567,vendor=x", false, SENT("00", "ot=rv:abcdef01234567,vendor=x")},
         {"03", "ot=th:4;other:kept", true, SENT("03", "ot=th:4;other:kept")},
     };
-    assert_int_equal(nsp_sampler_set_rate(0), NSP_OK); // has no say
+    assert_int_equal(nsp_sampler_set_rate(0), NSP_OK); // it must have no effect
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         for (int detached = 0; detached < 2; detached++) {
             nsp_context parent = incoming(cases[i].flags, cases[i].in);
@@ -107,7 +107,7 @@ static void the_senders_flag_is_followed_and_its_state_passed_on(void **state)
                                       : nsp_span_begin_with(NSP_NAME("span"), &options);
             assert_int_equal(nsp_span_recording(span), cases[i].recorded);
             assert_string_equal(sent(span), cases[i].out);
-            // The same from all that comes of it.
+            // All descendants send the same.
             if (detached)
                 nsp_span_enter(span);
             nsp_span *child = nsp_span_begin(NSP_NAME("child"));
@@ -196,7 +196,8 @@ static void this_process_decides_by_the_traces_own_randomness(void **state)
         bool recorded;
         const char *out;
     } cases[] = {
-        // R = 0x48eb211c80319c is over T = 0x40... (rate 3/4), under T = 0x80... (1/2); whatever the sender said.
+        // R = 0x48eb211c80319c is above T = 0x40... (rate 3/4) and below T = 0x80... (1/2). The sender's flag
+        // does not matter.
         {0.75, "03", NULL, true, SENT("03", "ot=th:4")},
         {0.75, "02", NULL, true, SENT("03", "ot=th:4")},
         {0.75, "02", "ot=th:c,vendor=x", true, SENT("03", "ot=th:4,vendor=x")},
@@ -204,7 +205,7 @@ static void this_process_decides_by_the_traces_own_randomness(void **state)
         {0.5, "03", "ot=th:4,vendor=x", false, SENT("02", "vendor=x")},
         {1, "00", NULL, true, SENT("01", "ot=th:0")},
         {0, "03", "ot=th:0", false, SENT("02", "")},
-        // Explicit randomness is the trace's.
+        // Explicit randomness takes the place of the trace id's.
         {0.5, "00", "ot=rv:80000000000000", true, SENT("01", "ot=th:8;rv:80000000000000")},
         {0.5, "03", "ot=rv:7fffffffffffff", false, SENT("02", "ot=rv:7fffffffffffff")},
     };
@@ -216,7 +217,7 @@ static void this_process_decides_by_the_traces_own_randomness(void **state)
         assert_string_equal(sent(span), cases[i].out);
         nsp_span_end(span);
     }
-    // Rules go by the name of the local root.
+    // Rules match the name of the local root.
     nsp_context parent = incoming("03", NULL);
     assert_int_equal(nsp_sampler_set_rate(0), NSP_OK);
     assert_int_equal(nsp_sampler_set_rule("kept.*", 1), NSP_OK);
@@ -227,14 +228,14 @@ static void this_process_decides_by_the_traces_own_randomness(void **state)
     span = begin_under("left out", &parent);
     assert_false(nsp_span_recording(span));
     nsp_span_end(span);
-    // And back again, live.
+    // Back to the other policy, while tracing runs.
     assert_int_equal(nsp_sampler_set_parent_policy(NSP_PARENT_FOLLOW), NSP_OK);
     span = begin_under("left out", &parent);
     assert_true(nsp_span_recording(span));
     nsp_span_end(span);
 }
 
-// Local explicit parents are followed under either policy: their decision was made here.
+// Under either policy local explicit parents are followed, because their decision was made here.
 static void local_parents_are_followed(void **state)
 {
     (void)state;
@@ -265,8 +266,8 @@ static void local_parents_are_followed(void **state)
 static void processes_downstream_decide_alike(void **state)
 {
     (void)state;
-    // What roots at 1/4 send on, read by a process that decides: at the same rate it agrees on every one; at a higher
-    // one it keeps all that are sampled; at a lower one it leaves out all that are not.
+    // A process that decides reads what roots at rate 1/4 send on. At the same rate it agrees on each of
+    // them; at a higher rate it keeps all that are sampled; at a lower rate it leaves out all that are not.
     static const double downstream[] = {0.25, 0.6, 0.05};
     for (int i = 0; i < 6000; i++) {
         assert_int_equal(nsp_sampler_set_rate(0.25), NSP_OK);
@@ -280,7 +281,7 @@ static void processes_downstream_decide_alike(void **state)
         nsp_context_pack(&context, bytes);
         assert_int_equal(nsp_context_unpack(&arrived, bytes, nsp_context_packed_size(&context)), NSP_OK);
         assert_true(arrived.remote);
-        // As cheap as can be: the rates are set once for each root only.
+        // To save time, the rates are set only once for each root.
         size_t k = (size_t)i / 2 % 3;
         assert_int_equal(nsp_sampler_set_parent_policy(NSP_PARENT_DECIDE), NSP_OK);
         assert_int_equal(nsp_sampler_set_rate(downstream[k]), NSP_OK);
@@ -320,7 +321,7 @@ static void an_unsampled_trace_is_one_trace(void **state)
     nsp_span_context(detached, &detached_child);
     assert_memory_equal(detached_child.trace_id, root.trace_id, NSP_TRACE_ID_SIZE);
     assert_int_equal(detached_child.flags, NSP_TRACE_FLAG_RANDOM);
-    // While another trace is current, the root's handle still stands for the root.
+    // While another trace is current, the handle still stands for this root.
     nsp_context remote = incoming("00", NULL), other;
     nsp_span *above = begin_under("above", &remote);
     nsp_span_context(span, &again);
@@ -331,11 +332,11 @@ static void an_unsampled_trace_is_one_trace(void **state)
     nsp_span_end(inner);
     nsp_span_end(span);
     nsp_span_context(detached, &again);
-    assert_memory_equal(&again, &detached_child, sizeof again); // drawn once, kept
+    assert_memory_equal(&again, &detached_child, sizeof again); // drawn once and then kept
     nsp_span_end(detached);
     nsp_span_context(NULL, &none);
     assert_false(nsp_context_valid(&none));
-    // The next one is another one.
+    // The next root has another one.
     span = nsp_span_begin(NSP_NAME("root"));
     nsp_span_context(NULL, &again);
     assert_memory_not_equal(root.trace_id, again.trace_id, NSP_TRACE_ID_SIZE);
@@ -350,7 +351,7 @@ static bool same_span(const nsp_context *a, const nsp_context *b)
     return memcmp(a->span_id, b->span_id, NSP_SPAN_ID_SIZE) == 0;
 }
 
-// Several requests under one unsampled root must not all carry the same parent id.
+// Requests under one unsampled root must not all carry the same parent id.
 static void children_of_an_unsampled_span_have_ids_of_their_own(void **state)
 {
     (void)state;
@@ -379,7 +380,7 @@ static void children_of_an_unsampled_span_have_ids_of_their_own(void **state)
     }
 }
 
-// A span that found no room is not exported, so its parent takes its place.
+// A span that found no room is not exported, so its parent is sent in its place.
 static void a_dropped_child_passes_for_its_parent(void **state)
 {
     (void)state;

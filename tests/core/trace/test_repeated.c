@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Keys that are set repeatedly, and records that fill up: the last value of each key wins, the limit counts
-// distinct keys, and a long value leaves room for others.
+// Keys that are set repeatedly, and records that fill up: the last value of each key is kept, the limit
+// counts distinct keys, and a long value leaves room for others.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -152,7 +152,7 @@ static void set_any(nsp_span *span, int key, char *text)
     }
 }
 
-// This holds as long as all last values fit together and some places are free.
+// This is true as long as all last values fit together and some places are free.
 static void whatever_the_sequence_the_last_values_stand(void **state)
 {
     (void)state;
@@ -238,7 +238,7 @@ static void a_long_value_leaves_room_to_others(void **state)
     assert_in_range(captured_attribute_of(got, "answer")->count, 100, 400);
     assert_in_range(strlen(got->status_message), 64, 200);
     assert_int_equal(got->dropped_attributes, 0);
-    assert_int_equal(capture_balance().values_cut, 3); // and a reader can see that
+    assert_int_equal(capture_balance().values_cut, 3); // this counter shows it
 }
 
 static void *set_long(void *span)
@@ -249,7 +249,7 @@ static void *set_long(void *span)
     return NULL;
 }
 
-// With a thread that has no slot to count in.
+// With a thread that has no slot whose counter could be used.
 static void a_cut_on_a_thread_without_slot_is_counted(void **state)
 {
     (void)state;
@@ -309,7 +309,7 @@ static void handlers_do_not_spoil_a_record_that_is_full(void **state)
     pthread_t self = pthread_self(), thread;
     interrupted = NULL;
     storm_over = false;
-    NSP_KEY("handler"); // nothing is interned in the handler
+    NSP_KEY("handler"); // so that the handler interns nothing
     sigaction(SIGUSR1, &action, &before);
     assert_int_equal(pthread_create(&thread, NULL, storm, &self), 0);
     for (int round = 0; round < 100; round++) {

@@ -40,13 +40,13 @@ static nsp_name name_of(const char *text)
     return nsp_intern(text, strlen(text));
 }
 
-// Are roots of this name recorded? For rates 0 and 1, where one root is enough to tell.
+// Are roots of this name recorded? Only for rates 0 and 1, where one root shows it.
 static bool recorded(const char *text)
 {
     nsp_span *span = nsp_span_begin(name_of(text));
     bool recording = nsp_span_recording(span);
     nsp_span_end(span);
-    // Roots that have a frame are decided by the same rules.
+    // Roots that need a frame are decided by the same rules.
     nsp_span_options options = NSP_SPAN_OPTIONS_INIT;
     options.new_root = true;
     span = nsp_span_begin_with(name_of(text), &options);
@@ -83,7 +83,7 @@ static void a_bad_rate_is_refused_and_nothing_changes(void **state)
     assert_int_equal(nsp__trace_state.control->policy_generation, generation);
     assert_true(nsp_sampler_rate() == 0.25);
     assert_int_equal(nsp_sampler_remove_rule("new rule"), NSP_ERR_NOT_FOUND);
-    assert_int_equal(nsp_sampler_set_rate(-0.0), NSP_OK); // that is 0
+    assert_int_equal(nsp_sampler_set_rate(-0.0), NSP_OK); // equal to 0
     assert_true(nsp_sampler_rate() == 0);
 }
 
@@ -112,7 +112,7 @@ static void calls_need_a_session(void **state)
     assert_int_equal(nsp_sampler_set_parent_policy(NSP_PARENT_DECIDE), NSP_ERR_NOT_INITIALISED);
     assert_true(nsp_sampler_rate() == 0);
     capture_begin(0.5);
-    assert_true(nsp_sampler_rate() == 0.5); // a new session begins with the configuration's
+    assert_true(nsp_sampler_rate() == 0.5); // a new session begins with the rate of its configuration
 }
 
 static void roots_left_out_are_counted_exactly(void **state)
@@ -129,7 +129,7 @@ static void roots_left_out_are_counted_exactly(void **state)
         root = nsp_span_begin(NSP_NAME("half"));
         kept += nsp_span_recording(root);
         nsp_span_end(root);
-        if (i % 100 == 0) // a change draws anew, and must not lose count
+        if (i % 100 == 0) // a change draws a new skip, and must not lose count
             assert_int_equal(nsp_sampler_set_rate(0), NSP_OK);
         assert_int_equal(capture_balance().roots_unsampled, (uint64_t)(2 * (i + 1)) - kept);
     }
@@ -177,7 +177,7 @@ static void a_change_lands_at_the_next_root_of_every_thread(void **state)
         assert_int_equal(pthread_create(&threads[i], NULL, obey, NULL), 0);
     for (int i = 0; i < CHANGES; i++) {
         live.sampled = i % 2 == 0;
-        if (i % 3 == 0) { // by the default, or by a rule over the default's opposite
+        if (i % 3 == 0) { // alternately by the default rate and by a rule that differs from the default
             nsp_sampler_remove_rule("r*");
             assert_int_equal(nsp_sampler_set_rate(live.sampled), NSP_OK);
         } else {
@@ -199,16 +199,16 @@ static void the_first_rule_that_matches_decides(void **state)
     (void)state;
     assert_true(recorded("order.new") && recorded("order.cancel")); // interned before the rules
     assert_int_equal(nsp_sampler_set_rule("order.*", 0), NSP_OK);
-    assert_int_equal(nsp_sampler_set_rule("order.new", 1), NSP_OK); // never reached
+    assert_int_equal(nsp_sampler_set_rule("order.new", 1), NSP_OK); // the rule before it always matches first
     assert_int_equal(nsp_sampler_set_rule("*.tick", 0), NSP_OK);
     assert_false(recorded("order.new") || recorded("order.cancel") || recorded("order."));
     assert_false(recorded("order.amend") || recorded("market.tick")); // interned after them
     assert_true(recorded("order") && recorded("ticks") && recorded("reorder.new"));
-    // Set again: the rate changes, the place does not.
+    // A rule that is set again changes its rate and keeps its position.
     assert_int_equal(nsp_sampler_set_rule("order.*", 1), NSP_OK);
     assert_true(recorded("order.amend") && recorded("order.tick"));
     assert_int_equal(nsp_sampler_set_rule("order.*", 0), NSP_OK);
-    // Removed: the ones after it move up.
+    // When a rule is removed, those after it move up.
     assert_int_equal(nsp_sampler_remove_rule("order.*"), NSP_OK);
     assert_true(recorded("order.new") && recorded("order.cancel") && recorded("order.another"));
     assert_false(recorded("order.tick") || recorded("market.tick"));
@@ -247,7 +247,7 @@ static void there_are_63_rules(void **state)
     }
     assert_int_equal(nsp_sampler_set_rule("one more", 1), NSP_ERR_FULL);
     assert_non_null(strstr(nsp_error_detail(), "63"));
-    assert_int_equal(nsp_sampler_set_rule("rule.62", 1), NSP_OK); // that one is there
+    assert_int_equal(nsp_sampler_set_rule("rule.62", 1), NSP_OK); // this rule exists
     for (int i = 0; i < NSP_SAMPLER_RULES_MAX; i++) {
         snprintf(text, sizeof text, "rule.%d", i);
         assert_int_equal(recorded(text), i % 2 == 1 || i == 62);
@@ -257,7 +257,7 @@ static void there_are_63_rules(void **state)
     assert_int_equal(nsp_sampler_set_rule("one more", 1), NSP_OK);
     assert_true(recorded("one more") && recorded("rule.1") && recorded("rule.62"));
     assert_false(recorded("rule.0") || recorded("rule.2"));
-    // A thread that attaches now begins with all of them.
+    // A thread that attaches now starts with all of them.
     for (int i = 1; i < NSP_SAMPLER_RULES_MAX; i++) {
         snprintf(text, sizeof text, "rule.%d", i);
         assert_int_equal(nsp_sampler_remove_rule(text), NSP_OK);
@@ -351,8 +351,8 @@ static void hold(const char *point)
     if (strcmp(point, "name: before it is ready") != 0 || done || pthread_self() == main_thread)
         return;
     done = true;
-    pthread_barrier_wait(&held); // the class was looked for by the old policy
-    pthread_barrier_wait(&held); // and the new one is in force
+    pthread_barrier_wait(&held); // the name's class was looked up with the old policy
+    pthread_barrier_wait(&held); // now the new policy is in force
 }
 
 static void *intern_late(void *text)
@@ -383,7 +383,7 @@ static int changes;
 
 static void change_policy(const char *point)
 {
-    static bool changing; // a change classifies all names itself
+    static bool changing; // a change itself classifies all names
     if (strcmp(point, "policy: a name has its class") != 0 || changing || changes == 6)
         return;
     changing = true;
@@ -415,11 +415,11 @@ static void *begin_roots(void *argument)
     char text[32];
     while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
         nsp_span *root = nsp_span_begin(NSP_NAME("steady"));
-        // A rule that stands all the time: only a ring that is nearly full may leave one out.
+        // This name has a rule all the time: only a ring that is nearly full may leave out a root.
         if (!nsp_span_recording(root))
             __atomic_fetch_add(&left_out, 1, __ATOMIC_RELAXED);
         nsp_span_end(root);
-        if (roots % 64 == 0 && roots < 64 * 400) { // new names, some hundred a thread
+        if (roots % 64 == 0 && roots < 64 * 400) { // new names, a few hundred a thread
             snprintf(text, sizeof text, "%s.%u.%u", roots % 128 == 0 ? "on" : "off", (unsigned)seed,
                      (unsigned)(roots / 64));
             nsp_span_end(nsp_span_begin(name_of(text)));
@@ -455,7 +455,7 @@ static void rules_change_while_names_and_roots_are_made(void **state)
     assert_int_equal(nsp_stats_get(&stats), NSP_OK);
     assert_true(left_out <= stats.roots_refused);
     capture_settle();
-    // Every name has the class that the rules give it, whenever it was made.
+    // Every name has the class that the rules give it, whenever it was interned.
     for (unsigned thread = 1; thread <= THREADS; thread++)
         for (unsigned i = 0; i < 400; i++) {
             snprintf(text, sizeof text, "%s.%u.%u", i % 2 == 0 ? "on" : "off", thread, i);

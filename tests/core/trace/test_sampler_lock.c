@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Changes of the sampler's rules while somebody else holds the lock on the control file.
+// Changes of the sampler's rules while another process or thread holds the lock on the control file.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,7 +18,7 @@
 
 enum { PATIENCE_MS = 1000 };
 
-// The lock as another process has it: over an open file description of its own.
+// The lock, taken in the way of another process: on a separate open file description.
 static int lock_control(void)
 {
     int fd = nsp__session_open_control(nsp__trace_state.session);
@@ -71,7 +71,7 @@ static void a_lock_that_is_given_up_in_time_is_waited_for(void **state)
     capture_end();
 }
 
-// Those who wait for the mutex behind it do not wait any longer.
+// Threads that wait for the mutex behind that lock wait no longer than the first.
 static void *set_rate(void *status)
 {
     *(nsp_status *)status = nsp_sampler_set_rate(0);

@@ -19,7 +19,7 @@
 #include "trace/thread_state.h"
 #include "trace/sampler.h"
 
-// A normal variable exceeds this, on either side, with a probability below 1e-9 in a hundred checks.
+// A normal variable exceeds this on either side with a probability below 1e-9 in a hundred checks.
 #define FAR 6.2
 #define FAR_OF_MANY 6.9
 // The same for sqrt(n) D of Kolmogorov and Smirnov: 2 exp(-2 x^2).
@@ -32,7 +32,7 @@ static int begin(void **state)
     nsp_config config;
     capture_config(&config);
     config.custom_exporter = NULL;
-    config.exporter = "none"; // spans are counted and thrown away
+    config.exporter = "none"; // spans are counted and discarded
     config.watermark = 1.0;   // no trace is refused
     capture_start(&config);
     return 0;
@@ -86,7 +86,7 @@ static bool count_fits(uint64_t roots, uint64_t hits, double rate)
     return fabs((double)hits - n * rate) <= FAR * sqrt(n * rate * (1 - rate));
 }
 
-// Hits among that many roots, and what the accounting say of the others.
+// Counts the hits among that many roots, and compares the accounting of the others.
 static uint64_t hits_of(nsp_name name, uint64_t roots)
 {
     uint64_t before = capture_balance().roots_unsampled;
@@ -102,7 +102,7 @@ static uint64_t hits_of(nsp_name name, uint64_t roots)
 static void the_rate_is_right_and_one_percent_off_is_seen(void **state)
 {
     (void)state;
-    // So many roots that 1 % of the hits is twice as far as FAR.
+    // The number of roots at which 1 % of the hits is twice FAR.
     static const struct {
         double rate;
         uint64_t roots;
@@ -118,7 +118,8 @@ static void the_rate_is_right_and_one_percent_off_is_seen(void **state)
     }
 }
 
-// Rates too small to count roots for: checks the gaps themselves, in the way roots use them up.
+// At these rates a root is hit too rarely to count hits, so this checks the gaps themselves, used in the way
+// roots use them.
 static bool gaps_fit(nsp__producer *producer, double rate, uint64_t hits)
 {
     double sum = 0;
@@ -159,7 +160,7 @@ static void each_class_has_its_own_rate(void **state)
     double both = 0;
     for (int i = 0; i < ROOTS; i++) {
         bool hit[3];
-        for (size_t k = 0; k < 3; k++) // interleaved: no class disturbs another
+        for (size_t k = 0; k < 3; k++) // interleaved, so that a class that disturbs another is noticed
             hits[k] += hit[k] = begin_and_end(names[k]);
         both += hit[0] && hit[2];
     }
@@ -195,7 +196,7 @@ static size_t gap_bins(double rate, uint64_t first[BINS], double chances[BINS])
         if (bins == 0 || from > first[bins - 1])
             first[bins++] = from;
     }
-    for (size_t i = 0; i < bins; i++) // the chance of a gap from first[i] to before the next one
+    for (size_t i = 0; i < bins; i++) // the probability of a gap from first[i] up to the next first
         chances[i] = exp(base * (double)first[i]) - (i + 1 < bins ? exp(base * (double)first[i + 1]) : 0);
     return bins;
 }
@@ -215,7 +216,7 @@ static bool gaps_are_geometric(const uint64_t *gaps, double rate)
     size_t bins = gap_bins(rate, first, chances);
     for (size_t i = 0; i < GAPS; i++)
         counts[bin_of(first, bins, gaps[i])]++;
-    // Gaps in a row have nothing to do with each other: long or short, in pairs.
+    // Consecutive gaps are independent: this counts pairs of long and short ones.
     double is_short = 0;
     uint64_t middle = (uint64_t)ceil(-log(2) / log1p(-rate));
     is_short = -expm1(log1p(-rate) * (double)middle);
@@ -250,7 +251,7 @@ static void gaps_between_hits_are_geometric(void **state)
         set_rate(rates[i] * 1.05);
         collect_gaps(gaps);
         assert_false(gaps_are_geometric(gaps, rate));
-        // One in n, of the right mean.
+        // Exactly every nth root, with the right mean.
         for (size_t k = 0; k < GAPS; k++)
             gaps[k] =
                 (uint64_t)((double)(k + 1) * (1 - rate) / rate) - (uint64_t)((double)k * (1 - rate) / rate);
@@ -342,7 +343,7 @@ static void threads_draw_independently(void **state)
         for (size_t b = a + 1; b < THREADS; b++)
             assert_true(independent(&decisions[a], &decisions[b]));
     assert_true(ids_distinct());
-    // One id that comes twice is seen, and so is the same seed on all of them.
+    // A repeated id is noticed, and so is the same seed on all threads.
     decisions[1].span_ids[500] = decisions[0].span_ids[0];
     assert_false(ids_distinct());
     decide_on_threads(5000, 0);
@@ -410,7 +411,7 @@ static void ids_are_uniform_above_the_threshold_or_below(void **state)
             nsp_context context;
             bool sampled = root_context(way, &context);
             uint64_t random = randomness_of(&context);
-            // Without exception: whoever compares again decides alike.
+            // There is no exception: a process that compares again decides the same.
             assert_int_equal(random >= threshold, sampled);
             assert_int_equal(context.flags, sampled ? 3 : NSP_TRACE_FLAG_RANDOM);
             assert_true(context.threshold == (sampled ? threshold : NSP_CONTEXT_UNKNOWN));
@@ -423,7 +424,7 @@ static void ids_are_uniform_above_the_threshold_or_below(void **state)
         }
         for (size_t i = 0; i < 6; i++)
             assert_true(uniform(values[i / 3][i % 3]));
-        // A law that is a little bent is seen.
+        // A slightly different distribution is noticed.
         for (size_t i = 0; i < IDS; i++)
             values[1][0][i] = pow(values[1][0][i], 1.1);
         assert_false(uniform(values[1][0]));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Spans in signal handlers, at every point where a signal can arrive. The processor's trap flag raises
-// SIGTRAP after each instruction of the span calls, and the handler makes spans of its own.
+// SIGTRAP after each instruction of the span calls, and the handler begins and ends spans of its own.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,7 +21,7 @@
 static const char long_text[] = "a text that is much longer than what is copied by words on the inline path";
 static const char *const three_texts[] = {"one", "two", "a third text that is longer than the others"};
 
-// Interned before the first signal: a first interning in a handler is another test's subject.
+// Interned before the first signal, because another test is about a first interning in a handler.
 static nsp_name name_root, name_child, name_sibling, name_event, name_handler, name_inner;
 static nsp_name key_text, key_number, key_long, key_texts, key_last, key_handler;
 
@@ -78,7 +78,7 @@ static bool set_one(void)
     return true;
 }
 
-// A detached span that is entered, gets a child, is left and ended; then a stack that reset clears.
+// A detached span that is entered, gets a child, is left and is ended; then a stack that a reset clears.
 static bool run_detached(void)
 {
     nsp_span *root = nsp_span_begin(name_root);
@@ -134,7 +134,7 @@ static void handler_span(void)
     nsp_span_end(span);
 }
 
-// Several spans open at once, and each way of ending them.
+// Several spans are open at once, and are ended in every way.
 static void handler_tree(void)
 {
     nsp_span *span = nsp_span_begin(name_handler);
@@ -147,7 +147,8 @@ static void handler_tree(void)
     nsp_span_end(span);
 }
 
-// Only one step in several sets an attribute, so that the span does not fill; the phase covers all steps.
+// Only one step in several sets an attribute, so that the span does not fill up; the phase changes until all
+// steps are covered.
 enum { ATTRIBUTE_STEPS = 16 };
 static uint64_t handler_phase;
 
@@ -167,7 +168,8 @@ enum { FEW_ATTRIBUTES = 3 };
 
 static nsp_name many_keys[300];
 
-// Once per run, at the step given by the phase: sets more than the span can hold, so that it drops and counts some.
+// Once a run, at the step that the phase gives: sets more than the span can hold, so that some are dropped
+// and counted.
 static void handler_too_many(void)
 {
     for (int i = 0; handler_runs == handler_phase && i <= FEW_ATTRIBUTES; i++)
@@ -195,7 +197,7 @@ static void catch (int number)
 #if defined(__x86_64__)
 enum { TRAP_FLAG = 0x100 };
 
-// The trap comes after the instruction that follows the one that sets the flag.
+// The trap comes one instruction after the one that sets the flag.
 static inline __attribute__((always_inline)) void step_on(void)
 {
     __builtin_ia32_writeeflags_u64(__builtin_ia32_readeflags_u64() | TRAP_FLAG);
@@ -224,7 +226,7 @@ static void begin_stepping_with(double rate, uint32_t attributes, void (*body)(v
     config.sample_rate = rate;
     config.record_bytes = 32768;
     config.attribute_count_limit = attributes;
-    config.ring_bytes = 16 << 20; // the whole run fits, however late the collector comes
+    config.ring_bytes = 16 << 20; // the whole run fits, even if the collector is late
     capture_start(&config);
     assert_int_equal(nsp_thread_attach(NULL), NSP_OK);
     handler_body = body;
@@ -315,8 +317,8 @@ static bool run_short_trace(void)
 }
 #endif
 
-// A handler that ends the current span does so once, at the first instruction of a trace, then at the second, and so on: each
-// span is committed once, whoever ends it.
+// The handler ends the current span, first at the first instruction of a trace, then at the second, and so
+// on. Each span is committed once, whichever side ends it.
 static void a_handler_ends_the_current_span_at_every_instruction(void **state)
 {
     (void)state;
@@ -350,8 +352,8 @@ static void trees_at_every_instruction(void **state)
     assert_int_equal(stats.dropped, stats.dropped_in_signal);
     assert_int_equal(stats.misused, 0);
     assert_int_equal(stats.open, 0);
-    // Of a tree that came while nanospan was at work, both begins are dropped, and next of what does not record is
-    // nothing; of another, three spans are exported.
+    // If a handler's tree came while nanospan was at work, both begins are dropped, and next on a span that
+    // does not record returns nothing. Of any other tree three spans are exported.
     assert_int_equal(capture_count_named("inner"), 2 * capture_count_named("handler"));
     assert_int_equal(capture_count_named("handler") + stats.dropped_in_signal / 2, handler_runs);
     check_all_spans(false);
@@ -376,7 +378,8 @@ static void detached_at_every_instruction(void **state)
     assert_int_equal(stats.misused, 0);
     assert_int_equal(stats.open, 0);
     assert_int_equal(capture_count_named("handler") + stats.dropped_in_signal, handler_runs);
-    // The child that was begun while the detached span was entered is its child, whatever came in between.
+    // The child that was begun while the detached span was entered is its child, whatever the handler did in
+    // between.
     const captured_span *detached = capture_named("sibling");
     size_t children = 0;
     for (size_t i = 0; i < capture_count(); i++)
@@ -401,8 +404,8 @@ static void check_attributes_at_every_instruction(void (*body)(void), const char
     nsp_stats stats = capture_balance();
     assert_int_equal(stats.attempted, 3 * TRACES + 1);
     assert_int_equal(stats.exported, 3 * TRACES + 1);
-    // One that comes within an inline setter may be lost: that setter's item takes its place. One that comes while the library
-    // writes into the record is counted as dropped.
+    // What a handler writes in the middle of an inline setter may be lost, because that setter's item takes
+    // its place. What it writes while the library writes into the record is counted as dropped.
     uint64_t kept = 0, dropped = 0;
     for (size_t i = 0; i < capture_count(); i++) {
         const captured_span *span = capture_at(i);
@@ -468,7 +471,7 @@ static void drops_at_every_instruction(void **state)
     assert_int_equal(capture_balance().misused, 0);
     for (size_t i = 0; i < STEPS; i++) {
         const captured_span *span = capture_at(i);
-        // One more where the handler counted the keys while the setter's was still to be written.
+        // There is one more key if the handler counted the keys while the setter's was still to be written.
         size_t keys = 0;
         for (size_t k = 0; k < span->attribute_count; k++)
             keys += captured_attribute_of(span, span->attributes[k].key) == &span->attributes[k];
@@ -497,7 +500,7 @@ static void unsampled_at_every_instruction(void **state)
     assert_int_equal(stats.exported, 0);
     assert_int_equal(stats.attempted, stats.dropped_in_signal);
     assert_int_equal(stats.misused, 0);
-    // The thread is not left unsampled.
+    // The thread does not stay unsampled.
     assert_int_equal(nsp_sampler_set_rate(1), NSP_OK);
     assert_true(run_trace());
     capture_settle();
@@ -534,7 +537,7 @@ static void half_sampled_at_every_instruction(void **state)
 #endif
 }
 
-// The same with a timer for a second, which also interrupts at other moments and involves the collector.
+// The same with a timer for one second, which interrupts at other moments too and involves the collector.
 static void spans_under_a_timer(void **state)
 {
     (void)state;

@@ -109,7 +109,7 @@ static void supplied_ticks_are_kept_to_the_nanosecond(void **state)
     phase = nsp_span_next_at(phase, NSP_NAME("three"), t[2]);
     nsp_span_end_at(phase, t[3]);
     nsp_span_end_at(root, t[3]);
-    // An end before the start is moved to the start; what is sent is never empty.
+    // An end before the start is moved to the start, so the duration that is sent is never negative.
     nsp_span_end_at(nsp_span_begin_at(NSP_NAME("backwards"), t[3]), t[0]);
 
     capture_settle();
@@ -169,7 +169,7 @@ static void next_of_a_root_is_a_new_trace(void **state)
     assert_ptr_equal(nsp_span_current(), span);
     nsp_span_end(span);
 
-    // The decision is one of its own.
+    // The sibling gets a decision of its own.
     span = nsp_span_begin(NSP_NAME("third"));
     assert_int_equal(nsp_sampler_set_rate(0), NSP_OK);
     span = nsp_span_next(span, NSP_NAME("left out"));
@@ -261,7 +261,7 @@ static void options_are_all_used(void **state)
     assert_true(captured_child_of(explicit, capture_named("other")));
     assert_local_root(explicit, capture_named("other"));
     assert_false(explicit->parent_remote);
-    assert_int_equal(explicit->kind, NSP_KIND_INTERNAL); // 99 is none
+    assert_int_equal(explicit->kind, NSP_KIND_INTERNAL); // 99 is not a kind
     assert_int_equal(explicit->link_count, 2);
     assert_true(captured_child_of(capture_named("none"), capture_named("root")));
 }
@@ -286,7 +286,7 @@ static void an_older_options_struct_gives_what_it_has(void **state)
     nsp_span_options options = NSP_SPAN_OPTIONS_INIT;
     options.kind = NSP_KIND_SERVER;
     options.new_root = true;
-    options.start = 1; // beyond the older struct's end: not looked at
+    options.start = 1; // beyond the end of the older struct, so it is not read
     options.size = offsetof(nsp_span_options, start);
     nsp_span *root = nsp_span_begin(NSP_NAME("root"));
     nsp_span_end(nsp_span_begin_with(NSP_NAME("older"), &options));
@@ -328,7 +328,7 @@ static void an_explicit_parent_overrides_an_unsampled_root_for_its_time(void **s
     nsp_span *again = nsp_span_begin(NSP_NAME("unsampled again"));
     assert_false(nsp_span_recording(again));
     nsp_span_end(again);
-    options.parent = &invalid; // counts as none: the current span
+    options.parent = &invalid; // an invalid parent counts as none, so the current span is the parent
     again = nsp_span_begin_with(NSP_NAME("unsampled as well"), &options);
     assert_false(nsp_span_recording(again));
     nsp_span_end(again);
@@ -470,11 +470,11 @@ static void a_full_ring_drops_whole_spans_and_refuses_traces_before(void **state
     nsp_config config;
     capture_config(&config);
     config.ring_bytes = 64 * 1024;
-    config.collector = NSP_COLLECTOR_INVOKER; // nobody drains until flush
+    config.collector = NSP_COLLECTOR_INVOKER; // nothing drains until the flush
     capture_start(&config);
     static char text[1000];
     memset(text, 'x', sizeof text);
-    // One long trace: its root is in, so its spans are recorded until there is no room.
+    // One long trace: its root was accepted, so its spans are recorded until there is no room.
     nsp_span *root = nsp_span_begin(NSP_NAME("root"));
     size_t begun = 0;
     for (; begun < 100; begun++) {
@@ -487,7 +487,7 @@ static void a_full_ring_drops_whole_spans_and_refuses_traces_before(void **state
     nsp_stats stats = capture_balance();
     assert_true(stats.dropped_ring_full > 30 && stats.dropped_ring_full < 50);
     assert_int_equal(stats.in_rings + stats.dropped_ring_full, begun + 1);
-    // New traces are left out whole.
+    // New traces are left out as a whole.
     nsp_span *refused = nsp_span_begin(NSP_NAME("refused"));
     assert_false(nsp_span_recording(refused));
     nsp_span_end(nsp_span_begin(NSP_NAME("refused child")));
@@ -501,7 +501,7 @@ static void a_full_ring_drops_whole_spans_and_refuses_traces_before(void **state
     nsp_span_end(nsp_span_begin_with(NSP_NAME("refused"), &options));
     nsp_span_end(nsp_span_begin_detached(NSP_NAME("refused"), NULL));
     assert_int_equal(capture_balance().roots_refused, 3);
-    // Once there is room, all is as before.
+    // Once there is room, tracing works as before.
     capture_settle();
     nsp_span *span = nsp_span_begin(NSP_NAME("accepted"));
     assert_true(nsp_span_recording(span));

@@ -88,13 +88,13 @@ static void ten_thousand_one_after_the_other(void **state)
     long before = resident_kib();
     for (int i = 100; i < THREADS; i++)
         run_thread(record_one_pair, (void *)(intptr_t)i);
-    // 10,000 rings would be 640 MiB; here is the room for what sanitizers remember of a thread.
+    // 10,000 rings would be 640 MiB; this limit leaves room for what sanitizers store about each thread.
     assert_true(resident_kib() - before < 128 * 1024);
-    // A thread that was joined may still be on its way out in the C library, after its slot was given back: one slot
-    // would do.
+    // A joined thread has given its slot back, although it may not have left the C library yet, so one slot
+    // is enough.
     assert_int_equal(slots(), 1);
     capture_settle();
-    // They all go through the one ring: where the collector does not keep up, whole traces are refused.
+    // All spans go through that one ring, and whole traces are refused if the collector does not keep up.
     nsp_stats stats = capture_balance();
     assert_int_equal(stats.exported, 2 * (THREADS - stats.roots_refused));
     assert_int_equal(capture_received(), stats.exported);
@@ -187,7 +187,7 @@ static void attach_takes_size_and_name(void **state)
     (void)state;
     begin(8);
     run_thread(attach_as_asked, NULL);
-    // A slot whose ring has another size is not handed out.
+    // A slot whose ring has a different size is not used.
     run_thread(attach_by_default, NULL);
     assert_int_equal(slots(), 2);
     run_thread(attach_as_asked, NULL);
@@ -263,7 +263,7 @@ static void more_threads_than_slots(void **state)
     capture_settle();
     assert_int_equal(capture_balance().exported, 2 * SLOTS + 2);
     capture_end();
-    // The next session has room, and says nothing of what was.
+    // The next session has room, and does not repeat the line.
     begin(SLOTS);
     run_thread(record_one_pair, NULL);
     capture_settle();
@@ -297,7 +297,7 @@ static void exit_ends_open_spans(void **state)
     assert_int_equal(stats.exported, 2);
     assert_string_equal(captured_text(capture_named("forgotten root"), "kept"), "1");
     assert_true(captured_child_of(capture_named("forgotten child"), capture_named("forgotten root")));
-    // The next thread in the slot begins afresh.
+    // The next thread in the slot starts with nothing open.
     run_thread(record_one_pair, NULL);
     capture_settle();
     assert_int_equal(slots(), 1);
@@ -307,7 +307,7 @@ static void exit_ends_open_spans(void **state)
     assert_int_equal(nsp_sampler_set_rate(0), NSP_OK);
     run_thread(leave_unsampled_open, NULL);
     assert_int_equal(nsp_sampler_set_rate(1), NSP_OK);
-    run_thread(record_one_pair, NULL); // the slot is not unsampled
+    run_thread(record_one_pair, NULL); // an unsampled root that was left open does not affect the slot
     capture_settle();
     stats = capture_balance();
     assert_int_equal(stats.leaked, 3);
@@ -360,7 +360,7 @@ static void spans_in_destructors(void **state)
     assert_int_equal(stats.attempted, 2 * pairs);
     assert_int_equal(stats.open, 0);
     assert_int_equal(stats.leaked, 0);
-    // However late a thread attached, its slot is found again by those who need one.
+    // However late a thread attached, calls that need its slot find it.
     assert_int_equal(stats.dropped_no_thread, 0);
     assert_int_equal(stats.exported, 2 * pairs);
     assert_int_equal(capture_distinct(), 2 * pairs);
@@ -368,7 +368,7 @@ static void spans_in_destructors(void **state)
     capture_end();
 }
 
-// A thread that ends without destructors, only by the kernel's exit.
+// A thread that ends without running destructors, by the kernel's exit alone.
 static void *vanish(void *argument)
 {
     nsp_span_begin(NSP_NAME("vanished"));
@@ -379,7 +379,7 @@ static void *vanish(void *argument)
 static void late_attach_with_open_span(void *argument)
 {
     late_rounds++;
-    if (late_rounds % PTHREAD_DESTRUCTOR_ITERATIONS == 0) { // the last round: nobody closes the slot
+    if (late_rounds % PTHREAD_DESTRUCTOR_ITERATIONS == 0) { // last round: nothing will close the slot
         int done;
         vanish(&done);
     } else {
@@ -417,7 +417,7 @@ static void reset_ends_everything(void **state)
 {
     (void)state;
     begin(8);
-    nsp_thread_reset(); // not attached: nothing
+    nsp_thread_reset(); // not attached: no effect
     nsp_span *detached = nsp_span_begin_detached(NSP_NAME("detached"), NULL);
     nsp_span *root = nsp_span_begin(NSP_NAME("root"));
     nsp_span_begin(NSP_NAME("child"));
@@ -429,9 +429,9 @@ static void reset_ends_everything(void **state)
     assert_int_equal(nsp_stats_get(&stats), NSP_OK);
     assert_int_equal(stats.leaked, 3);
     assert_int_equal(stats.open, 1); // the detached one was left, not ended
-    nsp_span_end(root);              // ended by the reset: misuse, harmless
+    nsp_span_end(root);              // already ended by the reset: counted as misuse, harmless
     nsp_span_end(detached);
-    nsp_thread_reset(); // nothing open: nothing counted
+    nsp_thread_reset(); // nothing is open, so nothing is counted
     record_pair(0);
     capture_settle();
     stats = capture_balance();
@@ -459,7 +459,7 @@ static void reset_unmutes(void **state)
     capture_end();
 }
 
-// Threads that outlive a session begin anew in the next one.
+// Threads that outlive a session start with nothing open in the next one.
 static void *record_in_two_sessions(void *argument)
 {
     pthread_barrier_t *barrier = argument;

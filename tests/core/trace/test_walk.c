@@ -42,13 +42,14 @@ static void the_last_of_a_key_counts(void **state)
     built_span_i64(&span, 5, 1);
     built_span_i64(&span, 6, 2);
     assert_string_equal(walked(&span.view), "12");
-    assert_string_equal(walked(&span.view), "12"); // the span before has the same keys
+    assert_string_equal(walked(&span.view), "12"); // the span before had the same keys
     built_span_i64(&span, 5, 3);
     assert_string_equal(walked(&span.view), "23");
     built_span_i64(&span, 5, 4);
     built_span_i64(&span, 6, 5);
     assert_string_equal(walked(&span.view), "45");
-    // What has no key is left out and counted, however often it is there: no name, the empty text's, beyond all names.
+    // Items without a valid key are left out and counted each time: no name, the name of the empty text, an
+    // id beyond all names.
     built_span_i64(&span, 0, 6);
     built_span_i64(&span, nsp_intern("", 0), 7);
     built_span_i64(&span, nsp_intern("", 0), 8);
@@ -60,7 +61,7 @@ static void the_last_of_a_key_counts(void **state)
     built_span_free(&span);
 }
 
-// The numbers run out every few seconds under full load.
+// Under full load the numbers that mark keys run out every few seconds.
 static void numbers_begin_anew(void **state)
 {
     (void)state;
@@ -77,11 +78,11 @@ static void numbers_begin_anew(void **state)
         assert_string_equal(walked(&span.view), "456");
         assert_string_equal(walked(&span.view), "456");
         nsp__parts_find(&keys, &once.view, &parts);
-        assert_false(parts.attributes.repeated); // which would cost the fast way
+        assert_false(parts.attributes.repeated); // it would prevent the fast way
         if (left == 20)
             left = NSP__ITEMS_MAX - 20;
         if (left >= NSP__ITEMS_MAX - 1)
-            memset(&keys, 0, sizeof keys); // no clock goes backwards on its own
+            memset(&keys, 0, sizeof keys); // in real use the clock never goes back
     }
     built_span_free(&once);
     built_span_free(&span);
@@ -158,7 +159,7 @@ static void damaged_records(void **state)
             uint8_t *items = (uint8_t *)(uintptr_t)span.built.view.items;
             for (uint64_t hits = 1 + generator_draw(8); hits && span.built.view.items_bytes; hits--)
                 items[generator_draw(span.built.view.items_bytes)] = (uint8_t)generator_draw(256);
-            // Most bytes are texts; so types and lengths are hit on purpose.
+            // Most bytes are in texts, so types and lengths are changed on purpose.
             nsp_item_cursor cursor = {items, items + span.built.view.items_bytes};
             nsp_item item;
             while (nsp_item_next(&cursor, &item))
@@ -168,7 +169,7 @@ static void damaged_records(void **state)
             span.built.view.kind = (uint8_t)generator_draw(256);
             span.built.view.status = (uint8_t)generator_draw(256);
             nsp_batch batch = {.data = data, .capacity = CAPACITY};
-            if (i < 256) { // a lone item of any type, without any payload
+            if (i < 256) { // a single item of each type, without payload
                 built_span_free(&span.built);
                 built_span_init(&span.built);
                 built_span_item(&span.built, (uint8_t)i, 5, 0, NULL, 0);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the hot path does not do: once a thread is attached, spans of every kind make no system call,
-// allocation, page fault, wait or log line. Each proof is also shown to fail when there is something to find.
+// What the hot path does not do: once a thread is attached, spans of every kind cause no system call,
+// allocation, page fault, wait or log line. Each check is also shown to fail when there is something to find.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -23,7 +23,7 @@
 #include "support/sanitizer.h"
 #include "zero/watch.h"
 
-static __thread uint64_t log_lines; // while this thread is being watched
+static __thread uint64_t log_lines; // while this thread is watched
 
 static void count_line(void *context, nsp_log_level level, const char *line)
 {
@@ -103,7 +103,7 @@ static void spans_of_every_kind(void)
     for (int i = 0; i < 40; i++) // deeper than there are frames
         nsp_span_begin(NSP_NAME("deep"));
     nsp_thread_reset();
-    nsp_span_end(root); // ended by the reset: misuse
+    nsp_span_end(root); // already ended by the reset: misuse
     nsp_span_end(nsp_span_next(nsp_span_begin(NSP_NAME("root")), NSP_NAME("next root")));
 }
 
@@ -125,7 +125,7 @@ static void configure(nsp_config *config, double rate, double watermark)
     config->log = count_line;
     config->sample_rate = rate;
     config->watermark = watermark;
-    config->ring_bytes = 64 * 1024; // undrained it is full soon
+    config->ring_bytes = 64 * 1024; // it fills soon, because nothing drains
     config->collector = NSP_COLLECTOR_INVOKER;
     nsp_context_parse(&remote, "00-0123456789abcdef0123456789abcdef-0123456789abcdef-03", "vendor=value");
 }
@@ -183,7 +183,7 @@ typedef struct watched {
     void (*body)(void);
     double rate;
     int times;
-    bool trap;        // system calls; else everything else
+    bool trap;        // trap system calls; otherwise look for everything else
     double watermark; // of the ring; 0 for the default
 } watched;
 
@@ -194,7 +194,7 @@ static void watch(void *argument)
     configure(&config, what->rate, what->watermark != 0 ? what->watermark : 0.75);
     CHILD_CHECK(nsp_init(&config) == NSP_OK);
     CHILD_CHECK(nsp_thread_attach(NULL) == NSP_OK);
-    run(what->body, 3); // the program's own pages and names
+    run(what->body, 3); // touches the program's own pages and interns names
     nsp_do_work(SIZE_MAX);
     if (what->trap) {
         trap_calls();
@@ -233,9 +233,9 @@ static void nothing_found(double rate, double watermark)
         assert_int_equal(found->waits, 0);
     }
     assert_int_equal(found->lines, 0);
-    // They were what they are meant to be.
+    // The spans took the paths that this test is about.
     if (rate == 1) {
-        // With room reserved for traces under way, roots are refused; without, spans are lost.
+        // If room is reserved for traces that are in progress, roots are refused; if not, spans are lost.
         assert_true(watermark == 1 || found->stats.roots_refused > 0);
         assert_true(watermark != 1 || found->stats.dropped_ring_full > 0);
         assert_true(found->stats.dropped_too_deep > 0);
@@ -282,7 +282,7 @@ static void no_system_calls(void **state)
     }
 }
 
-// ---- the proofs notice violations ----
+// ---- the checks notice violations ----
 
 static void make_a_call(void)
 {
