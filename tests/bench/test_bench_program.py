@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # ctest: TIMEOUT 240
-"""nanospan-bench as a program: what it lists, writes and refuses, and what remains when it is interrupted. Its figures
-are not checked, because they depend on how busy the machine is."""
+"""nanospan-bench as a program: what it lists, writes and refuses, and what remains when it is interrupted.
+Its figures are not checked, because they depend on how busy the machine is."""
 
 import json
 import os

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # ctest: TIMEOUT 120
-"""The page that bench/report/report.py makes from a run's JSON: complete, readable without a network, and consistent with the JSON."""
+"""The page that bench/report/report.py makes from a run's JSON: complete, readable without a network, and
+consistent with the JSON."""
 
 import html.parser
 import json

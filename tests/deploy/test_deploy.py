@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""deploy/ in the way docker-compose reads it: every profile, the production back end, and what they mount."""
+"""deploy/ as docker-compose reads it: every profile, the production back end, and what they mount."""
 import functools
 import json
 import os
@@ -43,7 +43,7 @@ def understood(folder, *arguments, **environment):
 
 
 def published(service):
-    """{port in the container: (address, port on the host)}"""
+    """Returns {port in the container: (address, port on the host)}."""
     found = {}
     for text in service.get("ports", []):
         address, host, inside = re.fullmatch(r"(?:([0-9.]+):)?(\d+):(\d+)(?:/tcp)?", text).groups()
@@ -99,7 +99,8 @@ class Platform(unittest.TestCase):
             "execution": {"condition": "service_healthy"}})
 
     def test_what_is_started(self):
-        """docker-compose's own choice, without a Docker engine: `up` with profiles, and `up` with names."""
+        """Which services docker-compose chooses for `up` with profiles and with names; needs no Docker
+        engine."""
         script = """
 import json, sys
 from unittest.mock import MagicMock
@@ -259,7 +260,7 @@ class Files(unittest.TestCase):
 
 
 class Image(unittest.TestCase):
-    """deploy/Dockerfile: its packages are those that the build asks for and that the built programs load."""
+    """deploy/Dockerfile: its packages are those that the build needs and that the built programs load."""
 
     text = (DEPLOY / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
     build_stage, run_stage = re.split(r"(?m)^FROM debian:12-slim$", text)

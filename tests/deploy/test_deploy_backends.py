@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""deploy/'s configurations with the real Jaeger and the real Collector: they are valid and have the intended effect."""
+"""deploy/'s configurations with the real Jaeger and the real Collector: they are valid and have the
+intended effect."""
 # ctest: TIMEOUT 300
 import json
 import os
@@ -26,8 +27,8 @@ MASK = (1 << 56) - 1
 
 
 class Program:
-    """One running back end with a configuration of deploy/, moved to free ports of loopback; a context manager.
-    `ports`: {port in the file: port here}."""
+    """One running back end with a configuration of deploy/, moved to free ports of loopback; a context
+    manager. `ports`: {port in the file: port here}."""
 
     def __init__(self, name, file, folder, more=None, options=(), **environment):
         self.command, self.file, self.folder = programs()[name], DEPLOY / file, Path(folder)
@@ -65,7 +66,7 @@ class Program:
             return False
 
     def get(self, port, path):
-        """(status, body)"""
+        """Returns (status, body)."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.ports[port]}{path}", timeout=20) as reply:
                 return reply.status, reply.read()
@@ -104,7 +105,7 @@ def request(spans, service="execution"):
 
 
 def post(url, body, context=None, **headers):
-    """The status."""
+    """Returns the status."""
     ask = urllib.request.Request(f"{url}/v1/traces", body, {"Content-Type": "application/json", **headers})
     try:
         with urllib.request.urlopen(ask, timeout=20, context=context) as reply:
@@ -136,7 +137,7 @@ class Valid(unittest.TestCase):
                               timeout=60, env=os.environ | environment)
 
     def check(self, name, file, right, wrong, *options, **environment):
-        """The file is accepted; with `right` replaced by `wrong` it is not."""
+        """Checks that the file is accepted, and rejected if `right` is replaced by `wrong`."""
         done = self.validate(name, DEPLOY / file, *options, **environment)
         self.assertEqual(done.returncode, 0, done.stderr)
         text = (DEPLOY / file).read_text(encoding="utf-8")
@@ -273,7 +274,7 @@ class Gateway(unittest.TestCase):
         http2.set_alpn_protocols(["h2"])
         self.assertTrue(speaks_http2(gateway.ports[4317], http2))
 
-        # What a head sampler at 0.5 sends: traces with a randomness of at least 2^55, marked as such.
+        # What a head sampler at rate 0.5 sends: traces with a randomness of at least 2^55 and that threshold.
         draw = random.Random(7)
         sent = {}
         for index in range(400):
@@ -294,7 +295,7 @@ class Gateway(unittest.TestCase):
             return [one for line in text.splitlines() for resource in json.loads(line)["resourceSpans"]
                     for scope in resource["scopeSpans"] for one in scope["spans"]]
         wait_until(lambda: len(arrived()) >= 2 * len(expected), "what is to be kept")
-        time.sleep(3)  # what is not to be kept would be there by now
+        time.sleep(3)  # by then anything that should have been dropped would have arrived
         self.assertEqual({one["traceId"] for one in arrived()}, expected)
         self.assertEqual(len(arrived()), 2 * len(expected))
         for one in arrived():

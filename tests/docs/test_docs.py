@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 # ctest: TIMEOUT 120
-"""The pages are correct: every C block compiles without a warning, every link has a target, and every variable,
-command of ./run and subcommand of nanospan that a page names exists."""
+"""The pages are correct: every C block compiles without a warning, every link has a target, and every
+variable, command of ./run and subcommand of nanospan that a page names exists."""
 import os
 import re
 import subprocess

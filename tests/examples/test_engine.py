@@ -51,7 +51,7 @@ class Engine:
         self.address = address.read_text().strip()
 
     def stop(self):
-        """Stops it in the way an operator would; returns its exit code and output."""
+        """Stops it like an operator; returns its exit code and output."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
@@ -148,7 +148,7 @@ class Protocol(unittest.TestCase):
         self.assertEqual(client.ask(client.order(7, BUY, 2500, 499, symbol="DOGEUSDT"))[:2], (REJECTED, BELOW_LOT))
         self.assertEqual(client.ask(client.order(8, BUY, 60000, 1))[0], RESTING)
         self.assertEqual(client.ask(client.order(8, BUY, 60000, 1))[:2], (REJECTED, DUPLICATE))
-        # Sizes: whole lots of 500, and at most 400 units of the first instrument at its middle price.
+        # Quantities are whole lots of 500 and at most 400 units of the first instrument at its middle price.
         self.assertEqual(client.ask(client.order(9, BUY, 2500, 1200, symbol="DOGEUSDT"))[3], 1000)
         self.assertEqual(client.ask(client.order(10, BUY, 60000, 1000))[3], 400)
 
@@ -234,7 +234,7 @@ def report(number, filled, leaves, result, reason=0):
 
 
 class FeedNotices(unittest.TestCase):
-    """The feed reports when the engine's answers cannot be right. The file's first orders are not cancels."""
+    """The feed notices wrong answers of the engine. The file's first orders are not cancels."""
 
     def feed(self, answer):
         liar = Liar(answer)

@@ -36,7 +36,7 @@ struct plain_book {
     uint64_t arrivals;
 };
 
-// True if a comes before b in the queue of their side.
+// True if a comes before b in the queue of their side of the book.
 static bool plain_before(const struct plain_order *a, const struct plain_order *b)
 {
     if (a->price != b->price)
@@ -234,7 +234,7 @@ static void pool_finds_what_it_gave(void **state)
     order_pool_free(&pool);
 }
 
-// Both books get the same random orders and cancels: the same trades and the same queue must come out.
+// Both books get the same random orders and cancels, and must produce the same trades and the same queue.
 static void like_the_plain_book(void **state)
 {
     (void)state;
@@ -256,7 +256,7 @@ static void like_the_plain_book(void **state)
             cancelled++;
             continue;
         }
-        // Prices meet in the middle; now and then one from far away, so that the bitmap has holes.
+        // Prices meet in the middle. Sometimes one is far away, so that the bitmap has gaps.
         enum side side = below(2) ? SIDE_BUY : SIDE_SELL;
         uint32_t spread = below(10) ? 40 : BOOK_LEVELS / 2;
         uint32_t middle = LOW + BOOK_LEVELS / 2;
@@ -332,8 +332,8 @@ static void nobody_spends_what_is_not_there(void **state)
     accounts_free(&accounts);
 }
 
-// Random trading through accounts and book together: cash and units are conserved at every step, and a buyer who pays
-// less than its limit gets the difference back.
+// Random trading through the accounts and the book together: cash and units are conserved at every step, and
+// a buyer who pays less than the limit gets the difference back.
 static void cash_and_units_are_conserved(void **state)
 {
     (void)state;
@@ -343,7 +343,7 @@ static void cash_and_units_are_conserved(void **state)
     random_state = 17;
     market_open(&market);
     assert_true(accounts_init(&accounts, ACCOUNTS));
-    accounts.all[0].cash -= 19 * 1000 * 1000 * 1000ll; // one that runs out
+    accounts.all[0].cash -= 19 * 1000 * 1000 * 1000ll; // one account that runs out of cash
     accounts.start.cash -= 19 * 1000 * 1000 * 1000ll;
     for (uint64_t id = 1; id <= 20000; id++) {
         uint32_t number = 1 + below(ACCOUNTS), price = LOW + 2000 + below(30), quantity = 1 + below(3000);

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # ctest: TIMEOUT 300 RUN_SERIAL TRUE
-"""The trading platform: traces across three processes, how they show every failure, sampling, and the end of services."""
+"""The trading platform: traces across three processes, how they show each failure, sampling, and the end of
+services."""
 import collections
 import http.client
 import os
@@ -274,7 +275,7 @@ class Failures(PlatformTest):
         locks[0].rollback()
         status, body = platform.ask("POST", EXECUTE, TRADE)
         self.assertEqual((status, body["error"]), (500, "trade_not_stored"))
-        self.assertEqual(platform.ask("GET", "/api/signals")[0], 200)  # readers go on
+        self.assertEqual(platform.ask("GET", "/api/signals")[0], 200)  # reading still works
         for lock in locks:
             lock.close()
         self.assertEqual(platform.ask("POST", EXECUTE, TRADE)[0], 201)

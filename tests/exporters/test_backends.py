@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # ctest: TIMEOUT 600 RUN_SERIAL TRUE
-"""What arrives in the real Jaeger and the real OpenTelemetry Collector, seen through their own outputs: Jaeger's query API
-and the file that the Collector writes. `./run backends` builds both; without them this test is skipped, but fails in CI."""
+"""What arrives in the real Jaeger and the real OpenTelemetry Collector, seen through their own outputs:
+Jaeger's query API and the file that the Collector writes. `./run backends` builds both; without them this
+test is skipped, but fails in CI."""
 import copy
 import itertools
 import json
@@ -59,8 +60,8 @@ ORPHAN = "parent span ID={} is not in the trace; skipping clock skew adjustment"
 
 
 def as_jaeger_has_it(span):
-    """Jaeger has its own order of attributes and events, does not distinguish -0 from 0, and, with storage in memory,
-    adds its warnings again each time a trace is queried."""
+    """Jaeger has its own order of attributes and events, does not distinguish -0 from 0, and, with storage
+    in memory, adds its warnings again each time a trace is queried."""
     span = copy.deepcopy(span)
     for holder in [span] + span["events"] + span["links"]:
         holder["attributes"] = sorted([key, kind, ZERO if (kind, value) == ("f64", MINUS_ZERO) else value]
@@ -134,8 +135,8 @@ class EverySpan(BackendTest):
         self.assertLessEqual(set(services), set(jaeger.ask("/api/services")["data"]))
 
     def assert_old_api_agrees(self, emitted):
-        """The API that the web pages use knows a trace too, and warns of nothing. (It cannot show one with attributes that are
-        not finite, as the set's trace has.)"""
+        """The API of the web pages shows a trace too, without warnings. (It cannot show the trace of the
+        set, which has attributes that are not finite.)"""
         root = next(span for span in emitted.spans if span["name"] == "new root within a trace")
         (trace,) = jaeger.ask(f"/api/traces/{root['traceId']}")["data"]
         (span,) = trace["spans"]
@@ -149,7 +150,8 @@ class Interruptions(BackendTest):
     SETS = 250
 
     def interrupt(self, backend, protocol, service, how, begun):
-        """Emits, stops the backend once some spans have arrived, and starts it again; returns what was emitted and logged."""
+        """Emits, stops the backend once some spans have arrived, and starts it again; returns what was
+        emitted and logged."""
         with ThreadPoolExecutor(1) as pool:
             emission = pool.submit(Emitted, variables(backend, protocol, service), self.SETS, 60)
             wait_until(lambda: begun() or emission.done(), "nothing came")
@@ -158,7 +160,7 @@ class Interruptions(BackendTest):
             backend.start()
             emitted = emission.result()
         accounting = emitted.accounting
-        self.assertIn(emitted.code, (0, 3), emitted.said)  # 2: the accounting does not balance
+        self.assertIn(emitted.code, (0, 3), emitted.said)  # 2 would mean that the accounting does not balance
         self.assertEqual(accounting["attempted"], sum(accounting[where] for where in ("open", "dropped", "discarded", "in_rings",
                                                                             "in_batches", "unconfirmed", "rejected",
                                                                             "exported", "spooled")))
@@ -176,7 +178,8 @@ class Interruptions(BackendTest):
                                          lambda: collector.output.exists() and collector.output.stat().st_size > size)
                 received = {}
                 for span in collector.spans(service):
-                    # A request that was accepted but not answered is sent again, so a span may arrive twice with the same content.
+                    # A request that was accepted but not answered is sent again, so a span may arrive twice
+                    # with the same content.
                     self.assertEqual(received.setdefault((span["traceId"], span["spanId"]), span), span)
                 self.assert_same([span for span in emitted.spans if (span["traceId"], span["spanId"]) in received],
                                  list(received.values()))
@@ -204,13 +207,14 @@ BUILD = Path(os.environ.get("NSP_BUILD_DIR", backends.SOURCES / "build"))
 
 @needs((BUILD / "bin/platform-backend").exists(), "the example platform was not built")
 class Platform(BackendTest):
-    """The trading platform's traces: `./run platform` sends them, and its own check runs on what the backend shows."""
+    """The trading platform's traces: `./run platform` sends them, and its own check runs on what the
+    backend shows."""
 
     PROGRAMS = backends.SOURCES / "examples/platform"
     SERVICES = ("quantum-backend", "ai-engine", "execution")
 
     def run_platform(self, backend, protocol, receiver, gzip, folder):
-        """What it says of itself in ENVIRONMENT, by which its spans are known in the backend."""
+        """The ENVIRONMENT of this run, which marks its spans in the backend."""
         case = folder.name
         kept = {key: value for key, value in os.environ.items()
                 if not key.startswith(("OTEL_", "OTLP_", "NSP_", "SERVICE_", "TRACE_", "ENABLE_"))}
@@ -242,7 +246,8 @@ class Platform(BackendTest):
         with tempfile.TemporaryDirectory() as holder, ThreadPoolExecutor(2) as pool:
             folders = [Path(holder, "-".join((backend.name, *way)).replace("/", "-")) for way in ways]
             cases = list(pool.map(lambda way, folder: self.run_platform(backend, *way, folder), ways, folders))
-            # Only once everything is there: Jaeger never forgets that it has shown a span before its parent.
+            # Only once everything has arrived, because Jaeger never forgets that it has shown a span before
+            # its parent.
             found = trees()
             for way, folder, case in zip(ways, folders, cases):
                 with self.subTest(way=way):

@@ -37,7 +37,7 @@ static int set_up(void **state)
     return 0;
 }
 
-// The exporter's descriptor: it leads to the file at path.
+// Returns the exporter's descriptor, the one that refers to the file at path.
 static int descriptor_of_exporter(void)
 {
     struct stat file, found;
@@ -100,7 +100,7 @@ static void a_descriptor_that_is_lost(void **state)
     assert_int_equal(journal, number);
     send_one(file, exporter, NSP_SEND_EXPORTED, &report);
     assert_int_not_equal(descriptor_of_exporter(), number);
-    // At its end too, and even where it is closed as well.
+    // The same while the exporter is destroyed, and even if its descriptor is closed as well.
     close(descriptor_of_exporter());
     send_one(file, exporter, NSP_SEND_EXPORTED, &report);
     number = descriptor_of_exporter();
@@ -161,7 +161,7 @@ static void limit_file_size(rlim_t bytes)
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
 }
 
-// On any thread there is no SIGXFSZ and no truncated line.
+// No thread gets SIGXFSZ, and no line is truncated.
 static void a_limit_of_file_sizes(void **state)
 {
     (void)state;

@@ -44,7 +44,7 @@ static void send_one(otlp_sender *sender)
 
 static const char entry[] = "an order that must not get lost\n";
 
-// Files of the application's under the numbers of all descriptors that there were, and connections of its.
+// Replaces every descriptor that there was by a file or a connection of the application.
 static void take_all(int peers[LAST])
 {
     for (int fd = FIRST; fd < LAST; fd++)
@@ -67,7 +67,7 @@ static void take_all(int peers[LAST])
     }
 }
 
-// Nothing was read from them, nothing was written to them, and all are open.
+// Nothing was read from them, nothing was written to them, and all are still open.
 static void check_all(const int peers[LAST])
 {
     for (int fd = FIRST; fd < LAST; fd++) {
@@ -109,7 +109,7 @@ static void check_standard(void)
 {
     for (int fd = 0; fd < FIRST; fd++)
         if (fcntl(fd, F_GETFD) != -1)
-            _exit(97); // there is nowhere to say so
+            _exit(97); // no descriptor is left to report it on
 }
 
 static void engine_without_standard_descriptors(void *argument)
@@ -156,7 +156,8 @@ static void over_grpc(void **state)
 
 // ---- connections that are never made ----
 
-// A port whose queue of connections is full: the kernel answers no further one, as a firewall that drops packets.
+// A port whose queue of connections is full: the kernel does not answer further ones, like a firewall that
+// drops packets.
 static unsigned silent_port(void)
 {
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -179,7 +180,8 @@ static int descriptors(void)
     return count;
 }
 
-// libcurl closes those sockets without telling us; that is not the application that closes descriptors of ours.
+// libcurl closes those sockets without telling us. That must not be taken for an application that closes our
+// descriptors.
 static void engine_that_never_connects(void *argument)
 {
     const target at = {silent_port(), argument};
@@ -202,7 +204,7 @@ static void a_receiver_out_of_reach_costs_no_descriptors(void **state)
     assert_int_equal(child_run(engine_that_never_connects, (void *)"grpc", 60), 0);
 }
 
-// ---- no descriptors to be had ----
+// ---- no descriptors left ----
 
 static void engine_without_any_left(void *argument)
 {

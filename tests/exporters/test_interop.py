@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # ctest: TIMEOUT 300
-"""Traces that cross our services and Python's OpenTelemetry SDK, both ways and back: one trace, one sampling decision.
+"""Traces that cross our services and Python's OpenTelemetry SDK, both ways and back: one trace, one
+sampling decision.
 
     desk (Python) -> backend (ours) -> AI engine's door (Python) -> AI engine (ours)
                                     -> execution (ours)
 
-The door stands where the backend looks for the AI engine; it takes the request with the SDK and asks the real one. All of
-them export to the same receiver.
+The door listens where the backend looks for the AI engine; it takes the request with the SDK and asks the
+real one. All of them export to the same receiver.
 """
 import collections
 import concurrent.futures
@@ -55,7 +56,7 @@ def propagator(names):
 
 
 def ask(address, method, path, body=None, headers=None):
-    """(status, body) of one request on a connection of its own."""
+    """Makes one request on a connection of its own; returns (status, body)."""
     connection = http.client.HTTPConnection(address, timeout=60)
     try:
         connection.request(method, path, json.dumps(body) if body else None, headers or {})
@@ -79,7 +80,8 @@ class Python:
 
 
 class Door(Python):
-    """A Python service in front of the AI engine. `came`: [(span context, baggage, header names)] of each request."""
+    """A Python service in front of the AI engine. `came`: [(span context, baggage, header names)] of each
+    request."""
 
     def __init__(self, port, formats, beyond):
         super().__init__("ai-engine-door", port, ParentBased(ALWAYS_ON))
@@ -263,7 +265,8 @@ class Interoperation(unittest.TestCase):
                 self.check_decisions(world, sampled, from_desk=False)
 
     def check_decisions(self, world, sampled, from_desk):
-        """Sampled traces are complete, and nothing arrives of the others. Of 200 coin tosses, 64 to 136 heads are five sigma."""
+        """Sampled traces are complete, and nothing of the others arrives. For 200 coin tosses, 64 to 136
+        heads are five sigma."""
         self.assertTrue(64 <= len(sampled) <= 136, len(sampled))
         traces = world.traces()
         self.assertEqual(world.codes, [0, 0, 0], world.said)
@@ -287,7 +290,8 @@ class Interoperation(unittest.TestCase):
         self.assertEqual([span.parent for span in spans if span.name == "trade"], [f"{outside.span_id:016x}"])
 
     def test_tracing_off_on_our_side(self):
-        """Untraced services of ours pass on the context; the trace has only the Python spans, the door's below the desk's."""
+        """Untraced services of ours pass on the context; the trace has only the Python spans, the door's
+        below the desk's."""
         for formats in FORMATS:
             with self.subTest(formats):
                 world = self.world(formats, ENABLE_TRACING="false")

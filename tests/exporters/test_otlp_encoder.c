@@ -26,7 +26,7 @@ typedef Nanospan__Otlp__AnyValue AnyValue;
 typedef Nanospan__Otlp__KeyValue KeyValue;
 typedef Nanospan__Otlp__Span Span;
 
-// protobuf-c's strings end at the first zero byte; texts with one inside are left to the other decoder.
+// protobuf-c's strings end at the first zero byte; texts that contain one are left to the other decoder.
 static void assert_text(const json_t *model, const char *text)
 {
     assert_string_equal(json_string_value(model), text);
@@ -168,7 +168,7 @@ static void assert_batch(const json_t *models, const nsp_batch *batch)
 
 typedef void (*batch_fn)(const json_t *models, const nsp_batch *batch);
 
-// Encodes generated spans into batches, and hands each to `done` with the models of its spans.
+// Encodes generated spans into batches, and passes each to `done` with the models of its spans.
 static void encode_generated(size_t spans, batch_fn done)
 {
     nsp__otlp_encoder *encoder;
@@ -223,7 +223,7 @@ static void room_of_every_size(void **state)
         generated_span_make(&span);
         json_t *models = json_pack("[O]", span.model);
         bool fitted = false;
-        // Steps of one around the sizes of most spans, then wider ones: all that matters is where the room ends.
+        // Steps of one around the sizes of most spans, then wider ones: what matters is where the room ends.
         for (size_t capacity = 0; capacity < 250000 && !(fitted && generator_draw(8) == 0);
              capacity += capacity < 1500 ? 1 : 1 + generator_draw(capacity / 32)) {
             nsp_batch batch = {.data = malloc(capacity + CANARY), .capacity = capacity};
@@ -231,7 +231,7 @@ static void room_of_every_size(void **state)
             nsp__otlp_encoder_open(encoder, &batch);
             size_t before = batch.length;
             bool fits = nsp__otlp_encoder_append(encoder, &batch, &span.built.view);
-            assert_true(fits || !fitted); // what fits, fits into more
+            assert_true(fits || !fitted); // what fits also fits into more room
             fitted = fits;
             if (!fits)
                 assert_int_equal(batch.length, before);
@@ -285,7 +285,7 @@ static void a_resource_too_large_is_a_configuration_error(void **state)
     assert_null(encoder);
 }
 
-// A span of a name that no encoder remembers: ids that are none read as "". Of such keys no attribute is sent.
+// A span with names that no encoder knows: they read as "", and attributes with such keys are not sent.
 static void unknown_names_are_empty(void **state)
 {
     (void)state;
@@ -326,7 +326,7 @@ static void responses(void **state)
                                       'd',  '\n', 'x',  'y',  0xC3, 0xA9, 'z'};
     assert_true(nsp__otlp_response_decode(partial, sizeof partial, &rejected, message, sizeof message));
     assert_int_equal(rejected, 5);
-    assert_string_equal(message, "bad xy"); // cut before the character that does not fit whole
+    assert_string_equal(message, "bad xy"); // cut before the character that does not fit completely
 
     static const uint8_t negative[] = {0x0A, 0x0B, 0x08, 0xFF, 0xFF, 0xFF, 0xFF,
                                        0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x01};

@@ -16,12 +16,12 @@ typedef struct endpoint_case {
     bool exact, insecure;
     const char *protocol;
     nsp_status status;
-    const char *url;   // or a part of the detail, where the status is an error
-    const char *shown; // NULL: as url
+    const char *url;   // or a part of the detail if the status is an error
+    const char *shown; // NULL: the same as url
     bool loopback;
 } endpoint_case;
 
-// To fill the name of a Unix socket.
+// Fills the name of a Unix socket.
 #define FIFTY "12345678901234567890123456789012345678901234567890"
 
 static const endpoint_case cases[] = {
@@ -197,7 +197,7 @@ typedef struct header_case {
     const char *lines[4];
 } header_case;
 
-// What is left out is simply not there; test_pairs.c has why.
+// Headers that are left out are just missing here; test_pairs.c checks the reasons.
 static const header_case headers[] = {
     {NULL, {NULL}},
     {"", {NULL}},

@@ -117,7 +117,7 @@ static void frames(void **state)
     }
 }
 
-// A compressed frame around `length` bytes; the caller frees.
+// Makes a compressed frame around `length` bytes. The caller frees it.
 static uint8_t *packed_frame(const uint8_t *bytes, size_t length, size_t *size)
 {
     nsp__gzip *gzip = nsp__gzip_create(length);
@@ -194,7 +194,7 @@ static void metadata(void **state)
         {"Trace-Bin=a%01%ff", {"trace-bin: YQH/"}},
         {"x-bin=ab", {"x-bin: YWI"}},
         {"x-bin=a", {"x-bin: YQ"}},
-        // Left out, and the others stand:
+        // These are left out, and the others remain:
         {"a=%c3%a4,b=1", {"b: 1"}},
         {"a=x%09y,b=1", {"b: 1"}},
         {"a=x%0d%0ay,b=1", {"b: 1"}},
@@ -250,16 +250,16 @@ static void codes_and_messages(void **state)
         else
             assert_true(strlen(text) <= 8 && strncmp(text, "01234", 5) == 0);
     }
-    char cut[8]; // in the middle of a character
+    char cut[8]; // the limit is within a character
     nsp__grpc_message_text(cut, sizeof cut, "012345%C3%A4");
     assert_string_equal(cut, "012345");
-    nsp__grpc_message_text(cut, sizeof cut, "01234%C3%A4x"); // behind a whole one, which stays
+    nsp__grpc_message_text(cut, sizeof cut, "01234%C3%A4x"); // the limit is behind a character
     assert_string_equal(cut, "01234\xc3\xa4");
     nsp__grpc_message_text(cut, sizeof cut, "01234567");
     assert_string_equal(cut, "0123456");
 }
 
-// google.rpc.Status in base64; the caller frees. seconds INT64_MIN: a RetryInfo without a delay.
+// Makes a google.rpc.Status in base64. The caller frees it. seconds INT64_MIN: a RetryInfo without a delay.
 static char *retry_info(const char *type, int64_t seconds, int32_t nanos)
 {
     Nanospan__Rpc__Duration delay = NANOSPAN__RPC__DURATION__INIT;
@@ -439,7 +439,7 @@ static void over_a_unix_socket(void **state)
     snprintf(endpoint, sizeof endpoint, "unix:%s", path + 1);
     f->otlp.config.endpoint = endpoint;
     create(f);
-    assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_RETRY); // nobody there
+    assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_RETRY); // nothing listens there
     expect_text(f, endpoint);
     finish(f);
     rmdir(folder);
@@ -447,9 +447,9 @@ static void over_a_unix_socket(void **state)
 
 // ---- answers ----
 
-// gRPC's list of codes, and what becomes of the batch.
+// gRPC's list of codes, and what happens to the batch.
 static const nsp_send_result results[] = {
-    NSP_SEND_EXPORTED, // not refused at all
+    NSP_SEND_EXPORTED, // success
     NSP_SEND_UNKNOWN,  NSP_SEND_REJECTED, NSP_SEND_REJECTED, NSP_SEND_UNKNOWN,
     NSP_SEND_REJECTED, NSP_SEND_REJECTED, NSP_SEND_REJECTED, NSP_SEND_REJECTED,
     NSP_SEND_REJECTED, NSP_SEND_RETRY,    NSP_SEND_RETRY,    NSP_SEND_REJECTED,
@@ -538,7 +538,7 @@ static void reads_partial_success(void **state)
     free(packed);
 }
 
-// Success whose one message is not there, or not in order.
+// Success, but its one message is missing or malformed.
 static void a_bad_message_confirms_nothing(void **state)
 {
     (void)state;
@@ -571,7 +571,7 @@ static void what_is_no_grpc(void **state)
 {
     (void)state;
     fixture *f = prepare();
-    // No status: the trailers got lost, there never were any, or the server is of another kind.
+    // No status: the trailers were lost, there never were any, or the server is of a different kind.
     plan(f, (h2_reply){.data = "\0\0\0\0\0", .length = 5});
     plan(f, (h2_reply){.data = "\0\0\0\0\0", .length = 5, .trailers = "x: y\n"});
     plan(f, (h2_reply){.content_type = "text/html", .data = "<html>", .length = 6});
@@ -586,7 +586,7 @@ static void what_is_no_grpc(void **state)
     plan(f,
          (h2_reply){.status = 503, .trailers = "grpc-status: 16\n"}); // a status counts, whatever HTTP says
     plan(f, (h2_reply){.trailers = "grpc-status: none\n"});
-    // A status before a message is none; the one behind it is.
+    // A status before a message does not count; one after it does.
     plan(f, (h2_reply){.headers = "grpc-status: 0\n", .data = "\0\0\0\0\0", .length = 5});
     plan(f,
          (h2_reply){.headers = "grpc-status: 0\n", .data = "\0\0\0\0\0", .length = 5, .trailers = "x: y\n"});
@@ -659,7 +659,7 @@ static void streams_that_are_reset(void **state)
     plan(f, (h2_reply){.manner = H2_RESET, .error = 0x2});
     plan(f, (h2_reply){.manner = H2_RESET, .error = 0x8});
     plan(f, (h2_reply){.manner = H2_RESET, .error = 0xb});
-    plan(f, (h2_reply){.manner = H2_RESET, .error = 0x7}); // and ever again, since curl asks again by itself
+    plan(f, (h2_reply){.manner = H2_RESET, .error = 0x7}); // every time, because curl asks again
     create(f);
     assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_REJECTED);
     expect_text(f, "INTERNAL");
@@ -684,7 +684,7 @@ static void a_refused_stream_is_sent_again(void **state)
         create(f);
         nsp_send_result result = send_bytes(f, 100, 10000);
         print_message("%s\n", f->otlp.report.detail);
-        if (result != NSP_SEND_EXPORTED) { // by the sender, where not by curl
+        if (result != NSP_SEND_EXPORTED) { // curl has not repeated it, so the sender does
             assert_true(result == NSP_SEND_RETRY || result == NSP_SEND_UNKNOWN);
             assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_EXPORTED);
         }
@@ -826,7 +826,7 @@ static void leftovers_are_said(void **state)
     finish(f);
 }
 
-// Only the exporter knows what HTTP accepts and gRPC does not; core has logged the rest.
+// Only the exporter knows what HTTP accepts and gRPC does not; core has logged the others.
 static void metadata_that_is_left_out_is_said(void **state)
 {
     (void)state;

@@ -155,7 +155,7 @@ static void reads_partial_success(void **state)
     assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_EXPORTED);
     assert_int_equal(f->otlp.report.rejected, 0);
     assert_string_equal(f->otlp.report.detail, "no room");
-    // Whoever answers so has perhaps not even looked at the request.
+    // A server that answers like this may not even have read the request.
     assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_UNCONFIRMED);
     assert_int_equal(f->otlp.report.rejected, 0);
     assert_non_null(strstr(f->otlp.report.detail, "not OTLP"));
@@ -164,7 +164,7 @@ static void reads_partial_success(void **state)
     finish(f);
 }
 
-// In the form of servers written in Go, and of nginx.
+// As servers written in Go and nginx answer.
 static void a_port_of_tls_that_says_so_gets_the_spans_later(void **state)
 {
     (void)state;
@@ -380,7 +380,7 @@ static void *cancel_soon(void *argument)
     return NULL;
 }
 
-// Sends with a far deadline, cancelled after 150 ms.
+// Sends with a distant deadline, and is cancelled after 150 ms.
 static nsp_send_result send_cancelled(fixture *f)
 {
     pthread_t thread;
@@ -412,16 +412,16 @@ static void cancel_does_not_wait_for_a_name_server(void **state)
     assert_int_equal(__atomic_load_n(&hanging_lookups, __ATOMIC_ACQUIRE), 1);
     assert_int_equal(f->otlp.report.bytes, 0);
     uint64_t begin = now_ns();
-    finish(f); // nor does destroying it
+    finish(f); // destroying it does not wait either
     assert_in_range(now_ns() - begin, 0, SLACK_MS * MS);
-    sleep(3); // the look-up ends by itself
+    sleep(3); // until the look-up has ended by itself
 }
 
 static void a_huge_answer_is_not_read(void **state)
 {
     (void)state;
     fixture *f = prepare();
-    // Unknown fields of two bytes each: protobuf-c would take fifty times their size to keep them.
+    // Unknown fields of two bytes each: protobuf-c would need fifty times their size to keep them.
     enum { MOST = 64 << 10 };
     char *fields = malloc(MOST + 2);
     for (size_t i = 0; i < MOST + 2; i += 2)
@@ -434,7 +434,7 @@ static void a_huge_answer_is_not_read(void **state)
     assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_EXPORTED);
     assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_UNCONFIRMED);
     assert_non_null(strstr(f->otlp.report.detail, "longer than 64 KiB"));
-    // Of an error the status says enough.
+    // For an error the status is enough.
     assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_RETRY);
     assert_int_equal(f->otlp.report.retry_after_ns, 7000 * MS);
     assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_REJECTED);
@@ -446,7 +446,7 @@ static void a_dead_port_is_retried(void **state)
 {
     (void)state;
     fixture *f = prepare();
-    // Bound, but not listening: nobody else takes this port meanwhile.
+    // Bound, but not listening, so that no other process takes this port meanwhile.
     int sock = socket(AF_INET, SOCK_STREAM, 0);
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t length = sizeof address;
@@ -465,13 +465,13 @@ static void a_dead_port_is_retried(void **state)
     finish(f);
 }
 
-// Every descriptor that the process may have is in use.
+// The process has no free descriptor, or only one.
 static void used_up_descriptors_are_told(void **state)
 {
     (void)state;
     static const char *const endpoints[] = {NULL, "http://collector.invalid:4318",
                                             "http://collector.invalid:4318"};
-    static const int left[] = {0, 0, 1}; // to resolve a name takes more than one
+    static const int left[] = {0, 0, 1}; // resolving a name needs more than one
     for (int i = 0; i < 3; ++i) {
         fixture *f = prepare();
         if (endpoints[i])
@@ -516,7 +516,7 @@ static void a_request_that_the_receiver_reads_no_further_is_surely_not_taken(voi
 {
     (void)state;
     fixture *f = prepare();
-    // Accepts into its backlog, never reads: the buffers of both ends hold less than the body.
+    // Accepts into its backlog and never reads. The buffers at both ends hold less than the body.
     int sock = socket(AF_INET, SOCK_STREAM, 0), small = 4096;
     setsockopt(sock, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -571,7 +571,7 @@ static void a_bad_configuration_is_said_once(void **state)
     expect_refusal(NSP_ERR_CONFIG, "compression \"zstd\"", set_compression);
 }
 
-// Core has logged what is wrong with the others.
+// Core has logged what is wrong with the bad ones.
 static void a_bad_header_costs_no_other(void **state)
 {
     (void)state;
@@ -661,20 +661,20 @@ static void the_sender_stops_in_time_whatever_the_backend_does(void **state)
     assert_int_equal(counters.unconfirmed, 10);
     assert_int_equal(counters.discarded, 20);
 
-    f = prepare(); // slow: the first batch gets through (on a loaded machine maybe not), the next is on its way
+    f = prepare(); // slow: the first batch usually gets through, and the second one is being sent
     plan(f, (http_reply){.status = 200, .delay_ms = 200});
     stop_sender(f, &counters, false);
     assert_in_range(counters.exported, 0, 10);
     assert_int_equal(counters.unconfirmed, 10);
     assert_int_equal(counters.exported + counters.unconfirmed + counters.discarded, 30);
 
-    f = prepare(); // busy, and asks for patience
+    f = prepare(); // busy, and asks for a pause
     plan(f, (http_reply){.status = 503, .header = "Retry-After", .value = "20"});
     stop_sender(f, &counters, false);
     assert_int_equal(counters.discarded, 30);
     assert_int_equal(counters.batches_sent, 1);
 
-    f = prepare(); // nobody there
+    f = prepare(); // nothing listens
     f->otlp.config.endpoint = "http://127.0.0.1:1";
     stop_sender(f, &counters, false);
     assert_int_equal(counters.discarded, 30);

@@ -37,7 +37,7 @@ static json_t *text_or_empty(const json_t *object, const char *key)
 static json_t *count_or_zero(const json_t *object, const char *key)
 {
     json_t *count = member(object, key);
-    assert_true(!count || json_integer_value(count) > 0); // left out where it is 0
+    assert_true(!count || json_integer_value(count) > 0); // left out if it is 0
     return count ? json_incref(count) : json_integer(0);
 }
 
@@ -128,7 +128,7 @@ static json_t *value_model(const json_t *value, const char **type)
     return model;
 }
 
-// Compares attribute by attribute, because the model has more of each (its name's id) than arrives.
+// Compares attribute by attribute, because the model has more members for each (its name's id) than arrive.
 static void assert_attributes(const json_t *model, const json_t *attributes)
 {
     assert_int_equal(json_array_size(model), json_array_size(attributes));
@@ -373,7 +373,7 @@ static void responses(void **state)
         {"{\"partialSuccess\":{\"errorMessage\":5}}", -1, NULL},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        // In memory of just its size, so that a reader who goes too far is found.
+        // In memory of exactly the text's size, so that a sanitizer notices a read beyond it.
         size_t length = strlen(cases[i].body);
         uint8_t *body = malloc(length);
         if (length)
@@ -410,7 +410,7 @@ static void long_and_deep_responses(void **state)
     length += 5000 + sprintf((char *)body + length + 5000, "\"}}");
     assert_true(nsp__otlp_json_response_decode(body, (size_t)length, &rejected, message, sizeof message));
     assert_int_equal(strlen(message), sizeof message - 1);
-    // Every prefix of it is malformed, but for the one that says nothing.
+    // Every prefix is malformed, except the empty one.
     for (int part = 1; part < length; part += part < 100 ? 1 : 700)
         assert_false(nsp__otlp_json_response_decode(body, (size_t)part, &rejected, message, sizeof message));
     free(body);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # ctest: TIMEOUT 300
-"""The encoders' output, decoded with OTLP's official message definitions (PyPI's opentelemetry-proto) and compared with the models.
+"""The encoders' output, decoded with OTLP's official message definitions (PyPI's opentelemetry-proto) and
+compared with the models.
 
 Runs test_otlp_encoder and test_otlp_json with --write, which leave batches and, beside each, its model as JSON
 (tests/support/span_generator.h describes it).
@@ -22,7 +23,7 @@ except ImportError as error:
 
 
 def plain(attributes):
-    """A model's attributes in the form of expected.py: without what else it says of them, empty arrays untyped."""
+    """A model's attributes in the form of expected.py: key, type and value only, and empty arrays untyped."""
     return [[key, "strs" if value == [] else kind, value] for key, kind, value, *_ in attributes]
 
 

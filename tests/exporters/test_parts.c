@@ -33,7 +33,7 @@ typedef struct world {
     size_t limit;
     http_reply refusal;
     const char *grpc_refusal; // its trailers
-    unsigned busy;            // so many requests, from request `busy_from` on, are answered with 503
+    unsigned busy;            // that many requests, starting with request `busy_from`, are answered with 503
     unsigned busy_from, seen;
     unsigned delay_ms;               // of each answer
     unsigned came[SPANS_MAX], taken; // how often each span was taken
@@ -48,7 +48,7 @@ static void take_span(world *w, const Nanospan__Otlp__Span *span)
     w->taken++;
 }
 
-// A part is a whole request: resource, scope and spans.
+// A part is a complete request: resource, scope and spans.
 static void take_protobuf(world *w, const uint8_t *bytes, size_t length)
 {
     Nanospan__Otlp__Request *request = nanospan__otlp__request__unpack(NULL, length, bytes);
@@ -63,7 +63,7 @@ static void take_protobuf(world *w, const uint8_t *bytes, size_t length)
     nanospan__otlp__request__free_unpacked(request, NULL);
 }
 
-// Spans are identified only by their ids; the beginning and end show that the whole is JSON.
+// Spans are recognised by their ids alone; the beginning and the end show that the text is JSON.
 static void take_json(world *w, const char *text, size_t length)
 {
     static const char begin[] =
@@ -154,7 +154,7 @@ static void add_span(world *w, unsigned number, size_t text)
     free(bytes);
 }
 
-// A batch of so many spans of `text` bytes; the one numbered `huge` has 20000.
+// Makes a batch of that many spans with `text` bytes each; the one numbered `huge` has 20000.
 static void fill(world *w, unsigned spans, size_t text, unsigned huge)
 {
     static uint64_t sequence;
@@ -196,13 +196,13 @@ static void halves_arrive_each_span_once(void **state)
         assert_string_equal(w->otlp.report.detail, "");
         assert_true(w->otlp.report.answered);
         expect_each_once(w, 101, NONE);
-        // Said once, with the size and what to do.
+        // Logged once, with the size and with advice.
         char size[32];
         snprintf(size, sizeof size, "a batch of %zu bytes", w->batch.length - w->batch.head);
         assert_int_equal(w->otlp.lines, 1);
         assert_non_null(strstr(w->otlp.last_line, size));
         assert_non_null(strstr(w->otlp.last_line, "NSP_BATCH_BYTES"));
-        // What was learnt spares the next batch the requests that would be refused.
+        // The size that was learnt spares the next batch the requests that would be refused.
         unsigned first = w->seen;
         memset(w->came, 0, sizeof w->came);
         fill(w, 101, 100, NONE);
@@ -231,7 +231,7 @@ static void one_that_is_too_large_by_itself_is_rejected_alone(void **state)
     }
 }
 
-// A receiver that refuses everything for its size is not asked about each span.
+// A receiver that refuses every size is not asked about each single span.
 static void a_receiver_that_refuses_every_size_is_soon_believed(void **state)
 {
     (void)state;
@@ -260,14 +260,14 @@ static void other_refusals_are_final(void **state)
         assert_int_equal(w->seen, 1);
         end(w);
     }
-    world *w = begin("http/protobuf"); // as the Collector says it
+    world *w = begin("http/protobuf"); // the Collector's answer
     w->refusal = (http_reply){.status = 400, .body = "http: request body too large", .length = 28};
     w->limit = 3000;
     fill(w, 64, 50, NONE);
     assert_int_equal(send_batch(w), NSP_SEND_EXPORTED);
     expect_each_once(w, 64, NONE);
     end(w);
-    w = begin("grpc"); // as tonic says it
+    w = begin("grpc"); // tonic's answer
     w->grpc_refusal = "grpc-status: 11\ngrpc-message: decoded message length too large\n";
     w->limit = 3000;
     fill(w, 64, 50, NONE);
@@ -276,7 +276,7 @@ static void other_refusals_are_final(void **state)
     end(w);
 }
 
-// A part that has to wait does not send again what was answered before.
+// If a part has to wait, the parts that were answered before it are not sent again.
 static void what_was_answered_is_not_sent_again(void **state)
 {
     (void)state;
@@ -293,7 +293,7 @@ static void what_was_answered_is_not_sent_again(void **state)
     assert_int_equal(w->otlp.report.part_exported, 0);
     assert_int_equal(send_batch(w), NSP_SEND_EXPORTED);
     expect_each_once(w, 128, NONE);
-    // One that is given up leaves nothing to the batch after it.
+    // A batch that is given up does not affect the next one.
     w->busy_from = w->seen + 2;
     w->busy = 1;
     fill(w, 128, 100, NONE);
@@ -305,7 +305,7 @@ static void what_was_answered_is_not_sent_again(void **state)
     end(w);
 }
 
-// All parts of a call have the deadline of the call; the next one goes on where it ended.
+// All parts of a call have the call's deadline, and the next call continues where it ended.
 static void the_deadline_is_that_of_all_parts(void **state)
 {
     (void)state;
@@ -328,11 +328,11 @@ static void the_deadline_is_that_of_all_parts(void **state)
     assert_in_range(exported, 1, 255);
     assert_in_range(now_ns() - begun, 450 * MS, 60000 * MS);
     for (int i = 0; i < 256; i++)
-        assert_in_range(w->came[i], 1, calls); // one whose answer came too late is sent again
+        assert_in_range(w->came[i], 1, calls); // a span whose answer came too late is sent again
     end(w);
 }
 
-// With the sender, the counters contain each span once, even while a part waits and when the rest is given up.
+// With the sender, the counters contain each span once, even while a part waits and if the rest is given up.
 static void the_books_count_parts(void **state)
 {
     (void)state;

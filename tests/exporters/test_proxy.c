@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Proxies: gRPC goes through them, and messages name a proxy that is down or refuses, without its password.
+// Proxies: gRPC goes through them, and messages name a proxy that is down or refuses, but not its password.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -31,7 +31,7 @@ static int clean(void **state)
     return 0;
 }
 
-// The endpoint has a name that only a proxy knows: what comes to it came through one.
+// The endpoint's name is known only to a proxy, so whatever arrives came through one.
 static void begin(const char *protocol, bool tls)
 {
     otlp_sender_prepare(&otlp, 1);
@@ -69,7 +69,7 @@ static void grpc_in_clear_is_led_through(void **state)
     assert_int_equal(h2_server_requests(server), 3);
     static const char start[] = "CONNECT collector.invalid:4317 HTTP/1.1\r\n";
     assert_memory_equal(proxy_last(between), start, sizeof start - 1);
-    assert_null(strcasestr(proxy_last(between), "x-api-key")); // what the receiver alone should see
+    assert_null(strcasestr(proxy_last(between), "x-api-key")); // only the receiver should see it
     assert_non_null(strstr(h2_server_last(server)->headers, "x-api-key: ours"));
     otlp_sender_destroy(&otlp);
     proxy_stop(between);
@@ -90,7 +90,7 @@ enum { KINDS = sizeof kinds / sizeof *kinds };
 static void one_that_is_down_is_named(void **state)
 {
     (void)state;
-    // Bound, but not listening: nobody else takes this port meanwhile.
+    // Bound, but not listening, so that no other process takes this port meanwhile.
     int dead = socket(AF_INET, SOCK_STREAM, 0);
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t length = sizeof address;
@@ -134,7 +134,7 @@ static void one_that_refuses_is_named(void **state)
             otlp_sender_destroy(&otlp);
             proxy_stop(between);
         }
-    // Requests in clear are the proxy's to answer.
+    // The proxy itself answers requests in clear text.
     proxy *between = proxy_start(PROXY_ANSWER, 407, 1);
     clean(NULL);
     name_proxy("http_proxy", proxy_port(between));

@@ -44,7 +44,7 @@ __attribute__((format(printf, 3, 4))) static void remember_line(nsp_log_level le
 static int set_up(void **state)
 {
     (void)state;
-    signal(SIGPIPE, SIG_IGN); // blocked on the sender's thread
+    signal(SIGPIPE, SIG_IGN); // the sender's thread blocks it
     snprintf(path, sizeof path, "%s/spans.jsonl", folder);
     config = (nsp_config){.size = sizeof config, .batch_bytes = BATCH_BYTES, .file = path};
     context = *generated_context();
@@ -62,7 +62,7 @@ static uint64_t in_ms(uint64_t ms)
     return nsp__monotonic_ns() + ms * NSP__MILLISECOND;
 }
 
-// A batch with so many spans of a text of so many bytes.
+// Makes a batch of that many spans with a text of that many bytes each.
 static void fill(const nsp_exporter *exporter, void *state, nsp_batch *batch, int spans, size_t text_size)
 {
     static uint64_t sequence;
@@ -106,7 +106,7 @@ static size_t spans_in(const char *line, size_t length)
     return spans;
 }
 
-// Reads lines of JSON; spans[i] gets the spans of line i, 0 for one that is torn.
+// Reads lines of JSON; spans[i] is the number of spans in line i, 0 for an incomplete line.
 static size_t count_lines(const char *text, size_t spans[8])
 {
     size_t lines = 0;
@@ -139,7 +139,7 @@ static void a_line_a_batch_is_appended(void **state)
         assert_int_equal(file->send(exporter, &batch, in_ms(1000), &report), NSP_SEND_EXPORTED);
         assert_int_equal(report.bytes, batch.length - batch.head);
         assert_true(report.answered);
-        size_t spans[8]; // it is there before destroy
+        size_t spans[8]; // the line is there before destroy
         read_file(text, sizeof text);
         assert_int_equal(count_lines(text, spans), (size_t)run + 1);
         assert_int_equal(spans[run], 3 + (size_t)run);
@@ -151,7 +151,7 @@ static void a_line_a_batch_is_appended(void **state)
     assert_int_equal(status.st_mode & 0133, 0);
 }
 
-// A killed run may leave half a line; the line that follows must not be lost with it.
+// A killed run may leave half a line. The line that follows must not be lost with it.
 static void a_torn_last_line_is_ended_first(void **state)
 {
     (void)state;
@@ -208,7 +208,7 @@ static void a_path_that_cannot_be_opened(void **state)
     assert_non_null(strstr(logged, "NSP_FILE"));
 }
 
-// A named pipe whose reader is slow: the deadline holds, and the batch goes on where it stopped.
+// A named pipe whose reader is slow: the deadline is kept, and the batch continues where it stopped.
 static void a_slow_reader_gets_whole_lines(void **state)
 {
     (void)state;
@@ -228,7 +228,7 @@ static void a_slow_reader_gets_whole_lines(void **state)
     assert_true(in_ms(0) >= deadline && in_ms(0) < deadline + 2000000000u);
     assert_true(report.detail[0] != 0);
 
-    // The reader takes what is there, and the batch is tried again, until it is through.
+    // The reader takes what is there, and the batch is tried again until all of it is written.
     static char text[2 * BATCH_BYTES];
     size_t length = 0;
     nsp_send_result result = NSP_SEND_RETRY;
@@ -247,7 +247,7 @@ static void a_slow_reader_gets_whole_lines(void **state)
     assert_int_equal(count_lines(text, spans), 1);
     assert_int_equal(spans[0], 3);
 
-    // Given up half way: the torn line is ended before the next batch.
+    // The batch is given up halfway: the incomplete line is ended before the next batch.
     nsp_batch given_up;
     fill(file, exporter, &given_up, 3, 60000);
     assert_int_equal(file->send(exporter, &given_up, in_ms(0), &report), NSP_SEND_RETRY);
@@ -262,7 +262,7 @@ static void a_slow_reader_gets_whole_lines(void **state)
     assert_int_equal(spans[0], 0);
     assert_int_equal(spans[1], 2);
 
-    // Cancelled: long before the deadline.
+    // Cancelled long before the deadline.
     free(given_up.data);
     fill(file, exporter, &given_up, 3, 60000);
     cancel = 1;
@@ -294,7 +294,7 @@ static void a_full_disk_is_retried(void **state)
     file->destroy(exporter);
 }
 
-// Runs append and send with standard output led into the file at path; returns its text.
+// Runs append and send with standard output redirected to the file at path; returns its text.
 static const char *printed(const nsp_span_view *view)
 {
     static char text[65536];

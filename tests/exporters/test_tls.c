@@ -113,7 +113,7 @@ static void files_that_cannot_be_read(void **state)
     expect_bad((nsp__tls_files){.client_certificate = certificate, .client_key = missing},
                "client_key \"/none", no_such);
     expect_bad((nsp__tls_files){.certificate = folder}, "certificate", "directory");
-    if (geteuid() != 0) { // root reads everything
+    if (geteuid() != 0) { // root can read everything
         assert_int_equal(chmod(key, 0), 0);
         expect_bad((nsp__tls_files){.client_certificate = certificate, .client_key = key}, "client_key",
                    "denied");

@@ -27,7 +27,8 @@ static char folder[] = "/tmp/nanospan-tls-files-XXXXXX";
 static char ca[PATH_BYTES], pair[PATH_BYTES], pair_key[PATH_BYTES];
 static otlp_sender otlp;
 
-// Two authorities, each in a folder of its own, with a server and a client that it vouches for.
+// Makes two authorities, each in a folder of its own with certificates that it signed for a server and a
+// client.
 static int make_files(void **state)
 {
     (void)state;
@@ -69,7 +70,7 @@ static void replace(const char *path, const char *name)
     assert_int_equal(system(command), 0);
 }
 
-// The text of a file; the last few stay valid.
+// The text of a file. The last four texts stay valid.
 static const char *text_of(const char *name)
 {
     static char texts[4][PEM_BYTES];
@@ -128,11 +129,11 @@ static void authorities_that_are_replaced_count_at_once(void **state)
     begin(port);
     create();
     expect(NSP_SEND_EXPORTED, NULL);
-    // A file of another authority: this server is trusted no more.
+    // The file now holds another authority, so this server is no longer trusted.
     replace(ca, "b/ca.pem");
     expect(NSP_SEND_RETRY, "not trusted");
     unlink(ca);
-    expect(NSP_SEND_RETRY, "file of trusted authorities"); // another trouble is said at once
+    expect(NSP_SEND_RETRY, "file of trusted authorities"); // a new problem is logged at once
     replace(ca, "b/ca.pem");
     http_server_stop(server);
     server = serve("b", port);
@@ -157,7 +158,7 @@ static void a_pair_that_is_half_replaced_waits(void **state)
     expect(NSP_SEND_RETRY, "do not belong together");
     assert_null(strstr(otlp.last_line, "did not accept"));
     expect(NSP_SEND_RETRY, NULL);
-    assert_int_equal(otlp.lines, 1); // said once
+    assert_int_equal(otlp.lines, 1); // logged once
     replace(pair_key, "a/other_host.key");
     expect(NSP_SEND_EXPORTED, NULL);
     assert_int_equal(http_server_requests(server), 2);
@@ -180,7 +181,7 @@ static void authorities_that_are_not_there_are_named(void **state)
     http_server_stop(server);
 }
 
-// A container that holds nothing but the program.
+// In a container that contains nothing but the program.
 static void without_a_bundle(void *port)
 {
     if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
@@ -220,7 +221,7 @@ static void clear_text_to_a_port_of_tls_is_told(void **state)
         otlp.config.protocol = protocols[i];
         otlp.config.certificate = NULL;
         create();
-        // Nobody can have taken them: not in doubt.
+        // The receiver cannot have taken the spans, so they are not in doubt.
         expect(NSP_SEND_RETRY, "speaks TLS");
         assert_non_null(strstr(otlp.last_line, "https://"));
         otlp_sender_destroy(&otlp);

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # ctest: TIMEOUT 300
-"""What arrives by each transport, seen by receivers that share no code with this project: every span that the program
-`emit` made, whole; or a refusal that is said and counted. Python's HTTP server and gRPC's own (Debian's python3-grpcio)
-receive, Google's protobuf library decodes, openssl makes the certificates."""
+"""What arrives by each transport, seen by receivers that share no code with this project: every span that
+the program `emit` made, complete; or a refusal that is logged and counted. Python's HTTP server and gRPC's
+own (Debian's python3-grpcio) receive, Google's protobuf library decodes, openssl makes the certificates."""
 import base64
 import re
 import tempfile
@@ -129,7 +129,8 @@ class Transports(unittest.TestCase):
 
     # Certificates of the server and of the client that must be refused.
     REFUSALS = {
-        # name: (whom the server claims to be, the authority that we trust, does the server ask for a certificate; what we say)
+        # name: (whom the server claims to be, the authority that we trust,
+        #        does the server ask for a certificate; what we log)
         "a certificate by an authority that is not trusted": ("server", "other_ca", False, "certificate|issuer"),
         "a certificate of another host": ("other_host", "ca", False, "host ?name|does not match|subject"),
         "an expired certificate": ("expired", "ca", False, "expired"),
@@ -218,7 +219,7 @@ class Transports(unittest.TestCase):
                 largest = max(len(body) for _, _, body in requests)
                 self.assertTrue(60000 < largest <= 65536, f"the largest of {len(requests)} has {largest} bytes")
 
-    # One test per protocol, so that a failure names it.
+    # One test for each protocol, so that a failure names it.
 
     def test_http_protobuf_clear(self):
         self.deliver_all_ways("http/protobuf")
@@ -301,7 +302,8 @@ class Transports(unittest.TestCase):
         self.assert_partial(*self.answer("grpc", {"body": body}), 5, "no room")
 
     def test_grpc_deadline(self):
-        """A server that takes longer than the client waits may have the spans: they are sent again and not counted twice."""
+        """A server that takes longer than the client waits may have the spans: they are sent again and not
+        counted twice."""
         self.need("grpc")
         emitted, requests = self.answer("grpc", {"delay": 3}, OTEL_EXPORTER_OTLP_TIMEOUT="1000")
         self.assertGreaterEqual(len(requests), 2)

@@ -74,7 +74,7 @@ SABOTAGE sabotage(void)
 #undef nsp_span_set_i64 // the macro of the same name around the function
 #define nsp_span_set_i64(span, key, value) (sabotage(), (nsp_span_set_i64)(span, key, value))
 #elif defined(SABOTAGE_slow)
-// Two extra readings of the counter before each of a span's two: three times as long.
+// Two extra readings of the counter before each of a span's two readings: three times as long.
 SABOTAGE sabotage(void)
 {
     for (int i = 0; i < 2; i++) {
@@ -82,7 +82,7 @@ SABOTAGE sabotage(void)
         __asm__ __volatile__("" : : "r"(ticks));
     }
 }
-#define SABOTAGED __func__ // wherever it is read
+#define SABOTAGED __func__ // in every function that reads it
 #elif defined(SABOTAGE_nothing)
 SABOTAGE sabotage(void) {}
 #else

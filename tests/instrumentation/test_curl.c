@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Traced libcurl requests to a traced server in the same process, so that both ends of a trace are visible.
+// Traced libcurl requests to a traced server in the same process, so that both ends of a trace can be
+// checked.
 //
 // ctest: TIMEOUT 240
 #include <netinet/in.h>
@@ -57,7 +58,7 @@ static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status
     return result;
 }
 
-// Asks the same server once more.
+// Sends one more request to the same server.
 static void ask_further(void)
 {
     char url[64];
@@ -108,7 +109,8 @@ static void serve(void)
     nsp_mhd_server about = NSP_MHD_SERVER_INIT;
     about.routes = routes;
     about.route_count = 2;
-    // A thread for each connection: one that waits for a further request of its own must not be the one to serve it.
+    // A thread for each connection, because a handler that waits for a further request to this server must
+    // not block it.
     server = nsp_mhd_start_daemon(&about, MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION, 0,
                                   NULL, NULL, handler, NULL, MHD_OPTION_SOCK_ADDR, &loopback, MHD_OPTION_END);
     assert_non_null(server);
@@ -163,7 +165,7 @@ static CURL *handle(const char *path)
     return easy;
 }
 
-// The value of a field that the server was sent once; NULL if it was not, and never more than once.
+// The value of a field that the server received exactly once; NULL if it did not receive it.
 static const char *sent(const char *name)
 {
     static char value[9216];
@@ -231,12 +233,12 @@ static void client_and_server_are_one_trace(void **state)
     assert_true(captured_child_of(middle, client));
     assert_true(captured_child_of(further, middle));
     assert_true(captured_child_of(last, further));
-    assert_int_equal(capture_count(), 7); // and each server's work
+    assert_int_equal(capture_count(), 7); // with a work span of each server
     assert_false(client->parent_remote);
     assert_true(middle->parent_remote && last->parent_remote);
     assert_int_equal(client->kind, NSP_KIND_CLIENT);
     assert_int_equal(middle->kind, NSP_KIND_SERVER);
-    assert_string_equal(sent("baggage"), "tenant=blue%20sky"); // through the server to the next one
+    assert_string_equal(sent("baggage"), "tenant=blue%20sky"); // passed through the server to the next one
     assert_hex(further->trace_id, sizeof further->trace_id, sent("traceparent") + 3);
     assert_hex(further->span_id, sizeof further->span_id, sent("traceparent") + 36);
 
@@ -341,7 +343,7 @@ static void assert_failure(size_t index, const char *type, CURLcode result, bool
 static void failed_transfers_are_errors(void **state)
 {
     (void)state;
-    int unused = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0); // a port that nobody listens at
+    int unused = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0); // a port on which nothing listens
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof at;
     char url[128];
@@ -380,7 +382,7 @@ static void redirects_are_counted_in_one_span(void **state)
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L);
     assert_int_equal(nsp_curl_perform(easy, 0, NULL), CURLE_OK);
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-    assert_int_equal(nsp_curl_perform(easy, 0, NULL), CURLE_OK); // the same URL, not where that one ended
+    assert_int_equal(nsp_curl_perform(easy, 0, NULL), CURLE_OK); // the same URL, not the redirect's target
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L);
     curl_easy_setopt(easy, CURLOPT_MAXREDIRS, 1L);
     assert_int_equal(nsp_curl_perform(easy, 0, NULL), CURLE_TOO_MANY_REDIRECTS);
@@ -397,7 +399,7 @@ static void redirects_are_counted_in_one_span(void **state)
     size_t servers = 0;
     for (size_t i = 0; i < capture_count(); i++)
         servers += captured_child_of(capture_at(i), client_span(0));
-    assert_int_equal(servers, 3); // each of its requests
+    assert_int_equal(servers, 3); // one for each of its requests
 }
 
 static void secrets_of_the_url_are_not_shown(void **state)
@@ -410,7 +412,7 @@ static void secrets_of_the_url_are_not_shown(void **state)
              port);
     curl_easy_setopt(easy, CURLOPT_URL, url);
     assert_int_equal(nsp_curl_perform(easy, 0, NULL), CURLE_OK);
-    assert_non_null(sent("Authorization")); // it was used
+    assert_non_null(sent("Authorization")); // the password was used
     snprintf(url, sizeof url, "127.0.0.1:%u/end", port);
     curl_easy_setopt(easy, CURLOPT_URL, url);
     assert_int_equal(nsp_curl_perform(easy, 0, NULL), CURLE_OK);
@@ -450,7 +452,7 @@ static void the_list_of_the_application_is_its_own(void **state)
     assert_string_equal(list->data, "X-One: 1");
     assert_string_equal(list->next->next->data, "X-Two: 2");
     assert_null(list->next->next->next);
-    // And what the handle has afterwards is that list.
+    // Afterwards the handle has that list.
     assert_int_equal(curl_easy_perform(easy), CURLE_OK);
     assert_string_equal(sent("X-One"), "1");
     assert_null(sent("traceparent"));
@@ -475,7 +477,7 @@ static void a_field_of_ours_is_sent_once(void **state)
     assert_null(strstr(sent("traceparent"), "1111"));
     assert_string_equal(list->next->data,
                         "Traceparent: 00-11111111111111111111111111111111-2222222222222222-01");
-    // Only that list has fields of ours now.
+    // Now only that list contains our fields.
     struct curl_slist *alone = curl_slist_append(NULL, "traceparent: x");
     assert_int_equal(nsp_curl_perform(easy, 0, alone), CURLE_OK);
     assert_null(strchr(sent("traceparent"), 'x'));
@@ -551,7 +553,7 @@ static void transfers_at_the_same_time_have_a_span_each(void **state)
                 }
         }
     }
-    // One that is given up.
+    // A transfer that is given up.
     CURL *easy = handle("/stall");
     nsp_curl_begin(&calls[0], easy, 0, NULL);
     nsp_curl_finish(&calls[0], CURLE_ABORTED_BY_CALLBACK);
@@ -633,7 +635,7 @@ static void an_unsampled_trace_is_passed_on_as_one(void **state)
     assert_int_equal(nsp_curl_perform(easy, 0, NULL), CURLE_OK);
     nsp_span_context(root, &own);
     nsp_context_format(&own, expected);
-    assert_memory_equal(sent("traceparent") + 3, expected + 3, 32); // two hops on
+    assert_memory_equal(sent("traceparent") + 3, expected + 3, 32); // two requests further on
     assert_int_equal(sent("traceparent")[54] & 1, 0);
     nsp_span_end(root);
     curl_easy_cleanup(easy);
@@ -649,7 +651,7 @@ static void with_tracing_off_what_came_goes_on_unchanged(void **state)
     struct curl_slist *list = curl_slist_append(NULL, "traceparent: 00-" TRACE_ID "-" PARENT_ID "-01");
     list = curl_slist_append(list, "tracestate: vendor=value");
     list = curl_slist_append(list, "baggage: tenant=a");
-    CURL *easy = handle("/further"); // whose server asks once more, with what it got
+    CURL *easy = handle("/further"); // its server sends one more request, with what it received
     assert_int_equal(nsp_curl_perform(easy, NSP_NAME("off"), list), CURLE_OK);
     assert_string_equal(sent("traceparent"), traceparent);
     assert_string_equal(sent("tracestate"), "vendor=value");
@@ -698,7 +700,7 @@ static void urls_are_redacted(void **state)
         assert_int_equal(url.host.length, strlen(cases[i].host));
         assert_memory_equal(url.host.text, cases[i].host, url.host.length);
         assert_int_equal(url.port, cases[i].port);
-        for (size_t size = 1; size < sizeof shown; size++) { // whatever room there is
+        for (size_t size = 1; size < sizeof shown; size++) { // whatever the buffer's size
             char *little = malloc(size);
             length = nsp__redact_url(little, size, &url);
             assert_true(length < size && strncmp(little, cases[i].shown, length) == 0 &&
@@ -712,7 +714,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(white_space_is_none_of_a_methods_name), // first: see there
+        cmocka_unit_test(white_space_is_none_of_a_methods_name), // first, for the reason given there
         TEST(client_and_server_are_one_trace),
         TEST(without_a_name_it_is_the_method),
         TEST(answers_from_400_on_are_errors),

@@ -42,7 +42,7 @@ static const nsp_mhd_route routes[] = {
 
 // ---- the server ----
 
-// What the handler does, said by the path.
+// What the handler does, as the path says.
 typedef struct application {
     pthread_mutex_t lock;
     struct MHD_Connection *suspended;
@@ -50,7 +50,7 @@ typedef struct application {
     bool worker_started;
     unsigned calls, completed, logged;
     size_t uploaded;
-    bool wrong;           // something was not as it should be in a callback
+    bool wrong;           // a callback found something wrong
     char baggage[64];     // of the last request
     nsp_context incoming; // of the last request
     bool span_current, recording;
@@ -88,7 +88,7 @@ typedef struct job {
     const nsp_incoming *incoming;
 } job;
 
-// Works for a suspended request.
+// Works on a suspended request.
 static void *work(void *argument)
 {
     job it = *(job *)argument;
@@ -167,7 +167,7 @@ static enum MHD_Result handler(void *context, struct MHD_Connection *connection,
         app.worker_started = pthread_create(&app.worker, NULL, work, it) == 0;
         return MHD_YES;
     }
-    if (*state == NULL) { // an answer before the request is read to its end would close the connection
+    if (*state == NULL) { // an answer before the end of the request would close the connection
         *state = calloc(1, 1);
         return MHD_YES;
     }
@@ -225,7 +225,7 @@ static void serve(unsigned flags, unsigned threads, unsigned timeout_s)
     assert_int_not_equal(port, 0);
 }
 
-// Every request is over after this.
+// After this, every request has ended.
 static void stop(void)
 {
     if (app.worker_started)
@@ -279,7 +279,7 @@ static unsigned hear(int fd, const char *text, unsigned times, char *heard, size
     return seen;
 }
 
-// One request on a connection of its own; the status of the answer, 0 if there is none.
+// Sends one request on a connection of its own. Returns the status of the answer, 0 if there is none.
 static unsigned ask(const char *request)
 {
     char heard[4096];
@@ -320,7 +320,7 @@ static void assert_id(const uint8_t *id, size_t size, const char *hex)
     assert_string_equal(text, hex);
 }
 
-// One request, its span settled and alone.
+// Sends one request. Returns its span, which is settled and the only one.
 static const captured_span *span_of(const char *request, unsigned status)
 {
     serve(MODE_INTERNAL, 1, 0);
@@ -400,7 +400,7 @@ static void without_a_parent_it_is_a_root(void **state)
     assert_string_equal(app.baggage, "");
     assert_false(nsp_context_valid(&app.incoming));
     assert_text(span, "network.protocol.version", "1.0");
-    assert_text(span, "server.address", "127.0.0.1"); // by the socket
+    assert_text(span, "server.address", "127.0.0.1"); // from the socket
     assert_int_equal(atoi(captured_text(span, "server.port")), port);
     assert_no_text(span, "user_agent.original");
     assert_no_text(span, "url.query");
@@ -633,7 +633,7 @@ static void shutdown_ends_what_is_open(void **state)
         say(fds[i], request, sizeof request - 1);
     }
     for (;;) {
-        if (count_of(&app.calls) >= 12) // each twice: the request, its half
+        if (count_of(&app.calls) >= 12) // each request called twice: for its head and for half of its body
             break;
         usleep(1000);
     }
@@ -798,7 +798,7 @@ static void *ask_once(void *argument)
     return (void *)status;
 }
 
-// The application's own loop inside a span of its own, which must not affect the requests.
+// The application runs its own loop inside a span, which must not affect the requests.
 static void an_event_loop_of_the_application_keeps_its_own_span(void **state)
 {
     (void)state;
@@ -893,7 +893,8 @@ static void callbacks_of_the_application_work_as_ever(void **state)
     assert_int_equal(ask(REQUEST("GET", "/n/1?a=b%20c") "\r\n"), 200);
     for (int i = 0; count_of(&app.completed) != 1 && i < PATIENCE_MS; i++)
         usleep(1000);
-    // Refused by libmicrohttpd itself: those who were told of its line are told of its end, and it has no span.
+    // Refused by libmicrohttpd itself: the callbacks that saw its first line see its end too, and it has no
+    // span.
     pthread_mutex_lock(&app.lock);
     app.calls = 1;
     pthread_mutex_unlock(&app.lock);
@@ -945,7 +946,7 @@ static void what_cannot_be_passed_on_fails_the_start(void **state)
     assert_int_equal(errno, EINVAL);
     assert_null(nsp_mhd_start_daemon(NULL, MODE_INTERNAL, 0, NULL, NULL, NULL, NULL, MHD_OPTION_END));
     nsp_mhd_stop_daemon(NULL);
-    // A daemon that this library has not started.
+    // A daemon that was not started by this library.
     struct MHD_Daemon *plain = MHD_start_daemon(MODE_INTERNAL, 0, NULL, NULL, handler, NULL, MHD_OPTION_END);
     assert_non_null(plain);
     nsp_mhd_stop_daemon(plain);

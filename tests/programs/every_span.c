@@ -248,7 +248,7 @@ static void times(const noted *root)
 {
     static const struct {
         const char *name;
-        int64_t start, end; // ticks from a reading
+        int64_t start, end; // ticks after a reading
     } cases[] = {
         {"no time at all", 0, 0},
         {"end before the start", 1000, 0},

@@ -201,7 +201,7 @@ void set_bytes(noted one, const char *key, const void *value, size_t length)
     note_attribute(one, key, "bytes", hex(value, length));
 }
 
-// An array of any type; `element` makes the JSON of element i.
+// Notes an array of any type; `element` makes the JSON of element i.
 #define SET_ARRAY(name, type, element)                                                                       \
     void set_##name(noted one, const char *key, type values, size_t count)                                   \
     {                                                                                                        \

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Spans with a note of each. Whatever these functions set on a span they also write down, so that any
-// receiver's output can be compared with it. Uses only the public headers. A failed allocation ends the
-// program.
+// Spans with a note of each. These functions write down whatever they set on a span, so that any receiver's
+// output can be compared with it. They use only the public headers. A failed allocation ends the program.
 #ifndef NSP_PROGRAMS_EXPECTATION_H
 #define NSP_PROGRAMS_EXPECTATION_H
 

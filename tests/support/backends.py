@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Starts the real Jaeger and the real OpenTelemetry Collector, which `./run backends` builds, for a test: on loopback, on
-ports of their own, with receivers in clear text, with TLS, and with TLS that asks for the client's certificate.
+"""Starts the real Jaeger and the real OpenTelemetry Collector, which `./run backends` builds, for a test:
+on loopback, on ports of their own, with receivers in clear text, with TLS, and with TLS that asks for the
+client's certificate.
 """
 import json
 import os
@@ -23,7 +24,8 @@ PATIENCE = 60
 
 
 def programs():
-    """{"jaeger": path, "collector": path}; if they have not been built, the test ends here: skipped, or failed in CI."""
+    """{"jaeger": path, "collector": path}; if they have not been built, the test ends here: skipped, or
+    failed in CI."""
     done = subprocess.run([SOURCES / "tools/backends/build.sh", "--where"], stdout=subprocess.PIPE, text=True, timeout=60)
     found = dict(line.split(" ", 1) for line in done.stdout.splitlines())
     missing = [name for name in ("jaeger", "collector") if name not in found]
@@ -104,7 +106,8 @@ class Backend:
         raise NotImplementedError
 
     def start(self):
-        """Starts it, on the same ports if it has run before, and waits until it listens. OSError: a port is taken."""
+        """Starts it, on the same ports if it has run before, and waits until it listens. Raises OSError if
+        a port is taken."""
         path = self.folder / f"{self.name}.yaml"
         path.write_text(json.dumps(self.configuration(), indent=1), encoding="utf-8")  # JSON is YAML
         with self.log.open("ab") as log:
@@ -166,7 +169,7 @@ class Jaeger(Backend):
                 "jaeger_storage": {"backends": {"memory": {"memory": {"max_traces": 100000}}}},
                 "jaeger_query": {
                     "storage": {"traces": "memory"},
-                    "enable_tracing": False,  # of what it does itself
+                    "enable_tracing": False,  # of its own work
                     "http": {"endpoint": f"127.0.0.1:{self.ports['query', 'http']}"},
                     "grpc": {"endpoint": f"127.0.0.1:{self.ports['query', 'grpc']}"},
                 },
@@ -174,7 +177,7 @@ class Jaeger(Backend):
         }
 
     def ask(self, path, **query):
-        """The answer of the query API; None if it has nothing."""
+        """The answer of the query API; None if it has no such trace."""
         address = f"http://127.0.0.1:{self.ports['query', 'http']}{path}"
         if query:
             address += "?" + urllib.parse.urlencode(query)
@@ -187,11 +190,11 @@ class Jaeger(Backend):
             raise AssertionError(f"{path}: {error.code}: {error.read().decode(errors='replace')}") from None
 
     def trace(self, trace_id):
-        """OTLP JSON of a trace, by the API that keeps nanoseconds."""
+        """OTLP JSON of a trace, from the API that keeps nanoseconds."""
         return self.ask(f"/api/v3/traces/{trace_id}")
 
     def spans(self, trace_ids, service):
-        """The service's spans in these traces that it has, in plain form."""
+        """The service's spans in these traces, in plain form."""
         return [span for trace_id in trace_ids for resource, _, spans in otlp_json_form.groups_of(self.trace(trace_id) or {})
                 if resource["service.name"] == service for span in spans]
 
@@ -208,7 +211,8 @@ def rfc3339(seconds):
 
 
 class Collector(Backend):
-    """The Collector, which writes spans to a file at once: what it has acknowledged is there even if it is killed."""
+    """The Collector, which writes spans to a file at once: what it has acknowledged is there even if it is
+    killed."""
 
     def __init__(self, folder, certificates):
         self.output = Path(folder, "collected.jsonl")
@@ -222,12 +226,14 @@ class Collector(Backend):
                 "telemetry": {"metrics": {"level": "none"}},
             },
             "receivers": receivers,
-            # With rotation on, its writes are not buffered. The file stays far below the size at which it rotates.
+            # With rotation on, its writes are not buffered. The file stays far below the size at which it
+            # rotates.
             "exporters": {"file": {"path": str(self.output), "rotation": {"max_megabytes": 4096}}},
         }
 
     def start(self):
-        # If it was killed while writing, half a line is left, which it never acknowledged and would append to.
+        # If it was killed while writing, half a line is left, which it has not acknowledged. The next line
+        # would be appended to it.
         if self.output.exists():
             written = self.output.read_bytes()
             os.truncate(self.output, written.rfind(b"\n") + 1)
@@ -241,7 +247,7 @@ class Collector(Backend):
         return [otlp_json_form.parse(line) for line in whole.split("\n") if line]
 
     def groups(self):
-        """[(resource, scope, spans in plain form)] of all that it has written."""
+        """[(resource, scope, spans in plain form)] of everything that it has written."""
         return [group for tree in self.trees() for group in otlp_json_form.groups_of(tree)]
 
     def spans(self, service):

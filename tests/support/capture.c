@@ -279,7 +279,7 @@ static void decode_items(captured_span *span, const uint8_t *items, size_t bytes
         case NSP_ITEM_STATUS_MESSAGE: span->status_message = take_text(item.payload, item.length); break;
         case NSP_ITEM_TRACESTATE: span->tracestate = take_text(item.payload, item.length); break;
         default:
-            if (item.type < NSP_ITEM_EVENT) // what lies beyond is not for exporters
+            if (item.type < NSP_ITEM_EVENT) // other types are not for exporters
                 attributes[span->attribute_count++] = decode_attribute(&item);
         }
     }
@@ -351,11 +351,11 @@ static nsp_status create(void **state, const nsp_exporter_context *context)
     cancel = context->cancel;
     *state = NULL;
     if (owner != getpid()) {
-        // A forked child: what the parent's sender was at, mutexes included, is not the child's business.
+        // In a forked child, the parent's sender and whatever mutexes it held do not matter.
         mutex = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
         log_mutex = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
         if (owner != 0) {
-            // Left alone, not freed: the parent's sender may have been in the middle of it.
+            // Left in memory, not freed, because the parent's sender may have been changing it.
             memory = NULL;
             spans = NULL;
             span_count = span_room = 0;
@@ -370,7 +370,7 @@ static nsp_status create(void **state, const nsp_exporter_context *context)
 
 static void destroy(void *state)
 {
-    (void)state; // what came stays, to be looked at after shutdown
+    (void)state; // the spans stay, so that they can be examined after shutdown
 }
 
 static void convert_times(uint8_t *items, size_t bytes, const nsp_span_view *view)
@@ -433,7 +433,7 @@ static nsp_send_result receive(void *state, const nsp_batch *batch, uint64_t dea
     bool keeps = __atomic_load_n(&keep, __ATOMIC_RELAXED);
     uint32_t count = 0;
     for (size_t at = batch->head; at != batch->length; count++) {
-        // A shutdown that does not wait any more: the batch soon reads as zeros.
+        // The shutdown no longer waits, and the batch will soon read as zeros.
         if (__atomic_load_n(cancel, __ATOMIC_ACQUIRE) != 0) {
             pthread_mutex_unlock(&mutex);
             return NSP_SEND_RETRY;
@@ -451,7 +451,7 @@ static nsp_send_result receive(void *state, const nsp_batch *batch, uint64_t dea
         if (keeps)
             keep_span(span);
         else
-            take_back(newest, used); // decoded for its checks only
+            take_back(newest, used); // decoded only to check it
         at += wire.items_bytes;
     }
     if (count != batch->spans)

@@ -11,9 +11,9 @@ def openssl(folder, *arguments):
 
 
 class Certificates:
-    """One authority and whom it vouches for: server (localhost, 127.0.0.1), client, other_host (a server elsewhere),
-    expired (the server until yesterday); and other_ca, which vouches for nobody. Each has
-    a certificate and a key."""
+    """One authority and what it has signed: server (localhost, 127.0.0.1), client, other_host (a server
+    elsewhere), expired (the server until yesterday); and other_ca, which has signed nothing. Each has a
+    certificate and a key."""
 
     def __init__(self, folder):
         self.folder = Path(folder)

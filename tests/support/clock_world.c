@@ -107,7 +107,7 @@ void clock_world_drain(nsp__clock *clock, uint64_t ns)
     clock_world_pass(ns - ns / 2);
     nsp__clock_anchor(clock);
     check_bound(clock, clock_world_ticks(), clock_world_unix());
-    if (nsp__clock_steps(clock) == steps) // else nobody can tell on which side of the step it was
+    if (nsp__clock_steps(clock) == steps) // otherwise it is unknown on which side of the step it was
         check_bound(clock, span_end, span_end_unix);
 }
 

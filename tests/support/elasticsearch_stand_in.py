@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Answers like Elasticsearch 8 to clients that prepare indices, write spans in bulk and search, over TLS and with
-passwords. It keeps the requests, but stores no documents."""
+"""Answers like Elasticsearch 8 to clients that prepare indices, write spans in bulk and search, over TLS
+and with passwords. It keeps the requests, but stores no documents."""
 import base64
 import gzip
 import http.server

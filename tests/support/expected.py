@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compares spans that a receiver got with what was emitted: every span, id, parent, kind, status, attribute, event, link
-and nanosecond. Both sides take one plain form, that of the file which the program `emit` writes:
+"""Compares spans that a receiver got with what was emitted: every span, id, parent, kind, status,
+attribute, event, link and nanosecond. Both sides are brought to one plain form, that of the file that the
+program `emit` writes:
 
-    {"traceId", "spanId", "parentSpanId" (hex, "" where there is none), "traceState", "name", "kind", "start", "end"
+    {"traceId", "spanId", "parentSpanId" (hex, "" if there is none), "traceState", "name", "kind", "start", "end"
      (decimal texts, unix ns), "flags", "attributes": [[key, type, value], ...], "droppedAttributes",
      "events": [{"name", "time", "attributes", "dropped"}], "droppedEvents",
      "links": [{"traceId", "spanId", "traceState", "flags", "attributes", "dropped"}], "droppedLinks",
      "status": {"code", "message"}}
 
-Values by type: str text, bool, i64 decimal text, f64 the bits in hex ("nan" for all of those), bytes hex; strs, bools,
-i64s, f64s lists of such; nothing for a value that is none. An empty array has the type "strs", since OTLP does not say
-what it has none of.
+Values by type: str text, bool, i64 decimal text, f64 the bits in hex ("nan" for all of those), bytes hex;
+strs, bools, i64s, f64s lists of these; nothing for a missing value. An empty array has the type "strs",
+because OTLP does not say of which type it has no elements.
 """
 import json
 import math
@@ -122,8 +123,9 @@ def compare(path, expected, received, out):
 
 
 def differences(expected, received, ordered=True, ignore=()):
-    """The differences of the received spans from what was emitted, one readable line each; empty if there are none. ordered: attributes
-    must come in the order in which they were set. ignore: members of a span that the receiver cannot show."""
+    """The differences between the received and the emitted spans, one readable line each; empty if there
+    are none. ordered: attributes must be in the order in which they were set. ignore: members of a span
+    that the receiver cannot show."""
     out = []
     by_id = {}
     for span in received:

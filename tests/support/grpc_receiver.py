@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A gRPC server out of Debian's python3-grpcio, to be run by /usr/bin/python3: takes OTLP's Export as raw bytes, without
-any generated code; plain, TLS or mutual TLS, TCP or Unix socket. An answer is {"status": a gRPC code, "message": text,
-"trailers": {name: text; of a name in -bin: base64}, "body": base64 of the response message, "delay": seconds}."""
+"""A gRPC server made with Debian's python3-grpcio, to be run by /usr/bin/python3: takes OTLP's Export as
+raw bytes, without generated code; plain, TLS or mutual TLS, TCP or Unix socket. An answer is
+{"status": a gRPC code, "message": text, "trailers": {name: text, or base64 for a name in -bin},
+"body": base64 of the response message, "delay": seconds}."""
 import base64
 import sys
 import time

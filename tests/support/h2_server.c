@@ -19,7 +19,7 @@ struct h2_server {
     int listener;
     unsigned port;
     pthread_t thread;
-    pthread_mutex_t lock; // over all that follows
+    pthread_mutex_t lock; // protects everything below
     h2_reply plan[PLAN];
     unsigned planned, requests, connections;
     h2_judge *judge;
@@ -41,7 +41,7 @@ typedef struct connection {
     bool close;      // when all is sent
 } connection;
 
-// A block of headers for nghttp2, made of text; the text of the values lives here.
+// A block of headers for nghttp2, made of text; it holds the text of the values.
 typedef struct block {
     char text[LINE_BYTES];
     nghttp2_nv lines[LINES];
@@ -253,7 +253,7 @@ static void *serve(void *argument)
         going = length > 0 && nghttp2_session_mem_recv(me->session, bytes, (size_t)length) == length &&
                 send_all(me);
     }
-    shutdown(me->socket, SHUT_RDWR); // closed at the end, so that nobody gets its number meanwhile
+    shutdown(me->socket, SHUT_RDWR); // closed only at the end, so that its number is not used again meanwhile
     nghttp2_session_del(me->session);
     nghttp2_session_callbacks_del(callbacks);
     nghttp2_option_del(options);
@@ -292,7 +292,7 @@ static bool listen_on(h2_server *server, const char *unix_socket)
     socklen_t size = sizeof address;
     server->listener = socket(unix_socket ? AF_UNIX : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (unix_socket) {
-        // One that begins with @ is abstract.
+        // A name that begins with @ is abstract.
         size_t length = strlen(unix_socket);
         memcpy(local.sun_path, unix_socket, length);
         if (*unix_socket == '@')
@@ -381,7 +381,7 @@ unsigned h2_server_connections(h2_server *server)
 
 const h2_request *h2_server_last(h2_server *server)
 {
-    // A sender that gave up may be here before its request is.
+    // A sender that gave up may ask before the server has read its request.
     for (int tries = 0; tries < 500; tries++) {
         pthread_mutex_lock(&server->lock);
         bool there = server->last.headers[0] != 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A receiver for tests: clear-text HTTP/2 on a loopback port or a Unix socket. It answers by plan, frame by
-// frame, and remembers what it was sent.
+// A receiver for tests: clear-text HTTP/2 on a loopback port or a Unix socket. It answers by a plan, frame by
+// frame, and remembers what it received.
 #ifndef NSP_TESTS_H2_SERVER_H
 #define NSP_TESTS_H2_SERVER_H
 
@@ -53,11 +53,11 @@ unsigned h2_server_port(const h2_server *server);
 // every request gets grpc-status 0 and an empty message.
 void h2_server_plan(h2_server *server, const h2_reply *reply);
 
-// Sets a function that may change each reply once the whole request has been read. Calls do not overlap.
+// Sets a function that may change each reply once the whole request has been read. Its calls do not overlap.
 typedef void h2_judge(void *context, const h2_request *request, h2_reply *reply);
 void h2_server_judge(h2_server *server, h2_judge *judge, void *context);
 
-unsigned h2_server_requests(h2_server *server); // begun
+unsigned h2_server_requests(h2_server *server); // requests that have begun
 unsigned h2_server_connections(h2_server *server);
 // The last request that was read completely; valid until the next one. Waits a while for the first. Call it
 // while no other request is in progress.

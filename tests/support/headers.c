@@ -83,7 +83,7 @@ static bool get(void *fields, const char *name, size_t index, const char **value
 static bool set(void *fields, const char *name, const char *value, size_t length)
 {
     headers *request = (headers *)fields;
-    // What injection writes is a text of printable ASCII under a name in lower case, whatever came in.
+    // Whatever came in, what injection writes is printable ASCII under a lower-case name.
     for (size_t i = 0; i < length; i++)
         if (value[i] < 0x20 || value[i] > 0x7e)
             abort();

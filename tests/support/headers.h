@@ -25,7 +25,7 @@ void headers_clear(headers *request);
 void headers_add(headers *request, const char *name, const char *value);
 void headers_addn(headers *request, const char *name, const char *value, size_t length);
 
-// Replaces the fields by those of the text, one line of "name: value" for each.
+// Replaces the fields with those of the text, which has one line "name: value" for each.
 void headers_read(headers *request, const char *lines);
 
 // The first field of this name, zero-terminated; NULL if there is none.

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An HTTP receiver out of Python's standard library: plain, TLS or mutual TLS, TCP or Unix socket. Keeps the bodies as
-received. An answer is {"status": 503, "headers": {...}, "body": text, "delay": seconds, "close": true (says nothing)}."""
+"""An HTTP receiver made with Python's standard library: plain, TLS or mutual TLS, TCP or Unix socket.
+Keeps the bodies as received. An answer is
+{"status": 503, "headers": {...}, "body": text, "delay": seconds, "close": true (no answer)}."""
 import socket
 import ssl
 import threading
@@ -56,7 +57,7 @@ class Server(ThreadingHTTPServer):
 class UnixServer(Server):
     address_family = socket.AF_UNIX
 
-    def server_bind(self):  # HTTPServer's looks up the host's name
+    def server_bind(self):  # HTTPServer's own looks up the host's name
         self.socket.bind(self.server_address)
 
 

@@ -14,7 +14,7 @@ enum { PLAN = 64, MAX_BODY = 64 << 20 };
 struct http_server {
     struct MHD_Daemon *daemon;
     const char *extra;
-    pthread_mutex_t lock; // over all that follows
+    pthread_mutex_t lock; // protects everything below
     http_reply plan[PLAN];
     unsigned planned, requests, connections;
     http_request last;
@@ -23,7 +23,7 @@ struct http_server {
     bool stopping;
 };
 
-// A request on its way.
+// A request that is being received.
 typedef struct incoming {
     uint8_t *body;
     size_t length, room;
@@ -102,7 +102,7 @@ static void linger(http_server *server, unsigned ms)
         nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
 }
 
-// Half of the promised bytes, then an error, which closes the connection.
+// Sends half of the promised bytes, then an error, which closes the connection.
 static ssize_t send_half(void *context, uint64_t position, char *buffer, size_t max)
 {
     midway *half = context;

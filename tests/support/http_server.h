@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A receiver for tests: HTTP on a free loopback port. It answers by plan and remembers what it was sent.
+// A receiver for tests: HTTP on a free loopback port. It answers by a plan and remembers what it received.
 #ifndef NSP_TESTS_HTTP_SERVER_H
 #define NSP_TESTS_HTTP_SERVER_H
 
@@ -49,7 +49,7 @@ unsigned http_server_port(const http_server *server);
 // every request gets 200 and an empty body.
 void http_server_plan(http_server *server, const http_reply *reply);
 
-// Sets a function that may change each reply once the request has been read. Calls do not overlap.
+// Sets a function that may change each reply once the request has been read. Its calls do not overlap.
 typedef void http_judge(void *context, const http_request *request, http_reply *reply);
 void http_server_judge(http_server *server, http_judge *judge, void *context);
 

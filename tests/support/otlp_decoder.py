@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """OTLP requests, decoded by Google's protobuf library: by the message definitions of OTLP's owners (PyPI's
-opentelemetry-proto) where those are there, else by tests/support/trace.proto, which protoc reads. Only the first are
-independent of this project's own list of field numbers; the wire format is decoded independently by both.
+opentelemetry-proto) if they are installed, otherwise by tests/support/trace.proto, which protoc reads.
+Only the former are independent of this project's own list of field numbers; both decode the wire format
+independently.
 """
 import base64
 import json
@@ -13,7 +14,7 @@ from pathlib import Path
 
 try:
     import google.protobuf
-except ImportError:  # a Python without PyPI's packages: Debian's python3-protobuf serves it as well
+except ImportError:  # a Python without PyPI's packages: Debian's python3-protobuf does as well
     sys.path.append("/usr/lib/python3/dist-packages")
 from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
 
@@ -52,7 +53,7 @@ def definitions():
 
 
 def decode_protobuf(traces, data):
-    """A TracesData of the bytes (a request has the same fields), all of which its definition must know."""
+    """A TracesData from the bytes (a request has the same fields). Its definition must know every field."""
     message = traces.FromString(data)
     known = traces()
     known.CopyFrom(message)
@@ -68,7 +69,8 @@ TEXT_NUMBERS = ("intValue", "startTimeUnixNano", "endTimeUnixNano", "timeUnixNan
 
 
 def to_protobuf_json(node):
-    """OTLP's JSON has ids in hex where protobuf's has base64. What protobuf's parser accepts but OTLP does not is refused."""
+    """OTLP's JSON has ids in hex, where protobuf's has base64. Rejects what protobuf's parser accepts but
+    OTLP does not."""
     if isinstance(node, list):
         return [to_protobuf_json(item) for item in node]
     if not isinstance(node, dict):
@@ -97,6 +99,6 @@ def unique(pairs):
 
 
 def decode_json(traces, text):
-    """A TracesData of one OTLP JSON object."""
+    """A TracesData from one OTLP JSON object."""
     tree = json.loads(text, object_pairs_hook=unique)
     return json_format.Parse(json.dumps(to_protobuf_json(tree)), traces())

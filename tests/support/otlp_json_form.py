@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads OTLP JSON as the Collector's file exporter and Jaeger's query API write it, into the plain form of expected.py."""
+"""Reads OTLP JSON that the Collector's file exporter or Jaeger's query API wrote, into the plain form of
+expected.py."""
 import base64
 import json
 
@@ -61,7 +62,8 @@ def span_form(span):
 
 
 def groups_of(tree):
-    """[({key: value} of the resource, scope's name, [spans])]; an answer of Jaeger has its tree under `result`."""
+    """Returns [({key: value} of the resource, scope's name, [spans])]. Jaeger's answer has its tree under
+    `result`."""
     found = []
     for resource_spans in tree.get("result", tree).get("resourceSpans", []):
         resource = {key: value for key, _, value in attributes_form(resource_spans["resource"])}

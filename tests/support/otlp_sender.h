@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The sending half of the exporter `otlp`, used in the way core does: configured, created, asked to send.
+// The sending half of the exporter `otlp`, used as the core uses it: configured, created, asked to send.
 #ifndef NSP_TESTS_OTLP_SENDER_H
 #define NSP_TESTS_OTLP_SENDER_H
 
@@ -22,12 +22,12 @@ typedef struct otlp_sender {
     int lines;
 } otlp_sender;
 
-// Only one at a time: log lines go to the one that was prepared last.
+// Use only one at a time, because log lines go to the one that was prepared last.
 void otlp_sender_prepare(otlp_sender *sender, unsigned port);
 nsp_status otlp_sender_create(otlp_sender *sender);
 void otlp_sender_destroy(otlp_sender *sender);
 
-// Sends that many bytes of the body. The first 16 bytes of a batch are left free, as by an encoder.
+// Sends that many bytes of the body. The first 16 bytes of a batch are left free, which an encoder does too.
 nsp_send_result otlp_sender_send(otlp_sender *sender, size_t length, unsigned timeout_ms);
 
 uint64_t now_ns(void); // CLOCK_MONOTONIC

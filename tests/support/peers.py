@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a test needs besides nanospan: another program, a package, a service that was built. If it is missing, the test
-is skipped with the reason; in CI, where everything must be present, it fails."""
+"""What a test needs besides nanospan: another program, a package, a service that was built. If it is
+missing, the test is skipped with the reason; in CI, where everything must be present, it fails."""
 import functools
 import os
 import sys
@@ -16,7 +16,7 @@ def missing(what):
 
 
 def need(present, what):
-    """Within a test: continues only if it is there."""
+    """Within a test: continues only if the thing is there."""
     if not present and IN_CI:
         raise AssertionError(what)
     if not present:

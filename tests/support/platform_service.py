@@ -13,7 +13,7 @@ BIN = Path(os.environ.get("NSP_BUILD_DIR", SOURCE / "build")) / "bin"
 
 
 def clean_environment(**variables):
-    """The machine's own settings do not reach the services."""
+    """The environment without the machine's own settings, which must not reach the services."""
     environment = {name: value for name, value in os.environ.items()
                    if not name.startswith(("OTEL_", "OTLP_", "SERVICE_", "TRACE_", "ENABLE_", "NSP_KEEP", "NSP_SHM"))}
     environment.update(OTEL_BSP_SCHEDULE_DELAY="200", OTEL_LOG_LEVEL="warn", **variables)
@@ -43,7 +43,7 @@ class Service:
         return self.log_path.read_text(errors="replace")
 
     def ask(self, method, path, body=None, **headers):
-        """(status, JSON) of one request on a connection of its own."""
+        """Makes one request on a connection of its own; returns (status, JSON)."""
         connection = http.client.HTTPConnection(self.address, timeout=30)
         try:
             sent = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -54,7 +54,7 @@ class Service:
             connection.close()
 
     def stop(self, how=signal.SIGTERM):
-        """Its exit code."""
+        """Ends the service; returns its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGCONT)
             self.process.send_signal(how)

@@ -20,7 +20,7 @@ struct proxy {
     pthread_t thread;
     bool stopping; // atomic
     pthread_mutex_t lock;
-    char last[HEAD_BYTES]; // under the lock
+    char last[HEAD_BYTES]; // protected by the lock
 };
 
 static bool stopping(const proxy *me)
@@ -28,7 +28,7 @@ static bool stopping(const proxy *me)
     return __atomic_load_n(&me->stopping, __ATOMIC_ACQUIRE);
 }
 
-// False: nothing came, and the proxy is to stop.
+// Returns false if nothing came and the proxy is to stop.
 static bool wait_for(const proxy *me, struct pollfd *polled, unsigned count)
 {
     while (!stopping(me))
@@ -44,7 +44,7 @@ static bool read_head(proxy *me, int client)
     while (length + 1 < sizeof head && !strstr(head, "\r\n\r\n")) {
         if (!wait_for(me, &(struct pollfd){.fd = client, .events = POLLIN}, 1))
             return false;
-        ssize_t got = recv(client, head + length, 1, 0); // not a byte of what is for the tunnel
+        ssize_t got = recv(client, head + length, 1, 0); // by bytes, so that none for the tunnel is read
         if (got <= 0)
             return false;
         length += (size_t)got;

@@ -51,7 +51,7 @@ static void add_span(receiver *me, const Nanospan__Otlp__Span *span)
     tally_add(me->tally, &seen);
 }
 
-// Takes the spans, without the first `left_out` of them. A body that is not OTLP ends the test program.
+// Takes the spans except the first `left_out`. A body that is not OTLP ends the test program.
 static void take_request(receiver *me, const uint8_t *bytes, size_t length, unsigned left_out)
 {
     Nanospan__Otlp__Request *request = nanospan__otlp__request__unpack(NULL, length, bytes);

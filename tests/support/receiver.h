@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// An OTLP/HTTP receiver that decodes what it is sent into a tally and fails by a script, for tests of the
+// An OTLP/HTTP receiver that decodes what it receives into a tally and fails by a script, for tests of the
 // statistics.
 #ifndef NSP_TESTS_RECEIVER_H
 #define NSP_TESTS_RECEIVER_H

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the receivers of the tests (http_receiver.py, grpc_receiver.py) have in common: options, what they are told to
-answer, and a folder in which each request leaves its raw bytes (00001.body) and a description (00001.json)."""
+"""What the receivers of the tests (http_receiver.py, grpc_receiver.py) have in common: options, what they
+are to answer, and a folder in which each request leaves its raw bytes (00001.body) and a description
+(00001.json)."""
 import argparse
 import json
 import os
@@ -36,7 +37,7 @@ class Store:
             answer = self.answers.pop(0) if self.answers else {}
         stem = self.folder / f"{number:05}"
         stem.with_suffix(".body").write_bytes(body)
-        # The body is written first, so that whoever sees a description also finds the body.
+        # The body is written first, so that there is a body for every description.
         partial = stem.with_suffix(".part")
         partial.write_text(json.dumps(dict(description, time=time.time(), answered=answer.get("status", 0))), encoding="utf-8")
         os.replace(partial, stem.with_suffix(".json"))

@@ -13,7 +13,7 @@ import expected
 from peers import missing
 
 SUPPORT = Path(__file__).parent
-SYSTEM_PYTHON = "/usr/bin/python3"  # the one that Debian's python3-grpcio belongs to
+SYSTEM_PYTHON = "/usr/bin/python3"  # it finds Debian's python3-grpcio
 
 
 def emit_program():
@@ -29,8 +29,8 @@ def grpc_is_there():
 
 
 class Receiver:
-    """One running receiver, a context manager. protocol: http or grpc. tls: (certificate, key), and client_ca to ask clients
-    for theirs. answers: see the scripts."""
+    """One running receiver, a context manager. protocol: http or grpc. tls: (certificate, key), and
+    client_ca to ask clients for theirs. answers: described in the scripts."""
 
     def __init__(self, protocol, tls=None, client_ca=None, unix=False, answers=()):
         self.holder = tempfile.TemporaryDirectory()
@@ -85,7 +85,8 @@ class Receiver:
 
 
 class Emitted:
-    """Runs `emit` with these variables; returns its exit code, its output, and what it expects a receiver to have."""
+    """Runs `emit` with these variables; returns its exit code, its output, and what it expects a receiver
+    to have."""
 
     def __init__(self, variables, count=1, timeout=20):
         with tempfile.TemporaryDirectory() as folder:

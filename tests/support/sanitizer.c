@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The allocator of gcc 12's address sanitizer has locks that a fork copies as they are: a thread that was allocating at that
-// moment, one that has just been started say, leaves its lock held in the child for ever. So in tests a fork waits until the
-// other threads sleep, which none does with such a lock held.
+// The allocator of gcc 12's address sanitizer has locks that a fork copies in the state they are in. If a
+// thread allocates at that moment (one that has just been started, for example), its lock stays held in the
+// child for ever. So in tests a fork waits until the other threads sleep, which no thread does while it holds
+// such a lock.
 #include "support/sanitizer.h"
 
 #include <dirent.h>
@@ -19,7 +20,7 @@ bool sanitizer_forks_wait = true;
 
 #if TEST_UNDER_ASAN
 
-// Also if it has ended meanwhile.
+// True also if the thread has ended meanwhile.
 static bool sleeps(int tasks, const char *task)
 {
     char path[64], text[256];
@@ -37,7 +38,7 @@ static bool others_sleep(void)
 {
     DIR *tasks = opendir("/proc/self/task");
     if (tasks == NULL)
-        return true; // cannot be known
+        return true; // it cannot be found out
     bool sleep = true;
     long self = syscall(SYS_gettid);
     for (const struct dirent *task; sleep && (task = readdir(tasks)) != NULL;)
@@ -46,14 +47,14 @@ static bool others_sleep(void)
     return sleep;
 }
 
-// A second at most: a test may have a thread that never sleeps.
+// Waits at most a second, because a test may have a thread that never sleeps.
 static void wait_for_others(void)
 {
     for (int tries = 0; sanitizer_forks_wait && tries < 1000 && !others_sleep(); tries++)
         nanosleep(&(struct timespec){0, 1000000}, NULL);
 }
 
-// Early, so that it runs after the library's handler, which wakes and waits for others.
+// Registered early, so that it runs after the library's handler, which wakes and waits for other threads.
 __attribute__((constructor(101))) static void make_forks_wait(void)
 {
     pthread_atfork(wait_for_others, NULL, NULL);

@@ -63,7 +63,7 @@ static bool append(void *state, nsp_batch *batch, const nsp_span_view *view)
     return true;
 }
 
-// False: the stall outlasted the deadline, or was cancelled.
+// Returns false if the stall outlasted the deadline or was cancelled.
 static bool wait_out_stall(uint64_t deadline_ns)
 {
     uint64_t delay_ns = __atomic_load_n(&script.delay_ns, __ATOMIC_RELAXED);

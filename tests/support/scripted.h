@@ -11,9 +11,9 @@
 #include "support/tally.h"
 
 typedef struct scripted_verdict {
-    nsp_send_result result; // after RETRY and UNKNOWN it is called again in a millisecond
+    nsp_send_result result; // after RETRY and UNKNOWN send is called again in a millisecond
     bool taken;             // whether the spans are added to the tally
-    uint64_t rejected;      // with EXPORTED: that many spans, from the first on, are not
+    uint64_t rejected;      // with EXPORTED: that many spans, counted from the first, are not
 } scripted_verdict;
 
 typedef struct scripted {
@@ -38,16 +38,16 @@ extern const nsp_exporter scripted_exporter;
 // Restores the initial state, with an empty tally.
 void script_reset(void);
 
-// A configuration with defaults, without the environment, with this exporter and short polls; shm_dir stays
-// as it is.
+// A configuration with defaults, without the environment, with this exporter and short polls. shm_dir stays
+// unchanged.
 void script_config(nsp_config *config);
 
-// With script_config: how many log lines since script_reset contain this text.
+// With script_config: returns how many log lines since script_reset contain this text.
 unsigned script_lines_with(const char *text);
 
-// The statistics; fails the test unless they balance exactly. No spans may be in progress.
+// Reads the statistics; fails the test unless they balance exactly. No spans may be in progress.
 nsp_stats script_balance(void);
-// `attempted`, and the sum of all other counters.
+// Prints `attempted` and the sum of all other counters.
 uint64_t stats_sum(const nsp_stats *stats);
 void books_print(const nsp_stats *stats);
 

@@ -28,7 +28,8 @@ void session_dir_remove(const char *path)
     nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-// Held until this process and its forked children have ended, however they end: the descriptor is left open on purpose.
+// Holds the lock until this process and its forked children have ended in any way: the descriptor is left
+// open on purpose.
 static bool lock(const char *path)
 {
     int folder = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -40,7 +41,7 @@ static bool lock(const char *path)
     return false;
 }
 
-// Folders of killed tests hold shared memory until they are removed. Recent ones may not be locked yet.
+// Folders of killed tests hold shared memory until they are removed. New ones may not be locked yet.
 static void remove_abandoned(void)
 {
     enum { YOUNG_SECONDS = 60 };
@@ -73,7 +74,7 @@ void session_dir_make(char path[SESSION_PATH_MAX])
     }
 }
 
-// Visits the sessions; those of `pid` only, unless it is 0. Writes the path of the last one.
+// Visits the sessions, or those of `pid` only unless it is 0. Writes the path of the last one.
 static size_t visit(const char *path, pid_t pid, char *session)
 {
     char user[SESSION_PATH_MAX - 280], mark[32];

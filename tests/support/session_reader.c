@@ -53,7 +53,7 @@ static bool trouble(reading *me, const char *what)
     return false;
 }
 
-// The slot of this index; NULL if it is unused, private, or does not lie within the file.
+// The slot with this index; NULL if it is unused, private, or not within the file.
 static const nsp__slot *slot_at(const reading *me, uint32_t index)
 {
     if (index >= NSP__THREADS_MAX)

@@ -21,7 +21,8 @@ def command():
 
 
 class Sink:
-    """One running sink. Use as a context manager: it is ended, and its files removed, at the end of the block."""
+    """One running sink, a context manager: at the end of the block the sink is ended and its files are
+    removed."""
 
     def __init__(self, *options, output=True, quiet=True):
         self.folder = tempfile.TemporaryDirectory()
@@ -52,7 +53,7 @@ class Sink:
         self.folder.cleanup()
 
     def post(self, body, kind="application/x-protobuf", path="/v1/traces", method="POST", **headers):
-        """(status, headers, body) of one request on a connection of its own."""
+        """Makes one request on a connection of its own; returns (status, headers, body)."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
             sent = {name.replace("_", "-"): value for name, value in headers.items()}

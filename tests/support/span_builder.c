@@ -49,7 +49,7 @@ void built_span_item(built_span *span, uint8_t type, nsp_name key, uint8_t small
 {
     size_t padded = NSP__ITEM_BYTES(length) - 8;
     size_t before = span->view.items_bytes;
-    uint8_t *items = malloc(before + 8 + padded); // not realloc: so that each record lies alone
+    uint8_t *items = malloc(before + 8 + padded); // not realloc, to get a block of exact size
     if (!items || !built_span_room(span, length))
         abort();
     if (before)

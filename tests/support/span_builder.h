@@ -20,7 +20,7 @@ typedef struct built_span {
 void built_span_init(built_span *span);
 void built_span_free(built_span *span);
 
-// Is there room for that many bytes of payload?
+// Is there room for a payload of that many bytes?
 bool built_span_room(const built_span *span, size_t payload);
 
 // Appends an item; payload NULL: `length` zero bytes. Padding is filled with non-ASCII bytes.

@@ -67,7 +67,7 @@ static double draw_f64(void)
     uint64_t bits = generator_word();
     double value;
     memcpy(&value, &bits, sizeof value);
-    return isnan(value) ? 0 : value; // of NaN only that it is one can be asked
+    return isnan(value) ? 0 : value; // a NaN can only be recognised as a NaN
 }
 
 static json_t *f64_model(double value)
@@ -85,9 +85,9 @@ static size_t draw_count(void)
     return counts[generator_draw(generator_one_in(10) ? 13 : 9)];
 }
 
-enum { ITEM_ROOM = 2048 }; // left free in a record for what must still come
+enum { ITEM_ROOM = 2048 }; // left free in a record for what is still to be added
 
-// Appends an array with the elements that fit; returns its model.
+// Appends an array of the elements that fit; returns its model.
 static json_t *add_array(built_span *span, uint8_t type, nsp_name key)
 {
     static uint8_t payload[65536];
@@ -132,7 +132,7 @@ static json_t *add_array(built_span *span, uint8_t type, nsp_name key)
     return model;
 }
 
-// Appends one attribute of any type, and sets it in the model; one without a key counts as dropped instead.
+// Appends one attribute of any type and adds it to the model; one without a key counts as dropped instead.
 static void add_attribute(built_span *span, json_t *attributes, uint32_t *dropped)
 {
     static const char *const types[] = {"",      "str",  "bool",  "i64",  "f64",
@@ -180,7 +180,7 @@ static void add_attribute(built_span *span, json_t *attributes, uint32_t *droppe
         json_decref(value);
         return;
     }
-    // Not by the key's text: different names may read the same once they are repaired.
+    // The key's text would not do, because different names may read the same once they are repaired.
     size_t i;
     json_t *old;
     json_array_foreach(attributes, i, old)
@@ -213,7 +213,8 @@ static void make_tracestate(generated_text *out)
     text_make(out, generator_one_in(8) ? 512 : draw_length(100));
 }
 
-// The attributes of an event or link come after it, but it says how many: its item is made first and patched.
+// The attributes of an event or link follow its item, which holds their number. So the item is made first and
+// patched later.
 static void patch_count(built_span *span, size_t offset, size_t count)
 {
     uint16_t attributes = (uint16_t)count;
@@ -269,7 +270,7 @@ static void add_link(built_span *span, json_t *links)
                                     "flags", link.flags | 0x100 | (link.remote ? 0x200 : 0)));
 }
 
-// Items in any order, as a program sets them.
+// Items in any order, because a program may set them so.
 static void add_items(generated_span *span, json_t *attributes, json_t *events, json_t *links,
                       uint32_t *dropped)
 {
@@ -292,7 +293,7 @@ static void add_items(generated_span *span, json_t *attributes, json_t *events, 
     }
 }
 
-// The sampler's text for a threshold, made independently of the encoder.
+// The text of a threshold in the sampler's form, made independently of the encoder.
 static json_t *threshold_model(uint64_t threshold)
 {
     char hex[17];
@@ -319,7 +320,7 @@ static json_t *add_tracestate(generated_span *span)
                                                              : threshold_model(span->built.view.threshold);
 }
 
-// Status messages, the last of which counts, and only with an error.
+// Several status messages: only the last one counts, and only with an error.
 static json_t *add_status(generated_span *span)
 {
     static generated_text made;
@@ -355,7 +356,7 @@ void generated_span_make(generated_span *span)
     view->dropped_events = draw_dropped();
     view->dropped_links = draw_dropped();
 
-    // Where these items stand among the others does not matter.
+    // The position of these items among the others does not matter.
     json_t *tracestate = NULL, *status = NULL;
     bool status_first = generator_one_in(2), state_first = generator_one_in(2);
     if (status_first)

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Open addressing by span id, which is random already; span_id 0 is a free place.
+// Open addressing by span id, which is random already. A place with span_id 0 is free.
 struct tally {
-    pthread_mutex_t lock; // over all that follows
+    pthread_mutex_t lock; // protects everything below
     tally_span *places;
     uint64_t room, used; // room is a power of two
     uint64_t repeats, clashes, untimely;
@@ -44,7 +44,7 @@ void tally_free(tally *me)
     free(me);
 }
 
-// The id's place, or the free one where it belongs.
+// The place of this id, or the free place where it belongs.
 static tally_span *find(const tally *me, uint64_t span_id)
 {
     uint64_t at = span_id & (me->room - 1);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Counts what a receiver gets: distinct span ids, repeats, spans whose parent never arrived. Thread-safe, and
-// fast enough for millions of spans.
+// Counts what a receiver gets: distinct span ids, repeats, and spans whose parent never arrived. Thread-safe,
+// and fast enough for millions of spans.
 #ifndef NSP_TESTS_TALLY_H
 #define NSP_TESTS_TALLY_H
 

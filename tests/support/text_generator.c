@@ -103,7 +103,7 @@ size_t draw_length(size_t most)
                                    100,  120,  126,   127,   128,   129,   254,   255,   256,  300,
                                    1000, 4000, 16380, 16383, 16384, 16385, 20000, 40000, 65000};
     size_t count = sizeof edges / sizeof *edges;
-    // Mostly short ones.
+    // Mostly short lengths.
     size_t length = edges[generator_draw(generator_one_in(20) ? count : 30)];
     if (generator_simple && length > 34)
         length %= 34;

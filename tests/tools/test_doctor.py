@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # ctest: TIMEOUT 240
-"""`nanospan doctor` with endpoints that are correct, wrong, silent and absent: its findings, its advice and its exit code."""
+"""`nanospan doctor` with endpoints that are correct, wrong, silent and absent: its findings, its advice
+and its exit code."""
 import contextlib
 import http.server
 import json
@@ -402,7 +403,7 @@ class Endpoint(unittest.TestCase):
 
         with web(listen) as port:
             examine(OTLP_ENDPOINT=endpoint(port), OTEL_EXPORTER_OTLP_HEADERS=f"x-long={'k' * 6000},x-empty=, x-blank = a%20 ")
-        self.assertEqual(len(heard), 2)  # the doctor's, and the library's
+        self.assertEqual(len(heard), 2)  # the doctor's request and the library's
         self.assertEqual(heard[0], heard[1])
         self.assertEqual(dict(heard[0])["x-long"], "k" * 6000)
 
@@ -433,7 +434,7 @@ class Endpoint(unittest.TestCase):
                 self.assertEqual((report.code, report.levels("endpoint.proxy_connect")), (3, ["ok", "fail"]), report.text)
                 self.assertIn(f"refused with HTTP status {status}", report.text)
                 self.assertNotIn("hush", report.text)
-        with web(lambda _: (200, {}, b"")) as port:  # asked as a proxy is, it answers in the receiver's place
+        with web(lambda _: (200, {}, b"")) as port:  # asked like a proxy, it answers itself
             report = examine("--no-send", http_proxy=endpoint(port), OTLP_ENDPOINT="http://collector.invalid:4318")
             self.assertEqual(report.levels("endpoint.protocol"), ["ok"], report.text)
 
@@ -491,7 +492,7 @@ class Tls(unittest.TestCase):
         with web(listen, self.authority.context("good")) as port:
             examine("--no-send", OTLP_ENDPOINT=f"https://somebody:hush-password@127.0.0.1:{port}/?token=hush-token",
                     OTEL_EXPORTER_OTLP_HEADERS="x-key=hush-key")
-        self.assertTrue(heard)  # it was asked for its certificate
+        self.assertTrue(heard)  # the doctor did connect
         for request in heard:
             self.assertNotRegex(request, "(?i)hush|authorization")
 

@@ -276,7 +276,7 @@ class Http(unittest.TestCase):
             # In chunks without a length, the size shows only while the body arrives.
             self.assertEqual(sink.post(iter([over[:5000], over[5000:]]))[0], 413)
             self.assertEqual(sink.post(iter([filled[:5000], filled[5000:]]))[0], 200)
-            # A sender that asks first is refused before it sends anything.
+            # A sender that first asks for permission is refused before it sends anything.
             with socket.create_connection(("127.0.0.1", sink.port), 20) as asking:
                 asking.sendall(b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\n"
                                b"Content-Length: 10001\r\nExpect: 100-continue\r\n\r\n")

@@ -101,7 +101,7 @@ class View(unittest.TestCase):
         self.assertNotRegex(out, "[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
     def test_bytes_that_are_no_text(self):
-        # A terminal with one-byte characters takes 0x9b for the beginning of a command.
+        # A terminal with a one-byte character set takes 0x9b as the beginning of a command.
         text = line(span(1, 1, "name@", attributes=[{"key": "a", "value": {"stringValue": "@x"}}])).encode()
         self.file.write_bytes(text.replace(b"@", b"\x9b31m\xe2\x82") + b"\n")
         out = self.view()
@@ -182,7 +182,8 @@ class View(unittest.TestCase):
         self.assertIn("cut é 😀 \\ \"", self.view(lines=[whole]))
 
     def test_what_other_writers_do(self):
-        # Members in another order, upper-case ids, unquoted numbers, nulls, unknown members, lines of other signals.
+        # Members in another order, upper-case ids, unquoted numbers, nulls, unknown members, lines of other
+        # signals.
         text = json.dumps({"future": [1, {"x": None}], "resourceSpans": [{
             "scopeSpans": [{"spans": [{"endTimeUnixNano": START + 3000, "startTimeUnixNano": START, "parentSpanId": "", "name": "first",
                                        "spanId": "00000000000000AB", "traceId": "AB" * 16, "attributes": None, "events": [],
