@@ -199,7 +199,7 @@ static connect_reply reply_kind(const uint8_t *bytes, size_t length)
 }
 
 // Reads until the end, the time limit, or HTTP/2. It does not stop at the first bytes of HTTP/1, because the
-// hint at TLS stands in the body.
+// hint at TLS is in the body.
 static connect_reply read_reply(int fd, uint64_t until)
 {
     uint8_t bytes[2048];

@@ -211,7 +211,7 @@ bool request_refused_late(const request *r, char *why, size_t size)
     quiet.body = NULL;
     quiet.headers = NULL;
     why[0] = '\0';
-    // Sends nothing after the handshake: with data underway, the server's alert may be lost.
+    // Sends nothing after the handshake: with data under way, the server's alert may be lost.
     curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
     curl_easy_setopt(easy, CURLOPT_VERBOSE, 1L);
     curl_easy_setopt(easy, CURLOPT_DEBUGFUNCTION, keep_complaint);

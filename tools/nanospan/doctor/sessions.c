@@ -100,9 +100,8 @@ static void tell_other_signs(doctor *d, const nsp_session *session)
                    "%s (pid %u): %s whole traces were not recorded because a ring was above its watermark",
                    service, session->pid, count);
         doctor_advise(
-            d,
-            "if the receiver is slow or unreachable, mend that first; otherwise increase NSP_RING_BYTES or "
-            "lower TRACE_SAMPLE_RATE");
+            d, "if the receiver is slow or unreachable, fix that first; otherwise increase NSP_RING_BYTES or "
+               "lower TRACE_SAMPLE_RATE");
     }
     if (s->batches_failed && s->batches_failed >= s->batches_sent) {
         units_count(count, s->batches_failed);

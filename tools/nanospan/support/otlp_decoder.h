@@ -97,7 +97,7 @@ static inline void take_id(decoder *d, const wire_field *field, const char *name
     }
 }
 
-// A message that may be there once. Where it came in parts, it means the same as its parts put together.
+// A message that may occur once. If it comes in several parts, it means the same as the parts joined.
 void take_message(decoder *d, const wire_field *field, const char *name, wire *out);
 
 static inline void take_element(decoder *d, const wire_field *field, const char *name, run *out)
