@@ -248,7 +248,7 @@ static int run(bench_options *options)
     if (results.count == 0)
         return STOPPED + stopped;
     bool valid = all_valid(&results);
-    report_books(stdout, &results);
+    report_accounting(stdout, &results);
     size_t described = machine.count;
     machine_describe_noise(&machine);
     for (size_t i = described; i < machine.count; i++)

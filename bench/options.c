@@ -19,7 +19,7 @@ static const char help[] =
     "\n"
     "  --list               list the benchmarks (with --only: the selected ones) and stop\n"
     "  --only NAMES         run only these: names, groups and shell patterns, separated by commas\n"
-    "  --quick              run fewer and shorter rounds, and only one rate of the order path at a rate\n"
+    "  --quick              run fewer and shorter rounds, and the order path at only one rate\n"
     "  --rounds N           valid rounds of each benchmark, 15 to 1000 (default 101, with --quick 21)\n"
     "  --cpu N              CPU of the measured thread (default: the last one)\n"
     "  --collector-cpu N    CPU of everything else (default: the first one)\n"
@@ -33,7 +33,7 @@ static const char help[] =
     "  --count N            run each of them N times, then 2 N times; 1 to 400 (default 200)\n"
     "  --help, --version\n"
     "\n"
-    "If it is interrupted, it reports the benchmarks that are done by then.\n"
+    "If it is interrupted, it reports the benchmarks that have finished.\n"
     "Exit codes: 0 success; 1 a budget is broken or a figure is not valid; 2 wrong usage; 128 plus the\n"
     "number of the signal if interrupted.\n";
 

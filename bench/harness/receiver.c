@@ -23,7 +23,7 @@
 #include "harness/otlp_walk.h"
 
 enum { BODY_MOST = 64 << 20, BUFFER = 2 << 20, CONNECTIONS = 64 };
-// The descriptors of the process: standard input ends when its parent does; this one is the shared page.
+// The descriptors of the process: standard input, which ends when the parent does, and the shared page.
 enum { PAGE_FD = 3 };
 
 // Shared between the two processes.

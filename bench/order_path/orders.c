@@ -33,7 +33,7 @@ static size_t put_context(uint8_t *to, bool sampled)
     return size;
 }
 
-// Writes a message like the feed does. Ids are line numbers; all of them are free again at the end of the
+// Writes a message in the way the feed does. Ids are line numbers; all of them are free again at the end of the
 // stream.
 static size_t put_message(uint8_t *to, const struct order_line *line, uint64_t id, size_t context)
 {

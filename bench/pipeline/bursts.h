@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The cost of a span to the thread that records it, in some state of the pipeline: bursts between two looks
-// at the machine, like in the hot path group.
+// at the machine, as in the hot path group.
 #ifndef NSP_BENCH_BURSTS_H
 #define NSP_BENCH_BURSTS_H
 

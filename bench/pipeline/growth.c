@@ -331,7 +331,7 @@ BENCH_DESCRIBE(subjects, sizeof subjects / sizeof subjects[0])
 
 const bench_group group_growth = {
     .name = "growth",
-    .method = "how the cost grows: recording in bursts like in the hot path group; drain and encode on the "
+    .method = "how the cost grows: recording in bursts as in the hot path group; drain and encode on the "
               "same CPU, with the contents of the ring still in its caches",
     .describe = describe,
     .measure = measure,

@@ -141,8 +141,9 @@ BENCH_DESCRIBE(subjects, sizeof subjects / sizeof subjects[0])
 
 const bench_group group_sizes = {
     .name = "sizes",
-    .method = "bytes of a span in the ring, in a batch of the OTLP encoder, and compressed like the exporter "
-              "does it (gzip, level 1); span_ns: time to compress, on one core",
+    .method =
+        "bytes of a span in the ring, in a batch of the OTLP encoder, and compressed as by the exporter "
+        "(gzip, level 1); span_ns: time to compress, on one core",
     .describe = describe,
     .measure = measure,
 };

@@ -22,7 +22,7 @@ void report_machine(FILE *out, const bench_machine *machine);
 void report_table(FILE *out, const bench_group *group, const bench_results *results);
 
 // Prints the span counters of all sessions, added up.
-void report_books(FILE *out, const bench_results *results);
+void report_accounting(FILE *out, const bench_results *results);
 
 // ---- comparison: compare.c ----
 

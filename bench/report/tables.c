@@ -103,7 +103,7 @@ void report_table(FILE *out, const bench_group *group, const bench_results *resu
 
 // ---- span counters ----
 
-void report_books(FILE *out, const bench_results *results)
+void report_accounting(FILE *out, const bench_results *results)
 {
     nsp_stats sum = NSP_STATS_INIT;
     unsigned sessions = 0;

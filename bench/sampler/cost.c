@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The cost of a root with three setters to the thread, at each sample rate: bursts between two looks at the
-// noise, A B B A, like in hot_path/means.c. The ring is drained between rounds.
+// noise, A B B A, as in hot_path/means.c. The ring is drained between rounds.
 #include <stdio.h>
 
 #include <nanospan/nanospan.h>

@@ -174,7 +174,7 @@ static bool describe(size_t index, bench_result *out)
 const bench_group group_landing = {
     .name = "sampler_landing",
     .method = "a new rate is set on another CPU: time from the call to the first root that obeys it; "
-              "late_roots: roots begun after the call returned that did not obey, most of any trial",
+              "late_roots: roots begun after the call returned that did not obey, the most in any trial",
     .describe = describe,
     .measure = measure,
 };
