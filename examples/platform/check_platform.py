@@ -230,7 +230,7 @@ def check_answers(report, traces, answers, rate):
                     f"{len(traces.roots):,} of {total:,}")
 
 
-def check_books(report, services, spans):
+def check_accounting(report, services, spans):
     for name, service in services.items():
         accounting = service["spans"]
         report.note(accounting["balanced"] and accounting["attempted"] == accounting["exported"],
@@ -292,7 +292,7 @@ def main():
                     f"{begun:,} and {len(spans or ()):,}")
     else:
         print("spans sent, and spans received")
-        check_books(report, services, spans)
+        check_accounting(report, services, spans)
         report.note(twice == 0, "spans received twice", f"{twice:,}")
         if spans is not None:
             print("the contents of the traces")
