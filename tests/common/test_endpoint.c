@@ -71,7 +71,7 @@ static void each_form_is_taken_apart(void **state)
     }
 }
 
-static void what_is_none_is_refused_with_a_reason(void **state)
+static void texts_that_are_not_endpoints_are_refused_with_a_reason(void **state)
 {
     (void)state;
     static const struct {
@@ -203,7 +203,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_form_is_taken_apart),
-        cmocka_unit_test(what_is_none_is_refused_with_a_reason),
+        cmocka_unit_test(texts_that_are_not_endpoints_are_refused_with_a_reason),
         cmocka_unit_test(names_have_an_end),
         cmocka_unit_test(a_whole_path_is_known),
         cmocka_unit_test(no_text_is_read_beyond_its_end),

@@ -127,7 +127,7 @@ static void what_is_left_out_is_named_by_its_position(void **state)
     assert_int_equal(verdict.good, 1);
 }
 
-static void what_is_not_seen_is_made_visible(void **state)
+static void control_characters_are_made_visible(void **state)
 {
     (void)state;
     char out[20];
@@ -142,7 +142,7 @@ int main(void)
         cmocka_unit_test(a_list_is_taken_apart),
         cmocka_unit_test(headers_are_judged),
         cmocka_unit_test(what_is_left_out_is_named_by_its_position),
-        cmocka_unit_test(what_is_not_seen_is_made_visible),
+        cmocka_unit_test(control_characters_are_made_visible),
     };
     return cmocka_run_group_tests_name("pairs", tests, NULL, NULL);
 }

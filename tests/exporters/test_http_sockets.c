@@ -197,7 +197,7 @@ static void engine_that_never_connects(void *argument)
     CHILD_CHECK(descriptors() == before);
 }
 
-static void a_receiver_out_of_reach_costs_no_descriptors(void **state)
+static void an_unreachable_receiver_takes_no_descriptors(void **state)
 {
     (void)state;
     assert_int_equal(child_run(engine_that_never_connects, (void *)"http/protobuf", 60), 0);
@@ -229,7 +229,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(over_http),
         cmocka_unit_test(over_grpc),
-        cmocka_unit_test(a_receiver_out_of_reach_costs_no_descriptors),
+        cmocka_unit_test(an_unreachable_receiver_takes_no_descriptors),
         cmocka_unit_test(a_start_without_descriptors_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

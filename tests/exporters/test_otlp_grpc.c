@@ -567,7 +567,7 @@ static void a_bad_message_confirms_nothing(void **state)
     free(bomb);
 }
 
-static void what_is_no_grpc(void **state)
+static void answers_that_are_not_grpc(void **state)
 {
     (void)state;
     fixture *f = prepare();
@@ -717,7 +717,7 @@ static void a_lost_answer_is_unknown(void **state)
     finish(f);
 }
 
-static void a_request_that_is_not_read_is_surely_not_taken(void **state)
+static void a_request_that_is_not_read_is_certainly_not_taken(void **state)
 {
     (void)state;
     fixture *f = prepare();
@@ -808,7 +808,7 @@ static void http1_to_grpc_names_the_confusion(void **state)
 
 // ---- configuration ----
 
-static void leftovers_are_said(void **state)
+static void leftovers_are_logged(void **state)
 {
     (void)state;
     fixture *f = prepare();
@@ -827,7 +827,7 @@ static void leftovers_are_said(void **state)
 }
 
 // Only the exporter knows what HTTP accepts and gRPC does not; core has logged the others.
-static void metadata_that_is_left_out_is_said(void **state)
+static void metadata_that_is_left_out_is_logged(void **state)
 {
     (void)state;
     fixture *f = prepare();
@@ -858,19 +858,19 @@ int main(void)
         cmocka_unit_test(retry_info_names_the_delay),
         cmocka_unit_test(reads_partial_success),
         cmocka_unit_test(a_bad_message_confirms_nothing),
-        cmocka_unit_test(what_is_no_grpc),
+        cmocka_unit_test(answers_that_are_not_grpc),
         cmocka_unit_test(an_answer_that_breaks_off_is_asked_for_a_few_times),
         cmocka_unit_test(an_early_refusal_counts),
         cmocka_unit_test(streams_that_are_reset),
         cmocka_unit_test(a_refused_stream_is_sent_again),
         cmocka_unit_test(a_lost_answer_is_unknown),
-        cmocka_unit_test(a_request_that_is_not_read_is_surely_not_taken),
+        cmocka_unit_test(a_request_that_is_not_read_is_certainly_not_taken),
         cmocka_unit_test(the_configured_timeout_limits_one_request),
         cmocka_unit_test(cancel_ends_a_stalled_send),
         cmocka_unit_test(grpc_to_http1_names_the_confusion),
         cmocka_unit_test(http1_to_grpc_names_the_confusion),
-        cmocka_unit_test(leftovers_are_said),
-        cmocka_unit_test(metadata_that_is_left_out_is_said),
+        cmocka_unit_test(leftovers_are_logged),
+        cmocka_unit_test(metadata_that_is_left_out_is_logged),
     };
     return cmocka_run_group_tests_name("otlp_grpc", tests, NULL, NULL);
 }

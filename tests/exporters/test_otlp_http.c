@@ -165,7 +165,7 @@ static void reads_partial_success(void **state)
 }
 
 // As servers written in Go and nginx answer.
-static void a_port_of_tls_that_says_so_gets_the_spans_later(void **state)
+static void a_tls_port_that_says_so_gets_the_spans_later(void **state)
 {
     (void)state;
     static const char *const bodies[] = {"Client sent an HTTP request to an HTTPS server.\n",
@@ -466,7 +466,7 @@ static void a_dead_port_is_retried(void **state)
 }
 
 // The process has no free descriptor, or only one.
-static void used_up_descriptors_are_told(void **state)
+static void used_up_descriptors_are_reported(void **state)
 {
     (void)state;
     static const char *const endpoints[] = {NULL, "http://collector.invalid:4318",
@@ -512,7 +512,7 @@ static void no_proxy_stands_before_loopback(void **state)
     finish(f);
 }
 
-static void a_request_that_the_receiver_reads_no_further_is_surely_not_taken(void **state)
+static void a_request_that_is_read_no_further_is_certainly_not_taken(void **state)
 {
     (void)state;
     fixture *f = prepare();
@@ -563,7 +563,7 @@ static void set_compression(nsp_config *config)
     config->compression = "zstd";
 }
 
-static void a_bad_configuration_is_said_once(void **state)
+static void a_bad_configuration_is_logged_once(void **state)
 {
     (void)state;
     expect_refusal(NSP_ERR_CONFIG, "protocol \"smtp\"", set_protocol);
@@ -572,7 +572,7 @@ static void a_bad_configuration_is_said_once(void **state)
 }
 
 // Core has logged what is wrong with the bad ones.
-static void a_bad_header_costs_no_other(void **state)
+static void a_bad_header_does_not_affect_others(void **state)
 {
     (void)state;
     fixture *f = prepare();
@@ -588,7 +588,7 @@ static void a_bad_header_costs_no_other(void **state)
     finish(f);
 }
 
-static void a_path_that_is_there_twice_is_said(void **state)
+static void a_path_that_is_given_twice_is_logged(void **state)
 {
     (void)state;
     fixture *f = prepare();
@@ -694,7 +694,7 @@ int main(void)
         cmocka_unit_test(keeps_one_connection),
         cmocka_unit_test(compresses_what_is_worth_it),
         cmocka_unit_test(reads_partial_success),
-        cmocka_unit_test(a_port_of_tls_that_says_so_gets_the_spans_later),
+        cmocka_unit_test(a_tls_port_that_says_so_gets_the_spans_later),
         cmocka_unit_test(the_reply_says_its_form),
         cmocka_unit_test(a_web_page_is_no_answer),
         cmocka_unit_test(a_redirect_names_where_it_leads),
@@ -708,12 +708,12 @@ int main(void)
         cmocka_unit_test(cancel_does_not_wait_for_a_name_server),
         cmocka_unit_test(a_huge_answer_is_not_read),
         cmocka_unit_test(a_dead_port_is_retried),
-        cmocka_unit_test(used_up_descriptors_are_told),
+        cmocka_unit_test(used_up_descriptors_are_reported),
         cmocka_unit_test(no_proxy_stands_before_loopback),
-        cmocka_unit_test(a_request_that_the_receiver_reads_no_further_is_surely_not_taken),
-        cmocka_unit_test(a_bad_configuration_is_said_once),
-        cmocka_unit_test(a_bad_header_costs_no_other),
-        cmocka_unit_test(a_path_that_is_there_twice_is_said),
+        cmocka_unit_test(a_request_that_is_read_no_further_is_certainly_not_taken),
+        cmocka_unit_test(a_bad_configuration_is_logged_once),
+        cmocka_unit_test(a_bad_header_does_not_affect_others),
+        cmocka_unit_test(a_path_that_is_given_twice_is_logged),
         cmocka_unit_test(the_sender_stops_in_time_whatever_the_backend_does),
     };
     return cmocka_run_group_tests_name("otlp_http", tests, NULL, NULL);

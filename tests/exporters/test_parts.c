@@ -214,7 +214,7 @@ static void halves_arrive_each_span_once(void **state)
     }
 }
 
-static void one_that_is_too_large_by_itself_is_rejected_alone(void **state)
+static void a_span_that_is_too_large_is_rejected_alone(void **state)
 {
     (void)state;
     static const unsigned places[] = {0, 33, 63};
@@ -232,7 +232,7 @@ static void one_that_is_too_large_by_itself_is_rejected_alone(void **state)
 }
 
 // A receiver that refuses every size is not asked about each single span.
-static void a_receiver_that_refuses_every_size_is_soon_believed(void **state)
+static void a_receiver_that_refuses_every_size_is_not_asked_for_long(void **state)
 {
     (void)state;
     for (int i = 0; i < 3; i++) {
@@ -333,7 +333,7 @@ static void the_deadline_is_that_of_all_parts(void **state)
 }
 
 // With the sender, the counters contain each span once, even while a part waits and if the rest is given up.
-static void the_books_count_parts(void **state)
+static void the_counters_include_parts(void **state)
 {
     (void)state;
     for (int given_up = 0; given_up < 2; given_up++) {
@@ -379,12 +379,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(halves_arrive_each_span_once),
-        cmocka_unit_test(one_that_is_too_large_by_itself_is_rejected_alone),
-        cmocka_unit_test(a_receiver_that_refuses_every_size_is_soon_believed),
+        cmocka_unit_test(a_span_that_is_too_large_is_rejected_alone),
+        cmocka_unit_test(a_receiver_that_refuses_every_size_is_not_asked_for_long),
         cmocka_unit_test(other_refusals_are_final),
         cmocka_unit_test(what_was_answered_is_not_sent_again),
         cmocka_unit_test(the_deadline_is_that_of_all_parts),
-        cmocka_unit_test(the_books_count_parts),
+        cmocka_unit_test(the_counters_include_parts),
     };
     return cmocka_run_group_tests_name("parts", tests, NULL, NULL);
 }

@@ -87,7 +87,7 @@ static const struct {
              {"grpc", false, "ALL_PROXY"}};
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
-static void one_that_is_down_is_named(void **state)
+static void a_proxy_that_is_down_is_named(void **state)
 {
     (void)state;
     // Bound, but not listening, so that no other process takes this port meanwhile.
@@ -111,7 +111,7 @@ static void one_that_is_down_is_named(void **state)
     close(dead);
 }
 
-static void one_that_refuses_is_named(void **state)
+static void a_proxy_that_refuses_is_named(void **state)
 {
     (void)state;
     static const struct {
@@ -146,7 +146,7 @@ static void one_that_refuses_is_named(void **state)
     proxy_stop(between);
 }
 
-static void one_that_is_nowhere_is_named(void **state)
+static void a_proxy_that_cannot_exist_is_named(void **state)
 {
     (void)state;
     static const char *const cases[][2] = {
@@ -186,9 +186,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(grpc_in_clear_is_led_through, clean),
-        cmocka_unit_test_setup(one_that_is_down_is_named, clean),
-        cmocka_unit_test_setup(one_that_refuses_is_named, clean),
-        cmocka_unit_test_setup(one_that_is_nowhere_is_named, clean),
+        cmocka_unit_test_setup(a_proxy_that_is_down_is_named, clean),
+        cmocka_unit_test_setup(a_proxy_that_refuses_is_named, clean),
+        cmocka_unit_test_setup(a_proxy_that_cannot_exist_is_named, clean),
         cmocka_unit_test_setup(no_proxy_goes_around, clean),
     };
     return cmocka_run_group_tests_name("proxy", tests, NULL, NULL);

@@ -120,7 +120,7 @@ static void expect(nsp_send_result result, const char *line)
         fail_msg("\"%s\" does not say \"%s\"", otlp.last_line, line);
 }
 
-static void authorities_that_are_replaced_count_at_once(void **state)
+static void replaced_authorities_are_used_at_once(void **state)
 {
     (void)state;
     replace(ca, "a/ca.pem");
@@ -166,7 +166,7 @@ static void a_pair_that_is_half_replaced_waits(void **state)
     http_server_stop(server);
 }
 
-static void authorities_that_are_not_there_are_named(void **state)
+static void missing_authorities_are_named(void **state)
 {
     (void)state;
     replace(ca, "a/ca.pem");
@@ -198,7 +198,7 @@ static void without_a_bundle(void *port)
     otlp_sender_destroy(&otlp);
 }
 
-static void a_machine_without_authorities_is_told_apart(void **state)
+static void a_machine_without_authorities_is_recognised(void **state)
 {
     (void)state;
     http_server *server = serve("a", 0);
@@ -210,7 +210,7 @@ static void a_machine_without_authorities_is_told_apart(void **state)
     assert_int_equal(status, 0);
 }
 
-static void clear_text_to_a_port_of_tls_is_told(void **state)
+static void clear_text_to_a_tls_port_is_logged(void **state)
 {
     (void)state;
     static const char *const protocols[] = {"grpc", "http/protobuf", "http/json"};
@@ -232,11 +232,11 @@ static void clear_text_to_a_port_of_tls_is_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(authorities_that_are_replaced_count_at_once),
+        cmocka_unit_test(replaced_authorities_are_used_at_once),
         cmocka_unit_test(a_pair_that_is_half_replaced_waits),
-        cmocka_unit_test(authorities_that_are_not_there_are_named),
-        cmocka_unit_test(a_machine_without_authorities_is_told_apart),
-        cmocka_unit_test(clear_text_to_a_port_of_tls_is_told),
+        cmocka_unit_test(missing_authorities_are_named),
+        cmocka_unit_test(a_machine_without_authorities_is_recognised),
+        cmocka_unit_test(clear_text_to_a_tls_port_is_logged),
     };
     return cmocka_run_group_tests_name("tls_files", tests, make_files, remove_files);
 }

@@ -269,7 +269,7 @@ static void read_methods(void *unused)
 }
 
 // The variable is read once per process, so this runs in a process that has not read it yet.
-static void white_space_is_none_of_a_methods_name(void **state)
+static void white_space_around_a_method_is_ignored(void **state)
 {
     (void)state;
     assert_int_equal(child_run(read_methods, NULL, 20), 0);
@@ -714,7 +714,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(white_space_is_none_of_a_methods_name), // first, for the reason given there
+        cmocka_unit_test(white_space_around_a_method_is_ignored), // first, for the reason given there
         TEST(client_and_server_are_one_trace),
         TEST(without_a_name_it_is_the_method),
         TEST(answers_from_400_on_are_errors),

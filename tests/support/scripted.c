@@ -168,7 +168,7 @@ uint64_t stats_sum(const nsp_stats *stats)
            stats->unconfirmed + stats->rejected + stats->exported + stats->spooled;
 }
 
-void books_print(const nsp_stats *stats)
+void accounting_print(const nsp_stats *stats)
 {
     print_message("attempted %" PRIu64 ", sum %" PRIu64 ": open %" PRIu64 ", dropped %" PRIu64
                   " (full %" PRIu64 ", deep %" PRIu64 ", detached %" PRIu64 ", signal %" PRIu64
@@ -187,7 +187,7 @@ nsp_stats script_balance(void)
     nsp_stats stats = NSP_STATS_INIT;
     assert_int_equal(nsp_stats_get(&stats), NSP_OK);
     if (stats.attempted != stats_sum(&stats)) {
-        books_print(&stats);
+        accounting_print(&stats);
         fail_msg("the accounting does not balance");
     }
     return stats;

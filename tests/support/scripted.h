@@ -49,7 +49,7 @@ unsigned script_lines_with(const char *text);
 nsp_stats script_balance(void);
 // Prints `attempted` and the sum of all other counters.
 uint64_t stats_sum(const nsp_stats *stats);
-void books_print(const nsp_stats *stats);
+void accounting_print(const nsp_stats *stats);
 
 uint64_t test_now_ns(void); // CLOCK_MONOTONIC
 void test_sleep_ms(unsigned ms);

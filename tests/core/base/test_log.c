@@ -272,7 +272,7 @@ static void more_subjects_than_places_are_still_limited(void **state)
     assert_false(nsp__log_limit_admit(&limit, subject, now, &held_back));
 }
 
-static void what_was_held_back_is_told(void **state)
+static void suppressed_lines_are_counted(void **state)
 {
     (void)state;
     for (int i = 0; i < NSP__LOG_LIMIT_BURST + 3; i++)
@@ -298,7 +298,7 @@ int main(void)
         cmocka_unit_test_setup(a_forked_child_can_log, begin),
         cmocka_unit_test(tokens_come_back_with_time),
         cmocka_unit_test(more_subjects_than_places_are_still_limited),
-        cmocka_unit_test_setup(what_was_held_back_is_told, begin),
+        cmocka_unit_test_setup(suppressed_lines_are_counted, begin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

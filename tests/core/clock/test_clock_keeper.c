@@ -104,7 +104,7 @@ static void test_steps_change_no_duration(void **state)
 }
 
 // A step too small to be distinguished from noise is followed gently.
-static void test_small_error_is_led(void **state)
+static void test_small_error_is_corrected_gently(void **state)
 {
     (void)state;
     clock_world_begin(2.6);
@@ -229,7 +229,7 @@ int main(void)
         cmocka_unit_test_teardown(test_slew, clock_world_end),
         cmocka_unit_test_teardown(test_quiet_machine_needs_few_breakpoints, clock_world_end),
         cmocka_unit_test_teardown(test_steps_change_no_duration, clock_world_end),
-        cmocka_unit_test_teardown(test_small_error_is_led, clock_world_end),
+        cmocka_unit_test_teardown(test_small_error_is_corrected_gently, clock_world_end),
         cmocka_unit_test_teardown(test_machine_slept, clock_world_end),
         cmocka_unit_test_teardown(test_stalled_drainer, clock_world_end),
         cmocka_unit_test_teardown(test_fallback, clock_world_end),

@@ -279,7 +279,7 @@ static void a_report_says_what_is_used_instead(void **state)
     assert_null(strstr(logged.line, "secret"));
 }
 
-static void white_space_around_a_value_is_none_of_it(void **state)
+static void white_space_around_a_value_is_ignored(void **state)
 {
     (void)state;
     for (size_t i = 0; i < EACH; i++) {
@@ -780,7 +780,7 @@ int main(void)
         cmocka_unit_test_setup(every_bad_value_is_ignored_and_reported_once, clean),
         cmocka_unit_test_setup(an_endpoint_without_a_scheme_has_its_variables_default, clean),
         cmocka_unit_test_setup(a_report_says_what_is_used_instead, clean),
-        cmocka_unit_test_setup(white_space_around_a_value_is_none_of_it, clean),
+        cmocka_unit_test_setup(white_space_around_a_value_is_ignored, clean),
         cmocka_unit_test_setup(whatever_is_too_large_counts_as_the_largest, clean),
         cmocka_unit_test_setup(the_queue_size_is_mentioned_once, clean),
         cmocka_unit_test_setup(the_stronger_name_wins, clean),

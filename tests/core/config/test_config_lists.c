@@ -52,7 +52,7 @@ static void report(void)
     nsp__environment_report(NULL);
 }
 
-static void one_bad_entry_costs_no_other(void **state)
+static void one_bad_entry_does_not_affect_others(void **state)
 {
     (void)state;
     nsp_config config = with("OTEL_EXPORTER_OTLP_TRACES_HEADERS=a=1,bad key=hunter2,te=hunter3",
@@ -166,7 +166,7 @@ static void an_endpoint_is_refused_with_a_line_that_shows_it(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_bad_entry_costs_no_other),
+        cmocka_unit_test(one_bad_entry_does_not_affect_others),
         cmocka_unit_test(bad_headers_let_no_weaker_ones_in),
         cmocka_unit_test(the_applications_own_lists_are_reported_too),
         cmocka_unit_test(exporters_are_a_list),

@@ -53,7 +53,7 @@ static nsp__resource build(const char *name, const char *attributes)
     return resource;
 }
 
-static void says_what_the_conventions_ask_for(void **state)
+static void sets_what_the_conventions_ask_for(void **state)
 {
     (void)state;
     nsp__resource resource = build("engine", NULL);
@@ -147,7 +147,7 @@ static void the_instance_is_a_uuid_until_a_fork(void **state)
     nsp__resource_free(&second);
 }
 
-static void one_bad_attribute_costs_no_other(void **state)
+static void one_bad_attribute_does_not_affect_others(void **state)
 {
     (void)state;
     nsp__resource resource = build("engine", "a=1,novalue,=2,b=%XX,c=%4,%zz=d,e=x\ny,f=%00,g=\x01,h=2");
@@ -180,11 +180,11 @@ static void an_empty_name_is_no_name(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(says_what_the_conventions_ask_for),
+        cmocka_unit_test(sets_what_the_conventions_ask_for),
         cmocka_unit_test(attributes_are_decoded_and_added),
         cmocka_unit_test(attributes_win_over_defaults_only),
         cmocka_unit_test(the_instance_is_a_uuid_until_a_fork),
-        cmocka_unit_test(one_bad_attribute_costs_no_other),
+        cmocka_unit_test(one_bad_attribute_does_not_affect_others),
         cmocka_unit_test(escaped_control_characters_are_text),
         cmocka_unit_test(an_empty_name_is_no_name),
     };

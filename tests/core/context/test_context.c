@@ -357,7 +357,7 @@ static void keys_values_and_members_at_their_limits(void **state)
     }
 }
 
-static void short_space_costs_long_members_first(void **state)
+static void long_members_are_dropped_first(void **state)
 {
     (void)state;
     char text[4000] = "", expected[4000] = "";
@@ -701,7 +701,7 @@ int main(void)
         cmocka_unit_test(good_tracestates_are_normalised),
         cmocka_unit_test(bad_tracestates_are_dropped_whole),
         cmocka_unit_test(keys_values_and_members_at_their_limits),
-        cmocka_unit_test(short_space_costs_long_members_first),
+        cmocka_unit_test(long_members_are_dropped_first),
         cmocka_unit_test(ot_is_read),
         cmocka_unit_test(ot_is_written_anew_when_changed),
         cmocka_unit_test(long_sub_keys_do_not_displace_ours),

@@ -212,7 +212,7 @@ static void *read_stats(void *argument)
         if (nsp_stats_get(&stats) != NSP_OK)
             abort();
         if (stats.attempted < stats_sum(&stats) || stats.roots_unsampled > INT64_MAX) {
-            books_print(&stats);
+            accounting_print(&stats);
             abort();
         }
         all->reads++;
@@ -252,7 +252,7 @@ static void run(engine *all)
 static void check_receiver(const nsp_stats *stats, tally *came)
 {
     uint64_t distinct = tally_distinct(came);
-    books_print(stats);
+    accounting_print(stats);
     print_message("receiver: %" PRIu64 " distinct, %" PRIu64 " repeated\n", distinct, tally_repeats(came));
     assert_int_equal(tally_clashes(came), 0);
     assert_int_equal(tally_untimely(came), 0);

@@ -238,7 +238,7 @@ static void an_answer_that_confirms_nothing_is_not_asked_for_again(void **state)
 }
 
 // An exporter that sends in parts reports each part that is settled. It is counted at once, and only once.
-static void parts_that_are_settled_are_off_the_batch(void **state)
+static void settled_parts_are_counted_at_once(void **state)
 {
     (void)state;
     fixture *f = prepare();
@@ -284,7 +284,7 @@ static void lends_each_batch_once(void **state)
     free(f);
 }
 
-static void retries_until_it_is_taken_and_says_so_twice(void **state)
+static void retries_until_accepted_and_logs_it_twice(void **state)
 {
     (void)state;
     fixture *f = prepare();
@@ -420,7 +420,7 @@ static void honours_retry_after(void **state)
     free(f);
 }
 
-static void stop_does_not_sit_out_a_retry_after_in_vain(void **state)
+static void stop_does_not_wait_for_a_retry_after_beyond_its_deadline(void **state)
 {
     (void)state;
     fixture *f = prepare();
@@ -709,16 +709,16 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counts_what_was_answered),
         cmocka_unit_test(an_answer_that_confirms_nothing_is_not_asked_for_again),
-        cmocka_unit_test(parts_that_are_settled_are_off_the_batch),
+        cmocka_unit_test(settled_parts_are_counted_at_once),
         cmocka_unit_test(lends_each_batch_once),
-        cmocka_unit_test(retries_until_it_is_taken_and_says_so_twice),
+        cmocka_unit_test(retries_until_accepted_and_logs_it_twice),
         cmocka_unit_test(backs_off_exponentially),
         cmocka_unit_test(backs_off_with_jitter),
         cmocka_unit_test(a_wait_ends_the_backoff),
         cmocka_unit_test(waiting_in_slices_does_not_pester_the_receiver),
         cmocka_unit_test(a_wait_ends_at_its_deadline),
         cmocka_unit_test(honours_retry_after),
-        cmocka_unit_test(stop_does_not_sit_out_a_retry_after_in_vain),
+        cmocka_unit_test(stop_does_not_wait_for_a_retry_after_beyond_its_deadline),
         cmocka_unit_test(stop_sends_what_is_queued),
         cmocka_unit_test(stop_gives_up_on_a_dead_backend),
         cmocka_unit_test(what_may_have_been_taken_is_unconfirmed),

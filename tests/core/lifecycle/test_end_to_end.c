@@ -105,7 +105,7 @@ static nsp_stats trade_all(const nsp_config *config)
         pthread_join(threads[i], NULL);
     assert_int_equal(nsp_shutdown(60 * SECOND), NSP_OK);
     nsp_stats stats = script_balance();
-    books_print(&stats);
+    accounting_print(&stats);
     assert_int_equal(stats.attempted, stats.exported);
     assert_int_equal(stats.exported + stats.roots_refused * SPANS_PER_ORDER,
                      THREADS * ORDERS * SPANS_PER_ORDER);

@@ -87,7 +87,7 @@ static void init_twice(void **state)
     assert_int_equal(nsp_flush(0), NSP_ERR_NOT_INITIALISED);
 }
 
-static void final_books_after_shutdown(void **state)
+static void final_counters_after_shutdown(void **state)
 {
     (void)state;
     begin_scripted();
@@ -128,7 +128,7 @@ static void nothing_to_send_is_no_failure(void **state)
     assert_int_equal(nsp_shutdown(0), NSP_OK);
 }
 
-static void books_with_an_old_struct(void **state)
+static void counters_with_an_old_struct(void **state)
 {
     (void)state;
     begin_scripted();
@@ -201,7 +201,7 @@ static void *ask_for_ever(void *argument)
     while (!__atomic_load_n(&over, __ATOMIC_ACQUIRE)) {
         nsp_stats stats = NSP_STATS_INIT;
         if (nsp_stats_get(&stats) == NSP_OK && stats.attempted < stats_sum(&stats)) {
-            books_print(&stats);
+            accounting_print(&stats);
             abort();
         }
         nsp_sampler_set_rate(0.9);
@@ -655,9 +655,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(before_init),
         cmocka_unit_test_setup_teardown(init_twice, setup, teardown),
-        cmocka_unit_test_setup_teardown(final_books_after_shutdown, setup, teardown),
+        cmocka_unit_test_setup_teardown(final_counters_after_shutdown, setup, teardown),
         cmocka_unit_test_setup_teardown(nothing_to_send_is_no_failure, setup, teardown),
-        cmocka_unit_test_setup_teardown(books_with_an_old_struct, setup, teardown),
+        cmocka_unit_test_setup_teardown(counters_with_an_old_struct, setup, teardown),
         cmocka_unit_test_setup_teardown(a_hundred_rounds_under_fire, setup, teardown),
         cmocka_unit_test_setup_teardown(disabled_in_code, setup, teardown),
         cmocka_unit_test_setup_teardown(disabled_by_the_environment, setup, teardown),

@@ -92,7 +92,7 @@ static void its_callers_environment_is_not_taken(void **state)
 }
 
 // A control: a program with no more rights than its caller does use these variables.
-static void an_ordinary_programs_is(void **state)
+static void an_ordinary_program_takes_it(void **state)
 {
     (void)state;
     assert_int_equal(chmod(copy, 0755), 0);
@@ -107,7 +107,7 @@ int main(int argc, char **argv)
         return 77;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(its_callers_environment_is_not_taken),
-        cmocka_unit_test(an_ordinary_programs_is),
+        cmocka_unit_test(an_ordinary_program_takes_it),
     };
     return cmocka_run_group_tests_name("setuid", tests, prepare, clean_up);
 }

@@ -197,7 +197,7 @@ static void values_are_decoded(void **state)
     assert_memory_equal(value, "a\0b", 4);
 }
 
-static void short_buffers_are_told_what_it_takes(void **state)
+static void short_buffers_get_the_size_that_is_needed(void **state)
 {
     (void)state;
     nsp_baggage list = parsed("k=%20%20%20,k=four");
@@ -515,7 +515,7 @@ int main(void)
         cmocka_unit_test(bad_members_are_left_out),
         cmocka_unit_test(members_are_walked_in_their_order),
         cmocka_unit_test(values_are_decoded),
-        cmocka_unit_test(short_buffers_are_told_what_it_takes),
+        cmocka_unit_test(short_buffers_get_the_size_that_is_needed),
         cmocka_unit_test(values_are_encoded),
         cmocka_unit_test(members_are_removed),
         cmocka_unit_test(the_least_that_must_pass_passes),

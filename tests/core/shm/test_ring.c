@@ -223,7 +223,7 @@ static void *look(void *argument)
     while (!__atomic_load_n(&over, __ATOMIC_ACQUIRE)) {
         nsp_stats stats = NSP_STATS_INIT;
         if (nsp_stats_get(&stats) != NSP_OK || stats.attempted < stats_sum(&stats)) {
-            books_print(&stats);
+            accounting_print(&stats);
             abort();
         }
         sched_yield();

@@ -158,7 +158,7 @@ static size_t hidden(char path[SESSION_PATH_MAX])
     return count;
 }
 
-static void half_made_sessions_are_removed(void **state)
+static void incomplete_sessions_are_removed(void **state)
 {
     (void)state;
 #ifndef NSP_TESTPOINTS
@@ -292,7 +292,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(engines_that_start_at_once, make_directory, remove_directory),
-        cmocka_unit_test_setup_teardown(half_made_sessions_are_removed, make_directory, remove_directory),
+        cmocka_unit_test_setup_teardown(incomplete_sessions_are_removed, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(record_locks_count, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(a_child_that_outlives_its_engine, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(an_engine_that_runs_another_program, make_directory,

@@ -80,7 +80,7 @@ static void let_another_one_try(const char *point)
     pthread_join(thread, NULL);
 }
 
-static void who_comes_too_late_for_the_last_slot_takes_no_memory(void **state)
+static void a_thread_too_late_for_the_last_slot_takes_no_memory(void **state)
 {
     (void)state;
     begin(1);
@@ -128,7 +128,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #ifdef NSP_TESTPOINTS
         cmocka_unit_test_teardown(a_handler_that_attaches_first_leaves_one_slot, capture_teardown),
-        cmocka_unit_test_teardown(who_comes_too_late_for_the_last_slot_takes_no_memory, capture_teardown),
+        cmocka_unit_test_teardown(a_thread_too_late_for_the_last_slot_takes_no_memory, capture_teardown),
         cmocka_unit_test_teardown(an_attach_within_an_attach_says_why_it_fails, capture_teardown),
 #else
         cmocka_unit_test(nothing_without_testpoints),

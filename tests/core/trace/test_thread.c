@@ -442,7 +442,7 @@ static void reset_ends_everything(void **state)
     capture_end();
 }
 
-static void reset_unmutes(void **state)
+static void reset_ends_an_unsampled_root(void **state)
 {
     (void)state;
     begin(8);
@@ -512,7 +512,7 @@ int main(void)
         cmocka_unit_test_teardown(spans_in_destructors, capture_teardown),
         cmocka_unit_test_teardown(slots_of_vanished_threads_are_reclaimed, capture_teardown),
         cmocka_unit_test_teardown(reset_ends_everything, capture_teardown),
-        cmocka_unit_test_teardown(reset_unmutes, capture_teardown),
+        cmocka_unit_test_teardown(reset_ends_an_unsampled_root, capture_teardown),
         cmocka_unit_test_teardown(threads_outlive_sessions, capture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
