@@ -20,26 +20,9 @@
 
 #include "base/testpoint.h"
 #include "outside/prune.h"
-#include "support/capture.h"
 #include "support/child.h"
 #include "support/sanitizer.h"
-#include "support/session_dir.h"
-
-static char directory[SESSION_PATH_MAX];
-
-static int make_directory(void **state)
-{
-    (void)state;
-    session_dir_make(directory);
-    return 0;
-}
-
-static int remove_directory(void **state)
-{
-    capture_teardown(state);
-    session_dir_remove(directory);
-    return 0;
-}
+#include "support/session_fixture.h"
 
 static void configure(nsp_config *config)
 {

@@ -6,7 +6,7 @@
 //     capture_config(&config);                  // defaults, this exporter, this log
 //     assert_int_equal(nsp_init(&config), NSP_OK);
 //     ... spans ...
-// flush: all spans that have ended are here now
+//     capture_settle();                         // flush: all spans that have ended are here now
 //     const captured_span *span = capture_named("decode");
 //     assert_string_equal(captured_text(span, "symbol"), "AAPL");
 //     capture_end();                            // shutdown, accounting balanced, everything forgotten

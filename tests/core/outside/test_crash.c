@@ -11,26 +11,9 @@
 #include <string.h>
 
 #include "base/testpoint.h"
-#include "support/capture.h"
 #include "support/child.h"
-#include "support/session_dir.h"
+#include "support/session_fixture.h"
 #include "support/session_reader.h"
-
-static char directory[SESSION_PATH_MAX];
-
-static int make_directory(void **state)
-{
-    (void)state;
-    session_dir_make(directory);
-    return 0;
-}
-
-static int remove_directory(void **state)
-{
-    (void)state;
-    session_dir_remove(directory);
-    return 0;
-}
 
 static void start_engine(nsp_collector_mode mode)
 {

@@ -18,9 +18,8 @@
 #include "config/environment.h"
 #include "shm/control.h"
 #include "shm/slot.h"
-#include "support/capture.h"
 #include "support/child.h"
-#include "support/session_dir.h"
+#include "support/session_fixture.h"
 
 // ---- settings ----
 
@@ -197,22 +196,6 @@ static void a_visitor_may_stop(void **state)
 
 // ---- sessions ----
 
-static char directory[SESSION_PATH_MAX];
-
-static int make_directory(void **state)
-{
-    (void)state;
-    session_dir_make(directory);
-    return 0;
-}
-
-static int remove_directory(void **state)
-{
-    capture_teardown(state);
-    session_dir_remove(directory);
-    return 0;
-}
-
 typedef struct view {
     size_t count;
     nsp_session session; // the last session, with its texts:
@@ -244,15 +227,8 @@ static view look(void)
 
 static void configure(nsp_config *config)
 {
-    capture_config(config);
+    small_sessions(config);
     config->service_name = "an engine";
-    config->shm_dir = directory;
-    config->ring_bytes = 64 * 1024;
-    config->record_bytes = 512;
-    config->open_spans = 4;
-    config->detached_spans = 16;
-    config->batches = 2;
-    config->batch_bytes = 64 * 1024;
 }
 
 static void record(unsigned spans)

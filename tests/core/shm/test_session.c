@@ -17,40 +17,10 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
-#include "support/capture.h"
 #include "support/child.h"
 #include "support/sanitizer.h"
-#include "support/session_dir.h"
+#include "support/session_fixture.h"
 #include "trace/thread_state.h"
-
-static char directory[SESSION_PATH_MAX];
-
-static int make_directory(void **state)
-{
-    (void)state;
-    session_dir_make(directory);
-    return 0;
-}
-
-static int remove_directory(void **state)
-{
-    capture_teardown(state);
-    session_dir_remove(directory);
-    return 0;
-}
-
-// Small, so that there is room for many.
-static void configure(nsp_config *config)
-{
-    capture_config(config);
-    config->shm_dir = directory;
-    config->ring_bytes = 64 * 1024;
-    config->record_bytes = 512;
-    config->open_spans = 4;
-    config->detached_spans = 16;
-    config->batches = 2;
-    config->batch_bytes = 64 * 1024;
-}
 
 static void record(int64_t number)
 {
@@ -64,7 +34,7 @@ static void record(int64_t number)
 static void check_permissions_and_files(mode_t creation_mask)
 {
     nsp_config config;
-    configure(&config);
+    small_sessions(&config);
     config.service_name = "../My Engine/ä";
     mode_t mask = umask(creation_mask);
     capture_start(&config);
@@ -135,7 +105,7 @@ static void header(void **state)
 {
     (void)state;
     nsp_config config;
-    configure(&config);
+    small_sessions(&config);
     capture_start(&config);
     char session[SESSION_PATH_MAX], path[SESSION_PATH_MAX + 32];
     assert_true(session_dir_of(directory, getpid(), session));
@@ -179,7 +149,7 @@ static void locks_show_who_lives(void **state)
 {
     (void)state;
     nsp_config config;
-    configure(&config);
+    small_sessions(&config);
     capture_start(&config);
     char session[SESSION_PATH_MAX];
     assert_true(session_dir_of(directory, getpid(), session));
@@ -208,7 +178,7 @@ static void forbidden_directories(void **state)
 {
     (void)state;
     nsp_config config;
-    configure(&config);
+    small_sessions(&config);
     char path[SESSION_PATH_MAX + 32], target[SESSION_PATH_MAX + 32];
     snprintf(path, sizeof path, "%s/nanospan-%u", directory, (unsigned)geteuid());
 
@@ -252,7 +222,7 @@ static void none_is_not_a_complaint(void **state)
 {
     (void)state;
     nsp_config config;
-    configure(&config);
+    small_sessions(&config);
     config.shm_dir = "none";
     config.log_level = NSP_LOG_WARN;
     capture_start(&config);
@@ -285,7 +255,7 @@ static void full_file_system(void **state)
     if (!mount_small("64k"))
         SKIP_BECAUSE("a small file system can only be mounted by root");
     nsp_config config;
-    configure(&config);
+    small_sessions(&config);
     private_but_working(&config);
     assert_int_equal(session_dir_count(directory), 0); // no incomplete session is left
     assert_int_equal(umount(directory), 0);
@@ -348,7 +318,7 @@ static void engine_that_is_killed(void *argument)
 {
     const uint32_t *keep = argument;
     nsp_config config;
-    configure(&config);
+    small_sessions(&config);
     config.keep_sessions = *keep;
     CHILD_CHECK(nsp_init(&config) == NSP_OK);
     record(1);
@@ -366,7 +336,7 @@ static void make_dead(unsigned count)
 static size_t left_after(uint32_t keep_sessions, uint64_t keep_bytes)
 {
     nsp_config config;
-    configure(&config);
+    small_sessions(&config);
     config.keep_sessions = keep_sessions;
     config.keep_bytes = keep_bytes;
     capture_start(&config);
@@ -380,7 +350,7 @@ static size_t left_after(uint32_t keep_sessions, uint64_t keep_bytes)
 static uint64_t bytes_of_session(void)
 {
     nsp_config config;
-    configure(&config);
+    small_sessions(&config);
     return sizeof(nsp__control) + config.batches * config.batch_bytes;
 }
 
@@ -401,7 +371,7 @@ static void wait_for_word(void *argument)
     int *pipes = argument;
     nsp_config config;
     char byte = 0;
-    configure(&config);
+    small_sessions(&config);
     config.keep_sessions = 1000;
     CHILD_CHECK(nsp_init(&config) == NSP_OK);
     record(1);

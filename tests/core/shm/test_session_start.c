@@ -16,36 +16,12 @@
 
 #include "base/testpoint.h"
 #include "shm/session_lock.h"
-#include "support/capture.h"
 #include "support/child.h"
-#include "support/session_dir.h"
-
-static char directory[SESSION_PATH_MAX];
-
-static int make_directory(void **state)
-{
-    (void)state;
-    session_dir_make(directory);
-    return 0;
-}
-
-static int remove_directory(void **state)
-{
-    capture_teardown(state);
-    session_dir_remove(directory);
-    return 0;
-}
+#include "support/session_fixture.h"
 
 static void configure(nsp_config *config)
 {
-    capture_config(config);
-    config->shm_dir = directory;
-    config->ring_bytes = 64 * 1024;
-    config->record_bytes = 512;
-    config->open_spans = 4;
-    config->detached_spans = 16;
-    config->batches = 2;
-    config->batch_bytes = 64 * 1024;
+    small_sessions(config);
     config->keep_sessions = 0;
 }
 
