@@ -16,29 +16,12 @@
 #include "base/log.h"
 #include "config/config.h"
 #include "config/environment.h"
+#include "support/environment.h"
 
 static int clean(void **state)
 {
     (void)state;
     return clearenv();
-}
-
-// Makes "NAME=value" and the other variables the whole environment, and reads it.
-static nsp_config with(const char *first, const char *second)
-{
-    nsp_config config;
-    const char *settings[] = {first, second};
-    clearenv();
-    for (int i = 0; i < 2; i++) {
-        char name[64];
-        const char *equals = settings[i] ? strchr(settings[i], '=') : NULL;
-        if (!equals)
-            continue;
-        snprintf(name, sizeof name, "%.*s", (int)(equals - settings[i]), settings[i]);
-        assert_int_equal(setenv(name, equals + 1, 1), 0);
-    }
-    nsp_config_init(&config);
-    return config;
 }
 
 static const nsp__variable *variable_named(const char *name)
