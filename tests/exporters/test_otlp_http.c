@@ -61,8 +61,7 @@ static fixture *prepare(void)
 
 static void create(fixture *f)
 {
-    if (otlp_sender_create(&f->otlp) != NSP_OK)
-        fail_msg("create: %s", f->otlp.last_line);
+    otlp_sender_must_create(&f->otlp);
 }
 
 static void finish(fixture *f)
@@ -491,8 +490,7 @@ static void used_up_descriptors_are_reported(void **state)
         assert_int_equal(result, NSP_SEND_RETRY);
         char expected[96];
         snprintf(expected, sizeof expected, "no file descriptor is left: the process may have %d", lowest);
-        if (!strstr(f->otlp.report.detail, expected))
-            fail_msg("\"%s\" does not say \"%s\"", f->otlp.report.detail, expected);
+        otlp_sender_expect(&f->otlp, expected);
         assert_int_equal(f->otlp.lines, 1);
         assert_non_null(strstr(f->otlp.last_line, "descriptor"));
         if (!endpoints[i])

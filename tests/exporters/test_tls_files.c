@@ -107,8 +107,7 @@ static void begin(unsigned port)
 
 static void create(void)
 {
-    if (otlp_sender_create(&otlp) != NSP_OK)
-        fail_msg("create: %s", otlp.last_line);
+    otlp_sender_must_create(&otlp);
 }
 
 static void expect(nsp_send_result result, const char *line)

@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "support/otlp_sender.h"
 
+#include <setjmp.h>
 #include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #include "builtin.h"
 #include "common/time.h"
@@ -57,6 +62,12 @@ nsp_status otlp_sender_create(otlp_sender *sender)
     return nsp__exporter_otlp.create(&sender->exporter, &sender->context);
 }
 
+void otlp_sender_must_create(otlp_sender *sender)
+{
+    if (otlp_sender_create(sender) != NSP_OK)
+        fail_msg("create: %s", sender->last_line);
+}
+
 void otlp_sender_destroy(otlp_sender *sender)
 {
     nsp__exporter_otlp.destroy(sender->exporter);
@@ -68,4 +79,10 @@ nsp_send_result otlp_sender_send(otlp_sender *sender, size_t length, unsigned ti
         .data = sender->body, .capacity = BODY, .head = 16, .length = 16 + length, .spans = 10};
     memset(&sender->report, 0, sizeof sender->report);
     return nsp__exporter_otlp.send(sender->exporter, &batch, now_ns() + timeout_ms * MS, &sender->report);
+}
+
+void otlp_sender_expect(const otlp_sender *sender, const char *text)
+{
+    if (!strstr(sender->report.detail, text))
+        fail_msg("\"%s\" does not say \"%s\"", sender->report.detail, text);
 }

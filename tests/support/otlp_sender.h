@@ -25,10 +25,14 @@ typedef struct otlp_sender {
 // Use only one at a time, because log lines go to the one that was prepared last.
 void otlp_sender_prepare(otlp_sender *sender, unsigned port);
 nsp_status otlp_sender_create(otlp_sender *sender);
+void otlp_sender_must_create(otlp_sender *sender); // fails the test if create fails
 void otlp_sender_destroy(otlp_sender *sender);
 
 // Sends that many bytes of the body. The first 16 bytes of a batch are left free, which an encoder does too.
 nsp_send_result otlp_sender_send(otlp_sender *sender, size_t length, unsigned timeout_ms);
+
+// Fails the test unless the report of the last send contains this text.
+void otlp_sender_expect(const otlp_sender *sender, const char *text);
 
 uint64_t now_ns(void); // CLOCK_MONOTONIC
 
