@@ -109,7 +109,8 @@ static uint32_t attempts(fixture *f)
     return __atomic_load_n(&f->receiver.attempts, __ATOMIC_ACQUIRE);
 }
 
-static fixture *prepare(void)
+// A cmocka setup. The fixture is the test's state.
+static int prepare(void **state)
 {
     fixture *f = calloc(1, sizeof *f);
     for (uint32_t i = 0; i < POOL; ++i) {
@@ -131,7 +132,14 @@ static fixture *prepare(void)
     };
     __atomic_store_n(&line_count, 0, __ATOMIC_RELAXED);
     nsp__log_configure(NSP_LOG_INFO, keep_line, NULL);
-    return f;
+    *state = f;
+    return 0;
+}
+
+static int release(void **state)
+{
+    free(*state);
+    return 0;
 }
 
 static void plan(fixture *f, nsp_send_result result, const char *detail)
@@ -187,8 +195,7 @@ static void assert_accounting(const fixture *f, uint64_t exported, uint64_t reje
 
 static void counts_what_was_answered(void **state)
 {
-    (void)state;
-    fixture *f = prepare();
+    fixture *f = *state;
     plan(f, NSP_SEND_EXPORTED, "");
     plan(f, NSP_SEND_EXPORTED, "no room");
     f->receiver.plan[1].report.rejected = 3;
@@ -212,15 +219,13 @@ static void counts_what_was_answered(void **state)
     }
     assert_int_equal(lines_with("no room; 3 spans rejected"), 1);
     assert_int_equal(lines_with("400 Bad Request; 1 span rejected"), 1);
-    free(f);
 }
 
 // An answer that does not show whether the spans were accepted settles the batch. Only the first of several
 // in a row is logged.
 static void an_answer_that_confirms_nothing_is_not_asked_for_again(void **state)
 {
-    (void)state;
-    fixture *f = prepare();
+    fixture *f = *state;
     for (int i = 0; i < 3; ++i)
         plan(f, NSP_SEND_UNCONFIRMED, "a web page");
     plan(f, NSP_SEND_EXPORTED, "");
@@ -234,14 +239,12 @@ static void an_answer_that_confirms_nothing_is_not_asked_for_again(void **state)
     assert_true(stop_ms(f, 1000)); // the last line may be logged after the accounting
     assert_int_equal(lines_with("a web page; 10 spans unconfirmed"), 1);
     assert_int_equal(lines_with("a web page"), 2);
-    free(f);
 }
 
 // An exporter that sends in parts reports each part that is settled. It is counted at once, and only once.
 static void settled_parts_are_counted_at_once(void **state)
 {
-    (void)state;
-    fixture *f = prepare();
+    fixture *f = *state;
     plan(f, NSP_SEND_RETRY, "busy");
     f->receiver.plan[0].report.part_exported = 20;
     f->receiver.plan[0].report.part_rejected = 5;
@@ -257,13 +260,11 @@ static void settled_parts_are_counted_at_once(void **state)
     assert_true(wait_ms(f, put_batch(f, 10), 5000));
     assert_accounting(f, 20 + 59 + 10, 5 + 1, 15, 0);
     assert_true(stop_ms(f, 1000));
-    free(f);
 }
 
 static void lends_each_batch_once(void **state)
 {
-    (void)state;
-    fixture *f = prepare();
+    fixture *f = *state;
     plan(f, NSP_SEND_EXPORTED, "");
     start(f);
     nsp__batch *taken[POOL];
@@ -281,13 +282,11 @@ static void lends_each_batch_once(void **state)
     assert_null(nsp__sender_take_empty(f->sender));
     assert_true(stop_ms(f, 1000));
     assert_int_equal(attempts(f), 0);
-    free(f);
 }
 
 static void retries_until_accepted_and_logs_it_twice(void **state)
 {
-    (void)state;
-    fixture *f = prepare();
+    fixture *f = *state;
     for (int i = 0; i < 3; ++i)
         plan(f, NSP_SEND_RETRY, "cannot reach it: Connection refused");
     plan(f, NSP_SEND_UNKNOWN, "");
@@ -304,13 +303,11 @@ static void retries_until_accepted_and_logs_it_twice(void **state)
     assert_int_equal(lines_with("Connection refused; 9 spans waiting; retrying"), 1);
     assert_int_equal(lines_with("sending works again"), 1);
     assert_int_equal(line_count, 2);
-    free(f);
 }
 
 // Runs a plan of RETRY answers with no flush waiting. pauses[i] is the time between attempts i and i + 1.
-static void observe_pauses(uint64_t min_ns, uint64_t max_ns, uint32_t count, uint64_t *pauses)
+static void observe_pauses(fixture *f, uint64_t min_ns, uint64_t max_ns, uint32_t count, uint64_t *pauses)
 {
-    fixture *f = prepare();
     f->options.backoff_min_ns = min_ns;
     f->options.backoff_max_ns = max_ns;
     for (uint32_t i = 0; i < count; ++i)
@@ -324,15 +321,13 @@ static void observe_pauses(uint64_t min_ns, uint64_t max_ns, uint32_t count, uin
     for (uint32_t i = 0; i < count; ++i)
         pauses[i] = f->receiver.at[i + 1] - f->receiver.at[i];
     assert_true(stop_ms(f, 1000));
-    free(f);
 }
 
 // The pause doubles up to the maximum; twelve doublings without one would take 20 s.
 static void backs_off_exponentially(void **state)
 {
-    (void)state;
     uint64_t pauses[12], begin = nsp__monotonic_ns();
-    observe_pauses(10 * MS, 40 * MS, 12, pauses);
+    observe_pauses(*state, 10 * MS, 40 * MS, 12, pauses);
     assert_in_range(nsp__monotonic_ns() - begin, 0, 8000 * MS);
     assert_true(pauses[0] >= 5 * MS);
     assert_true(pauses[1] >= 10 * MS);
@@ -343,9 +338,8 @@ static void backs_off_exponentially(void **state)
 // The chance that ten draws from 40 ms lie within 6 ms of each other is below one in a million.
 static void backs_off_with_jitter(void **state)
 {
-    (void)state;
     uint64_t pauses[10], least = UINT64_MAX, most = 0;
-    observe_pauses(40 * MS, 40 * MS, 10, pauses);
+    observe_pauses(*state, 40 * MS, 40 * MS, 10, pauses);
     for (int i = 0; i < 10; ++i) {
         least = pauses[i] < least ? pauses[i] : least;
         most = pauses[i] > most ? pauses[i] : most;
@@ -355,8 +349,7 @@ static void backs_off_with_jitter(void **state)
 
 static void a_wait_ends_the_backoff(void **state)
 {
-    (void)state;
-    fixture *f = prepare();
+    fixture *f = *state;
     f->options.backoff_min_ns = f->options.backoff_max_ns = 60000 * MS;
     plan(f, NSP_SEND_RETRY, "");
     plan(f, NSP_SEND_EXPORTED, "");
@@ -370,13 +363,11 @@ static void a_wait_ends_the_backoff(void **state)
     assert_int_equal(attempts(f), 2);
     assert_true(wait_ms(f, f->sequence, 0));
     assert_true(stop_ms(f, 1000));
-    free(f);
 }
 
 static void waiting_in_slices_does_not_pester_the_receiver(void **state)
 {
-    (void)state;
-    fixture *f = prepare();
+    fixture *f = *state;
     f->options.backoff_min_ns = 100 * MS;
     f->options.backoff_max_ns = 60000 * MS;
     plan(f, NSP_SEND_RETRY, "");
@@ -387,13 +378,11 @@ static void waiting_in_slices_does_not_pester_the_receiver(void **state)
         assert_false(wait_ms(f, f->sequence, 5));
     assert_in_range(attempts(f), 2, 12);
     assert_false(stop_ms(f, 0));
-    free(f);
 }
 
 static void a_wait_ends_at_its_deadline(void **state)
 {
-    (void)state;
-    fixture *f = prepare();
+    fixture *f = *state;
     plan(f, NSP_SEND_RETRY, "");
     start(f);
     put_batch(f, 4);
@@ -402,13 +391,11 @@ static void a_wait_ends_at_its_deadline(void **state)
     assert_in_range(nsp__monotonic_ns() - begin, 100 * MS, (100 + SLACK_MS) * MS);
     assert_false(stop_ms(f, 0));
     assert_accounting(f, 0, 0, 0, 4);
-    free(f);
 }
 
 static void honours_retry_after(void **state)
 {
-    (void)state;
-    fixture *f = prepare();
+    fixture *f = *state;
     plan(f, NSP_SEND_RETRY, "503");
     f->receiver.plan[0].report.retry_after_ns = 300 * MS;
     plan(f, NSP_SEND_EXPORTED, "");
@@ -417,13 +404,11 @@ static void honours_retry_after(void **state)
     assert_in_range(f->receiver.at[1] - f->receiver.at[0], 300 * MS, (300 + SLACK_MS) * MS);
     assert_true(stop_ms(f, 1000));
     assert_accounting(f, 4, 0, 0, 0);
-    free(f);
 }
 
 static void stop_does_not_wait_for_a_retry_after_beyond_its_deadline(void **state)
 {
-    (void)state;
-    fixture *f = prepare();
+    fixture *f = *state;
     plan(f, NSP_SEND_RETRY, "503");
     f->receiver.plan[0].report.retry_after_ns = 30000 * MS;
     start(f);
@@ -438,13 +423,11 @@ static void stop_does_not_wait_for_a_retry_after_beyond_its_deadline(void **stat
     assert_int_equal(attempts(f), 1); // and the second batch is not tried either
     assert_int_equal(lines_with("9 spans could not"), 0);
     assert_int_equal(lines_with("before 9 spans"), 1);
-    free(f);
 }
 
 static void stop_sends_what_is_queued(void **state)
 {
-    (void)state;
-    fixture *f = prepare();
+    fixture *f = *state;
     plan(f, NSP_SEND_RETRY, "");
     plan(f, NSP_SEND_EXPORTED, "");
     f->options.backoff_min_ns = f->options.backoff_max_ns = 60000 * MS;
@@ -453,13 +436,11 @@ static void stop_sends_what_is_queued(void **state)
         put_batch(f, 10);
     assert_true(stop_ms(f, 3000));
     assert_accounting(f, 10 * POOL, 0, 0, 0);
-    free(f);
 }
 
 static void stop_gives_up_on_a_dead_backend(void **state)
 {
-    (void)state;
-    fixture *f = prepare();
+    fixture *f = *state;
     plan(f, NSP_SEND_RETRY, "");
     start(f);
     for (uint32_t i = 0; i < 3; ++i)
@@ -467,13 +448,11 @@ static void stop_gives_up_on_a_dead_backend(void **state)
     assert_false(stop_ms(f, 300));
     assert_accounting(f, 0, 0, 0, 30);
     assert_false(f->left_behind);
-    free(f);
 }
 
 static void what_may_have_been_taken_is_unconfirmed(void **state)
 {
-    (void)state;
-    fixture *f = prepare();
+    fixture *f = *state;
     plan(f, NSP_SEND_UNKNOWN, "");
     plan(f, NSP_SEND_RETRY, ""); // a later refusal does not make it certain
     start(f);
@@ -483,13 +462,11 @@ static void what_may_have_been_taken_is_unconfirmed(void **state)
     put_batch(f, 20);
     assert_false(stop_ms(f, 0));
     assert_accounting(f, 0, 0, 10, 20);
-    free(f);
 }
 
 static void stop_cancels_a_stalled_send(void **state)
 {
-    (void)state;
-    fixture *f = prepare();
+    fixture *f = *state;
     plan(f, NSP_SEND_EXPORTED, "");
     f->receiver.stall_ns = 60000 * MS;
     start(f);
@@ -500,13 +477,11 @@ static void stop_cancels_a_stalled_send(void **state)
     assert_false(stop_ms(f, 100));
     assert_false(f->left_behind);
     assert_accounting(f, 0, 0, 10, 20);
-    free(f);
 }
 
 static void stop_with_a_deadline_long_past_joins_all_the_same(void **state)
 {
-    (void)state;
-    fixture *f = prepare();
+    fixture *f = *state;
     plan(f, NSP_SEND_EXPORTED, "");
     f->receiver.stall_ns = 60000 * MS;
     start(f);
@@ -516,13 +491,11 @@ static void stop_with_a_deadline_long_past_joins_all_the_same(void **state)
     assert_false(nsp__sender_stop(f->sender, 0));
     assert_false(f->left_behind);
     assert_accounting(f, 0, 0, 10, 0);
-    free(f);
 }
 
 static void stop_leaves_a_deaf_send_behind(void **state)
 {
-    (void)state;
-    fixture *f = prepare();
+    fixture *f = *state;
     plan(f, NSP_SEND_EXPORTED, "");
     f->receiver.stall_ns = 700 * MS;
     f->receiver.deaf = true;
@@ -538,7 +511,6 @@ static void stop_leaves_a_deaf_send_behind(void **state)
     sleep_ms(1000); // the thread returns, finds that it was left behind, and touches nothing
     assert_memory_equal(&before, &f->counters, sizeof before);
     assert_int_equal(f->receiver.attempts, 1);
-    free(f);
 }
 
 static uint32_t log_hangs;
@@ -554,8 +526,7 @@ static void hang_in_log(void *context, nsp_log_level level, const char *line)
 
 static void stop_leaves_a_hanging_log_callback_behind(void **state)
 {
-    (void)state;
-    fixture *f = prepare();
+    fixture *f = *state;
     nsp__log_configure(NSP_LOG_INFO, hang_in_log, NULL);
     plan(f, NSP_SEND_REJECTED, "400");
     start(f);
@@ -568,7 +539,6 @@ static void stop_leaves_a_hanging_log_callback_behind(void **state)
     assert_accounting(f, 0, 10, 0, 20);
     sleep_ms(1000);
     assert_accounting(f, 0, 10, 0, 20);
-    free(f);
 }
 
 static void *wait_in_thread(void *argument)
@@ -579,8 +549,7 @@ static void *wait_in_thread(void *argument)
 
 static void stop_releases_those_who_wait(void **state)
 {
-    (void)state;
-    fixture *f = prepare();
+    fixture *f = *state;
     plan(f, NSP_SEND_RETRY, "");
     start(f);
     put_batch(f, 10);
@@ -591,13 +560,11 @@ static void stop_releases_those_who_wait(void **state)
     assert_false(stop_ms(f, 50));
     for (int i = 0; i < 3; ++i)
         pthread_join(waiters[i], NULL);
-    free(f);
 }
 
 static void a_forked_child_forgets_the_sender(void **state)
 {
-    (void)state;
-    fixture *f = prepare();
+    fixture *f = *state;
     plan(f, NSP_SEND_EXPORTED, "");
     start(f);
     pid_t child = fork();
@@ -612,7 +579,6 @@ static void a_forked_child_forgets_the_sender(void **state)
     assert_true(wait_ms(f, put_batch(f, 3), 5000));
     assert_true(stop_ms(f, 1000));
     assert_accounting(f, 3, 0, 0, 0);
-    free(f);
 }
 
 // Outcomes drawn from a fixed seed; the receiver keeps its own counters.
@@ -660,9 +626,8 @@ static const nsp_exporter gambling_exporter = {
 
 static void fifty_thousand_batches_are_all_counted(void **state)
 {
-    (void)state;
     enum { BATCHES = 50000, BYTES = 64 };
-    fixture *f = prepare();
+    fixture *f = *state;
     nsp__log_configure(NSP_LOG_NONE, NULL, NULL);
     gambler other = {.random = 20240817};
     uint8_t data[POOL][BYTES];
@@ -701,34 +666,34 @@ static void fifty_thousand_batches_are_all_counted(void **state)
     assert_int_equal(f->counters.batches_sent, other.batches_sent);
     assert_int_equal(f->counters.batches_failed, other.batches_failed);
     assert_int_equal(f->counters.bytes_sent, other.bytes);
-    free(f);
 }
 
 int main(void)
 {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, prepare, release)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(counts_what_was_answered),
-        cmocka_unit_test(an_answer_that_confirms_nothing_is_not_asked_for_again),
-        cmocka_unit_test(settled_parts_are_counted_at_once),
-        cmocka_unit_test(lends_each_batch_once),
-        cmocka_unit_test(retries_until_accepted_and_logs_it_twice),
-        cmocka_unit_test(backs_off_exponentially),
-        cmocka_unit_test(backs_off_with_jitter),
-        cmocka_unit_test(a_wait_ends_the_backoff),
-        cmocka_unit_test(waiting_in_slices_does_not_pester_the_receiver),
-        cmocka_unit_test(a_wait_ends_at_its_deadline),
-        cmocka_unit_test(honours_retry_after),
-        cmocka_unit_test(stop_does_not_wait_for_a_retry_after_beyond_its_deadline),
-        cmocka_unit_test(stop_sends_what_is_queued),
-        cmocka_unit_test(stop_gives_up_on_a_dead_backend),
-        cmocka_unit_test(what_may_have_been_taken_is_unconfirmed),
-        cmocka_unit_test(stop_cancels_a_stalled_send),
-        cmocka_unit_test(stop_with_a_deadline_long_past_joins_all_the_same),
-        cmocka_unit_test(stop_leaves_a_deaf_send_behind),
-        cmocka_unit_test(stop_leaves_a_hanging_log_callback_behind),
-        cmocka_unit_test(stop_releases_those_who_wait),
-        cmocka_unit_test(a_forked_child_forgets_the_sender),
-        cmocka_unit_test(fifty_thousand_batches_are_all_counted),
+        TEST(counts_what_was_answered),
+        TEST(an_answer_that_confirms_nothing_is_not_asked_for_again),
+        TEST(settled_parts_are_counted_at_once),
+        TEST(lends_each_batch_once),
+        TEST(retries_until_accepted_and_logs_it_twice),
+        TEST(backs_off_exponentially),
+        TEST(backs_off_with_jitter),
+        TEST(a_wait_ends_the_backoff),
+        TEST(waiting_in_slices_does_not_pester_the_receiver),
+        TEST(a_wait_ends_at_its_deadline),
+        TEST(honours_retry_after),
+        TEST(stop_does_not_wait_for_a_retry_after_beyond_its_deadline),
+        TEST(stop_sends_what_is_queued),
+        TEST(stop_gives_up_on_a_dead_backend),
+        TEST(what_may_have_been_taken_is_unconfirmed),
+        TEST(stop_cancels_a_stalled_send),
+        TEST(stop_with_a_deadline_long_past_joins_all_the_same),
+        TEST(stop_leaves_a_deaf_send_behind),
+        TEST(stop_leaves_a_hanging_log_callback_behind),
+        TEST(stop_releases_those_who_wait),
+        TEST(a_forked_child_forgets_the_sender),
+        TEST(fifty_thousand_batches_are_all_counted),
     };
     return cmocka_run_group_tests_name("sender", tests, NULL, NULL);
 }
