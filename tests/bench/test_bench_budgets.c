@@ -63,7 +63,7 @@ static bool exists(const char *pattern)
     return strcmp(pattern, "not_run") == 0;
 }
 
-// Judges the text. What that writes to standard error is in `complaint`.
+// Judges the text. Its messages on standard error are in `complaint`.
 static bool check(const char *text)
 {
     write_file(text);

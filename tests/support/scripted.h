@@ -47,7 +47,7 @@ unsigned script_lines_with(const char *text);
 
 // Reads the statistics; fails the test unless they balance exactly. No spans may be in progress.
 nsp_stats script_balance(void);
-// Prints `attempted` and the sum of all other counters.
+// The sum of all counters that must add up to `attempted`, and a print of all of them.
 uint64_t stats_sum(const nsp_stats *stats);
 void accounting_print(const nsp_stats *stats);
 

@@ -101,7 +101,7 @@ static void call_first(void)
     }
 }
 
-// Every call except the setters, which may not be called on spans of the parent.
+// Every call, except setters on spans of the parent.
 static void call_all(void)
 {
     nsp_context context;

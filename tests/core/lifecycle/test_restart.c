@@ -20,7 +20,7 @@ static int end(void **state)
     return 0;
 }
 
-static bool small; // use as little memory a thread as possible
+static bool small; // use as little memory for each thread as possible
 
 static void start(void)
 {

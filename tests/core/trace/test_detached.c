@@ -219,7 +219,7 @@ static void under_an_inert_span_all_is_inert(void **state)
     nsp_span_leave(unsampled);
     assert_null(nsp_span_current());
     nsp_span_end(unsampled);
-    // With nothing to be a child of, a context is invalid.
+    // Where NULL was entered there is nothing to be a child of, so a detached span has no identity.
     nsp_span_enter(NULL);
     detached = nsp_span_begin_detached(NSP_NAME("detached"), NULL);
     nsp_context context;

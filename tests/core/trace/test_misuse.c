@@ -171,7 +171,7 @@ static void the_wrong_order_is_counted_and_all_spans_arrive(void **state)
     nsp_span_end(a);
     assert_int_equal(misused(), 1);
     assert_ptr_equal(nsp_span_current(), c);
-    nsp_span *under_b = nsp_span_next(b, NSP_NAME("b2")); // not the innermost: it begins on top
+    nsp_span *under_b = nsp_span_next(b, NSP_NAME("b2")); // not the innermost: b2 takes its place
     assert_int_equal(misused(), 1);
     assert_true(nsp_span_recording(under_b));
     assert_ptr_equal(nsp_span_current(), c);

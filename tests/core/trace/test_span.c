@@ -109,7 +109,7 @@ static void supplied_ticks_are_kept_to_the_nanosecond(void **state)
     phase = nsp_span_next_at(phase, NSP_NAME("three"), t[2]);
     nsp_span_end_at(phase, t[3]);
     nsp_span_end_at(root, t[3]);
-    // An end before the start is moved to the start, so the duration that is sent is never negative.
+    // An end before the start is moved to the start, and the duration that is sent is at least 1 ns.
     nsp_span_end_at(nsp_span_begin_at(NSP_NAME("backwards"), t[3]), t[0]);
 
     capture_settle();
