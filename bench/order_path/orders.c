@@ -33,8 +33,8 @@ static size_t put_context(uint8_t *to, bool sampled)
     return size;
 }
 
-// Writes a message in the way the feed does. Ids are line numbers; all of them are free again at the end of the
-// stream.
+// Writes a message in the way the feed does. Ids are line numbers; all of them are free again at the end of
+// the stream.
 static size_t put_message(uint8_t *to, const struct order_line *line, uint64_t id, size_t context)
 {
     if (line->cancel) {

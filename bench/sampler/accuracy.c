@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Does the sampler keep the rate? Enough roots are begun for a few hundred thousand sampled ones. Their number
-// is compared with the binomial distribution, and the gaps between them with the geometric one, both as
-// standard deviations from the expected value: chance exceeds 4.5 once in 100,000 runs.
+// Does the sampler keep the rate? Enough roots are begun for a few hundred thousand sampled ones. Their
+// number is compared with the binomial distribution, and the gaps between them with the geometric one, both
+// as standard deviations from the expected value: chance exceeds 4.5 once in 100,000 runs.
 #include <math.h>
 #include <stdio.h>
 

@@ -35,7 +35,8 @@ typedef struct fixture {
     otlp_sender otlp;
 } fixture;
 
-// A name server that does not answer: curl's lookups come here, because the program's own symbol takes precedence.
+// A name server that does not answer: curl's lookups come here, because the program's own symbol takes
+// precedence.
 static unsigned hanging_lookups;
 
 int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **out)

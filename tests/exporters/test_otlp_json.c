@@ -81,7 +81,8 @@ static json_t *f64_model(const json_t *value)
     return json_string(hex);
 }
 
-// A value in the model's form; *type is its type's name. Of an empty array the elements' type is not seen: "".
+// A value in the model's form; *type is its type's name. Of an empty array the elements' type is not seen:
+// "".
 static json_t *value_model(const json_t *value, const char **type)
 {
     assert_int_equal(json_object_size(value), 1);

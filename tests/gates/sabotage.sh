@@ -71,8 +71,8 @@ compile() {
     (cd "$build" && eval "$command -DSABOTAGE_$3 -include $here/sabotage.h")
 }
 
-# Recompiles what is needed: the call sites for a setter, otherwise the library's hot path. The new objects are
-# linked before the library, so their functions are used.
+# Recompiles what is needed: the call sites for a setter, otherwise the library's hot path. The new objects
+# are linked before the library, so their functions are used.
 make_bench() {
     local link
     link=$(sed -n '$p' "$work/commands")

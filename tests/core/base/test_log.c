@@ -19,7 +19,8 @@
 
 enum { LINES_MAX = 64 };
 
-// What the callback received. Plain memory: calls are one at a time, and ThreadSanitizer would see if they were not.
+// What the callback received. Plain memory: calls are one at a time, and ThreadSanitizer would see if they
+// were not.
 static struct {
     char text[LINES_MAX][1100];
     nsp_log_level level[LINES_MAX];

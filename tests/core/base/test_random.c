@@ -112,7 +112,8 @@ static void a_biased_draw_is_repeated(void **state)
     assert_true(repeated > DRAWS / 1024 / 2 && repeated < DRAWS / 1024 * 2);
 }
 
-// Chi-square of skips drawn for `drawn` against the geometric law of `threshold`, in cells of equal expectation.
+// Chi-square of skips drawn for `drawn` against the geometric law of `threshold`, in cells of equal
+// expectation.
 static double skip_statistic(uint64_t seed, uint64_t threshold, uint64_t drawn)
 {
     double keep = (double)threshold * 0x1p-56; // (1 - p)

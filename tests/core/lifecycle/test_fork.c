@@ -232,7 +232,8 @@ static void child_under_unsampled(void *argument)
 {
     use_inherited(argument);
     CHILD_CHECK(nsp_span_current() == NULL);
-    // The sampler of the child's session is that of the configuration; the parent's live change was the parent's.
+    // The sampler of the child's session is that of the configuration; the parent's live change was the
+    // parent's.
     record_in_child();
 }
 

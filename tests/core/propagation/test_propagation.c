@@ -622,7 +622,8 @@ static void go(const hop *wanted, bool detached)
 static void traces_go_on_from_request_to_request(void **state)
 {
     (void)state;
-    // The randomness of this trace is 0xc09d7e63f2b845: over the threshold of 1/2 (0x8...), under that of 1/8 (0xe...).
+    // The randomness of this trace is 0xc09d7e63f2b845: over the threshold of 1/2 (0x8...), under that of 1/8
+    // (0xe...).
     static const hop hops[] = {
         {"traceparent: 00-" TRACE "-" SPAN "-01", NSP_PARENT_FOLLOW, 0, true, TRACE, "01", "1", NULL},
         {"traceparent: 00-" TRACE "-" SPAN "-00", NSP_PARENT_FOLLOW, 1, false, TRACE, "00", "0", NULL},

@@ -170,7 +170,8 @@ static void in_the_smallest_ring(void **state)
     every_record_arrives(2 * RECORD_MAX, 200000, false);
 }
 
-// A record that begins at the ring's last word lies entirely in the tail behind it; nothing beyond is touched.
+// A record that begins at the ring's last word lies entirely in the tail behind it; nothing beyond is
+// touched.
 static void the_tail_takes_the_largest_record(void **state)
 {
     (void)state;

@@ -186,7 +186,8 @@ static double chi_square_deviate(const uint64_t *counts, const double *chances, 
 
 enum { BINS = 40, GAPS = 100000 };
 
-// Bins of about equal probability under the geometric distribution; bins that fall on the same gap are merged.
+// Bins of about equal probability under the geometric distribution; bins that fall on the same gap are
+// merged.
 static size_t gap_bins(double rate, uint64_t first[BINS], double chances[BINS])
 {
     size_t bins = 0;

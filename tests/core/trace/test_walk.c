@@ -135,8 +135,8 @@ static const nsp_exporter otlp = {
     .close = nsp__otlp_encoder_close,
 };
 
-// A damaged record may contain anything, but no encoder reads beyond its bytes (the address sanitizer watches)
-// or writes beyond the batch.
+// A damaged record may contain anything, but no encoder reads beyond its bytes (the address sanitizer
+// watches) or writes beyond the batch.
 static void damaged_records(void **state)
 {
     (void)state;
