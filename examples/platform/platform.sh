@@ -9,8 +9,8 @@ usage() {
     cat <<'TEXT'
 usage: platform.sh BUILD_DIR [OPTION...]
 
-Starts the AI engine, the execution service and the backend on free ports, sends load to them, stops the AI engine before
-some last requests, stops everything, checks the traces, and shows one trace of each kind.
+Starts the AI engine, the execution service and the backend on free ports, sends load to them, stops the AI
+engine before some last requests, stops everything, checks the traces, and shows one trace of each kind.
 
   --duration S     duration of the load in seconds (default 8)
   --rate R         requests a second (default 150; 0: as fast as the answers come)
@@ -18,13 +18,13 @@ some last requests, stops everything, checks the traces, and shows one trace of 
   --serve          keep it running until Ctrl-C, and print the addresses; nothing is checked then
   --files DIR      keep all files in this folder (default: a temporary folder, removed at the end)
 
-The traces go to a receiver that this script starts (nanospan sink). If OTLP_ENDPOINT or one of the OTEL_ variables for an
-endpoint is set, they go to that endpoint instead, for instance to Jaeger:
+The traces go to a receiver that this script starts (nanospan sink). If OTLP_ENDPOINT or one of the OTEL_
+variables for an endpoint is set, they go to that endpoint instead, for instance to Jaeger:
 
     OTLP_ENDPOINT=http://localhost:4317 ./run platform --serve
 
-SERVICE_VERSION, ENVIRONMENT, ENABLE_TRACING, OTLP_INSECURE and TRACE_SAMPLE_RATE take effect; SERVICE_NAME does not, since
-each of the three services has its own name. The exit code is 0 if everything agrees.
+SERVICE_VERSION, ENVIRONMENT, ENABLE_TRACING, OTLP_INSECURE and TRACE_SAMPLE_RATE take effect; SERVICE_NAME
+does not, because each of the three services has its own name. The exit code is 0 if everything agrees.
 TEXT
 }
 

@@ -21,9 +21,9 @@ static void add(unsigned index, bool known, const char *text, const char *word)
 
 static void read_list(void)
 {
-    static const char separators[] =
-        ", \t\r\n"; // white space is none of a name: a template may leave it there
-    // Not from whoever started a program that has more rights than they.
+    // White space separates too, because a template may leave it there.
+    static const char separators[] = ", \t\r\n";
+    // In a program with more rights than whoever started it, the variable is not trusted.
     const char *list = secure_getenv("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS");
     if (list == NULL || list[0] == '\0' || strlen(list) >= TEXT_MAX)
         list = STANDARD;

@@ -21,17 +21,17 @@ usage: ./run backends [--where | --check]
 
 Builds Jaeger $JAEGER and the OpenTelemetry Collector $COLLECTOR from their Go modules into
 $CACHE
-and prints how to start them. The first build takes some minutes, about 3 GB for Go's own caches, and 120 MB for the
-programs; later runs build nothing. Builds of older versions are kept.
+and prints how to start them. The first build takes some minutes, about 3 GB for Go's own caches, and 120 MB
+for the programs; later runs build nothing. Builds of older versions are kept.
 
   --where   only print where they are, a line NAME PATH for each; exit code 1 if one has not been built
   --check   only check whether they can be built: Go, its version, the module proxy
 
-This needs Go $GO_NEEDED or newer (Debian 12 has an older one): the program in the variable GO, or go in PATH, or
-/usr/local/go/bin/go. No toolchain is downloaded.
+This needs Go $GO_NEEDED or newer (Debian 12 has an older one): the program in the variable GO, or go in PATH,
+or /usr/local/go/bin/go. No toolchain is downloaded.
 
-Exit codes: 0 they are built; 1 a build failed; 2 wrong usage; 3 Go is missing or too old; 4 the module proxy does not
-answer
+Exit codes: 0 they are built; 1 a build failed; 2 wrong usage; 3 Go is missing or too old; 4 the module proxy
+does not answer
 TEXT
 }
 

@@ -65,8 +65,8 @@ NSP_API CURLcode nsp_curl_perform(CURL *easy, nsp_name name, struct curl_slist *
 // finish after curl_multi_remove_handle, with the result of the transfer (CURLMsg.data.result), on any
 // thread. Finish a transfer that was given up with CURLE_ABORTED_BY_CALLBACK. The span is detached: it is a
 // child of the span that is current at begin, and is never current itself. The list must stay valid until
-// finish. A second finish does nothing. Both take less than 4 KiB of stack, besides what libcurl's functions for
-// options and information take.
+// finish. A second finish does nothing. Both take less than 4 KiB of stack, besides what libcurl's functions
+// for options and information take.
 NSP_API void nsp_curl_begin(nsp_curl_call *call, CURL *easy, nsp_name name, struct curl_slist *headers);
 NSP_API void nsp_curl_finish(nsp_curl_call *call, CURLcode result);
 
