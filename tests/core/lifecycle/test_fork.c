@@ -232,8 +232,7 @@ static void child_under_unsampled(void *argument)
 {
     use_inherited(argument);
     CHILD_CHECK(nsp_span_current() == NULL);
-    // The sampler of the child's session is that of the configuration; the parent's live change was the
-    // parent's.
+    // The child's session has the sampler of the configuration, without what the parent changed at run time.
     record_in_child();
 }
 
