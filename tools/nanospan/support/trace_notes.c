@@ -89,11 +89,12 @@ static void add_double(text *out, slice digits)
     copy[digits.length] = '\0';
     char *end = NULL;
     double value = strtod(copy, &end);
-    size_t before = out->length;
-    if (*end)
+    if (end == copy || *end) {
         trace_notes_plain(out, digits);
-    else
-        json_double(out, value);
+        return;
+    }
+    size_t before = out->length;
+    json_double(out, value);
     if (out->data[before] == '"') {
         // In JSON, NaN and the infinities are quoted.
         memmove(out->data + before, out->data + before + 1, out->length - before - 2);
