@@ -38,8 +38,8 @@ static bool literal(nsp__json_reader *r, const char *word)
 
 static bool in_object(const nsp__json_reader *r)
 {
-    unsigned innermost = r->depth - 1;
-    return r->depth != 0 && (r->objects[innermost / 64] >> innermost % 64 & 1) != 0;
+    unsigned innermost = r->depth - 1; // only asked within brackets
+    return (r->objects[innermost / 64] >> innermost % 64 & 1) != 0;
 }
 
 void nsp__json_enter(nsp__json_reader *r, char bracket)

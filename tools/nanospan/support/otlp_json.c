@@ -110,8 +110,6 @@ static bool wrong(otlp_request *request, const path *at, const char *expected)
 {
     text where = {0};
     print_path(&where, at);
-    if (!where.length)
-        text_put(&where, "the document");
     snprintf(request->error, sizeof request->error, "malformed JSON: %.*s must be %s", (int)where.length,
              where.data, expected);
     text_free(&where);

@@ -201,8 +201,8 @@ static void read_resource(line_reader *in)
             read_scopes(in);
         else
             nsp__json_skip(&in->json);
-    // The resource may come after its spans.
-    for (size_t i = first; i < in->store->row_count && in->wanted == NULL; i++)
+    // The resource may come after its spans. (No rows are added while notes are read.)
+    for (size_t i = first; i < in->store->row_count; i++)
         in->store->rows[i].service = service;
 }
 

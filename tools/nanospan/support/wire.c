@@ -6,19 +6,18 @@ enum { DEEPEST_GROUP = 32 };
 const char *wire_varint_slow(wire *from, uint64_t *value)
 {
     uint64_t result = 0;
-    for (unsigned shift = 0; shift < 70; shift += 7) {
+    for (unsigned shift = 0;; shift += 7) {
         if (from->at == from->end)
             return "the bytes end inside a number";
         uint8_t byte = *from->at++;
         if (shift == 63 && byte > 1)
-            return "a number is larger than 64 bits";
+            return "a number is larger than 64 bits"; // or goes on, after ten bytes
         result |= (uint64_t)(byte & 0x7f) << shift;
         if (byte < 0x80) {
             *value = result;
             return NULL;
         }
     }
-    return "a number is longer than ten bytes";
 }
 
 static const char *fixed(wire *from, uint64_t *value, size_t size)
