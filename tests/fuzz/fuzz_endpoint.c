@@ -2,6 +2,9 @@
 //
 // Input: a protocol on the first line, then an endpoint and request headers. The result is either a usable
 // target or one line that says why not. Neither that line nor the shown endpoint contains a password.
+//
+// Parsers: common/endpoint.c common/header_list.c common/visible.c exporters/otlp/endpoint.c
+// Parsers: exporters/otlp/target.c exporters/http/headers.c exporters/grpc/metadata.c
 #include "fuzz.h"
 
 #include <curl/curl.h>

@@ -2,6 +2,8 @@
 //
 // Input: two bytes that give a limit, then a compressed body. The result never exceeds the limit, and is the
 // same with a larger one.
+//
+// Parsers: tools/nanospan/sink/body.c
 #include "fuzz.h"
 
 #include "sink/body.h"

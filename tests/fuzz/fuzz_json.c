@@ -2,7 +2,9 @@
 //
 // The JSON reader: it can walk every value that it can skip, and it accepts exactly what jansson accepts.
 // (Exceptions: jansson also requires UTF-8, which this reader leaves to its callers, and allows deeper
-// nesting.)
+// nesting.) Any bytes can be made valid UTF-8, and valid text stays as it is.
+//
+// Parsers: common/json_read.c common/utf8.c common/hex.c
 #include "fuzz.h"
 
 #include <jansson.h>
@@ -31,6 +33,29 @@ static void walk(nsp__json_reader *r)
     }
 }
 
+static void repair(const uint8_t *bytes, size_t size)
+{
+    size_t repaired = nsp__utf8_repaired_size(bytes, size);
+    uint8_t *copy = malloc(repaired);
+    MUST(copy != NULL);
+    MUST(nsp__utf8_repair(copy, bytes, size) == copy + repaired && nsp__utf8_valid(copy, repaired));
+    MUST(!nsp__utf8_valid(bytes, size) || (repaired == size && memcmp(copy, bytes, size) == 0));
+    for (size_t most = 0; most < 6; most++) {
+        size_t few = nsp__utf8_cut_characters(copy, repaired, most),
+               cut = nsp__utf8_cut(copy, repaired, most);
+        MUST(few <= repaired && nsp__utf8_valid(copy, few));
+        MUST(cut <= most && nsp__utf8_valid(copy, cut));
+        MUST(nsp__utf8_cut(bytes, size, most) <= most);
+    }
+    char line[8], *text = fuzz_text(bytes, size);
+    for (size_t room = 0; room <= sizeof line; room++) {
+        nsp__utf8_line(line, room, text);
+        MUST(room == 0 || (strlen(line) < room && nsp__utf8_valid((uint8_t *)line, strlen(line))));
+    }
+    free(text);
+    free(copy);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     nsp__json_reader skipping, walking;
@@ -56,6 +81,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     if (nsp__utf8_valid(bytes, size) && !zero && !deep && !meaning)
         MUST(skipped == (tree != NULL));
     json_decref(tree);
+    if (size != 0)
+        repair(bytes, size);
     free(one);
     free(two);
     return 0;

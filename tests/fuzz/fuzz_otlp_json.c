@@ -2,6 +2,8 @@
 //
 // Input: the JSON body of a request to `nanospan sink`. The decoded request is the same with and without the
 // line of JSON that is kept of it, and decoding that line gives the same request.
+//
+// Parsers: tools/nanospan/support/otlp_json.c tools/nanospan/support/otlp_request.c
 #include "fuzz.h"
 
 #include "support/otlp_request.h"

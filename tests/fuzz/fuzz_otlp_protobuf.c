@@ -2,6 +2,9 @@
 //
 // Input: the protobuf body of a request to `nanospan sink`. The decoded request is the same with and without
 // the JSON that is made of it, and the sink's JSON decoder reads that JSON as the same request.
+//
+// Parsers: tools/nanospan/support/otlp_protobuf.c tools/nanospan/support/otlp_decoder.c
+// Parsers: tools/nanospan/support/otlp_values.c tools/nanospan/support/wire.c tools/nanospan/support/wire.h
 #include "fuzz.h"
 
 #include "support/otlp_request.h"

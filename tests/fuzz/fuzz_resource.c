@@ -2,8 +2,11 @@
 //
 // Input: OTEL_RESOURCE_ATTRIBUTES. Each key occurs once and has a text, and an entry appended at the end adds
 // its attribute and changes no other.
+//
+// Parsers: core/config/resource.c common/pairs.c common/percent.c common/percent.h common/pairs.h
 #include "fuzz.h"
 
+#include "common/pairs.h"
 #include "config/resource.h"
 #include <nanospan/nanospan.h>
 
@@ -11,7 +14,7 @@ static void build(nsp__resource *out, const char *text)
 {
     nsp_config config;
     nsp_config_init(&config);
-    config.resource_attributes = text;
+    config.resource_attributes = *text != '\0' ? text : NULL;
     MUST(nsp__resource_build(out, &config) == NSP_OK);
     for (size_t i = 0; i < out->count; i++) {
         MUST(out->keys[i] != NULL && out->values[i] != NULL);
@@ -47,6 +50,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         build(&first, text);
     }
     nsp__resource_free(&first);
+    char phrase[256];
+    nsp__pairs_verdict verdict = nsp__pairs_judge(text, nsp__resource_fault, NULL, NULL, 0);
+    for (size_t room = 1; room <= sizeof phrase; room += 51) {
+        nsp__pairs_verdict same = nsp__pairs_judge(text, nsp__resource_fault, NULL, phrase, room);
+        MUST(same.good == verdict.good && same.bad == verdict.bad && strlen(phrase) < room);
+        MUST(verdict.bad != 0 || phrase[0] == '\0');
+    }
     free(longer);
     free(text);
     return 0;

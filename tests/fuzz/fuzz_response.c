@@ -3,6 +3,8 @@
 // Input: a receiver's reply, in protobuf if the first byte is even and in JSON if it is odd. The number of
 // rejected spans is never negative, the message is one line, and a smaller buffer gets the same line, cut
 // short.
+//
+// Parsers: exporters/otlp/json/response.c exporters/otlp/protobuf/response.c
 #include "fuzz.h"
 
 #include "otlp/encoding.h"

@@ -1,14 +1,42 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Input: a file for `nanospan view`. Every span is in one trace, everything that is shown of it is safe for a
-// terminal, and reading the file in two halves gives the same number of spans.
+// terminal, and reading the file in two halves gives the same number of spans. A first line "#WORD..." reads
+// it in further ways: as "file" or "stdin", with "progress" (perhaps "unsized") or "complaints"; where it
+// cannot be read, with "failing", which is reported; with "changed" contents when the notes are read; or into
+// a store with "many" other traces.
+//
+// Parsers: tools/nanospan/support/trace_file.c tools/nanospan/support/trace_notes.c
+// Parsers: tools/nanospan/support/trace_store.c
 #include "fuzz.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "support/trace_file.h"
 
+static bool progress, complaints, unsized;
+
+// What is printed on the way is not of interest. glibc allows this assignment.
+static FILE *quiet(FILE *to)
+{
+    static FILE *nowhere;
+    if (nowhere == NULL)
+        nowhere = fopen("/dev/null", "w");
+    FILE *before = stderr;
+    stderr = to != NULL ? to : nowhere;
+    return before;
+}
+
 static bool open_bytes(trace_file *file, char *bytes, size_t size)
 {
-    *file = (trace_file){.name = "input", .bad_lines = 100}; // so many that no further line is reported
+    // So many bad lines and notes that no further one is reported.
+    *file = (trace_file){.name = "input",
+                         .bad_lines = complaints ? 0 : 100,
+                         .bad_notes = complaints ? 0 : 100,
+                         .show_progress = progress,
+                         .size = progress && !unsized ? size : 0};
     file->stream = size != 0 ? fmemopen(bytes, size, "rb") : NULL;
     return file->stream != NULL;
 }
@@ -63,14 +91,26 @@ static void check_notes(trace_file *file, const trace_store *store)
     free(wanted);
 }
 
-static size_t spans_of(char *bytes, size_t size, bool whole)
+// As many entries as make the store's tables grow; each is found again.
+static void fill(trace_store *store)
 {
-    trace_file file;
+    char name[24];
+    for (int pass = 0; pass < 2; pass++)
+        for (uint32_t i = 0; i < 1500; i++) {
+            uint32_t string = trace_store_string(store, (slice){name, (size_t)sprintf(name, "name %u", i)});
+            MUST(trace_store_trace(store, i % 7, UINT64_C(0x9e3779b97f4a7c15) * (i + 1)) == i &&
+                 string == i + 1);
+        }
+}
+
+static size_t spans_in(trace_file *opened, bool whole, bool many)
+{
+    trace_file file = *opened;
     trace_store store;
     size_t spans = 0;
-    if (!open_bytes(&file, bytes, size))
-        return 0;
     trace_store_init(&store);
+    if (many)
+        fill(&store);
     MUST(trace_file_read(&file, &store));
     spans = store.row_count;
     trace_store_arrange(&store);
@@ -83,10 +123,113 @@ static size_t spans_of(char *bytes, size_t size, bool whole)
     return spans;
 }
 
+static size_t spans_of(char *bytes, size_t size, bool whole)
+{
+    trace_file file;
+    return open_bytes(&file, bytes, size) ? spans_in(&file, whole, false) : 0;
+}
+
+// A file of the process that holds these bytes.
+static int file_of(const char *bytes, size_t size)
+{
+    int file = memfd_create("fuzz", MFD_CLOEXEC);
+    MUST(file >= 0 && write(file, bytes, size) == (ssize_t)size && lseek(file, 0, SEEK_SET) == 0);
+    return file;
+}
+
+static size_t spans_of_file(char *bytes, size_t size, bool from_stdin)
+{
+    char path[64];
+    trace_file file;
+    int number = file_of(bytes, size);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", number);
+    FILE *before = stdin;
+    if (from_stdin)
+        MUST((stdin = fdopen(number, "r")) != NULL);
+    MUST(trace_file_open(&file, from_stdin ? "-" : path));
+    MUST(file.size == size);
+    if (from_stdin)
+        fclose(stdin);
+    else
+        close(number);
+    stdin = before;
+    return spans_in(&file, true, false);
+}
+
+// Nothing is there, or a folder, or a device; or reading fails later.
+static void check_failing(void)
+{
+    trace_file file, folder = {.name = "folder"};
+    trace_store store;
+    MUST(!trace_file_open(&file, "/nowhere/at all") && !trace_file_open(&file, "/") &&
+         !trace_file_open(&file, "/dev/null"));
+    FILE *before = stdin;
+    MUST((stdin = fopen("/", "r")) != NULL);
+    MUST(!trace_file_open(&file, "-"));
+    fclose(stdin);
+    stdin = before;
+    MUST((folder.stream = fopen("/", "r")) != NULL);
+    trace_store_init(&store);
+    MUST(!trace_file_read(&folder, &store) && store.row_count == 0);
+    trace_store_free(&store);
+    trace_file_close(&folder);
+}
+
+// The first span's line has another content when its notes are read: cut off, or one line without spans.
+static void check_changed(char *bytes, size_t size)
+{
+    static char other[] = "{}";
+    trace_file file;
+    trace_store store;
+    if (!open_bytes(&file, bytes, size))
+        return;
+    trace_store_init(&store);
+    MUST(trace_file_read(&file, &store));
+    trace_store_arrange(&store);
+    fclose(file.stream);
+    for (size_t length = 0; store.row_count != 0 && length <= 2; length++) {
+        span_notes wanted = {.row = &store.rows[store.traces[store.rows[0].trace].first]};
+        file.stream = length != 0 ? fmemopen(other, length, "rb") : fdopen(file_of("", 0), "r");
+        MUST(file.stream != NULL && !trace_file_notes(&file, &store, &wanted, 1));
+        fclose(file.stream);
+        free(wanted.notes);
+    }
+    trace_store_free(&store);
+    free(file.line);
+}
+
+// The ways that the first line names.
+static void try_ways(const char *ways, char *bytes, size_t size, size_t spans)
+{
+    trace_file file;
+    FILE *before = quiet(NULL);
+    if (strstr(ways, "file") != NULL)
+        MUST(spans_of_file(bytes, size, false) == spans);
+    if (strstr(ways, "stdin") != NULL)
+        MUST(spans_of_file(bytes, size, true) == spans);
+    if (strstr(ways, "many") != NULL && open_bytes(&file, bytes, size))
+        MUST(spans_in(&file, true, true) == spans);
+    progress = strstr(ways, "progress") != NULL;
+    complaints = strstr(ways, "complaints") != NULL;
+    unsized = strstr(ways, "unsized") != NULL;
+    if (progress || complaints)
+        MUST(spans_of(bytes, size, true) == spans);
+    progress = complaints = unsized = false;
+    if (strstr(ways, "changed") != NULL)
+        check_changed(bytes, size);
+    if (strstr(ways, "failing") != NULL)
+        check_failing();
+    quiet(before);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
+    char *ways = size != 0 && *bytes == '#' ? fuzz_line(&bytes, &size) : NULL;
     char *copy = fuzz_copy(bytes, size);
     size_t whole = spans_of(copy, size, true);
+    if (ways != NULL)
+        try_ways(ways, copy, size, whole);
+    free(ways);
     char *middle = size != 0 ? memchr(copy + size / 2, '\n', size - size / 2) : NULL;
     if (middle != NULL) {
         size_t first = (size_t)(middle + 1 - copy);

@@ -2,6 +2,8 @@
 //
 // Input: texts that name the origin or destination of a request: Forwarded and similar headers, hosts, URLs.
 // Slices lie within the text. The shown form of a URL has no password, and showing it again changes nothing.
+//
+// Parsers: instrumentation/http/url.c instrumentation/microhttpd/forwarded.c
 #include "fuzz.h"
 
 #include "http/url.h"
@@ -21,6 +23,8 @@ static void check_url(const char *text)
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
         inside(text, parts[i]);
     MUST(url.port <= 65535);
+    uint32_t usual = nsp__default_port(url.scheme);
+    MUST(usual == 80 || (usual == 443 && url.scheme.length != 4));
     size_t length = nsp__redact_url(shown, sizeof shown, &url);
     MUST(length < sizeof shown && strlen(shown) == length);
     nsp__url_split(&second, shown);
@@ -45,6 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     inside(text, host);
     MUST(port <= 65535);
     check_url(text);
+    MUST(nsp__forwarded(NULL, "for").text == NULL && nsp__first_of(NULL).text == NULL);
     free(text);
     return 0;
 }
