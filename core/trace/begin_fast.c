@@ -44,7 +44,7 @@ static NOINLINE nsp_span *begin_under_ended(nsp__producer *producer, nsp_name na
 
 nsp_span *nsp__begin_child(nsp__thread *thread, nsp_name name, nsp_ticks start)
 {
-    nsp__producer *producer = (nsp__producer *)thread;
+    nsp__producer *producer = nsp__producer_of(thread);
     if (start == 0) {
         if (NSP__UNLIKELY(!producer->hot.reads_counter))
             return begin_child_by_clock(thread, name);
@@ -113,7 +113,7 @@ static NOINLINE nsp_span *begin_root_by_clock(nsp__thread *thread, nsp_name name
 // A root whose skip count is used up.
 nsp_span *nsp__begin_root(nsp__thread *thread, nsp_name name, nsp_ticks start, uint32_t name_class)
 {
-    nsp__producer *producer = (nsp__producer *)thread;
+    nsp__producer *producer = nsp__producer_of(thread);
     nsp__slot *slot = producer->slot;
     if (under_pressure(producer, slot))
         return refuse_root(producer, name_class);
@@ -149,7 +149,7 @@ static NOINLINE nsp_span *begin_unattached(nsp_name name, nsp_ticks start)
 // handler that interrupted nanospan on this thread.
 nsp_span *nsp__begin_special(nsp__thread *thread, nsp_name name, nsp_ticks start)
 {
-    nsp__producer *producer = (nsp__producer *)thread;
+    nsp__producer *producer = nsp__producer_of(thread);
     nsp__entry *top = thread->top;
     if (thread == &nsp__nobody)
         return begin_unattached(name, start);

@@ -59,7 +59,7 @@ static NOINLINE void ended_already(nsp__producer *producer, nsp__entry *top)
 void nsp__end(nsp_span *span, nsp_ticks end)
 {
     // For a thread that is not attached this is not a producer, and only its stack is looked at.
-    nsp__producer *producer = (nsp__producer *)nsp__thread_v1;
+    nsp__producer *producer = nsp__producer_of(nsp__thread_v1);
     if (end == 0) {
         if (NSP__UNLIKELY(!producer->hot.reads_counter)) {
             end_by_clock(span);
@@ -126,7 +126,7 @@ nsp_span *nsp__next(nsp_span *span, nsp_name name, nsp_ticks at)
 {
     const uint8_t uncommon = NSP__RECORD_TRACESTATE | NSP__RECORD_PARENT_REMOTE | NSP__RECORD_ROOT;
     const uint8_t always = NSP__RECORD_KEPT; // except in a session that has ended, whose pages are zero
-    nsp__producer *producer = (nsp__producer *)nsp__thread_v1; // as in nsp__end
+    nsp__producer *producer = nsp__producer_of(nsp__thread_v1); // as in nsp__end
     if (at == 0) {
         if (NSP__UNLIKELY(!producer->hot.reads_counter))
             return next_by_clock(span, name);

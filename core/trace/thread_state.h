@@ -88,13 +88,21 @@ _Static_assert(offsetof(nsp__producer, stack) % 4096 >= 256 &&
 #define NSP__UNSAMPLED_DRAWN 0x80000000u
 
 // The state shared by all threads that are not attached: a stack with nothing but a sentinel at its bottom.
-extern nsp__thread nsp__nobody;
+// Aligned like a producer, of which it takes the place (nsp__producer_of).
+extern nsp__thread nsp__nobody __attribute__((aligned(128)));
+
+// The state of which this is the inline part. For the state of threads that are not attached, there is only that
+// part.
+static inline nsp__producer *nsp__producer_of(nsp__thread *thread)
+{
+    return (nsp__producer *)(void *)thread;
+}
 
 // NULL if the thread is not attached.
 static inline nsp__producer *nsp__producer_self(void)
 {
     nsp__thread *thread = nsp__thread_v1;
-    return thread != &nsp__nobody ? (nsp__producer *)thread : NULL;
+    return thread != &nsp__nobody ? nsp__producer_of(thread) : NULL;
 }
 
 static inline nsp__frame *nsp__frame_at(nsp__slot *slot, uint32_t depth)

@@ -153,7 +153,7 @@ static void five_hundred_at_once(void **state)
 
 static const nsp__slot *own_slot(void)
 {
-    return ((const nsp__producer *)nsp__thread_v1)->slot;
+    return ((const nsp__producer *)(const void *)nsp__thread_v1)->slot;
 }
 
 static void *attach_as_asked(void *argument)
