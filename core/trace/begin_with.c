@@ -3,6 +3,7 @@
 // Beginning spans with options (explicit parents, new roots, kinds, links), and detached spans.
 #include <string.h>
 
+#include "context/context.h"
 #include "trace/commit.h"
 #include "trace/detached.h"
 #include "trace/head_decision.h"
@@ -75,8 +76,7 @@ static NOINLINE nsp__producer *make_ready(void)
             return producer;
         if (nsp__parents_state())
             return NULL;
-        nsp__entry *top = producer->hot.top;
-        nsp__busy_begin(producer);
+        nsp__entry *top = nsp__busy_take_top(producer);
         bool session = nsp__sampler_refresh(producer);
         if (!session)
             nsp__thread_v1 = &nsp__nobody; // first, as in nsp__begin_special
@@ -110,10 +110,9 @@ static uintptr_t publish(nsp__producer *producer, nsp__frame *frame, bool record
 static nsp_span *begin_apart(nsp__producer *producer, nsp_name name, const nsp_context *parent,
                              nsp_ticks start)
 {
-    nsp__entry *top = producer->hot.top;
+    nsp__entry *top = nsp__busy_take_top(producer);
     nsp__entry *entry = top + 1;
     nsp__frame *frame = entry->frame;
-    nsp__busy_begin(producer);
     if (frame == NULL) {
         nsp__count(&producer->slot->counters.attempted);
         nsp__count(&producer->slot->counters.dropped_too_deep);
@@ -122,9 +121,9 @@ static nsp_span *begin_apart(nsp__producer *producer, nsp_name name, const nsp_c
     }
     nsp__frame_open(frame, name, nsp__ticks_or_now(start));
     bool recording = nsp__head_decide(producer, frame, name, parent);
-    entry->current = publish(producer, frame, recording);
+    uintptr_t handle = entry->current = publish(producer, frame, recording);
     nsp__busy_end(producer, entry);
-    return (nsp_span *)entry->current;
+    return (nsp_span *)handle;
 }
 
 nsp_span *nsp_span_begin_with(nsp_name name, const nsp_span_options *given)
@@ -146,6 +145,8 @@ nsp_span *nsp_span_begin_with(nsp_name name, const nsp_span_options *given)
 }
 
 // ---- detached ----
+//
+// All of this with the producer busy, from the moment on at which what is current was looked at.
 
 // An identity that is made before it is known which pool the span needs a place from. Only the members of the
 // frame that an identity needs are set.
@@ -185,7 +186,7 @@ static NOINLINE nsp_span *detached_full(nsp__producer *producer, nsp__entry *top
     return begin_without_identity(producer, top);
 }
 
-// With the producer busy: takes a place for a span that does not record, from the pool of such spans.
+// Takes a place for a span that does not record, from the pool of such spans.
 static NOINLINE nsp_span *begin_unsampled(nsp__producer *producer, nsp__entry *top, nsp_name name,
                                           nsp_ticks start, const nsp__frame *identity)
 {
@@ -207,7 +208,6 @@ static NOINLINE nsp_span *decide_and_take(nsp__producer *producer, nsp__entry *t
 {
     identity_draft draft;
     draft_open(&draft);
-    nsp__busy_begin(producer);
     if (inert != NULL) {
         nsp__identity_inert(producer, &draft.frame, inert);
         return begin_unsampled(producer, top, name, start, &draft.frame);
@@ -239,7 +239,6 @@ static bool surely_sampled(const nsp__producer *producer, nsp_name name, const n
 static nsp_span *take_and_decide(nsp__producer *producer, nsp__entry *top, nsp_name name, nsp_ticks start,
                                  const nsp_context *parent, bool child)
 {
-    nsp__busy_begin(producer);
     nsp__frame *frame = nsp__detached_take(producer, &producer->recorded);
     if (frame == NULL) {
         nsp__count(&producer->slot->counters.attempted);
@@ -270,12 +269,12 @@ nsp_span *nsp_span_begin_detached(nsp_name name, const nsp_span_options *given)
         return NULL;
     const nsp_context *parent = options->new_root ? NULL : parent_of(options);
     bool apart = options->new_root || parent != NULL;
-    if (!apart && nsp__has_frame((nsp_span *)producer->hot.top->current))
-        nsp__drop_ended(producer);
-    nsp__entry *top = producer->hot.top;
+    nsp_ticks start = nsp__ticks_or_now(options->start);
+    nsp__entry *top = nsp__busy_take_top(producer);
+    if (!apart && nsp__has_frame((nsp_span *)top->current) && !nsp__session_over(producer))
+        top = nsp__stack_drop_ended(producer, top);
     apart = apart || top->current == 0;
     bool child = !apart && (top->current & NSP__RECORDING) != 0;
-    nsp_ticks start = nsp__ticks_or_now(options->start);
     nsp_span *span;
     if (child || (apart && surely_sampled(producer, name, parent))) {
         span = take_and_decide(producer, top, name, start, parent, child);
@@ -283,10 +282,10 @@ nsp_span *nsp_span_begin_detached(nsp_name name, const nsp_span_options *given)
         span = decide_and_take(producer, top, name, start, parent, NULL);
     } else {
         nsp_context around;
-        nsp_span_context(NULL, &around);
-        if (!nsp_context_valid(&around))
-            return (nsp_span *)NSP__UNSAMPLED_CHILD; // no identity to keep
-        span = decide_and_take(producer, top, name, start, NULL, &around);
+        nsp__context_invalid(&around);
+        nsp__context_around(producer, top, &around);
+        span = nsp_context_valid(&around) ? decide_and_take(producer, top, name, start, NULL, &around)
+                                          : begin_without_identity(producer, top);
     }
     describe(span, options);
     return span;

@@ -16,6 +16,26 @@ static inline void nsp__busy_begin(nsp__producer *producer)
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
+// The same where it must be certain what was on top: returns it, and no signal handler comes in between and
+// ends what is there. Whatever the caller looked at before may have changed.
+static inline nsp__entry *nsp__busy_take_top(nsp__producer *producer)
+{
+#if defined(__x86_64__) && !defined(NSP__TSAN)
+    // Not locked, as only this thread writes here: it is enough that a handler cannot divide an instruction.
+    nsp__entry *top;
+    __asm__ __volatile__("movq %1, %0\n"
+                         "1: cmpxchgq %2, %1\n"
+                         "jne 1b"
+                         : "=&a"(top), "+m"(producer->hot.top)
+                         : "r"(&producer->busy)
+                         : "cc");
+#else
+    nsp__entry *top = __atomic_exchange_n(&producer->hot.top, &producer->busy, __ATOMIC_RELAXED);
+#endif
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    return top;
+}
+
 static inline void nsp__busy_end(nsp__producer *producer, nsp__entry *top)
 {
     __atomic_signal_fence(__ATOMIC_SEQ_CST);

@@ -14,25 +14,30 @@
 
 // ---- end and next ----
 
-// Ends a span of the thread's stack, recording or not.
+// Ends a span of the thread's stack, recording or not. A signal handler that interrupts nanospan finds nothing
+// on the stack that it may end.
 static void end_on_stack(nsp__producer *producer, nsp_span *span, nsp_ticks end)
 {
     nsp__frame *frame = nsp__frame_of(span);
-    nsp__entry *top = producer->hot.top;
-    nsp__entry *entry = nsp__stack_find_begun(producer, span);
+    nsp__entry *top = nsp__busy_take_top(producer);
+    nsp__entry *entry = nsp__stack_find_begun(producer, top, span);
     if (entry == NULL) {
-        nsp__misused(); // it is on another thread's stack
+        // It is on another thread's stack, or a signal handler has just ended it, or we are in one ourselves.
+        nsp__misused();
+        nsp__busy_end(producer, top);
         return;
     }
-    if (entry != top)
+    nsp__entry *rest = top - 1;
+    if (entry != top) {
         nsp__misused(); // spans above it are still open; they stay
-    nsp__busy_begin(producer);
+        rest = top;
+    }
     if (nsp_span_recording(span))
         nsp__commit_and_close(producer, frame, end);
     else
         nsp__frame_close(frame);
     entry->current = NSP__ENDED;
-    nsp__busy_end(producer, nsp__stack_trim(top));
+    nsp__busy_end(producer, nsp__stack_trim(rest));
 }
 
 // Uses some attached thread's copy of the pool, because the session's own may be changing, if one ends and
@@ -48,16 +53,22 @@ static void release_unattached(nsp__frame *frame)
     }
 }
 
+// If two threads end a detached span at once, or a signal handler ends what it interrupts the end of, only one
+// may use the place or give it back. False: this one comes too late.
+static bool claim_detached(const nsp_span *span)
+{
+    uint32_t tag = (uint32_t)(uintptr_t)span;
+    return __atomic_compare_exchange_n(&nsp__frame_of(span)->tag, &tag, tag ^ TAG_ENDING, false,
+                                       __ATOMIC_ACQUIRE, // F2: acquires F1
+                                       __ATOMIC_RELAXED);
+}
+
 // Ends a detached span, recording or not. producer: NULL if the thread cannot be attached.
 static void end_detached(nsp__producer *producer, nsp_span *span, nsp_ticks end)
 {
     nsp__frame *frame = nsp__frame_of(span);
     bool recording = nsp_span_recording(span);
-    uint32_t tag = (uint32_t)(uintptr_t)span;
-    // It is a mistake to end it on two threads at once; only one of them may give the place back.
-    if (!__atomic_compare_exchange_n(&frame->tag, &tag, tag ^ TAG_ENDING, false,
-                                     __ATOMIC_ACQUIRE, // F2: acquires F1
-                                     __ATOMIC_RELAXED)) {
+    if (!claim_detached(span)) {
         nsp__misused();
         return;
     }
@@ -74,8 +85,7 @@ static void end_detached(nsp__producer *producer, nsp_span *span, nsp_ticks end)
         if (recording)
             nsp__count_nested(&producer->slot->counters.dropped_end_in_signal);
     } else {
-        nsp__entry *top = producer->hot.top;
-        nsp__busy_begin(producer);
+        nsp__entry *top = nsp__busy_take_top(producer);
         __atomic_store_n(&frame->ring, producer->slot->index, __ATOMIC_RELAXED);
         if (recording)
             nsp__commit_and_close(producer, frame, end);
@@ -112,8 +122,7 @@ static void end_closed(nsp_span *span)
     nsp__producer *producer = nsp__producer_self();
     bool removed = false;
     if (producer != NULL && !nsp__is_busy(producer) && nsp__session_over(producer)) {
-        nsp__entry *top = producer->hot.top;
-        nsp__busy_begin(producer);
+        nsp__entry *top = nsp__busy_take_top(producer);
         removed = nsp__stack_rename(producer, top, span, NSP__ENDED);
         nsp__busy_end(producer, nsp__stack_trim(top));
     }
@@ -133,7 +142,7 @@ void nsp__end_elsewhere(nsp_span *span, nsp_ticks end)
     if (nsp__frame_of(span)->detached) {
         nsp_status status; // a thread of an earlier session is attached to this one
         end_detached(nsp__producer_attach(NULL, &status), span, end);
-    } else if (producer == NULL || nsp__is_busy(producer)) {
+    } else if (producer == NULL) {
         nsp__misused();
     } else {
         end_on_stack(producer, span, end);
@@ -174,10 +183,18 @@ static nsp_span *become_sibling(nsp__producer *producer, nsp__entry *top, nsp_sp
 // one.
 static nsp_span *next_after_session(nsp__producer *producer, nsp_span *span, nsp_name name, nsp_ticks at)
 {
-    bool of_this_stack = nsp__stack_find_begun(producer, span) != NULL;
+    bool of_this_stack = nsp__stack_find_begun(producer, producer->hot.top, span) != NULL;
     end_closed(span);
     return of_this_stack && producer->hot.top->current == 0 ? nsp_span_begin_at(name, at)
                                                             : (nsp_span *)NSP__UNSAMPLED_CHILD;
+}
+
+static nsp_span *next_of_closed(nsp__producer *producer, nsp_span *span, nsp_name name, nsp_ticks at)
+{
+    if (nsp__session_over(producer))
+        return next_after_session(producer, span, name, at);
+    nsp__misused();
+    return (nsp_span *)NSP__UNSAMPLED_CHILD;
 }
 
 nsp_span *nsp__next_elsewhere(nsp_span *span, nsp_name name, nsp_ticks at)
@@ -186,7 +203,6 @@ nsp_span *nsp__next_elsewhere(nsp_span *span, nsp_name name, nsp_ticks at)
         return NULL;
     nsp_status status;
     nsp__frame *frame = nsp__frame_of(span);
-    // Checked only once, because the session may end at any moment, and its pages then become zero.
     bool open = nsp__span_open(span);
     bool detached = open && frame->detached;
     nsp__producer *producer = detached ? nsp__producer_attach(NULL, &status) : nsp__producer_self();
@@ -194,13 +210,8 @@ nsp_span *nsp__next_elsewhere(nsp_span *span, nsp_name name, nsp_ticks at)
         nsp__end_elsewhere(span, at);
         return (nsp_span *)NSP__UNSAMPLED_CHILD;
     }
-    nsp__entry *top = producer->hot.top;
-    if (!open || (!detached && nsp__stack_find_begun(producer, span) == NULL)) {
-        if (nsp__session_over(producer))
-            return next_after_session(producer, span, name, at);
-        nsp__misused();
-        return (nsp_span *)NSP__UNSAMPLED_CHILD;
-    }
+    if (!open || (!detached && nsp__stack_find_begun(producer, producer->hot.top, span) == NULL))
+        return next_of_closed(producer, span, name, at);
     if (frame->record.parent_id == 0) {
         // The sibling of a root is a root: a new trace, with a decision of its own.
         nsp_span_options options = NSP_SPAN_OPTIONS_INIT;
@@ -212,9 +223,15 @@ nsp_span *nsp__next_elsewhere(nsp_span *span, nsp_name name, nsp_ticks at)
         return producer->hot.top->current == 0 ? nsp_span_begin_at(name, at)
                                                : nsp_span_begin_with(name, &options);
     }
-    if (!detached && nsp__stack_find_begun(producer, span) != top)
+    nsp__entry *top = nsp__busy_take_top(producer);
+    nsp__entry *entry = detached ? top : nsp__stack_find_begun(producer, top, span);
+    bool ours = entry != NULL && (detached ? claim_detached(span) : nsp__span_open(span));
+    if (!ours) { // a signal handler has just ended it, or a shutdown the session
+        nsp__busy_end(producer, top);
+        return next_of_closed(producer, span, name, at);
+    }
+    if (entry != top)
         nsp__misused(); // spans above it are still open; they stay
-    nsp__busy_begin(producer);
     nsp_span *sibling = become_sibling(producer, top, span, name, at);
     nsp__busy_end(producer, top);
     return sibling;
@@ -242,7 +259,7 @@ void nsp__end_inert(nsp_span *span)
             end_closed(span);
         else if (nsp__frame_of(span)->detached)
             end_detached(nsp__producer_attach(NULL, &status), span, 0);
-        else if (producer == NULL || nsp__is_busy(producer))
+        else if (producer == NULL)
             nsp__misused();
         else
             end_on_stack(producer, span, 0);

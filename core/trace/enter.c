@@ -8,10 +8,10 @@
 #include "trace/thread.h"
 #include "trace/trace_state.h"
 
-// The innermost entry where this handle was entered; NULL if there is none.
-static nsp__entry *find_entered(nsp__producer *producer, uintptr_t current)
+// The innermost entry below this top where this handle was entered; NULL if there is none.
+static nsp__entry *find_entered(nsp__producer *producer, nsp__entry *top, uintptr_t current)
 {
-    for (nsp__entry *entry = producer->hot.top; entry > &producer->stack[0]; entry--)
+    for (nsp__entry *entry = top; entry > &producer->stack[0]; entry--)
         if (entry->current == current && entry->frame != nsp__frame_of((nsp_span *)current))
             return entry;
     return NULL;
@@ -36,18 +36,36 @@ void nsp_span_enter(nsp_span *span)
     nsp__producer *producer = nsp__producer_attach(NULL, &status);
     if (producer == NULL || nsp__is_busy(producer))
         return;
+    // From here on no handler ends the span, or takes the same entry.
+    nsp__entry *top = nsp__busy_take_top(producer), *entry = top + 1;
     if (!can_be_entered(span)) {
         nsp__misused();
-        return;
-    }
-    nsp__entry *entry = producer->hot.top + 1;
-    if (entry->frame == NULL) {
+    } else if (entry->frame == NULL) {
         producer->enters_too_deep++;
-        return;
+    } else {
+        entry->current = entered_as(span);
+        top = entry;
     }
-    nsp__busy_begin(producer); // a handler's spans would take the same entry
-    entry->current = entered_as(span);
-    nsp__busy_end(producer, entry);
+    nsp__busy_end(producer, top);
+}
+
+// Takes one entry of this span off the stack. Returns the new top.
+static nsp__entry *leave(nsp__producer *producer, nsp__entry *top, const nsp_span *span)
+{
+    if (producer->enters_too_deep != 0) {
+        producer->enters_too_deep--;
+        return top;
+    }
+    nsp__entry *entry = find_entered(producer, top, entered_as(span));
+    // A span that was ended while it was entered has lost its entry, which is fine. One that is open was never
+    // entered.
+    if (entry != top &&
+        (entry != NULL || (!nsp__parents_state() && nsp__has_frame(span) && nsp__span_open(span))))
+        nsp__misused();
+    if (entry == NULL)
+        return top;
+    entry->current = NSP__ENDED;
+    return nsp__stack_trim(top);
 }
 
 void nsp_span_leave(nsp_span *span)
@@ -55,22 +73,6 @@ void nsp_span_leave(nsp_span *span)
     nsp__producer *producer = nsp__producer_self();
     if (producer == NULL || nsp__is_busy(producer))
         return;
-    if (producer->enters_too_deep != 0) {
-        producer->enters_too_deep--;
-        return;
-    }
-    nsp__entry *top = producer->hot.top;
-    nsp__entry *entry = find_entered(producer, entered_as(span));
-    if (entry == NULL) {
-        // A span that was ended while it was entered has lost its entry, which is fine. One that is open was
-        // never entered.
-        if (!nsp__parents_state() && nsp__has_frame(span) && nsp__span_open(span))
-            nsp__misused();
-        return;
-    }
-    if (entry != top)
-        nsp__misused();
-    nsp__busy_begin(producer);
-    entry->current = NSP__ENDED;
-    nsp__busy_end(producer, nsp__stack_trim(top));
+    nsp__entry *top = nsp__busy_take_top(producer);
+    nsp__busy_end(producer, leave(producer, top, span));
 }

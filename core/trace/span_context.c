@@ -149,6 +149,14 @@ static void frameless_context(nsp__producer *producer, const nsp__entry *top, ns
     memcpy(out->span_id, &id, sizeof out->span_id);
 }
 
+void nsp__context_around(nsp__producer *producer, const nsp__entry *top, nsp_context *out)
+{
+    if (top->current == NSP__ENTERED_INERT)
+        frameless_context(producer, top, out); // of an unsampled child, as nsp_span_current says
+    else
+        innermost_context(producer, top, out);
+}
+
 void nsp_span_context(const nsp_span *span, nsp_context *out)
 {
     nsp__context_invalid(out);
@@ -167,11 +175,11 @@ void nsp_span_context(const nsp_span *span, nsp_context *out)
         return;
     if (producer == NULL || nsp__is_busy(producer))
         return;
-    nsp__entry *top = producer->hot.top;
-    if (span == NULL && top->current == NSP__ENTERED_INERT)
-        span = (const nsp_span *)NSP__UNSAMPLED_CHILD; // as nsp_span_current says
-    nsp__busy_begin(producer); // a signal handler that asks meanwhile would draw the same numbers
-    if ((uintptr_t)span == NSP__UNSAMPLED_ROOT && producer->stack[0].current == NSP__UNSAMPLED_ROOT)
+    // Busy: a signal handler that asks meanwhile would draw the same numbers.
+    nsp__entry *top = nsp__busy_take_top(producer);
+    if (span == NULL)
+        nsp__context_around(producer, top, out);
+    else if ((uintptr_t)span == NSP__UNSAMPLED_ROOT && producer->stack[0].current == NSP__UNSAMPLED_ROOT)
         unsampled_context(producer, out); // whatever is above it
     else if ((uintptr_t)span == NSP__UNSAMPLED_CHILD)
         frameless_context(producer, top, out);

@@ -51,4 +51,8 @@ static inline void nsp__identity_inert(nsp__producer *producer, nsp__frame *fram
 // Reads the context that the span in this frame sends on.
 void nsp__identity_context(const nsp__frame *frame, nsp_context *out);
 
+// The context of what is current on a stack with this top: *out must be invalid, and stays so if nothing has
+// one. With the producer busy.
+void nsp__context_around(nsp__producer *producer, const nsp__entry *top, nsp_context *out);
+
 #endif

@@ -9,14 +9,8 @@ bool nsp__drop_ended(nsp__producer *producer)
 {
     if (nsp__is_busy(producer) || nsp__session_over(producer))
         return false;
-    nsp__entry *before = producer->hot.top, *top = before;
-    nsp__busy_begin(producer);
-    for (; top > &producer->stack[0]; top--) {
-        const nsp_span *span = (const nsp_span *)top->current;
-        bool ended = nsp__has_frame(span) && top->frame != nsp__frame_of(span) && !nsp__span_open(span);
-        if (!ended && top->current != NSP__ENDED)
-            break;
-    }
+    nsp__entry *before = nsp__busy_take_top(producer);
+    nsp__entry *top = nsp__stack_drop_ended(producer, before);
     nsp__busy_end(producer, top);
     return top != before;
 }
@@ -25,10 +19,13 @@ bool nsp__drop_ended(nsp__producer *producer)
 // elsewhere.
 static void reset_top(nsp__producer *producer, nsp_ticks now)
 {
-    nsp__entry *top = producer->hot.top;
+    nsp__entry *top = nsp__busy_take_top(producer);
+    if (top == &producer->stack[0]) {
+        nsp__busy_end(producer, top);
+        return;
+    }
     const nsp_span *span = (const nsp_span *)top->current;
-    nsp__busy_begin(producer);
-    if (nsp__has_frame(span) && nsp__frame_of(span) == top->frame) {
+    if (nsp__has_frame(span) && nsp__frame_of(span) == top->frame && nsp__span_open(span)) {
         nsp__count(&producer->slot->counters.leaked);
         if (nsp_span_recording(span))
             nsp__commit_and_close(producer, top->frame, now);
@@ -47,8 +44,7 @@ void nsp_thread_reset(void)
     nsp_ticks now = nsp_now();
     while (producer->hot.top > &producer->stack[0])
         reset_top(producer, now);
-    nsp__entry *bottom = producer->hot.top;
-    nsp__busy_begin(producer);
+    nsp__entry *bottom = nsp__busy_take_top(producer);
     if (bottom->current != 0) {
         nsp__count(&producer->slot->counters.leaked);
         bottom->current = 0;

@@ -11,10 +11,23 @@
 // ended.
 bool nsp__drop_ended(nsp__producer *producer);
 
-// The entry where this span was begun on this stack; NULL if there is none.
-static inline nsp__entry *nsp__stack_find_begun(nsp__producer *producer, const nsp_span *span)
+// The top without such spans, and without ended entries. With the producer busy.
+static inline nsp__entry *nsp__stack_drop_ended(nsp__producer *producer, nsp__entry *top)
 {
-    for (nsp__entry *entry = producer->hot.top; entry > &producer->stack[0]; entry--)
+    for (; top > &producer->stack[0]; top--) {
+        const nsp_span *span = (const nsp_span *)top->current;
+        bool ended = nsp__has_frame(span) && top->frame != nsp__frame_of(span) && !nsp__span_open(span);
+        if (!ended && top->current != NSP__ENDED)
+            break;
+    }
+    return top;
+}
+
+// The entry where this span was begun on the stack that has this top; NULL if there is none.
+static inline nsp__entry *nsp__stack_find_begun(nsp__producer *producer, nsp__entry *top,
+                                                const nsp_span *span)
+{
+    for (nsp__entry *entry = top; entry > &producer->stack[0]; entry--)
         if (entry->current == (uintptr_t)span && entry->frame == nsp__frame_of(span))
             return entry;
     return NULL;

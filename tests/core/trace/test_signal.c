@@ -17,6 +17,7 @@
 
 #include "support/capture.h"
 #include "support/sanitizer.h"
+#include "support/single_steps.h"
 
 static const char long_text[] = "a text that is much longer than what is copied by words on the inline path";
 static const char *const three_texts[] = {"one", "two", "a third text that is longer than the others"};
@@ -195,27 +196,6 @@ static void catch (int number)
 }
 
 #if defined(__x86_64__)
-enum { TRAP_FLAG = 0x100 };
-
-// The trap comes one instruction after the one that sets the flag.
-static inline __attribute__((always_inline)) void step_on(void)
-{
-    __builtin_ia32_writeeflags_u64(__builtin_ia32_readeflags_u64() | TRAP_FLAG);
-}
-
-static inline __attribute__((always_inline)) void step_off(void)
-{
-    __builtin_ia32_writeeflags_u64(__builtin_ia32_readeflags_u64() & ~(unsigned long long)TRAP_FLAG);
-}
-
-static bool run_stepped(bool (*body)(void))
-{
-    step_on();
-    bool result = body();
-    step_off();
-    return result;
-}
-
 static void begin_stepping_with(double rate, uint32_t attributes, void (*body)(void))
 {
     if (TEST_UNDER_TSAN)
