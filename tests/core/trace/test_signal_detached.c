@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
+// ctest: TIMEOUT 240
 // Signal handlers that end, leave or begin spans while a call for a detached span is under way, at every
 // instruction of that call: once at the first instruction, then at the second, and so on. Single steps tell
 // which instructions these are; then a breakpoint at one of them is enough.
