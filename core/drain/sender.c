@@ -205,7 +205,7 @@ static bool end_thread(nsp__sender *sender, uint64_t deadline_ns)
     return true;
 }
 
-bool nsp__sender_stop(nsp__sender *sender, uint64_t deadline_ns)
+nsp__sender_end nsp__sender_stop(nsp__sender *sender, uint64_t deadline_ns)
 {
     __atomic_store_n(&sender->stop_deadline, deadline_ns, __ATOMIC_RELAXED);
     __atomic_store_n(&sender->stopping, 1, __ATOMIC_RELEASE);         // SP1: the deadline, to SP2
@@ -219,16 +219,16 @@ bool nsp__sender_stop(nsp__sender *sender, uint64_t deadline_ns)
         nanosleep(&(struct timespec){.tv_nsec = (long)NSP__MILLISECOND / 10}, NULL);
 
     set_living(NULL);
-    bool all_sent = !sender->gave_up;
-    // Not if the thread hangs in the log callback, because this line would wait for it.
-    if (!all_sent && !sender->logging)
-        nsp__log(NSP_LOG_WARN, "stopped", "stopped before %llu span%s could be sent",
-                 (unsigned long long)sender->given_up_spans, sender->given_up_spans == 1 ? "" : "s");
+    const nsp__sender_end end = {
+        .all_sent = !sender->gave_up,
+        .in_callback = !joined && sender->logging,
+        .given_up = sender->given_up_spans,
+    };
     if (joined)
         destroy(sender);
     else
         keep(sender);
-    return all_sent;
+    return end;
 }
 
 void nsp__sender_fork_child(void)

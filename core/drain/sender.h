@@ -57,13 +57,19 @@ void nsp__sender_put_unused(nsp__sender *sender, nsp__batch *batch);
 // at once, but such requests cause at most one retry per minimum backoff, so waiting in short slices is fine.
 bool nsp__sender_wait(nsp__sender *sender, uint64_t sequence, uint64_t deadline_ns);
 
+typedef struct nsp__sender_end {
+    bool all_sent;
+    bool in_callback;  // the thread was left behind inside the log callback: lines would wait for it
+    uint64_t given_up; // spans of the batches that were left
+} nsp__sender_end;
+
 // To be called after the drainer's last put_closed. Sends what is queued until the deadline, then cancels a
 // running send. What is left is counted (unconfirmed if in doubt, otherwise discarded), and the thread is
-// joined. Returns true if nothing was left. Ends by deadline + 200 ms (for a deadline in the past: 200 ms
+// joined. Says what was left. Ends by deadline + 200 ms (for a deadline in the past: 200 ms
 // after the call). If the thread cannot be joined by then (a blocked resolver), it is left behind, detached,
 // and touches nothing that was freed. Ends early when it is clear that there would be no further attempt
 // before the deadline.
-bool nsp__sender_stop(nsp__sender *sender, uint64_t deadline_ns);
+nsp__sender_end nsp__sender_stop(nsp__sender *sender, uint64_t deadline_ns);
 
 // For the exit of the process (base/exit_gate.h): makes a running send return soon, and lets the thread see
 // that there will be no other. May be called from any thread, also in a signal handler. Does nothing if the

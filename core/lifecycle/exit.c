@@ -14,6 +14,7 @@ static const uint64_t exit_patience_ns = 1 * NSP__SECOND;
 // Does what nsp_shutdown does. A shutdown under way on another thread gets the same time to end.
 static void end_in_order(void)
 {
+    NSP__COLD_CALL; // lines are not written before the mutex is free
     if (!nsp__life_lock_until(nsp__monotonic_ns() + exit_patience_ns))
         return;
     if (nsp__life.current == NSP__LIFE_RUNNING || nsp__life.current == NSP__LIFE_STOPPING)

@@ -244,7 +244,7 @@ void nsp__runtime_announce(const nsp__runtime *runtime)
 
 // ---- the end ----
 
-bool nsp__runtime_stop(nsp__runtime *runtime, uint64_t deadline_ns)
+void nsp__runtime_stop(nsp__runtime *runtime, uint64_t deadline_ns)
 {
     static const bool never = false;
     // Threads stop beginning local roots, because the policy's generation becomes "no session".
@@ -261,15 +261,20 @@ bool nsp__runtime_stop(nsp__runtime *runtime, uint64_t deadline_ns)
         // The thread may still use all of this, so everything stays as it is, including the session.
         runtime->attach_left_behind = true;
         runtime->sender = NULL;
-        return false;
+        runtime->sent = false;
+        return;
     }
     nsp__sender *sender = runtime->sender;
     runtime->sender = NULL; // a child that is forked from now on finds none
-    bool sent = sender == NULL || nsp__sender_stop(sender, deadline_ns);
+    nsp__sender_end sending = {.all_sent = true};
+    if (sender != NULL)
+        sending = nsp__sender_stop(sender, deadline_ns);
     uint64_t discarded = nsp__collector_discard_rest(&runtime->collector);
     bool wanted = runtime->exporter != NULL;
     parts_free(runtime);
-    return sent && !(wanted && discarded != 0);
+    runtime->sender_in_callback = sending.in_callback;
+    runtime->given_up = sending.given_up + (wanted ? discarded : 0);
+    runtime->sent = sending.all_sent && !(wanted && discarded != 0);
 }
 
 bool nsp__runtime_left_behind(const nsp__runtime *runtime)
@@ -289,18 +294,32 @@ static void settle_moving_stats(nsp_stats *stats)
                   stats->unconfirmed - stats->rejected - stats->exported - stats->spooled;
 }
 
-void nsp__runtime_end(nsp__runtime *runtime, nsp_stats *final_stats)
+// With the mutex held by a cold call, which keeps the line until it ends.
+static void log_given_up(const nsp__runtime *runtime, uint64_t spans)
+{
+    // A line would wait for a thread that hangs in the log callback.
+    if (spans != 0 && !runtime->sender_in_callback)
+        nsp__log(NSP_LOG_WARN, "stopped", "stopped before %llu span%s could be sent",
+                 (unsigned long long)spans, spans == 1 ? "" : "s");
+}
+
+bool nsp__runtime_end(nsp__runtime *runtime, nsp_stats *final_stats, uint64_t *given_up)
 {
     nsp_stats before;
     nsp__stats_read(&before, &runtime->session);
     bool moving = nsp__trace_moving();
     nsp__stats_read(final_stats, &runtime->session);
-    if (moving || before.attempted != final_stats->attempted || before.open != final_stats->open ||
-        final_stats->in_rings != 0)
+    uint64_t late = final_stats->in_rings;
+    if (moving || before.attempted != final_stats->attempted || before.open != final_stats->open || late != 0)
         settle_moving_stats(final_stats);
+    // Also those of threads that go on tracing, and those that an encoder does not give back.
+    *given_up = runtime->sent ? 0 : runtime->given_up + late + final_stats->in_batches;
+    log_given_up(runtime, *given_up);
+    bool sent = runtime->sent;
     nsp__sampler_lock();
     session_end(runtime);
     nsp__sampler_unlock();
+    return sent;
 }
 
 // What this process's parents worked with. It is reachable from here, so that leak checkers see that it is

@@ -27,6 +27,10 @@ typedef struct nsp__runtime {
     bool collector_left_behind; // inside the log callback, or in the exporter's encoder
     bool attach_left_behind;    // an application thread is attaching to the session, or ours drains it
     bool exporter_left_behind;  // not destroyed: the sender's thread may use it, or the process is exiting
+    // Set by stop:
+    bool sent;               // nothing was given up
+    bool sender_in_callback; // the sender's thread was left behind inside the log callback
+    uint64_t given_up;       // spans that were
     struct nsp__runtime *next_left;
 } nsp__runtime;
 
@@ -39,14 +43,15 @@ nsp_status nsp__runtime_start(nsp__runtime *runtime);
 void nsp__runtime_announce(const nsp__runtime *runtime);
 
 // Sends what is left until the deadline (CLOCK_MONOTONIC ns) and stops everything except the session, whose
-// accounting can still be read. True if nothing was given up.
-bool nsp__runtime_stop(nsp__runtime *runtime, uint64_t deadline_ns);
+// accounting can still be read.
+void nsp__runtime_stop(nsp__runtime *runtime, uint64_t deadline_ns);
 
 // To be called after stop. True if some thread was left behind: the runtime's memory must then stay forever.
 bool nsp__runtime_left_behind(const nsp__runtime *runtime);
 
-// To be called after stop: writes the final accounting and ends the session.
-void nsp__runtime_end(nsp__runtime *runtime, nsp_stats *final_stats);
+// To be called after stop: writes the final accounting, ends the session, and logs how many spans were given
+// up. Sets *given_up to that number. True if stop gave up none.
+bool nsp__runtime_end(nsp__runtime *runtime, nsp_stats *final_stats, uint64_t *given_up);
 
 // To be called in the child of a fork: forgets the parent's session; the configuration stays.
 void nsp__runtime_abandon(nsp__runtime *runtime);

@@ -55,11 +55,11 @@ static bool end_running(uint64_t deadline_ns)
     }
     nsp__life_unlock();
 
-    bool sent = nsp__runtime_stop(nsp__life.runtime, deadline_ns);
+    nsp__runtime_stop(nsp__life.runtime, deadline_ns);
 
     nsp__life_lock();
-    nsp__runtime_end(nsp__life.runtime, &nsp__life.last_stats);
-    nsp__life.last_sent = sent;
+    nsp__life.last_sent =
+        nsp__runtime_end(nsp__life.runtime, &nsp__life.last_stats, &nsp__life.last_given_up);
     nsp__life.ended++;
     nsp__life_drop();
     __atomic_store_n(&nsp__life.current, NSP__LIFE_NONE, __ATOMIC_RELEASE); // L1
@@ -82,7 +82,7 @@ static bool wait_for_end(uint64_t deadline_ns)
 // With the mutex held. The result of the last shutdown.
 static nsp_status outcome(void)
 {
-    uint64_t given_up = nsp__life.last_stats.discarded + nsp__life.last_stats.unconfirmed;
+    uint64_t given_up = nsp__life.last_given_up;
     return nsp__life.last_sent ? NSP_OK
                                : nsp__fail(NSP_ERR_TIMEOUT, "%llu span%s could not be sent in time",
                                            (unsigned long long)given_up, given_up == 1 ? "" : "s");

@@ -30,11 +30,12 @@ typedef struct nsp__life_shared {
     nsp__runtime *runtime; // in all states but NONE; a new one for each session
     // Those of past sessions that a thread may still use. Leak checkers find them here.
     nsp__runtime *left;
-    unsigned users;       // calls of flush and do_work under way
-    bool stopping;        // makes them return
-    uint64_t ended;       // how many sessions were shut down,
-    bool last_sent;       // whether the last of them sent all,
-    nsp_stats last_stats; // and its accounting
+    unsigned users;         // calls of flush and do_work under way
+    bool stopping;          // makes them return
+    uint64_t ended;         // how many sessions were shut down,
+    bool last_sent;         // whether the last of them sent all,
+    uint64_t last_given_up; // how many spans it did not send if not,
+    nsp_stats last_stats;   // and its accounting
 } nsp__life_shared;
 
 extern nsp__life_shared nsp__life;

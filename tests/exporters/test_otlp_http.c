@@ -637,7 +637,7 @@ static void stop_sender(fixture *f, nsp__counters *counters, bool all_sent)
     }
     nanosleep(&(struct timespec){.tv_nsec = 50 * MS}, NULL);
     uint64_t begin = now_ns();
-    assert_int_equal(nsp__sender_stop(sender, begin + 300 * MS), all_sent);
+    assert_int_equal(nsp__sender_stop(sender, begin + 300 * MS).all_sent, all_sent);
     assert_in_range(now_ns() - begin, 0, (300 + 200 + SLACK_MS) * MS);
     assert_false(left_behind);
     begin = now_ns();

@@ -413,6 +413,57 @@ static void given_up_in_doubt(void **state)
     assert_true(stats.unconfirmed > 0);
 }
 
+// The first batch is lost by the receiver, which never takes another one.
+static scripted_verdict lose_one(void *context, const nsp_batch *batch)
+{
+    (void)batch;
+    bool *lost = context;
+    scripted_verdict verdict = {*lost ? NSP_SEND_RETRY : NSP_SEND_UNCONFIRMED, !*lost, 0};
+    *lost = true;
+    return verdict;
+}
+
+// What the shutdown gives up is one number, in the log, in the error and in the accounting: the spans of the
+// batches and those that are still in the rings, but none that were lost before.
+static void given_up_is_counted_once(void **state)
+{
+    (void)state;
+    enum { PER_BATCH = 64, SPANS = 10 * PER_BATCH };
+    nsp_config config;
+    script_config(&config);
+    config.batches = 2;
+    config.batch_spans = PER_BATCH;
+    bool lost = false;
+    script.answer = lose_one;
+    script.context = &lost;
+    start(&config);
+    nsp_stats stats;
+    for (int i = 0; i < PER_BATCH; i++)
+        nsp_span_end(nsp_span_begin(NSP_NAME("lost")));
+    do {
+        test_sleep_ms(1);
+        stats = script_balance();
+    } while (stats.unconfirmed != PER_BATCH);
+    for (int i = 0; i < SPANS; i++)
+        nsp_span_end(nsp_span_begin(NSP_NAME("never sent")));
+    do {
+        test_sleep_ms(1);
+        stats = script_balance();
+    } while (stats.in_batches != 2 * PER_BATCH);
+    assert_int_equal(stats.in_rings, SPANS - 2 * PER_BATCH);
+    assert_int_equal(nsp_shutdown(SECOND / 10), NSP_ERR_TIMEOUT);
+    char detail[64], line[64];
+    snprintf(detail, sizeof detail, "%d spans could not be sent in time", SPANS);
+    snprintf(line, sizeof line, "stopped before %d spans could be sent", SPANS);
+    assert_string_equal(nsp_error_detail(), detail);
+    assert_int_equal(script_lines_with(line), 1);
+    assert_int_equal(script_lines_with("could be sent"), 1);
+    stats = script_balance();
+    check_nothing_pending(&stats);
+    assert_int_equal(stats.discarded, SPANS);
+    assert_int_equal(stats.unconfirmed, PER_BATCH);
+}
+
 static void no_exporter_discards(void **state)
 {
     (void)state;
@@ -502,6 +553,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(full_rings_and_a_failing_exporter, setup, teardown),
         cmocka_unit_test_setup_teardown(more_threads_than_slots, setup, teardown),
         cmocka_unit_test_setup_teardown(given_up_in_doubt, setup, teardown),
+        cmocka_unit_test_setup_teardown(given_up_is_counted_once, setup, teardown),
         cmocka_unit_test_setup_teardown(no_exporter_discards, setup, teardown),
         cmocka_unit_test_setup_teardown(a_receiver_that_fails_in_every_way, setup, teardown),
         cmocka_unit_test_setup_teardown(a_receiver_that_always_replies, setup, teardown),
