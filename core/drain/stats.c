@@ -128,7 +128,8 @@ void nsp__stats_read(nsp_stats *out, const nsp__session *session)
     }
     out->dropped_no_thread = get(&control->unattached_dropped);
     const nsp__detached_pool *pool = &nsp__trace_state.pool;
-    for (uint32_t i = 0; i < pool->count; i++)
+    uint32_t taken = nsp__detached_taken(pool);
+    for (uint32_t i = 0; i < taken; i++)
         out->open += nsp__stats_open(nsp__detached_frame(pool, i), slot_at, NULL);
     for (uint32_t i = 0; i < count; i++) {
         nsp__slot *slot = nsp__slot_at(i);

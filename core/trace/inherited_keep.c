@@ -32,15 +32,6 @@ static void keep_detached(const nsp__detached_pool *pool, size_t taken)
     }
 }
 
-// How many places of the pool were ever taken.
-static size_t taken_of(const nsp__detached_pool *pool)
-{
-    if (pool->frames == NULL || pool->left == NULL)
-        return 0;
-    uint32_t left = __atomic_load_n(pool->left, __ATOMIC_RELAXED);
-    return left <= pool->count ? pool->count - left : pool->count;
-}
-
 void nsp__inherited_keep(void)
 {
     const nsp__producer *producer = nsp__producer_self();
@@ -48,7 +39,7 @@ void nsp__inherited_keep(void)
     if (producer != NULL && nsp__is_busy(producer))
         producer = NULL;
     const nsp__detached_pool *pool = &nsp__trace_state.pool;
-    size_t taken = __atomic_load_n(&nsp__active, __ATOMIC_ACQUIRE) ? taken_of(pool) : 0; // A2: acquires A1
+    size_t taken = __atomic_load_n(&nsp__active, __ATOMIC_ACQUIRE) ? nsp__detached_taken(pool) : 0; // A2: acquires A1
     // An unsampled root without a frame is the bottom of the stack.
     size_t open = producer != NULL
                       ? (size_t)(producer->hot.top - &producer->stack[0]) + (producer->stack[0].current != 0)

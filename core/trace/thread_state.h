@@ -31,6 +31,15 @@ typedef struct nsp__detached_pool {
     uint32_t *left;  // places that were never taken, at the end; beyond count: none
 } nsp__detached_pool;
 
+// Places of the pool that were ever taken, counted from the front. The others hold no span.
+static inline uint32_t nsp__detached_taken(const nsp__detached_pool *pool)
+{
+    if (pool->frames == NULL || pool->left == NULL)
+        return 0;
+    uint32_t left = __atomic_load_n(pool->left, __ATOMIC_RELAXED);
+    return left <= pool->count ? pool->count - left : pool->count;
+}
+
 // A thread's free places of a pool (detached.c). Any thread may push one, and any thread may take all of them
 // at once.
 typedef struct nsp__detached_places {

@@ -89,7 +89,7 @@ typedef struct nsp_config {
     size_t ring_bytes;       // NSP_RING_BYTES: each thread's ring; 1 MiB; 64 KiB to 1 GiB
     uint32_t record_bytes;   // NSP_RECORD_BYTES: bytes of the largest span; 4096; 512 to 65528
     uint32_t open_spans;     // NSP_OPEN_SPANS: spans open at once on a thread; 32; 1 to 1024
-    uint32_t detached_spans; // NSP_DETACHED_SPANS: open at once in the process; 1024; 0 to 1048576
+    uint32_t detached_spans; // NSP_DETACHED_SPANS: open at once in the process; 1024; 0 to 262144
     uint32_t threads;        // NSP_THREADS: threads that record at once; 1024; 1 to 4096
     double watermark;        // NSP_WATERMARK: ring fill above which new traces are refused; 0.75; 0.1 to 1
     const char *shm_dir;     // NSP_SHM_DIR: the folder of sessions; "/dev/shm"; "none": private memory

@@ -107,7 +107,7 @@ static const struct {
     {"NSP_RING_BYTES", "1048576", "2MiB", "2097152", "2 GiB"},
     {"NSP_RECORD_BYTES", "4096", "512", "512", "511"},
     {"NSP_OPEN_SPANS", "32", "1024", "1024", "0"},
-    {"NSP_DETACHED_SPANS", "1024", "0", "0", "1048577"},
+    {"NSP_DETACHED_SPANS", "1024", "262144", "262144", "262145"},
     {"NSP_THREADS", "1024", "4096", "4096", "4097"},
     {"NSP_WATERMARK", "0.75", "0.1", "0.1", "0.05"},
     {"NSP_SHM_DIR", "/dev/shm", "none", "none", "shm"},
@@ -477,7 +477,7 @@ static void a_member_out_of_range_is_refused_by_name(void **state)
     REFUSED(ring_bytes, (UINT64_C(1) << 30) + 1);
     REFUSED(record_bytes, 65529);
     REFUSED(open_spans, 0);
-    REFUSED(detached_spans, 1048577);
+    REFUSED(detached_spans, 262145);
     REFUSED(threads, 0);
     REFUSED(shm_dir, "relative");
     REFUSED(keep_sessions, 65537);
