@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mapping.h"
 #include "base/name.h"
+#include "base/testpoint.h"
 #include "config/config.h"
 #include "drain/stats.h"
 #include "lifecycle/exporter_list.h"
@@ -211,6 +212,7 @@ nsp_status nsp__runtime_start(nsp__runtime *runtime)
         nsp__resource_free(&runtime->resource);
         return status;
     }
+    NSP__TESTPOINT("start: without a resource");
     nsp__control *control = runtime->session.control;
     resource_share(runtime);
     nsp__clock_calibrate(&control->clock);
@@ -248,11 +250,8 @@ void nsp__runtime_stop(nsp__runtime *runtime, uint64_t deadline_ns)
 {
     static const bool never = false;
     // Threads stop beginning local roots, because the policy's generation becomes "no session".
-    nsp__sampler_lock();
-    // N2: to N1. A thread that sees this also sees that tracing is inactive, so it does not attach again.
-    __atomic_store_n(&runtime->session.control->policy_generation, 0, __ATOMIC_RELEASE);
-    __atomic_store_n(runtime->session.generation, 0, __ATOMIC_RELEASE);
-    nsp__sampler_unlock();
+    nsp__sampler_end(runtime->session.control, runtime->session.generation);
+    NSP__TESTPOINT("shutdown: without a policy");
     runtime->attach_left_behind = !nsp__trace_quiesce(100);
     nsp__collector_flush(&runtime->collector, deadline_ns, &never);
     nsp__collector_end end = nsp__collector_stop(&runtime->collector, deadline_ns);

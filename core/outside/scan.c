@@ -81,6 +81,13 @@ static int open_plain(int directory, const char *name, uint64_t *size)
 
 // ---- control ----
 
+static bool not_started(nsp__session_scan *out)
+{
+    return trouble(out, "%s",
+                   out->seen.alive ? "its engine is starting"
+                                   : "its engine was killed while it was starting; nothing was recorded");
+}
+
 static bool read_control(reading *me, int directory)
 {
     uint64_t size;
@@ -92,7 +99,7 @@ static bool read_control(reading *me, int directory)
     if (!within(size, 0, head) || !read_at(me->control_fd, control, head, 0))
         return trouble(me->out, "its control file is cut short");
     if (control->magic == 0)
-        return trouble(me->out, "it is being created, or its engine died while creating it");
+        return not_started(me->out);
     if (control->magic != NSP__SESSION_MAGIC)
         return trouble(me->out, "its control file was not written by nanospan");
     if (control->version != NSP__SESSION_VERSION || control->control_bytes != sizeof *control)
@@ -123,7 +130,14 @@ static void find_service(nsp__session_scan *out, const nsp__control *control)
     }
 }
 
-// The policy may change while it is read; the checksum shows that. An engine that is stopping has no policy.
+// True if no policy was ever written: the engine was just starting when the file was read, or when it died.
+static bool without_policy(const nsp__control *control)
+{
+    return control->policy_generation == 0 && control->policies[0].checksum == 0;
+}
+
+// The policy may change while it is read; the checksum shows that. An engine that is stopping leaves the last
+// one in the first place.
 static bool read_policy(reading *me)
 {
     nsp__session_scan *out = me->out;
@@ -144,7 +158,7 @@ static bool read_policy(reading *me)
         policy = NULL;
     }
     if (policy == NULL)
-        return trouble(out, "its sampler's policy is damaged");
+        return without_policy(control) ? not_started(out) : trouble(out, "its sampler's policy is damaged");
     out->seen.rate = nsp__threshold_rate(policy->thresholds[0]);
     out->seen.parent_policy =
         policy->parent_policy == NSP_PARENT_DECIDE ? NSP_PARENT_DECIDE : NSP_PARENT_FOLLOW;

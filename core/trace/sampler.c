@@ -169,6 +169,18 @@ uint64_t nsp__sampler_checksum(const nsp__policy *policy)
 // The policy in force is copied here and changed; `publish` then copies it to the other slot of control.
 static nsp__policy draft;
 
+// All but the classes, which are not of interest to readers from outside.
+static void policy_store(nsp__policy *to, const nsp__policy *from)
+{
+    for (uint32_t i = 0; i < NSP__CLASSES; i++)
+        __atomic_store_n(&to->thresholds[i], from->thresholds[i], __ATOMIC_RELAXED);
+    __atomic_store_n(&to->rules, from->rules, __ATOMIC_RELAXED);
+    __atomic_store_n(&to->parent_policy, from->parent_policy, __ATOMIC_RELAXED);
+    for (uint32_t i = 0; i < NSP__CLASSES; i++)
+        pattern_copy(to->patterns[i], from->patterns[i]);
+    to->checksum = from->checksum;
+}
+
 static void publish(nsp__control *control)
 {
     uint32_t generation = control->policy_generation + 1;
@@ -178,15 +190,9 @@ static void publish(nsp__control *control)
     draft.checksum = nsp__sampler_checksum(&draft);
     memset(draft.classes, 0, sizeof draft.classes);
     classify_all(&draft);
-    for (uint32_t i = 0; i < NSP__CLASSES; i++)
-        __atomic_store_n(&policy->thresholds[i], draft.thresholds[i], __ATOMIC_RELAXED);
-    __atomic_store_n(&policy->rules, draft.rules, __ATOMIC_RELAXED);
-    __atomic_store_n(&policy->parent_policy, draft.parent_policy, __ATOMIC_RELAXED);
-    for (uint32_t i = 0; i < NSP__CLASSES; i++)
-        pattern_copy(policy->patterns[i], draft.patterns[i]);
+    policy_store(policy, &draft);
     for (uint32_t i = 0; i < NSP_NAME_MAX; i++)
         __atomic_store_n(&policy->classes[i], draft.classes[i], __ATOMIC_RELAXED);
-    policy->checksum = draft.checksum;
     NSP__TESTPOINT("policy: before it is published");
     // For readers from outside, and for N3. It is sequentially consistent because of nsp__name_replay, which
     // comes next: a thread that adds a name and does not see the round of the replay has to see this
@@ -207,6 +213,18 @@ void nsp__sampler_begin(nsp__control *control, double rate, nsp_parent_policy pa
         draft.thresholds[i] = nsp__threshold_from_rate(rate);
     draft.parent_policy = (uint32_t)parent_policy;
     publish(control);
+    pthread_mutex_unlock(&policy_mutex);
+}
+
+void nsp__sampler_end(nsp__control *control, uint32_t *generation)
+{
+    pthread_mutex_lock(&policy_mutex);
+    // The low bit of 0 says that the first one is in force: readers from outside go on to find it there.
+    if ((control->policy_generation & 1) != 0)
+        policy_store(&control->policies[0], &control->policies[1]);
+    // N2: to N1. A thread that sees this also sees that tracing is inactive, so it does not attach again.
+    __atomic_store_n(&control->policy_generation, 0, __ATOMIC_RELEASE);
+    __atomic_store_n(generation, 0, __ATOMIC_RELEASE);
     pthread_mutex_unlock(&policy_mutex);
 }
 

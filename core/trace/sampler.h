@@ -12,6 +12,9 @@
 // Makes the first policy of a session (generation 1).
 void nsp__sampler_begin(nsp__control *control, double rate, nsp_parent_policy parent_policy);
 
+// Ends it: no policy is in force any more (generation 0, here and in the process's own copy).
+void nsp__sampler_end(nsp__control *control, uint32_t *generation);
+
 // Keeps writers of the policy out: while a session ends, and around fork.
 void nsp__sampler_lock(void);
 void nsp__sampler_unlock(void);

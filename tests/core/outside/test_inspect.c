@@ -450,7 +450,7 @@ static void headers_are_checked(void **state)
     uint32_t other = NSP__SESSION_VERSION + 1, many = UINT32_MAX, odd = 3;
 #define AT(member) offsetof(nsp__control, member)
     assert_non_null(strstr(with_value(control, AT(magic), &wild, 8).problem, "not written by nanospan"));
-    assert_non_null(strstr(with_value(control, AT(magic), &zero, 8).problem, "being created"));
+    assert_non_null(strstr(with_value(control, AT(magic), &zero, 8).problem, "while it was starting"));
     assert_non_null(strstr(with_value(control, AT(version), &other, 4).problem, "another version"));
     assert_non_null(strstr(with_value(control, AT(control_bytes), &wild, 8).problem, "another version"));
     assert_non_null(strstr(with_value(control, AT(slot_count), &many, 4).problem, "damaged"));
