@@ -18,7 +18,8 @@
 static void fork_prepare(void)
 {
     nsp__forking = true;
-    pthread_mutex_lock(&nsp__life.mutex);
+    if (!nsp__life_held()) // or else an exporter forks while it is created
+        pthread_mutex_lock(&nsp__life.mutex);
     nsp__sampler_lock();
     nsp__inherited_keep();
     nsp__log_fork_prepare();
@@ -32,7 +33,8 @@ static void fork_parent(void)
     nsp__log_fork_parent();
     nsp__inherited_drop();
     nsp__sampler_unlock();
-    pthread_mutex_unlock(&nsp__life.mutex);
+    if (!nsp__life_held())
+        pthread_mutex_unlock(&nsp__life.mutex);
     nsp__forking = false;
 }
 
@@ -62,7 +64,8 @@ static void fork_child(void)
     }
     // Whoever recorded a span before this handler ran has found tracing turned off.
     nsp__trace_activate(nsp__life.current == NSP__LIFE_FORKED);
-    pthread_mutex_unlock(&nsp__life.mutex);
+    if (!nsp__life_held())
+        pthread_mutex_unlock(&nsp__life.mutex);
     nsp__forking = false;
 }
 

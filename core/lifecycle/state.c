@@ -38,6 +38,11 @@ void nsp__life_unlock(void)
     locking = false;
 }
 
+bool nsp__life_held(void)
+{
+    return locking;
+}
+
 nsp_status nsp__life_called_from_within(void)
 {
     return nsp__fail(NSP_ERR_INVALID,

@@ -180,9 +180,17 @@ static void call_everything(half where)
     __atomic_store_n(&answered, 1, __ATOMIC_RELEASE);
 }
 
+static bool forks; // in create
+static pid_t forked;
+
 static nsp_status create(void **state, const nsp_exporter_context *context)
 {
     call_everything(CREATE);
+    if (forks && (forked = fork()) == 0) {
+        record(); // inert
+        CHILD_CHECK(nsp_init(NULL) != NSP_OK);
+        _exit(0);
+    }
     return scripted_exporter.create(state, context);
 }
 
@@ -237,6 +245,29 @@ static void exporters_that_call_us(void **state)
     (void)state;
     for (half where = CREATE; where <= DESTROY; where++)
         expect_success(with_exporter, &where);
+}
+
+static void forking_while_created(void *argument)
+{
+    (void)argument;
+    forks = true;
+    script_reset();
+    script_config(&config);
+    config.custom_exporter = &exporter;
+    init();
+    CHILD_CHECK(child_wait(forked, 10) == 0);
+    record();
+    CHILD_CHECK(nsp_flush(10 * SECOND) == NSP_OK);
+    CHILD_CHECK(nsp_shutdown(10 * SECOND) == NSP_OK);
+    CHILD_CHECK(tally_distinct(script.tally) == 1);
+}
+
+// The handlers of fork do not wait for what this very thread holds.
+static void exporters_that_fork(void **state)
+{
+    (void)state;
+    calling = DESTROY + 1;
+    expect_success(forking_while_created, NULL);
 }
 
 // ---- an encoder that does not return ----
@@ -302,9 +333,8 @@ static void an_encoder_that_hangs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lock_of_the_application),
-        cmocka_unit_test(lines_that_are_written),
-        cmocka_unit_test(exporters_that_call_us),
+        cmocka_unit_test(lock_of_the_application), cmocka_unit_test(lines_that_are_written),
+        cmocka_unit_test(exporters_that_call_us),  cmocka_unit_test(exporters_that_fork),
         cmocka_unit_test(an_encoder_that_hangs),
     };
     return cmocka_run_group_tests_name("reentry", tests, NULL, NULL);
