@@ -39,11 +39,13 @@ uint64_t nsp__session_bytes(int directory)
     return bytes;
 }
 
+// A time in the future says nothing: the clock has been set back since.
 static bool younger_than(const struct stat *status, int seconds)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    return now.tv_sec - status->st_mtim.tv_sec < seconds;
+    int64_t age = (int64_t)now.tv_sec - (int64_t)status->st_mtim.tv_sec;
+    return age < seconds && age > -seconds;
 }
 
 // While a session is created its name begins with a dot (session.c). Except for the first moment it is locked
