@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -107,7 +108,24 @@ bool nsp__sessions_directory(const char *shm_dir, char *path, size_t size)
     return ours;
 }
 
-// Reserves a part of the file. Older kernels stop when a signal arrives. Returns an errno value.
+// As posix_fallocate. Older kernels give up when a signal arrives, and start again from the beginning; beside a
+// timer that is quicker than that, they would never end.
+static int allocate(int fd, uint64_t offset, uint64_t bytes)
+{
+    int error = posix_fallocate(fd, (off_t)offset, (off_t)bytes);
+    if (error != EINTR)
+        return error;
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    do
+        error = posix_fallocate(fd, (off_t)offset, (off_t)bytes);
+    while (error == EINTR);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return error;
+}
+
+// Reserves a part of the file. Returns an errno value.
 static int reserve(int fd, uint64_t offset, uint64_t bytes)
 {
     // Growing a file beyond this limit raises SIGXFSZ, which ends the process.
@@ -115,11 +133,7 @@ static int reserve(int fd, uint64_t offset, uint64_t bytes)
     if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
         offset + bytes > limit.rlim_cur)
         return EFBIG;
-    int error;
-    do
-        error = posix_fallocate(fd, (off_t)offset, (off_t)bytes);
-    while (error == EINTR);
-    return error;
+    return allocate(fd, offset, bytes);
 }
 
 // Creates a file of this size, and maps it if address is not NULL. id: NULL if it is not needed.

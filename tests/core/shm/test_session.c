@@ -14,8 +14,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <signal.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "support/child.h"
 #include "support/sanitizer.h"
@@ -27,6 +30,41 @@ static void record(int64_t number)
     nsp_span *span = nsp_span_begin(NSP_NAME("span"));
     nsp_span_set_i64(span, NSP_KEY("number"), number);
     nsp_span_end(span);
+}
+
+// ---- signals ----
+
+// An older kernel beside a fast timer: as long as the signal may arrive, the space is never reserved.
+static bool timer_runs;
+static unsigned interrupted;
+
+int posix_fallocate(int fd, off_t offset, off_t length)
+{
+    sigset_t blocked;
+    pthread_sigmask(SIG_SETMASK, NULL, &blocked);
+    if (timer_runs && sigismember(&blocked, SIGALRM) != 1)
+        return ++interrupted < 100 ? EINTR : ENOSPC;
+    return syscall(SYS_fallocate, fd, 0, offset, length) == 0 ? 0 : errno;
+}
+
+static void a_timer_does_not_keep_it_from_starting(void **state)
+{
+    (void)state;
+    nsp_config config;
+    configure(&config);
+    timer_runs = true;
+    capture_start(&config);
+    record(1);
+    timer_runs = false;
+    assert_true(interrupted > 0);
+    sigset_t blocked;
+    pthread_sigmask(SIG_SETMASK, NULL, &blocked);
+    assert_int_equal(sigismember(&blocked, SIGALRM), 0);
+    assert_int_equal(session_dir_count(directory), 1);
+    assert_int_equal(capture_lines_with("shared memory"), 0);
+    capture_settle();
+    assert_int_equal(capture_balance().threads_private, 0);
+    capture_end();
 }
 
 // ---- files of a session ----
@@ -414,6 +452,8 @@ static void live_sessions_are_left_alone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_timer_does_not_keep_it_from_starting, make_directory,
+                                        remove_directory),
         cmocka_unit_test_setup_teardown(permissions_and_files, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(a_umask_that_takes_everything, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(ordinary_user_with_such_a_umask, make_directory, remove_directory),
