@@ -45,7 +45,7 @@ extern nsp__life_shared nsp__life;
 bool nsp__life_lock(void);
 void nsp__life_unlock(void);
 
-// True if this thread holds the mutex by that call, or is about to.
+// True if this thread holds the mutex, or is about to.
 bool nsp__life_held(void);
 
 // The same for the exit handler, which may interrupt anything. False if it was not free by the deadline

@@ -108,8 +108,8 @@ bool nsp__sessions_directory(const char *shm_dir, char *path, size_t size)
     return ours;
 }
 
-// As posix_fallocate. Older kernels give up when a signal arrives, and start again from the beginning; beside a
-// timer that is quicker than that, they would never end.
+// As posix_fallocate. Older kernels give up when a signal arrives, and start again from the beginning.
+// Beside a fast timer they would never end.
 static int allocate(int fd, uint64_t offset, uint64_t bytes)
 {
     int error = posix_fallocate(fd, (off_t)offset, (off_t)bytes);

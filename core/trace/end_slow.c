@@ -14,8 +14,8 @@
 
 // ---- end and next ----
 
-// Ends a span of the thread's stack, recording or not. A signal handler that interrupts nanospan finds nothing
-// on the stack that it may end.
+// Ends a span of the thread's stack, recording or not. A signal handler that interrupts nanospan finds
+// nothing there that it may end.
 static void end_on_stack(nsp__producer *producer, nsp_span *span, nsp_ticks end)
 {
     nsp__frame *frame = nsp__frame_of(span);
@@ -53,8 +53,8 @@ static void release_unattached(nsp__frame *frame)
     }
 }
 
-// If two threads end a detached span at once, or a signal handler ends what it interrupts the end of, only one
-// may use the place or give it back. False: this one comes too late.
+// If two threads end a detached span at once, or a signal handler ends one whose end it interrupts, only one
+// of them may use the place or give it back. False: this one comes too late.
 static bool claim_detached(const nsp_span *span)
 {
     uint32_t tag = (uint32_t)(uintptr_t)span;

@@ -57,8 +57,8 @@ static nsp__entry *leave(nsp__producer *producer, nsp__entry *top, const nsp_spa
         return top;
     }
     nsp__entry *entry = find_entered(producer, top, entered_as(span));
-    // A span that was ended while it was entered has lost its entry, which is fine. One that is open was never
-    // entered.
+    // A span that was ended while it was entered has lost its entry, which is fine. One that is open was
+    // never entered.
     if (entry != top &&
         (entry != NULL || (!nsp__parents_state() && nsp__has_frame(span) && nsp__span_open(span))))
         nsp__misused();

@@ -39,7 +39,8 @@ void nsp__inherited_keep(void)
     if (producer != NULL && nsp__is_busy(producer))
         producer = NULL;
     const nsp__detached_pool *pool = &nsp__trace_state.pool;
-    size_t taken = __atomic_load_n(&nsp__active, __ATOMIC_ACQUIRE) ? nsp__detached_taken(pool) : 0; // A2: acquires A1
+    size_t taken =
+        __atomic_load_n(&nsp__active, __ATOMIC_ACQUIRE) ? nsp__detached_taken(pool) : 0; // A2: acquires A1
     // An unsampled root without a frame is the bottom of the stack.
     size_t open = producer != NULL
                       ? (size_t)(producer->hot.top - &producer->stack[0]) + (producer->stack[0].current != 0)

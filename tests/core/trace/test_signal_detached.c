@@ -311,8 +311,8 @@ static void begin_stepping(double rate)
     assert_int_equal(sigaction(SIGTRAP, &action, NULL), 0);
 }
 
-// The stack is empty and every place of the pool is free. If a handler that had to keep out of the stack ended
-// a span that was entered, the next one that begins takes it off.
+// The stack is empty and every place of the pool is free. If a handler that had to keep out of the stack
+// ended a span that was entered, the next one that begins takes it off.
 static void check_that_nothing_is_left(void)
 {
     nsp_span_end(nsp_span_begin(name_probe));
