@@ -597,8 +597,9 @@ static void answers_that_are_not_grpc(void **state)
         assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_UNKNOWN);
         expect_text(f, "broke off");
     }
-    assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_REJECTED);
+    assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_UNCONFIRMED);
     expect_text(f, "answered 200 over HTTP, not gRPC");
+    assert_true(f->otlp.report.answered);
     assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_REJECTED);
     expect_text(f, "answered 404 over HTTP, not gRPC");
     assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_REJECTED);
@@ -610,8 +611,8 @@ static void answers_that_are_not_grpc(void **state)
     assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_REJECTED);
     assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_REJECTED);
     expect_text(f, "UNAUTHENTICATED");
-    assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_REJECTED);
-    expect_text(f, "without a grpc-status");
+    assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_UNCONFIRMED);
+    expect_text(f, "with a grpc-status that is not a number");
     for (int i = 0; i < 2; ++i) {
         assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_UNKNOWN);
         expect_text(f, "broke off");
@@ -634,7 +635,7 @@ static void an_answer_that_breaks_off_is_asked_for_a_few_times(void **state)
         assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_UNKNOWN);
         expect_text(f, "broke off");
     }
-    assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_REJECTED);
+    assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_UNCONFIRMED);
     expect_text(f, "does a proxy drop trailers?");
     finish(f);
 }

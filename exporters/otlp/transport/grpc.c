@@ -71,6 +71,18 @@ static bool broken_off(nsp__otlp_channel *me, const nsp__http_answer *answer)
            ++me->broken_off <= PATIENCE;
 }
 
+// What an answer without a legible grpc-status is.
+static const char *made_instead(const nsp__otlp_channel *me, const nsp__http_answer *answer)
+{
+    if (answer->version == 1)
+        return "over HTTP/1, not gRPC: is it OTLP/HTTP, protocol http/protobuf?";
+    if (find(me, answer, "grpc-status") != NULL)
+        return "with a grpc-status that is not a number";
+    if (answer->status == 200 && is_grpc(nsp__http_header(me->client, "content-type")))
+        return "without a grpc-status: does a proxy drop trailers?";
+    return "over HTTP, not gRPC";
+}
+
 // False: the answer was lost, and how the call ended is not known.
 static bool find_verdict(nsp__otlp_channel *me, const nsp__http_answer *answer, verdict *out)
 {
@@ -86,15 +98,9 @@ static bool find_verdict(nsp__otlp_channel *me, const nsp__http_answer *answer, 
     if (broken_off(me, answer))
         return false;
     if (answer->outcome == NSP__HTTP_ANSWERED) {
-        const char *type = nsp__http_header(me->client, "content-type");
         out->code = nsp__grpc_code_of_http(answer->status);
         out->retry_delay_ns = answer->retry_after_ns;
-        if (answer->version == 1)
-            out->made = "over HTTP/1, not gRPC: is it OTLP/HTTP, protocol http/protobuf?";
-        else if (answer->status == 200 && is_grpc(type))
-            out->made = "without a grpc-status: does a proxy drop trailers?";
-        else
-            out->made = "over HTTP, not gRPC";
+        out->made = made_instead(me, answer);
         return true;
     }
     if (answer->reset_code == UINT_MAX)
@@ -112,6 +118,13 @@ static bool size_refused(const nsp__http_answer *answer, const verdict *judged, 
                                 : nsp__otlp_grpc_size_refused(judged->code, judged->retry_info, message);
 }
 
+// HTTP's success without a grpc-status refuses nothing: a portal may have answered, or a proxy may have
+// dropped the status of spans that were taken. It is the same as over OTLP/HTTP.
+static bool confirms_nothing(const nsp__http_answer *answer, const verdict *judged)
+{
+    return judged->made != NULL && answer->status == 200;
+}
+
 static nsp_send_result refused(nsp__otlp_channel *me, const nsp__http_answer *answer, const verdict *judged,
                                nsp_send_report *report)
 {
@@ -119,9 +132,12 @@ static nsp_send_result refused(nsp__otlp_channel *me, const nsp__http_answer *an
     if (judged->told != NULL)
         nsp__grpc_message_text(message, sizeof message, judged->told);
     me->too_large = size_refused(answer, judged, message);
-    nsp_send_result result =
-        me->too_large ? NSP_SEND_REJECTED : nsp__otlp_grpc_result(judged->code, judged->retry_info);
-    if (result != NSP_SEND_REJECTED)
+    nsp_send_result result = NSP_SEND_REJECTED;
+    if (confirms_nothing(answer, judged))
+        result = NSP_SEND_UNCONFIRMED;
+    else if (!me->too_large)
+        result = nsp__otlp_grpc_result(judged->code, judged->retry_info);
+    if (result == NSP_SEND_RETRY || result == NSP_SEND_UNKNOWN)
         report->retry_after_ns = judged->retry_delay_ns;
     const char *name = nsp__grpc_code_name(judged->code);
     if (judged->made != NULL && nsp__otlp_redirected(me, answer, report))
