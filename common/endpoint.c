@@ -6,6 +6,7 @@
 #include <sys/un.h>
 
 #include "common/pairs.h"
+#include "common/percent.h"
 
 enum { LABEL_MAX = 63, NAME_MAX_BYTES = 253, SOCKET_MAX = sizeof((struct sockaddr_un *)0)->sun_path - 1 };
 _Static_assert(SOCKET_MAX == 107, "the message below says how long a socket's name may be");
@@ -144,6 +145,9 @@ static const char *read_authority(nsp__endpoint *out, nsp__slice authority)
     if (at != NULL) {
         size_t length = (size_t)(at - authority.text);
         out->user = (nsp__slice){authority.text, length};
+        // HTTP's Basic scheme forbids them, and libcurl would refuse every request that has a zero in it.
+        if (nsp__percent_hides_control(out->user.text, length))
+            return "the user name or password before its @ has a control character in it";
         authority = from(authority, length + 1);
     }
     size_t end = 0;

@@ -4,6 +4,7 @@
 //   http://[user@]host[:port][/path][?query]   https://...
 //   [user@]host[:port][/path][?query]
 //   unix:///absolute/path   unix:path   unix-abstract:name
+// The user may be user:password, in which percent escapes stand for anything but control characters.
 // White space and quotes around it are ignored. A host is a name, an IPv4 address, or an IPv6 address in
 // brackets, which may have a zone. A name consists of labels: letters, digits, underscores (container
 // networks use them), bytes beyond ASCII, and hyphens except at the ends. "http://host:/" means the scheme's

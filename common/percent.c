@@ -25,6 +25,17 @@ bool nsp__percent_whole(const char *text, size_t length)
     return true;
 }
 
+bool nsp__percent_hides_control(const char *text, size_t length)
+{
+    for (size_t at = 0; at < length;) {
+        uint8_t byte;
+        at += nsp__percent_byte(text + at, length - at, &byte);
+        if (byte < ' ' || byte == 0x7f)
+            return true;
+    }
+    return false;
+}
+
 void nsp__percent_escape(char out[NSP__PERCENT_ESCAPE], uint8_t byte)
 {
     static const char digits[] = "0123456789ABCDEF";

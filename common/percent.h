@@ -33,6 +33,9 @@ size_t nsp__percent_decode(char *out, const char *text, size_t length);
 // True if every percent sign begins an escape.
 bool nsp__percent_whole(const char *text, size_t length);
 
+// Is there a control character (below a blank, or DEL) in the text, as it is or as an escape?
+bool nsp__percent_hides_control(const char *text, size_t length);
+
 // Writes the escape of the byte, with upper-case digits, which RFC 3986 recommends.
 void nsp__percent_escape(char out[NSP__PERCENT_ESCAPE], uint8_t byte);
 

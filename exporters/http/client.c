@@ -180,8 +180,13 @@ static nsp_status set_up(nsp__http_client *client, const nsp__http_options *opti
         snprintf(detail, size, "HTTP client: out of memory");
         return NSP_ERR_NO_MEMORY;
     }
-    if (set_options(client, options))
-        return NSP_OK;
+    if (set_options(client, options)) {
+        if (client->proxy.fault == NULL)
+            return NSP_OK;
+        snprintf(detail, size, "the proxy %.60s (%s) cannot be used: %s", client->proxy.shown,
+                 client->proxy.variable, client->proxy.fault);
+        return NSP_ERR_CONFIG;
+    }
     snprintf(detail, size, "libcurl rejects an option%s%s", client->error[0] ? ": " : "", client->error);
     return NSP_ERR_SYSTEM;
 }

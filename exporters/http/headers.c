@@ -25,8 +25,10 @@ nsp_status nsp__http_headers_add_pair(struct curl_slist **list, const char *name
                                       char *detail, size_t size)
 {
     char *line = NULL;
-    // To curl a name alone means to remove the header; a semicolon means present, but empty.
-    int length = *value ? asprintf(&line, "%s: %s", name, value) : asprintf(&line, "%s;", name);
+    // To curl a name with nothing but white space behind it means to remove the header; a semicolon means
+    // present, but empty.
+    bool empty = value[strspn(value, " \t")] == 0;
+    int length = !empty ? asprintf(&line, "%s: %s", name, value) : asprintf(&line, "%s;", name);
     bool added = length >= 0 && nsp__http_headers_add(list, line);
     if (length >= 0)
         free(line);

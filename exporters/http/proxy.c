@@ -6,6 +6,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/percent.h"
+
 static const char *variable_set(const char *name)
 {
     const char *value = secure_getenv(name);
@@ -34,6 +36,15 @@ static void copy_part(CURLU *url, CURLUPart part, char *out, size_t size)
     curl_free(text);
 }
 
+static bool has_control(CURLU *url, CURLUPart part)
+{
+    char *text = NULL;
+    bool found =
+        curl_url_get(url, part, &text, 0) == CURLUE_OK && nsp__percent_hides_control(text, strlen(text));
+    curl_free(text);
+    return found;
+}
+
 // Host and port, in the form of libcurl's error texts.
 static void describe(nsp__http_proxy *proxy, const char *value)
 {
@@ -49,6 +60,9 @@ static void describe(nsp__http_proxy *proxy, const char *value)
         size_t bracket = host[0] == '[';
         snprintf(proxy->host, sizeof proxy->host, "%.*s", (int)strcspn(host + bracket, "]"), host + bracket);
         snprintf(proxy->shown, sizeof proxy->shown, "%s:%s", host, proxy->port);
+        // With a zero in one of them, libcurl would go around the proxy without a word.
+        if (has_control(url, CURLUPART_USER) || has_control(url, CURLUPART_PASSWORD))
+            proxy->fault = "the user name or password before its @ has a control character in it";
     } else {
         snprintf(proxy->shown, sizeof proxy->shown, "(not a URL)");
     }
@@ -93,7 +107,10 @@ bool nsp__http_proxy_blamed(CURL *easy, const nsp__http_proxy *proxy, CURLcode c
     curl_easy_getinfo(easy, CURLINFO_HTTP_CONNECTCODE, &answer);
     curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &number);
     // libcurl's own text is not repeated, because it may hold the proxy's URL with its password.
-    if (answer >= 300)
+    if (code == CURLE_URL_MALFORMAT) // the endpoint was checked when tracing started
+        snprintf(out, size, "the proxy %.60s (%s) is not a URL that libcurl accepts", proxy->shown,
+                 proxy->variable);
+    else if (answer >= 300)
         snprintf(out, size, "the proxy %.60s (%s) answered %ld%s", proxy->shown, proxy->variable, answer,
                  answer == 407 ? ": it wants a user and password" : "");
     else if (code == CURLE_COULDNT_RESOLVE_PROXY)

@@ -13,7 +13,8 @@
 typedef struct nsp__http_proxy {
     const char *variable; // the one that names it; NULL: no proxy
     char host[128], port[8];
-    char shown[160]; // for log lines: host and port, without user and password
+    char shown[160];   // for log lines: host and port, without user and password
+    const char *fault; // why it can never be used, as the end of a sentence; NULL: no such reason is known
 } nsp__http_proxy;
 
 // Sets the options of a request: the proxy of http_proxy or https_proxy, or else of all_proxy. There is none

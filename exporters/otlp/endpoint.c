@@ -140,14 +140,35 @@ static void resolve_url(nsp__otlp_endpoint *out, const nsp__endpoint *parts, con
     free(place);
 }
 
+// A host that is not ASCII is looked up in another form. Its text must be valid in the encoding of the
+// process's locale, or every request would fail.
+static bool can_convert_host(CURLU *url)
+{
+    CURLUcode code = CURLUE_OK;
+#ifdef CURLU_PUNYCODE
+    char *host = NULL;
+    code = curl_url_get(url, CURLUPART_HOST, &host, CURLU_PUNYCODE);
+    curl_free(host);
+#else
+    (void)url;
+#endif
+    // A libcurl that cannot convert names leaves them to the resolver as they are.
+    return code == CURLUE_OK || code == CURLUE_LACKS_IDN;
+}
+
 // The grammar is ours, but libcurl makes the requests: a URL that it does not understand would fail at each
-// of them.
-static CURLUcode understood(const char *url)
+// of them. Returns what is wrong, or NULL.
+static const char *misunderstood(const char *url, bool *out_of_memory)
 {
     CURLU *parsed = curl_url();
     CURLUcode code = parsed != NULL ? curl_url_set(parsed, CURLUPART_URL, url, 0) : CURLUE_OUT_OF_MEMORY;
+    bool usable = code == CURLUE_OK && can_convert_host(parsed);
     curl_url_cleanup(parsed);
-    return code;
+    *out_of_memory = code == CURLUE_OUT_OF_MEMORY;
+    if (code != CURLUE_OK)
+        return curl_url_strerror(code);
+    return usable ? NULL
+                  : "its host name cannot be converted to ASCII; write it in the form that begins with xn--";
 }
 
 static nsp_status resolve(nsp__otlp_endpoint *out, const nsp_config *config, char *detail, size_t size)
@@ -178,12 +199,14 @@ static nsp_status resolve(nsp__otlp_endpoint *out, const nsp_config *config, cha
     if (out->peer.url == NULL || out->peer.shown == NULL ||
         (parts.socket.text != NULL && out->peer.unix_socket == NULL))
         return out_of_memory(detail, size);
-    CURLUcode code = understood(out->peer.url);
-    if (code == CURLUE_OK)
+    bool memory;
+    why = misunderstood(out->peer.url, &memory);
+    if (why == NULL)
         return NSP_OK;
-    snprintf(detail, size, "endpoint \"%s\" cannot be used: libcurl says: %s", shown,
-             curl_url_strerror(code));
-    return code == CURLUE_OUT_OF_MEMORY ? NSP_ERR_NO_MEMORY : NSP_ERR_CONFIG;
+    if (memory)
+        return out_of_memory(detail, size);
+    snprintf(detail, size, "endpoint \"%s\" cannot be used: %s", shown, why);
+    return NSP_ERR_CONFIG;
 }
 
 nsp_status nsp__otlp_endpoint_resolve(nsp__otlp_endpoint *out, const nsp_config *config, char *detail,

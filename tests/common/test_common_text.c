@@ -73,6 +73,18 @@ static void hexadecimal(void **state)
     nsp__hex_encode4(text, back);
 }
 
+static void control_characters_behind_escapes(void **state)
+{
+    (void)state;
+    static const char *const hidden[] = {"a%00", "%1f", "%7F", "a\tb", "%25%0a"};
+    static const char *const none[] = {"", "%20", "%2500", "%0", "%", "a%c2%80\xc2\x80"};
+    for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++)
+        assert_true(nsp__percent_hides_control(hidden[i], strlen(hidden[i])));
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++)
+        assert_false(nsp__percent_hides_control(none[i], strlen(none[i])));
+    assert_false(nsp__percent_hides_control("%00", 2)); // cut short
+}
+
 static void percent_escapes(void **state)
 {
     (void)state;
@@ -140,8 +152,10 @@ static void times(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(slices),          cmocka_unit_test(digits), cmocka_unit_test(hexadecimal),
-        cmocka_unit_test(percent_escapes), cmocka_unit_test(hash),   cmocka_unit_test(times),
+        cmocka_unit_test(slices),          cmocka_unit_test(digits),
+        cmocka_unit_test(hexadecimal),     cmocka_unit_test(control_characters_behind_escapes),
+        cmocka_unit_test(percent_escapes), cmocka_unit_test(hash),
+        cmocka_unit_test(times),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

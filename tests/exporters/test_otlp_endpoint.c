@@ -71,6 +71,7 @@ static const endpoint_case cases[] = {
     {"file:///etc/passwd", false, true, NULL, NSP_ERR_CONFIG, "only http, https and unix", NULL, false},
     {"http://c:port", false, true, NULL, NSP_ERR_CONFIG, "its port is not a number", NULL, false},
     {"http://", false, true, NULL, NSP_ERR_CONFIG, "names no host", NULL, false},
+    {"http://a\xff", false, true, NULL, NSP_ERR_CONFIG, "xn--", NULL, false},
     {"http://a b", false, true, NULL, NSP_ERR_CONFIG, "\"http://a b\" cannot be used: it contains a blank",
      NULL, false},
     {"http://a\nb", false, true, NULL, NSP_ERR_CONFIG,
@@ -185,11 +186,17 @@ static void finds_the_protocol(void **state)
 static void a_complaint_does_not_tell_the_password(void **state)
 {
     (void)state;
-    nsp_config config = {.endpoint = "ftp://user:secret@host/"};
-    nsp__otlp_endpoint endpoint;
-    char detail[256] = "";
-    assert_int_equal(nsp__otlp_endpoint_resolve(&endpoint, &config, detail, sizeof detail), NSP_ERR_CONFIG);
-    assert_null(strstr(detail, "secret"));
+    static const char *const endpoints[] = {"ftp://user:secret@host/", "http://user:secret%00@host/",
+                                            "http://secret%0d@host", "secret:secret%1f@host"};
+    for (size_t i = 0; i < sizeof endpoints / sizeof *endpoints; i++) {
+        nsp_config config = {.endpoint = endpoints[i]};
+        nsp__otlp_endpoint endpoint;
+        char detail[256] = "";
+        assert_int_equal(nsp__otlp_endpoint_resolve(&endpoint, &config, detail, sizeof detail),
+                         NSP_ERR_CONFIG);
+        assert_null(strstr(detail, "secret"));
+        assert_non_null(strstr(detail, "host"));
+    }
 }
 
 typedef struct header_case {
@@ -207,6 +214,7 @@ static const header_case headers[] = {
     {"a=b=c", {"a: b=c"}},
     {"a=x%20y%2Cz", {"a: x y,z"}},
     {"a=", {"a;"}},
+    {"a=%20,b=%09%20", {"a;", "b;"}}, // or curl would leave them out
     {"Authorization=Basic%20eA==\n", {"Authorization: Basic eA=="}},
     {"\"a=1\",'b=2'", {"a: 1", "b: 2"}},
     {"a%41=1", {"a%41: 1"}},

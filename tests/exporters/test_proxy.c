@@ -150,15 +150,31 @@ static void a_proxy_that_cannot_exist_is_named(void **state)
     static const char *const cases[][2] = {
         {"http://user:secret@proxy.invalid:3128", "the name of the proxy proxy.invalid:3128 (http_proxy)"},
         {"foo://user:secret@127.0.0.1:3128", "the proxy 127.0.0.1:3128 (http_proxy)"},
+        {"http://user:secret@\xff:3128", "(http_proxy) is not a URL that libcurl accepts"},
         {"http://user:secret@[::1", "the proxy (not a URL) (http_proxy)"}};
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         setenv("http_proxy", cases[i][0], 1);
         begin("grpc", false);
         assert_int_equal(otlp_sender_send(&otlp, 100, 5000), NSP_SEND_RETRY);
-        if (i < 2)
+        if (i < 3)
             otlp_sender_expect(&otlp, cases[i][1]);
         expect_said("proxy");
         otlp_sender_destroy(&otlp);
+    }
+}
+
+static void a_proxy_that_can_never_be_used_is_an_error(void **state)
+{
+    (void)state;
+    static const char *const proxies[] = {"http://user:secret%00@127.0.0.1:3128",
+                                          "secret%0a:secret@127.0.0.1:3128"};
+    for (int i = 0; i < 2; i++) {
+        setenv("http_proxy", proxies[i], 1);
+        otlp_sender_prepare(&otlp, 1);
+        otlp.config.endpoint = "http://collector.invalid:4318";
+        assert_int_equal(otlp_sender_create(&otlp), NSP_ERR_CONFIG);
+        assert_non_null(strstr(otlp.last_line, "the proxy 127.0.0.1:3128 (http_proxy) cannot be used"));
+        assert_null(strstr(otlp.last_line, "secret"));
     }
 }
 
@@ -187,6 +203,7 @@ int main(void)
         cmocka_unit_test_setup(a_proxy_that_is_down_is_named, clean),
         cmocka_unit_test_setup(a_proxy_that_refuses_is_named, clean),
         cmocka_unit_test_setup(a_proxy_that_cannot_exist_is_named, clean),
+        cmocka_unit_test_setup(a_proxy_that_can_never_be_used_is_an_error, clean),
         cmocka_unit_test_setup(no_proxy_goes_around, clean),
     };
     return cmocka_run_group_tests_name("proxy", tests, NULL, NULL);
