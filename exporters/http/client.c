@@ -264,6 +264,7 @@ static void judge(nsp__http_client *client, CURLcode code, nsp__http_answer *ans
                                      .error = client->error,
                                      .proxy = &client->proxy,
                                      .socket_error = client->sockets.error,
+                                     .closed = nsp__http_sockets_closed(&client->sockets),
                                      .tls = client->tls,
                                      .http2 = client->http2};
         answer->trouble = nsp__http_failure_explain(&failure, answer->error, sizeof answer->error);
@@ -290,14 +291,30 @@ static bool renew(nsp__http_client *client)
 }
 
 // A clear-text connection ended without an answer: finds out whether the server speaks something else.
-static void find_stranger(nsp__http_client *client, uint64_t deadline_ns, nsp__http_answer *answer)
+static void find_stranger(nsp__http_client *client, const nsp__http_drive *drive, nsp__http_answer *answer)
 {
-    if (!client->heard &&
-        nsp__http_speaks_tls(client->multi, client->easy, client->bare_url, client->cancel, deadline_ns))
+    if (!client->heard && nsp__http_speaks_tls(drive, client->easy, client->bare_url))
         answer->trouble = NSP__HTTP_WANTS_TLS;
-    else if (client->http2 && nsp__http_answers_http1(client->multi, client->easy, client->bare_url,
-                                                      client->cancel, deadline_ns))
+    else if (client->http2 && nsp__http_answers_http1(drive, client->easy, client->bare_url))
         answer->trouble = NSP__HTTP_OTHER_PROTOCOL;
+}
+
+// The request is over, and judged: frees what only it needed.
+static void settle(nsp__http_client *client, const nsp__http_drive *drive, CURLcode code,
+                   nsp__http_answer *answer)
+{
+    curl_socket_t kept = CURL_SOCKET_BAD;
+    if (nsp__http_sockets_held(&client->sockets)) {
+        // Of the multi handle's, so as long as it is there.
+        curl_easy_getinfo(client->easy, CURLINFO_ACTIVESOCKET, &kept);
+        curl_multi_remove_handle(client->multi, client->easy);
+        if (!client->tls && !answer->status && broke_off(code, answer))
+            find_stranger(client, drive, answer);
+    }
+    if (nsp__http_sockets_held(&client->sockets))
+        nsp__http_sockets_settle(&client->sockets, kept);
+    else
+        renew(client); // if it fails, the next request tries again
 }
 
 void nsp__http_post(nsp__http_client *client, const nsp__http_request *request, uint64_t deadline_ns,
@@ -315,7 +332,7 @@ void nsp__http_post(nsp__http_client *client, const nsp__http_request *request, 
     client->request = request;
     client->given = 0;
     client->lost = false;
-    client->sockets.error = 0;
+    nsp__http_sockets_expect(&client->sockets);
     client->answer_length = 0;
     client->answer_too_large = false;
     nsp__http_lines_clear(&client->lines);
@@ -329,16 +346,11 @@ void nsp__http_post(nsp__http_client *client, const nsp__http_request *request, 
         snprintf(answer->error, sizeof answer->error, "libcurl does not accept the request");
         return;
     }
-    CURLcode code = nsp__http_transfer(client->multi, client->cancel, deadline_ns, client->error);
+    const nsp__http_drive drive = {client->multi, &client->sockets, client->cancel, deadline_ns};
+    CURLcode code = nsp__http_transfer(&drive, client->error);
     judge(client, code, answer);
     client->distrust = code != CURLE_OK;
-    curl_socket_t kept = CURL_SOCKET_BAD;
-    curl_easy_getinfo(client->easy, CURLINFO_ACTIVESOCKET,
-                      &kept); // of the multi handle's, so as long as it is there
-    curl_multi_remove_handle(client->multi, client->easy);
-    if (!client->tls && !answer->status && broke_off(code, answer))
-        find_stranger(client, deadline_ns, answer);
-    nsp__http_sockets_settle(&client->sockets, kept);
+    settle(client, &drive, code, answer);
     client->heard = answer->status != 0;
 }
 

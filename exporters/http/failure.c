@@ -115,6 +115,12 @@ static nsp__http_trouble trouble_of(const nsp__http_failure *failure)
 
 nsp__http_trouble nsp__http_failure_explain(const nsp__http_failure *failure, char *out, size_t size)
 {
+    // Whatever libcurl says then, about TLS or a bad descriptor, is only a consequence.
+    if (failure->closed) {
+        snprintf(out, size,
+                 "the application closed the descriptors of the connection (does it call closefrom?)");
+        return NSP__HTTP_NO_TROUBLE;
+    }
     nsp__http_trouble trouble = hindered(failure, out, size);
     if (trouble != NSP__HTTP_NO_TROUBLE)
         return trouble;

@@ -29,6 +29,7 @@ typedef struct nsp__http_failure {
     const char *error; // libcurl's text; "": none
     const nsp__http_proxy *proxy;
     int socket_error; // errno of the last socket that could not be made; 0: none
+    bool closed;      // the application has closed the sockets
     bool tls, http2;  // of the peer
 } nsp__http_failure;
 

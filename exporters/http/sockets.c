@@ -41,19 +41,29 @@ static curl_socket_t open_socket(void *context, curlsocktype purpose, struct cur
 {
     (void)purpose;
     nsp__http_sockets *sockets = context;
-    nsp__http_socket *place = find(sockets, -1);
-    errno = EMFILE;
-    if (place != NULL && remember(place, make_socket(address->family, address->socktype, address->protocol)))
-        return place->fd;
+    int fd = make_socket(address->family, address->socktype, address->protocol);
+    // Whatever had this number is gone, even if libcurl did not say so (see nsp__http_sockets_settle).
+    nsp__http_socket *place = find(sockets, fd);
+    if (place == NULL)
+        place = find(sockets, -1);
+    if (place != NULL && remember(place, fd))
+        return fd;
+    if (place == NULL) {
+        nsp__close(fd);
+        errno = EMFILE;
+    }
     sockets->error = errno;
     return CURL_SOCKET_BAD;
 }
 
 static int close_socket(void *context, curl_socket_t fd)
 {
-    nsp__http_socket *place = find(context, fd);
+    nsp__http_sockets *sockets = context;
+    nsp__http_socket *place = find(sockets, fd);
     if (place != NULL && is_intact(place))
         close(fd);
+    else if (place != NULL)
+        sockets->closed = true;
     if (place != NULL)
         place->fd = -1;
     return 0;
@@ -75,7 +85,7 @@ CURLM *nsp__http_sockets_begin(nsp__http_sockets *sockets)
 {
     for (int i = 0; i < NSP__HTTP_SOCKETS_MAX; i++)
         sockets->open[i].fd = -1;
-    sockets->error = 0;
+    nsp__http_sockets_expect(sockets);
     // A socket, because it has an inode of its own; an eventfd does not.
     if (!remember(&sockets->mark, make_socket(AF_UNIX, SOCK_DGRAM, 0)))
         return NULL;
@@ -86,6 +96,22 @@ CURLM *nsp__http_sockets_begin(nsp__http_sockets *sockets)
     if (multi == NULL)
         close(sockets->mark.fd);
     return multi;
+}
+
+void nsp__http_sockets_expect(nsp__http_sockets *sockets)
+{
+    sockets->error = 0;
+    sockets->closed = false;
+}
+
+bool nsp__http_sockets_held(const nsp__http_sockets *sockets)
+{
+    return is_intact(&sockets->mark);
+}
+
+bool nsp__http_sockets_closed(const nsp__http_sockets *sockets)
+{
+    return sockets->closed || !nsp__http_sockets_held(sockets);
 }
 
 bool nsp__http_sockets_intact(const nsp__http_sockets *sockets)
@@ -120,6 +146,14 @@ static void abandon(CURLM *multi, CURL *easy)
     // Relaxed: nobody follows the list.
     while (!__atomic_compare_exchange_n(&all, &these->next, these, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
         ;
+}
+
+void nsp__http_sockets_free(const nsp__http_sockets *sockets, CURL *easy)
+{
+    if (nsp__http_sockets_held(sockets))
+        curl_easy_cleanup(easy);
+    else if (easy != NULL)
+        abandon(NULL, easy);
 }
 
 void nsp__http_sockets_end(nsp__http_sockets *sockets, CURLM *multi, CURL *easy)

@@ -4,31 +4,47 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include "common/time.h"
 
-enum { POLL_MS = 50 };
+enum { POLL_MS = 50, PAUSE_NS = 1000000 };
 
-CURLcode nsp__http_transfer(CURLM *multi, const int *cancel, uint64_t deadline_ns, char *error)
+// Not curl_multi_poll, which reads from a descriptor of its own whatever that number stands for by then.
+static void wait_a_little(CURLM *multi, int milliseconds)
+{
+    int ready = 0;
+    uint64_t begin = nsp__monotonic_ns();
+    curl_multi_wait(multi, NULL, 0, milliseconds, &ready);
+    // It does not wait at all while there is no descriptor to wait for.
+    if (ready == 0 && nsp__monotonic_ns() - begin < PAUSE_NS)
+        nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS}, NULL);
+}
+
+CURLcode nsp__http_transfer(const nsp__http_drive *drive, char *error)
 {
     for (;;) {
         int running, left;
-        if (curl_multi_perform(multi, &running) != CURLM_OK)
+        if (!nsp__http_sockets_held(drive->sockets)) {
+            snprintf(error, CURL_ERROR_SIZE, "the descriptors were closed");
+            return CURLE_ABORTED_BY_CALLBACK;
+        }
+        if (curl_multi_perform(drive->multi, &running) != CURLM_OK)
             return CURLE_FAILED_INIT;
-        for (CURLMsg *message; (message = curl_multi_info_read(multi, &left)) != NULL;)
+        for (CURLMsg *message; (message = curl_multi_info_read(drive->multi, &left)) != NULL;)
             if (message->msg == CURLMSG_DONE)
                 return message->data.result;
         uint64_t now = nsp__monotonic_ns();
-        if (now >= deadline_ns) {
+        if (now >= drive->deadline_ns) {
             snprintf(error, CURL_ERROR_SIZE, "timed out");
             return CURLE_OPERATION_TIMEDOUT;
         }
-        if (__atomic_load_n(cancel, __ATOMIC_ACQUIRE)) {
+        if (__atomic_load_n(drive->cancel, __ATOMIC_ACQUIRE)) {
             snprintf(error, CURL_ERROR_SIZE, "stopped before it was complete");
             return CURLE_ABORTED_BY_CALLBACK;
         }
-        uint64_t milliseconds = (deadline_ns - now) / 1000000u + 1;
-        curl_multi_poll(multi, NULL, 0, milliseconds < POLL_MS ? (int)milliseconds : POLL_MS, NULL);
+        uint64_t milliseconds = (drive->deadline_ns - now) / 1000000u + 1;
+        wait_a_little(drive->multi, milliseconds < POLL_MS ? (int)milliseconds : POLL_MS);
     }
 }
 
@@ -51,32 +67,35 @@ static CURL *ask(CURL *post, const char *url, char *error)
     return NULL;
 }
 
-static CURLcode hear(CURLM *multi, CURL *easy, const int *cancel, uint64_t deadline_ns, char *error)
+static CURLcode hear(const nsp__http_drive *drive, CURL *easy, char *error)
 {
     static const uint64_t patience_ns = 1000000000;
     uint64_t until = nsp__monotonic_ns() + patience_ns;
-    if (curl_multi_add_handle(multi, easy) != CURLM_OK)
+    nsp__http_drive shorter = *drive;
+    if (until < drive->deadline_ns)
+        shorter.deadline_ns = until;
+    if (curl_multi_add_handle(drive->multi, easy) != CURLM_OK)
         return CURLE_FAILED_INIT;
-    CURLcode code = nsp__http_transfer(multi, cancel, until < deadline_ns ? until : deadline_ns, error);
-    curl_multi_remove_handle(multi, easy);
+    CURLcode code = nsp__http_transfer(&shorter, error);
+    if (nsp__http_sockets_held(drive->sockets))
+        curl_multi_remove_handle(drive->multi, easy);
     return code;
 }
 
-bool nsp__http_answers_http1(CURLM *multi, CURL *post, const char *url, const int *cancel,
-                             uint64_t deadline_ns)
+bool nsp__http_answers_http1(const nsp__http_drive *drive, CURL *post, const char *url)
 {
     char error[CURL_ERROR_SIZE] = "";
     long status = 0;
     CURL *easy = ask(post, url, error);
-    if (easy != NULL && hear(multi, easy, cancel, deadline_ns, error) == CURLE_OK)
+    if (easy != NULL && hear(drive, easy, error) == CURLE_OK)
         curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
-    curl_easy_cleanup(easy);
+    nsp__http_sockets_free(drive->sockets, easy);
     return status != 0;
 }
 
 // Makes a handshake only, and accepts any server. A server that requires a certificate ends it with an alert,
 // which is TLS as well.
-bool nsp__http_speaks_tls(CURLM *multi, CURL *post, const char *url, const int *cancel, uint64_t deadline_ns)
+bool nsp__http_speaks_tls(const nsp__http_drive *drive, CURL *post, const char *url)
 {
     char error[CURL_ERROR_SIZE] = "", secure[512];
     static const char clear[] = "http://";
@@ -88,9 +107,9 @@ bool nsp__http_speaks_tls(CURLM *multi, CURL *post, const char *url, const int *
     if (easy != NULL && curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L) == CURLE_OK &&
         curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L) == CURLE_OK &&
         curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L) == CURLE_OK) {
-        CURLcode code = hear(multi, easy, cancel, deadline_ns, error);
+        CURLcode code = hear(drive, easy, error);
         speaks = code == CURLE_OK || (code == CURLE_SSL_CONNECT_ERROR && strstr(error, "alert") != NULL);
     }
-    curl_easy_cleanup(easy);
+    nsp__http_sockets_free(drive->sockets, easy);
     return speaks;
 }

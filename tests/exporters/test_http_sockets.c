@@ -10,10 +10,13 @@
 #include <cmocka.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <pthread.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
+#include "support/certificates.h"
 #include "support/child.h"
 #include "support/h2_server.h"
 #include "support/http_server.h"
@@ -24,6 +27,7 @@ enum { FIRST = 3, LAST = 64 };
 typedef struct target {
     unsigned port;
     const char *protocol;
+    int listener; // -1: in the parent alone
 } target;
 
 static otlp_sender *start(const target *at)
@@ -44,26 +48,33 @@ static void send_one(otlp_sender *sender)
 
 static const char entry[] = "an order that must not get lost\n";
 
-// Replaces every descriptor that there was by a file or a connection of the application.
+static int move_up(int fd)
+{
+    int higher = fcntl(fd, F_DUPFD_CLOEXEC, 2 * LAST);
+    CHILD_CHECK(fd >= 0 && higher >= 0);
+    close(fd);
+    return higher;
+}
+
+// Replaces every descriptor that there was by a file or a connection of the application. Each number changes
+// hands at once, because other threads open descriptors meanwhile.
 static void take_all(int peers[LAST])
 {
-    for (int fd = FIRST; fd < LAST; fd++)
-        close(fd);
     for (int fd = FIRST; fd < LAST; fd++) {
-        int ends[2];
+        int ends[2], own;
         peers[fd] = -1;
         if (fd % 2 == 0) {
-            int file = open("/dev/shm", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
-            CHILD_CHECK(file == fd);
-            CHILD_CHECK(write(file, entry, strlen(entry)) == (ssize_t)strlen(entry));
-            CHILD_CHECK(lseek(file, 0, SEEK_SET) == 0);
+            own = move_up(open("/dev/shm", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600));
+            CHILD_CHECK(write(own, entry, strlen(entry)) == (ssize_t)strlen(entry));
+            CHILD_CHECK(lseek(own, 0, SEEK_SET) == 0);
         } else {
             CHILD_CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) == 0);
-            peers[fd] = fcntl(ends[1], F_DUPFD_CLOEXEC, 2 * LAST);
-            close(ends[1]);
-            CHILD_CHECK(ends[0] == fd && peers[fd] >= 0);
+            own = move_up(ends[0]);
+            peers[fd] = move_up(ends[1]);
             CHILD_CHECK(write(peers[fd], entry, strlen(entry)) == (ssize_t)strlen(entry));
         }
+        CHILD_CHECK(dup3(own, fd, O_CLOEXEC) == fd);
+        close(own);
     }
 }
 
@@ -103,6 +114,94 @@ static void engine_that_closes_all_and_ends(void *argument)
     check_all(peers);
 }
 
+// ---- descriptors that the application closes in the middle of a handshake ----
+
+typedef struct closing {
+    int listener;
+    bool takes; // the numbers of the descriptors as well
+    int peers[LAST];
+} closing;
+
+// As soon as the client has said its first word.
+static void *close_in_time(void *argument)
+{
+    closing *how = argument;
+    char byte;
+    int connection = accept(how->listener, NULL, NULL);
+    CHILD_CHECK(recv(connection, &byte, 1, MSG_PEEK) == 1);
+    CHILD_CHECK(fcntl(connection, F_DUPFD_CLOEXEC, 2 * LAST) >= 0); // the connection itself stays
+    nanosleep(&(struct timespec){.tv_nsec = 100 * MS}, NULL);
+    if (how->takes)
+        take_all(how->peers);
+    else
+        for (int fd = FIRST; fd < LAST; fd++)
+            close(fd);
+    return NULL;
+}
+
+// A short file, because libcurl reads it after its first word.
+static char authority[] = "/tmp/nanospan-sockets-XXXXXX";
+
+static void shake_hands_and_close(const target *at, bool takes)
+{
+    static otlp_sender sender;
+    static closing how;
+    pthread_t thread;
+    how.listener = at->listener;
+    how.takes = takes;
+    otlp_sender_prepare(&sender, at->port);
+    snprintf(sender.endpoint, sizeof sender.endpoint, "https://127.0.0.1:%u", at->port);
+    sender.config.protocol = at->protocol;
+    sender.config.certificate = authority;
+    CHILD_CHECK(otlp_sender_create(&sender) == NSP_OK);
+    CHILD_CHECK(pthread_create(&thread, NULL, close_in_time, &how) == 0);
+    uint64_t begin = now_ns();
+    CHILD_CHECK(otlp_sender_send(&sender, 1000, 10000) == NSP_SEND_RETRY);
+    CHILD_CHECK(now_ns() - begin < 5000 * MS);
+    CHILD_CHECK(pthread_join(thread, NULL) == 0);
+    CHILD_CHECK(strstr(sender.report.detail, "the application closed the descriptors") != NULL);
+    CHILD_CHECK(sender.lines == 0); // it has nothing to do with TLS
+    // The next one has descriptors of its own again.
+    CHILD_CHECK(otlp_sender_send(&sender, 1000, 100) == NSP_SEND_RETRY);
+    CHILD_CHECK(strstr(sender.report.detail, "timed out") != NULL);
+    otlp_sender_destroy(&sender);
+    if (takes)
+        check_all(how.peers);
+}
+
+static void engine_that_closes_while_it_connects(void *argument)
+{
+    shake_hands_and_close(argument, false);
+}
+
+static void engine_that_takes_while_it_connects(void *argument)
+{
+    shake_hands_and_close(argument, true);
+}
+
+// A server that accepts the connection, and never says a word.
+static void in_a_handshake(void **state)
+{
+    (void)state;
+    static const char *const protocols[] = {"http/protobuf", "grpc"};
+    int file = mkstemp(authority);
+    assert_int_equal(write(file, test_authority, strlen(test_authority)), strlen(test_authority));
+    close(file);
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof at;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&at, size), 0);
+    assert_int_equal(listen(listener, 16), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&at, &size), 0);
+    for (int i = 0; i < 2; i++) {
+        target where = {ntohs(at.sin_port), protocols[i], listener};
+        assert_int_equal(child_run(engine_that_closes_while_it_connects, &where, 60), 0);
+        assert_int_equal(child_run(engine_that_takes_while_it_connects, &where, 60), 0);
+    }
+    close(listener);
+    unlink(authority);
+}
+
 // ---- standard descriptors that are closed ----
 
 static void check_standard(void)
@@ -137,7 +236,7 @@ static void over_http(void **state)
     http_server *server = http_server_start(NULL);
     const http_reply reply = {.status = 200, .body = ""};
     http_server_plan(server, &reply);
-    const target where = {http_server_port(server), "http/protobuf"};
+    const target where = {http_server_port(server), "http/protobuf", -1};
     run(&where);
     assert_int_equal(http_server_requests(server), 5);
     http_server_stop(server);
@@ -148,7 +247,7 @@ static void over_grpc(void **state)
     (void)state;
     h2_server *server = h2_server_start(NULL);
     assert_non_null(server);
-    const target where = {h2_server_port(server), "grpc"};
+    const target where = {h2_server_port(server), "grpc", -1};
     run(&where);
     assert_int_equal(h2_server_requests(server), 5);
     h2_server_stop(server);
@@ -184,7 +283,7 @@ static int descriptors(void)
 // descriptors.
 static void engine_that_never_connects(void *argument)
 {
-    const target at = {silent_port(), argument};
+    const target at = {silent_port(), argument, -1};
     int before = descriptors();
     otlp_sender *sender = start(&at);
     CHILD_CHECK(otlp_sender_send(sender, 1000, 100) == NSP_SEND_RETRY);
@@ -220,7 +319,7 @@ static void engine_without_any_left(void *argument)
 static void a_start_without_descriptors_says_so(void **state)
 {
     (void)state;
-    target where = {4318, "http/protobuf"};
+    target where = {4318, "http/protobuf", -1};
     assert_int_equal(child_run(engine_without_any_left, &where, 60), 0);
 }
 
@@ -229,6 +328,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(over_http),
         cmocka_unit_test(over_grpc),
+        cmocka_unit_test(in_a_handshake),
         cmocka_unit_test(an_unreachable_receiver_takes_no_descriptors),
         cmocka_unit_test(a_start_without_descriptors_says_so),
     };
