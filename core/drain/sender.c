@@ -32,8 +32,7 @@ void nsp__sender_cancel(void)
     if (!nsp__lock_until(&living_lock, nsp__monotonic_ns() + NSP__SECOND))
         return;
     if (living != NULL) {
-        // Relaxed: a flag that publishes nothing else.
-        __atomic_store_n(living->options.cancel, 1, __ATOMIC_RELAXED);
+        __atomic_store_n(living->options.cancel, 1, __ATOMIC_SEQ_CST); // see is_held_back
         nsp__event_signal(&living->work);
     }
     pthread_mutex_unlock(&living_lock);
@@ -159,6 +158,15 @@ static bool wait_until_done(nsp__sender *sender, uint64_t deadline_ns)
     }
 }
 
+// Can nobody have taken the current batch of a thread that was left behind? Stop has set `cancel` before it
+// looks at `held_back`, and the exporter clears `held_back` before it looks at `cancel`. All four are
+// sequentially consistent, so one of the two sees the other's: what counts as held back never leaves later.
+static bool is_held_back(const nsp__sender *sender)
+{
+    const int *held_back = sender->options.held_back;
+    return !sender->was_in_doubt && held_back != NULL && __atomic_load_n(held_back, __ATOMIC_SEQ_CST);
+}
+
 // Takes over from a thread that is blocked and does not return. The exporter may still be reading its current
 // batch, so that batch is counted, but neither changed nor reused.
 static bool leave_behind(nsp__sender *sender)
@@ -169,6 +177,8 @@ static bool leave_behind(nsp__sender *sender)
         return false;
     uint64_t sequence = __atomic_load_n(&sender->settled, __ATOMIC_RELAXED);
     if (sender->current != NULL) {
+        if (is_held_back(sender))
+            __atomic_store_n(&sender->current->header->in_doubt, 0, __ATOMIC_RELAXED);
         nsp__sender_count_as_given_up(sender, sender->current);
         nsp__sender_close_account(sender, sender->current);
         sequence = sender->current->header->sequence;
@@ -187,7 +197,7 @@ static bool end_thread(nsp__sender *sender, uint64_t deadline_ns)
 {
     bool done = wait_until_done(sender, deadline_ns);
     if (!done) {
-        __atomic_store_n(sender->options.cancel, 1, __ATOMIC_RELAXED); // as in nsp__sender_cancel
+        __atomic_store_n(sender->options.cancel, 1, __ATOMIC_SEQ_CST); // see is_held_back
         nsp__event_signal(&sender->work);
         done = wait_until_done(sender, nsp__after(deadline_ns, cancel_grace));
     }

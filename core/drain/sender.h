@@ -21,11 +21,12 @@ typedef struct nsp__sender_options {
     uint32_t count;
     nsp__counters *counters;
     int *cancel;                             // the word that nsp_exporter_context.cancel points to
+    int *held_back;                          // that of nsp_exporter_context.held_back; NULL: none
     uint64_t export_timeout_ns;              // deadline of one attempt
     const char *cpus;                        // the CPUs that the thread may use, or NULL
     uint64_t backoff_min_ns, backoff_max_ns; // multiplied by a jitter of 0.5 to 1.5
     bool alone_checks;                       // true if no collector's thread makes them (base/alone.h)
-    // Set to true by stop if the thread was left behind: exporter state, batches and cancel must then stay
+    // Set to true by stop if the thread was left behind: exporter state, batches, cancel and held_back must stay
     // forever. May be NULL.
     bool *left_behind;
 } nsp__sender_options;
@@ -38,7 +39,7 @@ typedef struct nsp__sender_options {
 // Accounting of a settled batch: EXPORTED adds to exported and rejected, REJECTED to rejected, UNCONFIRMED to
 // unconfirmed. Parts that the exporter reports are counted, and taken off the batch, after each attempt.
 // Spans that stop gives up are unconfirmed if the receiver may have accepted some attempt, otherwise
-// discarded. batches_sent counts answered requests, batches_failed those that ended in anything but EXPORTED.
+// discarded. An attempt that does not return counts as accepted, unless the exporter holds the batch back. batches_sent counts answered requests, batches_failed those that ended in anything but EXPORTED.
 // The drainer counts bytes_encoded.
 
 // Allocates and starts the thread ("nsp-sender": SCHED_OTHER, all signals blocked).

@@ -47,6 +47,7 @@ struct nsp__sender {
     uint64_t last_requested_retry; // when a pause last ended on request
     uint64_t given_up_spans; // this and gave_up: stop reads them too, once the thread is done or left behind
     bool gave_up;
+    bool was_in_doubt; // the current batch, before the running attempt; stop reads it of a thread left behind
     bool no_attempt_left; // while stopping: there would be no further attempt before the deadline
     bool logging;         // writing a log line
     bool has_sent;        // made its first attempt

@@ -230,6 +230,13 @@ static bool report_outcome(nsp__sender *sender, nsp_send_result result, const ns
     }
 }
 
+// Relaxed: what the exporter says about an attempt holds for that one alone, and is not what stop waits for.
+static void hold_nothing_back(nsp__sender *sender)
+{
+    if (sender->options.held_back != NULL)
+        __atomic_store_n(sender->options.held_back, 0, __ATOMIC_RELAXED);
+}
+
 // Makes one attempt, on a thread that has entered the exit gate. False: left behind. During the attempt the
 // batch counts as in doubt, for a reader after a crash.
 static bool attempt(nsp__sender *sender, nsp__batch *batch, nsp_send_result *result, nsp_send_report *report)
@@ -242,10 +249,13 @@ static bool attempt(nsp__sender *sender, nsp__batch *batch, nsp_send_result *res
     __atomic_store_n(&header->attempts, header->attempts + 1, __ATOMIC_RELAXED);
     __atomic_store_n(&header->in_doubt, 1, __ATOMIC_RELAXED);
     memset(report, 0, sizeof *report);
+    sender->was_in_doubt = in_doubt != 0;
+    hold_nothing_back(sender);
 
     begin_blocking(sender);
     *result =
         sender->options.exporter->send(sender->options.exporter_state, &batch->exported, deadline, report);
+    hold_nothing_back(sender);
     nsp__exit_leave();
     if (!sender->has_sent)
         nsp__exit_hook_renew(); // to run before the exit handlers of libraries that the first attempt loaded

@@ -77,6 +77,7 @@ static void exporter_create(nsp__runtime *runtime)
         .resource_count = runtime->resource.count,
         .cancel = &runtime->cancel,
         .log = exporter_log,
+        .held_back = &runtime->held_back,
     };
     runtime->exporter_state = NULL;
     if (!nsp__exit_enter())
@@ -112,6 +113,7 @@ static nsp_status sender_start(nsp__runtime *runtime)
         .count = runtime->config.batches,
         .counters = &runtime->session.control->counters,
         .cancel = &runtime->cancel,
+        .held_back = &runtime->held_back,
         // 0: no limit but a shutdown's.
         .export_timeout_ns =
             runtime->config.export_timeout_ns != 0 ? runtime->config.export_timeout_ns : UINT64_MAX,

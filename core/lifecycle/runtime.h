@@ -21,7 +21,8 @@ typedef struct nsp__runtime {
     nsp__batch *batches;
     nsp__sender *sender;
     nsp__collector collector;
-    int cancel; // stops a running send
+    int cancel;    // stops a running send
+    int held_back; // by a running send: nobody can have taken its batch yet
     // Threads that did not end, and may still use what they have pointers to:
     bool sender_left_behind;    // inside the exporter or the log callback
     bool collector_left_behind; // inside the log callback, or in the exporter's encoder

@@ -27,6 +27,7 @@ struct nsp__http_client {
     nsp__http_sockets sockets;
     size_t max_body;
     const int *cancel;
+    int *held_back;
     char *bare_url; // without user and password; NULL for a Unix socket
     bool http2, tls;
     bool single_use; // no connection is used for a second request
@@ -72,12 +73,23 @@ static size_t size_of(const nsp__http_request *request)
     return request->prefix_length + request->message_length;
 }
 
+// May the last byte leave? A request that the sender counts as held back must not leave after that
+// (nsp_exporter_context says how the two words work together).
+static bool may_complete(const nsp__http_client *client)
+{
+    if (client->held_back != NULL)
+        __atomic_store_n(client->held_back, 0, __ATOMIC_SEQ_CST);
+    return !__atomic_load_n(client->cancel, __ATOMIC_SEQ_CST);
+}
+
 static size_t give(char *out, size_t one, size_t room, void *context)
 {
     (void)one;
     nsp__http_client *client = context;
     const nsp__http_request *request = client->request;
     size_t given = 0;
+    if (size_of(request) - client->given <= room && !may_complete(client))
+        return CURL_READFUNC_ABORT;
     while (given < room && client->given < size_of(request)) {
         bool prefix = client->given < request->prefix_length;
         const uint8_t *from = prefix ? request->prefix + client->given
@@ -165,6 +177,7 @@ static nsp_status set_up(nsp__http_client *client, const nsp__http_options *opti
 {
     client->max_body = options->max_body;
     client->cancel = options->cancel;
+    client->held_back = options->held_back;
     bool bare = options->peer->unix_socket == NULL;
     if (bare)
         client->bare_url = strdup(options->peer->shown);
@@ -228,6 +241,11 @@ void nsp__http_client_destroy(nsp__http_client *client)
 static bool left_whole(const nsp__http_client *client, uint64_t sent)
 {
     size_t size = size_of(client->request);
+    curl_off_t begun = 0; // when the connection was ready for the request
+    if (size == 0) {
+        curl_easy_getinfo(client->easy, CURLINFO_PRETRANSFER_TIME_T, &begun);
+        return begun > 0;
+    }
     return client->lost || sent >= size || (sent == 0 && client->given == size);
 }
 
@@ -327,6 +345,13 @@ void nsp__http_post(nsp__http_client *client, const nsp__http_request *request, 
         answer->outcome = NSP__HTTP_TOO_LARGE;
         snprintf(answer->error, sizeof answer->error,
                  "the request of %zu bytes is over the limit of %zu bytes", size, client->max_body);
+        return;
+    }
+    // A short request could leave in the first step, and nobody would wait for its answer.
+    if (nsp__monotonic_ns() >= deadline_ns) {
+        answer->outcome = NSP__HTTP_NOT_SENT;
+        answer->timed_out = true;
+        snprintf(answer->error, sizeof answer->error, "timed out");
         return;
     }
     client->request = request;

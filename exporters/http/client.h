@@ -20,6 +20,7 @@ typedef struct nsp__http_options {
     nsp__tls_files tls;
     size_t max_body;   // bytes; longer ones are not sent
     const int *cancel; // read at least every 50 ms; non-zero: give up
+    int *held_back;    // that of nsp_exporter_context, which a request sets to 0 in time; NULL: none
 } nsp__http_options;
 
 // The body is the prefix, then the message. The caller owns all of it and keeps it until the answer has been

@@ -14,6 +14,7 @@ typedef struct otlp {
     void *encoder;
     nsp__otlp_transport transport;
     nsp__otlp_parts parts;
+    int *held_back; // the context's; NULL: none
 } otlp;
 
 static void destroy(void *state)
@@ -35,6 +36,7 @@ static nsp_status create(void **state, const nsp_exporter_context *context)
     otlp *me = calloc(1, sizeof *me);
     if (me == NULL)
         return NSP_ERR_NO_MEMORY;
+    me->held_back = context->held_back;
     nsp_status status = nsp__otlp_transport_create(&me->transport, context, detail, sizeof detail);
     if (status != NSP_OK) {
         context->log(NSP_LOG_ERROR, "otlp", "%s", detail);
@@ -71,6 +73,9 @@ static nsp_send_result send_batch(void *state, const nsp_batch *batch, uint64_t 
                                   nsp_send_report *report)
 {
     otlp *me = state;
+    // Until the client has a connection, and gives the last byte of the first request to it.
+    if (me->held_back != NULL)
+        __atomic_store_n(me->held_back, 1, __ATOMIC_SEQ_CST);
     return nsp__otlp_parts_send(&me->parts, &me->transport, batch, deadline_ns, report);
 }
 

@@ -156,6 +156,12 @@ typedef struct nsp_exporter_context {
     // Writes a line to the log. Only create and the sending half may call it.
     void (*log)(nsp_log_level level, const char *subject, const char *format, ...)
         __attribute__((format(printf, 3, 4)));
+    // Optional, for a send that can block before it sends, as in a handshake. It may set this to 1 when it
+    // begins, which says that nobody can have taken the batch yet. Before it hands out the batch's last byte
+    // it sets this to 0, and then looks at *cancel: if that is set, the byte must not leave. Both accesses are
+    // __ATOMIC_SEQ_CST. If the thread is abandoned while it is 1, the spans count as discarded, and otherwise
+    // as unconfirmed. It is 0 when send is called.
+    int *held_back;
 } nsp_exporter_context;
 
 typedef struct nsp_exporter {

@@ -104,6 +104,7 @@ nsp_status nsp__otlp_transport_create(nsp__otlp_transport *transport, const nsp_
                 .client_key = config->client_key},
         .max_body = max_request_bytes,
         .cancel = context->cancel,
+        .held_back = context->held_back,
     };
     channel->own_authorities = config->certificate != NULL && *config->certificate;
     status = nsp__http_client_create(&channel->client, &options, detail, size);
