@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/slice.h"
+#include "common/time.h"
 #include "lifecycle/exporters.h"
 
 enum { PARTS_MAX = 8, ALIGNMENT = 64 };
@@ -25,6 +26,7 @@ typedef struct part {
     // how many of its spans are settled, including the rejected and the unconfirmed ones.
     bool settled;
     uint64_t spans, rejected, unconfirmed;
+    bool slow; // its last send took all the time that there was, and settled nothing
 } part;
 
 typedef struct exporter_list {
@@ -228,23 +230,45 @@ static void add_report(const part *from, nsp_send_result result, const nsp_send_
         snprintf(all->detail, sizeof all->detail, "%s: %.140s", from->exporter->name, one->detail);
 }
 
+// Sends the batch to one exporter.
+static nsp_send_result send_to(const exporter_list *list, part *to, const nsp_batch *batch,
+                               uint64_t deadline_ns, nsp_send_report *report)
+{
+    nsp_batch own = part_of(list, batch, (size_t)(to - list->parts));
+    nsp_send_report one = {0};
+    bool had_time = nsp__monotonic_ns() < deadline_ns;
+    nsp_send_result result = to->exporter->send(to->state, &own, deadline_ns, &one);
+    add_report(to, result, &one, report);
+    settle(to, result, &one, batch->spans);
+    if (had_time || to->settled)
+        to->slow = !to->settled && nsp__monotonic_ns() >= deadline_ns;
+    return result;
+}
+
+// The exporters that are not done with the batch, in the order of the list, but the slow ones last: one that
+// hangs would leave no time to the others, attempt after attempt. Returns how many there are.
+static size_t find_turns(exporter_list *list, part *turns[PARTS_MAX])
+{
+    size_t count = 0;
+    for (int slow = 0; slow < 2; slow++)
+        for (size_t i = 0; i < list->count; i++)
+            if (!list->parts[i].settled && list->parts[i].slow == (slow == 1))
+                turns[count++] = &list->parts[i];
+    return count;
+}
+
 static nsp_send_result send_batch(void *state, const nsp_batch *batch, uint64_t deadline_ns,
                                   nsp_send_report *report)
 {
     exporter_list *list = state;
+    part *turns[PARTS_MAX];
     bool pending = false, unknown = false;
     if (batch->attempt == 0)
         begin_sending(list);
-    for (size_t i = 0; i < list->count; i++) {
-        part *to = &list->parts[i];
-        if (to->settled)
-            continue;
-        nsp_batch own = part_of(list, batch, i);
-        nsp_send_report one = {0};
-        nsp_send_result result = to->exporter->send(to->state, &own, deadline_ns, &one);
-        add_report(to, result, &one, report);
-        settle(to, result, &one, batch->spans);
-        pending = pending || !to->settled;
+    size_t count = find_turns(list, turns);
+    for (size_t i = 0; i < count; i++) {
+        nsp_send_result result = send_to(list, turns[i], batch, deadline_ns, report);
+        pending = pending || !turns[i]->settled;
         unknown = unknown || result == NSP_SEND_UNKNOWN;
     }
     if (pending)

@@ -8,12 +8,15 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <nanospan/nanospan.h>
 
+#include "common/time.h"
 #include "support/http_server.h"
 
 enum { SPANS = 4 };
@@ -118,12 +121,58 @@ static void halves_are_counted_each(void **state)
     assert_int_equal(stats.rejected, SPANS / 2);
 }
 
+// A named pipe that nobody empties. It comes first in the list, and uses up the time of each attempt.
+static void one_that_hangs_leaves_time_to_the_others(void **state)
+{
+    (void)state;
+    char path[64], endpoint[64], bytes[4096] = "";
+    snprintf(path, sizeof path, "/tmp/nsp-list-%d.pipe", (int)getpid());
+    assert_int_equal(mkfifo(path, 0600), 0);
+    int reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    int writer = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+    assert_true(reader >= 0 && writer >= 0);
+    while (write(writer, bytes, sizeof bytes) > 0)
+        ;
+    http_server *server = http_server_start(NULL);
+    http_server_plan(server, &taken);
+    snprintf(endpoint, sizeof endpoint, "http://127.0.0.1:%u", http_server_port(server));
+    nsp_config config;
+    nsp_config_init(&config);
+    config.exporter = "file,otlp";
+    config.endpoint = endpoint;
+    config.file = path;
+    config.log_level = NSP_LOG_NONE;
+    config.export_timeout_ns = 300000000;
+    config.retry_min_ns = config.retry_max_ns = 1000000;
+    assert_int_equal(nsp_init(&config), NSP_OK);
+    for (int i = 0; i < SPANS; i++)
+        nsp_span_end(nsp_span_begin(NSP_NAME("span")));
+    uint64_t deadline = nsp__monotonic_ns() + MINUTE;
+    while (http_server_requests(server) == 0 && nsp__monotonic_ns() < deadline)
+        assert_int_equal(nsp_flush(100000000), NSP_ERR_TIMEOUT);
+    assert_int_equal(nsp_flush(1000000000), NSP_ERR_TIMEOUT); // several attempts for the pipe alone
+    assert_int_equal(http_server_requests(server), 1);
+    while (read(reader, bytes, sizeof bytes) > 0)
+        ;
+    assert_int_equal(nsp_flush(MINUTE), NSP_OK);
+    assert_int_equal(nsp_shutdown(MINUTE), NSP_OK);
+    nsp_stats stats = NSP_STATS_INIT;
+    assert_int_equal(nsp_stats_get(&stats), NSP_OK);
+    assert_int_equal(stats.exported, SPANS);
+    assert_int_equal(http_server_requests(server), 1);
+    http_server_stop(server);
+    close(reader);
+    close(writer);
+    unlink(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_take_it),
         cmocka_unit_test(an_answer_that_is_not_otlp_is_final),
         cmocka_unit_test(halves_are_counted_each),
+        cmocka_unit_test(one_that_hangs_leaves_time_to_the_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
