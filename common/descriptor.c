@@ -13,6 +13,12 @@ void nsp__close(int fd)
     errno = error;
 }
 
+// For the moment between the two calls, fd is one of the standard numbers, and this cannot be avoided simply.
+// The kernel always gives out the lowest free number, also to accept, F_DUPFD's source and descriptors that
+// come over a socket. Placeholders would take the same numbers from the application for longer: if it closes
+// 0 and opens another file to get that number, as daemons do, it would get a different one. A descriptor
+// table of its own for our threads (CLONE_FILES) would hide the application's descriptors from its log
+// callback and from the console exporter.
 int nsp__above_standard(int fd)
 {
     if (fd < 0 || fd > STDERR_FILENO)

@@ -26,8 +26,8 @@ typedef struct nsp__sender_options {
     const char *cpus;                        // the CPUs that the thread may use, or NULL
     uint64_t backoff_min_ns, backoff_max_ns; // multiplied by a jitter of 0.5 to 1.5
     bool alone_checks;                       // true if no collector's thread makes them (base/alone.h)
-    // Set to true by stop if the thread was left behind: exporter state, batches, cancel and held_back must stay
-    // forever. May be NULL.
+    // Set to true by stop if the thread was left behind: exporter state, batches, cancel and held_back must
+    // then stay forever. May be NULL.
     bool *left_behind;
 } nsp__sender_options;
 
@@ -39,8 +39,9 @@ typedef struct nsp__sender_options {
 // Accounting of a settled batch: EXPORTED adds to exported and rejected, REJECTED to rejected, UNCONFIRMED to
 // unconfirmed. Parts that the exporter reports are counted, and taken off the batch, after each attempt.
 // Spans that stop gives up are unconfirmed if the receiver may have accepted some attempt, otherwise
-// discarded. An attempt that does not return counts as accepted, unless the exporter holds the batch back. batches_sent counts answered requests, batches_failed those that ended in anything but EXPORTED.
-// The drainer counts bytes_encoded.
+// discarded. An attempt that does not return counts as accepted, unless the exporter holds the batch back.
+// batches_sent counts answered requests, batches_failed those that ended in anything but EXPORTED. The drainer
+// counts bytes_encoded.
 
 // Allocates and starts the thread ("nsp-sender": SCHED_OTHER, all signals blocked).
 nsp_status nsp__sender_start(nsp__sender **out, const nsp__sender_options *options);

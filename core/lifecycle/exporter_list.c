@@ -32,6 +32,7 @@ typedef struct part {
 typedef struct exporter_list {
     part parts[PARTS_MAX];
     size_t count;
+    int *held_back; // the context's; NULL: none
 } exporter_list;
 
 const nsp_exporter *nsp__exporter_named(const char *name, size_t length)
@@ -57,6 +58,7 @@ static nsp_status create(void **state, const nsp_exporter_context *context)
     exporter_list *list = calloc(1, sizeof *list);
     if (list == NULL)
         return NSP_ERR_NO_MEMORY;
+    list->held_back = context->held_back;
     nsp_status failure = NSP_ERR_CONFIG;
     nsp__slice rest = nsp__slice_of(context->config->exporter), name;
     while (nsp__slice_split(&rest, ',', &name) && list->count < PARTS_MAX) {
@@ -237,6 +239,8 @@ static nsp_send_result send_to(const exporter_list *list, part *to, const nsp_ba
     nsp_batch own = part_of(list, batch, (size_t)(to - list->parts));
     nsp_send_report one = {0};
     bool had_time = nsp__monotonic_ns() < deadline_ns;
+    if (list->held_back != NULL) // what one exporter says does not hold for the next
+        __atomic_store_n(list->held_back, 0, __ATOMIC_RELAXED);
     nsp_send_result result = to->exporter->send(to->state, &own, deadline_ns, &one);
     add_report(to, result, &one, report);
     settle(to, result, &one, batch->spans);

@@ -45,9 +45,9 @@ bool nsp__http_sockets_closed(const nsp__http_sockets *sockets);
 // False if somebody else closed one of them. Then the handles must neither be used nor freed.
 bool nsp__http_sockets_intact(const nsp__http_sockets *sockets);
 
-// Call it after a request. Before 8.0, libcurl closes the socket of a connection that was never made without the function
-// that we gave it. So a socket that is gone, and is not `kept` (the socket of the kept connection, -1: none), was closed
-// by libcurl and is forgotten.
+// Call it after a request. Before 8.0, libcurl closes the socket of a connection that was never made without
+// the function that we gave it. So a socket that is gone, and is not `kept` (the socket of the kept
+// connection, -1: none), was closed by libcurl and is forgotten.
 void nsp__http_sockets_settle(nsp__http_sockets *sockets, int kept);
 
 // Cleans the easy handle up, which is one that uses these sockets, under the same condition as below.

@@ -29,8 +29,8 @@ typedef struct nsp__otlp_encoding {
     bool (*read_response)(const uint8_t *bytes, size_t length, int64_t *rejected, char *message, size_t size);
 } nsp__otlp_encoding;
 
-extern const nsp__otlp_encoding nsp__otlp_protobuf; // encoder.c
-extern const nsp__otlp_encoding
-    nsp__otlp_json; // support/otlp_json.c: a batch is one object (a TracesData as well) and a newline
+extern const nsp__otlp_encoding nsp__otlp_protobuf; // protobuf/encoder.c
+// json/json.c. A batch is one object (which is a TracesData as well) and a newline.
+extern const nsp__otlp_encoding nsp__otlp_json;
 
 #endif

@@ -64,9 +64,11 @@ static nsp_status file_open(file_exporter *file, const nsp_exporter_context *con
     file->output.path = file->path;
     int error = nsp__output_open(&file->output);
     if (error) {
-        context->log(NSP_LOG_ERROR, "file",
-                     "cannot open '%s' to append spans: %s (the path is set by nsp_config.file or NSP_FILE)",
-                     path, strerror(error));
+        char text[80];
+        context->log(
+            NSP_LOG_ERROR, "file",
+            "cannot open \"%s\" to append spans: %s (the path is set by nsp_config.file or NSP_FILE)", path,
+            strerror_r(error, text, sizeof text));
         return NSP_ERR_SYSTEM;
     }
     file->output.torn = is_torn(file->output.fd, path);

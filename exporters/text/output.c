@@ -130,6 +130,7 @@ static int write_until(const nsp__output *output, const uint8_t *bytes, size_t s
 
 static nsp_send_result fail(const nsp__output *output, int error, nsp_send_report *report)
 {
+    char text[80];
     if (error == ETIMEDOUT)
         snprintf(report->detail, sizeof report->detail, "%s does not accept more at the moment",
                  output->label);
@@ -138,7 +139,7 @@ static nsp_send_result fail(const nsp__output *output, int error, nsp_send_repor
                  "%s would grow beyond the process's limit on file sizes (ulimit -f)", output->label);
     else
         snprintf(report->detail, sizeof report->detail, "cannot write to %s: %s", output->label,
-                 strerror(error));
+                 strerror_r(error, text, sizeof text));
     return error == EPIPE ? NSP_SEND_REJECTED : NSP_SEND_RETRY;
 }
 

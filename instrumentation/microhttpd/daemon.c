@@ -85,11 +85,16 @@ static void release(server *self)
     free(self);
 }
 
+// False with errno.
 static bool read_routes(server *self, const nsp_mhd_server *given)
 {
     nsp_mhd_server own = NSP_MHD_SERVER_INIT;
+    if (given != NULL && given->size < sizeof own) { // without NSP_MHD_SERVER_INIT; no version was smaller
+        errno = EINVAL;
+        return false;
+    }
     if (given != NULL)
-        memcpy(&own, given, given->size < sizeof own ? given->size : sizeof own);
+        memcpy(&own, given, sizeof own);
     for (size_t i = 0; i < own.route_count; i++)
         if (own.routes[i].pattern == NULL) {
             errno = EINVAL;

@@ -934,7 +934,11 @@ static void what_cannot_be_passed_on_fails_the_start(void **state)
 {
     (void)state;
     nsp_mhd_route nameless = {"GET", NULL, NULL};
-    nsp_mhd_server about = NSP_MHD_SERVER_INIT;
+    nsp_mhd_server about = NSP_MHD_SERVER_INIT, raw;
+    memset(&raw, 0, sizeof raw); // without NSP_MHD_SERVER_INIT, its routes would be ignored
+    errno = 0;
+    assert_null(nsp_mhd_start_daemon(&raw, MODE_INTERNAL, 0, NULL, NULL, handler, NULL, MHD_OPTION_END));
+    assert_int_equal(errno, EINVAL);
     errno = 0;
     assert_null(
         nsp_mhd_start_daemon(NULL, MODE_INTERNAL, 0, NULL, NULL, handler, NULL, 4711, 1, MHD_OPTION_END));

@@ -168,8 +168,9 @@ typedef struct nsp_exporter {
     size_t size; // sizeof(nsp_exporter)
     const char *name;
 
-    // Creates the exporter's state; *state may become NULL. If it fails, it logs the reason as one error line
-    // through context->log and leaves nothing behind; the engine continues, and its spans are discarded.
+    // Creates the exporter's state; *state may become NULL. If it fails, it leaves nothing behind, and logs the
+    // reason as one error line through context->log, unless the status says it all (NSP_ERR_NO_MEMORY); then
+    // nsp_init logs that. The engine continues, and its spans are discarded.
     nsp_status (*create)(void **state, const nsp_exporter_context *context);
     // Frees the state.
     void (*destroy)(void *state);

@@ -24,8 +24,7 @@ static const char *advice(const nsp__otlp_channel *channel, nsp__http_trouble tr
     switch (trouble) {
     case NSP__HTTP_NOT_TRUSTED:
         return "TLS: the server's certificate is not trusted, has expired or is not valid yet, or is for "
-               "another "
-               "host; set OTEL_EXPORTER_OTLP_CERTIFICATE to the file of the authorities to trust";
+               "another host; set OTEL_EXPORTER_OTLP_CERTIFICATE to the file of the authorities to trust";
     case NSP__HTTP_NO_HANDSHAKE:
         return "the TLS handshake failed; if the server uses clear text, the endpoint must begin with "
                "http://";
@@ -34,33 +33,27 @@ static const char *advice(const nsp__otlp_channel *channel, nsp__http_trouble tr
                "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY to it";
     case NSP__HTTP_OWN_PAIR:
         return "TLS: the client's own certificate and key cannot be read, or do not belong together; spans "
-               "wait "
-               "until OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY name a "
+               "wait until OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY name a "
                "matching pair";
     case NSP__HTTP_NO_AUTHORITIES:
         return channel->own_authorities
                    ? "TLS: the file of trusted authorities that OTEL_EXPORTER_OTLP_CERTIFICATE names cannot "
                      "be used"
                    : "TLS: there is no file of trusted authorities on this system; install one (on Debian, "
-                     "the "
-                     "package ca-certificates), or set OTEL_EXPORTER_OTLP_CERTIFICATE to one";
+                     "the package ca-certificates), or set OTEL_EXPORTER_OTLP_CERTIFICATE to one";
     case NSP__HTTP_WANTS_TLS:
         return "the server speaks TLS on this port, but clear text is configured; the endpoint should begin "
-               "with "
-               "https://";
+               "with https://";
     case NSP__HTTP_PROXY:
         return "the connection should go through a proxy, which cannot be used; the variable no_proxy lists "
-               "the "
-               "hosts that are reached without it";
+               "the hosts that are reached without it";
     case NSP__HTTP_NO_DESCRIPTOR:
         return "the process has no file descriptor left for a connection; spans wait until one is free";
     default:
         return grpc ? "whatever answers there does not speak HTTP/2 in this form: OTLP/HTTP (usual port "
-                      "4318) needs "
-                      "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf, TLS needs an https:// endpoint"
+                      "4318) needs OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf, TLS needs an https:// endpoint"
                     : "whatever answers there does not speak HTTP/1.1 in this form: OTLP/gRPC (usual port "
-                      "4317) "
-                      "needs OTEL_EXPORTER_OTLP_PROTOCOL=grpc, TLS needs an https:// endpoint";
+                      "4317) needs OTEL_EXPORTER_OTLP_PROTOCOL=grpc, TLS needs an https:// endpoint";
     }
 }
 

@@ -57,16 +57,18 @@ NSP_BEGIN_DECLS
 // while libcurl runs its callbacks. With name 0 (no name) the span is named after the method. headers is the
 // list that the application would give to CURLOPT_HTTPHEADER, or NULL. The list is not changed, and
 // CURLOPT_HTTPHEADER is set to it afterwards: it replaces a list that was set on the handle before. All other
-// options of the handle stay as they are. Returns what curl_easy_perform returns. Takes 10 KiB of stack, and
-// what libcurl takes on top of them, which TLS makes 64 KiB or more.
+// options of the handle stay as they are. Returns what curl_easy_perform returns; without a handle,
+// CURLE_BAD_FUNCTION_ARGUMENT, and there is no span. Takes 10 KiB of stack, and what libcurl takes on top of
+// them, which TLS makes 64 KiB or more.
 NSP_API CURLcode nsp_curl_perform(CURL *easy, nsp_name name, struct curl_slist *headers);
 
 // The two halves of nsp_curl_perform, for the multi interface. Call begin before curl_multi_add_handle, and
 // finish after curl_multi_remove_handle, with the result of the transfer (CURLMsg.data.result), on any
 // thread. Finish a transfer that was given up with CURLE_ABORTED_BY_CALLBACK. The span is detached: it is a
 // child of the span that is current at begin, and is never current itself. The list must stay valid until
-// finish. A second finish does nothing. Both take less than 4 KiB of stack, besides what libcurl's functions
-// for options and information take.
+// finish. Without a handle, begin does nothing but prepare the call for finish; a finish after that, and a
+// second finish, do nothing. Both take less than 4 KiB of stack, besides what libcurl's functions for options
+// and information take.
 NSP_API void nsp_curl_begin(nsp_curl_call *call, CURL *easy, nsp_name name, struct curl_slist *headers);
 NSP_API void nsp_curl_finish(nsp_curl_call *call, CURLcode result);
 

@@ -82,7 +82,9 @@ NSP_BEGIN_DECLS
 
 // Calls MHD_start_daemon, and gives each request a span. server may be NULL (no routes). All flags and
 // options are passed on; every thread mode works. May be called before nsp_init and with tracing off:
-// requests are traced while tracing is on. Returns NULL on failure, like MHD_start_daemon. Thread safe.
+// requests are traced while tracing is on. Returns NULL on failure, like MHD_start_daemon, with errno: EINVAL
+// if there is no handler, a server that was not initialized, a route without a pattern or an unknown option,
+// ENOMEM, or what libmicrohttpd left there. Thread safe.
 NSP_API struct MHD_Daemon *nsp_mhd_start_daemon(const nsp_mhd_server *server, unsigned int flags,
                                                 uint16_t port, MHD_AcceptPolicyCallback apc, void *apc_cls,
                                                 MHD_AccessHandlerCallback handler, void *handler_cls, ...);
