@@ -51,7 +51,7 @@ static void a_timer_does_not_keep_it_from_starting(void **state)
 {
     (void)state;
     nsp_config config;
-    configure(&config);
+    small_sessions(&config);
     timer_runs = true;
     capture_start(&config);
     record(1);
