@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Runs code one instruction at a time: the processor's trap flag raises SIGTRAP after each of them. And
-// breakpoints, which raise it at one instruction only. For x86-64; elsewhere there is none of this.
+// Runs code one instruction at a time: between step_on() and step_off(), SIGTRAP arrives after each of them.
+// Breakpoints raise it at one instruction only. Single steps take the trap flag of x86-64; elsewhere, a test calls
+// STEPS_OR_SKIP first and is skipped, and there are no breakpoints.
 #ifndef NSP_TESTS_SINGLE_STEPS_H
 #define NSP_TESTS_SINGLE_STEPS_H
 
@@ -10,8 +11,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "support/sanitizer.h"
+
 #if defined(__x86_64__)
 enum { TRAP_FLAG = 0x100 };
+
+#define STEPS_OR_SKIP() ((void)0)
 
 // The trap comes after the instruction that follows the one that sets the flag.
 static inline __attribute__((always_inline)) void step_on(void)
@@ -22,14 +27,6 @@ static inline __attribute__((always_inline)) void step_on(void)
 static inline __attribute__((always_inline)) void step_off(void)
 {
     __builtin_ia32_writeeflags_u64(__builtin_ia32_readeflags_u64() & ~(unsigned long long)TRAP_FLAG);
-}
-
-static inline __attribute__((unused)) bool run_stepped(bool (*body)(void))
-{
-    step_on();
-    bool result = body();
-    step_off();
-    return result;
 }
 
 // An instruction that is replaced by one that raises SIGTRAP, with the address behind it.
@@ -55,6 +52,23 @@ static inline __attribute__((unused)) void breakpoint_clear(breakpoint *point)
         *(volatile uint8_t *)point->at = point->was;
     point->at = NULL;
 }
+
+#else
+
+#define STEPS_OR_SKIP() SKIP_BECAUSE("single steps need the trap flag of x86-64")
+
+static inline void step_on(void) {}
+
+static inline void step_off(void) {}
+
 #endif
+
+static inline __attribute__((unused)) bool run_stepped(bool (*body)(void))
+{
+    step_on();
+    bool result = body();
+    step_off();
+    return result;
+}
 
 #endif

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a reader would find if the process were killed after any instruction of the span calls. The
-// processor's trap flag raises SIGTRAP after each instruction, and the handler examines frames and ring in
-// the way such a reader does.
+// What a reader would find if the process were killed after any instruction of the span calls. SIGTRAP
+// is raised after each instruction, and the handler examines frames and ring in the way such a reader does.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,10 +14,10 @@
 
 #include "support/capture.h"
 #include "support/sanitizer.h"
+#include "support/single_steps.h"
 #include "trace/thread_state.h"
 
-#if defined(__x86_64__)
-enum { TRAP_FLAG = 0x100, ROUNDS = 8, FINISHED_MAX = 1024, DETACHED_LOOKED_AT = 8 };
+enum { ROUNDS = 8, FINISHED_MAX = 1024, DETACHED_LOOKED_AT = 8 };
 
 static const nsp__producer *producer;
 static uint64_t finished[FINISHED_MAX]; // ids of the spans in the ring
@@ -118,12 +117,11 @@ static void run_special(const nsp_span_options *remote)
     nsp_span_end(detached);
     nsp_span_end(nsp_span_next(root, NSP_NAME("remote")));
 }
-#endif
 
 static void after_any_instruction_each_span_is_there_once(void **state)
 {
     (void)state;
-#if defined(__x86_64__)
+    STEPS_OR_SKIP();
     if (TEST_UNDER_TSAN)
         SKIP_BECAUSE("the sanitizer's builds publish a frame by two stores, and no handler may interrupt its "
                      "functions");
@@ -140,10 +138,10 @@ static void after_any_instruction_each_span_is_there_once(void **state)
     const struct sigaction action = {.sa_handler = look};
     assert_int_equal(sigaction(SIGTRAP, &action, NULL), 0);
     for (int i = 0; i < ROUNDS; i++) {
-        __builtin_ia32_writeeflags_u64(__builtin_ia32_readeflags_u64() | TRAP_FLAG);
+        step_on();
         run_stack();
         run_special(&remote);
-        __builtin_ia32_writeeflags_u64(__builtin_ia32_readeflags_u64() & ~(unsigned long long)TRAP_FLAG);
+        step_off();
     }
     if (wrong != NULL)
         fail_msg("step %llu: %s", (unsigned long long)wrong_step, wrong);
@@ -153,9 +151,6 @@ static void after_any_instruction_each_span_is_there_once(void **state)
     capture_settle();
     assert_int_equal(capture_distinct(), finished_count);
     capture_end();
-#else
-    SKIP_BECAUSE("single steps need the trap flag of x86-64");
-#endif
 }
 
 int main(void)

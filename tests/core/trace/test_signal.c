@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Spans in signal handlers, at every point where a signal can arrive. The processor's trap flag raises
-// SIGTRAP after each instruction of the span calls, and the handler begins and ends spans of its own.
+// Spans in signal handlers, at every point where a signal can arrive. SIGTRAP is raised after each instruction
+// of the span calls, and the handler begins and ends spans of its own.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -195,9 +195,9 @@ static void catch (int number)
     assert_int_equal(sigaction(number, &action, NULL), 0);
 }
 
-#if defined(__x86_64__)
 static void begin_stepping_with(double rate, uint32_t attributes, void (*body)(void))
 {
+    STEPS_OR_SKIP();
     if (TEST_UNDER_TSAN)
         SKIP_BECAUSE("the thread sanitizer is not reentrant: no handler may run within its own functions");
     intern_names();
@@ -218,7 +218,6 @@ static void begin_stepping(double rate, void (*body)(void))
 {
     begin_stepping_with(rate, 4096, body);
 }
-#endif
 
 // ---- tests ----
 
@@ -247,7 +246,6 @@ static void check_all_spans(bool disturbed)
 static void spans_at_every_instruction(void **state)
 {
     (void)state;
-#if defined(__x86_64__)
     enum { TRACES = 3 };
     begin_stepping(1, handler_span);
     for (int i = 0; i < TRACES; i++)
@@ -272,12 +270,8 @@ static void spans_at_every_instruction(void **state)
     printf("[   STEPS  ] %llu, of which %llu within nanospan\n", (unsigned long long)handler_runs,
            (unsigned long long)stats.dropped_in_signal);
     capture_end();
-#else
-    SKIP_BECAUSE("single steps need the trap flag of x86-64");
-#endif
 }
 
-#if defined(__x86_64__)
 static uint64_t ends_at, steps;
 
 static void handler_ends_current(void)
@@ -295,14 +289,12 @@ static bool run_short_trace(void)
     nsp_span_end(root);
     return nsp_span_current() == NULL;
 }
-#endif
 
 // The handler ends the current span, first at the first instruction of a trace, then at the second, and so
 // on. Each span is committed once, whichever side ends it.
 static void a_handler_ends_the_current_span_at_every_instruction(void **state)
 {
     (void)state;
-#if defined(__x86_64__)
     begin_stepping(1, handler_ends_current);
     ends_at = 0;
     do {
@@ -315,15 +307,11 @@ static void a_handler_ends_the_current_span_at_every_instruction(void **state)
     assert_int_equal(stats.open, 0);
     assert_int_equal(capture_distinct(), capture_count());
     capture_end();
-#else
-    SKIP_BECAUSE("single steps need the trap flag of x86-64");
-#endif
 }
 
 static void trees_at_every_instruction(void **state)
 {
     (void)state;
-#if defined(__x86_64__)
     begin_stepping(1, handler_tree);
     assert_true(run_stepped(run_trace));
     assert_null(nsp_span_current());
@@ -338,15 +326,11 @@ static void trees_at_every_instruction(void **state)
     assert_int_equal(capture_count_named("handler") + stats.dropped_in_signal / 2, handler_runs);
     check_all_spans(false);
     capture_end();
-#else
-    SKIP_BECAUSE("single steps need the trap flag of x86-64");
-#endif
 }
 
 static void detached_at_every_instruction(void **state)
 {
     (void)state;
-#if defined(__x86_64__)
     begin_stepping(1, handler_span);
     assert_true(run_stepped(run_detached));
     assert_null(nsp_span_current());
@@ -366,14 +350,10 @@ static void detached_at_every_instruction(void **state)
         children += strcmp(capture_at(i)->name, "child") == 0 && captured_child_of(capture_at(i), detached);
     assert_int_equal(children, 1);
     capture_end();
-#else
-    SKIP_BECAUSE("single steps need the trap flag of x86-64");
-#endif
 }
 
 static void check_attributes_at_every_instruction(void (*body)(void), const char *value)
 {
-#if defined(__x86_64__)
     begin_stepping(1, body);
     enum { TRACES = ATTRIBUTE_STEPS };
     nsp_span *outer = nsp_span_begin(NSP_NAME("outer"));
@@ -405,11 +385,6 @@ static void check_attributes_at_every_instruction(void (*body)(void), const char
     assert_true(kept + dropped <= handler_runs / ATTRIBUTE_STEPS + 1);
     assert_int_equal(stats.misused, 0);
     capture_end();
-#else
-    (void)body;
-    (void)value;
-    SKIP_BECAUSE("single steps need the trap flag of x86-64");
-#endif
 }
 
 static void attributes_at_every_instruction(void **state)
@@ -428,7 +403,6 @@ static void long_attributes_at_every_instruction(void **state)
 static void drops_at_every_instruction(void **state)
 {
     (void)state;
-#if defined(__x86_64__)
     enum { STEPS = 60, MORE = 300 };
     for (int i = 0; i < MORE; i++) {
         char text[16];
@@ -462,15 +436,11 @@ static void drops_at_every_instruction(void **state)
         assert_string_equal(span->status_message, "the message");
     }
     capture_end();
-#else
-    SKIP_BECAUSE("single steps need the trap flag of x86-64");
-#endif
 }
 
 static void unsampled_at_every_instruction(void **state)
 {
     (void)state;
-#if defined(__x86_64__)
     begin_stepping(0, handler_span);
     for (int i = 0; i < 3; i++)
         assert_false(run_stepped(run_trace));
@@ -487,15 +457,11 @@ static void unsampled_at_every_instruction(void **state)
     assert_int_equal(capture_count(), 3);
     check_all_spans(false);
     capture_end();
-#else
-    SKIP_BECAUSE("single steps need the trap flag of x86-64");
-#endif
 }
 
 static void half_sampled_at_every_instruction(void **state)
 {
     (void)state;
-#if defined(__x86_64__)
     enum { TRACES = 24 };
     begin_stepping(0.5, handler_span);
     size_t recorded = 0;
@@ -512,9 +478,6 @@ static void half_sampled_at_every_instruction(void **state)
     assert_int_equal(stats.attempted, stats.exported + stats.dropped_in_signal);
     check_all_spans(false);
     capture_end();
-#else
-    SKIP_BECAUSE("single steps need the trap flag of x86-64");
-#endif
 }
 
 // The same with a timer for one second, which interrupts at other moments too and involves the collector.
