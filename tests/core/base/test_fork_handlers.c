@@ -17,6 +17,7 @@
 
 #include "support/capture.h"
 #include "support/child.h"
+#include "support/emulator.h"
 #include "support/sanitizer.h"
 #include "trace/thread_state.h"
 
@@ -202,6 +203,7 @@ static void copies_without_handlers(void **state)
     (void)state;
     if (TEST_UNDER_TSAN || TEST_UNDER_ASAN)
         SKIP_BECAUSE("sanitizers do not support a child made without fork()");
+    SKIP_WITHOUT_FORK_ADVICE();
     for (first = 0; first < FIRST_CALLS; first++) {
         capture_begin(1);
         open_some();
@@ -216,6 +218,7 @@ static void copies_under_an_unsampled_root(void **state)
     (void)state;
     if (TEST_UNDER_TSAN || TEST_UNDER_ASAN)
         SKIP_BECAUSE("sanitizers do not support a child made without fork()");
+    SKIP_WITHOUT_FORK_ADVICE();
     for (first = 0; first < FIRST_CALLS; first++) {
         capture_begin(0);
         memset(&spans, 0, sizeof spans);
@@ -240,6 +243,7 @@ static void copies_of_a_thread_that_is_not_attached(void **state)
     (void)state;
     if (TEST_UNDER_TSAN || TEST_UNDER_ASAN)
         SKIP_BECAUSE("sanitizers do not support a child made without fork()");
+    SKIP_WITHOUT_FORK_ADVICE();
     for (first = 0; first < FIRST_CALLS; first++) {
         capture_begin(1);
         open_some();
@@ -272,8 +276,7 @@ static void traces_in_the_end(void)
 static void a_child_handler_that_records(void **state)
 {
     (void)state;
-    if (TEST_UNDER_TSAN)
-        SKIP_BECAUSE("the thread sanitizer does not support threads in the child of a threaded parent");
+    SKIP_WITHOUT_THREADS_IN_CHILDREN();
     for (first = 0; first < FIRST_CALLS; first++) {
         capture_begin(1);
         open_some();
@@ -313,8 +316,7 @@ static void check_theirs(void)
 static void a_child_handler_that_maps_memory(void **state)
 {
     (void)state;
-    if (TEST_UNDER_TSAN)
-        SKIP_BECAUSE("the thread sanitizer does not support threads in the child of a threaded parent");
+    SKIP_WITHOUT_THREADS_IN_CHILDREN();
     nsp_config config;
     capture_config(&config);
     config.record_bytes = 8192; // so that each frame has pages of its own
@@ -368,8 +370,7 @@ static void call_in_child(void)
 static void handlers_that_call_us(void **state)
 {
     (void)state;
-    if (TEST_UNDER_TSAN)
-        SKIP_BECAUSE("the thread sanitizer does not support threads in the child of a threaded parent");
+    SKIP_WITHOUT_THREADS_IN_CHILDREN();
     capture_begin(1);
     early.prepare = early.parent = call_in_between;
     early.child = call_in_child;
@@ -395,8 +396,7 @@ static void a_forked_child_that_forks(void *argument)
 static void handlers_in_a_child(void **state)
 {
     (void)state;
-    if (TEST_UNDER_TSAN)
-        SKIP_BECAUSE("the thread sanitizer does not support threads in the child of a threaded parent");
+    SKIP_WITHOUT_THREADS_IN_CHILDREN();
     capture_begin(1);
     assert_int_equal(child_run(a_forked_child_that_forks, NULL, 60), 0);
     capture_end();

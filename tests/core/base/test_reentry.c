@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "support/child.h"
+#include "support/emulator.h"
 #include "support/sanitizer.h"
 #include "support/scripted.h"
 
@@ -119,7 +120,7 @@ static void lock_of_the_application(void **state)
 {
     (void)state;
     expect_success(lock_during_init, NULL);
-    if (!TEST_UNDER_TSAN) // it does not support threads in the child of a threaded process
+    if (test_threads_in_children())
         expect_success(lock_in_a_forked_child, NULL);
 }
 

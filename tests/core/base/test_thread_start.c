@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/thread_start.h"
 #include "support/child.h"
+#include "support/emulator.h"
 
 // What a thread finds out about itself.
 typedef struct findings {
@@ -154,7 +155,7 @@ static int start_on(const cpu_set_t *cpus)
     pid_t child = fork();
     if (child == 0) {
         sched_setaffinity(0, sizeof *cpus, cpus);
-        execl("/proc/self/exe", "test_thread_start", text, (char *)NULL);
+        program_exec("/proc/self/exe", environ, "test_thread_start", text, (char *)NULL);
         _exit(127);
     }
     return child_wait(child, 30);

@@ -11,6 +11,7 @@
 
 #include "clock/clock.h"
 #include "support/clock_world.h"
+#include "support/emulator.h"
 #include <nanospan/exporter.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -68,7 +69,8 @@ static void test_machine_error_within_bound(void **state)
 {
     (void)state;
     const nsp_clock_mode modes[] = {NSP_CLOCK_AUTO, NSP_CLOCK_MONOTONIC};
-    for (int m = 0; m < 2; m++) {
+    // qemu-user 7.2's counter only moves every microsecond, which is more than the bound allows for a tick.
+    for (int m = test_emulated() ? 1 : 0; m < 2; m++) {
         nsp__clock_select(modes[m]);
         nsp__clock *clock = clock_world_new_clock();
         uint64_t random = 1, worst = 0, samples = 0, begin = nsp__clock_system.monotonic();

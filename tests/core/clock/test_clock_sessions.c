@@ -13,6 +13,7 @@
 
 #include "clock/clock_source.h"
 #include "support/child.h"
+#include "support/emulator.h"
 #include "support/sanitizer.h"
 #include "support/scripted.h"
 
@@ -134,7 +135,7 @@ static void check_in_child(void *argument)
     CHILD_CHECK(right_in_handler);
     CHILD_CHECK(conversions_are_right(first_tick, first_ns));
     CHILD_CHECK(__atomic_load_n(&pauses, __ATOMIC_RELAXED) == before);
-    if (TEST_UNDER_TSAN) // it does not support threads in the child of a threaded process
+    if (!test_threads_in_children())
         return;
     nsp_span_end(nsp_span_begin(NSP_NAME("of the child"))); // a session of its own
     CHILD_CHECK(conversions_are_right(first_tick, first_ns));

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "support/child.h"
+#include "support/emulator.h"
 #include "support/sanitizer.h"
 #include "support/scripted.h"
 
@@ -201,8 +202,9 @@ static pid_t start_sink(const char *command, char *endpoint, size_t size)
 {
     pid_t child = fork();
     if (child == 0) {
-        execl(command, command, "sink", "--listen", "127.0.0.1:0", "--port-file", in_folder("port"),
-              "--summary", in_folder("summary"), "--output", in_folder("spans"), "--quiet", (char *)NULL);
+        program_exec(command, environ, command, "sink", "--listen", "127.0.0.1:0", "--port-file",
+                     in_folder("port"), "--summary", in_folder("summary"), "--output", in_folder("spans"),
+                     "--quiet", (char *)NULL);
         _exit(127);
     }
     unsigned port = 0;

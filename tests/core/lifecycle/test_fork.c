@@ -15,19 +15,12 @@
 
 #include "support/capture.h"
 #include "support/child.h"
+#include "support/emulator.h"
 #include "support/sanitizer.h"
 #include "support/session_dir.h"
 #include "trace/thread_state.h"
 
 #define MINUTE 60000000000u
-
-// The thread sanitizer ends a child that starts threads if its parent had some, whatever its options are,
-// because the new thread's identity is already in use.
-#define SKIP_UNDER_TSAN()                                                                                    \
-    do {                                                                                                     \
-        if (TEST_UNDER_TSAN)                                                                                 \
-            SKIP_BECAUSE("the thread sanitizer does not support threads in the child of a threaded parent"); \
-    } while (0)
 
 static void record(const char *name, int64_t number)
 {
@@ -139,7 +132,7 @@ static void child_injects(void *argument)
 static void a_child_speaks_for_an_unsampled_root_alone(void **state)
 {
     (void)state;
-    SKIP_UNDER_TSAN();
+    SKIP_WITHOUT_THREADS_IN_CHILDREN();
     static known spans;
     capture_begin(0);
     assert_int_equal(nsp_context_parse(&spans.incoming.context,
@@ -157,7 +150,7 @@ static void a_child_speaks_for_an_unsampled_root_alone(void **state)
 static void a_child_speaks_for_the_spans_it_inherited(void **state)
 {
     (void)state;
-    SKIP_UNDER_TSAN();
+    SKIP_WITHOUT_THREADS_IN_CHILDREN();
     static known spans;
     capture_begin(1);
     assert_int_equal(nsp_context_parse(&spans.incoming.context,
@@ -203,7 +196,7 @@ static void child_with_inherited(void *argument)
 static void fork_with_spans_open(void **state)
 {
     (void)state;
-    SKIP_UNDER_TSAN();
+    SKIP_WITHOUT_THREADS_IN_CHILDREN();
     capture_begin(1);
     record("before", 1);
     inherited spans = {.root = nsp_span_begin(NSP_NAME("parent's root"))};
@@ -239,7 +232,7 @@ static void child_under_unsampled(void *argument)
 static void fork_under_an_unsampled_root(void **state)
 {
     (void)state;
-    SKIP_UNDER_TSAN();
+    SKIP_WITHOUT_THREADS_IN_CHILDREN();
     capture_begin(1);
     assert_int_equal(nsp_sampler_set_rate(0), NSP_OK);
     inherited spans = {.unsampled = nsp_span_begin(NSP_NAME("unsampled"))};
@@ -379,7 +372,7 @@ static void child_that_forks(void *argument)
 static void grandchildren(void **state)
 {
     (void)state;
-    SKIP_UNDER_TSAN();
+    SKIP_WITHOUT_THREADS_IN_CHILDREN();
     capture_begin(1);
     inherited spans = {.root = nsp_span_begin(NSP_NAME("parent's root"))};
     assert_int_equal(child_run(child_that_forks, &spans, 120), 0);
@@ -405,7 +398,7 @@ static void child_with_session(void *argument)
 static void child_has_a_session_of_its_own(void **state)
 {
     (void)state;
-    SKIP_UNDER_TSAN();
+    SKIP_WITHOUT_THREADS_IN_CHILDREN();
     char directory[SESSION_PATH_MAX];
     session_dir_make(directory);
     nsp_config config;
@@ -482,7 +475,7 @@ static void child_traces(void *argument)
 static void forks_under_load(void **state)
 {
     (void)state;
-    SKIP_UNDER_TSAN();
+    SKIP_WITHOUT_THREADS_IN_CHILDREN();
     enum { THREADS = 3, FORKS = 100 };
     char directory[SESSION_PATH_MAX];
     session_dir_make(directory);

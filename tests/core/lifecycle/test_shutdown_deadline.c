@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "support/child.h"
+#include "support/emulator.h"
 #include "support/receiver.h"
 #include "support/sanitizer.h"
 #include "support/scripted.h"
@@ -27,8 +28,9 @@
 #define SECOND 1000000000ull
 #define MILLISECOND 1000000ull
 
-// The grace that the documentation allows after the deadline; instrumented code on a busy machine gets more.
-#define GRACE (TEST_UNDER_TSAN || TEST_UNDER_ASAN ? 1500 * MILLISECOND : 250 * MILLISECOND)
+// The grace that the documentation allows after the deadline; instrumented or emulated code on a busy machine gets
+// more.
+#define GRACE (TEST_UNDER_TSAN || TEST_UNDER_ASAN || test_emulated() ? 1500 * MILLISECOND : 250 * MILLISECOND)
 
 enum { SPANS = 1000 };
 
@@ -472,7 +474,8 @@ static void expect_departure(exit_way way, const char *endpoint)
     uint64_t before = test_now_ns();
     pid_t child = fork();
     if (child == 0) { // a new program: a fork would inherit the locks of our threads
-        execl("/proc/self/exe", "test_shutdown_deadline", "depart", number, endpoint, hang, (char *)NULL);
+        program_exec("/proc/self/exe", environ, "test_shutdown_deadline", "depart", number, endpoint, hang,
+                     (char *)NULL);
         _exit(127);
     }
     int status = child_wait(child, 60);

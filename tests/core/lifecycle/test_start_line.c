@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "support/child.h"
+#include "support/emulator.h"
 #include "support/sanitizer.h"
 #include "support/scripted.h"
 
@@ -122,8 +123,7 @@ static void child_traces(void *argument)
 static void not_in_forked_children(void **state)
 {
     (void)state;
-    if (TEST_UNDER_TSAN)
-        SKIP_BECAUSE("the thread sanitizer does not support threads in the child of a threaded parent");
+    SKIP_WITHOUT_THREADS_IN_CHILDREN();
     nsp_config config;
     script_config(&config);
     assert_int_equal(nsp_init(&config), NSP_OK);

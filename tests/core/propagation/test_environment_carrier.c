@@ -8,7 +8,6 @@
 
 #include <cmocka.h>
 #include <dlfcn.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -16,6 +15,7 @@
 #include "propagation/propagators.h"
 #include "support/capture.h"
 #include "support/child.h"
+#include "support/emulator.h"
 
 #define TRACE "5c1e8a90b7d34f26a1c09d7e63f2b845"
 #define SPAN "3f8d20c6e91b7a54"
@@ -51,15 +51,15 @@ static int be_child(void)
 static void start_child(char **entries)
 {
     int ends[2];
-    pid_t child;
-    char name[] = "child", *arguments[] = {name, NULL};
-    posix_spawn_file_actions_t actions;
     assert_int_equal(pipe(ends), 0);
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, ends[1], 1);
-    posix_spawn_file_actions_addclose(&actions, ends[0]);
-    assert_int_equal(posix_spawn(&child, "/proc/self/exe", &actions, NULL, arguments, entries), 0);
-    posix_spawn_file_actions_destroy(&actions);
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        dup2(ends[1], 1);
+        close(ends[0]);
+        program_exec("/proc/self/exe", entries, "child", (char *)NULL);
+        _exit(127);
+    }
     close(ends[1]);
     size_t length = 0;
     for (ssize_t got; (got = read(ends[0], said + length, sizeof said - 1 - length)) > 0;)

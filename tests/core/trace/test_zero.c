@@ -20,6 +20,7 @@
 
 #include "support/capture.h"
 #include "support/child.h"
+#include "support/emulator.h"
 #include "support/sanitizer.h"
 #include "zero/watch.h"
 
@@ -229,8 +230,8 @@ static void nothing_found(double rate, double watermark)
     watch_in_child((watched){spans_of_every_kind, rate, TIMES, false, watermark});
     if (!TEST_UNDER_ASAN && !TEST_UNDER_TSAN) {
         assert_int_equal(found->allocations, 0);
-        assert_int_equal(found->faults, 0);
-        assert_int_equal(found->waits, 0);
+        assert_true(found->faults == 0 || test_emulated()); // it translates the program meanwhile
+        assert_true(found->waits == 0 || test_emulated());
     }
     assert_int_equal(found->lines, 0);
     // The spans took the paths that this test is about.
@@ -264,7 +265,7 @@ static void half_sampled_spans_cost_nothing_more(void **state)
     watch_in_child((watched){spans_of_every_kind, 0.5, TIMES, false, 0});
     if (!TEST_UNDER_ASAN && !TEST_UNDER_TSAN) {
         assert_int_equal(found->allocations, 0);
-        assert_int_equal(found->faults, 0);
+        assert_true(found->faults == 0 || test_emulated());
     }
 }
 
@@ -273,6 +274,7 @@ static void no_system_calls(void **state)
     (void)state;
     if (TEST_UNDER_ASAN || TEST_UNDER_TSAN)
         SKIP_BECAUSE("sanitizers make system calls of their own, and do not survive their loss");
+    SKIP_ON_EMULATOR("it does not filter system calls");
     const double rates[] = {1, 0.5, 0};
     for (int i = 0; i < 3; i++) {
         watch_in_child((watched){spans_of_every_kind, rates[i], TIMES, true, 0});
@@ -316,9 +318,11 @@ static void every_proof_can_fail(void **state)
 {
     (void)state;
     if (!TEST_UNDER_ASAN && !TEST_UNDER_TSAN) {
-        watch_in_child((watched){make_a_call, 1, 7, true, 0});
-        assert_int_equal(found->calls, 7);
-        assert_int_equal(found->first_call, SYS_getppid);
+        if (!test_emulated()) { // see no_system_calls
+            watch_in_child((watched){make_a_call, 1, 7, true, 0});
+            assert_int_equal(found->calls, 7);
+            assert_int_equal(found->first_call, SYS_getppid);
+        }
         watch_in_child((watched){allocate, 1, 7, false, 0});
         assert_int_equal(found->allocations, 14);
     }
