@@ -12,7 +12,7 @@
 // is at least the sum of the rest while spans move on.
 void nsp__stats_read(nsp_stats *out, const nsp__session *session);
 
-// ---- the steps of that, in the order of reading; outside/scan.c uses them to read copies ----
+// ---- the steps of that, in the order of reading; outside/session_reader.c uses them to read copies ----
 
 // Counters of the exporting side. Returns the number of spans that are settled.
 uint64_t nsp__stats_settled(nsp_stats *out, const nsp__counters *counters);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Attributes that take more than a few inline stores: long texts, arrays, and all that are set after the room
-// has run out.
+// has run out. The others are written by the inline functions in include/nanospan/abi.
 #include "trace/reuse.h"
 #include "trace/value.h"
 

@@ -7,7 +7,7 @@
 #ifndef NSP_TRACE_REUSE_H
 #define NSP_TRACE_REUSE_H
 
-#include "trace/writer.h"
+#include "trace/item_writer.h"
 
 // The type of a place that was given up. Exporters skip it like any item that they do not know.
 #define NSP__ITEM_FILLER 21u

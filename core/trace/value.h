@@ -4,7 +4,7 @@
 #ifndef NSP_TRACE_VALUE_H
 #define NSP_TRACE_VALUE_H
 
-#include "trace/writer.h"
+#include "trace/item_writer.h"
 
 // The bytes that a value takes as payload if the record has room. Not much more than `most`, however many
 // there are.

@@ -309,7 +309,8 @@ static bool renew(nsp__http_client *client)
 }
 
 // A clear-text connection ended without an answer: finds out whether the server speaks something else.
-static void find_stranger(nsp__http_client *client, const nsp__http_drive *drive, nsp__http_answer *answer)
+static void find_other_protocol(nsp__http_client *client, const nsp__http_drive *drive,
+                                nsp__http_answer *answer)
 {
     if (!client->heard && nsp__http_speaks_tls(drive, client->easy, client->bare_url))
         answer->trouble = NSP__HTTP_WANTS_TLS;
@@ -327,7 +328,7 @@ static void settle(nsp__http_client *client, const nsp__http_drive *drive, CURLc
         curl_easy_getinfo(client->easy, CURLINFO_ACTIVESOCKET, &kept);
         curl_multi_remove_handle(client->multi, client->easy);
         if (!client->tls && !answer->status && broke_off(code, answer))
-            find_stranger(client, drive, answer);
+            find_other_protocol(client, drive, answer);
     }
     if (nsp__http_sockets_held(&client->sockets))
         nsp__http_sockets_settle(&client->sockets, kept);

@@ -354,14 +354,14 @@ static void a_stalled_thread_holds_up_nobody(void **state)
 // What the hook writes to is exchanged while threads intern: every name that they hold must be in the newest
 // one.
 
-static uint32_t current_book, replayed_book;
-static uint8_t books[64][NSP_NAME_MAX];
+static uint32_t current_table, replayed_table;
+static uint8_t tables[64][NSP_NAME_MAX];
 static bool replaying_done;
 
-static void enter_in_book(nsp_name name, const char *text, size_t length)
+static void enter_in_table(nsp_name name, const char *text, size_t length)
 {
     (void)text, (void)length;
-    __atomic_store_n(&books[__atomic_load_n(&current_book, __ATOMIC_ACQUIRE)][name], 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&tables[__atomic_load_n(&current_table, __ATOMIC_ACQUIRE)][name], 1, __ATOMIC_RELAXED);
 }
 
 static void *intern_during_replays(void *argument)
@@ -370,11 +370,11 @@ static void *intern_during_replays(void *argument)
     char text[32];
     for (int i = 0; i < 2000 && !__atomic_load_n(&replaying_done, __ATOMIC_RELAXED); i++) {
         snprintf(text, sizeof text, "replay %d", (int)(self % 2) * 2000 + i);
-        // The name must be in the book, unless the book was exchanged meanwhile.
-        uint32_t book = __atomic_load_n(&replayed_book, __ATOMIC_ACQUIRE);
+        // The name must be in the table, unless the table was exchanged meanwhile.
+        uint32_t table = __atomic_load_n(&replayed_table, __ATOMIC_ACQUIRE);
         nsp_name name = intern(text);
-        bool entered = __atomic_load_n(&books[book][name], __ATOMIC_RELAXED);
-        must(entered || __atomic_load_n(&current_book, __ATOMIC_ACQUIRE) != book);
+        bool entered = __atomic_load_n(&tables[table][name], __ATOMIC_RELAXED);
+        must(entered || __atomic_load_n(&current_table, __ATOMIC_ACQUIRE) != table);
         if (i % 8 == 0)
             usleep(10);
     }
@@ -383,35 +383,35 @@ static void *intern_during_replays(void *argument)
 
 static void check_replay(void)
 {
-    enum { WRITERS = 4, BOOKS = 64 };
+    enum { WRITERS = 4, TABLES = 64 };
     nsp_name early = intern("early");
-    __atomic_store_n(&nsp__name_added, enter_in_book, __ATOMIC_RELEASE);
-    must(intern("early") == early && books[0][early] == 0); // known before the hook was set
+    __atomic_store_n(&nsp__name_added, enter_in_table, __ATOMIC_RELEASE);
+    must(intern("early") == early && tables[0][early] == 0); // known before the hook was set
     pthread_t threads[WRITERS];
     for (uintptr_t i = 0; i < WRITERS; i++)
         must(pthread_create(&threads[i], NULL, intern_during_replays, (void *)i) == 0);
-    for (uint32_t book = 1; book < BOOKS; book++) {
-        __atomic_store_n(&current_book, book, __ATOMIC_RELEASE);
+    for (uint32_t table = 1; table < TABLES; table++) {
+        __atomic_store_n(&current_table, table, __ATOMIC_RELEASE);
         nsp__name_replay();
-        __atomic_store_n(&replayed_book, book, __ATOMIC_RELEASE);
+        __atomic_store_n(&replayed_table, table, __ATOMIC_RELEASE);
         usleep(500);
     }
     __atomic_store_n(&replaying_done, true, __ATOMIC_RELAXED);
     for (int i = 0; i < WRITERS; i++)
         must(pthread_join(threads[i], NULL) == 0);
-    uint32_t in_book = 0;
+    uint32_t in_table = 0;
     for (nsp_name name = 1; name < nsp__name_count(); name++) {
-        must(!nsp__name_ready(name) || books[BOOKS - 1][name] == 1);
-        in_book += books[BOOKS - 1][name];
+        must(!nsp__name_ready(name) || tables[TABLES - 1][name] == 1);
+        in_table += tables[TABLES - 1][name];
     }
-    must(in_book > 10 && books[1][early] == 1 && books[1][NSP_NAME_OVERFLOW] == 1);
+    must(in_table > 10 && tables[1][early] == 1 && tables[1][NSP_NAME_OVERFLOW] == 1);
 }
 
 static void enter_late(nsp_name name, const char *text, size_t length)
 {
-    uint32_t book = __atomic_load_n(&current_book, __ATOMIC_ACQUIRE);
+    uint32_t table = __atomic_load_n(&current_table, __ATOMIC_ACQUIRE);
     stall_first(name, text, length);
-    __atomic_store_n(&books[book][name], 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&tables[table][name], 1, __ATOMIC_RELAXED);
 }
 
 // The one interleaving that the test above may miss: the exchange happens while a name's first hook runs.
@@ -423,11 +423,11 @@ static void check_replay_during_hook(void)
     must(pthread_create(&thread, NULL, intern_stalled, &name) == 0);
     while (__atomic_load_n(&hook_entered, __ATOMIC_ACQUIRE) == 0)
         usleep(100);
-    __atomic_store_n(&current_book, 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&current_table, 1, __ATOMIC_RELEASE);
     nsp__name_replay();
     __atomic_store_n(&hook_released, 1, __ATOMIC_RELEASE);
     must(pthread_join(thread, NULL) == 0);
-    must(books[0][name] == 1 && books[1][name] == 1 && books[1][NSP_NAME_OVERFLOW] == 1);
+    must(tables[0][name] == 1 && tables[1][name] == 1 && tables[1][NSP_NAME_OVERFLOW] == 1);
 }
 
 static void a_replay_misses_no_name(void **state)

@@ -7,7 +7,7 @@
 #include "support/trace_notes.h"
 #include "support/units.h"
 #include "summary.h"
-#include "tree.h"
+#include "waterfall.h"
 #include <argp.h>
 #include <errno.h>
 #include <fnmatch.h>
@@ -257,7 +257,7 @@ static bool show_traces(const view_options *o, trace_file *file, const trace_sto
         span_notes *notes = o->style.attributes ? notes_of(file, store, chosen[i]) : NULL;
         if (o->style.attributes && notes == NULL)
             return false;
-        view_tree(p, store, chosen[i], notes, &o->style);
+        view_waterfall(p, store, chosen[i], notes, &o->style);
         text_char(p->out, '\n');
         if (notes != NULL)
             free_notes(notes, chosen[i]->count);

@@ -3,7 +3,7 @@
 // The engine may be writing while its files are read, so counters are read in the order of stats.c: from the
 // end of the pipeline to its beginning. The engine may also be dead, or the file may come from another
 // program, so every number is checked before it is used as an offset or a count.
-#include "outside/scan.h"
+#include "outside/session_reader.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -30,10 +30,10 @@ typedef struct reading {
     nsp__control *control;
     nsp__slot *slots; // slot_count of them; ring_bytes 0: not available
     uint32_t slot_count;
-    nsp__session_scan *out;
+    nsp__session_reading *out;
 } reading;
 
-__attribute__((format(printf, 2, 3))) static bool trouble(nsp__session_scan *out, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static bool trouble(nsp__session_reading *out, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -81,7 +81,7 @@ static int open_plain(int directory, const char *name, uint64_t *size)
 
 // ---- control ----
 
-static bool not_started(nsp__session_scan *out)
+static bool not_started(nsp__session_reading *out)
 {
     return trouble(out, "%s",
                    out->seen.alive ? "its engine is starting"
@@ -116,7 +116,7 @@ static bool read_control(reading *me, int directory)
 }
 
 // The resource is a sequence of zero-terminated texts: key, value, key, value.
-static void find_service(nsp__session_scan *out, const nsp__control *control)
+static void find_service(nsp__session_reading *out, const nsp__control *control)
 {
     const char *at = control->resource, *end = at + control->resource_bytes;
     while (at < end) {
@@ -140,7 +140,7 @@ static bool without_policy(const nsp__control *control)
 // one in the first place.
 static bool read_policy(reading *me)
 {
-    nsp__session_scan *out = me->out;
+    nsp__session_reading *out = me->out;
     nsp__control *control = me->control;
     nsp__policy *policy = NULL;
     for (int tries = 0; tries < 8; tries++) {
@@ -318,7 +318,7 @@ static bool read_all(reading *me, int directory)
     return read_policy(me) && read_stats(me);
 }
 
-static void read_directory(nsp__session_scan *out, nsp__control *control, int directory)
+static void read_directory(nsp__session_reading *out, nsp__control *control, int directory)
 {
     reading me = {.control_fd = -1, .threads_fd = -1, .detached_fd = -1, .control = control, .out = out};
     out->seen.alive = !nsp__session_lock_free(directory, "alive");
@@ -336,7 +336,7 @@ static void read_directory(nsp__session_scan *out, nsp__control *control, int di
 }
 
 // Reads NAME and PID from NAME.PID.RANDOM.
-static void read_name(nsp__session_scan *out, const char *name)
+static void read_name(nsp__session_reading *out, const char *name)
 {
     unsigned pid = 0;
     snprintf(out->name, sizeof out->name, "%s", name);
@@ -345,7 +345,7 @@ static void read_name(nsp__session_scan *out, const char *name)
         out->seen.pid = pid;
 }
 
-bool nsp__session_scan_read(nsp__session_scan *out, int folder_fd, const char *folder, const char *name)
+bool nsp__session_read(nsp__session_reading *out, int folder_fd, const char *folder, const char *name)
 {
     memset(out, 0, sizeof *out);
     if (!nsp__session_name_valid(name))

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tree.h"
+#include "waterfall.h"
 
 #include "span_tree.h"
 #include "support/trace_notes.h"
@@ -275,8 +275,8 @@ static void orphans_line(canvas *c)
     paint_add(c->p, PAINT_DIM, nsp__slice_of("(parent not seen)\n"));
 }
 
-void view_tree(paint *p, const trace_store *store, const trace *t, const span_notes *notes,
-               const view_style *style)
+void view_waterfall(paint *p, const trace_store *store, const trace *t, const span_notes *notes,
+                    const view_style *style)
 {
     span_tree tree;
     span_tree_build(&tree, store, t);

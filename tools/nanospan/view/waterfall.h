@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Draws one trace as a tree. Each span has a line with its duration, its self time and a bar on the trace's
+// Draws one trace as a waterfall: the tree of its spans, along the trace's time. Each span has a line with its duration, its self time and a bar on the trace's
 // time line; below it come its attributes, events and links.
-#ifndef NANOSPAN_VIEW_TREE_H
-#define NANOSPAN_VIEW_TREE_H
+#ifndef NANOSPAN_VIEW_WATERFALL_H
+#define NANOSPAN_VIEW_WATERFALL_H
 
 #include "support/paint.h"
 #include "support/trace_file.h"
@@ -14,7 +14,7 @@ typedef struct view_style {
 } view_style;
 
 // `notes`: one element for each of the trace's rows, in their order; NULL: none.
-void view_tree(paint *p, const trace_store *store, const trace *t, const span_notes *notes,
-               const view_style *style);
+void view_waterfall(paint *p, const trace_store *store, const trace *t, const span_notes *notes,
+                    const view_style *style);
 
 #endif

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Writing items into an open span's record, where that is more than a few inline stores.
-#ifndef NSP_TRACE_WRITER_H
-#define NSP_TRACE_WRITER_H
+#ifndef NSP_TRACE_ITEM_WRITER_H
+#define NSP_TRACE_ITEM_WRITER_H
 
 #include <string.h>
 
