@@ -2,14 +2,16 @@
 //
 // Spans: begin, describe, end.
 //
-// Every function here is wait-free. Once the thread is attached, there is no lock, allocation, system call,
-// page fault or log line. A span belongs to the thread that began it until it ends. A detached span belongs
-// to one thread at a time, and passing it on needs the same synchronisation as passing on any object. All
-// functions may be called from a signal handler, except for the first span of a forked child, which creates
-// that child's session; a handler that interrupts nanospan itself gets inert spans, which are counted. NULL
-// is inert, and so is every unsampled span: setters return at once, without looking at their key. No call
-// uses more than 4 KiB of stack (the first span of a forked child: 16 KiB). Misuse (ending a span twice, in
-// the wrong order or on the wrong thread) is counted and never corrupts memory.
+// Once the thread is attached, which its first recorded span does (<nanospan/thread.h>), there is no lock,
+// allocation, system call, page fault or log line, and every function is wait-free while no sampling policy
+// is being changed. A root that meets such a change reads the policy again, which is lock-free. A span
+// belongs to the thread that began it until it ends. A detached span belongs to one thread at a time, and
+// passing it on needs the same synchronisation as passing on any object. All functions may be called from a
+// signal handler, except for the first span of a forked child, which creates that child's session; a handler
+// that interrupts nanospan itself gets inert spans, which are counted. NULL is inert, and so is every
+// unsampled span: setters return at once, without looking at their key. No call uses more than 4 KiB of
+// stack (the first span of a forked child: 16 KiB). Misuse (ending a span twice, in the wrong order or on
+// the wrong thread) is counted and never corrupts memory.
 #ifndef NANOSPAN_SPAN_H
 #define NANOSPAN_SPAN_H
 
