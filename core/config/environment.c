@@ -136,7 +136,8 @@ const nsp__variable nsp__variables[] = {
         RANGE(0, 1024 * TIB)),
 
     ROW("NSP_COLLECTOR", choice, collector, "thread",
-        "who drains the rings: nanospan's thread, the application (nsp_do_work), or another process",
+        "who drains the rings: nanospan's thread or the application (nsp_do_work); external, another "
+        "process, is not supported in this version: nsp_init returns NSP_ERR_UNSUPPORTED",
         .choices = collectors),
     ROW("NSP_COLLECTOR_CPUS", cpus, collector_cpus, "",
         "the CPUs of nanospan's threads; if not set, those that the process was started on",),
