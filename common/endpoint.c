@@ -147,7 +147,7 @@ static const char *read_authority(nsp__endpoint *out, nsp__slice authority)
         out->user = (nsp__slice){authority.text, length};
         // HTTP's Basic scheme forbids them, and libcurl would refuse every request that has a zero in it.
         if (nsp__percent_hides_control(out->user.text, length))
-            return "the user name or password before its @ has a control character in it";
+            return "the user name or password before its @ contains a control character";
         authority = from(authority, length + 1);
     }
     size_t end = 0;

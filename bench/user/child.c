@@ -149,7 +149,10 @@ user_page *user_run(const user_task *task, const user_setting settings[USER_SETT
         result_fail(out, "%s", problem);
         return NULL;
     }
-    memset(page, 0, offsetof(user_page, subject));
+    memset(page, 0, offsetof(user_page, subject)); // the samples are cleared by the program
+    memset(&page->stats, 0, sizeof page->stats);
+    page->problem[0] = '\0';
+    page->finished = false;
     page->task = *task;
     page->task.best = noise_best_seen();
     bool fine = run(page, descriptor, settings, setup, sink.url, out);

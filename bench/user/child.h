@@ -14,9 +14,9 @@ typedef struct user_setting {
 enum { USER_SETTINGS = 6 };
 
 // Runs the program with this task (whose `best` is filled in here) and these settings (up to the first one
-// without a name), of which none is inherited: OTEL_, NSP_ and the short names are removed from the environment
-// first. The endpoint is that of a receiver that runs on the collector's CPU of the setup. Returns the page,
-// which is valid until the next call, or NULL with a problem in out.
+// without a name), of which none is inherited: OTEL_, NSP_ and the short names are removed from the
+// environment first. The endpoint is that of a receiver that runs on the collector's CPU of the setup.
+// Returns the page, which is valid until the next call, or NULL with a problem in out.
 user_page *user_run(const user_task *task, const user_setting settings[USER_SETTINGS],
                     const bench_setup *setup, bench_result *out);
 

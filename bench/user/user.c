@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What a span costs a user: a program with the shared library, its exporter at work. Every round counts; what
-// the machine did in it splits the figures, and never leaves one out. Only rounds in which spans were dropped or
-// refused say nothing about spans that are recorded; they are counted.
+// the machine did in it splits the figures, and never leaves one out. Only rounds in which spans were dropped
+// or refused say nothing about spans that are recorded; they are counted.
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -117,8 +117,8 @@ static void report_means(const user_page *page, bench_result *out)
 
 // ---- single operations ----
 
-// Copies the ticks of the chosen rounds to the buffer, and sorts them. quiet_only: of those that had the core to
-// themselves.
+// Copies the ticks of the chosen rounds to the buffer, and sorts them. quiet_only: of those that had the core
+// to themselves.
 static size_t gather(const user_page *page, const uint32_t *ticks, bool quiet_only, uint32_t *to)
 {
     size_t count = 0;

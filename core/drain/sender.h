@@ -40,8 +40,8 @@ typedef struct nsp__sender_options {
 // unconfirmed. Parts that the exporter reports are counted, and taken off the batch, after each attempt.
 // Spans that stop gives up are unconfirmed if the receiver may have accepted some attempt, otherwise
 // discarded. An attempt that does not return counts as accepted, unless the exporter holds the batch back.
-// batches_sent counts answered requests, batches_failed those that ended in anything but EXPORTED. The drainer
-// counts bytes_encoded.
+// batches_sent counts answered requests, batches_failed those that ended in anything but EXPORTED. The
+// drainer counts bytes_encoded.
 
 // Allocates and starts the thread ("nsp-sender": SCHED_OTHER, all signals blocked).
 nsp_status nsp__sender_start(nsp__sender **out, const nsp__sender_options *options);

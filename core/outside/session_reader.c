@@ -143,19 +143,18 @@ static bool read_policy(reading *me)
     nsp__session_reading *out = me->out;
     nsp__control *control = me->control;
     nsp__policy *policy = NULL;
-    for (int tries = 0; tries < 8; tries++) {
+    for (int tries = 0; tries < 8 && policy == NULL; tries++) {
         uint32_t generation;
         if (!read_at(me->control_fd, &generation, sizeof generation,
                      offsetof(nsp__control, policy_generation)))
             break;
         uint32_t which = generation & 1;
-        policy = &control->policies[which];
-        if (!read_at(me->control_fd, policy, sizeof *policy,
-                     offsetof(nsp__control, policies) + which * sizeof *policy))
+        nsp__policy *candidate = &control->policies[which];
+        if (!read_at(me->control_fd, candidate, sizeof *candidate,
+                     offsetof(nsp__control, policies) + which * sizeof *candidate))
             break;
-        if (policy->rules < NSP__CLASSES && policy->checksum == nsp__sampler_checksum(policy))
-            break;
-        policy = NULL;
+        if (candidate->rules < NSP__CLASSES && candidate->checksum == nsp__sampler_checksum(candidate))
+            policy = candidate;
     }
     if (policy == NULL)
         return without_policy(control) ? not_started(out) : trouble(out, "its sampler's policy is damaged");

@@ -108,8 +108,8 @@ bool nsp__sessions_directory(const char *shm_dir, char *path, size_t size)
     return ours;
 }
 
-// As posix_fallocate. Older kernels give up when a signal arrives, and start again from the beginning.
-// Beside a fast timer they would never end.
+// As posix_fallocate. Older kernels give up when a signal arrives, and start again from the beginning. Beside
+// a fast timer they would never end. A file system may also say EINTR by itself: it is not asked for ever.
 static int allocate(int fd, uint64_t offset, uint64_t bytes)
 {
     int error = posix_fallocate(fd, (off_t)offset, (off_t)bytes);
@@ -118,9 +118,8 @@ static int allocate(int fd, uint64_t offset, uint64_t bytes)
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    do
+    for (int tries = 0; error == EINTR && tries < 100; tries++)
         error = posix_fallocate(fd, (off_t)offset, (off_t)bytes);
-    while (error == EINTR);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return error;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Makes room for an item in an open span's record and locks the record meanwhile; what does not fit is counted.
+// Makes room for an item in an open span's record and locks the record meanwhile; what does not fit is
+// counted.
 #include "trace/item_writer.h"
 
 #include <string.h>

@@ -100,8 +100,8 @@ _Static_assert(offsetof(nsp__producer, stack) % 4096 >= 256 &&
 // Aligned like a producer, of which it takes the place (nsp__producer_of).
 extern nsp__thread nsp__nobody __attribute__((aligned(128)));
 
-// The state of which this is the inline part. For the state of threads that are not attached, there is only that
-// part.
+// The state of which this is the inline part. For the state of threads that are not attached, there is only
+// that part.
 static inline nsp__producer *nsp__producer_of(nsp__thread *thread)
 {
     return (nsp__producer *)(void *)thread;

@@ -62,7 +62,7 @@ static void describe(nsp__http_proxy *proxy, const char *value)
         snprintf(proxy->shown, sizeof proxy->shown, "%s:%s", host, proxy->port);
         // With a zero in one of them, libcurl would go around the proxy without a word.
         if (has_control(url, CURLUPART_USER) || has_control(url, CURLUPART_PASSWORD))
-            proxy->fault = "the user name or password before its @ has a control character in it";
+            proxy->fault = "the user name or password before its @ contains a control character";
     } else {
         snprintf(proxy->shown, sizeof proxy->shown, "(not a URL)");
     }

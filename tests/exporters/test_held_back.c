@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // ctest: TIMEOUT 120
 //
-// A deadline that strikes before anything of a batch has left: its spans were certainly not taken, so they are
-// discarded, and not unconfirmed, even if the sender's thread does not come back in time to say so.
+// A deadline that strikes before anything of a batch has left: its spans were certainly not taken, so they
+// are discarded, and not unconfirmed, even if the sender's thread does not come back in time to say so.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -202,7 +202,8 @@ static void a_request_is_held_back_until_it_leaves(void **state)
     http_server_stop(server);
 }
 
-// A sender that was left behind may come back while it connects. What was counted as held back must not leave.
+// A sender that was left behind may come back while it connects. What was counted as held back must not
+// leave.
 static void nothing_leaves_after_cancel(void **state)
 {
     (void)state;

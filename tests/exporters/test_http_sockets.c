@@ -58,8 +58,9 @@ static int move_up(int fd)
 }
 
 // Replaces every descriptor that there was by a file or a connection of the application. Each number changes
-// hands at once, because other threads open descriptors meanwhile. It is done by a direct system call, because
-// the thread sanitizer would report what this test is about: descriptors that another thread still uses.
+// hands at once, because other threads open descriptors meanwhile. It is done by a direct system call,
+// because the thread sanitizer would report what this test is about: descriptors that another thread still
+// uses.
 static void take_all(int peers[LAST])
 {
     for (int fd = FIRST; fd < LAST; fd++) {

@@ -34,7 +34,8 @@ static size_t emulator_words(const char *path, char *name, char **words)
     for (char *word = strtok_r(line, "\t", &rest); word != NULL && count < WORDS_MAX - LEAST_LEFT;
          word = strtok_r(NULL, "\t", &rest))
         words[count++] = word;
-    // In the emulator's process this would be the emulator. In this one it answers with the program that it runs.
+    // In the emulator's process this would be the emulator. In this one it answers with the program that it
+    // runs.
     ssize_t length = strcmp(path, "/proc/self/exe") == 0 ? readlink(path, program, sizeof program - 1) : 0;
     if (length > 0)
         program[length] = '\0';

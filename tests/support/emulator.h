@@ -35,9 +35,9 @@ static inline __attribute__((unused)) bool test_threads_in_children(void)
 // So in a forked child, until the library's own handler has run, the parent's memory is still there.
 #define SKIP_WITHOUT_FORK_ADVICE() SKIP_ON_EMULATOR("MADV_WIPEONFORK and MADV_DONTFORK do nothing")
 
-// Like execle, but with the environment in front of the arguments. Use it to start a program of this build: if
-// the build is emulated, the kernel could not run it, and this starts the emulator with it. For the calling
-// program itself, the path is /proc/self/exe. Safe in the forked child of a process with threads.
+// Like execle, but with the environment in front of the arguments. Use it to start a program of this build:
+// if the build is emulated, the kernel could not run it, and this starts the emulator with it. For the
+// calling program itself, the path is /proc/self/exe. Safe in the forked child of a process with threads.
 void program_exec(const char *path, char *const environment[], ...) __attribute__((sentinel));
 
 #endif

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Runs code one instruction at a time: between step_on() and step_off(), SIGTRAP arrives after each of them.
-// Breakpoints raise it at one instruction only. Single steps take the trap flag of x86-64; elsewhere, a test calls
-// STEPS_OR_SKIP first and is skipped, and there are no breakpoints.
+// Breakpoints raise it at one instruction only. Single steps take the trap flag of x86-64; elsewhere, a test
+// calls STEPS_OR_SKIP first and is skipped, and there are no breakpoints.
 #ifndef NSP_TESTS_SINGLE_STEPS_H
 #define NSP_TESTS_SINGLE_STEPS_H
 

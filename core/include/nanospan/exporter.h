@@ -158,9 +158,9 @@ typedef struct nsp_exporter_context {
         __attribute__((format(printf, 3, 4)));
     // Optional, for a send that can block before it sends, as in a handshake. It may set this to 1 when it
     // begins, which says that nobody can have taken the batch yet. Before it hands out the batch's last byte
-    // it sets this to 0, and then looks at *cancel: if that is set, the byte must not leave. Both accesses are
-    // __ATOMIC_SEQ_CST. If the thread is abandoned while it is 1, the spans count as discarded, and otherwise
-    // as unconfirmed. It is 0 when send is called.
+    // it sets this to 0, and then looks at *cancel: if that is set, the byte must not leave. Both accesses
+    // are __ATOMIC_SEQ_CST. If the thread is abandoned while it is 1, the spans count as discarded, and
+    // otherwise as unconfirmed. It is 0 when send is called.
     int *held_back;
 } nsp_exporter_context;
 
@@ -168,9 +168,9 @@ typedef struct nsp_exporter {
     size_t size; // sizeof(nsp_exporter)
     const char *name;
 
-    // Creates the exporter's state; *state may become NULL. If it fails, it leaves nothing behind, and logs the
-    // reason as one error line through context->log, unless the status says it all (NSP_ERR_NO_MEMORY); then
-    // nsp_init logs that. The engine continues, and its spans are discarded.
+    // Creates the exporter's state; *state may become NULL. If it fails, it leaves nothing behind, and logs
+    // the reason as one error line through context->log, unless the status says it all (NSP_ERR_NO_MEMORY);
+    // then nsp_init logs that. The engine continues, and its spans are discarded.
     nsp_status (*create)(void **state, const nsp_exporter_context *context);
     // Frees the state.
     void (*destroy)(void *state);

@@ -28,8 +28,8 @@
 #define SECOND 1000000000ull
 #define MILLISECOND 1000000ull
 
-// The grace that the documentation allows after the deadline; instrumented or emulated code on a busy machine gets
-// more.
+// The grace that the documentation allows after the deadline; instrumented or emulated code on a busy machine
+// gets more.
 #define GRACE (TEST_UNDER_TSAN || TEST_UNDER_ASAN || test_emulated() ? 1500 * MILLISECOND : 250 * MILLISECOND)
 
 enum { SPANS = 1000 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Spans in signal handlers, at every point where a signal can arrive. SIGTRAP is raised after each instruction
-// of the span calls, and the handler begins and ends spans of its own.
+// Spans in signal handlers, at every point where a signal can arrive. SIGTRAP is raised after each
+// instruction of the span calls, and the handler begins and ends spans of its own.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

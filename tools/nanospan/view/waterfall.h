@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Draws one trace as a waterfall: the tree of its spans, along the trace's time. Each span has a line with its duration, its self time and a bar on the trace's
-// time line; below it come its attributes, events and links.
+// Draws one trace as a waterfall: the tree of its spans, along the trace's time. Each span has a line with
+// its duration, its self time and a bar on the trace's time line; below it come its attributes, events and
+// links.
 #ifndef NANOSPAN_VIEW_WATERFALL_H
 #define NANOSPAN_VIEW_WATERFALL_H
 
