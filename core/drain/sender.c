@@ -161,10 +161,12 @@ static bool wait_until_done(nsp__sender *sender, uint64_t deadline_ns)
 // Can nobody have taken the current batch of a thread that was left behind? Stop has set `cancel` before it
 // looks at `held_back`, and the exporter clears `held_back` before it looks at `cancel`. All four are
 // sequentially consistent, so one of the two sees the other's: what counts as held back never leaves later.
+// A list sets `doubt` before its next exporter may set `held_back`, so here it is read after that.
 static bool is_held_back(const nsp__sender *sender)
 {
-    const int *held_back = sender->options.held_back;
-    return !sender->was_in_doubt && held_back != NULL && __atomic_load_n(held_back, __ATOMIC_SEQ_CST);
+    const int *held_back = sender->options.held_back, *doubt = sender->options.doubt;
+    return !sender->was_in_doubt && held_back != NULL && __atomic_load_n(held_back, __ATOMIC_SEQ_CST) &&
+           (doubt == NULL || !__atomic_load_n(doubt, __ATOMIC_SEQ_CST));
 }
 
 // Takes over from a thread that is blocked and does not return. The exporter may still be reading its current

@@ -20,14 +20,16 @@ typedef struct nsp__sender_options {
     nsp__batch *batches; // the pool, all EMPTY; count is a power of two
     uint32_t count;
     nsp__counters *counters;
-    int *cancel;                             // the word that nsp_exporter_context.cancel points to
-    int *held_back;                          // that of nsp_exporter_context.held_back; NULL: none
+    int *cancel;    // the word that nsp_exporter_context.cancel points to
+    int *held_back; // that of nsp_exporter_context.held_back; NULL: none
+    // Not 0: the receiver may have accepted the running attempt, whatever held_back says. NULL: 0.
+    const int *doubt;
     uint64_t export_timeout_ns;              // deadline of one attempt
     const char *cpus;                        // the CPUs that the thread may use, or NULL
     uint64_t backoff_min_ns, backoff_max_ns; // multiplied by a jitter of 0.5 to 1.5
     bool alone_checks;                       // true if no collector's thread makes them (base/alone.h)
-    // Set to true by stop if the thread was left behind: exporter state, batches, cancel and held_back must
-    // then stay forever. May be NULL.
+    // Set to true by stop if the thread was left behind: exporter state, batches and these words must then
+    // stay forever. May be NULL.
     bool *left_behind;
 } nsp__sender_options;
 

@@ -33,7 +33,13 @@ typedef struct exporter_list {
     part parts[PARTS_MAX];
     size_t count;
     int *held_back; // the context's; NULL: none
+    int doubt;      // one of them may have taken the batch that is being sent, without an answer; atomic
 } exporter_list;
+
+const int *nsp__exporter_doubt(const nsp_exporter *exporter, const void *state)
+{
+    return exporter == &nsp__exporter_list ? &((const exporter_list *)state)->doubt : NULL;
+}
 
 const nsp_exporter *nsp__exporter_named(const char *name, size_t length)
 {
@@ -177,6 +183,7 @@ static void close_batch(void *state, nsp_batch *batch)
 
 static void begin_sending(exporter_list *list)
 {
+    __atomic_store_n(&list->doubt, 0, __ATOMIC_SEQ_CST);
     for (size_t i = 0; i < list->count; i++) {
         part *to = &list->parts[i];
         to->settled = false;
@@ -233,8 +240,8 @@ static void add_report(const part *from, nsp_send_result result, const nsp_send_
 }
 
 // Sends the batch to one exporter.
-static nsp_send_result send_to(const exporter_list *list, part *to, const nsp_batch *batch,
-                               uint64_t deadline_ns, nsp_send_report *report)
+static nsp_send_result send_to(exporter_list *list, part *to, const nsp_batch *batch, uint64_t deadline_ns,
+                               nsp_send_report *report)
 {
     nsp_batch own = part_of(list, batch, (size_t)(to - list->parts));
     nsp_send_report one = {0};
@@ -242,6 +249,9 @@ static nsp_send_result send_to(const exporter_list *list, part *to, const nsp_ba
     if (list->held_back != NULL) // what one exporter says does not hold for the next
         __atomic_store_n(list->held_back, 0, __ATOMIC_RELAXED);
     nsp_send_result result = to->exporter->send(to->state, &own, deadline_ns, &one);
+    // Before the next one may say that nobody has the batch (see is_held_back in sender.c).
+    if (result == NSP_SEND_UNKNOWN)
+        __atomic_store_n(&list->doubt, 1, __ATOMIC_SEQ_CST);
     add_report(to, result, &one, report);
     settle(to, result, &one, batch->spans);
     if (had_time || to->settled)

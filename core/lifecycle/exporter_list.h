@@ -14,6 +14,10 @@
 // created is left out, with a line in the log; if none can be, create fails.
 extern const nsp_exporter nsp__exporter_list;
 
+// A word that becomes 1 when an exporter of a list answers NSP_SEND_UNKNOWN, and 0 with the next batch.
+// Atomic. It lives as long as the exporter's state. NULL for an exporter that is no list.
+const int *nsp__exporter_doubt(const nsp_exporter *exporter, const void *state);
+
 // The library's exporter of this name; NULL for other names, including "none".
 const nsp_exporter *nsp__exporter_named(const char *name, size_t length);
 

@@ -114,6 +114,7 @@ static nsp_status sender_start(nsp__runtime *runtime)
         .counters = &runtime->session.control->counters,
         .cancel = &runtime->cancel,
         .held_back = &runtime->held_back,
+        .doubt = nsp__exporter_doubt(runtime->exporter, runtime->exporter_state),
         // 0: no limit but a shutdown's.
         .export_timeout_ns =
             runtime->config.export_timeout_ns != 0 ? runtime->config.export_timeout_ns : UINT64_MAX,

@@ -19,11 +19,14 @@
 
 #include <nanospan/nanospan.h>
 
+#include "config/config.h"
+#include "lifecycle/runtime.h"
 #include "support/certificates.h"
 #include "support/child.h"
 #include "support/h2_server.h"
 #include "support/http_server.h"
 #include "support/otlp_sender.h"
+#include "trace/trace_state.h"
 
 enum { SPANS = 5 };
 
@@ -135,14 +138,19 @@ typedef struct target {
     const char *protocol;
 } target;
 
+static void write_authority(char *path)
+{
+    int file = mkstemp(path);
+    CHILD_CHECK(write(file, test_authority, strlen(test_authority)) == (ssize_t)strlen(test_authority));
+    close(file);
+}
+
 // libcurl reads the authorities in each handshake. Here it blocks when it does: nobody writes into that file.
 static void engine_in_a_handshake(void *argument)
 {
     const target *at = argument;
     char path[] = "/tmp/nanospan-held-XXXXXX", endpoint[64];
-    int file = mkstemp(path);
-    CHILD_CHECK(write(file, test_authority, strlen(test_authority)) == (ssize_t)strlen(test_authority));
-    close(file);
+    write_authority(path);
     snprintf(endpoint, sizeof endpoint, "https://127.0.0.1:%u", at->port);
     nsp_config config;
     nsp_config_init(&config);
@@ -165,6 +173,53 @@ static void spans_of_a_handshake_are_discarded(void **state)
         assert_int_equal(child_run(engine_in_a_handshake, &where, 60), 0);
     }
     close(listener);
+}
+
+// ---- one of a list that does not come back ----
+
+// The first exporter's request is received, and its answer is lost. In the same attempt the second one blocks
+// in its handshake. nsp_init would leave the second one out, because its name occurs twice.
+static void list_that_hangs(void *argument)
+{
+    (void)argument;
+    static const http_reply lost = {.manner = HTTP_HANG_UP, .delay_ms = 500};
+    static nsp__runtime runtime;
+    char path[] = "/tmp/nanospan-held-XXXXXX", endpoint[64];
+    http_server *server = http_server_start_tls(NULL, test_certificate, test_key, NULL, 0);
+    CHILD_CHECK(server != NULL);
+    http_server_plan(server, &lost);
+    write_authority(path);
+    snprintf(endpoint, sizeof endpoint, "https://127.0.0.1:%u", http_server_port(server));
+    nsp_config config;
+    nsp_config_init(&config);
+    config.endpoint = endpoint;
+    config.certificate = path;
+    config.log_level = NSP_LOG_NONE;
+    config.schedule_delay_ns = 0;
+    CHILD_CHECK(nsp__config_resolve(&runtime.config, &config) == NSP_OK);
+    runtime.config.exporter = "otlp,otlp";
+    CHILD_CHECK(nsp__runtime_start(&runtime) == NSP_OK);
+    nsp__trace_activate(true);
+    nsp_span_end(nsp_span_begin(NSP_NAME("span")));
+    for (int tries = 0; http_server_requests(server) == 0 && tries < 1000; tries++)
+        nanosleep(&(struct timespec){.tv_nsec = 10 * MS}, NULL);
+    CHILD_CHECK(unlink(path) == 0 && mkfifo(path, 0600) == 0);
+    nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
+    CHILD_CHECK(http_server_requests(server) == 1); // it is still the first attempt
+
+    nsp_stats stats = NSP_STATS_INIT;
+    uint64_t given_up = 0;
+    nsp__runtime_stop(&runtime, now_ns() + 100 * MS);
+    nsp__runtime_end(&runtime, &stats, &given_up);
+    CHILD_CHECK(nsp__runtime_left_behind(&runtime));
+    CHILD_CHECK(given_up == 1 && stats.unconfirmed == 1 && stats.discarded == 0);
+    unlink(path);
+}
+
+static void one_of_a_list_does_not_speak_for_the_others(void **state)
+{
+    (void)state;
+    assert_int_equal(child_run(list_that_hangs, NULL, 60), 0);
 }
 
 // ---- the exporter `otlp` ----
@@ -255,6 +310,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_held_back_is_discarded),
         cmocka_unit_test(spans_of_a_handshake_are_discarded),
+        cmocka_unit_test(one_of_a_list_does_not_speak_for_the_others),
         cmocka_unit_test(a_request_is_held_back_until_it_leaves),
         cmocka_unit_test(nothing_leaves_after_cancel),
         cmocka_unit_test(no_request_begins_behind_its_deadline),

@@ -159,8 +159,9 @@ typedef struct nsp_exporter_context {
     // Optional, for a send that can block before it sends, as in a handshake. It may set this to 1 when it
     // begins, which says that nobody can have taken the batch yet. Before it hands out the batch's last byte
     // it sets this to 0, and then looks at *cancel: if that is set, the byte must not leave. Both accesses
-    // are __ATOMIC_SEQ_CST. If the thread is abandoned while it is 1, the spans count as discarded, and
-    // otherwise as unconfirmed. It is 0 when send is called.
+    // are __ATOMIC_SEQ_CST. If the thread is abandoned while it is 1, the spans count as discarded, unless
+    // an earlier attempt may have been accepted (NSP_SEND_UNKNOWN); then, and otherwise, they count as
+    // unconfirmed. It is 0 when send is called.
     int *held_back;
 } nsp_exporter_context;
 
