@@ -77,8 +77,8 @@ static nsp_status create(void **state, const nsp_exporter_context *context)
             continue;
         }
         failure = status;
-        context->log(NSP_LOG_WARN, "", "exporter %.*s cannot be used; it gets no spans", (int)name.length,
-                     name.text);
+        context->log(NSP_LOG_WARN, "", "exporter %.*s cannot be used: %s; it gets no spans", (int)name.length,
+                     name.text, nsp_status_str(status));
     }
     if (list->count == 0) {
         context->log(NSP_LOG_ERROR, "",
