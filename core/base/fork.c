@@ -8,6 +8,7 @@
 // handler has run there.
 static uint32_t never_wiped = 1;
 uint32_t *nsp__process_mark = &never_wiped;
+static uint32_t number; // written while there is no other thread
 __thread bool nsp__forking __attribute__((tls_model("initial-exec")));
 
 __attribute__((constructor)) static void make_mark(void)
@@ -24,7 +25,13 @@ __attribute__((constructor)) static void make_mark(void)
     nsp__process_claim();
 }
 
+uint32_t nsp__process_number(void)
+{
+    return number;
+}
+
 void nsp__process_claim(void)
 {
+    number++;
     __atomic_store_n(nsp__process_mark, 1, __ATOMIC_RELAXED);
 }

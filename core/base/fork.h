@@ -20,6 +20,10 @@ static inline bool nsp__process_copied(void)
 // Called by the library's fork handler in the child: from now on the process counts as a normal one.
 void nsp__process_claim(void);
 
+// Different in each child in which that handler has run. Before and after a call of foreign code, together
+// with nsp__process_copied, it tells whether the call has come back in a child.
+uint32_t nsp__process_number(void);
+
 // True while this thread forks and the library's handlers hold its mutexes. Whatever the fork handlers of
 // other libraries call during that time must not wait for those mutexes.
 extern __thread bool nsp__forking __attribute__((tls_model("initial-exec")));

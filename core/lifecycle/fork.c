@@ -28,8 +28,9 @@ static void fork_prepare(void)
 
 static void fork_parent(void)
 {
-    if (nsp__life.current == NSP__LIFE_RUNNING || nsp__life.current == NSP__LIFE_STOPPING)
-        nsp__clock_set_active(&nsp__life.runtime->session.control->clock);
+    const nsp__runtime *runtime = nsp__life.runtime;
+    if (runtime != NULL && runtime->session.control != NULL) // also while an exporter is created
+        nsp__clock_set_active(&runtime->session.control->clock);
     nsp__log_fork_parent();
     nsp__inherited_drop();
     nsp__sampler_unlock();

@@ -52,9 +52,22 @@ __attribute__((format(printf, 3, 4))) static void exporter_log(nsp_log_level lev
     nsp__log(level, why ? "" : subject, "%s%s", line, why ? consequence : "");
 }
 
+// The exporter's create has forked, and this is the child. The session is the parent's, and the exporter may
+// share a connection with it, so both are left alone.
+static nsp_status leave_to_parent(nsp__runtime *runtime, const nsp_exporter *exporter)
+{
+    runtime->exporter_left_behind = true;
+    nsp__trace_abandon();
+    nsp__session_abandon(&runtime->session);
+    return nsp__fail(NSP_ERR_UNSUPPORTED,
+                     "the exporter %s forked this process while it was being created; only the parent "
+                     "continues to trace",
+                     exporter->name);
+}
+
 // An exporter that cannot be created must not stop the engine: it runs on, and spans are discarded and
-// counted.
-static void exporter_create(nsp__runtime *runtime)
+// counted. Not NSP_OK: this process is a child now, and the session has been left to its parent.
+static nsp_status exporter_create(nsp__runtime *runtime)
 {
     const nsp_config *config = &runtime->config;
     const nsp_exporter *exporter = exporter_chosen(config);
@@ -67,7 +80,7 @@ static void exporter_create(nsp__runtime *runtime)
                      "OTEL_EXPORTER_OTLP_ENDPOINT) nor an OTEL_TRACES_EXPORTER: spans are discarded");
         else
             nsp__log(NSP_LOG_INFO, "", "tracing is on, but the exporter is \"none\": spans are discarded");
-        return;
+        return NSP_OK;
     }
     runtime->exporter_context = (nsp_exporter_context){
         .config = config,
@@ -81,18 +94,22 @@ static void exporter_create(nsp__runtime *runtime)
     };
     runtime->exporter_state = NULL;
     if (!nsp__exit_enter())
-        return; // nothing will be sent any more
+        return NSP_OK; // nothing will be sent any more
+    uint32_t process = nsp__process_number();
     creating = true;
     consequence = exporter == &nsp__exporter_list ? "" : "; spans are discarded"; // a list says it itself
     creation_explained = false;
     nsp_status status = exporter->create(&runtime->exporter_state, &runtime->exporter_context);
     creating = false;
     nsp__exit_leave();
+    if (nsp__process_copied() || nsp__process_number() != process)
+        return leave_to_parent(runtime, exporter);
     if (status == NSP_OK)
         runtime->exporter = exporter;
     else if (!creation_explained)
         nsp__log(NSP_LOG_ERROR, "", "cannot create the exporter %s: %s; spans are discarded", exporter->name,
                  nsp_status_str(status));
+    return NSP_OK;
 }
 
 static nsp_status sender_start(nsp__runtime *runtime)
@@ -224,7 +241,9 @@ nsp_status nsp__runtime_start(nsp__runtime *runtime)
     __atomic_store_n(&nsp__name_added, name_added, __ATOMIC_RELEASE); // H1: what the hook works on, to H2
     nsp__name_replay();
     nsp__sampler_begin(control, config->sample_rate, config->parent_policy);
-    exporter_create(runtime);
+    status = exporter_create(runtime);
+    if (status != NSP_OK)
+        return status;
     status = sender_start(runtime);
     if (status == NSP_OK)
         status = nsp__collector_start(&runtime->collector, config, &runtime->session, runtime->exporter,

@@ -27,7 +27,8 @@ typedef struct nsp__runtime {
     bool sender_left_behind;    // inside the exporter or the log callback
     bool collector_left_behind; // inside the log callback, or in the exporter's encoder
     bool attach_left_behind;    // an application thread is attaching to the session, or ours drains it
-    bool exporter_left_behind;  // not destroyed: the sender's thread may use it, or the process is exiting
+    // Not destroyed: the sender's thread may use it, or the process is exiting or a child that it has forked.
+    bool exporter_left_behind;
     // Set by stop:
     bool sent;               // nothing was given up
     bool sender_in_callback; // the sender's thread was left behind inside the log callback
@@ -36,7 +37,8 @@ typedef struct nsp__runtime {
 } nsp__runtime;
 
 // Builds a session from runtime->config and starts it. On failure everything except the configuration is
-// undone.
+// undone. NSP_ERR_UNSUPPORTED: this process is a child that the exporter has forked, and nothing of its
+// parent's is touched.
 nsp_status nsp__runtime_start(nsp__runtime *runtime);
 
 // To be called after start: logs one line that says where spans go and at what rate. Logs nothing if spans

@@ -18,6 +18,7 @@
 // What a thread remembers of an attach that is under way, or that failed.
 static __thread struct {
     bool attaching;        // a signal handler's span must not attach a second time
+    bool counted;          // this thread is among nsp__trace.attaching
     uint32_t failed_epoch; // the session in which attach failed
     uint32_t retry;        // spans until it is tried again
 } local __attribute__((tls_model("initial-exec")));
@@ -104,12 +105,15 @@ static nsp__producer *attach_marked(const nsp_thread_options *options, nsp_statu
     // Either the shutdown sees this thread attaching and waits for it (nsp__trace_quiesce), or this thread
     // sees that tracing ends: both sides write, then read, in one order for all.
     __atomic_fetch_add(&nsp__trace_state.attaching, 1, __ATOMIC_SEQ_CST);
+    local.counted = true;
     *status = __atomic_load_n(&nsp__trace_state.disabled, __ATOMIC_RELAXED) ? NSP_ERR_DISABLED
                                                                             : NSP_ERR_NOT_INITIALISED;
     if (__atomic_load_n(&nsp__active, __ATOMIC_SEQ_CST) && // A2: acquires A1, nsp__trace_begin's work
         (nsp__session_wanted == NULL || nsp__session_wanted()))
         producer = attach(options, status);
-    __atomic_fetch_sub(&nsp__trace_state.attaching, 1, __ATOMIC_RELEASE); // AT1: releases the attach to AT2
+    if (local.counted) // or else this is a child by now
+        __atomic_fetch_sub(&nsp__trace_state.attaching, 1, __ATOMIC_RELEASE); // AT1: releases it to AT2
+    local.counted = false;
     return producer;
 }
 

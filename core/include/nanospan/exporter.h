@@ -11,6 +11,10 @@
 // nsp_init calls create, and nsp_shutdown calls destroy. None of these functions may call nsp_init, nsp_flush
 // or nsp_shutdown. Such a call would wait for the thread that makes it, so it returns NSP_ERR_INVALID
 // instead, and nsp_do_work does nothing. Once the process is exiting, send and destroy are no longer called.
+//
+// They may fork, and the child then executes a program or ends by _exit. Only a child that create has forked
+// may also return from it: nsp_init then fails there with NSP_ERR_UNSUPPORTED, nothing of the parent's is
+// touched, destroy is not called for what create has made, and nsp_init may be called again.
 #ifndef NANOSPAN_EXPORTER_H
 #define NANOSPAN_EXPORTER_H
 

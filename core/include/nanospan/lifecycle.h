@@ -33,7 +33,8 @@ NSP_BEGIN_DECLS
 // in one line, and the engine continues. Logs one line at NSP_LOG_INFO that says where spans are sent and
 // what share of traces is recorded, or a line that says why none are sent. Errors: NSP_ERR_ALREADY (it is
 // already started), NSP_ERR_CONFIG (a value that is out of range or makes no sense; nsp_error_detail names
-// it, and nothing is started). Thread safe.
+// it, and nothing is started), NSP_ERR_UNSUPPORTED (also in a child that the exporter's create has forked and
+// that returned from it). Thread safe.
 NSP_API nsp_status nsp_init(const nsp_config *config);
 
 // Collects all spans that ended before the call, and sends them. NSP_ERR_TIMEOUT if the backend has not taken

@@ -15,6 +15,8 @@
 #include "support/emulator.h"
 #include "support/sanitizer.h"
 #include "support/scripted.h"
+#include "support/session_dir.h"
+#include "trace/trace_state.h"
 
 #define SECOND 1000000000ull
 
@@ -181,16 +183,17 @@ static void call_everything(half where)
     __atomic_store_n(&answered, 1, __ATOMIC_RELEASE);
 }
 
-static bool forks; // in create
-static pid_t forked;
+static enum { FORKS_NEVER, CHILD_EXITS, CHILD_RETURNS, COPY_RETURNS } forks; // in create
+static pid_t forked = -1;
 
 static nsp_status create(void **state, const nsp_exporter_context *context)
 {
     call_everything(CREATE);
-    if (forks && (forked = fork()) == 0) {
+    if (forks != FORKS_NEVER && (forked = forks == COPY_RETURNS ? _Fork() : fork()) == 0) {
         record(); // inert
         CHILD_CHECK(nsp_init(NULL) != NSP_OK);
-        _exit(0);
+        if (forks == CHILD_EXITS)
+            _exit(0);
     }
     return scripted_exporter.create(state, context);
 }
@@ -248,19 +251,105 @@ static void exporters_that_call_us(void **state)
         expect_success(with_exporter, &where);
 }
 
-static void forking_while_created(void *argument)
+static void configure_exporter(void)
 {
-    (void)argument;
-    forks = true;
     script_reset();
     script_config(&config);
     config.custom_exporter = &exporter;
-    init();
-    CHILD_CHECK(child_wait(forked, 10) == 0);
+}
+
+static void trace_one(void)
+{
     record();
     CHILD_CHECK(nsp_flush(10 * SECOND) == NSP_OK);
     CHILD_CHECK(nsp_shutdown(10 * SECOND) == NSP_OK);
     CHILD_CHECK(tally_distinct(script.tally) == 1);
+}
+
+// A conversion sees a change of that clock, and would not see it in a copy.
+static void expect_the_clock_of_the_session(void)
+{
+    nsp__clock_breakpoint *breakpoints = nsp__trace_state.control->clock.breakpoints;
+    nsp_ticks tick = nsp_now();
+    uint64_t before = nsp_ticks_to_unix_ns(tick);
+    for (unsigned i = 0; i < NSP__CLOCK_BREAKPOINTS; i++)
+        breakpoints[i].offset += SECOND;
+    CHILD_CHECK(nsp_ticks_to_unix_ns(tick) == before + SECOND);
+    for (unsigned i = 0; i < NSP__CLOCK_BREAKPOINTS; i++)
+        breakpoints[i].offset -= SECOND;
+}
+
+static void forking_while_created(void *argument)
+{
+    (void)argument;
+    forks = CHILD_EXITS;
+    configure_exporter();
+    config.collector = NSP_COLLECTOR_INVOKER; // so that nobody else works on the clock
+    init();
+    CHILD_CHECK(child_wait(forked, 10) == 0);
+    expect_the_clock_of_the_session();
+    trace_one();
+}
+
+// Whatever the child does, it neither sends nor removes what is the parent's.
+static void continue_in_the_child(void)
+{
+    CHILD_CHECK(nsp_flush(SECOND) != NSP_OK);
+    CHILD_CHECK(nsp_shutdown(SECOND) != NSP_OK);
+    CHILD_CHECK(script.destroys == 0);
+    record();
+    if (forks == CHILD_RETURNS && test_threads_in_children()) {
+        forks = FORKS_NEVER;
+        configure_exporter();
+        init();
+        trace_one();
+        CHILD_CHECK(script.creates == 1 && script.destroys == 1);
+    }
+    _exit(0);
+}
+
+static void returning_from_create(void *argument)
+{
+    char directory[SESSION_PATH_MAX], session[SESSION_PATH_MAX];
+    forks = *(int *)argument;
+    session_dir_make(directory);
+    configure_exporter();
+    config.shm_dir = directory;
+    nsp_status status = nsp_init(&config);
+    if (forked == 0) {
+        CHILD_CHECK(status == NSP_ERR_UNSUPPORTED);
+        CHILD_CHECK(strstr(nsp_error_detail(), "the exporter calling forked this process") != NULL);
+        continue_in_the_child();
+    }
+    CHILD_CHECK(status == NSP_OK);
+    CHILD_CHECK(child_wait(forked, 20) == 0);
+    CHILD_CHECK(session_dir_of(directory, getpid(), session));
+    trace_one();
+    session_dir_remove(directory);
+}
+
+// The first span of a forked child creates the exporter once more.
+static void returning_from_a_childs_create(void *argument)
+{
+    (void)argument;
+    forks = FORKS_NEVER;
+    configure_exporter();
+    init();
+    pid_t child = fork();
+    if (child == 0) {
+        forks = CHILD_RETURNS;
+        script_reset();
+        record();
+        if (forked == 0)
+            continue_in_the_child();
+        CHILD_CHECK(child_wait(forked, 20) == 0);
+        CHILD_CHECK(nsp_flush(10 * SECOND) == NSP_OK);
+        CHILD_CHECK(nsp_shutdown(10 * SECOND) == NSP_OK);
+        CHILD_CHECK(tally_distinct(script.tally) == 1);
+        _exit(0);
+    }
+    CHILD_CHECK(child_wait(child, 30) == 0);
+    trace_one();
 }
 
 // The handlers of fork do not wait for what this very thread holds.
@@ -269,6 +358,16 @@ static void exporters_that_fork(void **state)
     (void)state;
     calling = DESTROY + 1;
     expect_success(forking_while_created, NULL);
+}
+
+static void children_that_return_from_create(void **state)
+{
+    (void)state;
+    calling = DESTROY + 1;
+    for (int how = CHILD_RETURNS; how <= COPY_RETURNS; how++)
+        assert_int_equal(child_run(returning_from_create, &how, 40), 0);
+    if (test_threads_in_children())
+        assert_int_equal(child_run(returning_from_a_childs_create, NULL, 40), 0);
 }
 
 // ---- an encoder that does not return ----
@@ -334,9 +433,9 @@ static void an_encoder_that_hangs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lock_of_the_application), cmocka_unit_test(lines_that_are_written),
-        cmocka_unit_test(exporters_that_call_us),  cmocka_unit_test(exporters_that_fork),
-        cmocka_unit_test(an_encoder_that_hangs),
+        cmocka_unit_test(lock_of_the_application),          cmocka_unit_test(lines_that_are_written),
+        cmocka_unit_test(exporters_that_call_us),           cmocka_unit_test(exporters_that_fork),
+        cmocka_unit_test(children_that_return_from_create), cmocka_unit_test(an_encoder_that_hangs),
     };
     return cmocka_run_group_tests_name("reentry", tests, NULL, NULL);
 }
