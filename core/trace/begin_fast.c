@@ -35,11 +35,25 @@ static NOINLINE nsp_span *begin_child_by_clock(nsp__thread *thread, nsp_name nam
     return nsp__begin_child(thread, name, nsp_now());
 }
 
-// The span on top is no longer open: it was entered here and ended on another thread, and its frame may hold
-// another span. Or the session is over.
+// The span on top does not record: it was entered here, and may have been ended on another thread since. Or
+// the session is over.
 static NOINLINE nsp_span *begin_under_ended(nsp__producer *producer, nsp_name name, nsp_ticks start)
 {
     return nsp__drop_ended(producer) ? nsp_span_begin_at(name, start) : (nsp_span *)NSP__UNSAMPLED_CHILD;
+}
+
+// With the thread busy: the span on top, if it recorded, is no longer open. It was entered here and ended on
+// another thread, and its frame may hold another span; or a signal handler has changed the stack since the
+// caller looked at it; or the session is over. Name and start are where the caller got them, or it would have
+// to move them.
+static NOINLINE nsp_span *begin_under_changed(nsp__producer *producer, nsp_name name, nsp_ticks start,
+                                              nsp__entry *top)
+{
+    nsp__entry *rest =
+        nsp__session_over(producer) ? nsp__stack_trim(top) : nsp__stack_drop_ended(producer, top);
+    bool same = rest == top && (rest->current & NSP__RECORDING) != 0;
+    nsp__busy_end(producer, rest);
+    return same ? (nsp_span *)NSP__UNSAMPLED_CHILD : nsp_span_begin_at(name, start);
 }
 
 nsp_span *nsp__begin_child(nsp__thread *thread, nsp_name name, nsp_ticks start)
@@ -53,14 +67,14 @@ nsp_span *nsp__begin_child(nsp__thread *thread, nsp_name name, nsp_ticks start)
     nsp__entry *top = thread->top;
     nsp__entry *entry = top + 1;
     nsp__frame *frame = entry->frame;
+    // First of all, so that no signal handler ends the span on top after it was looked at.
+    nsp__busy_begin(producer);
     uintptr_t current = top->current;
-    // A signal handler may have ended the span on top since the caller looked at it.
     if (NSP__UNLIKELY((current & NSP__RECORDING) == 0))
-        return nsp_span_begin_at(name, start);
+        return begin_under_changed(producer, name, start, top);
     const nsp__frame *parent = nsp__frame_of((nsp_span *)current);
     if (NSP__UNLIKELY(!nsp__frame_holds(parent, current)))
-        return begin_under_ended(producer, name, start);
-    nsp__busy_begin(producer);
+        return begin_under_changed(producer, name, start, top);
     if (NSP__UNLIKELY(frame == NULL))
         return too_deep(producer, top);
     nsp__frame_open(frame, name, start);

@@ -4,6 +4,7 @@
 #include "trace/commit.h"
 #include "trace/end_slow.h"
 #include "trace/misuse.h"
+#include "trace/stack.h"
 
 // Calls that are not tail calls would make the hot functions save and restore registers. So everything
 // uncommon is NOINLINE and called last.
@@ -41,10 +42,11 @@ static NOINLINE void end_dropped(nsp__producer *producer, nsp__entry *top)
 }
 
 // A signal handler has ended the span, after this thread looked at the stack and before handlers were kept
-// out. The stack is as the handler left it: without the span, unless another one has taken its place.
+// out. The stack is as the handler left it: without the span, and without those below it that the handler has
+// ended too, unless another one has taken its place. Or the session is over.
 static NOINLINE void settle_after_handler(nsp__producer *producer, nsp__entry *top)
 {
-    nsp__busy_end(producer, top->frame->tag == 0 ? pop(top) : top);
+    nsp__busy_end(producer, nsp__session_over(producer) ? pop(top) : nsp__stack_drop_ended(producer, top));
 }
 
 // Either a handler has ended the span, or the session is over and its frames are zero. In the second case

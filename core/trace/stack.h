@@ -6,17 +6,18 @@
 
 #include "trace/thread_state.h"
 
-// Removes from the top of the stack the entered spans that have been ended elsewhere, whose frames may hold
-// other spans by now. False if there is none, so that the top is what it seems to be, or if the session has
-// ended.
+// Removes from the top of the stack the spans that are no longer open. They were entered and have been ended
+// elsewhere, and their frames may hold other spans by now. False if there is none, so that the top is what it
+// seems to be, or if the session has ended.
 bool nsp__drop_ended(nsp__producer *producer);
 
-// The top without such spans, and without ended entries. With the producer busy.
+// The top without such spans, and without ended entries. With the producer busy. The top may also be one that
+// was read before: whatever a signal handler has taken off since is not open, and is left out.
 static inline nsp__entry *nsp__stack_drop_ended(nsp__producer *producer, nsp__entry *top)
 {
     for (; top > &producer->stack[0]; top--) {
         const nsp_span *span = (const nsp_span *)top->current;
-        bool ended = nsp__has_frame(span) && top->frame != nsp__frame_of(span) && !nsp__span_open(span);
+        bool ended = nsp__has_frame(span) && !nsp__span_open(span);
         if (!ended && top->current != NSP__ENDED)
             break;
     }

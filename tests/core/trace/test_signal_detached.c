@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // ctest: TIMEOUT 240
-// Signal handlers that end, leave or begin spans while a call for a detached span is under way, at every
-// instruction of that call: once at the first instruction, then at the second, and so on. Single steps tell
+// Signal handlers that end, leave or begin spans at every instruction of a call that works on a detached
+// span, or on the stack: once at the first instruction, then at the second, and so on. Single steps tell
 // which instructions these are; then a breakpoint at one of them is enough.
 #include <setjmp.h>
 #include <stdarg.h>
@@ -60,6 +60,12 @@ static void open_and_enter(void)
 
 static nsp_span *begun; // by the call; put away when it returns
 
+static void open_root_and_child(void)
+{
+    open_root();
+    begun = nsp_span_begin(name_child);
+}
+
 static bool call_begin(void)
 {
     begun = nsp_span_begin_detached(name_detached, NULL);
@@ -95,6 +101,24 @@ static bool call_end(void)
 static bool call_next(void)
 {
     begun = nsp_span_next(detached, name_sibling);
+    return true;
+}
+
+static bool call_begin_child(void)
+{
+    begun = nsp_span_begin(name_child);
+    return true;
+}
+
+static bool call_end_child(void)
+{
+    nsp_span_end(begun);
+    return true;
+}
+
+static bool call_next_of_child(void)
+{
+    begun = nsp_span_next(begun, name_sibling);
     return true;
 }
 
@@ -134,10 +158,14 @@ static void end_all(void)
     nsp_span_end(root);
 }
 
-// A span may still begin under what is entered or open now.
+// A span may still begin under what is entered or open now, and records. An ended root is not current.
 static void begin_more_and_end_all(void)
 {
+    nsp_context context;
+    nsp_span_context(root, &context);
+    assert_true(root == NULL || nsp_span_current() != root || nsp_context_valid(&context));
     nsp_span *child = nsp_span_begin(name_child);
+    assert_true(nsp_span_recording(child) || nsp_sampler_rate() < 1);
     nsp_span_end(child);
     end_all();
 }
@@ -157,6 +185,10 @@ static const step steps[] = {
     {"begin with options", open_and_enter, call_begin_with, begin_more_and_end_all},
     {"context of what is current", open_and_enter, call_context, begin_more_and_end_all},
     {"reset", open_and_enter, call_reset, begin_more_and_end_all},
+    {"begin on the stack", open_root, call_begin_child, begin_more_and_end_all},
+    {"begin on the stack under an entered span", open_and_enter, call_begin_child, begin_more_and_end_all},
+    {"end on the stack", open_root_and_child, call_end_child, begin_more_and_end_all},
+    {"next on the stack", open_root_and_child, call_next_of_child, begin_more_and_end_all},
 };
 
 // ---- what interrupts ----
@@ -375,6 +407,38 @@ static void check_what_was_captured(void)
             assert_memory_equal(span->parent_id, none, sizeof none);
     }
 }
+
+static nsp_span *others[PLACES];
+
+// Of other traces; one of them now has the frame of the span that was entered.
+static void end_detached_and_begin_others(void)
+{
+    nsp_span_options options = NSP_SPAN_OPTIONS_INIT;
+    options.new_root = true;
+    nsp_span_end(detached);
+    for (size_t i = 0; i < PLACES; i++)
+        others[i] = nsp_span_begin_detached(name_handler, &options);
+}
+
+static void end_all_and_others(void)
+{
+    end_all();
+    for (size_t i = 0; i < PLACES; i++)
+        nsp_span_end(others[i]);
+    memset(others, 0, sizeof others);
+}
+
+static bool has_to_do_with_others(const captured_span *child)
+{
+    for (size_t i = 0; i < capture_count(); i++) {
+        const captured_span *span = capture_at(i);
+        if (strcmp(span->name, "handler") == 0 &&
+            (memcmp(child->trace_id, span->trace_id, sizeof span->trace_id) == 0 ||
+             memcmp(child->parent_id, span->span_id, sizeof span->span_id) == 0))
+            return true;
+    }
+    return false;
+}
 #endif
 
 static void check_all_steps(double rate)
@@ -407,9 +471,28 @@ static void handlers_at_every_instruction_of_unsampled_spans(void **state)
     check_all_steps(0);
 }
 
+static void a_child_has_the_parent_that_was_entered(void **state)
+{
+    (void)state;
+#if defined(__x86_64__)
+    static const step begin_child = {"begin", open_and_enter, call_begin_child, end_all_and_others};
+    begin_stepping(1);
+    unsigned total = run_at_each_instruction(&begin_child, end_detached_and_begin_others);
+    check_what_was_captured();
+    for (size_t i = 0; i < capture_count(); i++)
+        assert_true(strcmp(capture_at(i)->name, "child") != 0 || !has_to_do_with_others(capture_at(i)));
+    assert_true(capture_count_named("child") >= total);
+    assert_true(capture_count_named("handler") >= PLACES);
+    capture_end();
+#else
+    SKIP_BECAUSE("single steps need the trap flag of x86-64");
+#endif
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(a_child_has_the_parent_that_was_entered, capture_teardown),
         cmocka_unit_test_teardown(handlers_at_every_instruction_of_recorded_spans, capture_teardown),
         cmocka_unit_test_teardown(handlers_at_every_instruction_of_unsampled_spans, capture_teardown),
     };
