@@ -35,8 +35,8 @@ static NOINLINE nsp_span *begin_child_by_clock(nsp__thread *thread, nsp_name nam
     return nsp__begin_child(thread, name, nsp_now());
 }
 
-// The span on top does not record: it was entered here, and may have been ended on another thread since. Or
-// the session is over.
+// The span on top did not record when the caller looked: it was entered here, and may have been ended since,
+// on another thread or by a signal handler. Or the session is over.
 static NOINLINE nsp_span *begin_under_ended(nsp__producer *producer, nsp_name name, nsp_ticks start)
 {
     return nsp__drop_ended(producer) ? nsp_span_begin_at(name, start) : (nsp_span *)NSP__UNSAMPLED_CHILD;

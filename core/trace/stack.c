@@ -11,8 +11,9 @@ bool nsp__drop_ended(nsp__producer *producer)
         return false;
     nsp__entry *before = nsp__busy_take_top(producer);
     nsp__entry *top = nsp__stack_drop_ended(producer, before);
+    bool inert = top == before && top->current != 0 && (top->current & NSP__RECORDING) == 0;
     nsp__busy_end(producer, top);
-    return top != before;
+    return !inert;
 }
 
 // Ends what the top of the stack stands for: a span that was begun here is leaked, an entered one goes on

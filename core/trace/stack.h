@@ -7,8 +7,9 @@
 #include "trace/thread_state.h"
 
 // Removes from the top of the stack the spans that are no longer open. They were entered and have been ended
-// elsewhere, and their frames may hold other spans by now. False if there is none, so that the top is what it
-// seems to be, or if the session has ended.
+// elsewhere, and their frames may hold other spans by now. True if a span that begins now need not be inert:
+// if there was such a span, or if nothing is open or what is on top records, since a signal handler may have
+// changed that meanwhile. False if the session has ended.
 bool nsp__drop_ended(nsp__producer *producer);
 
 // The top without such spans, and without ended entries. With the producer busy. The top may also be one that
