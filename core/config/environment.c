@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// The table of the environment variables: what each one means, sets, and falls back to. How a kind of text is
+// read is in variable_number.c, variable_text.c and variable_word.c.
 #include "config/environment.h"
 
 #include <stddef.h>

@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <ucontext.h>
 
 #include "support/capture.h"
@@ -279,7 +280,7 @@ static uintptr_t instructions[INSTRUCTIONS_MAX]; // of the call, each once
 static size_t instruction_count;
 static breakpoint point;
 static void (*handler_body)(void);
-static unsigned acts;
+static unsigned acts, runs;
 
 // Those of the C library are left alone, because other threads may execute them too.
 static bool of_this_program(uintptr_t at)
@@ -317,6 +318,15 @@ static void on_trap(int number, siginfo_t *information, void *context)
 
 // ---- tests ----
 
+// The sender blocks all signals, and a breakpoint that it meets would end the process. It shares code with the
+// calls here (testpoints), so while there are breakpoints it has nothing to do.
+static void let_the_sender_sleep(void)
+{
+    const struct timespec a_moment = {.tv_nsec = 2000000};
+    capture_settle();
+    nanosleep(&a_moment, NULL);
+}
+
 static void begin_stepping(double rate)
 {
     if (TEST_UNDER_TSAN)
@@ -336,6 +346,7 @@ static void begin_stepping(double rate)
     config.collector = NSP_COLLECTOR_INVOKER; // no other thread in the code that has breakpoints
     capture_start(&config);
     assert_int_equal(nsp_thread_attach(NULL), NSP_OK);
+    let_the_sender_sleep();
     struct sigaction action;
     memset(&action, 0, sizeof action);
     action.sa_sigaction = on_trap;
@@ -371,7 +382,8 @@ static void run(const step *what, uintptr_t at)
     }
     what->finish();
     check_that_nothing_is_left();
-    nsp_do_work(SIZE_MAX); // so that the ring never fills
+    if (++runs % 256 == 0) // so that the ring never fills
+        let_the_sender_sleep();
 }
 
 // How often the handler ran. Not every call takes the same way as the one that was stepped through.
