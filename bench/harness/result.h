@@ -45,7 +45,7 @@ typedef struct bench_result {
     char problem[120];        // why the figures are not valid; "": they are
     char skipped[120];        // why it was not measured on this machine; "": it was
     double seconds;           // duration of the measurement
-    bool counted;             // the figures are counts, or of all rounds: the machine's state does not matter
+    bool at_any_speed;        // the machine's speed does not matter: counts, or figures of all rounds
     bench_noise best;         // the machine at its best, as known when this was measured
     nsp_stats stats;          // the span counters; size 0: no session
 } bench_result;

@@ -27,7 +27,10 @@ typedef struct bench_group {
 
 // Defines describe for a group whose benchmarks are in a table: an array of structs with members name and
 // what.
-#define BENCH_DESCRIBE(table, size)                                                                          \
+#define BENCH_DESCRIBE(table, size) BENCH_DESCRIBE_AS(describe, table, size)
+
+// The same under another name, for a file with several groups.
+#define BENCH_DESCRIBE_AS(describe, table, size)                                                             \
     static bool describe(size_t index, bench_result *out)                                                    \
     {                                                                                                        \
         if (index >= (size))                                                                                 \

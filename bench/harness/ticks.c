@@ -39,3 +39,13 @@ void ticks_spin(double ns)
     while (ticks_fenced() < until)
         relax();
 }
+
+void ticks_each(void (*run)(size_t), uint32_t *ticks, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint64_t from = ticks_fenced();
+        run(1);
+        uint64_t took = ticks_fenced() - from;
+        ticks[i] = took < UINT32_MAX ? (uint32_t)took : UINT32_MAX;
+    }
+}

@@ -40,6 +40,9 @@ static inline void relax(void)
 // The nanoseconds of one tick, measured against CLOCK_MONOTONIC_RAW in the first call (50 ms).
 double ticks_ns(void);
 
+// Times `count` calls of run(1), each by itself between fences, in ticks (UINT32_MAX: that many or more).
+void ticks_each(void (*run)(size_t), uint32_t *ticks, size_t count);
+
 // Spins for about this many nanoseconds.
 void ticks_spin(double ns);
 

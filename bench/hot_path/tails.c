@@ -32,16 +32,6 @@ static size_t burst_of(const bench_operation *operation)
     return operation->spans == 1 ? 250 : 100;
 }
 
-static void sample(void (*run)(size_t), uint32_t *out, size_t burst)
-{
-    for (size_t i = 0; i < burst; i++) {
-        uint64_t start = ticks_fenced();
-        run(1);
-        uint64_t ticks = ticks_fenced() - start;
-        out[i] = ticks < UINT32_MAX ? (uint32_t)ticks : UINT32_MAX;
-    }
-}
-
 // One step of a round, A B B A, at a moment when the machine is quiet. True if it is valid.
 static bool measure_step(const bench_operation *operation, uint32_t *empty, uint32_t *subject)
 {
@@ -49,13 +39,13 @@ static bool measure_step(const bench_operation *operation, uint32_t *empty, uint
     size_t burst = burst_of(operation);
     operation_time(operation, 32);
     operation_before(operation, 2 * burst);
-    sample(run_empty, empty, burst); // warms up the harness
+    ticks_each(run_empty, empty, burst); // warms up the harness
     uint64_t losses = session ? session_losses() : 0;
     long switches = noise_switches();
-    sample(run_empty, empty, burst);
-    sample(operation->run, subject, burst);
-    sample(operation->run, subject + burst, burst);
-    sample(run_empty, empty + burst, burst);
+    ticks_each(run_empty, empty, burst);
+    ticks_each(operation->run, subject, burst);
+    ticks_each(operation->run, subject + burst, burst);
+    ticks_each(run_empty, empty + burst, burst);
     bool undisturbed = noise_switches() == switches &&
                        (!session || session_losses() - losses == operation_losses(operation, 2 * burst));
     operation_after(operation);

@@ -11,15 +11,13 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <nanospan/stats.h>
 
 #include "harness/cpus.h"
 #include "harness/folder.h"
-#include "progress.h"
+#include "harness/wait.h"
 
 enum { PATIENCE_S = 150 };
 
@@ -196,25 +194,6 @@ static peer_page *page_get(void)
     return page;
 }
 
-// Waits for the child. False if it had to be killed.
-static bool wait_for(pid_t process, const peer_page *page, const bench_result *out)
-{
-    struct timespec pause = {.tv_nsec = 50 * 1000 * 1000};
-    for (int turns = 0; waitpid(process, NULL, WNOHANG) == 0; turns++) {
-        if (turns > PATIENCE_S * 20 || progress_stopped() != 0) {
-            kill(process, SIGKILL);
-            waitpid(process, NULL, 0);
-            return false;
-        }
-        nanosleep(&pause, NULL);
-        unsigned done = __atomic_load_n(&page->done, __ATOMIC_RELAXED);
-        unsigned of = __atomic_load_n(&page->of, __ATOMIC_RELAXED);
-        if (of != 0)
-            progress(out, done < of ? done : of, of);
-    }
-    return true;
-}
-
 const peer_page *peer_work(const peer *which, const peer_task *task, const bench_setup *setup,
                            bench_result *out)
 {
@@ -240,7 +219,7 @@ const peer_page *peer_work(const peer *which, const peer_task *task, const bench
     // The waiting must not disturb the child.
     if (setup->collector_cpu >= 0)
         pin_to(setup->collector_cpu);
-    bool ended = wait_for(process, page, out);
+    bool ended = wait_for_child(process, PATIENCE_S, &page->done, &page->of, out);
     pin_to(setup->hot_cpu);
     folder_remove(folder);
     bool finished = __atomic_load_n(&page->finished, __ATOMIC_ACQUIRE);

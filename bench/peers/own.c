@@ -39,13 +39,7 @@ static void run(int operation, size_t count)
 
 static void sample(int operation, uint32_t *ticks, size_t count)
 {
-    void (*one)(size_t) = runs[operation];
-    for (size_t i = 0; i < count; i++) {
-        uint64_t from = ticks_fenced();
-        one(1);
-        uint64_t took = ticks_fenced() - from;
-        ticks[i] = took < UINT32_MAX ? (uint32_t)took : UINT32_MAX;
-    }
+    ticks_each(runs[operation], ticks, count);
 }
 
 static void stop(void)

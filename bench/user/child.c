@@ -7,13 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "harness/cpus.h"
 #include "harness/receiver.h"
-#include "progress.h"
+#include "harness/wait.h"
 
 enum { PATIENCE_S = 120, SPANS_EXPECTED = 4 << 20 };
 
@@ -79,22 +77,6 @@ static void become_program(const user_setting settings[USER_SETTINGS], const cha
     _exit(127);
 }
 
-// False if the program had to be killed.
-static bool wait_for(pid_t process, const user_page *page, const bench_result *out)
-{
-    struct timespec pause = {.tv_nsec = 50 * 1000 * 1000};
-    for (int turns = 0; waitpid(process, NULL, WNOHANG) == 0; turns++) {
-        if (turns > PATIENCE_S * 20 || progress_stopped() != 0) {
-            kill(process, SIGKILL);
-            waitpid(process, NULL, 0);
-            return false;
-        }
-        nanosleep(&pause, NULL);
-        progress(out, __atomic_load_n(&page->done, __ATOMIC_RELAXED), page->task.rounds);
-    }
-    return true;
-}
-
 static bool run(user_page *page, int descriptor, const user_setting settings[USER_SETTINGS],
                 const bench_setup *setup, const char *endpoint, bench_result *out)
 {
@@ -108,7 +90,7 @@ static bool run(user_page *page, int descriptor, const user_setting settings[USE
     }
     if (setup->collector_cpu >= 0)
         pin_to(setup->collector_cpu); // the waiting must not disturb the program
-    bool ended = wait_for(process, page, out);
+    bool ended = wait_for_child(process, PATIENCE_S, &page->done, &page->task.rounds, out);
     pin_to(setup->hot_cpu);
     if (!ended)
         result_fail(out, "nanospan-bench-user did not finish within %d s", PATIENCE_S);

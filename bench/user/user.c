@@ -71,7 +71,7 @@ static void add_states(const user_page *page, bench_result *out)
             distance[looks++] = page->round[i].distance;
     }
     out->rounds = page->task.rounds - (unsigned)lost;
-    out->counted = true; // the machine's state is in the figures
+    out->at_any_speed = true; // the machine's state is in the figures
     result_add(out, "lost_rounds_count", (double)lost);
     if (looks != 0)
         result_add_estimate(out, "distance_ns", estimate_median(distance, looks));
@@ -208,12 +208,8 @@ static void measure_singles(size_t index, const bench_setup *setup, bench_result
     add_states(page, out);
 }
 
-#define describe describe_means
-BENCH_DESCRIBE(means, sizeof means / sizeof means[0])
-#undef describe
-#define describe describe_singles
-BENCH_DESCRIBE(singles, sizeof singles / sizeof singles[0])
-#undef describe
+BENCH_DESCRIBE_AS(describe_means, means, sizeof means / sizeof means[0])
+BENCH_DESCRIBE_AS(describe_singles, singles, sizeof singles / sizeof singles[0])
 
 const bench_group group_user = {
     .name = "as users meet it",

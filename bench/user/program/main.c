@@ -72,16 +72,6 @@ static void pause_between(void)
     nanosleep(&pause, NULL);
 }
 
-static void times(void (*run)(size_t), uint32_t *ticks, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        uint64_t from = ticks_fenced();
-        run(1);
-        uint64_t took = ticks_fenced() - from;
-        ticks[i] = took < UINT32_MAX ? (uint32_t)took : UINT32_MAX;
-    }
-}
-
 static void measure_means(const user_page *page, user_round *out)
 {
     void (*run)(size_t) = runs[page->task.operation];
@@ -101,9 +91,9 @@ static void measure_single(user_page *page, unsigned round, user_round *out)
              *subject = page->subject + round * page->task.in_a_row;
     run(WARM);
     bench_noise noise = noise_look();
-    times(run_empty, empty, half);
-    times(run, subject, page->task.in_a_row);
-    times(run_empty, empty + half, page->task.in_a_row - half);
+    ticks_each(run_empty, empty, half);
+    ticks_each(run, subject, page->task.in_a_row);
+    ticks_each(run_empty, empty + half, page->task.in_a_row - half);
     out->noise = noise_mean(noise, noise_look());
 }
 
@@ -111,7 +101,7 @@ static void measure_single(user_page *page, unsigned round, user_round *out)
 static void measure_first(user_page *page, unsigned round, user_round *out)
 {
     ticks_spin(page->task.wait_us * 1000);
-    times(runs[page->task.operation], page->subject + round, 1);
+    ticks_each(runs[page->task.operation], page->subject + round, 1);
     out->noise = noise_look();
 }
 
