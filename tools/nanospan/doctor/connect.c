@@ -91,7 +91,6 @@ size_t connect_resolve(const char *host, const char *port, connect_address out[C
         resolving_free(r);
         return 0;
     }
-    pthread_detach(thread);
     pthread_mutex_lock(&r->mutex);
     while (!r->done && pthread_cond_timedwait(&r->done_or_left, &r->mutex, &until) == 0)
         ;
@@ -99,9 +98,11 @@ size_t connect_resolve(const char *host, const char *port, connect_address out[C
     r->left = !done;
     pthread_mutex_unlock(&r->mutex);
     if (!done) {
+        pthread_detach(thread);
         snprintf(error, size, "the name server does not answer");
         return 0;
     }
+    pthread_join(thread, NULL); // it may still be unlocking, and its resolver frees its memory when it ends
     if (r->error)
         snprintf(error, size, "%s",
                  r->error == EAI_SYSTEM ? strerror(r->system_error) : gai_strerror(r->error));
