@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/mman.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include "support/sanitizer.h"
@@ -27,6 +28,18 @@ static inline __attribute__((always_inline)) void step_on(void)
 static inline __attribute__((always_inline)) void step_off(void)
 {
     __builtin_ia32_writeeflags_u64(__builtin_ia32_readeflags_u64() & ~(unsigned long long)TRAP_FLAG);
+}
+
+// In the handler, with its third argument: the instruction that is executed next.
+static inline __attribute__((unused)) uintptr_t stepped_to(const void *context)
+{
+    return (uintptr_t)((const ucontext_t *)context)->uc_mcontext.gregs[REG_RIP];
+}
+
+// The same: after the handler, the program runs without steps.
+static inline __attribute__((unused)) void step_no_more(void *context)
+{
+    ((ucontext_t *)context)->uc_mcontext.gregs[REG_EFL] &= ~(greg_t)TRAP_FLAG;
 }
 
 // An instruction that is replaced by one that raises SIGTRAP, with the address behind it.
@@ -61,7 +74,25 @@ static inline void step_on(void) {}
 
 static inline void step_off(void) {}
 
+static inline __attribute__((unused)) uintptr_t stepped_to(const void *context)
+{
+    (void)context;
+    return 0;
+}
+
+static inline __attribute__((unused)) void step_no_more(void *context)
+{
+    (void)context;
+}
+
 #endif
+
+// True for an instruction of the program itself, nanospan's among them, and not of a shared library.
+static inline __attribute__((unused)) bool of_this_program(uintptr_t at)
+{
+    extern const char __executable_start[], etext[]; // from the linker
+    return at >= (uintptr_t)__executable_start && at < (uintptr_t)etext;
+}
 
 static inline __attribute__((unused)) bool run_stepped(bool (*body)(void))
 {

@@ -10,7 +10,6 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <dlfcn.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -282,16 +281,6 @@ static breakpoint point;
 static void (*handler_body)(void);
 static unsigned acts, runs;
 
-// Those of the C library are left alone, because other threads may execute them too.
-static bool of_this_program(uintptr_t at)
-{
-    static Dl_info own;
-    Dl_info its;
-    if (own.dli_fbase == NULL)
-        assert_true(dladdr((void *)(uintptr_t)&nsp_thread_reset, &own) != 0);
-    return dladdr((void *)at, &its) != 0 && its.dli_fbase == own.dli_fbase;
-}
-
 static void note_instruction(uintptr_t at)
 {
     for (size_t i = 0; i < instruction_count; i++)
@@ -395,7 +384,7 @@ static unsigned run_at_each_instruction(const step *what, void (*handler)(void))
     run(what, 0);
     size_t own = 0;
     for (size_t i = 0; i < instruction_count; i++) {
-        if (!of_this_program(instructions[i]))
+        if (!of_this_program(instructions[i])) // other threads may execute those of libraries too
             continue;
         own++;
         run(what, instructions[i]);
