@@ -346,16 +346,17 @@ static void start_with_hanging_callback(nsp_collector_mode collector)
     config.collector = collector;
     __atomic_store_n(&callback_hangs, true, __ATOMIC_RELEASE);
     start(&config);
-    test_sleep_ms(20); // the collector has seen the first policy by now
-    nsp_do_work(1);
-    assert_int_equal(nsp_sampler_set_rate(0.5), NSP_OK);
-    assert_int_equal(nsp_sampler_set_rate(1), NSP_OK);
+    nsp_do_work(1); // which sees the first policy, so that the next one is a change
 }
 
+// Changes the rate until the collector has noticed it, and leaves it at 1.
 static void wait_until_callback_hangs(void)
 {
-    for (int i = 0; i < 10000 && __atomic_load_n(&in_callback, __ATOMIC_RELAXED) == 0; i++)
+    for (int i = 0; i < 10000 && __atomic_load_n(&in_callback, __ATOMIC_RELAXED) == 0; i++) {
+        assert_int_equal(nsp_sampler_set_rate(i % 2 ? 1 : 0.5), NSP_OK);
         test_sleep_ms(1);
+    }
+    assert_int_equal(nsp_sampler_set_rate(1), NSP_OK);
     assert_int_equal(__atomic_load_n(&in_callback, __ATOMIC_RELAXED), 1);
 }
 
@@ -411,6 +412,7 @@ static void a_log_callback_that_blocks_an_invoker(void **state)
     (void)state;
     pthread_t invoker;
     start_with_hanging_callback(NSP_COLLECTOR_INVOKER);
+    assert_int_equal(nsp_sampler_set_rate(0.5), NSP_OK);
     assert_int_equal(pthread_create(&invoker, NULL, work_once, NULL), 0);
     wait_until_callback_hangs();
     expect_all_sent_in_time(500 * MILLISECOND);
