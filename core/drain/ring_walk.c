@@ -127,6 +127,27 @@ static void batch_close_covered(nsp__collector *collector, nsp__ring_walk *walk)
     nsp__batch_close(collector);
 }
 
+// The records lie in the cache of the thread that wrote them, and the next bytes of a batch in none. Both are
+// fetched this many bytes before they are needed, as many lines with each span as a usual span takes. The
+// distances were found with drain_3, where half or twice as much made no difference that could be seen.
+enum { RECORDS_AHEAD = 768, BATCH_AHEAD = 2048, LINES_AHEAD = 3, LINE = 64 };
+
+// It may reach beyond the batch: a prefetch reads nothing, so any address will do. Compilers take a function
+// that only prefetches for one that does nothing and drop its calls, unless it is always inlined.
+static inline __attribute__((always_inline)) void prefetch_ahead(const nsp__ring_walk *walk,
+                                                                 const nsp__collector *collector)
+{
+    const uint8_t *record = walk->bytes + ((walk->at + RECORDS_AHEAD) & walk->mask);
+    for (int i = 0; i < LINES_AHEAD; i++)
+        __builtin_prefetch(record + i * LINE);
+    if (NSP__UNLIKELY(collector->current == NULL))
+        return;
+    const nsp_batch *batch = &collector->current->exported;
+    uintptr_t written = (uintptr_t)batch->data + batch->length + BATCH_AHEAD;
+    for (int i = 0; i < LINES_AHEAD; i++)
+        __builtin_prefetch((const void *)(written + i * LINE), 1);
+}
+
 typedef enum append_result { APPENDED, NO_BATCH, TOO_BIG } append_result;
 
 // Encodes one span into the current batch or, if that is full, into the next one.
@@ -159,6 +180,7 @@ bool nsp__ring_drain(nsp__collector *collector, nsp__ring_walk *walk, struct nsp
             give_up(collector, walk);
             break;
         }
+        prefetch_ahead(walk, collector);
         nsp_span_view view;
         nsp__span_view_make(&view, record, clock, segment);
         result = append(collector, walk, &view);
