@@ -12,8 +12,8 @@ if(NSP_BUILD_BENCH)
 
     # The program that the bench measures as a user's: linked with the shared library, and with no part of it.
     if(TARGET nanospan)
-        add_executable(nanospan-bench-user bench/user/program/main.c bench/harness/cpus.c bench/harness/distance.c
-            bench/harness/noise.c bench/harness/plain.c bench/harness/ticks.c)
+        add_executable(nanospan-bench-user bench/user/program/main.c bench/user/program/crew.c
+            bench/harness/cpus.c bench/harness/distance.c bench/harness/noise.c bench/harness/plain.c bench/harness/ticks.c)
         set_target_properties(nanospan-bench-user PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
         target_include_directories(nanospan-bench-user PRIVATE bench ${PROJECT_SOURCE_DIR})
         target_link_libraries(nanospan-bench-user PRIVATE nsp_strict nanospan Threads::Threads m)

@@ -66,6 +66,7 @@ static void measure(size_t index, const bench_setup *setup, bench_result *out)
                           .operation = the->operation,
                           .traced = the->traced,
                           .in_a_row = 1,
+                          .threads = 1,
                           .rounds = setup->quick ? ROUNDS_LEAST : 31,
                           .wait_us = waits[wait].us,
                           .pin_to = setup->hot_cpu,

@@ -25,7 +25,8 @@ typedef enum user_operation {
 
 typedef enum user_job {
     USER_MEANS,  // each round times in_a_row operations as a whole
-    USER_SINGLE, // each round times in_a_row operations, each by itself, and as many of the empty harness
+    USER_SINGLE, // each round times in_a_row operations, each by itself, and as many of the empty harness;
+                 // all threads do so at the same time
     USER_FIRST,  // each round times one operation, after the thread has done something else for wait_us
 } user_job;
 
@@ -43,8 +44,9 @@ typedef struct user_task {
     user_job job;
     user_operation operation;
     bool traced;       // false: nsp_init is called, but tracing is off
-    size_t in_a_row;   // operations
-    unsigned rounds;   // at most USER_ROUNDS; in_a_row * rounds is at most USER_SAMPLES for USER_SINGLE
+    size_t in_a_row;   // operations of each thread
+    unsigned threads;  // at least 1; more only for USER_SINGLE
+    unsigned rounds;   // at most USER_ROUNDS; for USER_SINGLE, all operations must fit into USER_SAMPLES
     double wait_us;    // USER_FIRST
     int pin_to;        // the CPU of the measured thread; -1: not pinned
     int collector_cpu; // whose distance is measured; -1: none
@@ -59,7 +61,7 @@ typedef struct user_page {
     unsigned done;    // rounds; relaxed, for the progress
     user_round round[USER_ROUNDS];
     double tick_ns;
-    uint32_t subject[USER_SAMPLES], empty[USER_SAMPLES]; // ticks, round after round
+    uint32_t subject[USER_SAMPLES], empty[USER_SAMPLES]; // ticks, by round, then by thread
     nsp_stats stats;                                     // after the shutdown; size 0: tracing was off
     char problem[120];
     bool finished;

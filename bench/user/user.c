@@ -15,33 +15,38 @@ typedef struct subject {
     bool advised; // placed as docs/latency.md advises; false: wherever the system places the threads
     user_operation operation;
     size_t in_a_row;
+    unsigned threads;
 } subject;
 
 static const subject means[] = {
-    {"user_sustained_0", "20,000 spans in a row without attributes, nothing pinned", false, USER_SPAN0,
-     20000},
-    {"user_sustained_3", "20,000 spans in a row with 3 attributes, nothing pinned", false, USER_SPAN3, 20000},
-    {"user_thousand_0", "1,000 spans in a row without attributes, nothing pinned", false, USER_SPAN0, 1000},
-    {"user_thousand_3", "1,000 spans in a row with 3 attributes, nothing pinned", false, USER_SPAN3, 1000},
-    {"user_burst_0", "400 spans in a row without attributes, nothing pinned", false, USER_SPAN0, 400},
-    {"user_burst_3", "400 spans in a row with 3 attributes, nothing pinned", false, USER_SPAN3, 400},
-    {"user_advised_sustained_0", "as user_sustained_0, with two CPUs chosen", true, USER_SPAN0, 20000},
-    {"user_advised_sustained_3", "as user_sustained_3, with two CPUs chosen", true, USER_SPAN3, 20000},
-    {"user_advised_thousand_0", "as user_thousand_0, with two CPUs chosen", true, USER_SPAN0, 1000},
-    {"user_advised_thousand_3", "as user_thousand_3, with two CPUs chosen", true, USER_SPAN3, 1000},
-    {"user_advised_burst_0", "as user_burst_0, with two CPUs chosen", true, USER_SPAN0, 400},
-    {"user_advised_burst_3", "as user_burst_3, with two CPUs chosen", true, USER_SPAN3, 400},
+    {"user_sustained_0", "20,000 spans in a row without attributes, nothing pinned", false, USER_SPAN0, 20000,
+     1},
+    {"user_sustained_3", "20,000 spans in a row with 3 attributes, nothing pinned", false, USER_SPAN3, 20000,
+     1},
+    {"user_thousand_0", "1,000 spans in a row without attributes, nothing pinned", false, USER_SPAN0, 1000,
+     1},
+    {"user_thousand_3", "1,000 spans in a row with 3 attributes, nothing pinned", false, USER_SPAN3, 1000, 1},
+    {"user_burst_0", "400 spans in a row without attributes, nothing pinned", false, USER_SPAN0, 400, 1},
+    {"user_burst_3", "400 spans in a row with 3 attributes, nothing pinned", false, USER_SPAN3, 400, 1},
+    {"user_advised_sustained_0", "as user_sustained_0, with two CPUs chosen", true, USER_SPAN0, 20000, 1},
+    {"user_advised_sustained_3", "as user_sustained_3, with two CPUs chosen", true, USER_SPAN3, 20000, 1},
+    {"user_advised_thousand_0", "as user_thousand_0, with two CPUs chosen", true, USER_SPAN0, 1000, 1},
+    {"user_advised_thousand_3", "as user_thousand_3, with two CPUs chosen", true, USER_SPAN3, 1000, 1},
+    {"user_advised_burst_0", "as user_burst_0, with two CPUs chosen", true, USER_SPAN0, 400, 1},
+    {"user_advised_burst_3", "as user_burst_3, with two CPUs chosen", true, USER_SPAN3, 400, 1},
 };
 
 static const subject singles[] = {
-    {"user_tail_sustained_0", "20,000 spans without attributes, nothing pinned", false, USER_SPAN0, 20000},
-    {"user_tail_sustained_3", "20,000 spans with 3 attributes, nothing pinned", false, USER_SPAN3, 20000},
-    {"user_tail_burst_3", "400 spans with 3 attributes, nothing pinned", false, USER_SPAN3, 400},
+    {"user_tail_sustained_0", "20,000 spans without attributes, nothing pinned", false, USER_SPAN0, 20000, 1},
+    {"user_tail_sustained_3", "20,000 spans with 3 attributes, nothing pinned", false, USER_SPAN3, 20000, 1},
+    {"user_tail_burst_3", "400 spans with 3 attributes, nothing pinned", false, USER_SPAN3, 400, 1},
+    {"user_tail_threads_3", "4 threads, each 5,000 spans with 3 attributes in a row, nothing pinned", false,
+     USER_SPAN3, 5000, 4},
     {"user_advised_tail_sustained_0", "as user_tail_sustained_0, with two CPUs chosen", true, USER_SPAN0,
-     20000},
+     20000, 1},
     {"user_advised_tail_sustained_3", "as user_tail_sustained_3, with two CPUs chosen", true, USER_SPAN3,
-     20000},
-    {"user_advised_tail_burst_3", "as user_tail_burst_3, with two CPUs chosen", true, USER_SPAN3, 400},
+     20000, 1},
+    {"user_advised_tail_burst_3", "as user_tail_burst_3, with two CPUs chosen", true, USER_SPAN3, 400, 1},
 };
 
 // The default ring holds fewer than 20,000 spans.
@@ -117,16 +122,22 @@ static void report_means(const user_page *page, bench_result *out)
 
 // ---- single operations ----
 
+// The operations of a round, of all threads.
+static size_t operations(const user_task *task)
+{
+    return task->in_a_row * task->threads;
+}
+
 // Copies the ticks of the chosen rounds to the buffer, and sorts them. quiet_only: of those that had the core
 // to themselves.
 static size_t gather(const user_page *page, const uint32_t *ticks, bool quiet_only, uint32_t *to)
 {
-    size_t count = 0;
+    size_t count = 0, each = operations(&page->task);
     for (unsigned i = 0; i < page->task.rounds; i++) {
         if (page->round[i].lost || (quiet_only && !alone(&page->round[i], page->best)))
             continue;
-        memcpy(to + count, ticks + i * page->task.in_a_row, page->task.in_a_row * sizeof *to);
-        count += page->task.in_a_row;
+        memcpy(to + count, ticks + i * each, each * sizeof *to);
+        count += each;
     }
     sort_u32(to, count);
     return count;
@@ -156,9 +167,9 @@ static void report_single(const user_page *page, bench_result *out)
             distribution_plot(out, "single operations of a user's program",
                               part == 0 ? out->name : "empty harness", buffer, count, page->tick_ns);
     }
-    if (counts[0] < ROUNDS_LEAST * page->task.in_a_row)
-        result_fail(out, "spans were lost in all but %zu of %u rounds", counts[0] / page->task.in_a_row,
-                    page->task.rounds);
+    size_t rounds = counts[0] / operations(&page->task);
+    if (rounds < ROUNDS_LEAST)
+        result_fail(out, "spans were lost in all but %zu of %u rounds", rounds, page->task.rounds);
     result_add(out, "core_alone_percent", percent(counts[2], counts[0]));
 }
 
@@ -179,6 +190,7 @@ static const user_page *run(const subject *the, user_job job, unsigned rounds, c
                       .operation = the->operation,
                       .traced = true,
                       .in_a_row = the->in_a_row,
+                      .threads = the->threads,
                       .rounds = rounds,
                       .pin_to = the->advised ? setup->hot_cpu : -1,
                       .collector_cpu = the->advised ? setup->collector_cpu : -1};
@@ -198,8 +210,8 @@ static void measure_means(size_t index, const bench_setup *setup, bench_result *
 static void measure_singles(size_t index, const bench_setup *setup, bench_result *out)
 {
     // As many operations with --quick as the last percentile needs, 30 of which lie beyond it.
-    size_t operations = setup->quick ? 300000 : USER_SAMPLES;
-    size_t rounds = operations / singles[index].in_a_row;
+    size_t all = setup->quick ? 300000 : USER_SAMPLES;
+    size_t rounds = all / (singles[index].in_a_row * singles[index].threads);
     const user_page *page =
         run(&singles[index], USER_SINGLE, rounds < USER_ROUNDS ? (unsigned)rounds : USER_ROUNDS, setup, out);
     if (page == NULL)

@@ -21,6 +21,8 @@
 #include "harness/ticks.h"
 #include "user/page.h"
 
+#include "crew.h"
+
 enum { WARM = 32, PLAIN = 400 };
 static const uint64_t patience_ns = UINT64_C(10) * 1000 * 1000 * 1000;
 
@@ -83,17 +85,29 @@ static void measure_means(const user_page *page, user_round *out)
     out->noise = noise_mean(noise, noise_look());
 }
 
+typedef struct single_round {
+    user_page *page;
+    unsigned round;
+} single_round;
+
+static void time_each(void *context, unsigned thread)
+{
+    const single_round *of = context;
+    const user_task *task = &of->page->task;
+    void (*run)(size_t) = runs[task->operation];
+    size_t half = task->in_a_row / 2, first = (of->round * task->threads + thread) * task->in_a_row;
+    uint32_t *empty = of->page->empty + first, *subject = of->page->subject + first;
+    run(WARM);
+    ticks_each(run_empty, empty, half);
+    ticks_each(run, subject, task->in_a_row);
+    ticks_each(run_empty, empty + half, task->in_a_row - half);
+}
+
 static void measure_single(user_page *page, unsigned round, user_round *out)
 {
-    void (*run)(size_t) = runs[page->task.operation];
-    size_t half = page->task.in_a_row / 2;
-    uint32_t *empty = page->empty + round * page->task.in_a_row,
-             *subject = page->subject + round * page->task.in_a_row;
-    run(WARM);
+    single_round of = {page, round};
     bench_noise noise = noise_look();
-    ticks_each(run_empty, empty, half);
-    ticks_each(run, subject, page->task.in_a_row);
-    ticks_each(run_empty, empty + half, page->task.in_a_row - half);
+    crew_run(time_each, &of);
     out->noise = noise_mean(noise, noise_look());
 }
 
@@ -137,12 +151,17 @@ static bool work(user_page *page)
         return false;
     }
     nsp_thread_attach(NULL);
+    if (!crew_start(page->task.threads)) {
+        snprintf(page->problem, sizeof page->problem, "%u threads cannot be started", page->task.threads);
+        return false;
+    }
     distance_start(page->task.collector_cpu);
     page->tick_ns = ticks_ns();
     noise_remember(page->task.best);
     runs[page->task.operation](WARM);
     measure(page);
     distance_stop();
+    crew_stop();
     page->best = noise_best_seen();
     nsp_shutdown(patience_ns);
     page->stats = (nsp_stats)NSP_STATS_INIT;
