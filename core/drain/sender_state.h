@@ -21,7 +21,7 @@ enum { NSP__SENDER_WORKING, NSP__SENDER_BLOCKING, NSP__SENDER_ABANDONED, NSP__SE
 struct nsp__sender {
     // Written before the thread starts.
     nsp__sender_options options;
-    nsp__batch **unused; // the drainer's alone: batches that it handed back
+    nsp__batch **unused; // the drainer's alone: a stack of empty batches
     uint32_t unused_count;
     nsp__sender *next_kept;
     pthread_t thread;
