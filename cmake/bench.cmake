@@ -18,6 +18,15 @@ if(NSP_BUILD_BENCH)
         target_include_directories(nanospan-bench-user PRIVATE bench ${PROJECT_SOURCE_DIR})
         target_link_libraries(nanospan-bench-user PRIVATE nsp_strict nanospan Threads::Threads m)
         add_dependencies(nanospan-bench nanospan-bench-user)
+
+        # What tests/gates/touched.sh runs. Eager binding, as distributions build programs; the operations begin on a
+        # page.
+        add_executable(nanospan-touched tests/gates/touched/program.c)
+        set_target_properties(nanospan-touched PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin
+            POSITION_INDEPENDENT_CODE ON)
+        target_link_libraries(nanospan-touched PRIVATE nsp_strict nanospan)
+        target_link_options(nanospan-touched PRIVATE -pie)
+        add_dependencies(nanospan-bench nanospan-touched)
     endif()
 
     # The compiler flags, which the reports show, and the script that makes the page.

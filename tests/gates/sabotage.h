@@ -59,6 +59,13 @@ SABOTAGE_APART sabotage(void)
     pages[next % bytes] = 1;
     next += page;
 }
+#elif defined(SABOTAGE_page)
+// A page that nothing else uses.
+SABOTAGE sabotage(void)
+{
+    static char pages[3 * 4096];
+    ((volatile char *)pages)[4096] = 1;
+}
 #elif defined(SABOTAGE_wait)
 SABOTAGE_APART sabotage(void)
 {

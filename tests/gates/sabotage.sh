@@ -10,6 +10,7 @@
 #
 # BUILD: made by ninja.
 set -euo pipefail
+shopt -s extglob
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 build=$(cd "${1:?usage: sabotage.sh BUILD [KIND...]}" && pwd)
 shift
@@ -29,6 +30,7 @@ nothing      fences        green
 nothing      instructions  green
 nothing      zero          green
 nothing      ratios        green
+nothing      touched       green
 fence        fences        red    mfence
 fence        instructions  green
 fence        zero          green
@@ -43,6 +45,10 @@ system_call  instructions  green
 system_call  zero          red    FAIL.*system_calls_count
 fault        fences        green
 fault        zero          red    FAIL.*page_faults_count
+page         fences        green
+page         instructions  green
+page         zero          green
+page         touched       red    span3.*FAIL: 1 more data pages
 wait         fences        green
 wait         zero          red    FAIL.*voluntary_switches_count
 setter       fences        green
@@ -87,11 +93,23 @@ make_bench() {
     (cd "$build" && eval "${link/-o bin\/nanospan-bench/-o $work/bin/nanospan-bench}")
 }
 
+# The shared library of the objects that make_bench has compiled.
+make_library() {
+    local link soname
+    link=$(ninja -C "$build" -t commands libnanospan.so | sed -nE \
+        -e "s| [^ ]*core/trace/begin_fast\.c\.o| $work/begin.o|" -e "s| [^ ]*core/trace/end_fast\.c\.o| $work/end.o|" \
+        -e '/-soname,libnanospan\./p')
+    soname=$(sed -E 's/.*-soname,([^ ]+).*/\1/' <<<"$link")
+    (cd "$build" && eval "${link/ -o libnanospan.so*([! ])/ -o "$work/$soname"}")
+    cp "$build/bin/nanospan-touched" "$work/bin"
+}
+
 run_gate() {
     case $1 in
     instructions) bash "$here/instructions.sh" "$work" --allowed "$work/allowed" span0 span3 unsampled3 ;;
     zero) bash "$here/zero.sh" "$work" span0 span3 unsampled3 ;;
     ratios) bash "$here/ratios.sh" "$work" span3 ;;
+    touched) make_library && bash "$here/touched.sh" "$work" --allowed "$work/touched" ;;
     fences) bash "$here/fences.sh" "$work" ;;
     esac
 }
@@ -101,6 +119,9 @@ echo '# for sabotage.sh' >"$work/allowed"
 make_bench nothing
 bash "$here/instructions.sh" "$work" --allowed "$work/allowed" --update span0 span3 unsampled3 >"$work/log" ||
     { cat "$work/log"; exit 1; }
+echo '# for sabotage.sh' >"$work/touched"
+make_library
+bash "$here/touched.sh" "$work" --allowed "$work/touched" --update >"$work/log" || { cat "$work/log"; exit 1; }
 
 failed=0
 for kind in "${kinds[@]}"; do

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What touched.sh runs: a program like a user's, linked with the shared library.
+//
+//     nanospan-touched          under valgrind: runs each operation a few times, and surrounds it with stores
+//                               that count.py finds again in the list of all accesses; says what lies where
+//     nanospan-touched first    prints the page faults of a thread's first span after nsp_thread_attach
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#include <nanospan/nanospan.h>
+
+enum { TIMES = 16 };
+
+// Four stores to one address that no other code makes in this order: of 1, 2, 4 and 8 bytes where the
+// operation begins, and backwards where it ends.
+static uint64_t mark;
+
+#define MARK_BEGIN                                                                                           \
+    __asm__ __volatile__("movb $0, %0; movw $0, %0; movl $0, %0; movq $0, %0" : "=m"(mark) : : "memory")
+#define MARK_END                                                                                             \
+    __asm__ __volatile__("movq $0, %0; movl $0, %0; movw $0, %0; movb $0, %0" : "=m"(mark) : : "memory")
+
+// The operations lie on pages of their own: the code of an application does not lie beside the linker's either.
+#define OPERATION static __attribute__((noinline, section(".text.operations"))) void
+__asm__(".pushsection .text.operations,\"ax\"\n.balign 4096\n.popsection");
+
+OPERATION run_span0(int64_t i)
+{
+    (void)i;
+    MARK_BEGIN;
+    nsp_span *span = nsp_span_begin(NSP_NAME("span0"));
+    nsp_span_end(span);
+    MARK_END;
+}
+
+OPERATION run_span3(int64_t i)
+{
+    MARK_BEGIN;
+    nsp_span *span = nsp_span_begin(NSP_NAME("span3"));
+    nsp_span_set_str(span, NSP_KEY("symbol"), "BTCUSDT");
+    nsp_span_set_f64(span, NSP_KEY("price"), 101.25);
+    nsp_span_set_i64(span, NSP_KEY("quantity"), i);
+    nsp_span_end(span);
+    MARK_END;
+}
+
+// A root and five phases with an attribute each.
+OPERATION run_trace6(int64_t i)
+{
+    MARK_BEGIN;
+    nsp_span *root = nsp_span_begin(NSP_NAME("order"));
+    nsp_span_set_i64(root, NSP_KEY("order"), i);
+    nsp_span *phase = nsp_span_begin(NSP_NAME("decode"));
+    nsp_span_set_i64(phase, NSP_KEY("bytes"), i);
+    phase = nsp_span_next(phase, NSP_NAME("risk"));
+    nsp_span_set_i64(phase, NSP_KEY("account"), i);
+    phase = nsp_span_next(phase, NSP_NAME("match"));
+    nsp_span_set_i64(phase, NSP_KEY("level"), i);
+    phase = nsp_span_next(phase, NSP_NAME("book"));
+    nsp_span_set_i64(phase, NSP_KEY("depth"), i);
+    phase = nsp_span_next(phase, NSP_NAME("reply"));
+    nsp_span_set_i64(phase, NSP_KEY("bytes"), i);
+    nsp_span_end(phase);
+    nsp_span_end(root);
+    MARK_END;
+}
+
+static void run(const char *name, void (*operation)(int64_t))
+{
+    for (int i = 0; i < TIMES; i++)
+        operation(i);
+    printf("operation %s %d\n", name, TIMES);
+}
+
+static void place(const char *name, const void *address)
+{
+    printf("place %#lx %s\n", (unsigned long)(uintptr_t)address, name);
+}
+
+// Addresses of what has no symbol.
+static void print_places(void)
+{
+    nsp_span *span = nsp_span_begin(NSP_NAME("place"));
+    if (!nsp_span_recording(span))
+        exit(1);
+    const nsp__thread *thread = nsp__thread_v1;
+    place("the pointer to the thread's state (thread-local)", &nsp__thread_v1);
+    place("the thread's state", thread);
+    place("the stack of open spans", thread->top - 1);
+    place("the first frame", nsp__frame_of(span));
+    place("the policy's generation", thread->generation_now);
+    place("the classes of names", thread->classes);
+    place("the thread's skips", thread->skips);
+    place("the program's own stack", __builtin_frame_address(0));
+    nsp_span *child = nsp_span_begin(NSP_NAME("child"));
+    place("the second frame", nsp__frame_of(child));
+    nsp_span_end(child);
+    nsp_span_end(span);
+}
+
+static void print_mappings(void)
+{
+    char line[600];
+    FILE *file = fopen("/proc/self/maps", "re");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL)
+        printf("mapping %s", line);
+    if (file != NULL)
+        fclose(file);
+}
+
+// ---- the first span ----
+
+// Takes the library's code out of this process's page tables, as if nothing of it had run yet.
+static void forget_code(void)
+{
+    char line[600];
+    FILE *file = fopen("/proc/self/maps", "re");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        unsigned long begin, end;
+        if (strstr(line, "libnanospan") != NULL && strstr(line, " r-xp ") != NULL &&
+            sscanf(line, "%lx-%lx", &begin, &end) == 2)
+            madvise((void *)begin, end - begin, MADV_DONTNEED);
+    }
+    if (file != NULL)
+        fclose(file);
+}
+
+static long faults(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_THREAD, &usage);
+    return usage.ru_minflt + usage.ru_majflt;
+}
+
+// The program's own pages are touched before: those of the operations, and of the words in which call sites
+// keep their names.
+static int print_faults(void)
+{
+    nsp_config config;
+    nsp_config_init(&config);
+    config.collector = NSP_COLLECTOR_INVOKER;
+    run_trace6(0); // tracing is still off
+    if (nsp_init(&config) != NSP_OK)
+        return 1;
+    forget_code();
+    faults();
+    if (nsp_thread_attach(NULL) != NSP_OK)
+        return 1;
+    long before = faults();
+    run_span3(0);
+    long first = faults() - before;
+    before = faults();
+    run_trace6(0);
+    printf("first_span %ld first_trace %ld\n", first, faults() - before);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 2 && strcmp(argv[1], "first") == 0)
+        return print_faults();
+    run("disabled", run_span3);
+    nsp_config config;
+    nsp_config_init(&config);
+    config.collector = NSP_COLLECTOR_INVOKER; // nobody else is in the list
+    if (nsp_init(&config) != NSP_OK || nsp_thread_attach(NULL) != NSP_OK)
+        return 1;
+    print_places();
+    run("span0", run_span0);
+    run("span3", run_span3);
+    run("trace6", run_trace6);
+    if (nsp_sampler_set_rate(0.0) != NSP_OK)
+        return 1;
+    run("unsampled3", run_span3);
+    print_mappings();
+    return fflush(stdout) == 0 ? 0 : 1;
+}
