@@ -2,8 +2,12 @@
 //
 // Attributes that take more than a few inline stores: long texts, arrays, and all that are set after the room
 // has run out. The others are written by the inline functions in include/nanospan/abi.
+#include "base/hot.h"
 #include "trace/reuse.h"
 #include "trace/value.h"
+
+// The first of these sections begins on a page, and so all of them do.
+__asm__(".pushsection " NSP__HOT_SECTION ",\"ax\"\n.balign 4096\n.popsection");
 
 void nsp__attr_dropped(nsp_span *span)
 {
@@ -71,14 +75,14 @@ void nsp__attr_set_slow(nsp_span *span, nsp_name key, nsp_type type, const void 
     put_counted(span, &attr);
 }
 
-void nsp__attr_set_number(nsp_span *span, nsp_name key, uint32_t type, uint64_t value)
+NSP__HOT void nsp__attr_set_number(nsp_span *span, nsp_name key, uint32_t type, uint64_t value)
 {
     nsp_attr attr = {key, (nsp_type)type, 1, {NULL}};
     memcpy(&attr.value, &value, sizeof value);
     put_counted(span, &attr);
 }
 
-void nsp__attr_set_text(nsp_span *span, nsp_name key, const char *value, size_t length)
+NSP__HOT void nsp__attr_set_text(nsp_span *span, nsp_name key, const char *value, size_t length)
 {
     if (length > 16 || value == NULL || !nsp__attr_set_short(span, key, value, length))
         nsp__attr_set_slow(span, key, NSP_TYPE_STR, value, length);

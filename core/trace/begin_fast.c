@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The recorded half of the hot path: begin.
+#include "base/hot.h"
 #include "trace/commit.h"
 #include "trace/misuse.h"
 #include "trace/span_context.h"
@@ -56,7 +57,7 @@ static NOINLINE nsp_span *begin_under_changed(nsp__producer *producer, nsp_name 
     return same ? (nsp_span *)NSP__UNSAMPLED_CHILD : nsp_span_begin_at(name, start);
 }
 
-nsp_span *nsp__begin_child(nsp__thread *thread, nsp_name name, nsp_ticks start)
+NSP__HOT nsp_span *nsp__begin_child(nsp__thread *thread, nsp_name name, nsp_ticks start)
 {
     nsp__producer *producer = nsp__producer_of(thread);
     if (start == 0) {
@@ -107,8 +108,8 @@ static NOINLINE nsp_span *refuse_root(nsp__producer *producer, uint32_t name_cla
 }
 
 // A root that the sampler records, among others that it leaves out.
-static NOINLINE nsp_span *begin_hit(nsp__producer *producer, nsp__entry *top, nsp_name name, nsp_ticks start,
-                                    uint32_t name_class)
+static NOINLINE NSP__HOT nsp_span *begin_hit(nsp__producer *producer, nsp__entry *top, nsp_name name,
+                                             nsp_ticks start, uint32_t name_class)
 {
     nsp__slot *slot = producer->slot;
     nsp__frame *frame = top[1].frame;
@@ -125,7 +126,7 @@ static NOINLINE nsp_span *begin_root_by_clock(nsp__thread *thread, nsp_name name
 }
 
 // A root whose skip count is used up.
-nsp_span *nsp__begin_root(nsp__thread *thread, nsp_name name, nsp_ticks start, uint32_t name_class)
+NSP__HOT nsp_span *nsp__begin_root(nsp__thread *thread, nsp_name name, nsp_ticks start, uint32_t name_class)
 {
     nsp__producer *producer = nsp__producer_of(thread);
     nsp__slot *slot = producer->slot;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The recorded half of the hot path: end and next.
+#include "base/hot.h"
 #include "trace/commit.h"
 #include "trace/end_slow.h"
 #include "trace/misuse.h"
@@ -58,7 +59,7 @@ static NOINLINE void ended_already(nsp__producer *producer, nsp__entry *top)
         nsp__misused();
 }
 
-void nsp__end(nsp_span *span, nsp_ticks end)
+NSP__HOT void nsp__end(nsp_span *span, nsp_ticks end)
 {
     // For a thread that is not attached this is not a producer, and only its stack is looked at.
     nsp__producer *producer = nsp__producer_of(nsp__thread_v1);
@@ -124,7 +125,7 @@ static NOINLINE nsp_span *next_after_handler(nsp__producer *producer, nsp__entry
     return nsp__next_elsewhere(span, name, at);
 }
 
-nsp_span *nsp__next(nsp_span *span, nsp_name name, nsp_ticks at)
+NSP__HOT nsp_span *nsp__next(nsp_span *span, nsp_name name, nsp_ticks at)
 {
     const uint8_t uncommon = NSP__RECORD_TRACESTATE | NSP__RECORD_PARENT_REMOTE | NSP__RECORD_ROOT;
     const uint8_t always = NSP__RECORD_KEPT; // except in a session that has ended, whose pages are zero

@@ -12,6 +12,7 @@
 
 #include "base/call.h"
 #include "base/fork.h"
+#include "base/hot.h"
 #include "base/lock.h"
 #include "base/log.h"
 #include "base/name.h"
@@ -25,7 +26,7 @@
 
 // ---- the thread's side ----
 
-void nsp__sampler_draw(nsp__producer *producer, uint32_t name_class)
+NSP__HOT void nsp__sampler_draw(nsp__producer *producer, uint32_t name_class)
 {
     int64_t *left = &producer->slot->skips.left[name_class];
     uint64_t unused = (uint64_t)*left;
@@ -70,7 +71,8 @@ bool nsp__sampler_refresh(nsp__producer *producer)
     return true;
 }
 
-void nsp__sampler_trace_id(nsp__producer *producer, uint64_t threshold, bool sampled, uint64_t trace_id[2])
+NSP__HOT void nsp__sampler_trace_id(nsp__producer *producer, uint64_t threshold, bool sampled,
+                                    uint64_t trace_id[2])
 {
     const uint64_t whole = (uint64_t)1 << 56;
     uint64_t low = 0, width = whole;
