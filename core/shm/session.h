@@ -17,9 +17,9 @@ typedef struct nsp__session {
         *detached; // control->detached_count frames, control->detached_stride apart; NULL if there are none
     uint8_t *batches; // headers, coverage, data, in this order; see batch_pool.h
     uint64_t batches_bytes;
-    // A second copy of the policy's generation, in the process's private memory, which is the one that
-    // threads read (N1, N2 in sampler.c). It reads 0, meaning "no session", in the child of a fork from its
-    // first moment on, and forever after shutdown.
+    // A second copy of the policy's generation, in the process's private memory, which each thread has a copy
+    // of beside its stack (N1, N2 in sampler.c). They read 0, meaning "no session", in the child of a fork
+    // from its first moment on, and forever after shutdown.
     uint32_t *generation;
     char directory[512]; // absolute; "" if the session is private memory, and then everything below is empty
     nsp__file_id directory_id, control_id, threads_id; // for opening them again, since no descriptor is kept

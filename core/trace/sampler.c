@@ -39,6 +39,19 @@ NSP__HOT void nsp__sampler_draw(nsp__producer *producer, uint32_t name_class)
     __atomic_store_n(skipped, *skipped - unused + skip, __ATOMIC_RELEASE); // C1
 }
 
+// Either this thread sees the new generation of the process, or whoever changes it sees this thread in the
+// table and writes its copy afterwards: both write, then read, in one order for all.
+void nsp__sampler_follow(nsp__producer *producer)
+{
+    uint32_t generation;
+    do {
+        generation = __atomic_load_n(producer->session_generation, __ATOMIC_ACQUIRE); // N1: acquires N2
+        NSP__TESTPOINT("attach: generation read");
+        __atomic_store_n(&producer->generation, generation, __ATOMIC_RELAXED);
+        __atomic_thread_fence(__ATOMIC_SEQ_CST); // N4: at N5
+    } while (__atomic_load_n(producer->session_generation, __ATOMIC_RELAXED) != generation);
+}
+
 bool nsp__sampler_refresh(nsp__producer *producer)
 {
     const nsp__control *control = producer->control;
@@ -55,7 +68,7 @@ bool nsp__sampler_refresh(nsp__producer *producer)
         for (uint32_t i = 0; i <= rules; i++)
             producer->thresholds[i] = __atomic_load_n(&policy->thresholds[i], __ATOMIC_RELAXED);
         producer->parent_policy = __atomic_load_n(&policy->parent_policy, __ATOMIC_RELAXED);
-        producer->hot.classes = policy->classes;
+        producer->hot.classes = rules != 0 ? policy->classes : nsp__no_classes(producer);
         __atomic_thread_fence(
             __ATOMIC_ACQUIRE); // N1: the policy was read before the generation is read again
     } while (__atomic_load_n(generation_now, __ATOMIC_RELAXED) != generation);
@@ -183,6 +196,18 @@ static void policy_store(nsp__policy *to, const nsp__policy *from)
     to->checksum = from->checksum;
 }
 
+// N2: releases the policy to the threads' N1, in the process's copy of the generation first.
+static void generation_store(uint32_t *of_process, uint32_t generation)
+{
+    __atomic_store_n(of_process, generation, __ATOMIC_RELEASE); // N2
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);                    // N5: at N4
+    for (uint32_t i = 0; i < NSP__THREADS_MAX; i++) {
+        nsp__producer *producer = nsp__producer_at(i);
+        if (producer != NULL)
+            __atomic_store_n(&producer->generation, generation, __ATOMIC_RELEASE); // N2
+    }
+}
+
 static void publish(nsp__control *control)
 {
     uint32_t generation = control->policy_generation + 1;
@@ -200,8 +225,7 @@ static void publish(nsp__control *control)
     // comes next: a thread that adds a name and does not see the round of the replay has to see this
     // generation.
     __atomic_store_n(&control->policy_generation, generation, __ATOMIC_SEQ_CST);
-    // N2: releases the policy to the threads' N1.
-    __atomic_store_n(nsp__trace_state.session->generation, generation, __ATOMIC_RELEASE);
+    generation_store(nsp__trace_state.session->generation, generation);
     // The next policy is written into the slot of the previous one. None of that may be seen before this
     // generation.
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
@@ -226,7 +250,7 @@ void nsp__sampler_end(nsp__control *control, uint32_t *generation)
         policy_store(&control->policies[0], &control->policies[1]);
     // N2: to N1. A thread that sees this also sees that tracing is inactive, so it does not attach again.
     __atomic_store_n(&control->policy_generation, 0, __ATOMIC_RELEASE);
-    __atomic_store_n(generation, 0, __ATOMIC_RELEASE);
+    generation_store(generation, 0);
     pthread_mutex_unlock(&policy_mutex);
 }
 

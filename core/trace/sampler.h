@@ -25,6 +25,10 @@ uint64_t nsp__sampler_checksum(const nsp__policy *policy);
 // The name hook: resolves the class of a new name. Wait-free.
 void nsp__sampler_classify(nsp_name name, const char *text, size_t length);
 
+// Brings the generation that the thread reads up to date, once the thread is in the table of those that record.
+// From then on, whoever changes the policy does that.
+void nsp__sampler_follow(nsp__producer *producer);
+
 // Copies the policy in force into the thread and draws new skips. False if the session has ended.
 bool nsp__sampler_refresh(nsp__producer *producer);
 

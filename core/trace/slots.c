@@ -63,24 +63,24 @@ static void frames_prepare(nsp__slot *slot)
 
 enum { LINES = 128 }; // bytes that the processor fetches at once
 
-// The bytes of a thread's process-local state that a child keeps: everything before the stack.
+// The bytes of a thread's process-local state that a child keeps: everything before the generation.
 static size_t producer_kept(void)
 {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    return (offsetof(nsp__producer, stack) + page - 1) & ~(page - 1);
+    return (offsetof(nsp__producer, generation) + page - 1) & ~(page - 1);
 }
 
-// Where the state begins in its memory. It is chosen so that the stack begins less than LINES bytes after the
-// part that children keep.
+// Where the state begins in its memory. It is chosen so that the generation lies less than LINES bytes after
+// the part that children keep.
 static size_t producer_offset(void)
 {
-    return (producer_kept() - offsetof(nsp__producer, stack) + LINES - 1) & ~(size_t)(LINES - 1);
+    return (producer_kept() - offsetof(nsp__producer, generation) + LINES - 1) & ~(size_t)(LINES - 1);
 }
 
 static nsp__producer *producer_map(uint32_t frame_count)
 {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE), kept = producer_kept();
-    size_t bytes = kept + LINES + (frame_count + 2) * sizeof(nsp__entry);
+    size_t bytes = kept + LINES + (frame_count + 3) * sizeof(nsp__entry) + NSP_NAME_MAX;
     char *memory = nsp__map_private_keeping(kept, (bytes + page - 1) & ~(page - 1));
     return memory != NULL ? (nsp__producer *)(void *)(memory + producer_offset()) : NULL;
 }
@@ -106,8 +106,9 @@ static void producer_prepare(nsp__producer *producer, nsp__slot *slot)
     for (uint32_t i = 0; i < slot->frame_count; i++)
         producer->stack[i + 1].frame = nsp__frame_at(slot, i);
     producer->hot.top = &producer->stack[0];
-    producer->hot.generation_now = nsp__trace_state.session->generation;
-    producer->hot.classes = producer->control->policies[0].classes;
+    producer->session_generation = nsp__trace_state.session->generation;
+    producer->hot.generation_now = &producer->generation;
+    producer->hot.classes = nsp__no_classes(producer);
     producer->hot.skips = &slot->skips;
     producer->recorded.pool = nsp__trace_state.pool;
     producer->unsampled.pool = nsp__trace_state.unsampled_pool;

@@ -55,6 +55,7 @@ static nsp__producer *attach(const nsp_thread_options *options, nsp_status *stat
     if (exit_key_made)
         pthread_setspecific(exit_key, producer);
     NSP__TESTPOINT("attach: before visible");
+    nsp__sampler_follow(producer);
     nsp__sampler_refresh(producer);
     nsp__thread_v1 = &producer->hot;
     nsp_thread_reset(); // ends what the thread before left open in a reclaimed slot

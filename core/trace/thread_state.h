@@ -57,10 +57,11 @@ typedef struct nsp__producer {
     nsp__ring ring;
     nsp__slot *slot;
     const nsp__control *control;
-    uint64_t random;           // state of the generator
-    uint64_t id_base, id_step; // of its span ids (nsp__attempt)
-    uint64_t watermark;        // bytes in the ring above which new traces are refused
-    uint64_t headroom;         // the ring's other bytes
+    const uint32_t *session_generation; // what `generation` below is a copy of
+    uint64_t random;                    // state of the generator
+    uint64_t id_base, id_step;          // of its span ids (nsp__attempt)
+    uint64_t watermark;                 // bytes in the ring above which new traces are refused
+    uint64_t headroom;                  // the ring's other bytes
     uint32_t parent_policy;
     nsp__entry busy; // what `top` points to while nanospan is at work
 
@@ -80,18 +81,31 @@ typedef struct nsp__producer {
 
     nsp__detached_places recorded, unsampled; // of the two pools of detached spans
 
-    // [0] is the bottom; then follow one entry for each frame, and one without a frame. They lie on pages of
-    // their own, which the child of a fork finds zeroed, while it has a copy of the members above. In the
-    // child, `top` therefore leads to an entry that says "nothing open", so the next span is a root; and the
-    // generation, which reads 0 too, sends that root to nsp__begin_special. So the hot path needs no check.
+    // From here on, pages of their own, which the child of a fork finds zeroed, while it has a copy of the
+    // members above. In the child, `top` therefore leads to an entry that says "nothing open", so the next
+    // span is a root; and the generation, which reads 0 too, sends that root to nsp__begin_special. So the
+    // hot path needs no check.
+
+    // Where this thread reads the policy's generation (hot.generation_now). Written by whoever changes the
+    // policy.
+    uint32_t generation;
+    // [0] is the bottom; then follow one entry for each frame, and one without a frame. Behind them lie the
+    // classes of names where there are no rules (nsp__no_classes).
     nsp__entry stack[];
 } nsp__producer;
 
 // They must not lie at the same offset in two pages, because the processor would then take a load from one
 // for a load of what was just stored to the other.
-_Static_assert(offsetof(nsp__producer, stack) % 4096 >= 256 &&
-                   offsetof(nsp__producer, stack) % 4096 <= 4096 - 256,
+_Static_assert(offsetof(nsp__producer, generation) % 4096 >= 256 &&
+                   offsetof(nsp__producer, generation) % 4096 <= 4096 - 256,
                "a thread's state and its stack must not be a multiple of 4 KiB apart");
+
+// Where there are no rules, every name has class 0. Such a table lies behind the stack, so that a root touches
+// no page for its class.
+static inline uint8_t *nsp__no_classes(nsp__producer *producer)
+{
+    return (uint8_t *)&producer->stack[producer->slot->frame_count + 2];
+}
 
 // Marks an unsampled context as drawn, in hot.unsampled_class.
 #define NSP__UNSAMPLED_DRAWN 0x80000000u

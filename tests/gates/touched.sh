@@ -38,6 +38,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 # A minimal environment, because variables could change the counts. The list of accesses goes to descriptor 9.
 environment=(PATH="$PATH" HOME="$work" TMPDIR="$work" LD_LIBRARY_PATH="$build" OTEL_TRACES_EXPORTER=none)
+# shellcheck disable=SC2094 # the output is read once the program has ended
 if ! env -i "${environment[@]}" \
     valgrind --tool=lackey --trace-mem=yes --log-fd=9 "$program" 9>&1 >"$work/output" 2>"$work/errors" |
     python3 "$here/touched/count.py" "$work/output" "$work/pages" >"$work/measured"; then
@@ -82,5 +83,7 @@ awk '
     }
     END { exit failed }
 ' "$allowed" "$work/measured" || failed=1
-[ "$failed" -eq 0 ] && [ "$option" != --pages ] || cat "$work/pages"
+if [ "$failed" -ne 0 ] || [ "$option" = --pages ]; then
+    cat "$work/pages"
+fi
 exit "$failed"

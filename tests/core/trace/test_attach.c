@@ -116,6 +116,27 @@ static void an_attach_within_an_attach_says_why_it_fails(void **state)
     assert_non_null(strstr(second_detail, "while it was being attached"));
     capture_end();
 }
+
+static void change_the_rate(const char *point)
+{
+    if (strcmp(point, "attach: generation read") != 0)
+        return;
+    nsp__testpoint_hook = NULL;
+    assert_int_equal(nsp_sampler_set_rate(0.0), NSP_OK);
+}
+
+static void a_policy_that_changes_meanwhile_is_obeyed(void **state)
+{
+    (void)state;
+    begin(8);
+    nsp__testpoint_hook = change_the_rate;
+    assert_int_equal(nsp_thread_attach(NULL), NSP_OK);
+    assert_null(nsp__testpoint_hook);
+    nsp_span *span = nsp_span_begin(NSP_NAME("root"));
+    assert_false(nsp_span_recording(span));
+    nsp_span_end(span);
+    capture_end();
+}
 #else
 static void nothing_without_testpoints(void **state)
 {
@@ -130,6 +151,7 @@ int main(void)
         cmocka_unit_test_teardown(a_handler_that_attaches_first_leaves_one_slot, capture_teardown),
         cmocka_unit_test_teardown(a_thread_too_late_for_the_last_slot_takes_no_memory, capture_teardown),
         cmocka_unit_test_teardown(an_attach_within_an_attach_says_why_it_fails, capture_teardown),
+        cmocka_unit_test_teardown(a_policy_that_changes_meanwhile_is_obeyed, capture_teardown),
 #else
         cmocka_unit_test(nothing_without_testpoints),
 #endif

@@ -82,6 +82,7 @@ static const member producer[] = {
     MEMBER(nsp__producer, ring, THREAD, false),
     MEMBER(nsp__producer, slot, THREAD, false),
     MEMBER(nsp__producer, control, THREAD, false),
+    MEMBER(nsp__producer, session_generation, THREAD, false),
     MEMBER(nsp__producer, random, THREAD, false),
     MEMBER(nsp__producer, id_base, THREAD, false),
     MEMBER(nsp__producer, id_step, THREAD, false),
@@ -103,6 +104,7 @@ static const member producer[] = {
     MEMBER(nsp__producer, unsampled.free_list, ANYBODY, true),
     MEMBER(nsp__producer, unsampled.spares, ANYBODY, true),
     MEMBER(nsp__producer, unsampled.next_other, ANYBODY, false),
+    MEMBER(nsp__producer, generation, CONSTANT, true), // and the stack, which the thread writes
 };
 
 static bool share_a_pair(const member *a, const member *b)

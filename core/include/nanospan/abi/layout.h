@@ -136,7 +136,7 @@ typedef struct nsp__skips {
 typedef struct nsp__thread {
     nsp__entry *top;
     const uint32_t
-        *generation_now;    // the policy's, for this process; relaxed load N1, published at N2 (sampler.c)
+        *generation_now;    // the policy's, for this thread; relaxed load N1, published at N2 (sampler.c)
     const uint8_t *classes; // by name: class of a local root
     nsp__skips *skips;
     uint32_t generation;      // the one that classes and skips belong to
