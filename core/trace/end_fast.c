@@ -23,9 +23,9 @@ ALWAYS_INLINE nsp__entry *pop(nsp__entry *entry)
     return entry;
 }
 
-static NOINLINE void end_by_clock(nsp_span *span)
+static NOINLINE void end_by_clock(nsp_span *span, nsp__thread *thread)
 {
-    nsp__end(span, nsp_now());
+    nsp__end_on(span, nsp_now(), thread);
 }
 
 // True if the span is the innermost of this thread, in its own frame: what the hot path handles.
@@ -59,13 +59,18 @@ static NOINLINE void ended_already(nsp__producer *producer, nsp__entry *top)
         nsp__misused();
 }
 
-NSP__HOT void nsp__end(nsp_span *span, nsp_ticks end)
+void nsp__end(nsp_span *span, nsp_ticks end)
+{
+    nsp__end_on(span, end, nsp__thread_v1);
+}
+
+NSP__HOT void nsp__end_on(nsp_span *span, nsp_ticks end, nsp__thread *thread)
 {
     // For a thread that is not attached this is not a producer, and only its stack is looked at.
-    nsp__producer *producer = nsp__producer_of(nsp__thread_v1);
+    nsp__producer *producer = nsp__producer_of(thread);
     if (end == 0) {
         if (NSP__UNLIKELY(!producer->hot.reads_counter)) {
-            end_by_clock(span);
+            end_by_clock(span, thread);
             return;
         }
         end = nsp__counter_read();
@@ -93,9 +98,9 @@ NSP__HOT void nsp__end(nsp_span *span, nsp_ticks end)
 
 // ---- next ----
 
-static NOINLINE nsp_span *next_by_clock(nsp_span *span, nsp_name name)
+static NOINLINE nsp_span *next_by_clock(nsp_span *span, nsp_name name, nsp__thread *thread)
 {
-    return nsp__next(span, name, nsp_now());
+    return nsp__next_on(span, name, nsp_now(), thread);
 }
 
 // The sibling has the same trace, parent and flags: most of the frame stays as it is. Its new tag is what
@@ -125,14 +130,19 @@ static NOINLINE nsp_span *next_after_handler(nsp__producer *producer, nsp__entry
     return nsp__next_elsewhere(span, name, at);
 }
 
-NSP__HOT nsp_span *nsp__next(nsp_span *span, nsp_name name, nsp_ticks at)
+nsp_span *nsp__next(nsp_span *span, nsp_name name, nsp_ticks at)
+{
+    return nsp__next_on(span, name, at, nsp__thread_v1);
+}
+
+NSP__HOT nsp_span *nsp__next_on(nsp_span *span, nsp_name name, nsp_ticks at, nsp__thread *thread)
 {
     const uint8_t uncommon = NSP__RECORD_TRACESTATE | NSP__RECORD_PARENT_REMOTE | NSP__RECORD_ROOT;
     const uint8_t always = NSP__RECORD_KEPT; // except in a session that has ended, whose pages are zero
-    nsp__producer *producer = nsp__producer_of(nsp__thread_v1); // as in nsp__end
+    nsp__producer *producer = nsp__producer_of(thread); // as in nsp__end_on
     if (at == 0) {
         if (NSP__UNLIKELY(!producer->hot.reads_counter))
-            return next_by_clock(span, name);
+            return next_by_clock(span, name, thread);
         at = nsp__counter_read();
     }
     nsp__entry *top = producer->hot.top;

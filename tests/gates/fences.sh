@@ -23,7 +23,7 @@ if grep -q '^NSP_SANITIZE:.*=.' "$build/CMakeCache.txt" 2>/dev/null; then
 fi
 
 # All paths of these functions, except those that the compiler has moved away as unlikely (NAME.cold).
-functions='nsp__begin_root nsp__begin_child nsp__end nsp__next'
+functions='nsp__begin_root nsp__begin_child nsp__end_on nsp__next_on'
 
 failed=0
 for function in $functions; do

@@ -97,7 +97,7 @@ SABOTAGE sabotage(void) {}
 #endif
 
 #ifndef SABOTAGED
-#define SABOTAGED "nsp__end"
+#define SABOTAGED "nsp__end_on"
 #endif
 
 #define nsp__counter_read()                                                                                  \

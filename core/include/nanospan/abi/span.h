@@ -13,18 +13,32 @@
 
 NSP_BEGIN_DECLS
 
-// start, end, at: 0 stands for now.
-NSP_API nsp_span *nsp__begin_root(nsp__thread *thread, nsp_name name, nsp_ticks start, uint32_t name_class);
-NSP_API nsp_span *nsp__begin_child(nsp__thread *thread, nsp_name name, nsp_ticks start);
+// The calls of a recorded span do not go through the program's table of jumps (.plt), which would be one more
+// page of code, and is bound at the first call where the program is not linked with -z now.
+#if defined(__has_attribute)
+#if __has_attribute(noplt)
+#define NSP__DIRECT __attribute__((noplt))
+#endif
+#endif
+#ifndef NSP__DIRECT
+#define NSP__DIRECT
+#endif
+
+// start, end, at: 0 stands for now. thread: nsp__thread_v1, which the caller has at hand.
+NSP_API NSP__DIRECT nsp_span *nsp__begin_root(nsp__thread *thread, nsp_name name, nsp_ticks start,
+                                              uint32_t name_class);
+NSP_API NSP__DIRECT nsp_span *nsp__begin_child(nsp__thread *thread, nsp_name name, nsp_ticks start);
 NSP_API nsp_span *nsp__begin_special(nsp__thread *thread, nsp_name name, nsp_ticks start);
-NSP_API void nsp__end(nsp_span *span, nsp_ticks end);
+NSP_API NSP__DIRECT void nsp__end_on(nsp_span *span, nsp_ticks end, nsp__thread *thread);
+NSP_API void nsp__end(nsp_span *span, nsp_ticks end); // called by what was compiled with older headers
 NSP_API void nsp__end_inert(nsp_span *span);
-NSP_API nsp_span *nsp__next(nsp_span *span, nsp_name name, nsp_ticks at);
+NSP_API NSP__DIRECT nsp_span *nsp__next_on(nsp_span *span, nsp_name name, nsp_ticks at, nsp__thread *thread);
+NSP_API nsp_span *nsp__next(nsp_span *span, nsp_name name, nsp_ticks at); // as nsp__end
 NSP_API nsp_span *nsp__next_inert(nsp_span *span, nsp_name name, nsp_ticks at);
 NSP_API void nsp__attr_dropped(nsp_span *span); // called by what was compiled with older headers
 // value: the bits of an I64 or F64, 0 or 1 of a BOOL.
 NSP_API void nsp__attr_set_number(nsp_span *span, nsp_name key, uint32_t type, uint64_t value);
-NSP_API void nsp__attr_set_text(nsp_span *span, nsp_name key, const char *value, size_t length);
+NSP_API NSP__DIRECT void nsp__attr_set_text(nsp_span *span, nsp_name key, const char *value, size_t length);
 // length: bytes of a text or byte value, elements of an array.
 NSP_API void nsp__attr_set_slow(nsp_span *span, nsp_name key, nsp_type type, const void *value,
                                 size_t length);
@@ -91,7 +105,7 @@ NSP_INLINE void nsp_span_end_at(nsp_span *span, nsp_ticks end)
 {
     uintptr_t handle = (uintptr_t)span;
     if (handle & NSP__RECORDING) {
-        nsp__end(span, end);
+        nsp__end_on(span, end, nsp__thread_v1);
         return;
     }
     if (NSP__LIKELY(handle == NSP__UNSAMPLED_ROOT)) {
@@ -115,7 +129,7 @@ NSP_INLINE nsp_span *nsp_span_next_at(nsp_span *span, nsp_name name, nsp_ticks a
 {
     uintptr_t handle = (uintptr_t)span;
     if (handle & NSP__RECORDING)
-        return nsp__next(span, name, at);
+        return nsp__next_on(span, name, at, nsp__thread_v1);
     if (handle == 0 || handle == NSP__UNSAMPLED_CHILD)
         return span;
     return nsp__next_inert(span, name, at);
