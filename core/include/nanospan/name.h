@@ -39,11 +39,20 @@ NSP_API const char *nsp_name_text(nsp_name name, size_t *length);
 // The slow path of NSP_NAME.
 NSP_API nsp_name nsp__name_intern_site(nsp_name *site, const char *text, size_t length);
 
+// The words of the call sites lie in a section of their own: together, so that few pages hold them all, and
+// apart from variables that the program writes. In C++, the words of inline functions could not be in the same
+// section as others.
+#if defined(__ELF__) && !defined(__cplusplus)
+#define NSP__SITE static __attribute__((section("nsp_names")))
+#else
+#define NSP__SITE static
+#endif
+
 // The name of a string literal. It is interned once for each call site; after that it costs one load and one
 // branch. Only a literal compiles. NSP_KEY does the same for an attribute's key.
 #define NSP_NAME(literal)                                                                                    \
     (__extension__({                                                                                         \
-        static nsp_name nsp__site_;                                                                          \
+        NSP__SITE nsp_name nsp__site_;                                                                       \
         nsp_name nsp__name_ = __atomic_load_n(&nsp__site_, __ATOMIC_RELAXED);                                \
         if (NSP__UNLIKELY(nsp__name_ == 0))                                                                  \
             nsp__name_ = nsp__name_intern_site(&nsp__site_, "" literal "", sizeof("" literal "") - 1);       \

@@ -114,6 +114,25 @@ static void sites_keep_their_name(void **state)
     assert_int_equal(site, name);
 }
 
+// Where the linker has put the words of this program's call sites.
+extern nsp_name __start_nsp_names[], __stop_nsp_names[];
+
+static size_t words_filled(void)
+{
+    size_t filled = 0;
+    for (const nsp_name *word = __start_nsp_names; word < __stop_nsp_names; word++)
+        filled += *word != 0;
+    return filled;
+}
+
+static void the_words_of_sites_lie_together(void **state)
+{
+    (void)state;
+    size_t before = words_filled();
+    assert_true(NSP_NAME("the first of two sites") != NSP_KEY("the second of two sites"));
+    assert_int_equal(words_filled(), before + 2);
+}
+
 static void long_names_are_cut_at_a_character(void **state)
 {
     (void)state;
@@ -441,6 +460,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbers_that_are_no_name),
+        cmocka_unit_test(the_words_of_sites_lie_together),
         cmocka_unit_test(a_text_has_one_name),
         cmocka_unit_test(sites_keep_their_name),
         cmocka_unit_test(long_names_are_cut_at_a_character),
