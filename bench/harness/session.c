@@ -47,6 +47,8 @@ const nsp_exporter exporter_nowhere = {
 
 // ---- the session ----
 
+static bool invoker; // no thread drains the ring
+
 void session_configure(const bench_setup *setup, nsp_config *out)
 {
     static char cpus[16]; // nsp_init copies it
@@ -55,13 +57,14 @@ void session_configure(const bench_setup *setup, nsp_config *out)
     out->enabled = true;
     out->sample_rate = 1.0;
     out->custom_exporter = &exporter_nowhere;
-    out->collector = NSP_COLLECTOR_THREAD;
+    out->collector = setup->invoker ? NSP_COLLECTOR_INVOKER : NSP_COLLECTOR_THREAD;
     out->collector_cpus = setup->collector_cpu >= 0 ? cpus : NULL;
     out->log_level = NSP_LOG_WARN;
 }
 
 bool session_start_with(const nsp_config *config, bench_result *out)
 {
+    invoker = config->collector == NSP_COLLECTOR_INVOKER;
     nsp_status status = nsp_init(config);
     if (status == NSP_OK)
         status = nsp_thread_attach(NULL);
@@ -118,6 +121,8 @@ bool session_drained_to(uint64_t bytes)
     enum { AWAKE = 500, MOST = 20000 }; // looks: 10 ms without sleeping, then 10 s with sleeps
     const nsp__producer *producer = nsp__producer_self();
     for (int i = 0; i < AWAKE + MOST; i++) {
+        if (invoker)
+            nsp_do_work(SIZE_MAX);
         // Each look reads one cache line of the collector.
         uint64_t consumed = __atomic_load_n(&producer->slot->consumed, __ATOMIC_ACQUIRE);
         if (nsp__ring_tail(&producer->ring) - consumed <= bytes)

@@ -10,6 +10,7 @@ typedef struct bench_setup {
     int hot_cpu;       // CPU of the measured thread
     int collector_cpu; // CPU of everything else; -1: any
     bool quick;
+    bool invoker;    // sessions without a collector thread: whoever waits for an empty ring drains it
     unsigned rounds; // valid rounds to measure, at least 15
     unsigned tries;  // rounds after which a benchmark gives up
 } bench_setup;

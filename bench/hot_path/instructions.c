@@ -11,6 +11,8 @@
 #include "hot_path/operations.h"
 #include "harness/select.h"
 #include "harness/session.h"
+#include "order_path/count.h"
+#include "order_path/pair.h"
 
 __attribute__((noinline)) void counted_run(void (*run)(size_t), size_t count)
 {
@@ -56,6 +58,14 @@ bool instructions_run(const bench_setup *setup, const char *list, size_t count)
             continue;
         any = true;
         fine = count_one(setup, &operations[i], count);
+    }
+    for (size_t i = 0; i < ORDER_CONDITIONS && fine; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "order_%s", order_conditions[i].name);
+        if (!order_countable(i) || (strcmp(list, "all") != 0 && !selected(list, name)))
+            continue;
+        any = true;
+        fine = order_count(i, setup);
     }
     if (!any)
         fprintf(stderr, "nanospan-bench: no operation matches '%s'\n", list);

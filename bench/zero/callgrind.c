@@ -3,7 +3,8 @@
 // The instructions of each operation. Unlike times, they are the same in each run and on each machine. This
 // program runs itself under valgrind twice, and the two runs must agree. callgrind counts only inside the
 // function counted_run, which runs an operation N times and then 2 N times (hot_path/instructions.c); the
-// difference divided by N is one operation.
+// difference divided by N is one operation. For what tracing adds to an order, N orders are processed without
+// tracing and then with it (order_path/count.c).
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
@@ -16,11 +17,23 @@
 
 #include "harness/folder.h"
 #include "hot_path/operations.h"
+#include "order_path/count.h"
+#include "order_path/pair.h"
 #include "zero/watch.h"
 
-enum { RUNS = 2, OPERATIONS_MAX = 64 };
+enum { RUNS = 2, ROWS_MAX = 64 };
 
-static double counted[RUNS][OPERATIONS_MAX]; // per operation
+// A row is one operation, or what tracing adds to an order.
+typedef struct row {
+    char name[40];
+    const char *what;
+    unsigned spans;
+    double tolerance;     // by which two runs may differ
+    double counted[RUNS]; // per operation; NAN: not yet
+} row;
+
+static row rows[ROWS_MAX];
+static size_t row_count;
 static bench_result outcome; // a problem, or the reason to skip, that applies to all operations
 
 static const char *const *arguments_of(const char *folder)
@@ -41,6 +54,39 @@ static const char *const *arguments_of(const char *folder)
     ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
     self[length > 0 ? length : 0] = '\0';
     return arguments;
+}
+
+static void add_row(const char *prefix, const char *name, const char *what, unsigned spans, double tolerance)
+{
+    if (row_count == ROWS_MAX)
+        return;
+    row *one = &rows[row_count++];
+    snprintf(one->name, sizeof one->name, "instructions_%s%s", prefix, name);
+    one->what = what;
+    one->spans = spans;
+    one->tolerance = tolerance;
+    for (int i = 0; i < RUNS; i++)
+        one->counted[i] = NAN;
+}
+
+static void fill_rows(void)
+{
+    if (row_count != 0)
+        return;
+    for (size_t i = 0; i < operation_count; i++)
+        add_row("", operations[i].name, operations[i].what, operations[i].spans, 0);
+    // The engine measures its own latency, and keeping a new maximum takes some instructions.
+    for (size_t i = 0; i < ORDER_CONDITIONS; i++)
+        if (order_countable(i))
+            add_row("order_", order_conditions[i].name, order_conditions[i].what, 1, 2);
+}
+
+static row *find_row(const char *name)
+{
+    for (size_t i = 0; i < row_count; i++)
+        if (strcmp(rows[i].name + strlen("instructions_"), name) == 0)
+            return &rows[i];
+    return NULL;
 }
 
 // Runs valgrind, with a minimal environment, because variables could change the counts. False with a problem,
@@ -101,8 +147,8 @@ static double read_dump(const char *folder, unsigned number)
     return total;
 }
 
-// Reads one line NAME SPANS TIMES for each dump; there are two lines for each operation.
-static void read_counts(const char *folder, double *out)
+// Reads one line NAME SPANS TIMES for each dump; there are two lines for each row.
+static void read_counts(const char *folder, int run)
 {
     char path[FOLDER_PATH + 16], name[64], before[64] = "";
     snprintf(path, sizeof path, "%s/calls", folder);
@@ -112,9 +158,9 @@ static void read_counts(const char *folder, double *out)
     double count_before = 0, times_before = 0, times;
     for (unsigned number = 1; fscanf(file, "%63s %*u %lf", name, &times) == 2; number++) {
         double count = read_dump(folder, number);
-        const bench_operation *operation = operation_find(name);
-        if (strcmp(name, before) == 0 && operation != NULL && count > count_before)
-            out[operation - operations] = (count - count_before) / (times - times_before);
+        row *one = find_row(name);
+        if (strcmp(name, before) == 0 && one != NULL)
+            one->counted[run] = (count - count_before) / (times - times_before);
         count_before = count;
         times_before = times;
         memcpy(before, name, sizeof before);
@@ -131,7 +177,7 @@ static void count_all(bench_result *in)
             return;
         }
         if (run_valgrind(folder))
-            read_counts(folder, counted[run]);
+            read_counts(folder, run);
         folder_remove(folder);
         progress(in, (unsigned)run + 1, RUNS);
     }
@@ -155,26 +201,25 @@ static void measure(size_t index, const bench_setup *setup, bench_result *out)
         result_fail(out, "%s", outcome.problem);
     if (outcome.skipped[0] != '\0' || outcome.problem[0] != '\0')
         return;
-    double first = counted[0][index], second = counted[1][index];
+    double first = rows[index].counted[0], second = rows[index].counted[1];
     out->rounds = RUNS;
-    if (first == 0 || second == 0) {
+    if (isnan(first) || isnan(second)) {
         result_fail(out, "nothing was counted");
         return;
     }
-    if (first != second)
+    if (fabs(first - second) > rows[index].tolerance)
         result_fail(out, "the runs disagree: %.2f instructions in one, %.2f in the other", first, second);
     result_add(out, "instructions_count", first);
-    result_add(out, "instructions_per_span_count", first / operations[index].spans);
+    result_add(out, "instructions_per_span_count", first / rows[index].spans);
 }
 
 static bool describe(size_t index, bench_result *out)
 {
-    static char names[OPERATIONS_MAX][40];
-    if (index >= operation_count || index >= OPERATIONS_MAX)
+    fill_rows();
+    if (index >= row_count)
         return false;
-    snprintf(names[index], sizeof names[0], "instructions_%s", operations[index].name);
-    out->name = names[index];
-    out->what = operations[index].what;
+    out->name = rows[index].name;
+    out->what = rows[index].what;
     return true;
 }
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Counts the instructions that each operation of the hot path executes. Unlike times, the counts are the same
-# in each run and on each machine. Fails if an operation needs more than instructions.txt allows, or if two
-# runs differ.
+# Counts the instructions that each operation of the hot path executes, and those that tracing adds to an
+# order of the example engine. Unlike times, the counts are the same in each run and on each machine. Fails if
+# an operation needs more than instructions.txt allows, or if two runs differ.
 #
 #     instructions.sh BUILD [--allowed FILE] [NAME...]            compare
 #     instructions.sh BUILD [--allowed FILE] --update [NAME...]   record the counts as the new limits
