@@ -170,6 +170,17 @@ static void read_ot(slice ot, uint64_t *threshold, uint64_t *randomness)
     }
 }
 
+// True for the list that nanospan itself sends: one `ot` with nothing but a well-formed threshold. Such a text
+// is forwarded unchanged.
+static bool only_threshold(const char *text, size_t length, uint64_t *threshold)
+{
+    enum { PREFIX = 6, MOST = PREFIX + NSP__THRESHOLD_DIGITS };
+    if (length <= PREFIX || length > MOST || memcmp(text, "ot=th:", PREFIX) != 0)
+        return false;
+    *threshold = read_digits((slice){text + 3, length - 3}, 1);
+    return *threshold != NSP_CONTEXT_UNKNOWN;
+}
+
 // key:value, where the key is a lower-case letter followed by such letters and digits, and the value consists
 // of letters, digits and ".", "_", "-": OpenTelemetry's grammar for the contents of `ot`.
 static bool is_sub_key(slice item)
@@ -303,9 +314,22 @@ void nsp__tracestate_end(nsp__tracestate_list *list, nsp_context *context)
     memset(context->tracestate + kept, 0, NSP_TRACESTATE_MAX - kept);
 }
 
+static void set_text(nsp_context *context, const char *text, size_t length)
+{
+    memset(context->tracestate, 0, NSP_TRACESTATE_MAX);
+    if (length != 0)
+        memcpy(context->tracestate, text, length);
+    context->tracestate_length = (uint16_t)length;
+}
+
 void nsp__tracestate_read(nsp_context *context, const char *text, size_t length)
 {
     nsp__tracestate_list list;
+    context->threshold = context->randomness = NSP_CONTEXT_UNKNOWN;
+    if (length == 0 || only_threshold(text, length, &context->threshold)) {
+        set_text(context, text, length);
+        return;
+    }
     nsp__tracestate_begin(&list);
     nsp__tracestate_add(&list, text, length);
     nsp__tracestate_end(&list, context);
@@ -324,6 +348,14 @@ size_t nsp__tracestate_write(const nsp_context *context, char *out, size_t limit
         randomness == NSP_CONTEXT_UNKNOWN)
         return 0;
 
+    uint64_t said_threshold, said_randomness;
+    if (randomness == NSP_CONTEXT_UNKNOWN && context->tracestate_length <= limit &&
+        only_threshold(context->tracestate, context->tracestate_length, &said_threshold) &&
+        threshold == said_threshold) {
+        memcpy(out, context->tracestate, context->tracestate_length);
+        return context->tracestate_length;
+    }
+
     // The user may fill in the struct, so its text is not trusted to be well formed.
     member_list list;
     nsp__tracestate_begin(&list);
@@ -331,7 +363,6 @@ size_t nsp__tracestate_write(const nsp_context *context, char *out, size_t limit
         !nsp__tracestate_add(&list, context->tracestate, context->tracestate_length))
         nsp__tracestate_begin(&list);
 
-    uint64_t said_threshold, said_randomness;
     size_t many = count_ot(&list);
     read_ot(find_ot(&list), &said_threshold, &said_randomness);
     char ot[NSP__TRACESTATE_OT_SIZE];

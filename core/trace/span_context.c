@@ -82,8 +82,7 @@ void nsp__identity_tracestate(nsp__frame *frame, const nsp_context *context)
 void nsp__identity_context(const nsp__frame *frame, nsp_context *out)
 {
     const nsp__record *record = &frame->record;
-    nsp__context_invalid(out);
-    out->threshold = out->randomness = NSP_CONTEXT_UNKNOWN; // unless the tracestate says more
+    memset(out, 0, offsetof(nsp_context, tracestate));
     const char *text = NULL;
     size_t length = tracestate_of(frame, &text);
     char plain[6 + NSP__THRESHOLD_TEXT_SIZE] = "ot=th:";
@@ -92,8 +91,7 @@ void nsp__identity_context(const nsp__frame *frame, nsp_context *out)
         length = 6 + nsp__threshold_format(threshold, plain + 6);
         text = plain;
     }
-    if (length != 0)
-        nsp__tracestate_read(out, text, length);
+    nsp__tracestate_read(out, text, length);
     memcpy(out->trace_id, record->trace_id, sizeof out->trace_id);
     memcpy(out->span_id, &record->span_id, sizeof out->span_id);
     out->flags = record->flags & (NSP_TRACE_FLAG_SAMPLED | NSP_TRACE_FLAG_RANDOM);
@@ -159,13 +157,14 @@ void nsp__context_around(nsp__producer *producer, const nsp__entry *top, nsp_con
 
 void nsp_span_context(const nsp_span *span, nsp_context *out)
 {
+    bool framed = nsp__has_frame(span), here = !framed || !nsp__process_copied();
+    if (framed && here && nsp__span_open(span)) {
+        nsp__identity_context(nsp__frame_of(span), out);
+        return;
+    }
     nsp__context_invalid(out);
-    if (nsp__has_frame(span)) {
-        if (nsp__process_copied())
-            return; // its frame is not in this process
-        if (nsp__span_open(span))
-            nsp__identity_context(nsp__frame_of(span), out);
-        else if (!nsp__inherited_context(span, out))
+    if (framed) { // the frame of another process says nothing
+        if (here && !nsp__inherited_context(span, out))
             nsp__misused();
         return;
     }

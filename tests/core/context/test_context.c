@@ -529,6 +529,34 @@ static void ot_is_written_anew_when_changed(void **state)
     assert_string_equal(out, "ot=th:0,k=v");
 }
 
+// The list that nanospan itself sends takes a shorter way; what is not exactly that list must not.
+static void a_threshold_alone_is_sent_unless_changed(void **state)
+{
+    (void)state;
+    const uint64_t half = UINT64_C(0x80000000000000);
+    char out[16];
+    nsp_context context = parsed_state("ot=th:800");
+    assert_int_equal(nsp_context_format_state(&context, out, 10), 9);
+    assert_string_equal(out, "ot=th:800");
+    assert_int_equal(nsp_context_format_state(&context, out, 9), 0);
+    assert_string_equal(out, "");
+    context.randomness = 1;
+    assert_state(&context, "ot=th:8;rv:00000000000001");
+    context.randomness = NSP_CONTEXT_UNKNOWN;
+    context.threshold = 0;
+    assert_state(&context, "ot=th:0");
+    context.threshold = NSP_CONTEXT_UNKNOWN;
+    assert_state(&context, "");
+    context.threshold = half;
+    context.tracestate[7] = 'G';
+    assert_state(&context, "ot=th:8");
+    for (size_t i = 0; i < 8; i++) { // only the beginning of such a list
+        context = parsed_state("ot=th:80");
+        context.tracestate_length = (uint16_t)i;
+        assert_state(&context, "ot=th:8");
+    }
+}
+
 static void text_that_is_no_tracestate_is_not_sent(void **state)
 {
     (void)state;
@@ -704,6 +732,7 @@ int main(void)
         cmocka_unit_test(long_members_are_dropped_first),
         cmocka_unit_test(ot_is_read),
         cmocka_unit_test(ot_is_written_anew_when_changed),
+        cmocka_unit_test(a_threshold_alone_is_sent_unless_changed),
         cmocka_unit_test(long_sub_keys_do_not_displace_ours),
         cmocka_unit_test(text_that_is_no_tracestate_is_not_sent),
         cmocka_unit_test(packed_bytes),
