@@ -29,20 +29,9 @@ static void clear_head(nsp_context *context)
     memset(context, 0, offsetof(nsp_context, tracestate));
 }
 
-static bool any_bit(const uint8_t *bytes, size_t words)
-{
-    uint64_t any = 0;
-    for (size_t i = 0; i < words; i++) {
-        uint64_t word;
-        memcpy(&word, bytes + 8 * i, sizeof word);
-        any |= word;
-    }
-    return any != 0;
-}
-
 bool nsp_context_valid(const nsp_context *context)
 {
-    return context != NULL && any_bit(context->trace_id, 2) && any_bit(context->span_id, 1);
+    return context != NULL && nsp__context_has_ids(context);
 }
 
 // Reads version, ids and flags. False if the text is not a traceparent; *out may then hold anything.
@@ -145,7 +134,7 @@ nsp_status nsp_context_unpack(nsp_context *out, const uint8_t *bytes, size_t len
     clear_head(out);
     memcpy(out->trace_id, bytes + PACKED_TRACE_ID_AT, NSP_TRACE_ID_SIZE);
     memcpy(out->span_id, bytes + PACKED_SPAN_ID_AT, NSP_SPAN_ID_SIZE);
-    if (!nsp_context_valid(out)) {
+    if (!nsp__context_has_ids(out)) {
         nsp__context_invalid(out);
         return NSP_ERR_INVALID;
     }

@@ -166,6 +166,11 @@ nsp_span *nsp__begin_special(nsp__thread *thread, nsp_name name, nsp_ticks start
 {
     nsp__producer *producer = nsp__producer_of(thread);
     nsp__entry *top = thread->top;
+    // Most often an inert span with a context of its own is current, and open. In a session that has ended, and
+    // in the child of a fork, its frame is zero.
+    const nsp_span *current = (const nsp_span *)__atomic_load_n(&top->current, __ATOMIC_RELAXED);
+    if (nsp__has_frame(current) && !nsp_span_recording(current) && nsp__span_open(current))
+        return (nsp_span *)NSP__UNSAMPLED_CHILD;
     if (thread == &nsp__nobody)
         return begin_unattached(name, start);
     if (top->current == NSP__BUSY) {

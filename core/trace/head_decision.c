@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "context/context.h"
 #include "context/threshold.h"
 #include "trace/commit.h"
 #include "trace/span_context.h"
@@ -105,13 +106,23 @@ static bool decide_remote(nsp__producer *producer, nsp_name name, nsp_context *c
     return sampled;
 }
 
+// Copies a context without the unused part of its text, which is most of it.
+static void copy_used(nsp_context *to, const nsp_context *from)
+{
+    memcpy(to, from, offsetof(nsp_context, tracestate));
+    size_t length = from->tracestate_length;
+    if (length != 0)
+        memcpy(to->tracestate, from->tracestate, length < NSP_TRACESTATE_MAX ? length : NSP_TRACESTATE_MAX);
+}
+
 bool nsp__head_decide(nsp__producer *producer, nsp__frame *frame, nsp_name name, const nsp_context *context)
 {
     if (context == NULL)
         return decide_root(producer, frame, name);
-    if (!nsp_context_valid(context))
+    if (!nsp__context_has_ids(context))
         return decide_given_root(producer, frame, name, context);
-    nsp_context given = *context;
+    nsp_context given;
+    copy_used(&given, context);
     bool sampled = asked_for(&given);
     if (given.remote)
         sampled = decide_remote(producer, name, &given);

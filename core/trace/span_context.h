@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "context/context.h"
 #include "context/threshold.h"
 #include "trace/thread_state.h"
 
@@ -39,7 +40,10 @@ static inline void nsp__identity_write(nsp__frame *frame, uint64_t id, const nsp
         record->local_root_id = context->local_root != 0 ? context->local_root : record->parent_id;
     record->flags = (uint8_t)((context->flags & (NSP__RECORD_SAMPLED | NSP__RECORD_RANDOM)) |
                               (context->remote ? NSP__RECORD_PARENT_REMOTE : 0));
-    nsp__identity_tracestate(frame, context);
+    if (!nsp__context_stateless(context))
+        nsp__identity_tracestate(frame, context);
+    else if ((context->flags & NSP_TRACE_FLAG_DEBUG) != 0)
+        record->threshold = NSP__THRESHOLD_CODE_DEBUG;
 }
 
 // Writes the identity of a child that does not record, or of a detached copy of the current span.
