@@ -34,19 +34,23 @@ static const nsp_context *parent_of(const nsp_span_options *options)
 {
     const nsp_context *parent = options->parent;
     bool given =
-        parent != NULL && (nsp_context_valid(parent) || (parent->flags & NSP_TRACE_FLAG_DECIDED) != 0);
+        parent != NULL && (nsp__context_has_ids(parent) || (parent->flags & NSP_TRACE_FLAG_DECIDED) != 0);
     return given ? parent : NULL;
 }
 
-static void describe(nsp_span *span, const nsp_span_options *options)
+static NOINLINE nsp_span *described(nsp_span *span, const nsp_span_options *options)
 {
-    if (!nsp_span_recording(span))
-        return;
     unsigned kind = (unsigned)options->kind;
     nsp__frame_of(span)->record.kind = (uint8_t)(kind <= NSP_KIND_CONSUMER ? kind : NSP_KIND_INTERNAL);
     for (size_t i = 0; options->links != NULL && i < options->link_count; i++)
         nsp_span_add_link_with(span, &options->links[i].context, options->links[i].attributes,
                                options->links[i].attribute_count);
+    return span;
+}
+
+static inline nsp_span *describe(nsp_span *span, const nsp_span_options *options)
+{
+    return nsp_span_recording(span) ? described(span, options) : span;
 }
 
 // True if the thread has the policy in force.
@@ -126,22 +130,27 @@ static nsp_span *begin_apart(nsp__producer *producer, nsp_name name, const nsp_c
     return (nsp_span *)handle;
 }
 
-nsp_span *nsp_span_begin_with(nsp_name name, const nsp_span_options *given)
+static NOINLINE nsp_span *begin_as_told(nsp_name name, const nsp_span_options *given)
 {
     nsp_span_options own;
     const nsp_span_options *options = checked(given, &own);
     const nsp_context *parent = options->new_root ? NULL : parent_of(options);
-    nsp_span *span;
-    if (parent == NULL && !options->new_root) {
-        span = nsp_span_begin_at(name, options->start);
-    } else {
-        nsp__producer *producer = ready();
-        if (producer == NULL)
-            return NULL;
-        span = begin_apart(producer, name, parent, options->start);
-    }
-    describe(span, options);
-    return span;
+    if (parent == NULL && !options->new_root)
+        return describe(nsp_span_begin_at(name, options->start), options);
+    nsp__producer *producer = ready();
+    if (producer == NULL)
+        return NULL;
+    return describe(begin_apart(producer, name, parent, options->start), options);
+}
+
+// The common options leave the parent to the stack. They are handled here, where no register needs to be saved
+// for a span that does not record.
+nsp_span *nsp_span_begin_with(nsp_name name, const nsp_span_options *given)
+{
+    bool usual = given != NULL && given->size >= sizeof *given && given->parent == NULL && !given->new_root;
+    if (NSP__UNLIKELY(!usual))
+        return begin_as_told(name, given);
+    return describe(nsp_span_begin_at(name, given->start), given);
 }
 
 // ---- detached ----
@@ -287,6 +296,5 @@ nsp_span *nsp_span_begin_detached(nsp_name name, const nsp_span_options *given)
         span = nsp_context_valid(&around) ? decide_and_take(producer, top, name, start, NULL, &around)
                                           : begin_without_identity(producer, top);
     }
-    describe(span, options);
-    return span;
+    return describe(span, options);
 }
