@@ -102,6 +102,7 @@ static void use_spans(void)
 {
     nsp_span *root = nsp_span_begin(NSP_NAME("root"));
     CHECK(nsp_span_recording(root) == !DISABLED);
+    CHECK((nsp_span_start(root) != 0) == !DISABLED);
     CHECK((root == NULL) == DISABLED);
     CHECK(nsp_span_current() == root);
     set_all(root);

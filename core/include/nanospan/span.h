@@ -201,6 +201,10 @@ NSP_INLINE nsp_span *nsp_span_current(void);
 // Returns true if what is set on this span will be exported. Ask before you compute an expensive attribute.
 NSP_INLINE bool nsp_span_recording(const nsp_span *span);
 
+// Returns the ticks at which this open span began, with which its first phase can begin too; 0 if it is not
+// recording. So a clock that only recorded spans need is not read for the others.
+NSP_INLINE nsp_ticks nsp_span_start(const nsp_span *span);
+
 // Gives an open span another name, for when the right one is known only later. The sampling decision, which
 // was made by the first name, stays. Name 0 changes nothing.
 NSP_INLINE void nsp_span_set_name(nsp_span *span, nsp_name name);

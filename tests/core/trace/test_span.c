@@ -126,6 +126,27 @@ static void supplied_ticks_are_kept_to_the_nanosecond(void **state)
     assert_int_equal(backwards->end_ns, backwards->start_ns + 1);
 }
 
+static void a_recording_span_tells_its_start(void **state)
+{
+    (void)state;
+    nsp_ticks before = nsp_now();
+    nsp_span *root = nsp_span_begin(NSP_NAME("root"));
+    nsp_ticks after = nsp_now();
+    assert_in_range(nsp_span_start(root), before, after);
+    nsp_span *phase = nsp_span_begin_at(NSP_NAME("phase"), nsp_span_start(root));
+    assert_int_equal(nsp_span_start(phase), nsp_span_start(root));
+    phase = nsp_span_next_at(phase, NSP_NAME("phase"), after);
+    assert_int_equal(nsp_span_start(phase), after);
+    nsp_span_end(phase);
+    nsp_span_end(root);
+    assert_int_equal(nsp_span_start(NULL), 0);
+    nsp_sampler_set_rate(0);
+    nsp_span *unsampled = nsp_span_begin_at(NSP_NAME("root"), after);
+    assert_non_null(unsampled);
+    assert_int_equal(nsp_span_start(unsampled), 0);
+    nsp_span_end(unsampled);
+}
+
 // ---- next ----
 
 static void next_is_a_sibling_without_the_attributes_of_the_first(void **state)
@@ -556,6 +577,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(spans_nest),
         TEST(supplied_ticks_are_kept_to_the_nanosecond),
+        TEST(a_recording_span_tells_its_start),
         TEST(next_is_a_sibling_without_the_attributes_of_the_first),
         TEST(next_of_a_root_is_a_new_trace),
         TEST(next_of_a_root_within_another_trace_stays_there),

@@ -153,6 +153,11 @@ NSP_INLINE nsp_span *nsp_span_current(void)
     return (nsp_span *)current;
 }
 
+NSP_INLINE nsp_ticks nsp_span_start(const nsp_span *span)
+{
+    return nsp_span_recording(span) ? nsp__frame_of(span)->record.start : 0;
+}
+
 // ---- items ----
 
 // Takes room for one attribute. NULL if there is none; the caller then goes the slow way. The cursor moves
