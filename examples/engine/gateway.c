@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "shared/address.h"
+#include "shared/clock.h"
 #include "engine/process.h"
 
 static bool stopped(const struct gateway *gateway)
@@ -58,11 +59,10 @@ static bool work_off(struct gateway *gateway, nsp_ticks received)
         memcpy(&header, message, sizeof header);
         if (header.type == MESSAGE_NEW_ORDER || header.type == MESSAGE_CANCEL) {
             turn = process_order(engine, message, length, received, turn);
-            engine->last_order = turn;
         } else if (header.type == MESSAGE_SET_SAMPLE_RATE &&
                    length == sizeof(struct message_set_sample_rate)) {
             set_sample_rate(engine, message);
-            turn = nsp_now();
+            turn = 0;
         } else {
             return false;
         }
@@ -79,7 +79,7 @@ static void serve(struct gateway *gateway)
     while (!stopped(gateway) && event != STREAM_CLOSED) {
         event = stream_receive(stream);
         if (event == STREAM_DATA || stream->in_begin < stream->in_end) {
-            nsp_ticks received = nsp_now();
+            nsp_ticks received = clock_now();
             if (!engine->first_order)
                 engine->first_order = received;
             if (!work_off(gateway, received)) {
@@ -87,6 +87,7 @@ static void serve(struct gateway *gateway)
                 count(&engine->counters.broken, 1);
                 event = STREAM_CLOSED;
             }
+            engine->last_order = clock_now();
         } else if (gateway->give_way) {
             sched_yield();
         }

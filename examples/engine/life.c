@@ -10,8 +10,10 @@ void life_sample_all(void)
 
 void life_begin(struct order *order, const nsp_span *message, nsp_ticks accepted)
 {
-    nsp_link link = {.attribute_count = 0};
+    nsp_link link; // the context in it is large, and is written as a whole
     nsp_span_context(message, &link.context);
+    link.attributes = NULL;
+    link.attribute_count = 0;
     nsp_span_options options = NSP_SPAN_OPTIONS_INIT;
     options.new_root = true;
     options.start = accepted;
@@ -26,9 +28,9 @@ void life_begin(struct order *order, const nsp_span *message, nsp_ticks accepted
     nsp_span_set_i64(order->life, NSP_KEY("trade.price"), order->price);
 }
 
-void life_fill(struct order *order, uint32_t quantity, uint32_t price, nsp_ticks at)
+void life_add_fill(struct order *order, uint32_t quantity, uint32_t price, nsp_ticks at)
 {
-    if (!nsp_span_recording(order->life))
+    if (!nsp_span_recording(order->life)) // refused under pressure
         return;
     nsp_attr attributes[] = {
         nsp_attr_i64(NSP_KEY("trade.size"), quantity),
@@ -37,7 +39,7 @@ void life_fill(struct order *order, uint32_t quantity, uint32_t price, nsp_ticks
     nsp_span_add_event_with(order->life, NSP_NAME("fill"), at, attributes, 2);
 }
 
-void life_end(struct order *order, const char *result, nsp_ticks at)
+void life_finish(struct order *order, const char *result, nsp_ticks at)
 {
     nsp_span_set_i64(order->life, NSP_KEY("trade.filled"), order->quantity - order->leaves);
     nsp_span_set_i64(order->life, NSP_KEY("match.fills"), order->fills);

@@ -20,10 +20,21 @@ void life_sample_all(void);
 // Begins the span of an order that was accepted at this tick, with a link to the span of the order message.
 void life_begin(struct order *order, const nsp_span *message, nsp_ticks accepted);
 
-// Adds an event for a trade.
-void life_fill(struct order *order, uint32_t quantity, uint32_t price, nsp_ticks at);
+// Adds an event for a trade, and ends the span with the final result of the order; the order must have a span.
+void life_add_fill(struct order *order, uint32_t quantity, uint32_t price, nsp_ticks at);
+void life_finish(struct order *order, const char *result, nsp_ticks at);
 
-// Ends the span, if there is one, with the final result of the order.
-void life_end(struct order *order, const char *result, nsp_ticks at);
+// The same for any order. Most have no span, and then this is one check.
+static inline void life_fill(struct order *order, uint32_t quantity, uint32_t price, nsp_ticks at)
+{
+    if (order->life != NULL)
+        life_add_fill(order, quantity, price, at);
+}
+
+static inline void life_end(struct order *order, const char *result, nsp_ticks at)
+{
+    if (order->life != NULL)
+        life_finish(order, result, at);
+}
 
 #endif

@@ -4,7 +4,7 @@
 //
 //     order                            SERVER; child of the sender's span if the message carries a context
 //       decode                         each stage ends on the clock reading with which the next one begins:
-//       check_balance                  seven spans, six readings, and no gap or overlap between them
+//       check_balance                  seven spans, six or seven readings, and no gap or overlap
 //       calculate_size
 //       match                          a cancel has decode, match, submit_to_exchange, report
 //       submit_to_exchange             a rejected message has the stages up to the refusal, then report
@@ -15,11 +15,12 @@
 
 #include "engine/life.h"
 #include "engine/stages.h"
+#include "shared/clock.h"
 
 struct order_trace {
     nsp_span *root;
     nsp_span *stage;
-    nsp_ticks at; // when the stage began
+    nsp_ticks at; // when the stage began; 0 if the order is not recorded
 };
 
 // The sampler decides here, once for each order: by the sender's context if there is one, otherwise by its
@@ -40,17 +41,20 @@ static void trace_begin(struct order_trace *trace, struct engine *engine, const 
         count(&engine->counters.with_context, 1);
     }
     trace->root = nsp_span_begin_with(NSP_NAME("order"), &options);
-    trace->stage = nsp_span_begin_at(NSP_NAME("decode"), start);
-    trace->at =
-        nsp_span_recording(trace->stage) ? start : 0; // 0: life_fill and life_end read the clock, if needed
+    trace->at = nsp_span_start(trace->root); // 0: life_fill and life_end read the clock, if needed
+    trace->stage = nsp_span_begin_at(NSP_NAME("decode"), trace->at);
 }
 
-// Ends the stage and begins the next one on the same clock reading. An order that is not recorded needs no
-// reading.
-static inline void trace_next(struct order_trace *trace, nsp_name stage)
+// Ends the stage and begins the next one on the same clock reading. An order that is not recorded needs
+// neither the reading nor the name.
+#define TRACE_NEXT(trace, stage_name)                                                                        \
+    do {                                                                                                     \
+        if (nsp_span_recording((trace)->stage))                                                              \
+            trace_next((trace), NSP_NAME(stage_name));                                                       \
+    } while (0)
+
+static __attribute__((noinline)) void trace_next(struct order_trace *trace, nsp_name stage)
 {
-    if (!nsp_span_recording(trace->stage))
-        return;
     trace->at = nsp_now();
     trace->stage = nsp_span_next_at(trace->stage, stage, trace->at);
 }
@@ -122,16 +126,16 @@ nsp_ticks process_order(struct engine *engine, const uint8_t *message, size_t le
     trace_begin(&trace, engine, message, length, start);
     outcome.reason = stage_decode(engine, message, length, &request);
     if (outcome.reason == REASON_NONE && !request.cancel) {
-        trace_next(&trace, NSP_NAME("check_balance"));
+        TRACE_NEXT(&trace, "check_balance");
         outcome.reason = stage_check_balance(engine, &request);
         if (outcome.reason == REASON_NONE) {
-            trace_next(&trace, NSP_NAME("calculate_size"));
+            TRACE_NEXT(&trace, "calculate_size");
             outcome.reason = stage_calculate_size(engine, &request);
         }
     }
     nsp_ticks accepted = 0, matched = 0;
     if (outcome.reason == REASON_NONE) {
-        trace_next(&trace, NSP_NAME("match"));
+        TRACE_NEXT(&trace, "match");
         accepted = trace.at;
         if (request.cancel)
             outcome.reason = stage_cancel(engine, &request, &outcome);
@@ -140,7 +144,7 @@ nsp_ticks process_order(struct engine *engine, const uint8_t *message, size_t le
     }
     bool taken = outcome.reason == REASON_NONE;
     if (taken) {
-        trace_next(&trace, NSP_NAME("submit_to_exchange"));
+        TRACE_NEXT(&trace, "submit_to_exchange");
         matched = trace.at;
         if (!stage_submit(engine, &request, &outcome)) {
             nsp_span_set_status(trace.stage, NSP_SPAN_STATUS_ERROR, "the drop copy cannot be written");
@@ -150,20 +154,21 @@ nsp_ticks process_order(struct engine *engine, const uint8_t *message, size_t le
         nsp_span_set_status(trace.stage, NSP_SPAN_STATUS_ERROR, reason_text(outcome.reason));
     }
 
-    trace_next(&trace, NSP_NAME("report"));
+    TRACE_NEXT(&trace, "report");
     stage_report(engine, &request, &outcome);
     if (taken) {
-        histogram_record(&engine->tick_to_trade, (trace.at != 0 ? trace.at : nsp_now()) - received);
+        histogram_record(&engine->tick_to_trade, (trace.at != 0 ? trace.at : clock_now()) - received);
         tell_lives(engine, &request, &outcome, trace.root, accepted, matched);
     }
-    if (nsp_span_recording(trace.root)) {
+    bool recorded = nsp_span_recording(trace.root);
+    if (recorded) {
         describe(trace.root, &request, &outcome);
         count(&engine->counters.orders_traced, 1);
     }
     stage_retire(engine, &outcome);
     keep_count(engine, &request, &outcome);
 
-    nsp_ticks end = nsp_now();
+    nsp_ticks end = recorded ? nsp_now() : 0;
     nsp_span_end_at(trace.stage, end);
     nsp_span_end_at(trace.root, end);
     return end;

@@ -11,8 +11,8 @@
 #include "engine/engine.h"
 
 // Processes an order message. `received` is when its bytes were read; `start` is when its turn came, because
-// the messages before it in the same read are processed first. Returns when it was done, which is the start
-// of the next message.
+// the messages before it in the same read are processed first; 0 if it comes now. Returns the start of the next
+// message: when this one was done, or 0 if it was not recorded, because then nobody has read the clock.
 nsp_ticks process_order(struct engine *engine, const uint8_t *message, size_t length, nsp_ticks received,
                         nsp_ticks start);
 

@@ -5,11 +5,12 @@
 
 #include "engine/life.h"
 #include "engine/process.h"
+#include "shared/clock.h"
 
 // The gateway's loop over received messages, without its sockets: answers count as sent immediately.
 static void work_off(struct engine *engine, const order_message *messages, size_t count)
 {
-    nsp_ticks received = nsp_now(), turn = received;
+    nsp_ticks received = clock_now(), turn = received;
     for (size_t i = 0; i < count; i++) {
         engine->stream.out_begin = engine->stream.out_end;
         turn = process_order(engine, messages[i].bytes, messages[i].length, received, turn);
