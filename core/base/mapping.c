@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/paging.h"
 #include "base/tsan.h"
 
 enum { MAPPINGS_MAX = 4096 * 2 + 64 };
@@ -16,11 +17,12 @@ static struct {
     uintptr_t address;
     size_t bytes;
     bool inherited; // children have it too, wiped except for what is kept
+    bool locked;
 } mappings[MAPPINGS_MAX];
 
 static uint32_t mappings_used; // entries ever taken, counted from the front
 
-static bool remember(void *address, size_t bytes, bool inherited)
+static bool remember(void *address, size_t bytes, bool inherited, bool locked)
 {
     for (uint32_t i = 0; i < MAPPINGS_MAX; i++) {
         uintptr_t expected = 0;
@@ -33,6 +35,7 @@ static bool remember(void *address, size_t bytes, bool inherited)
             continue;
         __atomic_store_n(&mappings[i].bytes, bytes, __ATOMIC_RELEASE); // MP5: releases the mark to MP6
         mappings[i].inherited = inherited;
+        mappings[i].locked = locked;
         // MP1: releases the size to MP4.
         __atomic_store_n(&mappings[i].address, (uintptr_t)address, __ATOMIC_RELEASE);
         uint32_t used = __atomic_load_n(&mappings_used, __ATOMIC_RELAXED);
@@ -56,13 +59,44 @@ static bool keep_from_children(char *address, size_t kept, size_t bytes, bool pr
     return false;
 }
 
+// Address space that begins at a multiple of the alignment and holds nothing; MAP_FAILED if there is none.
+static void *reserve_aligned(size_t bytes, size_t alignment)
+{
+    char *start =
+        mmap(NULL, bytes + alignment, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (start == MAP_FAILED)
+        return MAP_FAILED;
+    size_t before = -(uintptr_t)start & (alignment - 1), behind = alignment - before;
+    if (before != 0)
+        munmap(start, before);
+    munmap(start + before + bytes, behind);
+    return start + before;
+}
+
+static void *map_pages(int fd, uint64_t offset, size_t bytes, int flags)
+{
+    size_t alignment = nsp__paging_alignment(bytes);
+    void *place = alignment != 0 ? reserve_aligned(bytes, alignment) : NULL;
+    if (place == MAP_FAILED)
+        place = NULL; // there may still be room for the mapping itself
+    flags |= MAP_POPULATE | (place != NULL ? MAP_FIXED : 0);
+    void *address = mmap(place, bytes, PROT_READ | PROT_WRITE, flags, fd, (off_t)offset);
+    if (address == MAP_FAILED && place != NULL) {
+        int error = errno;
+        munmap(place, bytes);
+        errno = error;
+    }
+    return address;
+}
+
 static void *map(int fd, uint64_t offset, size_t kept, size_t bytes, int flags)
 {
-    void *address = mmap(NULL, bytes, PROT_READ | PROT_WRITE, flags | MAP_POPULATE, fd, (off_t)offset);
+    void *address = map_pages(fd, offset, bytes, flags);
     if (address == MAP_FAILED)
         return NULL;
     bool inherited = keep_from_children(address, kept, bytes, fd < 0);
-    if (!remember(address, bytes, inherited)) {
+    bool locked = nsp__paging_apply(address, bytes, fd);
+    if (!remember(address, bytes, inherited, locked)) {
         munmap(address, bytes);
         errno = ENOMEM; // as mmap fails when the process has too many mappings
         return NULL;
@@ -166,5 +200,7 @@ void nsp__mapping_leave(void *address)
         return;
     void *start = (void *)mappings[i].address;
     madvise(start, mappings[i].bytes, mappings[i].inherited ? MADV_KEEPONFORK : MADV_DOFORK);
+    if (mappings[i].locked) // or each session would take some of what the process may lock
+        munlock(start, mappings[i].bytes);
     __atomic_store_n(&mappings[i].address, 0, __ATOMIC_RELEASE); // MP2
 }

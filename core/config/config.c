@@ -10,7 +10,7 @@
 
 // The size of a struct tells which members its caller knows. That works only if no member is ever placed in
 // the padding of an older one, so the last member must end where the struct ends.
-_Static_assert(offsetof(nsp_config, log_context) + sizeof(void *) == sizeof(nsp_config),
+_Static_assert(offsetof(nsp_config, reserved) + sizeof(((nsp_config *)0)->reserved) == sizeof(nsp_config),
                "padding behind nsp_config");
 
 // What a resolved configuration owns. service_name is always set and always the first of the texts, so it
@@ -30,6 +30,9 @@ void nsp__config_init(nsp_config *config, size_t size)
     memset(config, 0, size);
     memcpy(config, &complete, size < sizeof complete ? size : sizeof complete);
 }
+
+// What this library knows of the struct. The reserved bytes belong to later members, as those beyond the end.
+enum { KNOWN = offsetof(nsp_config, reserved) };
 
 // True if the bytes of a newer caller's struct that we do not know are all zero, which means that it asks for
 // nothing new.
@@ -51,7 +54,7 @@ static nsp_status adopt(nsp_config *config, const nsp_config *given)
     if (size <= sizeof config->size || size % _Alignof(nsp_config) != 0 || size > limit)
         return nsp__fail(NSP_ERR_CONFIG,
                          "size: an nsp_config cannot be %zu bytes long; call nsp_config_init first", size);
-    if (!tail_is_zero(given, sizeof *config, size))
+    if (!tail_is_zero(given, KNOWN, size))
         return nsp__fail(NSP_ERR_CONFIG,
                          "size: this nsp_config of %zu bytes sets members that the library does not know "
                          "(its own nsp_config has %zu bytes)",

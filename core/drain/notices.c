@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/paging.h"
 #include "context/threshold.h"
 #include "trace/trace_state.h"
 
@@ -60,6 +61,8 @@ void nsp__notices_look(nsp__notices *notices, nsp__known *known, const nsp__cont
             notices->any = notices->trouble[i] = true;
         known->trouble[i] = now[i];
     }
+    if (nsp__paging_unsaid())
+        notices->any = notices->paging = true;
 }
 
 nsp__notices nsp__notices_take(nsp__notices *notices)
@@ -95,4 +98,6 @@ void nsp__notices_log(const nsp__notices *notices)
     for (int i = 0; i < NSP__TROUBLES; i++)
         if (notices->trouble[i])
             nsp__log(NSP_LOG_WARN, troubles[i], "%s", troubles[i]);
+    if (notices->paging)
+        nsp__paging_report();
 }

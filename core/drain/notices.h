@@ -27,6 +27,7 @@ typedef struct nsp__notices {
         uint32_t rules;
     } policy;
     bool trouble[NSP__TROUBLES]; // with threads that attach
+    bool paging;                 // a thread's memory is not as wanted (base/paging.h)
 } nsp__notices;
 
 // What had been seen at the last look.

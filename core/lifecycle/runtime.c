@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mapping.h"
 #include "base/name.h"
+#include "base/paging.h"
 #include "base/testpoint.h"
 #include "config/config.h"
 #include "drain/stats.h"
@@ -238,6 +239,7 @@ nsp_status nsp__runtime_start(nsp__runtime *runtime)
     nsp__clock_calibrate(&control->clock);
     nsp__clock_set_active(&control->clock);
     nsp__trace_begin(&runtime->session, config);
+    nsp__paging_report();
     __atomic_store_n(&nsp__name_added, name_added, __ATOMIC_RELEASE); // H1: what the hook works on, to H2
     nsp__name_replay();
     nsp__sampler_begin(control, config->sample_rate, config->parent_policy);
@@ -263,7 +265,8 @@ void nsp__runtime_announce(const nsp__runtime *runtime)
     if (runtime->exporter == NULL)
         return; // said already
     nsp__exporter_describe(runtime->exporter, runtime->exporter_state, &runtime->config, where, sizeof where);
-    nsp__log(NSP_LOG_INFO, "", "tracing is on: %s, sample rate %g", where, runtime->config.sample_rate);
+    nsp__log(NSP_LOG_INFO, "", "tracing is on: %s, sample rate %g%s", where, runtime->config.sample_rate,
+             nsp__paging_describe());
 }
 
 // ---- the end ----

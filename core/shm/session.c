@@ -12,16 +12,11 @@
 
 #include "base/log.h"
 #include "base/mapping.h"
+#include "base/paging.h"
 #include "base/testpoint.h"
 #include "common/seed.h"
 #include "common/time.h"
 #include "shm/session_lock.h"
-
-static uint64_t page_up(uint64_t bytes)
-{
-    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-    return (bytes + page - 1) & ~(page - 1);
-}
 
 // A frame of the detached pool: 2 KiB plus 256 bytes, so that neighbours do not alias in the first-level
 // cache.
@@ -189,7 +184,7 @@ static void drop_partial(nsp__session *session)
 }
 
 typedef struct sizes {
-    uint64_t detached, batches;
+    uint64_t control, detached, batches;
 } sizes;
 
 // Creates the locks first. Whoever drains holds `consumer`, and this process does.
@@ -197,10 +192,11 @@ static bool make_files(nsp__session *session, const sizes *bytes)
 {
     void *control = NULL, *batches = NULL, *detached = NULL;
     int directory = open_folder(session->directory);
-    bool made = directory >= 0 && nsp__file_identify(directory, &session->directory_id) &&
+    bool made = directory >= 0 && nsp__paging_fits(directory) &&
+                nsp__file_identify(directory, &session->directory_id) &&
                 (session->alive = nsp__session_lock_make(directory, "alive")) != NULL &&
                 (session->consumer = nsp__session_lock_make(directory, "consumer")) != NULL &&
-                make_file(directory, "control", sizeof(nsp__control), &control, &session->control_id) &&
+                make_file(directory, "control", bytes->control, &control, &session->control_id) &&
                 make_file(directory, "threads", 0, NULL, &session->threads_id) &&
                 make_file(directory, "batches", bytes->batches, &batches, NULL) &&
                 (bytes->detached == 0 || make_file(directory, "detached", bytes->detached, &detached, NULL));
@@ -241,7 +237,7 @@ static bool create_shared(nsp__session *session, const nsp_config *config, const
 
 static bool create_private(nsp__session *session, const nsp_config *config, const sizes *bytes)
 {
-    session->control = nsp__map_private(page_up(sizeof(nsp__control)));
+    session->control = nsp__map_private(bytes->control);
     session->batches = nsp__map_private(bytes->batches);
     if (bytes->detached != 0)
         session->detached = nsp__map_private(bytes->detached);
@@ -254,9 +250,10 @@ static bool create_private(nsp__session *session, const nsp_config *config, cons
 
 nsp_status nsp__session_create(nsp__session *session, const nsp_config *config, uint64_t batches_bytes)
 {
-    sizes bytes = {0, page_up(batches_bytes)};
+    nsp__paging_choose(config->huge_pages, config->lock_memory);
+    sizes bytes = {nsp__paging_up(sizeof(nsp__control)), 0, nsp__paging_up(batches_bytes)};
     if (config->detached_spans != 0)
-        bytes.detached = page_up((uint64_t)config->detached_spans * DETACHED_STRIDE + DETACHED_MARGIN);
+        bytes.detached = nsp__paging_up((uint64_t)config->detached_spans * DETACHED_STRIDE + DETACHED_MARGIN);
     memset(session, 0, sizeof *session);
 
     bool made = false;
@@ -265,20 +262,22 @@ nsp_status nsp__session_create(nsp__session *session, const nsp_config *config, 
         if (!made) {
             int error = errno;
             drop_partial(session);
+            nsp__paging_choose(config->huge_pages, config->lock_memory); // those mappings do not count
             nsp__log(NSP_LOG_WARN, "",
                      "cannot create a session in shared memory under %s: %s; using private memory, so spans "
                      "are lost in a crash and other tools cannot see this process",
                      config->shm_dir,
-                     error == EFBIG ? "the process's file size limit (ulimit -f) is too low"
-                                    : strerror(error));
+                     error == EFBIG         ? "the process's file size limit (ulimit -f) is too low"
+                     : error == EMEDIUMTYPE ? "a hugetlbfs needs NSP_HUGE_PAGES=yes, and pages of 2 MiB"
+                                            : strerror(error));
         }
     }
     made = made || create_private(session, config, &bytes);
-    session->generation = made ? nsp__map_private(page_up(sizeof *session->generation)) : NULL;
+    session->generation = made ? nsp__map_private((size_t)sysconf(_SC_PAGESIZE)) : NULL;
     if (session->generation == NULL) {
         drop_partial(session);
         return nsp__fail(NSP_ERR_NO_MEMORY, "no memory for the session (%zu bytes)",
-                         (size_t)(sizeof(nsp__control) + bytes.batches + bytes.detached));
+                         (size_t)(bytes.control + bytes.batches + bytes.detached));
     }
     session->batches_bytes = bytes.batches;
     return NSP_OK;
@@ -306,7 +305,7 @@ static void *map_shared_thread(nsp__session *session, uint64_t bytes, uint64_t *
 
 bool nsp__session_map_thread(nsp__session *session, uint64_t bytes, void **address, nsp__slot_place *place)
 {
-    bytes = page_up(bytes);
+    bytes = nsp__paging_up(bytes);
     *address = NULL;
     place->bytes = bytes;
     place->is_private = 0;

@@ -6,14 +6,16 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/paging.h"
 #include "base/testpoint.h"
 #include "common/descriptor.h"
 #include "common/time.h"
 
-// Any size will do: nobody may touch the page, which lies beyond the end of an empty file.
-static size_t page_size(void)
+// Any size will do: nobody may touch the page, which lies beyond the end of an empty file. In a hugetlbfs it
+// is a huge page.
+static size_t page_size(int fd)
 {
-    return (size_t)sysconf(_SC_PAGESIZE);
+    return nsp__paging_in_hugetlbfs(fd) ? NSP__HUGE_PAGE : (size_t)sysconf(_SC_PAGESIZE);
 }
 
 void *nsp__session_lock_make(int directory, const char *file)
@@ -25,8 +27,8 @@ void *nsp__session_lock_make(int directory, const char *file)
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     void *page = MAP_FAILED;
     if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
-        page = mmap(NULL, page_size(), PROT_NONE, MAP_SHARED, fd, 0);
-    if (page != MAP_FAILED && madvise(page, page_size(), MADV_DONTFORK) != 0) {
+        page = mmap(NULL, page_size(fd), PROT_NONE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+    if (page != MAP_FAILED && madvise(page, page_size(fd), MADV_DONTFORK) != 0) {
         nsp__session_lock_release(page);
         page = MAP_FAILED;
     }
@@ -37,8 +39,9 @@ void *nsp__session_lock_make(int directory, const char *file)
 void nsp__session_lock_release(void *lock)
 {
     int error = errno;
-    if (lock != NULL)
-        munmap(lock, page_size());
+    // A part of a huge page cannot be unmapped.
+    if (lock != NULL && munmap(lock, page_size(-1)) != 0)
+        munmap(lock, NSP__HUGE_PAGE);
     errno = error;
 }
 

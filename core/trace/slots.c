@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/mapping.h"
+#include "base/paging.h"
 #include "base/testpoint.h"
 #include "trace/trace_state.h"
 
@@ -262,7 +263,8 @@ static void unsampled_pool_make(uint32_t count)
     nsp__detached_pool *pool = &nsp__trace_state.unsampled_pool;
     size_t nodes_end = NSP__FRAME_ALIGN + count * sizeof(nsp__detached_node);
     size_t frames_at = (nodes_end + NSP__FRAME_ALIGN - 1) / NSP__FRAME_ALIGN * NSP__FRAME_ALIGN;
-    uint8_t *memory = count != 0 ? nsp__map_private(frames_at + (size_t)count * STRIDE) : NULL;
+    uint8_t *memory =
+        count != 0 ? nsp__map_private(nsp__paging_up(frames_at + (size_t)count * STRIDE)) : NULL;
     *pool = (nsp__detached_pool){NULL, NULL, 0, STRIDE, NULL};
     if (memory == NULL)
         return;

@@ -6,6 +6,7 @@ import contextlib
 import http.server
 import json
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -772,6 +773,40 @@ class Engines(unittest.TestCase):
                 report = examine(NSP_SHM_DIR=shm, NSP_KEEP_SESSIONS="0", OTLP_ENDPOINT=endpoint(sink.port))
                 self.assertEqual(report.levels("engine.dead"), ["note", "note"], report.text)
                 self.assertEqual(report.levels("span.accepted"), ["ok"])
+
+
+    def test_one_in_huge_pages_that_are_locked(self):
+        with tempfile.TemporaryDirectory(dir=SHM.name) as shm, Sink() as sink:
+            settings = {"NSP_SHM_DIR": shm, "NSP_HUGE_PAGES": "yes", "NSP_LOCK_MEMORY": "yes",
+                        "OTLP_ENDPOINT": endpoint(sink.port)}
+            before = examine("--no-send", **settings).one("machine.shm")["text"]
+            self.assertIn("16.0 MiB, and 2.0 MiB for each thread", before)
+            with engine(shm, SERVICE_NAME="huge", **{name: settings[name] for name in settings if name != "NSP_SHM_DIR"}):
+                report = examine("--no-send", **settings)
+                self.assertEqual(report.levels("engine.alive"), ["ok"], report.text)
+                self.assertIn("huge (pid", report.one("engine.alive")["text"])
+                sizes = {path.name: path.stat().st_size for path in Path(shm).rglob("*") if path.is_file()}
+                self.assertEqual({size % (2 << 20) for size in sizes.values()}, {0}, sizes)
+                self.assertEqual({name for name in sizes if sizes[name]}, {"control", "detached", "batches", "threads"})
+
+    def test_too_little_to_lock(self):
+        def nobody():
+            resource.setrlimit(resource.RLIMIT_MEMLOCK, (4 << 20, 4 << 20))
+            if os.geteuid() == 0:
+                os.setgroups([])
+                os.setresgid(65534, 65534, 65534)
+                os.setresuid(65534, 65534, 65534)
+
+        if 0 <= resource.getrlimit(resource.RLIMIT_MEMLOCK)[1] < 4 << 20:
+            self.skipTest("this user may not lock 4 MiB")
+        small = {"NSP_BATCHES": "2", "NSP_BATCH_BYTES": "64 KiB", "NSP_DETACHED_SPANS": "0"}
+        for settings, level in (({}, "warn"), (small, "ok"), ({**small, "NSP_HUGE_PAGES": "yes"}, "warn")):
+            kept = {name: os.environ[name] for name in SPARE if name in os.environ}
+            result = subprocess.run([command(), "doctor", "--json", "--no-send"], capture_output=True, text=True, timeout=60,
+                                    env={**kept, "NSP_SHM_DIR": "none", "NSP_LOCK_MEMORY": "yes", **settings},
+                                    preexec_fn=nobody, check=False)
+            self.assertEqual(Report(result).levels("machine.lock"), [level], result.stdout)
+        self.assertEqual(examine("--no-send").levels("machine.lock"), [])  # nobody asked for it
 
 
 class CommandLine(unittest.TestCase):

@@ -121,6 +121,13 @@ typedef struct nsp_config {
     nsp_log_level log_level; // OTEL_LOG_LEVEL: none, error, warn, info, debug; info
     nsp_log_fn log;          // NULL: standard error
     void *log_context;       // passed to `log`
+
+    // The session's memory (docs/production.md says how much there is): control, pools, batches and the rings
+    // of all threads, also of those that come later. What the system refuses is logged once, and tracing goes
+    // on without it.
+    bool huge_pages;     // NSP_HUGE_PAGES: in pages of 2 MiB, to which each part is rounded up; false
+    bool lock_memory;    // NSP_LOCK_MEMORY: locked, so that it is never swapped out; false
+    uint8_t reserved[6]; // zero
 } nsp_config;
 
 // Sets a configuration's size and nothing else: call nsp_config_init to fill it in.

@@ -111,6 +111,8 @@ static const struct {
     {"NSP_THREADS", "1024", "4096", "4096", "4097"},
     {"NSP_WATERMARK", "0.75", "0.1", "0.1", "0.05"},
     {"NSP_SHM_DIR", "/dev/shm", "none", "none", "shm"},
+    {"NSP_HUGE_PAGES", "0", "yes", "1", "2 MiB"},
+    {"NSP_LOCK_MEMORY", "0", "On", "1", "maybe"},
     {"NSP_KEEP_SESSIONS", "8", "0", "0", "65537"},
     {"NSP_KEEP_BYTES", "1073741824", "512 KiB", "524288", "512 KB"},
     {"NSP_COLLECTOR", "0", "external", "2", "nobody"},
@@ -606,6 +608,33 @@ static void an_older_caller_gets_the_environment_for_the_rest(void **state)
     nsp__config_free(&out);
 }
 
+static void a_caller_without_the_memory_settings(void **state)
+{
+    (void)state;
+    with("NSP_LOCK_MEMORY=yes", "NSP_HUGE_PAGES=no");
+    nsp_config given, out;
+    memset(&given, 0xee, sizeof given);
+    nsp__config_init(&given, offsetof(nsp_config, huge_pages));
+    assert_int_equal(nsp__config_resolve(&out, &given), NSP_OK);
+    assert_true(out.lock_memory);
+    assert_false(out.huge_pages);
+    nsp__config_free(&out);
+}
+
+static void reserved_bytes_are_zero(void **state)
+{
+    (void)state;
+    nsp_config given, out;
+    nsp_config_init(&given);
+    for (size_t i = 0; i < sizeof given.reserved; i++) {
+        assert_int_equal(given.reserved[i], 0);
+        given.reserved[i] = 1; // a member of a later version
+        assert_int_equal(nsp__config_resolve(&out, &given), NSP_ERR_CONFIG);
+        assert_ptr_equal(strstr(nsp_error_detail(), "size: "), nsp_error_detail());
+        given.reserved[i] = 0;
+    }
+}
+
 static void a_newer_caller_may_not_want_more(void **state)
 {
     (void)state;
@@ -776,6 +805,8 @@ int main(void)
         cmocka_unit_test_setup(texts_that_are_not_set_get_their_default, clean),
         cmocka_unit_test_setup(init_writes_no_byte_beyond_the_size, clean),
         cmocka_unit_test_setup(an_older_caller_gets_the_environment_for_the_rest, clean),
+        cmocka_unit_test_setup(a_caller_without_the_memory_settings, clean),
+        cmocka_unit_test_setup(reserved_bytes_are_zero, clean),
         cmocka_unit_test_setup(a_newer_caller_may_not_want_more, clean),
         cmocka_unit_test_setup(a_struct_that_was_never_initialised_is_refused, clean),
         cmocka_unit_test_setup(texts_are_copies, clean),

@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/statvfs.h>
 #include <sys/timex.h>
 #include <time.h>
@@ -140,18 +141,28 @@ static void check_synchronised(doctor *d)
 
 // ---- shared memory ----
 
+// With huge pages, each part of a session consists of whole ones.
+static uint64_t part_bytes(const nsp_config *config, uint64_t bytes)
+{
+    const uint64_t huge = UINT64_C(2) << 20;
+    return config->huge_pages ? (bytes + huge - 1) / huge * huge : bytes;
+}
+
 // How many bytes a session takes before its first thread, and how many each thread adds. Frames and headers
 // are rounded up.
 static uint64_t session_bytes(const nsp_config *config)
 {
-    const uint64_t control = UINT64_C(1) << 20, frame = 2304;
-    return control + config->batches * (uint64_t)config->batch_bytes + config->detached_spans * frame;
+    const uint64_t control = UINT64_C(1) << 20, frame = 2304, margin = 68 * 1024;
+    uint64_t batches = config->batches * (uint64_t)(config->batch_bytes + config->threads * sizeof(uint64_t)),
+             detached = config->detached_spans != 0 ? config->detached_spans * frame + margin : 0;
+    return part_bytes(config, control) + part_bytes(config, batches + 4096) + part_bytes(config, detached);
 }
 
 static uint64_t thread_bytes(const nsp_config *config)
 {
     const uint64_t frame = config->record_bytes + 512, header = 8192;
-    return header + config->ring_bytes + config->record_bytes + config->open_spans * frame;
+    return part_bytes(config,
+                      header + config->ring_bytes + config->record_bytes + config->open_spans * frame);
 }
 
 static bool can_write(const char *folder)
@@ -213,6 +224,44 @@ static void check_shared_memory(doctor *d)
     doctor_advise(d, "or reduce NSP_RING_BYTES, NSP_BATCHES, NSP_BATCH_BYTES or NSP_DETACHED_SPANS");
 }
 
+// True if RLIMIT_MEMLOCK does not apply to this process, or to what it starts.
+static bool may_lock_anything(void)
+{
+    const uint64_t ipc_lock = UINT64_C(1) << 14; // CAP_IPC_LOCK
+    uint64_t effective = 0;
+    char line[200];
+    FILE *file = fopen("/proc/self/status", "re");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL &&
+           sscanf(line, "CapEff: %" SCNx64, &effective) != 1)
+        ;
+    if (file != NULL)
+        fclose(file);
+    return (effective & ipc_lock) != 0;
+}
+
+static void check_locks(doctor *d)
+{
+    struct rlimit limit;
+    uint64_t needed = session_bytes(&d->config) + thread_bytes(&d->config);
+    if (!d->config.lock_memory || may_lock_anything() || getrlimit(RLIMIT_MEMLOCK, &limit) != 0 ||
+        limit.rlim_cur == RLIM_INFINITY)
+        return;
+    char most[UNITS_SIZE], wanted[UNITS_SIZE], each[UNITS_SIZE];
+    units_bytes(most, (double)limit.rlim_cur);
+    units_bytes(wanted, (double)needed);
+    units_bytes(each, (double)thread_bytes(&d->config));
+    bool enough = limit.rlim_cur >= needed;
+    doctor_say(
+        d, enough ? DOCTOR_OK : DOCTOR_WARN, "machine.lock",
+        "this process may lock %s of memory (RLIMIT_MEMLOCK): NSP_LOCK_MEMORY takes %s for one thread, "
+        "and %s for each further one",
+        most, wanted, each);
+    if (!enough)
+        doctor_advise(d,
+                      "raise it with ulimit -l or LimitMEMLOCK= of a systemd service, or give CAP_IPC_LOCK; "
+                      "engines trace all the same, but what does not fit may be swapped out");
+}
+
 // ---- processors ----
 
 // Reads "0,2-3".
@@ -257,5 +306,6 @@ void doctor_machine(doctor *d)
     check_skew(d);
     check_synchronised(d);
     check_shared_memory(d);
+    check_locks(d);
     check_processors(d);
 }
