@@ -11,23 +11,31 @@ typedef struct subject {
     const char *name, *what;
     user_operation operation;
     user_setting setting;
-    bool traced;
+    bool traced, huge; // huge: it says nothing without huge pages
 } subject;
 
 static const subject subjects[] = {
-    {"first_sampled", "a recorded span with 3 attributes", USER_SPAN3, {NULL, NULL}, true},
+    {"first_sampled", "a recorded span with 3 attributes", USER_SPAN3, {NULL, NULL}, true, false},
+    {"first_sampled_huge", "the same with NSP_HUGE_PAGES", USER_SPAN3, {"NSP_HUGE_PAGES", "yes"}, true, true},
     {"first_unsampled",
      "a root that is not sampled, with 3 setters called",
      USER_SPAN3,
      {"TRACE_SAMPLE_RATE", "0"},
-     true},
-    {"first_disabled", "the same with tracing turned off", USER_SPAN3, {"ENABLE_TRACING", "false"}, false},
+     true,
+     false},
+    {"first_disabled",
+     "the same with tracing turned off",
+     USER_SPAN3,
+     {"ENABLE_TRACING", "false"},
+     false,
+     false},
     {"first_page",
      "one store to a page that nothing else uses",
      USER_PAGE,
      {"ENABLE_TRACING", "false"},
+     false,
      false},
-    {"first_empty", "the harness alone", USER_EMPTY, {"ENABLE_TRACING", "false"}, false},
+    {"first_empty", "the harness alone", USER_EMPTY, {"ENABLE_TRACING", "false"}, false, false},
 };
 enum { SUBJECTS = sizeof subjects / sizeof subjects[0] };
 
@@ -74,6 +82,10 @@ static void measure(size_t index, const bench_setup *setup, bench_result *out)
         user_page *page = user_run(&task, settings, setup, out);
         if (page == NULL)
             return;
+        if (the->huge && page->huge_kib == 0) {
+            result_skip(out, "the system gave no huge pages in shared memory");
+            return;
+        }
         report(page, wait, out);
     }
 }

@@ -63,6 +63,7 @@ typedef struct user_page {
     double tick_ns;
     uint32_t subject[USER_SAMPLES], empty[USER_SAMPLES]; // ticks, by round, then by thread
     nsp_stats stats;                                     // after the shutdown; size 0: tracing was off
+    unsigned long huge_kib;                              // shared memory that the program found in huge pages
     char problem[120];
     bool finished;
 } user_page;

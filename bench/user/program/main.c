@@ -139,6 +139,20 @@ static void measure(user_page *page)
 
 // ---- the program ----
 
+// The shared memory that lies in huge pages.
+static unsigned long huge_kib(void)
+{
+    FILE *file = fopen("/proc/self/smaps_rollup", "r");
+    char line[200];
+    unsigned long kib = 0;
+    while (file != NULL && fgets(line, sizeof line, file) != NULL &&
+           sscanf(line, "ShmemPmdMapped: %lu", &kib) != 1)
+        ;
+    if (file != NULL)
+        fclose(file);
+    return kib;
+}
+
 static bool work(user_page *page)
 {
     nsp_status status = nsp_init(NULL); // while the thread is not pinned, as a program does it
@@ -151,6 +165,7 @@ static bool work(user_page *page)
         return false;
     }
     nsp_thread_attach(NULL);
+    page->huge_kib = huge_kib();
     if (!crew_start(page->task.threads)) {
         snprintf(page->problem, sizeof page->problem, "%u threads cannot be started", page->task.threads);
         return false;
