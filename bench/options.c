@@ -32,6 +32,9 @@ static const char help[] =
     "  --count N            run each of them N times, then 2 N times; 1 to 400 (default 200)\n"
     "  --help, --version\n"
     "\n"
+    "./run bench --peers [--quill DIR] [--tracy DIR] [--opentelemetry-cpp DIR] [OPTION]... first builds the\n"
+    "libraries to compare with; without it, those that were built before are compared.\n"
+    "\n"
     "If it is interrupted, it reports the benchmarks that have finished.\n"
     "Exit codes: 0 success; 1 a budget is broken or a figure is not valid; 2 wrong usage; 128 plus the\n"
     "number of the signal if interrupted.\n";

@@ -71,6 +71,7 @@ static bool load(const peer *which, peer_calls *out)
     *(void **)&out->sample = dlsym(library, "peer_sample");
     *(void **)&out->stop = dlsym(library, "peer_stop");
     *(void **)&out->count = dlsym(library, "peer_count");
+    *(void **)&out->drained = dlsym(library, "peer_drained");
     return out->start != NULL && out->run != NULL && out->sample != NULL && out->stop != NULL &&
            out->count != NULL;
 }
@@ -86,7 +87,7 @@ static void set_environment(const bench_setup *setup)
         char name[64];
         snprintf(name, sizeof name, "%.*s", (int)strcspn(*at, "="), *at);
         if (strncmp(name, "OTEL_", 5) == 0 || strncmp(name, "NSP_", 4) == 0 ||
-            strncmp(name, "LTTNG_", 6) == 0 || strncmp(name, "GO", 2) == 0)
+            strncmp(name, "LTTNG_", 6) == 0 || strncmp(name, "TRACY_", 6) == 0 || strncmp(name, "GO", 2) == 0)
             unsetenv(name);
         else
             at++;

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The interface of the harness to another tracer, or to another way to hand records over. Peers that are not
-// written in C, or need libraries of their own, are shared objects that export these functions (rust/, go/,
-// lttng/, built by build.sh).
+// written in C, or need libraries of their own, are shared objects that export these functions (a folder each,
+// built by build.sh).
 //
 // Each peer runs in its own process, once: start, then run and sample from one thread, then stop.
 #ifndef NSP_BENCH_PEER_H
 #define NSP_BENCH_PEER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -47,6 +48,10 @@ void peer_stop(void);
 
 // Reads the counts. Call it after peer_stop.
 void peer_count(peer_counts *out);
+
+// Only some peers have this one: waits until the peer has passed on what is queued, with the peer's own flush,
+// if it has one. Returns whether it has. It is called between the rounds if every span is recorded.
+bool peer_drained(void);
 
 #endif
 #endif

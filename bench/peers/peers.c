@@ -30,7 +30,13 @@ const peer peers[] = {
      PEER_HAS_UNSAMPLED | PEER_HAS_DISABLED | PEER_SPEAKS_OTLP, NULL, NULL},
     {"opentelemetry-rust", batch, PEER_HAS_UNSAMPLED | PEER_HAS_DISABLED | PEER_SPEAKS_OTLP, NULL, NULL},
     {"opentelemetry-go", batch, PEER_HAS_UNSAMPLED | PEER_HAS_DISABLED | PEER_SPEAKS_OTLP, NULL, NULL},
-    {"opentelemetry-cpp", "the SDK for C++", PEER_SPEAKS_OTLP, NULL, "not packaged in Debian"},
+    {"opentelemetry-cpp", batch, PEER_HAS_UNSAMPLED | PEER_HAS_DISABLED | PEER_SPEAKS_OTLP, NULL, NULL},
+    {"quill", "two log calls per span without ids, default unbounded queue, formatted text in a file",
+     PEER_HAS_DISABLED, NULL, NULL},
+    {"tracy", "a zone per span without ids, not on demand, to a process that reads and counts them", 0, NULL,
+     NULL},
+    {"dpdk", "two rte_trace points per span without ids, overwriting 1 MiB that nobody reads",
+     PEER_HAS_DISABLED, NULL, NULL},
     {"empty", "the harness alone", 0, &peer_nothing, NULL},
 };
 const size_t peer_count_all = sizeof peers / sizeof peers[0];

@@ -19,8 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "harness/ticks.h"
-#include "peers/peer.h"
+#include "peers/loops.h"
 
 static pid_t daemon_process; // 0: another daemon was running already
 static char session[64];
@@ -182,26 +181,13 @@ static inline void span3(int64_t quantity)
 void peer_run(int operation, size_t count)
 {
     spans += count;
-    if (operation == PEER_SPAN0)
-        for (size_t i = 0; i < count; i++)
-            span0();
-    else
-        for (size_t i = 0; i < count; i++)
-            span3((int64_t)i);
+    peer_run_loop(operation, count, span0, span3);
 }
 
 void peer_sample(int operation, uint32_t *ticks, size_t count)
 {
     spans += count;
-    for (size_t i = 0; i < count; i++) {
-        uint64_t from = ticks_fenced();
-        if (operation == PEER_SPAN0)
-            span0();
-        else
-            span3((int64_t)i);
-        uint64_t took = ticks_fenced() - from;
-        ticks[i] = took < UINT32_MAX ? (uint32_t)took : UINT32_MAX;
-    }
+    peer_sample_loop(operation, ticks, count, span0, span3);
 }
 
 void peer_stop(void)
