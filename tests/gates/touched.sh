@@ -59,7 +59,7 @@ failed=0
 # The kernel may cause a fault by itself, but not each time.
 faults=''
 for _ in 1 2 3; do
-    [ "$faults" = "first_span 0 first_trace 0" ] || faults=$(env -i "${environment[@]}" "$program" first)
+    [ "$faults" = "first_span 0 first_trace 0" ] || faults=$(env -i "${environment[@]}" "$program" first 2>"$work/errors")
 done
 if [ "$faults" != "first_span 0 first_trace 0" ]; then
     echo "touched: FAIL: page faults after nsp_thread_attach: ${faults:-they could not be counted}"
