@@ -20,10 +20,13 @@ enum { TIMES = 16 };
 // operation begins, and backwards where it ends.
 static uint64_t mark;
 
-#define MARK_BEGIN                                                                                           \
-    __asm__ __volatile__("movb $0, %0; movw $0, %0; movl $0, %0; movq $0, %0" : "=m"(mark) : : "memory")
-#define MARK_END                                                                                             \
-    __asm__ __volatile__("movq $0, %0; movl $0, %0; movw $0, %0; movb $0, %0" : "=m"(mark) : : "memory")
+#if defined(__x86_64__)
+#define MARK(stores) __asm__ __volatile__(stores : "=m"(mark) : : "memory")
+#else
+#define MARK(stores) (mark = 0) // touched.sh only works on x86-64
+#endif
+#define MARK_BEGIN MARK("movb $0, %0; movw $0, %0; movl $0, %0; movq $0, %0")
+#define MARK_END MARK("movq $0, %0; movl $0, %0; movw $0, %0; movb $0, %0")
 
 // The operations lie on pages of their own: the code of an application does not lie beside the linker's either.
 #define OPERATION static __attribute__((noinline, section(".text.operations"))) void
