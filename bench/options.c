@@ -20,7 +20,8 @@ static const char help[] =
     "  --list               list the benchmarks (with --only: the selected ones) and stop\n"
     "  --only NAMES         run only these: names, groups and shell patterns, separated by commas\n"
     "  --quick              run fewer and shorter rounds, and the order path at only one rate\n"
-    "  --rounds N           valid rounds of each benchmark, 15 to 1000 (default 101, with --quick 21)\n"
+    "  --rounds N           rounds of each benchmark, 15 to 1000 (default 101, with --quick 21); those\n"
+    "                       that take long have fewer\n"
     "  --cpu N              CPU of the measured thread (default: the last one)\n"
     "  --collector-cpu N    CPU of everything else (default: the first one)\n"
     "  --json FILE          write the results and a description of the machine to FILE\n"
@@ -92,7 +93,7 @@ void options_read(bench_options *out, int argc, char **argv)
         case 'l': out->list = true; break;
         case 'o': out->only = optarg; break;
         case 'q': out->setup.quick = true; break;
-        case 'r': fine = read_number("rounds", optarg, ROUNDS_LEAST, 1000, &rounds); break;
+        case 'r': fine = read_number("rounds", optarg, ROUNDS_LEAST, ROUNDS_LIMIT, &rounds); break;
         case 'c':
             fine = read_number("cpu", optarg, 0, CPU_SETSIZE - 1, &number);
             out->cpu = fine ? (int)number : -1;
@@ -121,7 +122,6 @@ void options_read(bench_options *out, int argc, char **argv)
         exit(2);
     }
     out->setup.rounds = rounds != 0 ? rounds : out->setup.quick ? 21 : 101;
-    out->setup.tries = out->setup.rounds * 20;
 }
 
 bool options_take_cpus(bench_options *options)

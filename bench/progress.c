@@ -126,7 +126,7 @@ double progress_end(void)
 void progress(const bench_result *in, unsigned done, unsigned of)
 {
     if (stop_signal != 0 && the_setup != NULL)
-        the_setup->rounds = the_setup->tries = 0;
+        the_setup->rounds = 0;
     double now = seconds_now();
     if (!terminal() || expected_count == 0 || now - shown < 0.1)
         return;

@@ -8,7 +8,7 @@
 #include "harness/setup.h"
 
 // Call it before anything is measured. From then on, SIGINT and SIGTERM stop the run (a second one kills it):
-// the next progress() sets the setup's rounds and tries to 0, which ends every loop over rounds. earlier is
+// the next progress() sets the setup's rounds to 0, which ends every loop over rounds. earlier is
 // the JSON file of an earlier run, which tells how long each benchmark takes; it may be NULL or not exist.
 void progress_start(bench_setup *setup, const char *earlier);
 

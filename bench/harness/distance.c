@@ -106,19 +106,7 @@ double distance_look(void)
     return best;
 }
 
-bool distance_accepts(double ns)
+bool distance_near(double ns)
 {
-    return isnan(ns) || ns <= 2 * least;
-}
-
-double distance_wait(double *patience)
-{
-    for (;;) {
-        uint64_t from = ticks_fenced();
-        double ns = distance_look();
-        if (distance_accepts(ns) || *patience <= 0)
-            return ns;
-        ticks_spin(1e6);
-        *patience -= (double)(ticks_fenced() - from) * ticks_ns() / 1e9;
-    }
+    return ns <= 2 * least;
 }

@@ -18,13 +18,9 @@ double distance_look(void);
 
 void distance_stop(void);
 
-// Is the distance at most twice the smallest one in this run? An unknown distance (NAN) is accepted. With a
-// large distance, spans cost 2 to 10 times as much, because the lines that the collector has read must come
-// back from its CPU.
-bool distance_accepts(double ns);
-
-// Looks, without sleeping, until the distance is accepted, and returns it; if the patience runs out first
-// (see noise_wait), returns the last look.
-double distance_wait(double *patience);
+// Is the distance at most twice the smallest one in this run? An unknown distance (NAN) is not. With a large
+// distance, spans cost 2 to 10 times as much, because the lines that the collector has read must come back
+// from its CPU.
+bool distance_near(double ns);
 
 #endif

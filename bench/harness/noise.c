@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "harness/noise.h"
 
-#include <sys/resource.h>
 #include <time.h>
 
 #include "harness/plain.h"
@@ -21,13 +20,6 @@ static void run_additions(size_t count)
             __asm__ __volatile__("" : "+r"(a), "+r"(b), "+r"(c), "+r"(d), "+r"(e));
         }
     }
-}
-
-long noise_switches(void)
-{
-    struct rusage usage;
-    getrusage(RUSAGE_THREAD, &usage);
-    return usage.ru_nivcsw;
 }
 
 double noise_time(void (*run)(size_t), size_t count)
@@ -65,20 +57,14 @@ bench_noise noise_best_seen(void)
     return best;
 }
 
-void noise_pause(unsigned streak)
+bool noise_core_alone(double additions)
 {
-    ticks_spin(streak < 8 ? 200e3 : streak < 32 ? 2e6 : 20e6);
+    return additions <= best.additions * 1.1;
 }
 
-bool noise_wait(double *patience)
+void noise_pause(void)
 {
-    while (*patience > 0) {
-        uint64_t from = ticks_fenced();
-        if (noise_accepts(noise_look()))
-            return true;
-        *patience -= (double)(ticks_fenced() - from) * ticks_ns() / 1e9;
-    }
-    return false;
+    ticks_spin(1e6);
 }
 
 void noise_learn(double seconds)
@@ -90,9 +76,4 @@ void noise_learn(double seconds)
             noise_look();
         nanosleep(&pause, NULL); // spreads the looks over busy and quiet times of other machines on the host
     }
-}
-
-bool noise_accepts(bench_noise noise)
-{
-    return noise.two_reads <= best.two_reads * 1.1 && noise.additions <= best.additions * 1.1;
 }

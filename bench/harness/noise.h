@@ -1,18 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Is the machine quiet enough at this moment? A round is valid only if nothing preempted it, and if two
-// operations that were timed within it took at most a tenth longer than on this machine at its best: two
-// clock reads, and a run of independent additions. The reads alone are not enough: they wait for the counter,
-// so they do not show when another hyperthread takes half of the core, which makes everything else nearly
-// twice as slow.
+// What else the machine does at this moment: two operations that are timed before and after the measured one,
+// two clock reads and a run of independent additions. The reads are the base of ratios. They wait for the
+// counter, so they do not show when another hyperthread takes half of the core, which makes everything else
+// nearly twice as slow; the additions do.
 #ifndef NSP_BENCH_NOISE_H
 #define NSP_BENCH_NOISE_H
 
 #include <stdbool.h>
 #include <stddef.h>
-
-// The number of involuntary context switches of the calling thread so far.
-long noise_switches(void);
 
 // The nanoseconds of one call run(count), divided by count.
 double noise_time(void (*run)(size_t), size_t count);
@@ -34,18 +30,14 @@ void noise_learn(double seconds);
 // Includes what a child process has seen of this machine.
 void noise_remember(bench_noise seen);
 
-// Waits before the next round, longer after more invalid rounds in a row. It does not sleep: on a shared
-// machine, fewer moments are quiet after a sleep.
-void noise_pause(unsigned streak);
-
-// Looks, without sleeping, until the machine is quiet. Subtracts the seconds from *patience; false when none
-// are left.
-bool noise_wait(double *patience);
-
-// The best values of both so far. If they become better later, a round may have been accepted that should not
-// have been.
+// The best values of both so far.
 bench_noise noise_best_seen(void);
 
-bool noise_accepts(bench_noise noise);
+// Did the additions take at most a tenth longer than at best? Then nothing else used the core.
+bool noise_core_alone(double additions);
+
+// Spins for a millisecond. Call it before each round, so that the rounds of a benchmark meet more than one
+// state of the machine. It does not sleep, because a trading thread does not.
+void noise_pause(void);
 
 #endif

@@ -9,7 +9,6 @@
 
 #include <nanospan/stats.h>
 
-#include "harness/noise.h"
 #include "harness/statistics.h"
 
 // The name of a figure ends with its unit (_ns, _millions); a figure without a unit is a ratio.
@@ -41,12 +40,10 @@ typedef struct bench_result {
     size_t count;
     bench_series series[SERIES_MAX];
     size_t series_count;
-    unsigned rounds, invalid; // valid rounds; rounds that were measured, but not used
+    unsigned rounds, invalid; // rounds that count; rounds that say nothing, because spans were lost in them
     char problem[120];        // why the figures are not valid; "": they are
     char skipped[120];        // why it was not measured on this machine; "": it was
     double seconds;           // duration of the measurement
-    bool at_any_speed;        // the machine's speed does not matter: counts, or figures of all rounds
-    bench_noise best;         // the machine at its best, as known when this was measured
     nsp_stats stats;          // the span counters; size 0: no session
 } bench_result;
 

@@ -128,7 +128,7 @@ bool session_drained_to(uint64_t bytes)
         if (nsp__ring_tail(&producer->ring) - consumed <= bytes)
             return true;
         struct timespec pause = {.tv_nsec = 500 * 1000};
-        // On a shared machine, fewer moments are quiet after a sleep.
+        // A trading thread does not sleep, so this one does not either while it need not.
         if (i < AWAKE)
             ticks_spin(20000);
         else

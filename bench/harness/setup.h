@@ -4,18 +4,15 @@
 #ifndef NSP_BENCH_SETUP_H
 #define NSP_BENCH_SETUP_H
 
-#include "harness/result.h"
+#include "harness/rounds.h"
 
 typedef struct bench_setup {
     int hot_cpu;       // CPU of the measured thread
     int collector_cpu; // CPU of everything else; -1: any
     bool quick;
     bool invoker;    // sessions without a collector thread: whoever waits for an empty ring drains it
-    unsigned rounds; // valid rounds to measure, at least 15
-    unsigned tries;  // rounds after which a benchmark gives up
+    unsigned rounds; // of each benchmark, ROUNDS_LEAST to ROUNDS_LIMIT; 0: the run is to stop
 } bench_setup;
-
-enum { ROUNDS_LEAST = 15 };
 
 // Benchmarks that are measured in the same way and form one table.
 typedef struct bench_group {
@@ -53,6 +50,7 @@ extern const bench_group group_threads;          // pipeline/threads.c
 extern const bench_group group_end_to_end;       // pipeline/end_to_end.c
 extern const bench_group group_backend;          // pipeline/backend.c
 extern const bench_group group_growth;           // pipeline/growth.c
+extern const bench_group group_rate;             // pipeline/rate.c
 extern const bench_group group_memory;           // pipeline/memory.c
 extern const bench_group group_ring;             // peers/ring.c
 extern const bench_group group_peers;            // peers/peers.c

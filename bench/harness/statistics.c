@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 static int compare_double(const void *a, const void *b)
 {
@@ -30,19 +31,42 @@ static size_t rank_of_limit(size_t count)
     }
 }
 
-estimate estimate_median(double *values, size_t count)
+// A copy of the values in order; NULL if there are none, or no memory. The caller frees it.
+static double *in_order(const double *values, size_t count)
+{
+    double *sorted = count != 0 ? malloc(count * sizeof *sorted) : NULL;
+    if (sorted != NULL) {
+        memcpy(sorted, values, count * sizeof *sorted);
+        qsort(sorted, count, sizeof *sorted, compare_double);
+    }
+    return sorted;
+}
+
+estimate estimate_median(const double *values, size_t count)
 {
     estimate out = {NAN, NAN, NAN};
-    if (count == 0)
+    double *sorted = in_order(values, count);
+    if (sorted == NULL)
         return out;
-    qsort(values, count, sizeof *values, compare_double);
-    out.value = (values[(count - 1) / 2] + values[count / 2]) / 2;
+    out.value = (sorted[(count - 1) / 2] + sorted[count / 2]) / 2;
     size_t rank = rank_of_limit(count);
     if (rank != 0) {
-        out.low = values[rank - 1];
-        out.high = values[count - rank];
+        out.low = sorted[rank - 1];
+        out.high = sorted[count - rank];
     }
+    free(sorted);
     return out;
+}
+
+double quantile(const double *values, size_t count, double part)
+{
+    double *sorted = in_order(values, count);
+    if (sorted == NULL)
+        return NAN;
+    size_t rank = (size_t)ceil(part * (double)count);
+    double value = sorted[(rank != 0 ? rank : 1) - 1];
+    free(sorted);
+    return value;
 }
 
 double smallest(const double *values, size_t count)

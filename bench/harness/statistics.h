@@ -10,9 +10,11 @@ typedef struct estimate {
 } estimate;
 
 // The median and its confidence interval of at least 95 %, from order statistics (no assumption about the
-// distribution). Sorts the values. The interval is NAN if there are fewer than 6 values; everything is NAN if
-// there are none.
-estimate estimate_median(double *values, size_t count);
+// distribution). The interval is NAN if there are fewer than 6 values; everything is NAN if there are none.
+estimate estimate_median(const double *values, size_t count);
+
+// The smallest of the values that at least this part (0 to 1) of them does not exceed; NAN if there are none.
+double quantile(const double *values, size_t count, double part);
 
 double smallest(const double *values, size_t count);
 

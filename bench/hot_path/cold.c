@@ -14,7 +14,7 @@
 #include "harness/ticks.h"
 #include "hot_path/operations.h"
 
-enum { LINE = 64, ROUNDS = 15, SAMPLES_MOST = 400 };
+enum { LINE = 64, ROUNDS = ROUNDS_LEAST, SAMPLES_MOST = 400 };
 
 // 2048 jumps, each on a line of its own and over the next line: 256 KiB of code, more than first-level caches
 // can hold. (The second level is evicted by data.)
@@ -75,47 +75,37 @@ enum { SUBJECTS = sizeof subjects / sizeof subjects[0] };
 
 typedef struct cold_round {
     uint32_t empty[SAMPLES_MOST], subject[SAMPLES_MOST]; // ticks
-    double two_reads;                                    // ns
+    double two_reads, additions;                         // ns, medians of a look right after each operation
 } cold_round;
 
-// True if the sample is valid. The walk takes longer than the machine stays quiet, so the noise is checked
-// right after each operation.
-static bool measure_one(void (*run)(size_t), size_t bytes, uint32_t *out)
+static uint32_t measure_one(void (*run)(size_t), size_t bytes)
 {
+    uint32_t ticks;
     walk(bytes);
-    long switches = noise_switches();
-    uint64_t start = ticks_fenced();
-    run(1);
-    uint64_t ticks = ticks_fenced() - start;
-    *out = ticks < UINT32_MAX ? (uint32_t)ticks : UINT32_MAX;
-    return noise_switches() == switches && noise_accepts(noise_look());
+    ticks_each(run, &ticks, 1);
+    return ticks;
 }
 
-// Measures the operation and the empty harness in turns, each until a sample is valid.
-static bool measure_round(const cold_case *the, const bench_setup *setup, size_t bytes, double *patience,
-                          cold_round *out, bench_result *result)
+// Measures the operation and the empty harness in turns. False if spans were lost.
+static bool measure_round(const cold_case *the, size_t bytes, cold_round *out, bench_result *result)
 {
     const bench_operation *operation = operation_find(the->operation);
     const bool session = operation->state != DISABLED;
     uint64_t losses = session ? session_losses() : 0;
-    for (unsigned done = 0; done < 2 * the->samples;) {
-        bool of_empty = done % 2 == 0;
+    double two_reads[SAMPLES_MOST], additions[SAMPLES_MOST];
+    for (unsigned i = 0; i < the->samples; i++) {
         if (operation->state == SAMPLED && !session_drained_to(session_ring_bytes() / 4)) {
             result_fail(result, "the collector did not drain the ring");
             return false;
         }
-        if (setup->rounds == 0 || *patience <= 0)
-            return false;
-        uint64_t from = ticks_fenced();
-        if (measure_one(of_empty ? run_empty : operation->run, bytes,
-                        of_empty ? &out->empty[done / 2] : &out->subject[done / 2])) {
-            done++;
-        } else {
-            result->invalid++;
-            *patience -= (double)(ticks_fenced() - from) * ticks_ns() / 1e9;
-        }
+        out->empty[i] = measure_one(run_empty, bytes);
+        out->subject[i] = measure_one(operation->run, bytes);
+        bench_noise noise = noise_look();
+        two_reads[i] = noise.two_reads;
+        additions[i] = noise.additions;
     }
-    out->two_reads = noise_look().two_reads;
+    out->two_reads = estimate_median(two_reads, the->samples).value;
+    out->additions = estimate_median(additions, the->samples).value;
     return !session || session_losses() == losses;
 }
 
@@ -130,11 +120,12 @@ static double mean_ns(const uint32_t *samples, size_t count)
 static void report(const cold_case *the, const cold_round *in, size_t rounds, bench_result *out)
 {
     static uint32_t pool[2][ROUNDS * SAMPLES_MOST]; // of the empty harness, of the operation
-    double cost[ROUNDS], ratio[ROUNDS];
+    double cost[ROUNDS], ratio[ROUNDS], additions[ROUNDS];
     size_t count = 0;
     for (size_t i = 0; i < rounds; i++) {
         cost[i] = mean_ns(in[i].subject, the->samples) - mean_ns(in[i].empty, the->samples);
         ratio[i] = cost[i] / in[i].two_reads;
+        additions[i] = in[i].additions;
         for (unsigned k = 0; k < the->samples; k++, count++) {
             pool[0][count] = in[i].empty[k];
             pool[1][count] = in[i].subject[k];
@@ -152,6 +143,7 @@ static void report(const cold_case *the, const cold_round *in, size_t rounds, be
         result_add(out, "p99.9_ns", percentile(pool[1], count, 0.999) * ticks_ns());
     result_add(out, "max_ns", pool[1][count - 1] * ticks_ns());
     result_add(out, "empty_p50_ns", percentile(pool[0], count, 0.5) * ticks_ns());
+    rounds_by_core(out, rounds_core, ratio, additions, rounds);
     distribution_plot(out, "cold caches", the->name, pool[1], count, ticks_ns());
 }
 
@@ -168,15 +160,14 @@ static void measure(size_t index, const bench_setup *setup, bench_result *out)
     }
     if (!operation_begin(operation, setup, out))
         return;
-    double patience = setup->quick ? 4 : 8;
-    unsigned most = setup->rounds < ROUNDS ? setup->rounds : ROUNDS, done = 0;
-    while (done < most && measure_round(the, setup, bytes, &patience, &rounds[done], out))
-        progress(out, ++done, most);
-    out->rounds = done;
-    if (done < ROUNDS_LEAST)
-        result_fail(out, "too noisy: %u rounds, %d are needed", done, ROUNDS_LEAST);
-    if (done != 0)
-        report(the, rounds, done, out);
+    unsigned done = 0, lossless = 0;
+    while (done < ROUNDS && setup->rounds != 0 && out->problem[0] == '\0') {
+        lossless += measure_round(the, bytes, &rounds[lossless], out);
+        progress(out, ++done, ROUNDS);
+    }
+    rounds_note(out, lossless, done);
+    if (lossless != 0)
+        report(the, rounds, lossless, out);
     operation_end(operation, out);
 }
 
@@ -184,8 +175,10 @@ BENCH_DESCRIBE(subjects, SUBJECTS)
 
 const bench_group group_cold = {
     .name = "cold caches",
-    .method = "single operations after a walk over memory and code; over_empty_ns: the mean minus that of an "
-              "equally cold empty harness; ratio: over_empty_ns to two clock reads (2T)",
+    .method =
+        "single operations after a walk over memory and code; over_empty_ns: the mean minus that of an "
+        "equally cold empty harness; ratio: over_empty_ns to two clock reads (2T); core_alone: the ratio in "
+        "rounds where nothing else used the core",
     .describe = describe,
     .measure = measure,
 };

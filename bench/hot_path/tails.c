@@ -14,25 +14,26 @@
 #include "harness/ticks.h"
 #include "hot_path/operations.h"
 
-enum { SAMPLES = 20000, ROUNDS = 31, QUICK_ROUNDS = 15, OPERATIONS_MAX = 64 };
+enum { SAMPLES = 20000, BURST_LEAST = 100, ROUNDS = 31, QUICK_ROUNDS = 15, OPERATIONS_MAX = 64 };
 
 // The smallest base for the ratio of a tail: below it, one timer interrupt more or less would decide.
 static const double base_least_ns = 100;
 
-// The samples of a round, in ticks.
-typedef struct samples {
+// A round: its samples, in ticks, and what else the machine did.
+typedef struct tail_round {
     uint32_t empty[SAMPLES], subject[SAMPLES];
-    double distance; // of the collector's CPU, in ns; NAN: not known
-} samples;
-static samples rounds_of[ROUNDS];
+    double additions; // the median of a look after each step, in ns
+    double distance;  // of the collector's CPU, in ns; NAN: not known
+} tail_round;
+static tail_round rounds_of[ROUNDS];
 
-// Small bursts, so that a step ends before the noise of the machine changes.
+// Small bursts, so that the collector keeps up, and each look at the machine is close to what was timed.
 static size_t burst_of(const bench_operation *operation)
 {
-    return operation->spans == 1 ? 250 : 100;
+    return operation->spans == 1 ? 250 : BURST_LEAST;
 }
 
-// One step of a round, A B B A, at a moment when the machine is quiet. True if it is valid.
+// One step of a round, A B B A. False if spans were lost in it.
 static bool measure_step(const bench_operation *operation, uint32_t *empty, uint32_t *subject)
 {
     const bool session = operation->state != DISABLED;
@@ -41,55 +42,34 @@ static bool measure_step(const bench_operation *operation, uint32_t *empty, uint
     operation_before(operation, 2 * burst);
     ticks_each(run_empty, empty, burst); // warms up the harness
     uint64_t losses = session ? session_losses() : 0;
-    long switches = noise_switches();
     ticks_each(run_empty, empty, burst);
     ticks_each(operation->run, subject, burst);
     ticks_each(operation->run, subject + burst, burst);
     ticks_each(run_empty, empty + burst, burst);
-    bool undisturbed = noise_switches() == switches &&
-                       (!session || session_losses() - losses == operation_losses(operation, 2 * burst));
+    bool lossless = !session || session_losses() - losses == operation_losses(operation, 2 * burst);
     operation_after(operation);
-    return undisturbed && noise_accepts(noise_look());
+    return lossless;
 }
 
-// Runs steps until there are enough samples. False if the patience runs out.
-static bool measure_steps(const bench_operation *operation, const bench_setup *setup, double *patience,
-                          samples *out, bench_result *result)
+// False if spans were lost in the round.
+static bool measure_round(const bench_operation *operation, tail_round *out, bench_result *result)
 {
-    for (size_t done = 0; done < SAMPLES;) {
+    bool lossless = true;
+    size_t burst = burst_of(operation), looks = 0;
+    double additions[SAMPLES / 2 / BURST_LEAST];
+    out->distance = distance_look();
+    for (size_t done = 0; done < SAMPLES; done += 2 * burst) {
+        noise_pause();
         // The collector drains meanwhile, as it does in production; the ring stays well below its watermark.
         if (operation->state == SAMPLED && !session_drained_to(session_ring_bytes() / 4)) {
             result_fail(result, "the collector did not drain the ring");
             return false;
         }
-        if (setup->rounds == 0 || !noise_wait(patience))
-            return false;
-        uint64_t from = ticks_fenced();
-        if (measure_step(operation, out->empty + done, out->subject + done)) {
-            done += 2 * burst_of(operation);
-        } else {
-            result->invalid++;
-            *patience -= (double)(ticks_fenced() - from) * ticks_ns() / 1e9;
-        }
+        lossless &= measure_step(operation, out->empty + done, out->subject + done);
+        additions[looks++] = noise_look().additions;
     }
-    return true;
-}
-
-// Repeats a round until the collector's CPU was near both before and after it.
-static bool measure_round(const bench_operation *operation, const bench_setup *setup, double *patience,
-                          samples *out, bench_result *result)
-{
-    for (;;) {
-        uint64_t from = ticks_fenced();
-        out->distance = distance_wait(patience);
-        if (!measure_steps(operation, setup, patience, out, result))
-            return false;
-        double behind = distance_look();
-        if (distance_accepts(out->distance) && distance_accepts(behind))
-            return true;
-        result->invalid += (unsigned)(SAMPLES / 2 / burst_of(operation));
-        *patience -= (double)(ticks_fenced() - from) * ticks_ns() / 1e9;
-    }
+    out->additions = estimate_median(additions, looks).value;
+    return lossless;
 }
 
 static const struct {
@@ -100,7 +80,10 @@ static const struct {
               {"p99_ns", NULL, NULL, 0.99},
               {"p99.9_ns", "empty_p99.9_ns", "p99.9", 0.999},
               {"p99.99_ns", "empty_p99.99_ns", "p99.99", 0.9999}};
-enum { POINTS = sizeof points / sizeof points[0] };
+enum { POINTS = sizeof points / sizeof points[0], P999 = 3 };
+
+static const round_names core_p999 = {"core_alone_p99.9_ns", "core_alone_percent", "core_shared_p99.9_ns"};
+static const round_names distance_p999 = {"near_p99.9_ns", "near_percent", "far_p99.9_ns"};
 
 // Plots the samples of all rounds together, and reports the longest. The empty harness needs only one line in
 // the plot.
@@ -122,13 +105,13 @@ static void report_pool(const char *name, size_t rounds, bench_result *out)
 
 static void report(const char *name, size_t rounds, bench_result *out)
 {
-    static double at[POINTS][ROUNDS], empty_at[POINTS][ROUNDS], ratio[POINTS][ROUNDS], distance[ROUNDS];
-    size_t looks = 0;
+    static double at[POINTS][ROUNDS], empty_at[POINTS][ROUNDS], ratio[POINTS][ROUNDS], distance[ROUNDS],
+        additions[ROUNDS];
     for (size_t i = 0; i < rounds; i++) {
         sort_u32(rounds_of[i].empty, SAMPLES);
         sort_u32(rounds_of[i].subject, SAMPLES);
-        if (!isnan(rounds_of[i].distance))
-            distance[looks++] = rounds_of[i].distance;
+        distance[i] = rounds_of[i].distance;
+        additions[i] = rounds_of[i].additions;
         for (size_t p = 0; p < POINTS; p++) {
             at[p][i] = percentile(rounds_of[i].subject, SAMPLES, points[p].part) * ticks_ns();
             empty_at[p][i] = percentile(rounds_of[i].empty, SAMPLES, points[p].part) * ticks_ns();
@@ -144,8 +127,8 @@ static void report(const char *name, size_t rounds, bench_result *out)
     for (size_t p = 0; p < POINTS; p++)
         if (points[p].ratio_name != NULL)
             result_add_estimate(out, points[p].ratio_name, estimate_median(ratio[p], rounds));
-    if (looks != 0)
-        result_add(out, "distance_ns", estimate_median(distance, looks).value);
+    rounds_by_core(out, core_p999, at[P999], additions, rounds);
+    rounds_by_distance(out, distance_p999, at[P999], distance, rounds);
 }
 
 static void measure(size_t index, const bench_setup *setup, bench_result *out)
@@ -153,20 +136,19 @@ static void measure(size_t index, const bench_setup *setup, bench_result *out)
     const bench_operation *operation = &operations[index];
     if (!operation_begin(operation, setup, out))
         return;
-    unsigned most = setup->quick ? QUICK_ROUNDS : ROUNDS, done = 0;
+    unsigned most = setup->quick ? QUICK_ROUNDS : ROUNDS, done = 0, lossless = 0;
     if (setup->rounds < most)
         most = setup->rounds;
-    double patience = setup->quick ? 5 : 8;
     if (operation->state == SAMPLED) // other operations share no cache lines with the collector
         distance_start(setup->collector_cpu);
-    while (done < most && measure_round(operation, setup, &patience, &rounds_of[done], out))
+    while (done < most && setup->rounds != 0 && out->problem[0] == '\0') {
+        lossless += measure_round(operation, &rounds_of[lossless], out);
         progress(out, ++done, most);
+    }
     distance_stop();
-    out->rounds = done;
-    if (done < ROUNDS_LEAST)
-        result_fail(out, "too noisy: %u rounds, %d are needed", done, ROUNDS_LEAST);
-    if (done != 0)
-        report(operation->name, done, out);
+    rounds_note(out, lossless, done);
+    if (lossless != 0)
+        report(operation->name, lossless, out);
     operation_end(operation, out);
 }
 
@@ -183,11 +165,11 @@ static bool describe(size_t index, bench_result *out)
 
 const bench_group group_tails = {
     .name = "single operations",
-    .method = "each operation timed alone, including fences; medians of rounds of 20,000, maximum of all; "
-              "p99.9 and "
-              "p99.99 are ratios to those of the empty harness, which count as at least 100 ns; distance_ns: "
-              "a cache "
-              "line to the collector's CPU and back; invalid counts steps of rounds",
+    .method =
+        "each operation timed alone, including fences; medians of rounds of 20,000, maximum of all; p99.9 "
+        "and p99.99 are ratios to those of the empty harness, which count as at least 100 ns; core_alone, "
+        "near: "
+        "p99.9 of rounds where nothing else used the core, or the collector's CPU was near",
     .describe = describe,
     .measure = measure,
 };

@@ -35,7 +35,7 @@ static const double capacity_part = 0.8;
 
 // The latencies of one of the two engines.
 typedef struct latencies {
-    uint32_t *ticks; // all valid ones, round after round
+    uint32_t *ticks; // round after round
     size_t count, room;
     double at[3][ROUNDS_MOST]; // by round: p50, p99, p99.9, in ns
     uint64_t busy, elapsed;    // ticks
@@ -65,10 +65,9 @@ static bool latencies_make(latencies *out, size_t room)
     return out->ticks != NULL;
 }
 
-// Runs one window. The latencies are stored after the valid ones; they become valid only if the whole step
-// is.
+// Runs one window, and adds its latencies.
 static void run_window(order_engine *one, const order_message *messages, const uint32_t *gaps, size_t window,
-                       uint32_t *out, latencies *sums)
+                       latencies *out)
 {
     one->path->work_off(&one->engine, messages, WARM);
     uint64_t begin = ticks_fenced(), due = begin, now, end = begin, busy = 0;
@@ -79,48 +78,32 @@ static void run_window(order_engine *one, const order_message *messages, const u
         one->path->work_off(&one->engine, &messages[WARM + i], 1);
         end = ticks_fenced();
         busy += end - now;
-        out[i] = end - due < UINT32_MAX ? (uint32_t)(end - due) : UINT32_MAX;
+        out->ticks[out->count++] = end - due < UINT32_MAX ? (uint32_t)(end - due) : UINT32_MAX;
     }
-    sums->busy += busy;
-    sums->elapsed += end - begin;
+    out->busy += busy;
+    out->elapsed += end - begin;
 }
 
 typedef struct open_loop {
     order_pair pair;
     uint32_t *gaps;
     latencies base, subject;
-    uint64_t lost;
+    double additions[ROUNDS_MOST]; // by round: the mean of its steps, in ns
     size_t window;
 } open_loop;
 
-// One step, A B B A. True if it is valid.
-static bool measure_step(open_loop *loop, const order_message *messages)
+// One step, A B B A. Returns the time of the additions around it.
+static double measure_step(open_loop *loop, const order_message *messages)
 {
     size_t window = loop->window, one = WARM + window;
     const uint32_t *gaps = &loop->gaps[messages - loop->pair.stream.messages];
-    latencies *base = &loop->base, *subject = &loop->subject, old_base = *base, old_subject = *subject;
-    uint64_t losses = pair_losses(&loop->pair);
     ticks_spin(20000);
     bench_noise noise = noise_look();
-    long switches = noise_switches();
-    run_window(&loop->pair.base, messages, gaps, window, base->ticks + base->count, base);
-    run_window(&loop->pair.subject, messages, gaps, window, subject->ticks + subject->count, subject);
-    run_window(&loop->pair.subject, messages + one, gaps + one, window,
-               subject->ticks + subject->count + window, subject);
-    run_window(&loop->pair.base, messages + one, gaps + one, window, base->ticks + base->count + window,
-               base);
-    bool undisturbed = noise_switches() == switches;
-    if (undisturbed && noise_accepts(noise_mean(noise, noise_look()))) {
-        base->count += 2 * window;
-        subject->count += 2 * window;
-        // Spans that the collector cannot take at this rate do not make a step invalid: users would lose them
-        // too, so they are shown.
-        loop->lost += pair_losses(&loop->pair) - losses;
-        return true;
-    }
-    *base = old_base;
-    *subject = old_subject;
-    return false;
+    run_window(&loop->pair.base, messages, gaps, window, &loop->base);
+    run_window(&loop->pair.subject, messages, gaps, window, &loop->subject);
+    run_window(&loop->pair.subject, messages + one, gaps + one, window, &loop->subject);
+    run_window(&loop->pair.base, messages + one, gaps + one, window, &loop->base);
+    return noise_mean(noise, noise_look()).additions;
 }
 
 static void note_round(latencies *in, size_t from, unsigned round)
@@ -130,27 +113,24 @@ static void note_round(latencies *in, size_t from, unsigned round)
         in->at[p][round] = percentile(in->ticks + from, in->count - from, parts[p]) * ticks_ns();
 }
 
+// Spans that the collector cannot take at this rate do not make a round invalid: users would lose them too, so
+// they are shown.
 static void measure_rounds(open_loop *loop, unsigned steps, unsigned rounds, bench_result *out)
 {
-    unsigned streak = 0;
-    while (out->rounds < rounds) {
+    for (unsigned round = 0; round < rounds; round++) {
         size_t from = loop->base.count;
-        for (unsigned step = 0; step < steps;) {
-            noise_pause(streak);
+        double additions = 0;
+        for (unsigned step = 0; step < steps; step++) {
+            noise_pause();
             const order_message *messages = pair_next(&loop->pair, 2 * (WARM + loop->window), out);
-            if (messages == NULL || out->invalid > 3 * steps * rounds)
+            if (messages == NULL)
                 return;
-            if (measure_step(loop, messages)) {
-                step++;
-                streak = 0;
-            } else {
-                streak++;
-                out->invalid++;
-            }
+            additions += measure_step(loop, messages) / steps;
         }
-        note_round(&loop->base, from, out->rounds);
-        note_round(&loop->subject, from, out->rounds);
-        progress(out, ++out->rounds, rounds);
+        loop->additions[round] = additions;
+        note_round(&loop->base, from, round);
+        note_round(&loop->subject, from, round);
+        progress(out, out->rounds = round + 1, rounds);
     }
 }
 
@@ -162,7 +142,9 @@ static void report(open_loop *loop, bench_result *out)
     } points[] = {{"p50_ns", 0.5},     {"p90_ns", 0.9},       {"p99_ns", 0.99},
                   {"p99.9_ns", 0.999}, {"p99.99_ns", 0.9999}, {"max_ns", 1}};
     static const char *const added[3] = {"added_p50_ns", "added_p99_ns", "added_p99.9_ns"};
-    static double differences[ROUNDS_MOST];
+    static const round_names core = {"core_alone_added_p50_ns", "core_alone_percent",
+                                     "core_shared_added_p50_ns"};
+    static double differences[3][ROUNDS_MOST];
     latencies *subject = &loop->subject;
     sort_u32(subject->ticks, subject->count);
     for (size_t i = 0; subject->count != 0 && i < sizeof points / sizeof points[0]; i++)
@@ -170,11 +152,12 @@ static void report(open_loop *loop, bench_result *out)
                    percentile(subject->ticks, subject->count, points[i].part) * ticks_ns());
     for (size_t p = 0; p < 3; p++) {
         for (size_t round = 0; round < out->rounds; round++)
-            differences[round] = subject->at[p][round] - loop->base.at[p][round];
-        result_add_estimate(out, added[p], estimate_median(differences, out->rounds));
+            differences[p][round] = subject->at[p][round] - loop->base.at[p][round];
+        result_add_estimate(out, added[p], estimate_median(differences[p], out->rounds));
     }
+    rounds_by_core(out, core, differences[0], loop->additions, out->rounds);
     result_add(out, "busy", (double)subject->busy / (double)subject->elapsed);
-    result_add(out, "lost_count", (double)loop->lost);
+    result_add(out, "lost_count", (double)pair_losses(&loop->pair));
 }
 
 // Can the untraced engine reach this rate at all?
@@ -218,8 +201,6 @@ static void measure(size_t index, const bench_setup *setup, bench_result *out)
         result_fail(out, "out of memory");
     } else if (attainable(&loop, rates[rate].per_second, out)) {
         measure_rounds(&loop, steps, rounds, out);
-        if (out->rounds < ROUNDS_LEAST)
-            result_fail(out, "too noisy: %u rounds, %d are needed", out->rounds, ROUNDS_LEAST);
         report(&loop, out);
         distribution_plot(out, rates[rate].plot, condition->line, loop.subject.ticks, loop.subject.count,
                           ticks_ns());
@@ -246,8 +227,9 @@ const bench_group group_open_loop = {
     .name = "order path at a rate",
     .method =
         "latency from when an order is due (open loop, exponential gaps); added: compared with the same "
-        "percentile with tracing compiled out, A B B A, medians of rounds with 95 % intervals; invalid "
-        "counts steps of rounds",
+        "percentile with tracing compiled out, A B B A, medians of all rounds with 95 % intervals; "
+        "core_alone: "
+        "where nothing else used the core",
     .describe = describe,
     .measure = measure,
 };

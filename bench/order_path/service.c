@@ -15,18 +15,14 @@
 #include "harness/ticks.h"
 #include "order_path/pair.h"
 
-enum { ROUNDS_MOST = 51, TRIES_MAX = 1024, WARM = 32, BURST_MOST = 400 };
+enum { ROUNDS_MOST = 51, WARM = 32, BURST_MOST = 400 };
 
-typedef struct service_round {
-    bench_noise noise;
-    double base, subject; // ns per order
-    bool disturbed;
-} service_round;
-
-static bool accepted(const service_round *round)
-{
-    return !round->disturbed && noise_accepts(round->noise);
-}
+// By round. Times are nanoseconds per order.
+typedef struct service_rounds {
+    double base[ROUNDS_MOST], subject[ROUNDS_MOST], added[ROUNDS_MOST], ratio[ROUNDS_MOST];
+    double two_reads[ROUNDS_MOST], additions[ROUNDS_MOST];
+    size_t count;
+} service_rounds;
 
 static double time_burst(order_engine *one, const order_message *messages, size_t burst)
 {
@@ -38,83 +34,73 @@ static double time_burst(order_engine *one, const order_message *messages, size_
 }
 
 // A trading thread does not sleep. This one has slept while the ring was drained, and its caches are cold, so
-// both engines process two bursts first. `messages` must contain those and the timed ones.
-static service_round measure_round(order_pair *pair, const order_message *messages, size_t burst)
+// both engines process two bursts first. `messages` must contain those and the timed ones. Adds a round,
+// unless spans were lost in it.
+static void measure_round(order_pair *pair, const order_message *messages, size_t burst, service_rounds *out)
 {
     const order_message *first = messages + 2 * burst, *second = first + WARM + burst;
     uint64_t losses = pair_losses(pair);
     pair->base.path->work_off(&pair->base.engine, messages, 2 * burst);
     pair->subject.path->work_off(&pair->subject.engine, messages, 2 * burst);
-    long switches = noise_switches();
     bench_noise noise = noise_look();
     double base = time_burst(&pair->base, first, burst);
     double subject = time_burst(&pair->subject, first, burst);
     subject += time_burst(&pair->subject, second, burst);
     base += time_burst(&pair->base, second, burst);
     noise = noise_mean(noise, noise_look());
-    bool disturbed = noise_switches() != switches || pair_losses(pair) != losses;
-    return (service_round){noise, base / 2, subject / 2, disturbed};
+    if (pair_losses(pair) != losses)
+        return;
+    size_t i = out->count++;
+    out->base[i] = base / 2;
+    out->subject[i] = subject / 2;
+    out->added[i] = (subject - base) / 2;
+    out->ratio[i] = subject / base;
+    out->two_reads[i] = noise.two_reads;
+    out->additions[i] = noise.additions;
 }
 
-static size_t measure_rounds(order_pair *pair, unsigned wanted, service_round *rounds, bench_result *out)
+static void measure_rounds(order_pair *pair, unsigned wanted, service_rounds *rounds, bench_result *out)
 {
     // Four bursts may fill at most two thirds of the ring.
     double bytes = pair_bytes(pair, out), most = BURST_MOST;
     if (bytes > 0 && (double)session_ring_bytes() / 6 / bytes - WARM < most)
         most = (double)session_ring_bytes() / 6 / bytes - WARM;
-    size_t burst = most > WARM ? (size_t)most : WARM, count = 0, valid = 0;
-    unsigned streak = 0;
-    while (valid < wanted && count < TRIES_MAX && count < 8 * wanted) {
-        noise_pause(streak);
+    size_t burst = most > WARM ? (size_t)most : WARM;
+    unsigned done = 0;
+    for (; done < wanted; done++) {
+        noise_pause();
         const order_message *messages = pair_next(pair, 2 * burst + 2 * (WARM + burst), out);
         if (messages == NULL)
             break;
-        rounds[count++] = measure_round(pair, messages, burst);
-        streak = accepted(&rounds[count - 1]) ? 0 : streak + 1;
-        valid = 0;
-        for (size_t i = 0; i < count; i++)
-            valid += accepted(&rounds[i]);
-        progress(out, (unsigned)valid, wanted);
+        measure_round(pair, messages, burst, rounds);
+        progress(out, done + 1, wanted);
     }
-    return count;
+    rounds_note(out, rounds->count, done);
 }
 
-static void report(const service_round *rounds, size_t count, const struct counters *counters,
-                   bench_result *out)
+static void report(const service_rounds *in, const struct counters *counters, bench_result *out)
 {
-    static double order[TRIES_MAX], base[TRIES_MAX], added[TRIES_MAX], ratio[TRIES_MAX], reads[TRIES_MAX];
-    size_t valid = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (!accepted(&rounds[i]))
-            continue;
-        order[valid] = rounds[i].subject;
-        base[valid] = rounds[i].base;
-        added[valid] = rounds[i].subject - rounds[i].base;
-        reads[valid] = rounds[i].noise.two_reads;
-        ratio[valid++] = rounds[i].subject / rounds[i].base;
-    }
-    out->rounds = (unsigned)valid;
-    out->invalid = (unsigned)(count - valid);
-    if (valid < ROUNDS_LEAST)
-        result_fail(out, "too noisy: %zu of %zu rounds are valid, %d are needed", valid, count, ROUNDS_LEAST);
-    result_add(out, "compiled_out_ns", estimate_median(base, valid).value);
-    result_add(out, "order_ns", estimate_median(order, valid).value);
-    result_add_estimate(out, "added_ns", estimate_median(added, valid));
-    result_add_estimate(out, "ratio", estimate_median(ratio, valid));
-    result_add(out, "2T_ns", estimate_median(reads, valid).value);
+    static const round_names core = {"core_alone_added_ns", "core_alone_percent", "core_shared_added_ns"};
+    result_add(out, "compiled_out_ns", estimate_median(in->base, in->count).value);
+    result_add(out, "order_ns", estimate_median(in->subject, in->count).value);
+    result_add_estimate(out, "added_ns", estimate_median(in->added, in->count));
+    result_add_estimate(out, "ratio", estimate_median(in->ratio, in->count));
+    result_add(out, "2T_ns", estimate_median(in->two_reads, in->count).value);
     result_add(out, "traced", (double)counters->orders_traced / (double)counters->orders);
+    rounds_by_core(out, core, in->added, in->additions, in->count);
 }
 
 static void measure(size_t index, const bench_setup *setup, bench_result *out)
 {
-    static service_round rounds[TRIES_MAX];
+    static service_rounds rounds;
     static order_pair pair;
     const order_condition *condition = &order_conditions[index];
+    rounds.count = 0;
     if (!pair_open(&pair, condition, setup, out))
         return;
     unsigned wanted = setup->rounds < ROUNDS_MOST ? setup->rounds : ROUNDS_MOST;
-    size_t count = measure_rounds(&pair, wanted, rounds, out);
-    report(rounds, count, &pair.subject.engine.counters, out);
+    measure_rounds(&pair, wanted, &rounds, out);
+    report(&rounds, &pair.subject.engine.counters, out);
     pair_close(&pair, condition, out);
 }
 
@@ -131,8 +117,10 @@ static bool describe(size_t index, bench_result *out)
 
 const bench_group group_order_path = {
     .name = "order path",
-    .method = "what tracing adds to an order of the example engine: means of bursts, A B B A with the same "
-              "engine with tracing compiled out; medians with 95 % intervals",
+    .method =
+        "what tracing adds to an order of the example engine: means of bursts, A B B A with the same "
+        "engine with tracing compiled out; medians of all rounds with 95 % intervals; core_alone: where "
+        "nothing else used the core",
     .describe = describe,
     .measure = measure,
 };

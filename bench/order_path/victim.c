@@ -27,7 +27,7 @@ static const struct {
     {"span3", UNSAMPLED, "unsampled_span", NULL},  {"trace6_at", UNSAMPLED, "unsampled_trace", NULL},
     {"span3", SAMPLED, "span", "lost_to_span_ns"}, {"trace6_at", SAMPLED, "trace", "lost_to_trace_ns"},
 };
-enum { DISTURBERS = sizeof disturbers / sizeof disturbers[0] };
+enum { DISTURBERS = sizeof disturbers / sizeof disturbers[0], SPLIT = 4 }; // SPLIT: also by the core
 
 // The nanoseconds of a portion, without the operation that runs before each portion. The work first fills the
 // caches, and then runs some portions that are not counted, until the operations have evicted what they
@@ -47,24 +47,28 @@ static double time_portions(const victim *one, size_t steps, void (*operation)(s
     return (double)sum * ticks_ns() / PORTIONS;
 }
 
-typedef struct victim_round {
-    bench_noise noise;
-    double alone, disturbed_ns;
-    bool invalid;
-} victim_round;
+typedef struct victim_rounds {
+    double ratio[ROUNDS_MOST], lost[ROUNDS_MOST], additions[ROUNDS_MOST];
+    size_t count;
+} victim_rounds;
 
-static victim_round measure_round(const victim *one, size_t steps, void (*operation)(size_t), bool session)
+// Adds a round, unless spans were lost in it.
+static void measure_round(const victim *one, size_t steps, void (*operation)(size_t), bool session,
+                          victim_rounds *out)
 {
     uint64_t losses = session ? session_losses() : 0;
-    long switches = noise_switches();
     bench_noise noise = noise_look();
     double alone = time_portions(one, steps, run_empty);
     double disturbed = time_portions(one, steps, operation);
     disturbed += time_portions(one, steps, operation);
     alone += time_portions(one, steps, run_empty);
     noise = noise_mean(noise, noise_look());
-    bool invalid = noise_switches() != switches || (session && session_losses() != losses);
-    return (victim_round){noise, alone / 2, disturbed / 2, invalid};
+    if (session && session_losses() != losses)
+        return;
+    size_t i = out->count++;
+    out->ratio[i] = disturbed / alone;
+    out->lost[i] = (disturbed - alone) / 2;
+    out->additions[i] = noise.additions;
 }
 
 // The number of steps in one portion.
@@ -82,31 +86,27 @@ static size_t steps_of_portion(const victim *one)
 static void measure_disturber(const victim *one, size_t steps, size_t which, unsigned rounds,
                               bench_result *out)
 {
-    static double ratio[ROUNDS_MOST], lost[ROUNDS_MOST];
+    static const round_names core = {"core_alone_span", "core_alone_percent", "core_shared_span"};
+    static victim_rounds all;
     bool session = disturbers[which].state != DISABLED;
     void (*operation)(size_t) = operation_find(disturbers[which].operation)->run;
-    unsigned valid = 0, tries = 0, streak = 0;
-    while (valid < rounds && tries < 3 * rounds + 50) {
-        noise_pause(streak);
-        if (session && !session_drained())
+    unsigned done = 0;
+    all.count = 0;
+    for (; done < rounds; done++) {
+        noise_pause();
+        if (session && !session_drained()) {
+            result_fail(out, "the collector did not drain the ring");
             break;
-        victim_round round = measure_round(one, steps, operation, session);
-        tries++;
-        streak++;
-        if (round.invalid || !noise_accepts(round.noise))
-            continue;
-        ratio[valid] = round.disturbed_ns / round.alone;
-        lost[valid++] = round.disturbed_ns - round.alone;
-        streak = 0;
-        progress(out, (unsigned)which * rounds + valid, DISTURBERS * rounds);
+        }
+        measure_round(one, steps, operation, session, &all);
+        progress(out, (unsigned)which * rounds + done, DISTURBERS * rounds);
     }
-    if (valid < ROUNDS_LEAST)
-        result_fail(out, "too noisy: %u of %u rounds are valid, %d are needed", valid, tries, ROUNDS_LEAST);
-    out->invalid += tries - valid;
-    out->rounds = out->rounds == 0 || valid < out->rounds ? valid : out->rounds;
-    result_add_estimate(out, disturbers[which].ratio, estimate_median(ratio, valid));
+    rounds_note(out, all.count, done);
+    result_add_estimate(out, disturbers[which].ratio, estimate_median(all.ratio, all.count));
     if (disturbers[which].lost != NULL)
-        result_add_estimate(out, disturbers[which].lost, estimate_median(lost, valid));
+        result_add_estimate(out, disturbers[which].lost, estimate_median(all.lost, all.count));
+    if (which == SPLIT)
+        rounds_by_core(out, core, all.ratio, all.additions, all.count);
 }
 
 static void measure(size_t index, const bench_setup *setup, bench_result *out)
@@ -140,9 +140,10 @@ BENCH_DESCRIBE(victims, VICTIMS)
 
 const bench_group group_victim = {
     .name = "victim",
-    .method = "time of other work in portions of 2 us, with one span (3 attributes) or one trace of 6 spans "
-              "before each portion, as a ratio to its time without; the spans' own time is not included; A B "
-              "B A, medians with 95 % intervals",
+    .method =
+        "time of other work in portions of 2 us, with one span (3 attributes) or one trace of 6 spans "
+        "before each portion, as a ratio to its time without; the spans' own time is not included; A B "
+        "B A, medians of all rounds with 95 % intervals; core_alone_span: where nothing else used the core",
     .describe = describe,
     .measure = measure,
 };

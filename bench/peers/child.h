@@ -5,6 +5,7 @@
 #ifndef NSP_BENCH_PEER_CHILD_H
 #define NSP_BENCH_PEER_CHILD_H
 
+#include "harness/noise.h"
 #include "harness/setup.h"
 #include "peers/peer.h"
 
@@ -37,8 +38,8 @@ extern const peer_calls peer_nanospan, peer_mutex_queue, peer_ck_ring, peer_noth
 enum { PEER_ROUNDS = 64, PEER_SAMPLES = 300000 };
 
 typedef struct peer_rounds {
-    unsigned valid, invalid;
-    double ns[PEER_ROUNDS], ratio[PEER_ROUNDS]; // per span; ratio to 2T
+    unsigned count;
+    double ns[PEER_ROUNDS], ratio[PEER_ROUNDS], additions[PEER_ROUNDS]; // ns of a span; ratio to 2T
 } peer_rounds;
 
 // Shared by the two processes.
@@ -60,7 +61,6 @@ typedef struct peer_page {
     peer_rounds rounds[2]; // by operation
     uint32_t samples[PEER_SAMPLES];
     size_t sampled;
-    unsigned sampled_invalid; // steps
 
     uint64_t begun_ns;   // CLOCK_MONOTONIC
     double took_ns;      // of the loop alone

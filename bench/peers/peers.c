@@ -4,17 +4,16 @@
 // which the peer's own thread empties its queue.
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
-#include "common/time.h"
 #include "harness/distribution.h"
 #include "harness/noise.h"
 #include "harness/ticks.h"
 #include "peers/child.h"
 
-enum { BURST = 400, WARM = 32, TRIES_MAX = 4096, ROUNDS_MOST = 51 };
-// Single operations are split into the smallest number of rounds that is needed, of 20,000 operations each,
-// or half of that with --quick; on a noisy machine, of fewer.
-enum { SAMPLES_LEAST = 4000 * ROUNDS_LEAST, SAMPLES_FOR_LAST = 10000 * ROUNDS_LEAST };
+enum { BURST = 400, WARM = 32, ROUNDS_MOST = 51 };
+// Single operations are split into ROUNDS_LEAST rounds of 20,000 operations each, or half of that with
+// --quick.
 
 static const char batch[] = "batch processor, queue 2048, batches of 512, parent-based sampler; OTLP/HTTP";
 
@@ -41,22 +40,6 @@ const peer peers[] = {
 };
 const size_t peer_count_all = sizeof peers / sizeof peers[0];
 
-// ---- in the child: how long ----
-
-// After this many seconds, a measurement ends if it has the minimum; on a noisy machine, it ends in any case
-// after four times as many.
-enum { MEANS_S = 4, SAMPLES_S = 8 };
-
-static bool go_on(double seconds, double limit, bool least)
-{
-    return seconds < (least ? limit : 4 * limit);
-}
-
-static double seconds_now(void)
-{
-    return (double)nsp__monotonic_ns() / 1e9;
-}
-
 // ---- in the child: means ----
 
 static const peer_calls *current;
@@ -67,96 +50,50 @@ static void run_current(size_t count)
     current->run(current_operation, count);
 }
 
-typedef struct peer_round {
-    bench_noise noise;
-    double ns;
-    bool disturbed;
-} peer_round;
-
 // Long enough for every peer to take 832 spans out of its queue.
-static void pause_between(const peer_page *page, unsigned streak)
+static void pause_between(const peer_page *page)
 {
     struct timespec pause = {.tv_nsec = 3 * 1000 * 1000};
     nanosleep(&pause, NULL);
-    if (streak >= 8)
-        noise_pause(streak);
     if (current->drained != NULL && page->mode == PEER_SAMPLED)
         current->drained();
     peer_settle(page);
     ticks_spin(20000);
 }
 
-static peer_round measure_round(peer_page *page)
-{
-    run_current(WARM);
-    long switches = noise_switches();
-    bench_noise noise = noise_look();
-    double ns = noise_time(run_current, BURST);
-    ns += noise_time(run_current, BURST);
-    noise = noise_mean(noise, noise_look());
-    page->recorded += WARM + 2 * BURST;
-    return (peer_round){noise, ns / 2, noise_switches() != switches};
-}
-
-static bool accepted(const peer_round *round)
-{
-    return !round->disturbed && noise_accepts(round->noise);
-}
-
 static void measure_means(peer_page *page, int operation)
 {
-    static peer_round rounds[TRIES_MAX];
-    const bench_setup *setup = page->setup;
-    unsigned wanted = setup->rounds < ROUNDS_MOST ? setup->rounds : ROUNDS_MOST;
-    unsigned tries = 0, streak = 0, valid = 0;
-    double from = seconds_now();
-    current_operation = operation;
-    while (valid < wanted && tries < TRIES_MAX &&
-           go_on(seconds_now() - from, MEANS_S, valid >= ROUNDS_LEAST)) {
-        pause_between(page, streak);
-        rounds[tries++] = measure_round(page);
-        valid = 0;
-        for (unsigned i = 0; i < tries; i++)
-            valid += accepted(&rounds[i]);
-        streak = accepted(&rounds[tries - 1]) ? 0 : streak + 1;
-        __atomic_store_n(&page->done, valid, __ATOMIC_RELAXED);
-        __atomic_store_n(&page->of, wanted, __ATOMIC_RELAXED);
-    }
     peer_rounds *out = &page->rounds[operation];
-    for (unsigned i = 0; i < tries; i++) {
-        if (!accepted(&rounds[i]))
-            continue;
-        out->ns[out->valid] = rounds[i].ns;
-        out->ratio[out->valid++] = rounds[i].ns / rounds[i].noise.two_reads;
+    unsigned wanted = page->setup->rounds < ROUNDS_MOST ? page->setup->rounds : ROUNDS_MOST;
+    current_operation = operation;
+    __atomic_store_n(&page->of, wanted, __ATOMIC_RELAXED);
+    for (out->count = 0; out->count < wanted; out->count++) {
+        pause_between(page);
+        run_current(WARM);
+        bench_noise noise = noise_look();
+        double ns = noise_time(run_current, BURST);
+        ns = (ns + noise_time(run_current, BURST)) / 2;
+        noise = noise_mean(noise, noise_look());
+        page->recorded += WARM + 2 * BURST;
+        out->ns[out->count] = ns;
+        out->ratio[out->count] = ns / noise.two_reads;
+        out->additions[out->count] = noise.additions;
+        __atomic_store_n(&page->done, out->count + 1, __ATOMIC_RELAXED);
     }
-    out->invalid = tries - out->valid;
 }
 
 // ---- in the child: single operations ----
 
 static void measure_samples(peer_page *page)
 {
-    const bench_setup *setup = page->setup;
-    size_t wanted = setup->quick ? PEER_SAMPLES / 2 : PEER_SAMPLES;
-    unsigned streak = 0;
-    double from = seconds_now();
-    while (page->sampled < wanted && go_on(seconds_now() - from, SAMPLES_S, page->sampled >= SAMPLES_LEAST)) {
-        pause_between(page, streak);
-        bench_noise noise = noise_look();
+    size_t wanted = page->setup->quick ? PEER_SAMPLES / 2 : PEER_SAMPLES;
+    __atomic_store_n(&page->of, (unsigned)(wanted / BURST), __ATOMIC_RELAXED);
+    for (; page->sampled < wanted; page->sampled += BURST) {
+        pause_between(page);
         run_current(WARM);
-        long switches = noise_switches();
         current->sample(PEER_SPAN3, page->samples + page->sampled, BURST);
         page->recorded += WARM + BURST;
-        bool undisturbed = noise_switches() == switches;
-        if (undisturbed && noise_accepts(noise_mean(noise, noise_look()))) {
-            page->sampled += BURST;
-            streak = 0;
-        } else {
-            page->sampled_invalid++;
-            streak++;
-        }
         __atomic_store_n(&page->done, (unsigned)(page->sampled / BURST), __ATOMIC_RELAXED);
-        __atomic_store_n(&page->of, (unsigned)(wanted / BURST), __ATOMIC_RELAXED);
     }
 }
 
@@ -179,17 +116,10 @@ static void job_means(const peer_calls *calls, peer_page *page)
 static void add_means(const peer_page *page, int operation, const char *ns_name, const char *ratio_name,
                       bench_result *out)
 {
-    static double values[PEER_ROUNDS];
     const peer_rounds *rounds = &page->rounds[operation];
-    if (rounds->valid < ROUNDS_LEAST)
-        result_fail(out, "%s: too noisy: %u of %u rounds are valid, %d are needed", ns_name, rounds->valid,
-                    rounds->valid + rounds->invalid, ROUNDS_LEAST);
-    out->rounds = rounds->valid;
-    out->invalid += rounds->invalid;
-    memcpy(values, rounds->ns, rounds->valid * sizeof *values);
-    result_add_estimate(out, ns_name, estimate_median(values, rounds->valid));
-    memcpy(values, rounds->ratio, rounds->valid * sizeof *values);
-    result_add_estimate(out, ratio_name, estimate_median(values, rounds->valid));
+    rounds_note(out, rounds->count, rounds->count);
+    result_add_estimate(out, ns_name, estimate_median(rounds->ns, rounds->count));
+    result_add_estimate(out, ratio_name, estimate_median(rounds->ratio, rounds->count));
 }
 
 // Adds medians over rounds; the line of the plot shows all samples.
@@ -201,16 +131,10 @@ static void add_samples(const peer_page *page, bench_result *out)
         double part;
     } points[] = {{"p50_ns", 0.5}, {"p99_ns", 0.99}, {"p99.9_ns", 0.999}, {"p99.99_ns", 0.9999}};
     size_t size = page->sampled / ROUNDS_LEAST, rounds = ROUNDS_LEAST;
-    if (page->sampled < SAMPLES_LEAST) {
-        result_fail(out, "too noisy: %zu single operations are valid, %d are needed", page->sampled,
-                    SAMPLES_LEAST);
-        return;
-    }
     memcpy(all, page->samples, page->sampled * sizeof *all);
     for (size_t r = 0; r < rounds; r++)
         sort_u32(all + r * size, size);
-    size_t count = sizeof points / sizeof points[0] - (page->sampled < SAMPLES_FOR_LAST);
-    for (size_t p = 0; p < count; p++) {
+    for (size_t p = 0; p < sizeof points / sizeof points[0]; p++) {
         double at[ROUNDS_LEAST];
         for (size_t r = 0; r < rounds; r++)
             at[r] = percentile(all + r * size, size, points[p].part) * ticks_ns();
@@ -235,6 +159,8 @@ static bool measure_sampled(const peer *which, const bench_setup *setup, bench_r
                                                  : (int64_t)(page->recorded - page->counts.exported);
         result_add(out, "recorded_count", (double)page->recorded);
         result_add(out, "dropped_count", (double)lost);
+        const peer_rounds *rounds = &page->rounds[PEER_SPAN3];
+        rounds_by_core(out, rounds_core, rounds->ratio, rounds->additions, rounds->count);
     }
     out->stats = page->stats;
     if (which->calls == &peer_nanospan && page->counts.dropped != 0)
@@ -283,7 +209,9 @@ const bench_group group_peers = {
     .name = "peers",
     .method =
         "each peer in its own process, bursts of 400 with pauses, A B B A with two clock reads (2T); figures "
-        "without a unit are ratios to 2T; percentiles of single spans with 3 attributes, including fences",
+        "without a unit are ratios to 2T, medians of all rounds; percentiles of single spans with 3 "
+        "attributes, "
+        "including fences; core_alone: span3 where nothing else used the core",
     .describe = describe,
     .measure = measure,
 };

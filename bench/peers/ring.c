@@ -13,7 +13,7 @@
 #include "shm/ring.h"
 #include "harness/ticks.h"
 
-enum { RECORD_BYTES = 120, RING_BYTES = 1 << 20, SLOTS = 8192, BURST = 1000, TRIES_MAX = 4096 };
+enum { RECORD_BYTES = 120, RING_BYTES = 1 << 20, SLOTS = 8192, BURST = 1000 };
 
 typedef struct slot_record {
     uint64_t words[RECORD_BYTES / 8];
@@ -205,7 +205,7 @@ static const struct {
 
 static void measure(size_t index, const bench_setup *setup, bench_result *out)
 {
-    static double ours[TRIES_MAX], other[TRIES_MAX], ratio[TRIES_MAX];
+    static double ours[ROUNDS_LIMIT], other[ROUNDS_LIMIT], ratio[ROUNDS_LIMIT], additions[ROUNDS_LIMIT];
     ring_consumer consumer = {.take_other = subjects[index].take_other,
                               .cpu = setup->collector_cpu,
                               .behind = subjects[index].behind};
@@ -214,37 +214,30 @@ static void measure(size_t index, const bench_setup *setup, bench_result *out)
         result_fail(out, "out of memory, or cannot start a thread");
         return;
     }
-    size_t valid = 0, tries = 0;
-    unsigned streak = 0;
-    while (valid < setup->rounds && tries < setup->tries && tries < TRIES_MAX) {
-        progress(out, (unsigned)valid, setup->rounds);
-        noise_pause(streak++);
+    unsigned count = 0;
+    for (; count < setup->rounds; count++) {
+        progress(out, count, setup->rounds);
+        noise_pause();
         wait_empty();
         ticks_spin(20000);
-        long switches = noise_switches();
         bench_noise noise = noise_look();
         double theirs = noise_time(subjects[index].run_other, BURST);
         double own = noise_time(run_ours, BURST);
         own += noise_time(run_ours, BURST);
         theirs += noise_time(subjects[index].run_other, BURST);
-        noise = noise_mean(noise, noise_look());
-        tries++;
-        if (noise_switches() != switches || !noise_accepts(noise))
-            continue;
-        streak = 0;
-        ours[valid] = own / 2;
-        other[valid] = theirs / 2;
-        ratio[valid++] = own / theirs;
+        ours[count] = own / 2;
+        other[count] = theirs / 2;
+        ratio[count] = own / theirs;
+        additions[count] = noise_mean(noise, noise_look()).additions;
     }
+    wait_empty(); // the next benchmark's consumer may not take from the same queues
     __atomic_store_n(&consumer.stop, true, __ATOMIC_RELAXED);
     pthread_join(thread, NULL);
-    out->rounds = (unsigned)valid;
-    out->invalid = (unsigned)(tries - valid);
-    if (valid < ROUNDS_LEAST)
-        result_fail(out, "too noisy: %zu of %zu rounds are valid, %d are needed", valid, tries, ROUNDS_LEAST);
-    result_add_estimate(out, "ratio", estimate_median(ratio, valid));
-    result_add_estimate(out, "ours_ns", estimate_median(ours, valid));
-    result_add_estimate(out, subjects[index].other_ns, estimate_median(other, valid));
+    rounds_note(out, count, count);
+    result_add_estimate(out, "ratio", estimate_median(ratio, count));
+    result_add_estimate(out, "ours_ns", estimate_median(ours, count));
+    result_add_estimate(out, subjects[index].other_ns, estimate_median(other, count));
+    rounds_by_core(out, rounds_core, ratio, additions, count);
 }
 
 BENCH_DESCRIBE(subjects, sizeof subjects / sizeof subjects[0])
@@ -253,7 +246,7 @@ const bench_group group_ring = {
     .name = "ring",
     .method = "time to put in a record of 120 bytes; ratio: our ring's time to that of ck_ring (SPSC, fixed "
               "slots) or "
-              "of a queue with a mutex, A B B A",
+              "of a queue with a mutex, A B B A; core_alone: where nothing else used the core",
     .describe = describe,
     .measure = measure,
 };

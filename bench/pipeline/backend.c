@@ -18,8 +18,8 @@
 #include "pipeline/load.h"
 
 // A session's pool of batches holds 65536 spans, which is enough for 53 rounds; with more, a backend that
-// takes nothing would let the ring run full. If too few rounds were valid, all four sessions are repeated.
-enum { BURST = 600, SESSIONS = 4, ROUNDS_MOST = 24, SESSION_TRIES = 45, REPEATS = 5, FILL_TRIES = 400 };
+// takes nothing would let the ring run full.
+enum { BURST = 600, SESSIONS = 4, ROUNDS_MOST = 24, FILL_TRIES = 400 };
 
 // The receiver of a backend; without one, connections are refused.
 typedef struct backend {
@@ -106,9 +106,9 @@ static bool measure_session(const backend *the, const bench_setup *setup, burst_
         operation->run(16);
         unsigned rounds = setup->rounds / (SESSIONS / 2) + 1;
         rounds = rounds < ROUNDS_MOST ? rounds : ROUNDS_MOST;
-        bursts_add(to, operation->run, BURST, LOSES_NOTHING, rounds, SESSION_TRIES, setup, out);
+        bursts_add(to, operation->run, BURST, 1, LOSES_NOTHING, rounds, setup, out);
         if (full != NULL && fill_up(operation))
-            bursts_add(full, operation->run, BURST, MAY_LOSE, rounds, rounds * 20, setup, out);
+            bursts_add(full, operation->run, BURST, 1, MAY_LOSE, rounds, setup, out);
         end(the, stats, out);
     }
     receiver_stop(&sink);
@@ -121,34 +121,26 @@ static void measure(size_t index, const bench_setup *setup, bench_result *out)
 {
     static burst_rounds healthy, troubled, full;
     const backend *the = &backends[index];
-    healthy.count = troubled.count = full.count = 0;
+    healthy.count = healthy.measured = troubled.count = troubled.measured = full.count = full.measured = 0;
     nsp_stats stats = NSP_STATS_INIT, last = NSP_STATS_INIT;
     static const bool turn[SESSIONS] = {false, true, true, false};
-    size_t wanted = setup->rounds / 2 < ROUNDS_MOST ? setup->rounds / 2 : ROUNDS_MOST;
-    wanted = wanted > ROUNDS_LEAST ? wanted : ROUNDS_LEAST;
-    for (unsigned i = 0; i < REPEATS * SESSIONS && setup->rounds != 0; i++) {
-        progress(out, i % SESSIONS, SESSIONS);
-        if (i != 0 && i % SESSIONS == 0 && bursts_valid(&healthy) >= wanted &&
-            bursts_valid(&troubled) >= wanted && (index == HEALTHY || bursts_valid(&full) >= wanted))
-            break;
-        bool of_it = turn[i % SESSIONS];
+    for (unsigned i = 0; i < SESSIONS && setup->rounds != 0; i++) {
+        bool of_it = turn[i];
         nsp_stats *into = of_it ? &stats : &last;
         if (!measure_session(of_it ? the : &backends[HEALTHY], setup, of_it ? &troubled : &healthy,
                              of_it && index != HEALTHY ? &full : NULL, into, out))
             return;
     }
-    progress(out, SESSIONS, SESSIONS);
     burst_cost base = bursts_cost(&healthy, out), cost = bursts_cost(&troubled, out);
-    out->rounds = (unsigned)cost.valid;
-    out->invalid = (unsigned)(troubled.count - cost.valid);
     out->stats = stats;
     result_add_estimate(out, "ratio", cost.ratio);
     result_add_estimate(out, "span_ns", cost.ns);
     result_add_estimate(out, "to_healthy",
                         (estimate){cost.ratio.value / base.ratio.value, cost.ratio.low / base.ratio.high,
                                    cost.ratio.high / base.ratio.low});
-    if (full.count != 0)
+    if (full.measured != 0)
         result_add_estimate(out, "full_ns", bursts_cost(&full, out).ns);
+    rounds_by_core(out, rounds_core, troubled.ratio, troubled.additions, troubled.count);
 }
 
 BENCH_DESCRIBE(backends, BACKENDS)
@@ -158,7 +150,7 @@ const bench_group group_backend = {
     .method =
         "cost of a span (span3) while the backend is in trouble; sessions A B B A with a healthy one; "
         "ratio to two clock reads (2T); full_ns: when batches and ring are full, and spans are lost and "
-        "counted",
+        "counted; core_alone: the ratio in rounds where nothing else used the core",
     .describe = describe,
     .measure = measure,
 };

@@ -3,73 +3,56 @@
 
 #include <math.h>
 
-#include "harness/noise.h"
 #include "harness/session.h"
 #include "harness/ticks.h"
 #include "hot_path/operations.h"
 
-static bool accepted(const burst_round *round)
+const burst_cost burst_cost_unknown = {{NAN, NAN, NAN}, {NAN, NAN, NAN}};
+
+void bursts_add_one(burst_rounds *to, double ns, bench_noise noise)
 {
-    return !round->disturbed && noise_accepts(round->noise);
+    if (to->count == ROUNDS_LIMIT)
+        return;
+    size_t i = to->count++;
+    to->ns[i] = ns;
+    to->ratio[i] = ns / noise.two_reads;
+    to->two_reads[i] = noise.two_reads;
+    to->additions[i] = noise.additions;
 }
 
-static burst_round measure_round(void (*run)(size_t), size_t count, burst_losses losses)
+static void measure_round(burst_rounds *to, void (*run)(size_t), size_t count, unsigned spans,
+                          burst_losses losses)
 {
     // Warms up caches and branch predictors, which another program may have used.
     ticks_spin(20000);
     noise_time(run_two_reads, 100);
     run(32);
     uint64_t lost = session_losses();
-    long switches = noise_switches();
     bench_noise noise = noise_look();
     double ns = noise_time(run, count);
-    ns = (ns + noise_time(run, count)) / 2;
+    ns = (ns + noise_time(run, count)) / 2 / spans;
     noise = noise_mean(noise, noise_look());
-    bool disturbed = noise_switches() != switches || (losses == LOSES_NOTHING && session_losses() != lost);
-    return (burst_round){noise, ns, disturbed};
+    to->measured++;
+    if (losses == MAY_LOSE || session_losses() == lost)
+        bursts_add_one(to, ns, noise);
 }
 
-void bursts_add(burst_rounds *to, void (*run)(size_t), size_t count, burst_losses losses, unsigned wanted,
-                unsigned tries, const bench_setup *setup, bench_result *out)
+void bursts_add(burst_rounds *to, void (*run)(size_t), size_t count, unsigned spans, burst_losses losses,
+                unsigned rounds, const bench_setup *setup, bench_result *out)
 {
-    unsigned streak = 0, valid = 0;
-    for (unsigned i = 0; i < tries && valid < wanted && to->count < BURSTS_MAX && setup->rounds != 0; i++) {
-        noise_pause(streak);
+    for (unsigned i = 0; i < rounds && setup->rounds != 0; i++) {
+        noise_pause();
         if (losses == LOSES_NOTHING && !session_drained()) {
             result_fail(out, "the collector did not drain the ring");
             return;
         }
-        burst_round *round = &to->items[to->count++];
-        *round = measure_round(run, count, losses);
-        streak = accepted(round) ? 0 : streak + 1;
-        valid += accepted(round);
+        measure_round(to, run, count, spans, losses);
+        progress(out, i + 1, rounds);
     }
-}
-
-size_t bursts_valid(const burst_rounds *from)
-{
-    size_t valid = 0;
-    for (size_t i = 0; i < from->count; i++)
-        valid += accepted(&from->items[i]);
-    return valid;
 }
 
 burst_cost bursts_cost(const burst_rounds *from, bench_result *out)
 {
-    static double ratio[BURSTS_MAX], ns[BURSTS_MAX];
-    burst_cost cost = {{NAN, NAN, NAN}, {NAN, NAN, NAN}, 0};
-    for (size_t i = 0; i < from->count; i++) {
-        if (!accepted(&from->items[i]))
-            continue;
-        ns[cost.valid] = from->items[i].ns;
-        ratio[cost.valid++] = from->items[i].ns / from->items[i].noise.two_reads;
-    }
-    if (cost.valid < ROUNDS_LEAST) {
-        result_fail(out, "too noisy: %zu of %zu rounds are valid, %d are needed", cost.valid, from->count,
-                    ROUNDS_LEAST);
-        return cost;
-    }
-    cost.ratio = estimate_median(ratio, cost.valid);
-    cost.ns = estimate_median(ns, cost.valid);
-    return cost;
+    rounds_note(out, from->count, from->measured);
+    return (burst_cost){estimate_median(from->ratio, from->count), estimate_median(from->ns, from->count)};
 }

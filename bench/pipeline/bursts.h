@@ -1,40 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The cost of a span to the thread that records it, in some state of the pipeline: bursts between two looks
-// at the machine, as in the hot path group.
+// The cost of an operation to the thread that executes it, in some state of the pipeline: bursts between two
+// looks at the machine.
 #ifndef NSP_BENCH_BURSTS_H
 #define NSP_BENCH_BURSTS_H
 
+#include "harness/noise.h"
 #include "harness/setup.h"
 
-enum { BURSTS_MAX = 4096 };
-
-typedef struct burst_round {
-    bench_noise noise; // two_reads is the base of the ratio
-    double ns;         // per operation
-    bool disturbed;    // preempted, or a span was lost that should not be
-} burst_round;
-
+// By round. Rounds that lost spans are only in `measured`. Set both counts to 0 before the first round.
 typedef struct burst_rounds {
-    burst_round items[BURSTS_MAX];
-    size_t count;
+    double ns[ROUNDS_LIMIT], ratio[ROUNDS_LIMIT]; // of one operation or span; ratio to 2T
+    double two_reads[ROUNDS_LIMIT], additions[ROUNDS_LIMIT];
+    size_t count, measured;
 } burst_rounds;
 
 typedef enum burst_losses { LOSES_NOTHING, MAY_LOSE } burst_losses;
 
-// Adds rounds until `wanted` more are valid or `tries` were made. run(count) must fill at most a quarter of
-// the ring. LOSES_NOTHING: waits before each round until the ring is empty, and a loss makes a round invalid.
-void bursts_add(burst_rounds *to, void (*run)(size_t), size_t count, burst_losses losses, unsigned wanted,
-                unsigned tries, const bench_setup *setup, bench_result *out);
+// Adds that many rounds of two bursts of run(count), which must fill at most a quarter of the ring. Each of
+// the operations has this many spans; the figures are per span. LOSES_NOTHING: waits before each round until
+// the ring is empty, and leaves out a round in which spans were lost.
+void bursts_add(burst_rounds *to, void (*run)(size_t), size_t count, unsigned spans, burst_losses losses,
+                unsigned rounds, const bench_setup *setup, bench_result *out);
 
-// The number of valid rounds, judged by what is known about the machine now.
-size_t bursts_valid(const burst_rounds *from);
+// Adds one round that the caller has timed, with the mean of a look before and a look after it.
+void bursts_add_one(burst_rounds *to, double ns, bench_noise noise);
 
-// Medians over the valid rounds; NAN, with a problem in out, if they are fewer than ROUNDS_LEAST.
+// Medians, and notes the rounds in out (rounds_note).
 typedef struct burst_cost {
     estimate ratio, ns;
-    size_t valid;
 } burst_cost;
+
+extern const burst_cost burst_cost_unknown;
 
 burst_cost bursts_cost(const burst_rounds *from, bench_result *out);
 

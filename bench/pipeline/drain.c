@@ -8,63 +8,23 @@
 
 #include <nanospan/nanospan.h>
 
-#include "harness/noise.h"
 #include "hot_path/operations.h"
 #include "otlp/protobuf/protobuf.h"
 #include "harness/session.h"
 #include "harness/ticks.h"
+#include "pipeline/bursts.h"
 
-enum { TRIES_MAX = 4096 };
+static burst_rounds passes; // ns of a span
 
-typedef struct drain_pass {
-    double spans_per_us;
-    bench_noise noise;
-    bool disturbed;
-} drain_pass;
-
-static bool accepted(const drain_pass *pass)
+static void report(bench_result *out)
 {
-    return !pass->disturbed && noise_accepts(pass->noise);
-}
-
-// Reports the figures of the valid passes.
-static void report(const drain_pass *passes, size_t count, bench_result *out)
-{
-    static double rate[TRIES_MAX], ns[TRIES_MAX], ratio[TRIES_MAX];
-    size_t valid = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (!accepted(&passes[i]))
-            continue;
-        rate[valid] = passes[i].spans_per_us;
-        ns[valid] = 1000 / passes[i].spans_per_us;
-        ratio[valid] = ns[valid] / passes[i].noise.two_reads;
-        valid++;
-    }
-    out->rounds = (unsigned)valid;
-    out->invalid = (unsigned)(count - valid);
-    if (valid < ROUNDS_LEAST)
-        result_fail(out, "too noisy: %zu of %zu passes are valid, %d are needed", valid, count, ROUNDS_LEAST);
-    result_add_estimate(out, "spans_per_s_millions", estimate_median(rate, valid));
-    result_add(out, "span_ns", estimate_median(ns, valid).value);
-    result_add(out, "least_ns", smallest(ns, valid));
-    result_add_estimate(out, "ratio", estimate_median(ratio, valid));
-}
-
-// Have there been enough passes? Called after each pass; pauses after invalid ones.
-static bool enough(const drain_pass *passes, size_t count, const bench_setup *setup, bench_result *out)
-{
-    size_t valid = 0;
-    unsigned streak = 0;
-    for (size_t i = 0; i < count; i++) {
-        streak = accepted(&passes[i]) ? 0 : streak + 1;
-        valid += accepted(&passes[i]);
-    }
-    progress(out, (unsigned)valid, setup->rounds);
-    if (valid >= setup->rounds || count >= setup->tries || count >= TRIES_MAX)
-        return true;
-    if (streak != 0)
-        noise_pause(streak);
-    return false;
+    burst_cost cost = bursts_cost(&passes, out);
+    result_add_estimate(out, "spans_per_s_millions",
+                        (estimate){1000 / cost.ns.value, 1000 / cost.ns.high, 1000 / cost.ns.low});
+    result_add(out, "span_ns", cost.ns.value);
+    result_add(out, "least_ns", smallest(passes.ns, passes.count));
+    result_add_estimate(out, "ratio", cost.ratio);
+    rounds_by_core(out, rounds_core, passes.ratio, passes.additions, passes.count);
 }
 
 // ---- drain and encode ----
@@ -98,7 +58,6 @@ static void *filler_run(void *argument)
 
 static void measure_drain(const bench_operation *operation, const bench_setup *setup, bench_result *out)
 {
-    static drain_pass passes[TRIES_MAX];
     if (!session_start(setup, NSP_COLLECTOR_INVOKER, NULL, out))
         return;
     ring_filler filler = {.operation = operation, .cpu = setup->collector_cpu};
@@ -109,25 +68,26 @@ static void measure_drain(const bench_operation *operation, const bench_setup *s
         session_end(out);
         return;
     }
-    size_t count = 0;
-    do {
+    passes.count = passes.measured = 0;
+    for (unsigned pass = 0; pass < setup->rounds; pass++) {
+        noise_pause();
         pthread_barrier_wait(&filler.barrier);
         pthread_barrier_wait(&filler.barrier);
-        long switches = noise_switches();
         bench_noise noise = noise_look();
         uint64_t start = ticks_fenced();
         size_t spans = nsp_do_work(SIZE_MAX);
-        uint64_t ticks = ticks_fenced() - start;
-        noise = noise_mean(noise, noise_look());
-        double ns = (double)ticks * ticks_ns();
-        passes[count++] =
-            (drain_pass){(double)spans * 1000 / ns, noise, noise_switches() != switches || spans < 100};
-    } while (!enough(passes, count, setup, out));
+        double ns = (double)(ticks_fenced() - start) * ticks_ns();
+        passes.measured++;
+        if (spans < 100)
+            result_fail(out, "a pass found only %zu spans", spans);
+        bursts_add_one(&passes, ns / (double)spans, noise_mean(noise, noise_look()));
+        progress(out, pass + 1, setup->rounds);
+    }
     filler.stop = true;
     pthread_barrier_wait(&filler.barrier);
     pthread_join(thread, NULL);
     pthread_barrier_destroy(&filler.barrier);
-    report(passes, count, out);
+    report(out);
     session_end(out);
     if (out->stats.dropped != 0 || out->stats.roots_refused != 0)
         result_fail(out, "spans were lost");
@@ -213,7 +173,6 @@ static void run_encode(size_t count)
 static void measure_encode(const bench_operation *operation, const bench_setup *setup, bench_result *out)
 {
     enum { BATCHES = 4, BATCH_BYTES = 1 << 20 };
-    static drain_pass passes[TRIES_MAX];
     kept.count = 0;
     kept.batch = (nsp_batch){.data = malloc(BATCH_BYTES), .capacity = BATCH_BYTES};
     if (kept.batch.data == NULL || !session_start(setup, NSP_COLLECTOR_INVOKER, &exporter_keep, out)) {
@@ -223,17 +182,18 @@ static void measure_encode(const bench_operation *operation, const bench_setup *
     memset(kept.batch.data, 0, BATCH_BYTES);
     operation->run(VIEWS);
     nsp_do_work(SIZE_MAX);
-    size_t count = 0;
     if (kept.count == VIEWS) {
         run_encode(VIEWS * BATCHES);
-        do {
-            long switches = noise_switches();
+        passes.count = passes.measured = 0;
+        for (unsigned pass = 0; pass < setup->rounds; pass++) {
+            noise_pause();
             bench_noise noise = noise_look();
             double ns = noise_time(run_encode, VIEWS * BATCHES);
-            noise = noise_mean(noise, noise_look());
-            passes[count++] = (drain_pass){1000 / ns, noise, noise_switches() != switches};
-        } while (!enough(passes, count, setup, out));
-        report(passes, count, out);
+            passes.measured++;
+            bursts_add_one(&passes, ns, noise_mean(noise, noise_look()));
+            progress(out, pass + 1, setup->rounds);
+        }
+        report(out);
         result_add(out, "bytes", (double)(kept.batch.length - kept.batch.head) / VIEWS);
     } else {
         result_fail(out, "only %zu spans reached the exporter", kept.count);
@@ -265,8 +225,9 @@ BENCH_DESCRIBE(subjects, sizeof subjects / sizeof subjects[0])
 
 const bench_group group_pipeline = {
     .name = "pipeline",
-    .method = "on one core; each pass drains a ring that another CPU filled; ratio: time per span to two "
-              "clock reads (2T)",
+    .method =
+        "on one core; each pass drains a ring that another CPU filled; ratio: time per span to two "
+        "clock reads (2T); medians of all passes; core_alone: the ratio where nothing else used the core",
     .describe = describe,
     .measure = measure,
 };

@@ -18,67 +18,59 @@
 enum { BURST = 500 };
 static const char ns_a_span[] = "ns per span";
 
-// Adds passes of the collector over what run(count) left in the ring, in ns per span; with count 0, passes
-// over empty rings, in ns per pass.
-static void drains_add(burst_rounds *to, void (*run)(size_t), size_t count, unsigned wanted,
-                       const bench_setup *setup)
-{
-    unsigned streak = 0, valid = 0, tries = 0;
-    while (valid < wanted && tries < wanted * 20 && to->count < BURSTS_MAX && setup->rounds != 0) {
-        noise_pause(streak);
-        run(count);
-        long switches = noise_switches();
-        bench_noise noise = noise_look();
-        uint64_t start = ticks_fenced();
-        size_t spans = nsp_do_work(SIZE_MAX);
-        double ns = (double)(ticks_fenced() - start) * ticks_ns() / (count != 0 ? (double)count : 1);
-        noise = noise_mean(noise, noise_look());
-        burst_round *round = &to->items[to->count++];
-        *round = (burst_round){noise, ns, noise_switches() != switches || spans != count};
-        bool fine = !round->disturbed && noise_accepts(noise);
-        streak = fine ? 0 : streak + 1;
-        valid += fine;
-        tries++;
-    }
-}
-
 static unsigned rounds_of(const bench_setup *setup)
 {
     return setup->rounds > 41 ? 41 : setup->rounds;
 }
 
+// Adds passes of the collector over what run(count) left in the ring, in ns per span; with count 0, passes
+// over empty rings, in ns per pass.
+static void drains_add(burst_rounds *to, void (*run)(size_t), size_t count, const bench_setup *setup,
+                       bench_result *out)
+{
+    for (unsigned i = 0; i < rounds_of(setup); i++) {
+        noise_pause();
+        run(count);
+        bench_noise noise = noise_look();
+        uint64_t start = ticks_fenced();
+        size_t spans = nsp_do_work(SIZE_MAX);
+        double ns = (double)(ticks_fenced() - start) * ticks_ns() / (count != 0 ? (double)count : 1);
+        to->measured++;
+        bursts_add_one(to, ns, noise_mean(noise, noise_look()));
+        if (spans != count)
+            result_fail(out, "a pass took %zu spans of %zu out of the ring", spans, count);
+    }
+}
+
 static burst_rounds rounds;
+
+static void rounds_clear(void)
+{
+    rounds.count = rounds.measured = 0;
+}
 
 // Medians of bursts while the collector works on the other CPU.
 static burst_cost hot_cost(const bench_setup *setup, void (*run)(size_t), bench_result *out)
 {
-    burst_cost none = {{NAN, NAN, NAN}, {NAN, NAN, NAN}, 0};
     if (!session_start(setup, NSP_COLLECTOR_THREAD, NULL, out))
-        return none;
+        return burst_cost_unknown;
     run(64);
-    rounds.count = 0;
-    bursts_add(&rounds, run, BURST, LOSES_NOTHING, rounds_of(setup), rounds_of(setup) * 20, setup, out);
+    rounds_clear();
+    bursts_add(&rounds, run, BURST, 1, LOSES_NOTHING, rounds_of(setup), setup, out);
     session_end(out);
     return bursts_cost(&rounds, out);
 }
 
-static burst_cost drain_cost(const bench_setup *setup, void (*run)(size_t), size_t count, bench_result *out)
+static burst_cost drain_cost(const bench_setup *setup, void (*run)(size_t), bench_result *out)
 {
-    burst_cost none = {{NAN, NAN, NAN}, {NAN, NAN, NAN}, 0};
     if (!session_start(setup, NSP_COLLECTOR_INVOKER, NULL, out))
-        return none;
-    run(count);
+        return burst_cost_unknown;
+    run(BURST);
     nsp_do_work(SIZE_MAX);
-    rounds.count = 0;
-    drains_add(&rounds, run, count, rounds_of(setup), setup);
+    rounds_clear();
+    drains_add(&rounds, run, BURST, setup, out);
     session_end(out);
     return bursts_cost(&rounds, out);
-}
-
-static void count_rounds(bench_result *out, burst_cost cost)
-{
-    out->rounds += (unsigned)cost.valid;
-    out->invalid += (unsigned)(rounds.count - cost.valid);
 }
 
 // ---- names ----
@@ -113,16 +105,14 @@ static void grow_names(const bench_setup *setup, bench_result *out)
     enum { COUNTS = sizeof counts / sizeof counts[0] };
     bench_series *hot = result_add_series(out, "names", "recording", "names in use", ns_a_span);
     bench_series *drain = result_add_series(out, "names", "drain and encode", "names in use", ns_a_span);
-    burst_cost first = {{NAN, NAN, NAN}, {NAN, NAN, NAN}, 0}, last = first, first_drain = first,
-               last_drain = first;
+    burst_cost first = burst_cost_unknown, last = first, first_drain = first, last_drain = first;
     intern_names();
     for (size_t i = 0; i < COUNTS; i++) {
         progress(out, (unsigned)i, COUNTS);
         name_count = counts[i];
         last = hot_cost(setup, run_names, out);
-        count_rounds(out, last);
         series_add(hot, (double)name_count, last.ns);
-        last_drain = drain_cost(setup, run_names, BURST, out);
+        last_drain = drain_cost(setup, run_names, out);
         series_add(drain, (double)name_count, last_drain.ns);
         first = i == 0 ? last : first;
         first_drain = i == 0 ? last_drain : first_drain;
@@ -156,8 +146,7 @@ static void grow_attributes(const bench_setup *setup, bench_result *out)
     enum { COUNTS = sizeof counts / sizeof counts[0] };
     bench_series *hot = result_add_series(out, "span size", "recording", "attributes", ns_a_span);
     bench_series *drain = result_add_series(out, "span size", "drain and encode", "attributes", ns_a_span);
-    burst_cost none = {{NAN, NAN, NAN}, {NAN, NAN, NAN}, 0}, hot0 = none, drain0 = none, cost = none,
-               drained = none;
+    burst_cost none = burst_cost_unknown, hot0 = none, drain0 = none, cost = none, drained = none;
     for (int k = 0; k < ATTRIBUTES_MOST; k++) {
         char text[16];
         keys[k] = nsp_intern(text, (size_t)snprintf(text, sizeof text, "key%d", k));
@@ -166,9 +155,8 @@ static void grow_attributes(const bench_setup *setup, bench_result *out)
         progress(out, (unsigned)i, COUNTS);
         attribute_count = counts[i];
         cost = hot_cost(setup, run_attributes, out);
-        count_rounds(out, cost);
         series_add(hot, counts[i], cost.ns);
-        drained = drain_cost(setup, run_attributes, BURST, out);
+        drained = drain_cost(setup, run_attributes, out);
         series_add(drain, counts[i], drained.ns);
         hot0 = i == 0 ? cost : hot0;
         drain0 = i == 0 ? drained : drain0;
@@ -233,8 +221,7 @@ static void grow_rings(const bench_setup *setup, bench_result *out)
         result_add_series(out, "empty rings", "a pass of the collector", "rings", "ns per pass");
     bench_series *drain =
         result_add_series(out, "rings", "drain and encode, one ring in use", "rings", ns_a_span);
-    burst_cost none = {{NAN, NAN, NAN}, {NAN, NAN, NAN}, 0}, pass1 = none, pass = none, drain1 = none,
-               drained = none;
+    burst_cost none = burst_cost_unknown, pass1 = none, pass = none, drain1 = none, drained = none;
     for (size_t i = 0; i < COUNTS; i++) {
         static idlers others;
         progress(out, (unsigned)i, COUNTS);
@@ -243,13 +230,12 @@ static void grow_rings(const bench_setup *setup, bench_result *out)
         idlers_start(&others, counts[i] - 1);
         operation->run(BURST);
         nsp_do_work(SIZE_MAX);
-        rounds.count = 0;
-        drains_add(&rounds, operation->run, 0, rounds_of(setup), setup);
+        rounds_clear();
+        drains_add(&rounds, operation->run, 0, setup, out);
         pass = bursts_cost(&rounds, out);
-        count_rounds(out, pass);
         series_add(empty, counts[i], pass.ns);
-        rounds.count = 0;
-        drains_add(&rounds, operation->run, BURST, rounds_of(setup), setup);
+        rounds_clear();
+        drains_add(&rounds, operation->run, BURST, setup, out);
         drained = bursts_cost(&rounds, out);
         series_add(drain, counts[i], drained.ns);
         idlers_end(&others);

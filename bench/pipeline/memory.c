@@ -138,7 +138,6 @@ static void measure(size_t index, const bench_setup *setup, bench_result *out)
     bench_series *idle = result_add_series(out, "memory", "idle", x, y);
     bench_series *loaded = result_add_series(out, "memory", "after its rings overflowed", x, y);
     bench_series *without = result_add_series(out, "memory", "without tracing", x, y);
-    out->at_any_speed = true;
     for (size_t i = 0; i < COUNTS && setup->rounds != 0; i++) {
         progress(out, (unsigned)i, COUNTS);
         if (!read_child(counts[i], &now)) {

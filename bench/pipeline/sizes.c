@@ -73,34 +73,28 @@ static void run_compress(size_t count)
 
 static void measure_gzip(const bench_setup *setup, bench_result *out)
 {
-    static double rate[BURSTS_MAX], ns[BURSTS_MAX];
-    size_t valid = 0, tries = 0;
-    unsigned streak = 0, wanted = setup->rounds > 41 ? 41 : setup->rounds;
+    static burst_rounds rounds;
+    double per_span = 1 / (double)kept.spans;
+    unsigned wanted = setup->rounds > 41 ? 41 : setup->rounds;
+    rounds.count = rounds.measured = 0;
     run_compress(1);
-    while (valid < wanted && tries < wanted * 20 && setup->rounds != 0) {
-        progress(out, (unsigned)valid, wanted);
-        noise_pause(streak);
-        long switches = noise_switches();
+    for (unsigned i = 0; i < wanted && setup->rounds != 0; i++) {
+        noise_pause();
         bench_noise noise = noise_look();
-        double time = noise_time(run_compress, 1);
-        noise = noise_mean(noise, noise_look());
-        tries++;
-        streak++;
-        if (!noise_accepts(noise) || noise_switches() != switches)
-            continue;
-        streak = 0;
-        rate[valid] = (double)kept.length * 1000 / time;
-        ns[valid++] = time / (double)kept.spans;
+        double ns = noise_time(run_compress, 1) * per_span;
+        rounds.measured++;
+        bursts_add_one(&rounds, ns, noise_mean(noise, noise_look()));
+        progress(out, i + 1, wanted);
     }
-    progress(out, wanted, wanted);
-    out->rounds = (unsigned)valid;
-    out->invalid = (unsigned)(tries - valid);
-    if (valid < ROUNDS_LEAST)
-        result_fail(out, "too noisy: %zu of %zu rounds are valid, %d are needed", valid, tries, ROUNDS_LEAST);
-    result_add_estimate(out, "span_ns", estimate_median(ns, valid));
-    result_add_estimate(out, "per_s_megabytes", estimate_median(rate, valid));
+    estimate ns = bursts_cost(&rounds, out).ns;
+    double bytes = (double)kept.length * per_span * 1000; // of 1000 spans: bytes per ns are thousands of MB/s
+    result_add_estimate(out, "span_ns", ns);
+    result_add_estimate(out, "per_s_megabytes",
+                        (estimate){bytes / ns.value, bytes / ns.high, bytes / ns.low});
     result_add(out, "compression", (double)kept.length / (double)kept.packed);
-    result_add(out, "gzip_bytes", (double)kept.packed / (double)kept.spans);
+    result_add(out, "gzip_bytes", (double)kept.packed * per_span);
+    rounds_by_core(out, (round_names){"core_alone_span_ns", "core_alone_percent", "core_shared_span_ns"},
+                   rounds.ns, rounds.additions, rounds.count);
 }
 
 static const struct {

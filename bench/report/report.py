@@ -212,12 +212,18 @@ def facts(run):
 
 
 def noise(run, groups):
-    """Valid and invalid rounds, by group."""
+    """The rounds that count and those that are left out, by group, and the share in which the core was alone."""
     out = []
     for group in groups:
         used, invalid = (
             sum(result.get(key, 0) for result in group["results"]) for key in ("rounds", "invalid_rounds")
         )
+        alone = [
+            (result["rounds"], words.value(result, "core_alone_percent"))
+            for result in group["results"]
+            if words.value(result, "core_alone_percent") is not None
+        ]
+        counted = sum(rounds for rounds, _ in alone)
         if used + invalid:
             out.append(
                 {
@@ -225,7 +231,7 @@ def noise(run, groups):
                     "id": group["id"],
                     "used": words.number(used),
                     "invalid": words.number(invalid),
-                    "share": round(100 * invalid / (used + invalid)),
+                    "alone": f"{sum(rounds * share for rounds, share in alone) / counted:.0f} %" if counted else "",
                 }
             )
     return out

@@ -78,7 +78,7 @@ void report_table(FILE *out, const bench_group *group, const bench_results *resu
     fprintf(out, "\n%s: %s\n%-*s", group->name, group->method, name_width, "");
     for (size_t c = 0; c < count; c++)
         fprintf(out, "  %*s", widths[c], columns[c]);
-    fprintf(out, "  rounds  invalid\n");
+    fprintf(out, "  rounds  left out\n");
     for (size_t i = 0; i < results->count; i++) {
         const bench_result *result = &results->items[i];
         if (strcmp(result->group, group->name) != 0)
@@ -95,7 +95,7 @@ void report_table(FILE *out, const bench_group *group, const bench_results *resu
                 format_figure(text, sizeof text, &figure->is);
             fprintf(out, "  %*s", widths[c], text);
         }
-        fprintf(out, "  %6u  %7u  %s\n", result->rounds, result->invalid, result->what);
+        fprintf(out, "  %6u  %8u  %s\n", result->rounds, result->invalid, result->what);
         if (result->problem[0] != '\0')
             fprintf(out, "%-*s  NOT VALID: %s\n", name_width, "", result->problem);
     }

@@ -98,7 +98,6 @@ static void measure(size_t index, const bench_setup *setup, bench_result *out)
     const double wanted_hits = (setup->quick ? 0.5 : 1) * (index == 0 ? 100e3 : 500e3);
     if (!session_start(setup, NSP_COLLECTOR_THREAD, NULL, out))
         return;
-    out->at_any_speed = true;
     out->rounds = 1;
     gaps met;
     uint64_t gap = 0, hits = 0, roots = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The cost of a root with three setters to the thread, at each sample rate: bursts between two looks at the
-// noise, A B B A, as in hot_path/means.c. The ring is drained between rounds.
+// machine, A B B A. The ring is drained between rounds.
 #include <stdio.h>
 
 #include <nanospan/nanospan.h>
@@ -10,9 +10,10 @@
 #include "harness/session.h"
 #include "harness/ticks.h"
 #include "hot_path/operations.h"
+#include "pipeline/bursts.h"
 
 static const double rates[] = {0, 0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1};
-enum { RATES = sizeof rates / sizeof rates[0], TRIES_MAX = 4096 };
+enum { RATES = sizeof rates / sizeof rates[0] };
 
 // ---- the operation: four roots, so that rules have different names to distinguish ----
 
@@ -54,12 +55,6 @@ static bool set_rates(double rate, bool rules)
 
 // ---- rounds ----
 
-typedef struct cost_round {
-    bench_noise noise; // two_reads is also the base of the ratio
-    double root;       // ns
-    bool disturbed;
-} cost_round;
-
 // About 20 us of the operation. At rate 1 that is about 90 KiB of records, a small part of the ring.
 static size_t burst_size(void)
 {
@@ -68,74 +63,19 @@ static size_t burst_size(void)
     return size < LEAST ? LEAST : size < MOST ? (size_t)size : MOST;
 }
 
-static cost_round measure_round(size_t burst)
-{
-    ticks_spin(20000);
-    noise_time(run_two_reads, 100);
-    run_roots(32);
-    uint64_t losses = session_losses();
-    long switches = noise_switches();
-    bench_noise noise = noise_look();
-    double root = noise_time(run_roots, burst);
-    root += noise_time(run_roots, burst);
-    noise = noise_mean(noise, noise_look());
-    bool disturbed = noise_switches() != switches || session_losses() != losses;
-    return (cost_round){noise, root / 2 / ROOTS, disturbed};
-}
-
-static bool accepted(const cost_round *round)
-{
-    return !round->disturbed && noise_accepts(round->noise);
-}
-
-static size_t count_accepted(const cost_round *rounds, size_t count)
-{
-    size_t valid = 0;
-    for (size_t i = 0; i < count; i++)
-        valid += accepted(&rounds[i]);
-    return valid;
-}
-
-static size_t measure_rounds(const bench_setup *setup, cost_round *rounds, bench_result *out)
-{
-    size_t burst = burst_size(), count = 0, valid = 0;
-    unsigned streak = 0; // of invalid rounds
-    while (valid < setup->rounds && count < setup->tries && count < TRIES_MAX) {
-        noise_pause(streak);
-        if (!session_drained()) {
-            result_fail(out, "the collector did not drain the ring");
-            break;
-        }
-        rounds[count++] = measure_round(burst);
-        streak = accepted(&rounds[count - 1]) ? 0 : streak + 1;
-        valid = count_accepted(rounds, count);
-        progress(out, (unsigned)valid, setup->rounds);
-    }
-    return count;
-}
-
 // Returns the cost per root.
-static estimate report(const cost_round *rounds, size_t count, bench_result *out)
+static estimate measure_rounds(const bench_setup *setup, bench_result *out)
 {
-    static double ratio[TRIES_MAX], ns[TRIES_MAX], base[TRIES_MAX];
-    size_t valid = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (!accepted(&rounds[i]))
-            continue;
-        ns[valid] = rounds[i].root;
-        base[valid] = rounds[i].noise.two_reads;
-        ratio[valid++] = rounds[i].root / rounds[i].noise.two_reads;
-    }
-    out->rounds = (unsigned)valid;
-    out->invalid = (unsigned)(count - valid);
-    if (valid < ROUNDS_LEAST)
-        result_fail(out, "too noisy: %zu of %zu rounds are valid, %d are needed", valid, count, ROUNDS_LEAST);
-    estimate root = estimate_median(ns, valid);
-    result_add_estimate(out, "ratio", estimate_median(ratio, valid));
-    result_add_estimate(out, "root_ns", root);
-    result_add(out, "least_ns", smallest(ns, valid));
-    result_add(out, "2T_ns", estimate_median(base, valid).value);
-    return root;
+    static burst_rounds rounds;
+    rounds.count = rounds.measured = 0;
+    bursts_add(&rounds, run_roots, burst_size(), ROOTS, LOSES_NOTHING, setup->rounds, setup, out);
+    burst_cost cost = bursts_cost(&rounds, out);
+    result_add_estimate(out, "ratio", cost.ratio);
+    result_add_estimate(out, "root_ns", cost.ns);
+    result_add(out, "least_ns", smallest(rounds.ns, rounds.count));
+    result_add(out, "2T_ns", estimate_median(rounds.two_reads, rounds.count).value);
+    rounds_by_core(out, rounds_core, rounds.ratio, rounds.additions, rounds.count);
+    return cost.ns;
 }
 
 // ---- the table: every rate without rules, then with them ----
@@ -160,7 +100,6 @@ static void plot(size_t rate, bool rules, estimate root, bench_result *out)
 
 static void measure(size_t index, const bench_setup *setup, bench_result *out)
 {
-    static cost_round rounds[TRIES_MAX];
     size_t rate = index % RATES;
     bool rules = index >= RATES;
     if (!session_start(setup, NSP_COLLECTOR_THREAD, NULL, out))
@@ -168,8 +107,7 @@ static void measure(size_t index, const bench_setup *setup, bench_result *out)
     if (!set_rates(rates[rate], rules)) {
         result_fail(out, "cannot set the sample rates");
     } else {
-        size_t count = measure_rounds(setup, rounds, out);
-        plot(rate, rules, report(rounds, count, out), out);
+        plot(rate, rules, measure_rounds(setup, out), out);
     }
     session_end(out);
 }
@@ -193,7 +131,8 @@ const bench_group group_sampler = {
     .name = "sampler",
     .method =
         "a root with 3 setters at each sample rate: means of bursts, ratio to two clock reads (2T) timed "
-        "in the same round, A B B A; medians with 95 % intervals",
+        "in the same round, A B B A; medians of all rounds with 95 % intervals; core_alone: the ratio where "
+        "nothing else used the core",
     .describe = describe,
     .measure = measure,
 };

@@ -68,7 +68,6 @@ static void measure(size_t index, const bench_setup *setup, bench_result *out)
     user_setting settings[USER_SETTINGS] = {the->setting};
     if (setup->collector_cpu >= 0)
         settings[the->setting.name != NULL] = (user_setting){"NSP_COLLECTOR_CPUS", cpu};
-    out->at_any_speed = true;
     for (size_t wait = 0; wait < WAITS; wait++) {
         user_task task = {.job = USER_FIRST,
                           .operation = the->operation,

@@ -54,70 +54,42 @@ static const user_setting long_ring = {"NSP_RING_BYTES", "4 MiB"};
 
 // ---- the state of the machine in a round ----
 
-// Nobody else used the core: its other hyperthread was idle.
-static bool alone(const user_round *round, bench_noise best)
-{
-    return round->noise.additions <= best.additions * 1.1;
-}
-
-static double percent(size_t part, size_t of)
-{
-    return of != 0 ? 100.0 * (double)part / (double)of : NAN;
-}
-
 // Adds what is known of the rounds as a whole.
 static void add_states(const user_page *page, bench_result *out)
 {
     static double distance[USER_ROUNDS];
-    size_t lost = 0, looks = 0;
+    size_t counted = 0, looks = 0;
     for (unsigned i = 0; i < page->task.rounds; i++) {
-        lost += page->round[i].lost;
+        counted += !page->round[i].lost;
         if (!isnan(page->round[i].distance))
             distance[looks++] = page->round[i].distance;
     }
-    out->rounds = page->task.rounds - (unsigned)lost;
-    out->at_any_speed = true; // the machine's state is in the figures
-    result_add(out, "lost_rounds_count", (double)lost);
+    rounds_note(out, counted, page->task.rounds);
     if (looks != 0)
         result_add_estimate(out, "distance_ns", estimate_median(distance, looks));
 }
 
 // ---- means ----
 
-static double value_at(double *sorted, size_t count, double part)
-{
-    size_t rank = (size_t)ceil(part * (double)count);
-    return count != 0 ? sorted[(rank != 0 ? rank : 1) - 1] : NAN;
-}
-
 static void report_means(const user_page *page, bench_result *out)
 {
-    static double ratio[USER_ROUNDS], plain[USER_ROUNDS], ns[USER_ROUNDS], quiet[USER_ROUNDS],
-        shared[USER_ROUNDS];
-    size_t count = 0, quiets = 0, shareds = 0;
+    static double ratio[USER_ROUNDS], plain[USER_ROUNDS], ns[USER_ROUNDS], additions[USER_ROUNDS];
+    size_t count = 0;
     for (unsigned i = 0; i < page->task.rounds; i++) {
         const user_round *round = &page->round[i];
         if (round->lost)
             continue;
         ns[count] = round->span;
         plain[count] = round->span / round->plain;
-        ratio[count] = round->span / round->noise.two_reads;
-        if (alone(round, page->best))
-            quiet[quiets++] = ratio[count];
-        else
-            shared[shareds++] = ratio[count];
-        count++;
+        additions[count] = round->noise.additions;
+        ratio[count++] = round->span / round->noise.two_reads;
     }
-    if (count < ROUNDS_LEAST)
-        result_fail(out, "spans were lost in all but %zu of %u rounds", count, page->task.rounds);
     result_add_estimate(out, "ratio", estimate_median(ratio, count));
     result_add_estimate(out, "to_plain", estimate_median(plain, count));
     result_add_estimate(out, "span_ns", estimate_median(ns, count));
-    result_add(out, "p10_ns", value_at(ns, count, 0.1)); // sorted by now
-    result_add(out, "p90_ns", value_at(ns, count, 0.9));
-    result_add_estimate(out, "core_alone", estimate_median(quiet, quiets));
-    result_add(out, "core_alone_percent", percent(quiets, count));
-    result_add_estimate(out, "core_shared", estimate_median(shared, shareds));
+    result_add(out, "p10_ns", quantile(ns, count, 0.1));
+    result_add(out, "p90_ns", quantile(ns, count, 0.9));
+    rounds_by_core(out, rounds_core, ratio, additions, count);
 }
 
 // ---- single operations ----
@@ -134,7 +106,7 @@ static size_t gather(const user_page *page, const uint32_t *ticks, bool quiet_on
 {
     size_t count = 0, each = operations(&page->task);
     for (unsigned i = 0; i < page->task.rounds; i++) {
-        if (page->round[i].lost || (quiet_only && !alone(&page->round[i], page->best)))
+        if (page->round[i].lost || (quiet_only && !noise_core_alone(page->round[i].noise.additions)))
             continue;
         memcpy(to + count, ticks + i * each, each * sizeof *to);
         count += each;
@@ -167,10 +139,7 @@ static void report_single(const user_page *page, bench_result *out)
             distribution_plot(out, "single operations of a user's program",
                               part == 0 ? out->name : "empty harness", buffer, count, page->tick_ns);
     }
-    size_t rounds = counts[0] / operations(&page->task);
-    if (rounds < ROUNDS_LEAST)
-        result_fail(out, "spans were lost in all but %zu of %u rounds", rounds, page->task.rounds);
-    result_add(out, "core_alone_percent", percent(counts[2], counts[0]));
+    result_add(out, "core_alone_percent", 100.0 * (double)counts[2] / (double)counts[0]);
 }
 
 // ---- the groups ----

@@ -289,7 +289,6 @@ static void measure_operation(const bench_operation *operation, const bench_setu
 static void measure(size_t index, const bench_setup *setup, bench_result *out)
 {
     const bench_result *before = controls();
-    out->at_any_speed = true;
     if (before->skipped[0] != '\0') {
         result_skip(out, "%s", before->skipped);
     } else if (index == 0) {

@@ -72,13 +72,13 @@ def run():
             result(
                 "hot path",
                 "span0",
-                {"ratio": near(1.02), "span_ns": near(19.371)},
+                {"ratio": near(1.02), "span_ns": near(19.371), "core_alone_percent": {"value": 40.0}},
                 accounting={"attempted": 54026, "exported": 54025, "dropped": 1},
             ),
             result(
                 "hot path",
                 "span3",
-                {"ratio": near(1.21), "span_ns": near(23.049)},
+                {"ratio": near(1.21), "span_ns": near(23.049), "core_alone_percent": {"value": 70.0}},
                 series=[
                     {"plot": "tails", "name": "span3 line", "x": "percentile", "y": "ns", "points": tail},
                     {
@@ -113,7 +113,7 @@ def run():
                 "peer_broken",
                 {"span3_ns": {"value": 77.25}},
                 valid=False,
-                problem="too noisy: 3 of 400 rounds are valid",
+                problem="spans were lost in all but 3 of 400 rounds",
             ),
             result("peers", "peer_absent", {}, valid=False, skipped="cargo is not installed"),
         ],
@@ -235,10 +235,14 @@ class BenchReport(unittest.TestCase):
             "1 budget skipped",
             "1 benchmark gave no valid figures",
             "1 benchmark skipped",
-            "not valid: too noisy: 3 of 400 rounds are valid",
+            "not valid: spans were lost in all but 3 of 400 rounds",
             "cargo is not installed",
             "a quick run",
         )
+
+    def test_shares_of_rounds(self):
+        # Two of the three benchmarks of the group know it, and both have 21 rounds.
+        self.shows("hot path6321" + "55 %")
 
     def test_machine_and_command(self):
         self.shows(

@@ -76,6 +76,18 @@ static void test_percentile(void **state)
     assert_int_equal(percentile(values, 10, 1), 10);
 }
 
+static void test_quantile(void **state)
+{
+    (void)state;
+    const double values[] = {9, 1, 5, 3, 7, 2, 10, 8, 4, 6};
+    assert_true(quantile(values, 10, 0) == 1);
+    assert_true(quantile(values, 10, 0.5) == 5);
+    assert_true(quantile(values, 10, 0.51) == 6);
+    assert_true(quantile(values, 10, 1) == 10);
+    assert_true(isnan(quantile(values, 0, 0.5)));
+    assert_true(values[0] == 9); // in their order still
+}
+
 static void test_smallest(void **state)
 {
     (void)state;
@@ -89,7 +101,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_median),     cmocka_unit_test(test_interval),
         cmocka_unit_test(test_percentile), cmocka_unit_test(test_too_few_for_an_interval),
-        cmocka_unit_test(test_smallest),
+        cmocka_unit_test(test_quantile),   cmocka_unit_test(test_smallest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "harness/rounds.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "harness/distance.h"
+#include "harness/noise.h"
+
+const round_names rounds_core = {"core_alone", "core_alone_percent", "core_shared"};
+const round_names rounds_distance = {"near", "near_percent", "far"};
+
+void rounds_note(bench_result *out, size_t counted, size_t measured)
+{
+    out->rounds += (unsigned)counted;
+    out->invalid += (unsigned)(measured - counted);
+    if (counted < ROUNDS_LEAST)
+        result_fail(out, "spans were lost in all but %zu of %zu rounds, %d are needed", counted, measured,
+                    ROUNDS_LEAST);
+}
+
+static void split(bench_result *out, round_names names, const double *values, const double *states,
+                  bool (*of_kind)(double state), size_t count)
+{
+    // Those of the kind from the front, the others from the back.
+    double *sorted = count != 0 ? malloc(count * sizeof *sorted) : NULL;
+    if (sorted == NULL)
+        return;
+    size_t kinds = 0, others = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (of_kind(states[i]))
+            sorted[kinds++] = values[i];
+        else
+            sorted[count - ++others] = values[i];
+    }
+    result_add_estimate(out, names.of_kind, estimate_median(sorted, kinds));
+    result_add(out, names.percent, 100.0 * (double)kinds / (double)count);
+    result_add_estimate(out, names.of_others, estimate_median(sorted + kinds, others));
+    free(sorted);
+}
+
+void rounds_by_core(bench_result *out, round_names names, const double *values, const double *additions,
+                    size_t count)
+{
+    split(out, names, values, additions, noise_core_alone, count);
+}
+
+void rounds_by_distance(bench_result *out, round_names names, const double *values, const double *distances,
+                        size_t count)
+{
+    double *known = count != 0 ? malloc(count * sizeof *known) : NULL;
+    size_t looks = 0;
+    for (size_t i = 0; known != NULL && i < count; i++)
+        if (!isnan(distances[i]))
+            known[looks++] = distances[i];
+    if (looks != 0) {
+        split(out, names, values, distances, distance_near, count);
+        result_add(out, "distance_ns", estimate_median(known, looks).value);
+    }
+    free(known);
+}
