@@ -113,8 +113,8 @@ static void note_round(latencies *in, size_t from, unsigned round)
         in->at[p][round] = percentile(in->ticks + from, in->count - from, parts[p]) * ticks_ns();
 }
 
-// Spans that the collector cannot take at this rate do not make a round invalid: users would lose them too, so
-// they are shown.
+// Spans that the collector cannot take at this rate do not make a round invalid: users would lose them too,
+// so they are shown.
 static void measure_rounds(open_loop *loop, unsigned steps, unsigned rounds, bench_result *out)
 {
     for (unsigned round = 0; round < rounds; round++) {

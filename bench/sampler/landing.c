@@ -11,13 +11,13 @@
 #include "harness/session.h"
 #include "harness/ticks.h"
 
-// ROOTS_MOST: some 8 ms of roots, while the thread that sets the rate waits for its CPU.
-enum { TRIALS_MOST = 2000, ROOTS_MOST = 1 << 18, EARLIER = 8 };
+enum { TRIALS_MOST = 1000, ROOTS_KEPT = 4096, EARLIER = 8 };
 
 // Shared by the thread that records and the one that sets the rate.
 typedef struct exchange {
     const bench_setup *setup;
-    unsigned wanted, done;     // trials requested, and done; with `stop`, the request means to end
+    // Trials: requested (with `stop`, this means to end), the setter is ready, both are ready, done.
+    unsigned wanted, ready, begun, done;
     bool stop, failed;         // failed: the rate could not be set
     bool up;                   // from 0 to 1
     uint64_t called, returned; // ticks around the call
@@ -33,11 +33,15 @@ static void *setter_thread(void *argument)
             relax();
         if (with->stop)
             return NULL;
+        __atomic_store_n(&with->ready, trial, __ATOMIC_RELEASE);
+        while (__atomic_load_n(&with->begun, __ATOMIC_ACQUIRE) < trial)
+            relax();
         ticks_spin(2000 + (double)(trial * 37 % 64) * 16); // keeps the threads out of step
         with->called = ticks_fenced();
         bool set = nsp_sampler_set_rate(with->up ? 1 : 0) == NSP_OK;
         with->returned = ticks_fenced();
-        with->failed |= !set;
+        if (!set)
+            __atomic_store_n(&with->failed, true, __ATOMIC_RELAXED);
         __atomic_store_n(&with->done, trial, __ATOMIC_RELEASE);
     }
 }
@@ -45,7 +49,7 @@ static void *setter_thread(void *argument)
 typedef struct trial {
     uint32_t landed, call; // ticks from the call: to the begin of the first root that obeyed; to the return
     unsigned late;         // roots that were begun after the return and did not obey
-    bool valid;            // false: spans were lost, or no root obeyed
+    bool valid;            // false: spans were lost
 } trial;
 
 static bool root_recorded(void)
@@ -63,7 +67,7 @@ static uint32_t clamp(uint64_t ticks)
 
 static trial run_trial(exchange *with, bool up)
 {
-    static uint64_t begun[ROOTS_MOST];
+    static uint64_t begun[ROOTS_KEPT]; // of the latest roots
     trial out = {.valid = false};
     for (int i = 0; i < EARLIER; i++)
         root_recorded(); // until the previous rate has taken effect
@@ -71,19 +75,23 @@ static trial run_trial(exchange *with, bool up)
     uint64_t losses = session_losses();
     unsigned wanted = with->wanted + 1;
     __atomic_store_n(&with->wanted, wanted, __ATOMIC_RELEASE);
+    // Each waits for the other, so that neither has lost its CPU when the trial begins.
+    while (__atomic_load_n(&with->ready, __ATOMIC_ACQUIRE) < wanted)
+        relax();
+    __atomic_store_n(&with->begun, wanted, __ATOMIC_RELEASE);
     size_t count = 0;
     bool obeyed = false;
-    while (!obeyed && count < ROOTS_MOST) {
-        begun[count++] = ticks_fenced();
+    while (!obeyed && !__atomic_load_n(&with->failed, __ATOMIC_RELAXED)) {
+        begun[count++ % ROOTS_KEPT] = ticks_fenced();
         obeyed = root_recorded() == up;
     }
     while (__atomic_load_n(&with->done, __ATOMIC_ACQUIRE) < wanted)
         relax();
-    if (!obeyed || with->failed || session_losses() != losses)
+    if (with->failed || session_losses() != losses) // a root that was refused looks as if it obeyed
         return out;
-    for (size_t i = 0; i + 1 < count; i++)
-        out.late += begun[i] > with->returned;
-    uint64_t landed = begun[count - 1];
+    uint64_t landed = begun[--count % ROOTS_KEPT];
+    for (size_t i = count > ROOTS_KEPT ? count - ROOTS_KEPT + 1 : 0; i < count; i++)
+        out.late += begun[i % ROOTS_KEPT] > with->returned;
     out.landed = landed > with->called ? clamp(landed - with->called) : 0;
     out.call = clamp(with->returned - with->called);
     out.valid = true;
