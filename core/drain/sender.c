@@ -55,7 +55,7 @@ static nsp_status make_queues(nsp__sender *sender)
     if (sender->unused == NULL || !nsp__batch_queue_init(&sender->closed, options->count) ||
         !nsp__batch_queue_init(&sender->empty, options->count))
         return nsp__fail(NSP_ERR_NO_MEMORY, "no memory for the sender");
-    for (uint32_t i = 0; i < options->count; ++i)
+    for (uint32_t i = options->count; i-- > 0;) // the last one is taken first
         nsp__batch_queue_put(&sender->empty, &options->batches[i]);
     return NSP_OK;
 }
