@@ -153,6 +153,12 @@ OPERATION run_nested(size_t count)
     }
 }
 
+OPERATION run_warm(size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        nsp_thread_warm();
+}
+
 // One phase of a trace that stays open: its end shares a clock reading with the beginning of the next phase.
 static nsp_span *whole, *phase_now;
 
@@ -291,6 +297,7 @@ const bench_operation operations[] = {
     {"remote_unsampled", "with a remote parent that is not sampled, a setter", SAMPLED, 1,
      run_remote_unsampled, PLAIN},
     {"disabled", "tracing disabled, 3 setters called", DISABLED, 1, run_span3, PLAIN},
+    {"warm", "nsp_thread_warm, which a waiting thread calls; no span", SAMPLED, 1, run_warm, PLAIN},
 };
 const size_t operation_count = sizeof operations / sizeof operations[0];
 

@@ -11,16 +11,38 @@ typedef struct subject {
     const char *name, *what;
     user_operation operation;
     user_setting setting;
-    bool traced, huge; // huge: it says nothing without huge pages
+    bool traced, keeps_warm;
+    bool huge; // it says nothing without huge pages
 } subject;
 
 static const subject subjects[] = {
-    {"first_sampled", "a recorded span with 3 attributes", USER_SPAN3, {NULL, NULL}, true, false},
-    {"first_sampled_huge", "the same with NSP_HUGE_PAGES", USER_SPAN3, {"NSP_HUGE_PAGES", "yes"}, true, true},
+    {"first_sampled", "a recorded span with 3 attributes", USER_SPAN3, {NULL, NULL}, true, false, false},
+    {"first_sampled_huge",
+     "the same with NSP_HUGE_PAGES",
+     USER_SPAN3,
+     {"NSP_HUGE_PAGES", "yes"},
+     true,
+     false,
+     true},
+    {"first_sampled_warm",
+     "a recorded span where the thread calls nsp_thread_warm every 0.3 ms while it spins",
+     USER_SPAN3,
+     {NULL, NULL},
+     true,
+     true,
+     false},
     {"first_unsampled",
      "a root that is not sampled, with 3 setters called",
      USER_SPAN3,
      {"TRACE_SAMPLE_RATE", "0"},
+     true,
+     false,
+     false},
+    {"first_unsampled_warm",
+     "the same; the thread calls nsp_thread_warm every 0.3 ms while it spins",
+     USER_SPAN3,
+     {"TRACE_SAMPLE_RATE", "0"},
+     true,
      true,
      false},
     {"first_disabled",
@@ -28,14 +50,23 @@ static const subject subjects[] = {
      USER_SPAN3,
      {"ENABLE_TRACING", "false"},
      false,
+     false,
+     false},
+    {"first_disabled_warm",
+     "the same; the thread calls nsp_thread_warm every 0.3 ms while it spins",
+     USER_SPAN3,
+     {"ENABLE_TRACING", "false"},
+     false,
+     true,
      false},
     {"first_page",
      "one store to a page that nothing else uses",
      USER_PAGE,
      {"ENABLE_TRACING", "false"},
      false,
+     false,
      false},
-    {"first_empty", "the harness alone", USER_EMPTY, {"ENABLE_TRACING", "false"}, false, false},
+    {"first_empty", "the harness alone", USER_EMPTY, {"ENABLE_TRACING", "false"}, false, false, false},
 };
 enum { SUBJECTS = sizeof subjects / sizeof subjects[0] };
 
@@ -76,6 +107,7 @@ static void measure(size_t index, const bench_setup *setup, bench_result *out)
                           .threads = 1,
                           .rounds = setup->quick ? ROUNDS_LEAST : 31,
                           .wait_us = waits[wait].us,
+                          .keeps_warm = the->keeps_warm,
                           .pin_to = setup->hot_cpu,
                           .collector_cpu = -1};
         user_page *page = user_run(&task, settings, setup, out);

@@ -48,6 +48,7 @@ typedef struct user_task {
     unsigned threads;  // at least 1; more only for USER_SINGLE
     unsigned rounds;   // at most USER_ROUNDS; for USER_SINGLE, all operations must fit into USER_SAMPLES
     double wait_us;    // USER_FIRST
+    bool keeps_warm;   // USER_FIRST: calls nsp_thread_warm meanwhile, every 0.3 ms
     int pin_to;        // the CPU of the measured thread; -1: not pinned
     int collector_cpu; // whose distance is measured; -1: none
     bench_noise best;  // of the machine so far

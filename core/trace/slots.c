@@ -10,6 +10,7 @@
 #include "base/paging.h"
 #include "base/testpoint.h"
 #include "trace/trace_state.h"
+#include "trace/warm.h"
 
 // ---- geometry ----
 
@@ -78,18 +79,24 @@ static size_t producer_offset(void)
     return (producer_kept() - offsetof(nsp__producer, generation) + LINES - 1) & ~(size_t)(LINES - 1);
 }
 
+// In front of it lies what nsp_thread_warm needs, on pages of its own.
 static nsp__producer *producer_map(uint32_t frame_count)
 {
-    const size_t page = (size_t)sysconf(_SC_PAGESIZE), kept = producer_kept();
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t before = (nsp__warm_bytes() + page - 1) & ~(page - 1), kept = before + producer_kept();
     size_t bytes = kept + LINES + (frame_count + 3) * sizeof(nsp__entry) + NSP_NAME_MAX;
     char *memory = nsp__map_private_keeping(kept, (bytes + page - 1) & ~(page - 1));
-    return memory != NULL ? (nsp__producer *)(void *)(memory + producer_offset()) : NULL;
+    if (memory == NULL)
+        return NULL;
+    nsp__producer *producer = (nsp__producer *)(void *)(memory + before + producer_offset());
+    producer->discard = memory;
+    return producer;
 }
 
 static void producer_retire(nsp__producer *producer)
 {
     if (producer != NULL)
-        nsp__mapping_retire((char *)producer - producer_offset());
+        nsp__mapping_retire(producer);
 }
 
 static void producer_prepare(nsp__producer *producer, nsp__slot *slot)

@@ -14,6 +14,7 @@
 #include "trace/slots.h"
 #include "trace/stack.h"
 #include "trace/trace_state.h"
+#include "trace/warm.h"
 
 // What a thread remembers of an attach that is under way, or that failed.
 static __thread struct {
@@ -51,6 +52,7 @@ static nsp__producer *attach(const nsp_thread_options *options, nsp_status *stat
     // If the session ends now, its generation becomes 0, and the first root must not find that it has that
     // one already.
     producer->hot.generation = NSP__GENERATION_NONE;
+    nsp__warm_prepare(producer);
     // A value other than NULL is what makes the destructor run.
     if (exit_key_made)
         pthread_setspecific(exit_key, producer);

@@ -76,6 +76,9 @@ typedef struct nsp__producer {
         uint64_t span_id;
     } unsampled_root;
 
+    // Where nsp_thread_warm records (warm.c). Not among the last 128 bytes, which children may find wiped.
+    void *discard;
+
     uint64_t unrecorded;      // spans begun that have a frame but do not record
     uint32_t enters_too_deep; // entered spans that found no room on the stack, so that their leaves pair up
 

@@ -142,6 +142,7 @@ static void use_spans(void)
     CHECK(evaluated == 2);
     nsp_span_begin(NSP_NAME("left open"));
     nsp_thread_reset();
+    nsp_thread_warm();
     CHECK(nsp_span_current() == NULL);
 }
 

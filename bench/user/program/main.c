@@ -23,7 +23,7 @@
 
 #include "crew.h"
 
-enum { WARM = 32, PLAIN = 400 };
+enum { WARM = 32, PLAIN = 400, WARM_EVERY_US = 300 };
 static const uint64_t patience_ns = UINT64_C(10) * 1000 * 1000 * 1000;
 
 // ---- the operations ----
@@ -111,10 +111,21 @@ static void measure_single(user_page *page, unsigned round, user_round *out)
     out->noise = noise_mean(noise, noise_look());
 }
 
-// What the thread does meanwhile touches nothing of the library, like a loop that waits for the market.
+// What the thread does meanwhile touches nothing of the library, like a loop that waits for the market, unless
+// that loop keeps the thread's tracing warm.
+static void wait_for_market(const user_task *task)
+{
+    unsigned times = task->keeps_warm ? (unsigned)(task->wait_us / WARM_EVERY_US) : 0;
+    for (unsigned i = 0; i < times; i++) {
+        nsp_thread_warm();
+        ticks_spin(WARM_EVERY_US * 1000);
+    }
+    ticks_spin((task->wait_us - times * WARM_EVERY_US) * 1000);
+}
+
 static void measure_first(user_page *page, unsigned round, user_round *out)
 {
-    ticks_spin(page->task.wait_us * 1000);
+    wait_for_market(&page->task);
     ticks_each(runs[page->task.operation], page->subject + round, 1);
     out->noise = noise_look();
 }

@@ -36,6 +36,18 @@ NSP_API nsp_status nsp_thread_attach(const nsp_thread_options *options);
 // for the place that a longjmp returns to.
 NSP_API void nsp_thread_reset(void);
 
+// Keeps the calling thread's tracing warm while it waits. The first span after some milliseconds in which a
+// thread did something else takes microseconds, because code and data have left the caches and the
+// translation buffers. So call this from the loop that waits, every 0.3 ms or so. It begins a root and a
+// child, sets three attributes, and ends both, with the same code as spans do, in private memory of the
+// thread; and it fetches what the thread's next span will use. There is no span, and nothing is counted or
+// drawn. It takes about as long as a recorded span (at most three times two clock reads) where the sampling
+// policy records any roots, and a few nanoseconds where it does not, where tracing is turned off, and on a
+// thread that is not attached, which it does not attach. It may be called while spans are open and at any time
+// in the life of a session, makes no system call, and leaves the policy for the next root to read. Thread and
+// signal safe; a signal handler that interrupts it loses none of its spans.
+NSP_API void nsp_thread_warm(void);
+
 #endif
 NSP_END_DECLS
 #endif

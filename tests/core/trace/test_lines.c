@@ -94,6 +94,7 @@ static const member producer[] = {
     MEMBER(nsp__producer, root_traits, THREAD, false),
     MEMBER(nsp__producer, inverse_logs, THREAD, false),
     MEMBER(nsp__producer, unsampled_root, THREAD, false),
+    MEMBER(nsp__producer, discard, THREAD, false),
     MEMBER(nsp__producer, unrecorded, THREAD, false),
     MEMBER(nsp__producer, enters_too_deep, THREAD, false),
     MEMBER(nsp__producer, recorded.pool, THREAD, false),

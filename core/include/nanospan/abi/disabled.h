@@ -50,6 +50,7 @@ NSP__OFF nsp_status nsp_thread_attach(const nsp_thread_options *options)
     return NSP_OK;
 }
 NSP__OFF void nsp_thread_reset(void) {}
+NSP__OFF void nsp_thread_warm(void) {}
 NSP__OFF size_t nsp_do_work(size_t max_spans)
 {
     NSP__OFF1(max_spans);
