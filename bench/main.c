@@ -23,7 +23,7 @@
 #include "progress.h"
 #include "report/report.h"
 
-static const bench_group *const groups[] = {&group_user,       &group_user_tails,  &group_first,
+static const bench_group *const groups[] = {&group_user_tails, &group_user,        &group_first,
                                             &group_hot_path,   &group_tails,       &group_cold,
                                             &group_order_path, &group_open_loop,   &group_victim,
                                             &group_jitter,     &group_pipeline,    &group_sizes,
