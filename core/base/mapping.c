@@ -59,34 +59,37 @@ static bool keep_from_children(char *address, size_t kept, size_t bytes, bool pr
     return false;
 }
 
-// Address space that begins at a multiple of the alignment and holds nothing; MAP_FAILED if there is none.
-static void *reserve_aligned(size_t bytes, size_t alignment)
+// An address that is a multiple of the alignment, and at which nothing was mapped a moment ago; NULL if there
+// is none. It is not kept reserved: if a mapping in its place fails, nothing may be unmapped that another
+// thread could have mapped there meanwhile.
+static void *aligned_gap(size_t bytes, size_t alignment)
 {
     char *start =
         mmap(NULL, bytes + alignment, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (start == MAP_FAILED)
-        return MAP_FAILED;
-    size_t before = -(uintptr_t)start & (alignment - 1), behind = alignment - before;
-    if (before != 0)
-        munmap(start, before);
-    munmap(start + before + bytes, behind);
-    return start + before;
+        return NULL;
+    munmap(start, bytes + alignment);
+    return start + (-(uintptr_t)start & (alignment - 1));
 }
 
 static void *map_pages(int fd, uint64_t offset, size_t bytes, int flags)
 {
+    enum { TRIES = 4, PROTECTION = PROT_READ | PROT_WRITE };
     size_t alignment = nsp__paging_alignment(bytes);
-    void *place = alignment != 0 ? reserve_aligned(bytes, alignment) : NULL;
-    if (place == MAP_FAILED)
-        place = NULL; // there may still be room for the mapping itself
-    flags |= MAP_POPULATE | (place != NULL ? MAP_FIXED : 0);
-    void *address = mmap(place, bytes, PROT_READ | PROT_WRITE, flags, fd, (off_t)offset);
-    if (address == MAP_FAILED && place != NULL) {
-        int error = errno;
-        munmap(place, bytes);
-        errno = error;
+    flags |= MAP_POPULATE;
+    for (int i = 0; alignment != 0 && i < TRIES; i++) {
+        void *place = aligned_gap(bytes, alignment);
+        if (place == NULL)
+            break;
+        void *address = mmap(place, bytes, PROTECTION, flags | MAP_FIXED_NOREPLACE, fd, (off_t)offset);
+        if (address == place)
+            return address;
+        if (address != MAP_FAILED)
+            munmap(address, bytes); // a kernel before 4.17 takes the place as a hint only
+        else if (errno != EEXIST)
+            break;
     }
-    return address;
+    return mmap(NULL, bytes, PROTECTION, flags, fd, (off_t)offset);
 }
 
 static void *map(int fd, uint64_t offset, size_t kept, size_t bytes, int flags)

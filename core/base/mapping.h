@@ -9,7 +9,8 @@
 #include <nanospan/base.h>
 
 // Maps bytes of an open file (MAP_SHARED), populates all pages, and keeps the mapping out of forked children.
-// The file's space must have been allocated. Huge pages and locking are as paging.h says. Returns NULL on failure, with errno set. Does not call malloc.
+// The file's space must have been allocated. Huge pages and locking are as paging.h says. Returns NULL on
+// failure, with errno set. Does not call malloc.
 void *nsp__map_file(int fd, uint64_t offset, size_t bytes);
 
 // The same without a file, zeroed. A forked child finds zeros there.

@@ -28,10 +28,32 @@ typedef struct nsp__wish {
 
 static nsp__wish huge_pages, locked_memory;
 
+static bool has_collapse; // looked up at the start, because what comes later may run on a small stack
+
+static bool kernel_has_collapse(void)
+{
+    struct utsname system;
+    unsigned major = 0, minor = 0;
+    if (uname(&system) != 0 || sscanf(system.release, "%u.%u", &major, &minor) != 2)
+        return true; // it may have
+    return major > 6 || (major == 6 && minor >= 1);
+}
+
+// A collector that was left behind by an earlier session may still look at it.
+static void renew(nsp__wish *wish, bool wanted)
+{
+    __atomic_store_n(&wish->why, NULL, __ATOMIC_RELAXED);
+    __atomic_store_n(&wish->said, false, __ATOMIC_RELAXED);
+    __atomic_store_n(&wish->asked, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&wish->given, 0, __ATOMIC_RELAXED);
+    wish->wanted = wanted;
+}
+
 void nsp__paging_choose(bool huge, bool locked)
 {
-    huge_pages = (nsp__wish){.wanted = huge};
-    locked_memory = (nsp__wish){.wanted = locked};
+    has_collapse = !huge || kernel_has_collapse();
+    renew(&huge_pages, huge);
+    renew(&locked_memory, locked);
 }
 
 static size_t page_size(void)
@@ -62,15 +84,6 @@ static void note(nsp__wish *wish, size_t bytes, const char *why)
 }
 
 // ---- huge pages ----
-
-static bool kernel_has_collapse(void)
-{
-    struct utsname system;
-    unsigned major = 0, minor = 0;
-    if (uname(&system) != 0 || sscanf(system.release, "%u.%u", &major, &minor) != 2)
-        return true; // it may have
-    return major > 6 || (major == 6 && minor >= 1);
-}
 
 static bool in_file_system(int fd, unsigned long type, struct statfs *status)
 {
@@ -105,7 +118,7 @@ static const char *why_no_huge_pages(int fd, int error)
         return "this process has them turned off (prctl PR_SET_THP_DISABLE)";
     if (fd >= 0 && !in_file_system(fd, TMPFS_MAGIC, &status))
         return "NSP_SHM_DIR is neither in a tmpfs nor in a hugetlbfs";
-    if (!kernel_has_collapse())
+    if (!has_collapse)
         return "this kernel is older than Linux 6.1, so they come later if at all; mount a hugetlbfs for "
                "NSP_SHM_DIR";
     return "this system has them turned off; write madvise to /sys/kernel/mm/transparent_hugepage/enabled "

@@ -40,7 +40,7 @@ void nsp__session_lock_release(void *lock)
 {
     int error = errno;
     // A part of a huge page cannot be unmapped.
-    if (lock != NULL && munmap(lock, page_size(-1)) != 0)
+    if (lock != NULL && munmap(lock, page_size(-1)) != 0 && errno == EINVAL)
         munmap(lock, NSP__HUGE_PAGE);
     errno = error;
 }

@@ -50,8 +50,8 @@ typedef struct nsp__detached_places {
     uint32_t next_other;                               // whose places are looked at next
 } nsp__detached_places;
 
-// Process-local state of one thread slot. Only the thread writes it, except for its free detached places. It
-// lives as long as the process; the next thread in the slot takes it over.
+// Process-local state of one thread slot. Only the thread writes it, except for its free detached places and
+// its copy of the policy's generation. It lives as long as the process; the next thread in the slot takes it over.
 typedef struct nsp__producer {
     nsp__thread hot; // first: nsp__thread_v1 points here
     nsp__ring ring;

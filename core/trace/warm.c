@@ -94,7 +94,7 @@ static inline void fetch_state(const nsp__producer *producer, const nsp__entry *
 
 // ---- the discarded spans ----
 
-// Takes over the policy that the thread has copied: the class of roots that is recorded most often.
+// Takes over the policy that the thread has copied: that of the class of roots with the highest rate.
 static __attribute__((noinline, cold)) void take_policy(const nsp__producer *from, nsp__producer *own,
                                                         nsp__discard *discard)
 {

@@ -202,7 +202,8 @@ NSP_INLINE nsp_span *nsp_span_current(void);
 NSP_INLINE bool nsp_span_recording(const nsp_span *span);
 
 // Returns the ticks at which this open span began, with which its first phase can begin too; 0 if it is not
-// recording. So a clock that only recorded spans need is not read for the others.
+// recording. So a clock that only recorded spans need is not read for the others. Not for a span that a child
+// of a fork has inherited, as for the setters.
 NSP_INLINE nsp_ticks nsp_span_start(const nsp_span *span);
 
 // Gives an open span another name, for when the right one is known only later. The sampling decision, which

@@ -41,11 +41,11 @@ NSP_API void nsp_thread_reset(void);
 // translation buffers. So call this from the loop that waits, every 0.3 ms or so. It begins a root and a
 // child, sets three attributes, and ends both, with the same code as spans do, in private memory of the
 // thread; and it fetches what the thread's next span will use. There is no span, and nothing is counted or
-// drawn. It takes about as long as a recorded span (at most three times two clock reads) where the sampling
-// policy records any roots, and a few nanoseconds where it does not, where tracing is turned off, and on a
-// thread that is not attached, which it does not attach. It may be called while spans are open and at any time
-// in the life of a session, makes no system call, and leaves the policy for the next root to read. Thread and
-// signal safe; a signal handler that interrupts it loses none of its spans.
+// drawn. It takes about as long as a recorded span (two to three times two clock reads) where the sampling
+// policy itself records any roots, and a few nanoseconds where it does not (also if senders of contexts
+// decide), where tracing is turned off, and on a thread that is not attached, which it does not attach. It may
+// be called while spans are open and at any time in the life of a session, and leaves the policy for the next
+// root to read. Thread and signal safe; a signal handler that interrupts it loses none of its spans.
 NSP_API void nsp_thread_warm(void);
 
 #endif

@@ -239,17 +239,27 @@ static bool may_lock_anything(void)
     return (effective & ipc_lock) != 0;
 }
 
+// Private memory is locked too: what detached spans that are not sampled need, and the process's half of each
+// thread. Rounded up.
+static uint64_t private_session_bytes(const nsp_config *config)
+{
+    const uint64_t unsampled = 1024;
+    return part_bytes(config, config->detached_spans * unsampled);
+}
+
 static void check_locks(doctor *d)
 {
+    const uint64_t private_thread_bytes = 32 * 1024;
     struct rlimit limit;
-    uint64_t needed = session_bytes(&d->config) + thread_bytes(&d->config);
+    uint64_t each_bytes = thread_bytes(&d->config) + private_thread_bytes;
+    uint64_t needed = session_bytes(&d->config) + private_session_bytes(&d->config) + each_bytes;
     if (!d->config.lock_memory || may_lock_anything() || getrlimit(RLIMIT_MEMLOCK, &limit) != 0 ||
         limit.rlim_cur == RLIM_INFINITY)
         return;
     char most[UNITS_SIZE], wanted[UNITS_SIZE], each[UNITS_SIZE];
     units_bytes(most, (double)limit.rlim_cur);
     units_bytes(wanted, (double)needed);
-    units_bytes(each, (double)thread_bytes(&d->config));
+    units_bytes(each, (double)each_bytes);
     bool enough = limit.rlim_cur >= needed;
     doctor_say(
         d, enough ? DOCTOR_OK : DOCTOR_WARN, "machine.lock",
