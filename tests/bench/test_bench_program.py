@@ -90,8 +90,10 @@ class BenchProgram(unittest.TestCase):
 
     def test_as_users_meet_it(self):
         out = self.folder / "run.json"
-        bench("--quick", "--rounds", "15", "--only", "user_burst_3,user_tail_burst_3,first_empty", "--json", out)
-        burst, tail, first = json.loads(out.read_text())["results"][:3]
+        names = ["user_burst_3", "user_tail_burst_3", "first_empty"]
+        bench("--quick", "--rounds", "15", "--only", ",".join(names), "--json", out)
+        results = {result["name"]: result for result in json.loads(out.read_text())["results"]}
+        burst, tail, first = (results[name] for name in names)
         self.assertEqual([burst["rounds"], burst["invalid_rounds"]], [15, 0])  # none is left out
         # Every span was sent to the receiver, also those that warmed up.
         self.assertEqual(burst["accounting"]["exported"], burst["accounting"]["attempted"])
