@@ -90,7 +90,7 @@ static trial run_trial(exchange *with, bool up)
     if (with->failed || session_losses() != losses) // a root that was refused looks as if it obeyed
         return out;
     uint64_t landed = begun[--count % ROOTS_KEPT];
-    for (size_t i = count > ROOTS_KEPT ? count - ROOTS_KEPT + 1 : 0; i < count; i++)
+    for (size_t i = count >= ROOTS_KEPT ? count - ROOTS_KEPT + 1 : 0; i < count; i++)
         out.late += begun[i % ROOTS_KEPT] > with->returned;
     out.landed = landed > with->called ? clamp(landed - with->called) : 0;
     out.call = clamp(with->returned - with->called);
