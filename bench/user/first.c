@@ -79,16 +79,16 @@ static const struct {
              {100000, "after_100ms_ns", "after_100ms_p90_ns"}};
 enum { WAITS = sizeof waits / sizeof waits[0] };
 
-static void report(user_page *page, size_t wait, bench_result *out)
+static void report(const user_page *page, size_t wait, bench_result *out)
 {
     static double ns[USER_ROUNDS];
-    unsigned rounds = page->task.rounds;
-    for (unsigned i = 0; i < rounds; i++)
-        ns[i] = page->subject[i] * page->tick_ns;
-    result_add_estimate(out, waits[wait].middle, estimate_median(ns, rounds));
-    sort_u32(page->subject, rounds);
-    result_add(out, waits[wait].tail, percentile(page->subject, rounds, 0.9) * page->tick_ns);
-    out->rounds += rounds;
+    size_t count = 0;
+    for (unsigned i = 0; i < page->task.rounds; i++)
+        if (!page->round[i].lost)
+            ns[count++] = page->subject[i] * page->tick_ns;
+    result_add_estimate(out, waits[wait].middle, estimate_median(ns, count));
+    result_add(out, waits[wait].tail, quantile(ns, count, 0.9));
+    rounds_note(out, count, page->task.rounds);
 }
 
 static void measure(size_t index, const bench_setup *setup, bench_result *out)
@@ -110,7 +110,7 @@ static void measure(size_t index, const bench_setup *setup, bench_result *out)
                           .keeps_warm = the->keeps_warm,
                           .pin_to = setup->hot_cpu,
                           .collector_cpu = -1};
-        user_page *page = user_run(&task, settings, setup, out);
+        const user_page *page = user_run(&task, settings, setup, out);
         if (page == NULL)
             return;
         if (the->huge && page->huge_kib == 0) {
@@ -127,7 +127,7 @@ const bench_group group_first = {
     .name = "first operation",
     .method =
         "the same program: one operation after the thread has spun on the clock for 0.3, 3, 12 or 100 ms; "
-        "medians and 90th percentiles of all rounds, including fences",
+        "medians and 90th percentiles of all rounds in which no span was lost, including fences",
     .describe = describe,
     .measure = measure,
 };
