@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/rounds.h"
+
 #define BLANKS " \t\r\n"
 
 static const char *const verdict_words[] = {"pass", "FAIL", "skip"};
@@ -72,16 +74,34 @@ static const char *missing(const bench_budget *budget, const bench_result *resul
     return NULL;
 }
 
+// Was the figure to be that of rounds in which nothing else used the core, but there were too few of them?
+static bool too_rarely_alone(const char *figure, double value, const bench_result *result)
+{
+    static const char of_core[] = "core_alone";
+    const bench_figure *share = result_find(result, "core_alone_percent");
+    if (strncmp(figure, of_core, sizeof of_core - 1) != 0 || share == NULL)
+        return false;
+    return isnan(value) || isnan(share->is.value) ||
+           round(share->is.value / 100 * result->rounds) < ROUNDS_LEAST;
+}
+
 static void judge(bench_budget *budget, const bench_result *result)
 {
-    bool holds = false;
+    bool holds = false, too_few = false, unknown = false;
     for (size_t i = 0; i < budget->count; i++) {
         budget_condition *condition = &budget->conditions[i];
         const bench_figure *figure = result_find(result, condition->figure);
         double value = condition->measured = figure != NULL ? figure->is.value : NAN;
-        holds |= condition->at_most ? value <= condition->limit : value >= condition->limit;
+        if (too_rarely_alone(condition->figure, value, result))
+            too_few = true;
+        else
+            holds |= condition->at_most ? value <= condition->limit : value >= condition->limit;
+        unknown |= isnan(value);
     }
-    budget->verdict = holds ? BUDGET_PASS : BUDGET_FAIL;
+    budget->verdict = holds ? BUDGET_PASS : too_few ? BUDGET_SKIP : BUDGET_FAIL;
+    if (budget->verdict != BUDGET_PASS && (too_few || unknown))
+        snprintf(budget->why, sizeof budget->why, "%s",
+                 too_few ? "the core was alone in too few rounds" : "the figure was not measured");
     if (result->problem[0] != '\0') {
         budget->verdict = BUDGET_FAIL;
         snprintf(budget->why, sizeof budget->why, "not valid: %s", result->problem);
@@ -185,8 +205,7 @@ bool budgets_check(bench_budgets *out, const char *path, const bench_results *re
         return false;
     if (out->verdicts[BUDGET_PASS] + out->verdicts[BUDGET_FAIL] != 0)
         return true;
-    fprintf(stderr, "nanospan-bench: none of the budgets in %s applies to the benchmarks of this run\n",
-            path);
+    fprintf(stderr, "nanospan-bench: none of the budgets in %s could be judged in this run\n", path);
     return false;
 }
 

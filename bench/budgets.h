@@ -45,7 +45,7 @@ typedef struct bench_budgets {
 bool budgets_understood(const char *path, bool (*exists)(const char *pattern));
 
 // Reads the file and judges the results. A benchmark without a valid figure fails; one that cannot run on
-// this machine, or was not run, is skipped. exists tells whether a benchmark with this name or pattern exists
+// this machine, or was not run, is skipped. So is a core_alone figure of fewer than ROUNDS_LEAST rounds. exists tells whether a benchmark with this name or pattern exists
 // at all. False, after a message with file and line, if the file cannot be understood or none of its budgets
 // could be judged.
 bool budgets_check(bench_budgets *out, const char *path, const bench_results *results,

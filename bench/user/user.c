@@ -130,10 +130,11 @@ static void report_single(const user_page *page, bench_result *out)
     size_t counts[3];
     for (int part = 0; part < 3; part++) {
         size_t count = counts[part] = gather(page, sources[part], part == 2, buffer);
-        for (size_t p = 0; p < POINTS && count != 0; p++) {
+        for (size_t p = 0; p < POINTS; p++) {
             const char *name = part == 0 ? points[p].name : part == 1 ? points[p].empty : points[p].quiet;
             if (name != NULL)
-                result_add(out, name, percentile(buffer, count, points[p].part) * page->tick_ns);
+                result_add(out, name,
+                           count != 0 ? percentile(buffer, count, points[p].part) * page->tick_ns : NAN);
         }
         if (part < 2 && count != 0)
             distribution_plot(out, "single operations of a user's program",

@@ -143,6 +143,57 @@ static void test_skips(void **state)
     assert_non_null(strstr(complaint, "none of the budgets in"));
 }
 
+// The rounds in which nothing else used the core may be too few to say anything.
+static void core_was_alone(double ratio, double percent, unsigned rounds)
+{
+    items[0].rounds = rounds;
+    result_add(&items[0], "core_alone", ratio);
+    result_add(&items[0], "core_alone_percent", percent);
+}
+
+static void test_core_too_rarely_alone(void **state)
+{
+    (void)state;
+    core_was_alone(9, 100.0 * 14 / 101, 101);
+    assert_true(
+        check("span0 core_alone <= 1.05\nspan0 core_alone <= 10\nspan0 ratio <= 2\n"
+              "span0 core_alone <= 10 or over_2T_ns <= 2\nspan0 core_alone <= 10 or over_2T_ns <= 0.1\n"));
+    assert_verdicts(2, 0, 3);
+    for (size_t i = 0; i < 5; i++)
+        assert_string_equal(budgets.items[i].why, budgets.items[i].verdict == BUDGET_SKIP
+                                                      ? "the core was alone in too few rounds"
+                                                      : "");
+    // If that leaves none, the gate has judged nothing.
+    assert_false(check("span0 core_alone <= 10\n"));
+    assert_non_null(strstr(complaint, "none of the budgets in"));
+}
+
+static void test_core_never_alone(void **state)
+{
+    (void)state;
+    core_was_alone(NAN, 0, 101);
+    assert_true(check("span0 core_alone <= 1.05\nspan0 ratio <= 2\n"));
+    assert_verdicts(1, 0, 1);
+    assert_string_equal(budgets.items[0].why, "the core was alone in too few rounds");
+}
+
+static void test_core_alone_often_enough(void **state)
+{
+    (void)state;
+    core_was_alone(1.04, 100.0 * 15 / 101, 101);
+    assert_true(check("span0 core_alone <= 1.05\nspan0 core_alone <= 1.03\n"));
+    assert_verdicts(1, 1, 0);
+}
+
+static void test_other_figure_unknown(void **state)
+{
+    (void)state;
+    result_add(&items[0], "p99_ns", NAN);
+    assert_true(check("span0 p99_ns <= 1\n"));
+    assert_verdicts(0, 1, 0);
+    assert_string_equal(budgets.items[0].why, "the figure was not measured");
+}
+
 static void test_errors_name_the_line(void **state)
 {
     (void)state;
@@ -251,6 +302,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_patterns, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_figure_no_pass, setup, teardown),
         cmocka_unit_test_setup_teardown(test_skips, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_core_too_rarely_alone, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_core_never_alone, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_core_alone_often_enough, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_other_figure_unknown, setup, teardown),
         cmocka_unit_test_setup_teardown(test_errors_name_the_line, setup, teardown),
         cmocka_unit_test_setup_teardown(test_printed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_change_needs_intervals_apart, setup, teardown),
