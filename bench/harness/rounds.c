@@ -45,6 +45,20 @@ void rounds_by_core(bench_result *out, round_names names, const double *values, 
     split(out, names, values, additions, noise_core_alone, count);
 }
 
+estimate rounds_alone(const double *values, const double *additions, size_t count)
+{
+    estimate out = {NAN, NAN, NAN};
+    double *alone = count != 0 ? malloc(count * sizeof *alone) : NULL;
+    size_t kinds = 0;
+    for (size_t i = 0; alone != NULL && i < count; i++)
+        if (noise_core_alone(additions[i]))
+            alone[kinds++] = values[i];
+    if (kinds >= ROUNDS_LEAST)
+        out = estimate_median(alone, kinds);
+    free(alone);
+    return out;
+}
+
 void rounds_by_distance(bench_result *out, round_names names, const double *values, const double *distances,
                         size_t count)
 {

@@ -28,7 +28,11 @@ extern const round_names rounds_distance; // near, near_percent, far
 void rounds_by_core(bench_result *out, round_names names, const double *values, const double *additions,
                     size_t count);
 
-// The same by the distance of the collector's CPU: near or far (or unknown: NAN). Adds the median distance,
+// The median of the values in rounds where the core was alone; unknown (NAN) if these are fewer than
+// ROUNDS_LEAST.
+estimate rounds_alone(const double *values, const double *additions, size_t count);
+
+// As rounds_by_core, by the distance of the collector's CPU: near or far (or unknown: NAN). Adds the median distance,
 // too, as distance_ns; adds nothing if none is known.
 void rounds_by_distance(bench_result *out, round_names names, const double *values, const double *distances,
                         size_t count);

@@ -43,6 +43,20 @@ static void test_core_never_alone(void **state)
     assert_true(figure(&out, "core_shared") == 3);
 }
 
+static void test_median_of_enough_rounds_alone(void **state)
+{
+    (void)state;
+    double values[ROUNDS_LEAST + 1], additions[ROUNDS_LEAST + 1];
+    for (size_t i = 0; i <= ROUNDS_LEAST; i++) {
+        values[i] = i == 0 ? 100 : (double)i;
+        additions[i] = i == 0 ? 0.9 : 0.5;
+    }
+    noise_remember((bench_noise){.two_reads = 20, .additions = 0.5});
+    assert_true(rounds_alone(values, additions, ROUNDS_LEAST + 1).value == 8); // without the 100
+    assert_true(isnan(rounds_alone(values, additions, ROUNDS_LEAST).value));
+    assert_true(isnan(rounds_alone(values, additions, 0).value));
+}
+
 static void test_unknown_distances(void **state)
 {
     (void)state;
@@ -75,6 +89,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_splits_by_core),
         cmocka_unit_test(test_core_never_alone),
+        cmocka_unit_test(test_median_of_enough_rounds_alone),
         cmocka_unit_test(test_unknown_distances),
         cmocka_unit_test(test_notes_rounds),
     };
