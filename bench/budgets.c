@@ -81,8 +81,8 @@ static bool too_rarely_alone(const char *figure, double value, const bench_resul
     const bench_figure *share = result_find(result, "core_alone_percent");
     if (strncmp(figure, of_core, sizeof of_core - 1) != 0 || share == NULL)
         return false;
-    return isnan(value) || isnan(share->is.value) ||
-           round(share->is.value / 100 * result->rounds) < ROUNDS_LEAST;
+    return !isnan(share->is.value) &&
+           (isnan(value) || round(share->is.value / 100 * result->rounds) < ROUNDS_LEAST);
 }
 
 static void judge(bench_budget *budget, const bench_result *result)
@@ -98,10 +98,13 @@ static void judge(bench_budget *budget, const bench_result *result)
             holds |= condition->at_most ? value <= condition->limit : value >= condition->limit;
         unknown |= isnan(value);
     }
-    budget->verdict = holds ? BUDGET_PASS : too_few ? BUDGET_SKIP : BUDGET_FAIL;
+    bool withdrawn = unknown && result->withdrawn[0] != '\0';
+    budget->verdict = holds ? BUDGET_PASS : too_few || withdrawn ? BUDGET_SKIP : BUDGET_FAIL;
     if (budget->verdict != BUDGET_PASS && (too_few || unknown))
         snprintf(budget->why, sizeof budget->why, "%s",
-                 too_few ? "the core was alone in too few rounds" : "the figure was not measured");
+                 too_few     ? "the core was alone in too few rounds"
+                 : withdrawn ? result->withdrawn
+                             : "the figure was not measured");
     if (result->problem[0] != '\0') {
         budget->verdict = BUDGET_FAIL;
         snprintf(budget->why, sizeof budget->why, "not valid: %s", result->problem);

@@ -30,7 +30,7 @@ typedef struct bench_budget {
     budget_condition conditions[CONDITIONS_MAX]; // at least one must hold
     size_t count;
     budget_verdict verdict;
-    char why[160]; // why it is skipped, or failed without a valid figure; otherwise ""
+    char why[200]; // why it is skipped, or failed without a valid figure; otherwise ""
 } bench_budget;
 
 typedef struct bench_budgets {

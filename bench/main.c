@@ -16,6 +16,7 @@
 #include "harness/machine.h"
 #include "harness/noise.h"
 #include "harness/receiver.h"
+#include "harness/rounds.h"
 #include "harness/select.h"
 #include "harness/session.h"
 #include "options.h"
@@ -161,6 +162,21 @@ static void measure_all(const bench_options *options, bench_results *out)
     }
 }
 
+// Prints tables again of which figures are no longer known.
+static void judge_again(bench_results *results)
+{
+    for (size_t g = 0; g < GROUPS; g++) {
+        bool again = false;
+        for (size_t i = 0; i < results->count; i++)
+            if (strcmp(results->items[i].group, groups[g]->name) == 0)
+                again |= rounds_judge_again(&results->items[i]);
+        if (again) {
+            printf("\nagain, without figures that turned out to say nothing:");
+            report_table(stdout, groups[g], results);
+        }
+    }
+}
+
 static bool all_valid(const bench_results *results)
 {
     bool valid = true;
@@ -238,6 +254,7 @@ static int run(bench_options *options)
         fprintf(stderr, "nanospan-bench: interrupted after %zu benchmarks\n", results.count);
     if (results.count == 0)
         return STOPPED + stopped;
+    judge_again(&results);
     bool valid = all_valid(&results);
     report_accounting(stdout, &results);
     size_t described = machine.count;

@@ -106,6 +106,11 @@ double distance_look(void)
     return best;
 }
 
+double distance_least(void)
+{
+    return least;
+}
+
 bool distance_near(double ns)
 {
     return ns <= 2 * least;

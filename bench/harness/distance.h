@@ -18,7 +18,10 @@ double distance_look(void);
 
 void distance_stop(void);
 
-// Is the distance at most twice the smallest one in this run? An unknown distance (NAN) is not. With a large
+// The smallest distance so far; INFINITY if none was measured.
+double distance_least(void);
+
+// Is the distance at most twice the smallest one so far? An unknown distance (NAN) is not. With a large
 // distance, spans cost 2 to 10 times as much, because the lines that the collector has read must come back
 // from its CPU.
 bool distance_near(double ns);

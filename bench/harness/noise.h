@@ -33,7 +33,7 @@ void noise_remember(bench_noise seen);
 // The best values of both so far.
 bench_noise noise_best_seen(void);
 
-// Did the additions take at most a tenth longer than at best? Then nothing else used the core.
+// Did the additions take at most a tenth longer than at best so far? Then nothing else used the core.
 bool noise_core_alone(double additions);
 
 // Spins for a millisecond. Call it before each round, so that the rounds of a benchmark meet more than one

@@ -43,6 +43,9 @@ typedef struct bench_result {
     unsigned rounds, invalid; // rounds that count; rounds that say nothing, because spans were lost in them
     char problem[120];        // why the figures are not valid; "": they are
     char skipped[120];        // why it was not measured on this machine; "": it was
+    char withdrawn[160];      // which figures turned out to say nothing (rounds_judge_again), and why; or ""
+    double best_additions;    // the best of the machine when rounds were judged by it; 0: none were
+    double least_distance;    // likewise, of the collector's CPU
     double seconds;           // duration of the measurement
     nsp_stats stats;          // the span counters; size 0: no session
 } bench_result;

@@ -2,7 +2,9 @@
 #include "harness/rounds.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "harness/distance.h"
 #include "harness/noise.h"
@@ -42,6 +44,7 @@ static void split(bench_result *out, round_names names, const double *values, co
 void rounds_by_core(bench_result *out, round_names names, const double *values, const double *additions,
                     size_t count)
 {
+    rounds_judged_by_core(out);
     split(out, names, values, additions, noise_core_alone, count);
 }
 
@@ -68,8 +71,44 @@ void rounds_by_distance(bench_result *out, round_names names, const double *valu
         if (!isnan(distances[i]))
             known[looks++] = distances[i];
     if (looks != 0) {
+        out->least_distance = fmax(out->least_distance, distance_least());
         split(out, names, values, distances, distance_near, count);
         result_add(out, "distance_ns", estimate_median(known, looks).value);
     }
     free(known);
+}
+
+// ---- the best of the whole run ----
+
+void rounds_judged_by_core(bench_result *out)
+{
+    out->best_additions = fmax(out->best_additions, noise_best_seen().additions);
+}
+
+static void withdraw(bench_result *out, const char *prefix)
+{
+    for (size_t i = 0; i < out->count; i++)
+        if (strncmp(out->figures[i].name, prefix, strlen(prefix)) == 0)
+            out->figures[i].is = (estimate){NAN, NAN, NAN};
+}
+
+bool rounds_judge_again(bench_result *out)
+{
+    const double most = 1.1;
+    bool core = out->best_additions > most * noise_best_seen().additions;
+    bool distance = out->least_distance > most * distance_least();
+    if (core) {
+        withdraw(out, "core_alone");
+        withdraw(out, "core_shared");
+    }
+    if (distance) {
+        withdraw(out, "near");
+        withdraw(out, "far");
+    }
+    if (core || distance)
+        snprintf(out->withdrawn, sizeof out->withdrawn,
+                 "%s%s%s are not known: only after these rounds did the machine show how fast it is",
+                 core ? "core_alone and core_shared" : "", core && distance ? ", " : "",
+                 distance ? "near and far" : "");
+    return core || distance;
 }

@@ -37,4 +37,14 @@ estimate rounds_alone(const double *values, const double *additions, size_t coun
 void rounds_by_distance(bench_result *out, round_names names, const double *values, const double *distances,
                         size_t count);
 
+// Notes in out that its rounds are now judged by the best that the machine has shown so far. The functions
+// above do so.
+void rounds_judged_by_core(bench_result *out);
+
+// Call it when nothing is left to measure. Had the machine not yet shown how fast it is when the rounds were
+// judged (the best was more than a tenth worse than it is by now), most of them would look as if the core had
+// been alone in them, or the collector near. Their figures become unknown (NAN), and out->withdrawn says so.
+// True if any did.
+bool rounds_judge_again(bench_result *out);
+
 #endif

@@ -63,6 +63,8 @@ static json_t *json_of(const bench_result *result)
         json_object_set_new(out, "skipped", json_string(result->skipped));
     if (result->problem[0] != '\0')
         json_object_set_new(out, "problem", json_string(result->problem));
+    if (result->withdrawn[0] != '\0')
+        json_object_set_new(out, "withdrawn", json_string(result->withdrawn));
     json_object_set_new(out, "rounds", json_integer(result->rounds));
     json_object_set_new(out, "invalid_rounds", json_integer(result->invalid));
     json_object_set_new(out, "seconds", number(result->seconds));

@@ -98,6 +98,8 @@ void report_table(FILE *out, const bench_group *group, const bench_results *resu
         fprintf(out, "  %6u  %8u  %s\n", result->rounds, result->invalid, result->what);
         if (result->problem[0] != '\0')
             fprintf(out, "%-*s  NOT VALID: %s\n", name_width, "", result->problem);
+        if (result->withdrawn[0] != '\0')
+            fprintf(out, "%-*s  %s\n", name_width, "", result->withdrawn);
     }
 }
 

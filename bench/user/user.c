@@ -140,6 +140,7 @@ static void report_single(const user_page *page, bench_result *out)
             distribution_plot(out, "single operations of a user's program",
                               part == 0 ? out->name : "empty harness", buffer, count, page->tick_ns);
     }
+    rounds_judged_by_core(out);
     result_add(out, "core_alone_percent", 100.0 * (double)counts[2] / (double)counts[0]);
 }
 

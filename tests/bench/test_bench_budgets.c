@@ -185,6 +185,17 @@ static void test_core_alone_often_enough(void **state)
     assert_verdicts(1, 1, 0);
 }
 
+static void test_withdrawn_figure(void **state)
+{
+    (void)state;
+    core_was_alone(NAN, NAN, 101);
+    snprintf(items[0].withdrawn, sizeof items[0].withdrawn, "not known");
+    assert_true(check("span0 core_alone <= 1.05\nspan0 ratio <= 1\n"));
+    assert_verdicts(0, 1, 1);
+    assert_string_equal(budgets.items[0].why, "not known");
+    assert_string_equal(budgets.items[1].why, "");
+}
+
 static void test_other_figure_unknown(void **state)
 {
     (void)state;
@@ -305,6 +316,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_core_too_rarely_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(test_core_never_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(test_core_alone_often_enough, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_withdrawn_figure, setup, teardown),
         cmocka_unit_test_setup_teardown(test_other_figure_unknown, setup, teardown),
         cmocka_unit_test_setup_teardown(test_errors_name_the_line, setup, teardown),
         cmocka_unit_test_setup_teardown(test_printed, setup, teardown),

@@ -6,9 +6,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
+#include "harness/distance.h"
 #include "harness/noise.h"
 #include "harness/rounds.h"
 
@@ -84,6 +86,53 @@ static void test_notes_rounds(void **state)
     assert_string_equal(out.problem, "spans were lost in all but 14 of 100 rounds, 15 are needed");
 }
 
+static void test_judges_again(void **state)
+{
+    (void)state;
+    bench_result out = {0};
+    const double values[] = {5, 1}, additions[] = {0.5, 0.5};
+    result_add(&out, "ratio", 3);
+    assert_false(rounds_judge_again(&out)); // no rounds were judged
+    noise_remember((bench_noise){.two_reads = 20, .additions = 0.5});
+    rounds_by_core(&out, rounds_core, values, additions, 2);
+    noise_remember((bench_noise){.two_reads = 20, .additions = 0.46});
+    assert_false(rounds_judge_again(&out));
+    assert_true(figure(&out, "core_alone") == 3);
+    noise_remember((bench_noise){.two_reads = 20, .additions = 0.4});
+    assert_true(rounds_judge_again(&out));
+    assert_true(isnan(figure(&out, "core_alone")));
+    assert_true(isnan(figure(&out, "core_alone_percent")));
+    assert_true(isnan(figure(&out, "core_shared")));
+    assert_true(figure(&out, "ratio") == 3);
+    assert_string_equal(out.withdrawn,
+                        "core_alone and core_shared are not known: only after these rounds did "
+                        "the machine show how fast it is");
+}
+
+static void test_judges_distances_again(void **state)
+{
+    (void)state;
+    bench_result out = {0};
+    const double values[] = {5, 1}, distances[] = {300, 200};
+    rounds_by_distance(&out, rounds_distance, values, distances, 2);
+    out.least_distance = 110; // this process has measured no distance, which is the same as a large one
+    assert_false(rounds_judge_again(&out));
+    assert_true(figure(&out, "near") == 3);
+    for (int i = 0; i < 100 && isinf(distance_least()) && distance_start(i % 2); i++) {
+        distance_look();
+        distance_stop();
+    }
+    if (isinf(distance_least()))
+        skip(); // one CPU
+    out.least_distance = 1.2 * distance_least();
+    assert_true(rounds_judge_again(&out));
+    assert_true(isnan(figure(&out, "near")));
+    assert_true(isnan(figure(&out, "near_percent")));
+    assert_true(isnan(figure(&out, "far")));
+    assert_true(figure(&out, "distance_ns") == 250);
+    assert_non_null(strstr(out.withdrawn, "near and far are not known"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -92,6 +141,8 @@ int main(void)
         cmocka_unit_test(test_median_of_enough_rounds_alone),
         cmocka_unit_test(test_unknown_distances),
         cmocka_unit_test(test_notes_rounds),
+        cmocka_unit_test(test_judges_again),
+        cmocka_unit_test(test_judges_distances_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
