@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# ctest: TIMEOUT 300
 """The libraries that nanospan is compared with: which source folders bench/peers/build.sh refuses, what it says
 about peers that it cannot build, and what nanospan-bench calls in a peer."""
 

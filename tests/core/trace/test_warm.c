@@ -432,9 +432,21 @@ static void *work(void *argument)
         nsp_span_end(root);
         for (int i = 0; i < 20; i++)
             nsp_thread_warm();
-        *recorded += nsp_span_recording(child);
+        __atomic_fetch_add(recorded, nsp_span_recording(child), __ATOMIC_RELAXED);
     }
     return NULL;
+}
+
+// Until each thread has recorded something, but at most a minute. On a busy machine it may take a while until all
+// of them have had a processor.
+static void wait_for_records(const uint64_t *recorded, unsigned count)
+{
+    for (unsigned i = 0, tries = 0; i < count && tries < 12000; tries++) {
+        if (__atomic_load_n(&recorded[i], __ATOMIC_RELAXED) > 0)
+            i++;
+        else
+            nanosleep(&(struct timespec){0, 5000000}, NULL);
+    }
 }
 
 static void threads_and_the_end_of_the_session(void **state)
@@ -456,6 +468,7 @@ static void threads_and_the_end_of_the_session(void **state)
             assert_int_equal(nsp_sampler_set_rate(i % 3 / 2.0), NSP_OK);
             nanosleep(&(struct timespec){0, 5000000}, NULL);
         }
+        wait_for_records(recorded, THREADS); // the last rate is not 0
         // While they go on, so it may have to discard what ends meanwhile. Another session follows at once.
         nsp_shutdown(UINT64_C(60000000000));
         nsp_stats stats = counts();
