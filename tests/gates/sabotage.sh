@@ -68,13 +68,21 @@ mkdir "$work/bin"
 cp "$build/CMakeCache.txt" "$work"
 ninja -C "$build" -t commands bin/nanospan-bench >"$work/commands"
 
+# The commands below are ninja's, already quoted for a shell: they are for eval, which also expands the variables
+# that are put into them, so that any folder may have a space in its name. Their objects and outputs have relative
+# names without spaces.
+# shellcheck disable=SC2016 # eval expands them
+own_hot_path='"$work/begin.o" "$work/end.o"' own_bench='"$work/bin/nanospan-bench"' own_library='"$work/$soname"'
+
 # compile SOURCE OBJECT KIND: compiles like the build, with sabotage.h included first.
 compile() {
-    local command
-    command=$(grep -m 1 -E -- "-c [^ ]*/$1\$" "$work/commands" |
-        sed -E -e 's/ -MD -MT [^ ]+ -MF [^ ]+//' -e "s| -o [^ ]+| -o $work/$2|")
+    # shellcheck disable=SC2034 # eval expands it
+    local command object=$2
+    # shellcheck disable=SC2016 # eval expands them
+    command=$(grep -m 1 -E -- " -c .*/$1[\"']?\$" "$work/commands" |
+        sed -E -e 's/ -MD -MT [^ ]+ -MF [^ ]+//' -e 's| -o [^ ]+| -o "$work/$object"|')
     [ -n "$command" ] || { echo "sabotage: the build does not compile $1" >&2; exit 2; }
-    (cd "$build" && eval "$command -DSABOTAGE_$3 -include $here/sabotage.h")
+    (cd "$build" && eval "$command -DSABOTAGE_$3 -include \"\$here/sabotage.h\"")
 }
 
 # Recompiles what is needed: the call sites for a setter, otherwise the library's hot path. The new objects
@@ -84,23 +92,26 @@ make_bench() {
     link=$(sed -n '$p' "$work/commands")
     if [ "$1" = setter ]; then
         compile bench/hot_path/operations.c operations.o "$1"
-        link=$(sed -E "s| [^ ]*bench/hot_path/operations\.c\.o| $work/operations.o|" <<<"$link")
+        # shellcheck disable=SC2016 # eval expands it
+        link=$(sed -E 's| [^ ]*bench/hot_path/operations\.c\.o| "$work/operations.o"|' <<<"$link")
     else
         compile core/trace/begin_fast.c begin.o "$1"
         compile core/trace/end_fast.c end.o "$1"
-        link=${link/ -o / $work/begin.o $work/end.o -o }
+        link=${link/ -o / $own_hot_path -o }
     fi
-    (cd "$build" && eval "${link/-o bin\/nanospan-bench/-o $work/bin/nanospan-bench}")
+    (cd "$build" && eval "${link/-o bin\/nanospan-bench/-o $own_bench}")
 }
 
 # The shared library of the objects that make_bench has compiled.
 make_library() {
     local link soname
+    # shellcheck disable=SC2016 # eval expands them
     link=$(ninja -C "$build" -t commands libnanospan.so | sed -nE \
-        -e "s| [^ ]*core/trace/begin_fast\.c\.o| $work/begin.o|" -e "s| [^ ]*core/trace/end_fast\.c\.o| $work/end.o|" \
-        -e '/-soname,libnanospan\./p')
+        -e 's| [^ ]*core/trace/begin_fast\.c\.o| "$work/begin.o"|' \
+        -e 's| [^ ]*core/trace/end_fast\.c\.o| "$work/end.o"|' -e '/-soname,libnanospan\./p')
+    # shellcheck disable=SC2034 # eval expands it
     soname=$(sed -E 's/.*-soname,([^ ]+).*/\1/' <<<"$link")
-    (cd "$build" && eval "${link/ -o libnanospan.so*([! ])/ -o "$work/$soname"}")
+    (cd "$build" && eval "${link/ -o libnanospan.so*([! ])/ -o $own_library}")
     cp "$build/bin/nanospan-touched" "$work/bin"
 }
 
