@@ -71,8 +71,9 @@ attempt() {
         say "$name: built in $((SECONDS - start)) s"
         return 0
     fi
-    # The first error in the log, or otherwise its last line.
-    { grep -iE 'error|cannot|failed|not found' "$log" || tail -n 1 "$log"; } | head -n 1 |
+    # The first error in the log, or otherwise its last line. What CMake only reports begins with "-- ": much of
+    # what it looks for may be absent.
+    { grep -v '^-- ' "$log" | grep -iE 'error|cannot|failed|not found' || tail -n 1 "$log"; } | head -n 1 |
         LC_ALL=C tr -cd ' -~' | sed "s|$here/||g" | cut -c 1-90 >"$log.reason"
     skip "$name" "it does not build: $(cat "$log.reason")"
     rm -f "$log.reason"
