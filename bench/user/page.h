@@ -18,6 +18,7 @@
 typedef enum user_operation {
     USER_SPAN0, // a span without attributes
     USER_SPAN3, // with 3 attributes
+    USER_PATH,  // a trace of six: a root and 5 phases, with 6 clock reads
     USER_EMPTY, // nothing: the harness alone
     USER_PAGE,  // a store to a page that nothing else uses
     USER_OPERATIONS

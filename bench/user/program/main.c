@@ -47,6 +47,21 @@ static __attribute__((noinline)) void run_span3(size_t count)
     }
 }
 
+static __attribute__((noinline)) void run_path(size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        nsp_span *root = nsp_span_begin(NSP_NAME("order"));
+        nsp_span *phase = nsp_span_begin_at(NSP_NAME("decode"), nsp_span_start(root));
+        phase = nsp_span_next(phase, NSP_NAME("check"));
+        phase = nsp_span_next(phase, NSP_NAME("route"));
+        phase = nsp_span_next(phase, NSP_NAME("encode"));
+        phase = nsp_span_next(phase, NSP_NAME("send"));
+        nsp_ticks end = nsp_now();
+        nsp_span_end_at(phase, end);
+        nsp_span_end_at(root, end);
+    }
+}
+
 static __attribute__((noinline)) void run_page(size_t count)
 {
     static char page[3 * 4096]; // what lies in the middle shares its page with nothing
@@ -54,8 +69,11 @@ static __attribute__((noinline)) void run_page(size_t count)
         *(volatile char *)(page + 6000) = (char)i;
 }
 
-static void (*const runs[USER_OPERATIONS])(size_t) = {
-    [USER_SPAN0] = run_span0, [USER_SPAN3] = run_span3, [USER_EMPTY] = run_empty, [USER_PAGE] = run_page};
+static void (*const runs[USER_OPERATIONS])(size_t) = {[USER_SPAN0] = run_span0,
+                                                      [USER_SPAN3] = run_span3,
+                                                      [USER_PATH] = run_path,
+                                                      [USER_EMPTY] = run_empty,
+                                                      [USER_PAGE] = run_page};
 
 // ---- rounds ----
 
