@@ -190,17 +190,23 @@ static inline __attribute__((always_inline)) nsp_span *nsp__push(nsp__producer *
 // end this fetches nothing useful, but causes no fault.
 enum { NSP__PREFETCH_AHEAD = 512, NSP__LINE = 64 };
 
-static inline void nsp__ring_prefetch(const char *place)
+// Always inlined, because compilers drop calls of a function that only prefetches.
+static inline __attribute__((always_inline)) void nsp__prefetch_write(const char *line)
 {
-    const char *next = place + NSP__PREFETCH_AHEAD;
 #if defined(__x86_64__)
     // Compilers turn the builtin into a fetch for reading, unless they are told that the processor has this
     // instruction. Processors that do not have it ignore it.
-    __asm__("prefetchw %0\n\tprefetchw %1" : : "m"(*next), "m"(next[NSP__LINE]));
+    __asm__ __volatile__("prefetchw %0" : : "m"(*line));
 #else
-    __builtin_prefetch(next, 1);
-    __builtin_prefetch(next + NSP__LINE, 1);
+    __builtin_prefetch(line, 1);
 #endif
+}
+
+static inline __attribute__((always_inline)) void nsp__ring_prefetch(const char *place)
+{
+    const char *next = place + NSP__PREFETCH_AHEAD;
+    nsp__prefetch_write(next);
+    nsp__prefetch_write(next + NSP__LINE);
 }
 
 // Writes the span's record into the ring; the frame keeps its content. False if the ring is full. The caller

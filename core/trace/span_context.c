@@ -51,7 +51,7 @@ void nsp__tracestate_inherit(nsp__frame *frame, const nsp__frame *parent)
 }
 
 // True if the list contains only the threshold, which the record's code already holds.
-static bool only_threshold(const char *text, size_t length, uint64_t threshold)
+static bool is_text_of(const char *text, size_t length, uint64_t threshold)
 {
     char plain[6 + NSP__THRESHOLD_TEXT_SIZE] = "ot=th:";
     size_t plain_length = 6 + nsp__threshold_format(threshold, plain + 6);
@@ -71,7 +71,7 @@ void nsp__identity_tracestate(nsp__frame *frame, const nsp_context *context)
         threshold < NSP__THRESHOLD_NEVER ? nsp__threshold_encode(threshold) : NSP__THRESHOLD_CODE_NONE;
     if ((context->flags & NSP_TRACE_FLAG_DEBUG) != 0)
         frame->record.threshold = NSP__THRESHOLD_CODE_DEBUG;
-    else if (frame->record.threshold != NSP__THRESHOLD_CODE_NONE && only_threshold(text, length, threshold))
+    else if (frame->record.threshold != NSP__THRESHOLD_CODE_NONE && is_text_of(text, length, threshold))
         return;
     if (length != 0)
         tracestate_put(frame, length);

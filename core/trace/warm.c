@@ -65,15 +65,10 @@ void nsp__warm_prepare(nsp__producer *producer)
 
 // ---- the thread's own state ----
 
-static inline void fetch(const void *from, size_t bytes)
+static inline __attribute__((always_inline)) void fetch(const void *from, size_t bytes)
 {
-    for (const char *line = from, *end = line + bytes; line < end; line += NSP__LINE) {
-#if defined(__x86_64__)
-        __asm__ __volatile__("prefetchw %0" : : "m"(*line)); // as in nsp__ring_prefetch
-#else
-        __builtin_prefetch(line, 1);
-#endif
-    }
+    for (const char *line = from, *end = line + bytes; line < end; line += NSP__LINE)
+        nsp__prefetch_write(line);
 }
 
 // What the next span will use, in the state in which a span leaves it.

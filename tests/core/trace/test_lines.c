@@ -105,7 +105,7 @@ static const member producer[] = {
     MEMBER(nsp__producer, unsampled.free_list, ANYBODY, true),
     MEMBER(nsp__producer, unsampled.spares, ANYBODY, true),
     MEMBER(nsp__producer, unsampled.next_other, ANYBODY, false),
-    MEMBER(nsp__producer, generation, CONSTANT, true), // and the stack, which the thread writes
+    MEMBER(nsp__producer, generation, CONSTANT, true), // until the policy changes; the stack follows
 };
 
 static bool share_a_pair(const member *a, const member *b)
