@@ -34,6 +34,7 @@ enum { SPANS = 5 };
 
 typedef struct plan {
     bool holds, sent_before;
+    int hangs;
     const nsp_exporter_context *context;
 } plan;
 
@@ -70,6 +71,7 @@ static nsp_send_result hang(void *state, const nsp_batch *batch, uint64_t deadli
         __atomic_store_n(me->context->held_back, 1, __ATOMIC_SEQ_CST);
     if (me->sent_before && batch->attempt == 0)
         return NSP_SEND_UNKNOWN;
+    __atomic_store_n(&me->hangs, 1, __ATOMIC_RELEASE);
     for (;;)
         pause();
 }
@@ -81,11 +83,13 @@ static const nsp_exporter hanging = {.size = sizeof(nsp_exporter),
                                      .append = append,
                                      .send = hang};
 
-static void record_and_stop(nsp_config *config, uint64_t expected_discarded)
+// `stuck`, unless NULL, is set when the sender's thread no longer comes back. Only the flush closes a batch, so
+// that all spans are in one, however slowly they are recorded.
+static void record_and_stop(nsp_config *config, const int *stuck, uint64_t expected_discarded)
 {
     nsp_stats stats = NSP_STATS_INIT;
     config->log_level = NSP_LOG_NONE;
-    config->schedule_delay_ns = 0;
+    config->schedule_delay_ns = 60000 * MS;
     config->retry_min_ns = config->retry_max_ns = MS;
     CHILD_CHECK(nsp_init(config) == NSP_OK);
     if (config->certificate != NULL) { // it was read once, and from now on it cannot be
@@ -95,6 +99,8 @@ static void record_and_stop(nsp_config *config, uint64_t expected_discarded)
     for (int i = 0; i < SPANS; i++)
         nsp_span_end(nsp_span_begin(NSP_NAME("span")));
     CHILD_CHECK(nsp_flush(500 * MS) != NSP_OK);
+    while (stuck != NULL && !__atomic_load_n(stuck, __ATOMIC_ACQUIRE))
+        nanosleep(&(struct timespec){.tv_nsec = 10 * MS}, NULL);
     CHILD_CHECK(nsp_shutdown(100 * MS) != NSP_OK);
     CHILD_CHECK(nsp_stats_get(&stats) == NSP_OK);
     CHILD_CHECK(stats.discarded == expected_discarded);
@@ -107,7 +113,7 @@ static void engine_that_hangs(void *argument)
     nsp_config config;
     nsp_config_init(&config);
     config.custom_exporter = &hanging;
-    record_and_stop(&config, chosen.holds && !chosen.sent_before ? SPANS : 0);
+    record_and_stop(&config, &chosen.hangs, chosen.holds && !chosen.sent_before ? SPANS : 0);
 }
 
 static void what_is_held_back_is_discarded(void **state)
@@ -158,7 +164,7 @@ static void engine_in_a_handshake(void *argument)
     config.endpoint = endpoint;
     config.protocol = at->protocol;
     config.certificate = path;
-    record_and_stop(&config, SPANS);
+    record_and_stop(&config, NULL, SPANS);
     unlink(path);
 }
 
