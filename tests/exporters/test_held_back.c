@@ -257,7 +257,7 @@ static void a_request_is_held_back_until_it_leaves(void **state)
     http_server *server = http_server_start(NULL);
     where.port = http_server_port(server);
     start(&sender, &where, false);
-    assert_int_equal(otlp_sender_send(&sender, 1000, 5000), NSP_SEND_EXPORTED);
+    assert_int_equal(otlp_sender_send(&sender, 1000, PATIENCE_MS), NSP_SEND_EXPORTED);
     assert_int_equal(held_back, 0);
     otlp_sender_destroy(&sender);
     http_server_stop(server);
@@ -274,13 +274,13 @@ static void nothing_leaves_after_cancel(void **state)
     const target where[] = {{http_server_port(http), "http/protobuf"}, {h2_server_port(h2), "grpc"}};
     for (int i = 0; i < 2; i++) {
         start(&sender, &where[i], false);
-        assert_int_equal(otlp_sender_send(&sender, 1000, 5000),
+        assert_int_equal(otlp_sender_send(&sender, 1000, PATIENCE_MS),
                          NSP_SEND_EXPORTED); // and keeps the connection
         sender.cancel = 1;
         assert_int_equal(otlp_sender_send(&sender, 1000, 2000), NSP_SEND_RETRY);
         assert_int_equal(otlp_sender_send(&sender, BODY - 16, 2000), NSP_SEND_RETRY);
         sender.cancel = 0;
-        assert_int_equal(otlp_sender_send(&sender, 1000, 5000), NSP_SEND_EXPORTED);
+        assert_int_equal(otlp_sender_send(&sender, 1000, PATIENCE_MS), NSP_SEND_EXPORTED);
         otlp_sender_destroy(&sender);
     }
     assert_int_equal(http_server_last(http)->length, 1000);

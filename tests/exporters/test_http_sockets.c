@@ -42,7 +42,7 @@ static otlp_sender *start(const target *at)
 
 static void send_one(otlp_sender *sender)
 {
-    CHILD_CHECK(otlp_sender_send(sender, 1000, 5000) == NSP_SEND_EXPORTED);
+    CHILD_CHECK(otlp_sender_send(sender, 1000, PATIENCE_MS) == NSP_SEND_EXPORTED);
 }
 
 // ---- descriptors that the application closes ----

@@ -88,7 +88,7 @@ static void sends_what_the_protocol_asks_for(void **state)
     fixture *f = prepare();
     f->otlp.config.headers = "x-api-key=a%20b%3D%2C%25";
     create(f);
-    assert_int_equal(send_bytes(f, 5000, 5000), NSP_SEND_EXPORTED);
+    assert_int_equal(send_bytes(f, 5000, PATIENCE_MS), NSP_SEND_EXPORTED);
     const http_request *request = http_server_last(f->server);
     assert_string_equal(request->method, "POST");
     assert_string_equal(request->path, "/v1/traces");
@@ -114,7 +114,7 @@ static void keeps_one_connection(void **state)
     plan(f, (http_reply){.status = 200});
     create(f);
     for (int i = 0; i < 20; ++i)
-        send_bytes(f, 100, 5000);
+        send_bytes(f, 100, PATIENCE_MS);
     assert_int_equal(http_server_requests(f->server), 20);
     assert_int_equal(http_server_connections(f->server), 1);
     finish(f);
@@ -126,14 +126,14 @@ static void compresses_what_is_worth_it(void **state)
     fixture *f = prepare();
     f->otlp.config.compression = "gzip";
     create(f);
-    assert_int_equal(send_bytes(f, BODY - 16, 5000), NSP_SEND_EXPORTED);
+    assert_int_equal(send_bytes(f, BODY - 16, PATIENCE_MS), NSP_SEND_EXPORTED);
     const http_request *request = http_server_last(f->server);
     assert_string_equal(request->content_encoding, "gzip");
     assert_in_range(request->length, 1, BODY / 2);
     assert_int_equal(f->otlp.report.bytes, request->length);
     assert_int_equal(request->body_length, BODY - 16);
     assert_memory_equal(request->body, f->otlp.body + 16, BODY - 16);
-    assert_int_equal(send_bytes(f, 1000, 5000), NSP_SEND_EXPORTED);
+    assert_int_equal(send_bytes(f, 1000, PATIENCE_MS), NSP_SEND_EXPORTED);
     request = http_server_last(f->server);
     assert_string_equal(request->content_encoding, "");
     assert_int_equal(request->body_length, 1000);
@@ -149,17 +149,17 @@ static void reads_partial_success(void **state)
     plan(f, (http_reply){.status = 200, .body = "<html>", .length = 6});
     plan(f, (http_reply){.status = 202, .body = "<html>", .length = 6});
     create(f);
-    assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_EXPORTED);
+    assert_int_equal(send_bytes(f, 100, PATIENCE_MS), NSP_SEND_EXPORTED);
     assert_int_equal(f->otlp.report.rejected, 3);
     assert_string_equal(f->otlp.report.detail, "no room");
-    assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_EXPORTED);
+    assert_int_equal(send_bytes(f, 100, PATIENCE_MS), NSP_SEND_EXPORTED);
     assert_int_equal(f->otlp.report.rejected, 0);
     assert_string_equal(f->otlp.report.detail, "no room");
     // A server that answers like this may not even have read the request.
-    assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_UNCONFIRMED);
+    assert_int_equal(send_bytes(f, 100, PATIENCE_MS), NSP_SEND_UNCONFIRMED);
     assert_int_equal(f->otlp.report.rejected, 0);
     assert_non_null(strstr(f->otlp.report.detail, "not OTLP"));
-    assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_EXPORTED);
+    assert_int_equal(send_bytes(f, 100, PATIENCE_MS), NSP_SEND_EXPORTED);
     assert_string_equal(f->otlp.report.detail, "");
     finish(f);
 }
@@ -174,7 +174,7 @@ static void a_tls_port_that_says_so_gets_the_spans_later(void **state)
         fixture *f = prepare();
         plan(f, (http_reply){.status = 400, .body = bodies[i], .length = strlen(bodies[i])});
         create(f);
-        assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_RETRY);
+        assert_int_equal(send_bytes(f, 100, PATIENCE_MS), NSP_SEND_RETRY);
         assert_true(f->otlp.report.answered);
         assert_non_null(strstr(f->otlp.last_line, "speaks TLS"));
         finish(f);
@@ -200,7 +200,7 @@ static void the_reply_says_its_form(void **state)
     for (int i = 0; i < 2; ++i) {
         f->otlp.config.protocol = i ? "http/json" : "http/protobuf";
         create(f);
-        assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_EXPORTED);
+        assert_int_equal(send_bytes(f, 100, PATIENCE_MS), NSP_SEND_EXPORTED);
         assert_int_equal(f->otlp.report.rejected, 2 + i);
         otlp_sender_destroy(&f->otlp);
     }
@@ -221,7 +221,7 @@ static void a_web_page_is_no_answer(void **state)
                              .length = 26});
     create(f);
     for (int i = 0; i < 2; ++i) {
-        assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_UNCONFIRMED);
+        assert_int_equal(send_bytes(f, 100, PATIENCE_MS), NSP_SEND_UNCONFIRMED);
         assert_true(f->otlp.report.answered);
         assert_non_null(strstr(f->otlp.report.detail, "web page"));
     }
@@ -244,7 +244,7 @@ static void a_redirect_names_where_it_leads(void **state)
         plan(f, (http_reply){.status = 302, .header = "Location", .value = cases[i][0]});
     create(f);
     for (int i = 0; i < CASES; ++i) {
-        assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_REJECTED);
+        assert_int_equal(send_bytes(f, 100, PATIENCE_MS), NSP_SEND_REJECTED);
         if (!strstr(f->otlp.report.detail, "a redirect to") || !strstr(f->otlp.report.detail, cases[i][1]) ||
             strstr(f->otlp.report.detail, "secret"))
             fail_msg("\"%s\" of \"%s\"", f->otlp.report.detail, cases[i][0]);
@@ -272,7 +272,7 @@ static void retries_what_the_specification_names(void **state)
         plan(f, (http_reply){.status = cases[i].status, .header = "Location", .value = f->otlp.endpoint});
     create(f);
     for (int i = 0; i < CASES; ++i) {
-        assert_int_equal(send_bytes(f, 100, 5000), cases[i].result);
+        assert_int_equal(send_bytes(f, 100, PATIENCE_MS), cases[i].result);
         assert_true(f->otlp.report.answered);
         assert_int_equal(f->otlp.report.retry_after_ns, 0);
         char expected[192];
@@ -293,9 +293,9 @@ static void passes_on_what_the_receiver_says(void **state)
                          .length = 20});
     plan(f, (http_reply){.status = 400, .length = 100000});
     create(f);
-    assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_REJECTED);
+    assert_int_equal(send_bytes(f, 100, PATIENCE_MS), NSP_SEND_REJECTED);
     assert_non_null(strstr(f->otlp.report.detail, "answered 400: bad span [0m id!"));
-    assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_REJECTED);
+    assert_int_equal(send_bytes(f, 100, PATIENCE_MS), NSP_SEND_REJECTED);
     assert_in_range(strlen(f->otlp.report.detail), 100, 159);
     finish(f);
 }
@@ -315,15 +315,15 @@ static void reads_retry_after_in_both_forms(void **state)
     plan(f, (http_reply){.status = 503, .header = "Retry-After", .value = "soon"});
     plan(f, (http_reply){.status = 503, .header = "Retry-After", .value = "99999999999999999999"});
     create(f);
-    assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_RETRY);
+    assert_int_equal(send_bytes(f, 100, PATIENCE_MS), NSP_SEND_RETRY);
     assert_int_equal(f->otlp.report.retry_after_ns, 7000 * MS);
-    assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_RETRY);
+    assert_int_equal(send_bytes(f, 100, PATIENCE_MS), NSP_SEND_RETRY);
     assert_in_range(f->otlp.report.retry_after_ns, 15000 * MS, 20000 * MS);
     for (int i = 0; i < 2; ++i) {
-        assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_RETRY);
+        assert_int_equal(send_bytes(f, 100, PATIENCE_MS), NSP_SEND_RETRY);
         assert_int_equal(f->otlp.report.retry_after_ns, 0);
     }
-    assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_RETRY);
+    assert_int_equal(send_bytes(f, 100, PATIENCE_MS), NSP_SEND_RETRY);
     assert_in_range(f->otlp.report.retry_after_ns, 0, 86400000 * MS);
     finish(f);
 }
@@ -337,11 +337,11 @@ static void a_lost_answer_is_unknown(void **state)
     plan(f, (http_reply){.status = 400, .manner = HTTP_HANG_UP_MIDWAY, .length = 1000});
     plan(f, (http_reply){.status = 200, .manner = HTTP_STALL});
     create(f);
-    assert_int_equal(send_bytes(f, 50000, 5000), NSP_SEND_UNKNOWN);
+    assert_int_equal(send_bytes(f, 50000, PATIENCE_MS), NSP_SEND_UNKNOWN);
     assert_false(f->otlp.report.answered);
     assert_non_null(strstr(f->otlp.report.detail, "no answer from http://127.0.0.1:"));
-    assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_UNKNOWN);
-    assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_REJECTED);
+    assert_int_equal(send_bytes(f, 100, PATIENCE_MS), NSP_SEND_UNKNOWN);
+    assert_int_equal(send_bytes(f, 100, PATIENCE_MS), NSP_SEND_REJECTED);
     uint64_t begin = now_ns();
     assert_int_equal(send_bytes(f, 100, 200), NSP_SEND_UNKNOWN);
     assert_in_range(now_ns() - begin, 200 * MS, (200 + SLACK_MS) * MS);
@@ -355,7 +355,7 @@ static void a_slow_answer_within_the_deadline_counts(void **state)
     fixture *f = prepare();
     plan(f, (http_reply){.status = 200, .delay_ms = 300});
     create(f);
-    assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_EXPORTED);
+    assert_int_equal(send_bytes(f, 100, PATIENCE_MS), NSP_SEND_EXPORTED);
     finish(f);
 }
 
@@ -367,7 +367,7 @@ static void the_configured_timeout_limits_one_request(void **state)
     plan(f, (http_reply){.status = 200, .manner = HTTP_STALL});
     create(f);
     uint64_t begin = now_ns();
-    assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_UNKNOWN);
+    assert_int_equal(send_bytes(f, 100, PATIENCE_MS), NSP_SEND_UNKNOWN);
     assert_in_range(now_ns() - begin, 150 * MS, (150 + SLACK_MS) * MS);
     finish(f);
 }
@@ -431,13 +431,13 @@ static void a_huge_answer_is_not_read(void **state)
     plan(f, (http_reply){.status = 503, .length = 5 << 20, .header = "Retry-After", .value = "7"});
     plan(f, (http_reply){.status = 400, .length = 5 << 20});
     create(f);
-    assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_EXPORTED);
-    assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_UNCONFIRMED);
+    assert_int_equal(send_bytes(f, 100, PATIENCE_MS), NSP_SEND_EXPORTED);
+    assert_int_equal(send_bytes(f, 100, PATIENCE_MS), NSP_SEND_UNCONFIRMED);
     assert_non_null(strstr(f->otlp.report.detail, "longer than 64 KiB"));
     // For an error the status is enough.
-    assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_RETRY);
+    assert_int_equal(send_bytes(f, 100, PATIENCE_MS), NSP_SEND_RETRY);
     assert_int_equal(f->otlp.report.retry_after_ns, 7000 * MS);
-    assert_int_equal(send_bytes(f, 100, 10000), NSP_SEND_REJECTED);
+    assert_int_equal(send_bytes(f, 100, PATIENCE_MS), NSP_SEND_REJECTED);
     finish(f);
     free(fields);
 }
@@ -455,7 +455,7 @@ static void a_dead_port_is_retried(void **state)
     snprintf(f->otlp.endpoint, sizeof f->otlp.endpoint, "http://user:secret@127.0.0.1:%u/x?key=secret",
              ntohs(address.sin_port));
     create(f);
-    assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_RETRY);
+    assert_int_equal(send_bytes(f, 100, PATIENCE_MS), NSP_SEND_RETRY);
     assert_false(f->otlp.report.answered);
     char expected[160];
     snprintf(expected, sizeof expected, "cannot reach http://127.0.0.1:%u/x/v1/traces: Connection refused",
@@ -486,7 +486,7 @@ static void used_up_descriptors_are_reported(void **state)
         lowest += left[i];
         none.rlim_cur = (rlim_t)lowest;
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-        nsp_send_result result = send_bytes(f, 100, 5000);
+        nsp_send_result result = send_bytes(f, 100, PATIENCE_MS);
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
         assert_int_equal(result, NSP_SEND_RETRY);
         char expected[96];
@@ -495,7 +495,7 @@ static void used_up_descriptors_are_reported(void **state)
         assert_int_equal(f->otlp.lines, 1);
         assert_non_null(strstr(f->otlp.last_line, "descriptor"));
         if (!endpoints[i])
-            assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_EXPORTED);
+            assert_int_equal(send_bytes(f, 100, PATIENCE_MS), NSP_SEND_EXPORTED);
         finish(f);
     }
 }
@@ -506,7 +506,7 @@ static void no_proxy_stands_before_loopback(void **state)
     fixture *f = prepare();
     setenv("http_proxy", "http://127.0.0.1:1", 1);
     create(f);
-    assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_EXPORTED);
+    assert_int_equal(send_bytes(f, 100, PATIENCE_MS), NSP_SEND_EXPORTED);
     unsetenv("http_proxy");
     finish(f);
 }
@@ -579,7 +579,7 @@ static void a_bad_header_does_not_affect_others(void **state)
         "a=1,Content-Type=text/plain,bad key=2,content-length=7,b=%XX,y=a%0d%0aHost: other,x-api-key=k%201\n";
     create(f);
     assert_int_equal(f->otlp.lines, 0);
-    assert_int_equal(send_bytes(f, 100, 5000), NSP_SEND_EXPORTED);
+    assert_int_equal(send_bytes(f, 100, PATIENCE_MS), NSP_SEND_EXPORTED);
     const http_request *request = http_server_last(f->server);
     assert_string_equal(request->extra, "k 1");
     assert_string_equal(request->content_type, "application/x-protobuf");

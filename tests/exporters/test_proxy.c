@@ -63,7 +63,7 @@ static void grpc_in_clear_is_led_through(void **state)
     name_proxy("http_proxy", proxy_port(between));
     begin("grpc", false);
     for (int i = 0; i < 3; i++)
-        assert_int_equal(otlp_sender_send(&otlp, 100, 5000), NSP_SEND_EXPORTED);
+        assert_int_equal(otlp_sender_send(&otlp, 100, PATIENCE_MS), NSP_SEND_EXPORTED);
     assert_int_equal(h2_server_requests(server), 3);
     static const char start[] = "CONNECT collector.invalid:4317 HTTP/1.1\r\n";
     assert_memory_equal(proxy_last(between), start, sizeof start - 1);
@@ -98,7 +98,7 @@ static void a_proxy_that_is_down_is_named(void **state)
         clean(NULL);
         name_proxy(kinds[i].variable, ntohs(address.sin_port));
         begin(kinds[i].protocol, kinds[i].tls);
-        assert_int_equal(otlp_sender_send(&otlp, 100, 5000), NSP_SEND_RETRY);
+        assert_int_equal(otlp_sender_send(&otlp, 100, PATIENCE_MS), NSP_SEND_RETRY);
         char expected[96];
         snprintf(expected, sizeof expected, "the proxy 127.0.0.1:%u (%s): Connection refused",
                  ntohs(address.sin_port), kinds[i].variable);
@@ -126,7 +126,7 @@ static void a_proxy_that_refuses_is_named(void **state)
             clean(NULL);
             name_proxy(kinds[kind].variable, proxy_port(between));
             begin(kinds[kind].protocol, kinds[kind].tls);
-            assert_int_equal(otlp_sender_send(&otlp, 100, 5000), NSP_SEND_RETRY);
+            assert_int_equal(otlp_sender_send(&otlp, 100, PATIENCE_MS), NSP_SEND_RETRY);
             expect_said("the proxy 127.0.0.1:");
             expect_said(cases[i].text);
             otlp_sender_destroy(&otlp);
@@ -137,7 +137,7 @@ static void a_proxy_that_refuses_is_named(void **state)
     clean(NULL);
     name_proxy("http_proxy", proxy_port(between));
     begin("http/protobuf", false);
-    assert_int_equal(otlp_sender_send(&otlp, 100, 5000), NSP_SEND_REJECTED);
+    assert_int_equal(otlp_sender_send(&otlp, 100, PATIENCE_MS), NSP_SEND_REJECTED);
     expect_said("the proxy 127.0.0.1:");
     expect_said("407: it wants a user and password");
     otlp_sender_destroy(&otlp);
@@ -155,7 +155,7 @@ static void a_proxy_that_cannot_exist_is_named(void **state)
     for (int i = 0; i < 4; i++) {
         setenv("http_proxy", cases[i][0], 1);
         begin("grpc", false);
-        assert_int_equal(otlp_sender_send(&otlp, 100, 5000), NSP_SEND_RETRY);
+        assert_int_equal(otlp_sender_send(&otlp, 100, PATIENCE_MS), NSP_SEND_RETRY);
         if (i < 3)
             otlp_sender_expect(&otlp, cases[i][1]);
         expect_said("proxy");
@@ -187,7 +187,7 @@ static void no_proxy_goes_around(void **state)
         name_proxy("http_proxy", proxy_port(between));
         setenv(i ? "NO_PROXY" : "no_proxy", "other.example,.invalid", 1);
         begin("http/protobuf", false);
-        assert_int_equal(otlp_sender_send(&otlp, 100, 5000), NSP_SEND_RETRY);
+        assert_int_equal(otlp_sender_send(&otlp, 100, PATIENCE_MS), NSP_SEND_RETRY);
         expect_said("collector.invalid");
         assert_null(strstr(otlp.report.detail, "proxy"));
         assert_string_equal(proxy_last(between), "");

@@ -112,7 +112,7 @@ static void create(void)
 
 static void expect(nsp_send_result result, const char *line)
 {
-    nsp_send_result actual = otlp_sender_send(&otlp, 100, 10000);
+    nsp_send_result actual = otlp_sender_send(&otlp, 100, PATIENCE_MS);
     if (actual != result)
         fail_msg("%d, not %d: %s; %s", actual, result, otlp.report.detail, otlp.last_line);
     if (line && !strstr(otlp.last_line, line))
@@ -189,7 +189,7 @@ static void without_a_bundle(void *port)
     begin(*(unsigned *)port);
     otlp.config.certificate = NULL;
     CHILD_CHECK(otlp_sender_create(&otlp) == NSP_OK);
-    CHILD_CHECK(otlp_sender_send(&otlp, 100, 10000) == NSP_SEND_RETRY);
+    CHILD_CHECK(otlp_sender_send(&otlp, 100, PATIENCE_MS) == NSP_SEND_RETRY);
     if (!strstr(otlp.last_line, "no file of trusted authorities on this system"))
         fprintf(stderr, "%s\n%s\n", otlp.last_line, otlp.report.detail);
     CHILD_CHECK(strstr(otlp.last_line, "no file of trusted authorities on this system"));

@@ -41,7 +41,7 @@ void otlp_sender_prepare(otlp_sender *sender, unsigned port)
     snprintf(sender->endpoint, sizeof sender->endpoint, "http://127.0.0.1:%u", port);
     sender->config.endpoint = sender->endpoint;
     sender->config.insecure = true;
-    sender->config.export_timeout_ns = 10000 * MS;
+    sender->config.export_timeout_ns = PATIENCE_MS * MS;
     sender->config.batch_bytes = 1 << 20;
     sender->context = (nsp_exporter_context){.config = &sender->config,
                                              .resource_keys = keys,

@@ -8,10 +8,12 @@
 
 #define MS 1000000ull
 
-enum { BODY = 200 * 1024 };
+// PATIENCE_MS: for a request that gets its answer. On a busy machine a thread may have to wait for seconds until
+// it goes on, at any moment and at either end.
+enum { BODY = 200 * 1024, PATIENCE_MS = 60000 };
 
 typedef struct otlp_sender {
-    nsp_config config; // for 127.0.0.1, 10 s per request; change it before create
+    nsp_config config; // for 127.0.0.1, PATIENCE_MS per request; change it before create
     nsp_exporter_context context;
     char endpoint[128];
     void *exporter;
