@@ -30,7 +30,9 @@
 #include "support/http_server.h"
 #include "support/otlp_sender.h"
 
-enum { SLACK_MS = 1000 }; // how late a loaded machine may be
+// SLACK_MS: how late a loaded machine may be. A busy one may be later than that at any moment, so what has to end
+// in time is tried some times, and must once be in time.
+enum { SLACK_MS = 1000, TRIES = 5 };
 
 typedef struct fixture {
     h2_server *server;
@@ -691,29 +693,55 @@ static void a_refused_stream_is_sent_again(void **state)
     }
 }
 
+static void accept_it(void *context, const h2_request *request, h2_reply *reply)
+{
+    (void)context;
+    (void)request;
+    *reply = (h2_reply){.data = "\0\0\0\0\0", .length = 5, .trailers = "grpc-status: 0\n"};
+}
+
+// Sends to a server that has not answered by the limit. Where the machine is so busy that the request does not even
+// leave by then, the spans were certainly not taken.
+static void expect_to_end_at(fixture *f, unsigned limit_ms, unsigned timeout_ms)
+{
+    bool in_time = false;
+    for (int i = 0; i < TRIES && !in_time; ++i) {
+        uint64_t begin = now_ns();
+        nsp_send_result result = send_bytes(f, 100, timeout_ms);
+        uint64_t took = now_ns() - begin;
+        assert_true(result == NSP_SEND_UNKNOWN || result == NSP_SEND_RETRY);
+        assert_true(took >= limit_ms * MS);
+        in_time = result == NSP_SEND_UNKNOWN && took <= (limit_ms + SLACK_MS) * MS;
+    }
+    assert_true(in_time);
+}
+
 static void a_lost_answer_is_unknown(void **state)
 {
     (void)state;
     fixture *f = prepare();
     plan(f, (h2_reply){.manner = H2_HANG_UP});
     plan(f, (h2_reply){.manner = H2_GOAWAY_LATER});
-    plan(f, (h2_reply){.manner = H2_SILENT});
-    plan(f, (h2_reply){.manner = H2_HALF, .data = "\0\0\0\0\0", .length = 5});
-    plan(f, (h2_reply){.data = "\0\0\0\0\0", .length = 5, .trailers = "grpc-status: 0\n"});
     create(f);
     for (int i = 0; i < 2; ++i) {
         assert_int_equal(send_bytes(f, 50000, PATIENCE_MS), NSP_SEND_UNKNOWN);
         assert_false(f->otlp.report.answered);
         expect_text(f, "no answer from http://127.0.0.1:");
     }
-    for (int i = 0; i < 2; ++i) {
-        uint64_t begin = now_ns();
-        assert_int_equal(send_bytes(f, 100, 300), NSP_SEND_UNKNOWN);
-        assert_in_range(now_ns() - begin, 300 * MS, (300 + SLACK_MS) * MS);
-        expect_text(f, "DEADLINE_EXCEEDED");
-    }
-    assert_int_equal(send_bytes(f, 100, PATIENCE_MS), NSP_SEND_EXPORTED);
     finish(f);
+    static const h2_reply silences[] = {{.manner = H2_SILENT},
+                                        {.manner = H2_HALF, .data = "\0\0\0\0\0", .length = 5}};
+    for (int i = 0; i < 2; ++i) {
+        f = prepare();
+        plan(f, silences[i]);
+        create(f);
+        expect_to_end_at(f, 300, 300);
+        expect_text(f, "DEADLINE_EXCEEDED");
+        // The next request is not affected.
+        h2_server_judge(f->server, accept_it, NULL);
+        assert_int_equal(send_bytes(f, 100, PATIENCE_MS), NSP_SEND_EXPORTED);
+        finish(f);
+    }
 }
 
 static void a_request_that_is_not_read_is_certainly_not_taken(void **state)
@@ -734,9 +762,7 @@ static void the_configured_timeout_limits_one_request(void **state)
     f->otlp.config.export_timeout_ns = 200 * MS;
     plan(f, (h2_reply){.manner = H2_SILENT});
     create(f);
-    uint64_t begin = now_ns();
-    assert_int_equal(send_bytes(f, 100, PATIENCE_MS), NSP_SEND_UNKNOWN);
-    assert_in_range(now_ns() - begin, 200 * MS, (200 + SLACK_MS) * MS);
+    expect_to_end_at(f, 200, PATIENCE_MS);
     const char *header = strstr(h2_server_last(f->server)->headers, "grpc-timeout: ");
     unsigned timeout = 0;
     assert_int_equal(sscanf(header, "grpc-timeout: %uu\n", &timeout), 1);
@@ -744,26 +770,45 @@ static void the_configured_timeout_limits_one_request(void **state)
     finish(f);
 }
 
-static void *cancel_soon(void *argument)
+// Waits until the request has begun to come, and cancels the send.
+typedef struct cancelling {
+    fixture *f;
+    unsigned requests; // before
+    uint64_t at_ns;    // when it was cancelled
+} cancelling;
+
+static void *cancel_in_the_middle(void *argument)
 {
-    fixture *f = argument;
-    nanosleep(&(struct timespec){.tv_nsec = 150 * MS}, NULL);
-    __atomic_store_n(&f->otlp.cancel, 1, __ATOMIC_RELEASE);
+    cancelling *me = argument;
+    while (h2_server_requests(me->f->server) == me->requests)
+        nanosleep(&(struct timespec){.tv_nsec = MS}, NULL);
+    nanosleep(&(struct timespec){.tv_nsec = 50 * MS}, NULL);
+    me->at_ns = now_ns();
+    __atomic_store_n(&me->f->otlp.cancel, 1, __ATOMIC_RELEASE);
     return NULL;
 }
 
+// The server counts a request at its headers, so on a busy machine the rest of it may not have left.
 static void cancel_ends_a_stalled_send(void **state)
 {
     (void)state;
     fixture *f = prepare();
     plan(f, (h2_reply){.manner = H2_SILENT});
     create(f);
-    pthread_t thread;
-    uint64_t begin = now_ns();
-    pthread_create(&thread, NULL, cancel_soon, f);
-    assert_int_equal(send_bytes(f, 100, 20000), NSP_SEND_UNKNOWN);
-    assert_in_range(now_ns() - begin, 150 * MS, (150 + 50 + SLACK_MS) * MS);
-    pthread_join(thread, NULL);
+    bool in_time = false;
+    for (int i = 0; i < TRIES && !in_time; ++i) {
+        pthread_t thread;
+        cancelling how = {f, h2_server_requests(f->server), 0};
+        f->otlp.cancel = 0;
+        assert_int_equal(pthread_create(&thread, NULL, cancel_in_the_middle, &how), 0);
+        nsp_send_result result = send_bytes(f, 100, 20000);
+        uint64_t end = now_ns();
+        pthread_join(thread, NULL);
+        assert_true(end >= how.at_ns);
+        assert_true(result == NSP_SEND_UNKNOWN || result == NSP_SEND_RETRY);
+        in_time = result == NSP_SEND_UNKNOWN && end - how.at_ns <= (50 + SLACK_MS) * MS;
+    }
+    assert_true(in_time);
     finish(f);
 }
 

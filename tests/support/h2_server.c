@@ -382,7 +382,7 @@ unsigned h2_server_connections(h2_server *server)
 const h2_request *h2_server_last(h2_server *server)
 {
     // A sender that gave up may ask before the server has read its request.
-    for (int tries = 0; tries < 500; tries++) {
+    for (int tries = 0; tries < 6000; tries++) {
         pthread_mutex_lock(&server->lock);
         bool there = server->last.headers[0] != 0;
         pthread_mutex_unlock(&server->lock);
