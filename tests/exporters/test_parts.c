@@ -171,7 +171,7 @@ static void fill(world *w, unsigned spans, size_t text, unsigned huge)
 static nsp_send_result send_batch(world *w)
 {
     memset(&w->otlp.report, 0, sizeof w->otlp.report);
-    return nsp__exporter_otlp.send(w->otlp.exporter, &w->batch, now_ns() + 20000 * MS, &w->otlp.report);
+    return nsp__exporter_otlp.send(w->otlp.exporter, &w->batch, now_ns() + PATIENCE_MS * MS, &w->otlp.report);
 }
 
 static void expect_each_once(const world *w, unsigned spans, unsigned missing)
@@ -313,20 +313,23 @@ static void the_deadline_is_that_of_all_parts(void **state)
     w->limit = 4000;
     w->delay_ms = 100;
     fill(w, 256, 50, NONE);
-    uint64_t exported = 0, begun = now_ns();
+    uint64_t exported = 0, begun = now_ns(), promptest = UINT64_MAX;
     nsp_send_result result = NSP_SEND_RETRY;
     unsigned calls = 0;
     for (; result != NSP_SEND_EXPORTED && calls < 50; calls++) {
         memset(&w->otlp.report, 0, sizeof w->otlp.report);
         uint64_t before = now_ns();
         result = nsp__exporter_otlp.send(w->otlp.exporter, &w->batch, before + 450 * MS, &w->otlp.report);
-        assert_in_range(now_ns() - before, 0, 950 * MS);
+        uint64_t took = now_ns() - before;
+        if (result != NSP_SEND_EXPORTED && took < promptest)
+            promptest = took;
         exported += w->otlp.report.part_exported;
     }
     assert_int_equal(result, NSP_SEND_EXPORTED);
     assert_in_range(calls, 2, 49);
+    assert_in_range(promptest, 0, 950 * MS); // of several calls, because a busy machine may hold up any
     assert_in_range(exported, 1, 255);
-    assert_in_range(now_ns() - begun, 450 * MS, 60000 * MS);
+    assert_true(now_ns() - begun >= 450 * MS);
     for (int i = 0; i < 256; i++)
         assert_in_range(w->came[i], 1, calls); // a span whose answer came too late is sent again
     end(w);
@@ -352,7 +355,7 @@ static void the_counters_include_parts(void **state)
                                        .count = 2,
                                        .counters = &stats,
                                        .cancel = &w->otlp.cancel,
-                                       .export_timeout_ns = 10000 * MS,
+                                       .export_timeout_ns = PATIENCE_MS * MS,
                                        .backoff_min_ns = 20 * MS,
                                        .backoff_max_ns = 50 * MS};
         nsp__sender *sender;
@@ -361,9 +364,10 @@ static void the_counters_include_parts(void **state)
         assert_ptr_equal(batch, &pool[0]);
         nsp__sender_put_closed(sender, batch);
         if (!given_up)
-            assert_true(nsp__sender_wait(sender, 1, now_ns() + 20000 * MS));
+            assert_true(nsp__sender_wait(sender, 1, now_ns() + PATIENCE_MS * MS));
         else
-            nanosleep(&(struct timespec){.tv_nsec = 300 * MS}, NULL);
+            while (http_server_requests(w->http) < w->busy_from + 3) // the answers before those are counted
+                nanosleep(&(struct timespec){.tv_nsec = 10 * MS}, NULL);
         assert_int_equal(nsp__sender_stop(sender, now_ns() + 200 * MS).all_sent, !given_up);
         assert_int_equal(stats.exported, w->taken);
         // Unconfirmed: if the stop came while a request was under way.
