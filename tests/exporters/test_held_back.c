@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -183,17 +184,34 @@ static void spans_of_a_handshake_are_discarded(void **state)
 
 // ---- one of a list that does not come back ----
 
+typedef struct exchange {
+    int came, exchanged;
+} exchange;
+
+// The answer is lost only when the next handshake will block.
+static void hold_until_exchanged(void *context, const http_request *request, http_reply *reply)
+{
+    (void)request;
+    (void)reply;
+    exchange *what = context;
+    __atomic_store_n(&what->came, 1, __ATOMIC_RELEASE);
+    while (!__atomic_load_n(&what->exchanged, __ATOMIC_ACQUIRE))
+        nanosleep(&(struct timespec){.tv_nsec = 10 * MS}, NULL);
+}
+
 // The first exporter's request is received, and its answer is lost. In the same attempt the second one blocks
 // in its handshake. nsp_init would leave the second one out, because its name occurs twice.
 static void list_that_hangs(void *argument)
 {
     (void)argument;
-    static const http_reply lost = {.manner = HTTP_HANG_UP, .delay_ms = 500};
+    static const http_reply lost = {.manner = HTTP_HANG_UP};
     static nsp__runtime runtime;
     char path[] = "/tmp/nanospan-held-XXXXXX", endpoint[64];
     http_server *server = http_server_start_tls(NULL, test_certificate, test_key, NULL, 0);
     CHILD_CHECK(server != NULL);
     http_server_plan(server, &lost);
+    exchange what = {0};
+    http_server_judge(server, hold_until_exchanged, &what);
     write_authority(path);
     snprintf(endpoint, sizeof endpoint, "https://127.0.0.1:%u", http_server_port(server));
     nsp_config config;
@@ -207,10 +225,13 @@ static void list_that_hangs(void *argument)
     CHILD_CHECK(nsp__runtime_start(&runtime) == NSP_OK);
     nsp__trace_activate(true);
     nsp_span_end(nsp_span_begin(NSP_NAME("span")));
-    for (int tries = 0; http_server_requests(server) == 0 && tries < 1000; tries++)
+    while (!__atomic_load_n(&what.came, __ATOMIC_ACQUIRE))
         nanosleep(&(struct timespec){.tv_nsec = 10 * MS}, NULL);
     CHILD_CHECK(unlink(path) == 0 && mkfifo(path, 0600) == 0);
-    nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
+    __atomic_store_n(&what.exchanged, 1, __ATOMIC_RELEASE);
+    // There is a writer only when there is a reader. This one writes nothing, so the handshake goes on waiting.
+    while (open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC) < 0)
+        nanosleep(&(struct timespec){.tv_nsec = 10 * MS}, NULL);
     CHILD_CHECK(http_server_requests(server) == 1); // it is still the first attempt
 
     nsp_stats stats = NSP_STATS_INIT;
