@@ -121,10 +121,10 @@ static void halves_are_counted_each(void **state)
     assert_int_equal(stats.rejected, SPANS / 2);
 }
 
-// A named pipe that nobody empties. It comes first in the list, and uses up the time of each attempt.
-static void one_that_hangs_leaves_time_to_the_others(void **state)
+// A named pipe that nobody empties. It comes first in the list, and uses up the time of each attempt. Returns how
+// often the other one was asked, before and after the pipe is emptied.
+static unsigned beside_one_that_hangs(unsigned *before)
 {
-    (void)state;
     char path[64], endpoint[64], bytes[4096] = "";
     snprintf(path, sizeof path, "/tmp/nsp-list-%d.pipe", (int)getpid());
     assert_int_equal(mkfifo(path, 0600), 0);
@@ -144,6 +144,7 @@ static void one_that_hangs_leaves_time_to_the_others(void **state)
     config.log_level = NSP_LOG_NONE;
     config.export_timeout_ns = 300000000;
     config.retry_min_ns = config.retry_max_ns = 1000000;
+    config.schedule_delay_ns = MINUTE; // one batch
     assert_int_equal(nsp_init(&config), NSP_OK);
     for (int i = 0; i < SPANS; i++)
         nsp_span_end(nsp_span_begin(NSP_NAME("span")));
@@ -151,7 +152,7 @@ static void one_that_hangs_leaves_time_to_the_others(void **state)
     while (http_server_requests(server) == 0 && nsp__monotonic_ns() < deadline)
         assert_int_equal(nsp_flush(100000000), NSP_ERR_TIMEOUT);
     assert_int_equal(nsp_flush(1000000000), NSP_ERR_TIMEOUT); // several attempts for the pipe alone
-    assert_int_equal(http_server_requests(server), 1);
+    *before = http_server_requests(server);
     while (read(reader, bytes, sizeof bytes) > 0)
         ;
     assert_int_equal(nsp_flush(MINUTE), NSP_OK);
@@ -159,11 +160,24 @@ static void one_that_hangs_leaves_time_to_the_others(void **state)
     nsp_stats stats = NSP_STATS_INIT;
     assert_int_equal(nsp_stats_get(&stats), NSP_OK);
     assert_int_equal(stats.exported, SPANS);
-    assert_int_equal(http_server_requests(server), 1);
+    unsigned requests = http_server_requests(server);
     http_server_stop(server);
     close(reader);
     close(writer);
     unlink(path);
+    return requests;
+}
+
+// On a busy machine the answer may come too late for its attempt; then the other one has to be asked again.
+static void one_that_hangs_leaves_time_to_the_others(void **state)
+{
+    (void)state;
+    unsigned before = 0, requests = 0;
+    for (int tries = 0; tries < 5 && requests != 1; tries++) {
+        requests = beside_one_that_hangs(&before);
+        assert_in_range(before, 1, requests);
+    }
+    assert_int_equal(requests, 1);
 }
 
 int main(void)
