@@ -105,6 +105,9 @@ static nsp_send_result take_batch(void *state, const nsp_batch *batch, uint64_t 
     for (size_t at = batch->head; verdict.taken && at < batch->length; at += sizeof(tally_span)) {
         tally_span span;
         memcpy(&span, batch->data + at, sizeof span);
+        // A shutdown that no longer waits soon lets the batch read as zeros.
+        if (__atomic_load_n(cancel, __ATOMIC_ACQUIRE) != 0)
+            return NSP_SEND_UNKNOWN;
         if (left_out != 0)
             left_out--;
         else
