@@ -20,8 +20,9 @@
 
 #define MS 1000000ull
 
-// SLACK_MS: the delay that a loaded machine is allowed.
-enum { POOL = 8, PLAN = 64, LINES = 32, SLACK_MS = 400 };
+// SLACK_MS: the delay that a loaded machine is allowed. A busy one may hold up any thread for longer at any moment, so
+// what has to end in time is tried some times, and must once be in time. What has to succeed has PATIENCE_MS.
+enum { POOL = 8, PLAN = 64, LINES = 32, SLACK_MS = 400, TRIES = 5, PATIENCE_MS = 60000 };
 
 typedef struct answer {
     nsp_send_result result;
@@ -37,6 +38,8 @@ typedef struct receiver {
     uint32_t attempt[PLAN]; // nsp_batch.attempt of it
     uint64_t stall_ns;      // before each answer; ends early when cancelled, unless `deaf`
     bool deaf;
+    bool released; // atomic; ends a stall
+    uint32_t ends; // atomic: attempts that have returned
     const int *cancel;
 } receiver;
 
@@ -79,10 +82,9 @@ static int lines_with(const char *text)
     return found;
 }
 
-static nsp_send_result receive(void *state, const nsp_batch *batch, uint64_t deadline_ns,
-                               nsp_send_report *report)
+static nsp_send_result stall_and_answer(receiver *me, const nsp_batch *batch, uint64_t deadline_ns,
+                                        nsp_send_report *report)
 {
-    receiver *me = state;
     uint32_t n = __atomic_load_n(&me->attempts, __ATOMIC_RELAXED);
     if (n < PLAN) {
         me->at[n] = nsp__monotonic_ns();
@@ -90,7 +92,7 @@ static nsp_send_result receive(void *state, const nsp_batch *batch, uint64_t dea
     }
     __atomic_store_n(&me->attempts, n + 1, __ATOMIC_RELEASE);
     uint64_t until = nsp__monotonic_ns() + me->stall_ns;
-    while (nsp__monotonic_ns() < until) {
+    while (nsp__monotonic_ns() < until && !__atomic_load_n(&me->released, __ATOMIC_ACQUIRE)) {
         if (!me->deaf &&
             (__atomic_load_n(me->cancel, __ATOMIC_ACQUIRE) || nsp__monotonic_ns() >= deadline_ns))
             return NSP_SEND_UNKNOWN;
@@ -101,6 +103,15 @@ static nsp_send_result receive(void *state, const nsp_batch *batch, uint64_t dea
     return given->result;
 }
 
+static nsp_send_result receive(void *state, const nsp_batch *batch, uint64_t deadline_ns,
+                               nsp_send_report *report)
+{
+    receiver *me = state;
+    nsp_send_result result = stall_and_answer(me, batch, deadline_ns, report);
+    __atomic_fetch_add(&me->ends, 1, __ATOMIC_RELEASE);
+    return result;
+}
+
 static const nsp_exporter receiver_exporter = {
     .size = sizeof(nsp_exporter), .name = "receiver", .send = receive};
 
@@ -109,8 +120,7 @@ static uint32_t attempts(fixture *f)
     return __atomic_load_n(&f->receiver.attempts, __ATOMIC_ACQUIRE);
 }
 
-// A cmocka setup. The fixture is the test's state.
-static int prepare(void **state)
+static fixture *make(void)
 {
     fixture *f = calloc(1, sizeof *f);
     for (uint32_t i = 0; i < POOL; ++i) {
@@ -125,14 +135,20 @@ static int prepare(void **state)
         .count = POOL,
         .counters = &f->counters,
         .cancel = &f->cancel,
-        .export_timeout_ns = 10000 * MS,
+        .export_timeout_ns = PATIENCE_MS * MS,
         .backoff_min_ns = 1 * MS,
         .backoff_max_ns = 4 * MS,
         .left_behind = &f->left_behind,
     };
     __atomic_store_n(&line_count, 0, __ATOMIC_RELAXED);
     nsp__log_configure(NSP_LOG_INFO, keep_line, NULL);
-    *state = f;
+    return f;
+}
+
+// A cmocka setup. The fixture is the test's state.
+static int prepare(void **state)
+{
+    *state = make();
     return 0;
 }
 
@@ -175,13 +191,31 @@ static bool wait_ms(fixture *f, uint64_t sequence, unsigned ms)
     return nsp__sender_wait(f->sender, sequence, nsp__monotonic_ns() + ms * MS);
 }
 
-// Stops the sender and checks that this took no longer than allowed.
 static bool stop_ms(fixture *f, unsigned ms)
 {
+    return nsp__sender_stop(f->sender, nsp__monotonic_ns() + ms * MS).all_sent;
+}
+
+// The same, which must not send everything. Returns whether it took no longer than allowed.
+static bool stops_in_time(fixture *f, unsigned ms)
+{
     uint64_t begin = nsp__monotonic_ns();
-    bool all = nsp__sender_stop(f->sender, begin + ms * MS).all_sent;
-    assert_in_range(nsp__monotonic_ns() - begin, 0, (ms + 200 + SLACK_MS) * MS);
-    return all;
+    assert_false(stop_ms(f, ms));
+    return nsp__monotonic_ns() - begin <= (ms + 200 + SLACK_MS) * MS;
+}
+
+// Runs the attempt, each time with a fixture of its own, until it was in time. A thread that a busy machine does not
+// let come back in time is left behind, and keeps the fixture.
+static void expect_once_in_time(bool (*attempt)(fixture *))
+{
+    bool in_time = false;
+    for (int i = 0; i < TRIES && !in_time; ++i) {
+        fixture *f = make();
+        in_time = attempt(f);
+        if (!f->left_behind)
+            free(f);
+    }
+    assert_true(in_time);
 }
 
 static void assert_accounting(const fixture *f, uint64_t exported, uint64_t rejected, uint64_t unconfirmed,
@@ -206,8 +240,8 @@ static void counts_what_was_answered(void **state)
     put_batch(f, 7);
     put_batch(f, 11);
     put_batch(f, 1);
-    assert_true(wait_ms(f, put_batch(f, 5), 5000));
-    assert_true(stop_ms(f, 1000));
+    assert_true(wait_ms(f, put_batch(f, 5), PATIENCE_MS));
+    assert_true(stop_ms(f, PATIENCE_MS));
     assert_accounting(f, 7 + 8, 3 + 1 + 5, 0, 0);
     assert_int_equal(f->counters.batches_sent, 4);
     assert_int_equal(f->counters.batches_failed, 1);
@@ -233,10 +267,10 @@ static void an_answer_that_confirms_nothing_is_not_asked_for_again(void **state)
     start(f);
     for (uint32_t i = 0; i < 5; ++i)
         put_batch(f, 10 + i);
-    assert_true(wait_ms(f, f->sequence, 5000));
+    assert_true(wait_ms(f, f->sequence, PATIENCE_MS));
     assert_int_equal(attempts(f), 5);
     assert_accounting(f, 13, 0, 10 + 11 + 12 + 14, 0);
-    assert_true(stop_ms(f, 1000)); // the last line may be logged after the accounting
+    assert_true(stop_ms(f, PATIENCE_MS)); // the last line may be logged after the accounting
     assert_int_equal(lines_with("a web page; 10 spans unconfirmed"), 1);
     assert_int_equal(lines_with("a web page"), 2);
 }
@@ -255,11 +289,11 @@ static void settled_parts_are_counted_at_once(void **state)
     f->receiver.plan[2].report.part_exported = 1000; // more than there are
     plan(f, NSP_SEND_EXPORTED, "");
     start(f);
-    assert_true(wait_ms(f, put_batch(f, 100), 5000));
+    assert_true(wait_ms(f, put_batch(f, 100), PATIENCE_MS));
     assert_accounting(f, 20 + 59, 5 + 1, 15, 0);
-    assert_true(wait_ms(f, put_batch(f, 10), 5000));
+    assert_true(wait_ms(f, put_batch(f, 10), PATIENCE_MS));
     assert_accounting(f, 20 + 59 + 10, 5 + 1, 15, 0);
-    assert_true(stop_ms(f, 1000));
+    assert_true(stop_ms(f, PATIENCE_MS));
 }
 
 static void lends_each_batch_once(void **state)
@@ -280,7 +314,7 @@ static void lends_each_batch_once(void **state)
     for (int i = 0; i < POOL; ++i)
         assert_non_null(nsp__sender_take_empty(f->sender));
     assert_null(nsp__sender_take_empty(f->sender));
-    assert_true(stop_ms(f, 1000));
+    assert_true(stop_ms(f, PATIENCE_MS));
     assert_int_equal(attempts(f), 0);
 }
 
@@ -292,8 +326,8 @@ static void retries_until_accepted_and_logs_it_twice(void **state)
     plan(f, NSP_SEND_UNKNOWN, "");
     plan(f, NSP_SEND_EXPORTED, "");
     start(f);
-    assert_true(wait_ms(f, put_batch(f, 9), 5000));
-    assert_true(stop_ms(f, 1000));
+    assert_true(wait_ms(f, put_batch(f, 9), PATIENCE_MS));
+    assert_true(stop_ms(f, PATIENCE_MS));
     assert_accounting(f, 9, 0, 0, 0);
     assert_int_equal(attempts(f), 5);
     for (uint32_t i = 0; i < 5; ++i)
@@ -315,12 +349,12 @@ static void observe_pauses(fixture *f, uint64_t min_ns, uint64_t max_ns, uint32_
     plan(f, NSP_SEND_EXPORTED, "");
     start(f);
     put_batch(f, 1);
-    for (int i = 0; i < 1000 && attempts(f) < count + 1; ++i)
+    for (int i = 0; i < 6000 && attempts(f) < count + 1; ++i)
         sleep_ms(10);
     assert_int_equal(attempts(f), count + 1);
     for (uint32_t i = 0; i < count; ++i)
         pauses[i] = f->receiver.at[i + 1] - f->receiver.at[i];
-    assert_true(stop_ms(f, 1000));
+    assert_true(stop_ms(f, PATIENCE_MS));
 }
 
 // The pause doubles up to the maximum; twelve doublings without one would take 20 s.
@@ -328,7 +362,7 @@ static void backs_off_exponentially(void **state)
 {
     uint64_t pauses[12], begin = nsp__monotonic_ns();
     observe_pauses(*state, 10 * MS, 40 * MS, 12, pauses);
-    assert_in_range(nsp__monotonic_ns() - begin, 0, 8000 * MS);
+    assert_in_range(nsp__monotonic_ns() - begin, 0, 15000 * MS);
     assert_true(pauses[0] >= 5 * MS);
     assert_true(pauses[1] >= 10 * MS);
     for (int i = 2; i < 12; ++i)
@@ -350,7 +384,7 @@ static void backs_off_with_jitter(void **state)
 static void a_wait_ends_the_backoff(void **state)
 {
     fixture *f = *state;
-    f->options.backoff_min_ns = f->options.backoff_max_ns = 60000 * MS;
+    f->options.backoff_min_ns = f->options.backoff_max_ns = 10 * PATIENCE_MS * MS;
     plan(f, NSP_SEND_RETRY, "");
     plan(f, NSP_SEND_EXPORTED, "");
     start(f);
@@ -359,56 +393,72 @@ static void a_wait_ends_the_backoff(void **state)
         sleep_ms(1);
     sleep_ms(50);
     assert_int_equal(attempts(f), 1);
-    assert_true(wait_ms(f, f->sequence, 2000));
+    assert_true(wait_ms(f, f->sequence, PATIENCE_MS));
     assert_int_equal(attempts(f), 2);
     assert_true(wait_ms(f, f->sequence, 0));
-    assert_true(stop_ms(f, 1000));
+    assert_true(stop_ms(f, PATIENCE_MS));
 }
 
 static void waiting_in_slices_does_not_pester_the_receiver(void **state)
 {
     fixture *f = *state;
     f->options.backoff_min_ns = 100 * MS;
-    f->options.backoff_max_ns = 60000 * MS;
+    f->options.backoff_max_ns = 10 * PATIENCE_MS * MS;
     plan(f, NSP_SEND_RETRY, "");
     start(f);
     put_batch(f, 4);
-    uint64_t until = nsp__monotonic_ns() + 500 * MS;
-    while (nsp__monotonic_ns() < until)
+    // As many as there are pauses of the least length, and one at the beginning and at the end.
+    uint64_t begin = nsp__monotonic_ns(), passed = 0;
+    uint32_t before = 0;
+    while (passed < 500 * MS || (attempts(f) < 2 && passed < PATIENCE_MS * MS)) {
         assert_false(wait_ms(f, f->sequence, 5));
-    assert_in_range(attempts(f), 2, 12);
+        before = attempts(f);
+        passed = nsp__monotonic_ns() - begin;
+    }
+    assert_in_range(before, 2, passed / (50 * MS) + 2);
     assert_false(stop_ms(f, 0));
 }
 
 static void a_wait_ends_at_its_deadline(void **state)
 {
     fixture *f = *state;
+    uint64_t promptest = UINT64_MAX;
     plan(f, NSP_SEND_RETRY, "");
     start(f);
     put_batch(f, 4);
-    uint64_t begin = nsp__monotonic_ns();
-    assert_false(wait_ms(f, f->sequence, 100));
-    assert_in_range(nsp__monotonic_ns() - begin, 100 * MS, (100 + SLACK_MS) * MS);
+    for (int i = 0; i < TRIES && promptest > (100 + SLACK_MS) * MS; ++i) {
+        uint64_t begin = nsp__monotonic_ns();
+        assert_false(wait_ms(f, f->sequence, 100));
+        promptest = nsp__earlier(promptest, nsp__monotonic_ns() - begin);
+    }
+    assert_in_range(promptest, 100 * MS, (100 + SLACK_MS) * MS);
     assert_false(stop_ms(f, 0));
-    assert_accounting(f, 0, 0, 0, 4);
+    assert_int_equal(f->counters.discarded + f->counters.unconfirmed, 4);
 }
 
 static void honours_retry_after(void **state)
 {
     fixture *f = *state;
-    plan(f, NSP_SEND_RETRY, "503");
-    f->receiver.plan[0].report.retry_after_ns = 300 * MS;
-    plan(f, NSP_SEND_EXPORTED, "");
+    uint64_t promptest = UINT64_MAX;
+    for (int i = 0; i < TRIES; ++i) {
+        plan(f, NSP_SEND_RETRY, "503");
+        f->receiver.plan[2 * i].report.retry_after_ns = 300 * MS;
+        plan(f, NSP_SEND_EXPORTED, "");
+    }
     start(f);
-    assert_true(wait_ms(f, put_batch(f, 4), 5000)); // a waiting flush does not shorten the pause
-    assert_in_range(f->receiver.at[1] - f->receiver.at[0], 300 * MS, (300 + SLACK_MS) * MS);
-    assert_true(stop_ms(f, 1000));
-    assert_accounting(f, 4, 0, 0, 0);
+    for (int i = 0; i < TRIES; ++i) {
+        assert_true(wait_ms(f, put_batch(f, 4), PATIENCE_MS)); // a waiting flush does not shorten the pause
+        uint64_t pause = f->receiver.at[2 * i + 1] - f->receiver.at[2 * i];
+        assert_true(pause >= 300 * MS);
+        promptest = nsp__earlier(promptest, pause);
+    }
+    assert_true(promptest <= (300 + SLACK_MS) * MS);
+    assert_true(stop_ms(f, PATIENCE_MS));
+    assert_accounting(f, 4 * TRIES, 0, 0, 0);
 }
 
-static void stop_does_not_wait_for_a_retry_after_beyond_its_deadline(void **state)
+static bool stop_before_a_retry_after(fixture *f)
 {
-    fixture *f = *state;
     plan(f, NSP_SEND_RETRY, "503");
     f->receiver.plan[0].report.retry_after_ns = 30000 * MS;
     start(f);
@@ -418,11 +468,19 @@ static void stop_does_not_wait_for_a_retry_after_beyond_its_deadline(void **stat
         sleep_ms(1);
     uint64_t begin = nsp__monotonic_ns();
     nsp__sender_end end = nsp__sender_stop(f->sender, begin + 5000 * MS);
-    assert_in_range(nsp__monotonic_ns() - begin, 0, SLACK_MS * MS);
+    bool in_time = nsp__monotonic_ns() - begin <= SLACK_MS * MS;
     assert_false(end.all_sent);
     assert_int_equal(end.given_up, 9);
-    assert_accounting(f, 0, 0, 0, 9);
     assert_int_equal(attempts(f), 1); // and the second batch is not tried either
+    if (!f->left_behind)
+        assert_accounting(f, 0, 0, 0, 9);
+    return in_time;
+}
+
+static void stop_does_not_wait_for_a_retry_after_beyond_its_deadline(void **state)
+{
+    (void)state;
+    expect_once_in_time(stop_before_a_retry_after);
 }
 
 static void stop_sends_what_is_queued(void **state)
@@ -430,24 +488,31 @@ static void stop_sends_what_is_queued(void **state)
     fixture *f = *state;
     plan(f, NSP_SEND_RETRY, "");
     plan(f, NSP_SEND_EXPORTED, "");
-    f->options.backoff_min_ns = f->options.backoff_max_ns = 60000 * MS;
+    f->options.backoff_min_ns = f->options.backoff_max_ns = 10 * PATIENCE_MS * MS;
     start(f);
     for (uint32_t i = 0; i < POOL; ++i)
         put_batch(f, 10);
-    assert_true(stop_ms(f, 3000));
+    // The next attempt comes halfway to the deadline.
+    assert_true(stop_ms(f, 14000));
     assert_accounting(f, 10 * POOL, 0, 0, 0);
 }
 
-static void stop_gives_up_on_a_dead_backend(void **state)
+static bool stop_with_a_dead_backend(fixture *f)
 {
-    fixture *f = *state;
     plan(f, NSP_SEND_RETRY, "");
     start(f);
     for (uint32_t i = 0; i < 3; ++i)
         put_batch(f, 10);
-    assert_false(stop_ms(f, 300));
-    assert_accounting(f, 0, 0, 0, 30);
-    assert_false(f->left_behind);
+    bool in_time = stops_in_time(f, 300);
+    if (!f->left_behind)
+        assert_accounting(f, 0, 0, 0, 30);
+    return in_time && !f->left_behind;
+}
+
+static void stop_gives_up_on_a_dead_backend(void **state)
+{
+    (void)state;
+    expect_once_in_time(stop_with_a_dead_backend);
 }
 
 static void what_may_have_been_taken_is_unconfirmed(void **state)
@@ -464,56 +529,71 @@ static void what_may_have_been_taken_is_unconfirmed(void **state)
     assert_accounting(f, 0, 0, 10, 20);
 }
 
-static void stop_cancels_a_stalled_send(void **state)
+// Until one send has begun that does not end by itself.
+static void begin_to_stall(fixture *f)
 {
-    fixture *f = *state;
     plan(f, NSP_SEND_EXPORTED, "");
-    f->receiver.stall_ns = 60000 * MS;
+    f->receiver.stall_ns = 10 * PATIENCE_MS * MS;
     start(f);
     put_batch(f, 10);
     while (attempts(f) < 1)
         sleep_ms(1);
+}
+
+static bool stop_in_a_stall(fixture *f)
+{
+    begin_to_stall(f);
     put_batch(f, 20);
-    assert_false(stop_ms(f, 100));
-    assert_false(f->left_behind);
+    bool in_time = stops_in_time(f, 100);
     assert_accounting(f, 0, 0, 10, 20);
+    return in_time && !f->left_behind;
+}
+
+static void stop_cancels_a_stalled_send(void **state)
+{
+    (void)state;
+    expect_once_in_time(stop_in_a_stall);
+}
+
+static bool stop_with_a_deadline_long_past(fixture *f)
+{
+    begin_to_stall(f);
+    assert_false(nsp__sender_stop(f->sender, 0).all_sent);
+    assert_accounting(f, 0, 0, 10, 0);
+    return !f->left_behind;
 }
 
 static void stop_with_a_deadline_long_past_joins_all_the_same(void **state)
 {
-    fixture *f = *state;
-    plan(f, NSP_SEND_EXPORTED, "");
-    f->receiver.stall_ns = 60000 * MS;
-    start(f);
-    put_batch(f, 10);
-    while (attempts(f) < 1)
+    (void)state;
+    expect_once_in_time(stop_with_a_deadline_long_past);
+}
+
+static bool stop_in_a_deaf_send(fixture *f)
+{
+    f->receiver.deaf = true;
+    begin_to_stall(f);
+    put_batch(f, 20);
+    bool in_time = stops_in_time(f, 100);
+    assert_true(f->left_behind);
+    assert_accounting(f, 0, 0, 10, 20);
+    nsp__counters before = f->counters;
+    __atomic_store_n(&f->receiver.released, true, __ATOMIC_RELEASE);
+    while (__atomic_load_n(&f->receiver.ends, __ATOMIC_ACQUIRE) == 0)
         sleep_ms(1);
-    assert_false(nsp__sender_stop(f->sender, 0).all_sent);
-    assert_false(f->left_behind);
-    assert_accounting(f, 0, 0, 10, 0);
+    sleep_ms(300); // the thread finds that it was left behind, and touches nothing
+    assert_memory_equal(&before, &f->counters, sizeof before);
+    assert_int_equal(attempts(f), 1);
+    return in_time;
 }
 
 static void stop_leaves_a_deaf_send_behind(void **state)
 {
-    fixture *f = *state;
-    plan(f, NSP_SEND_EXPORTED, "");
-    f->receiver.stall_ns = 700 * MS;
-    f->receiver.deaf = true;
-    start(f);
-    put_batch(f, 10);
-    while (attempts(f) < 1)
-        sleep_ms(1);
-    put_batch(f, 20);
-    assert_false(stop_ms(f, 100));
-    assert_true(f->left_behind);
-    assert_accounting(f, 0, 0, 10, 20);
-    nsp__counters before = f->counters;
-    sleep_ms(1000); // the thread returns, finds that it was left behind, and touches nothing
-    assert_memory_equal(&before, &f->counters, sizeof before);
-    assert_int_equal(f->receiver.attempts, 1);
+    (void)state;
+    expect_once_in_time(stop_in_a_deaf_send);
 }
 
-static uint32_t log_hangs;
+static uint32_t log_hangs, log_ends, log_released; // atomic
 
 static void hang_in_log(void *context, nsp_log_level level, const char *line)
 {
@@ -521,12 +601,14 @@ static void hang_in_log(void *context, nsp_log_level level, const char *line)
     (void)level;
     (void)line;
     __atomic_store_n(&log_hangs, 1, __ATOMIC_RELEASE);
-    sleep_ms(800);
+    while (!__atomic_load_n(&log_released, __ATOMIC_ACQUIRE))
+        sleep_ms(5);
+    __atomic_store_n(&log_ends, 1, __ATOMIC_RELEASE);
 }
 
-static void stop_leaves_a_hanging_log_callback_behind(void **state)
+static bool stop_in_a_log_callback(fixture *f)
 {
-    fixture *f = *state;
+    log_hangs = log_ends = log_released = 0;
     nsp__log_configure(NSP_LOG_INFO, hang_in_log, NULL);
     plan(f, NSP_SEND_REJECTED, "400");
     start(f);
@@ -534,17 +616,27 @@ static void stop_leaves_a_hanging_log_callback_behind(void **state)
     put_batch(f, 20);
     while (!__atomic_load_n(&log_hangs, __ATOMIC_ACQUIRE))
         sleep_ms(1);
-    assert_false(stop_ms(f, 50));
+    bool in_time = stops_in_time(f, 50);
     assert_true(f->left_behind);
     assert_accounting(f, 0, 10, 0, 20);
-    sleep_ms(1000);
+    __atomic_store_n(&log_released, 1, __ATOMIC_RELEASE);
+    while (!__atomic_load_n(&log_ends, __ATOMIC_ACQUIRE))
+        sleep_ms(1);
+    sleep_ms(300);
     assert_accounting(f, 0, 10, 0, 20);
+    return in_time;
+}
+
+static void stop_leaves_a_hanging_log_callback_behind(void **state)
+{
+    (void)state;
+    expect_once_in_time(stop_in_a_log_callback);
 }
 
 static void *wait_in_thread(void *argument)
 {
     fixture *f = argument;
-    return wait_ms(f, f->sequence, 20000) ? f : NULL;
+    return wait_ms(f, f->sequence, PATIENCE_MS) ? f : NULL;
 }
 
 static void stop_releases_those_who_wait(void **state)
@@ -576,8 +668,8 @@ static void a_forked_child_forgets_the_sender(void **state)
     int status;
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
-    assert_true(wait_ms(f, put_batch(f, 3), 5000));
-    assert_true(stop_ms(f, 1000));
+    assert_true(wait_ms(f, put_batch(f, 3), PATIENCE_MS));
+    assert_true(stop_ms(f, PATIENCE_MS));
     assert_accounting(f, 3, 0, 0, 0);
 }
 
@@ -659,8 +751,8 @@ static void fifty_thousand_batches_are_all_counted(void **state)
         nsp__sender_put_closed(f->sender, batch);
         ++i;
     }
-    assert_true(wait_ms(f, f->sequence, 20000));
-    assert_true(stop_ms(f, 5000));
+    assert_true(wait_ms(f, f->sequence, PATIENCE_MS));
+    assert_true(stop_ms(f, PATIENCE_MS));
     assert_accounting(f, other.exported, other.rejected, 0, 0);
     assert_int_equal(other.exported + other.rejected, put);
     assert_int_equal(f->counters.batches_sent, other.batches_sent);
