@@ -16,6 +16,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "common/time.h"
 #include "shm/ring.h"
 #include "support/emulator.h"
 #include "support/sanitizer.h"
@@ -45,10 +46,10 @@ static nsp_stats look(void)
     return stats;
 }
 
-// Waits for that many spans at the receiver; returns false after ten seconds.
+// Waits for that many spans at the receiver; returns false after a minute.
 static bool comes(uint64_t spans)
 {
-    for (int i = 0; i < 10000 && tally_distinct(script.tally) < spans; i++)
+    for (int i = 0; i < 60000 && tally_distinct(script.tally) < spans; i++)
         test_sleep_ms(1);
     return tally_distinct(script.tally) >= spans;
 }
@@ -89,7 +90,7 @@ static void closed_by_count(void **state)
     assert_int_equal(tally_distinct(script.tally), 1000);
     assert_int_equal(script.sends, 10);
     assert_int_equal(script.batch_spans_max, 100);
-    assert_int_equal(nsp_flush(10 * SECOND), NSP_OK);
+    assert_int_equal(nsp_flush(60 * SECOND), NSP_OK);
     assert_int_equal(tally_distinct(script.tally), 1050);
     assert_int_equal(script.sends, 11);
 }
@@ -107,7 +108,7 @@ static void closed_by_bytes(void **state)
     assert_true(comes(2 * FIT));
     assert_int_equal(script.batch_spans_max, FIT);
     assert_true(script.batch_bytes_max <= 64 * 1024);
-    assert_int_equal(nsp_shutdown(10 * SECOND), NSP_OK);
+    assert_int_equal(nsp_shutdown(60 * SECOND), NSP_OK);
     assert_int_equal(tally_distinct(script.tally), 2 * FIT + 10);
     assert_int_equal(script_balance().bytes_encoded, (2 * FIT + 10) * sizeof(tally_span));
 }
@@ -119,13 +120,17 @@ static void closed_by_delay(void **state)
     script_config(&config);
     config.schedule_delay_ns = 200 * MILLISECOND;
     start(&config);
-    uint64_t before = test_now_ns();
-    record(10);
-    assert_true(comes(10));
-    uint64_t took = test_now_ns() - before;
-    assert_int_equal(script.sends, 1);
-    assert_true(took >= 200 * MILLISECOND);
-    assert_true(took < 5 * SECOND);
+    // On a busy machine even recording may take longer than the delay, and then there are several batches.
+    bool in_time = false;
+    for (uint64_t spans = 10; spans <= 50 && !in_time; spans += 10) {
+        uint64_t before = test_now_ns(), sends = __atomic_load_n(&script.sends, __ATOMIC_RELAXED);
+        record(10);
+        assert_true(comes(spans));
+        uint64_t took = test_now_ns() - before;
+        assert_true(took >= 200 * MILLISECOND);
+        in_time = took < 5 * SECOND && __atomic_load_n(&script.sends, __ATOMIC_RELAXED) == sends + 1;
+    }
+    assert_true(in_time);
 }
 
 static void a_span_too_big_for_a_batch(void **state)
@@ -142,11 +147,11 @@ static void a_span_too_big_for_a_batch(void **state)
         if (i % 3 == 0)
             nsp_span_set_strn(span, NSP_KEY("text"), text, sizeof text);
     }
-    assert_int_equal(nsp_flush(10 * SECOND), NSP_OK);
+    assert_int_equal(nsp_flush(60 * SECOND), NSP_OK);
     nsp_stats stats = script_balance();
     assert_int_equal(stats.discarded, 10);
     assert_int_equal(stats.exported, 20);
-    assert_int_equal(nsp_shutdown(10 * SECOND), NSP_OK); // the collector has logged it by then
+    assert_int_equal(nsp_shutdown(60 * SECOND), NSP_OK); // the collector has logged it by then
     assert_true(script_lines_with("too big") >= 1);
 }
 
@@ -175,7 +180,7 @@ static void damaged_records(void **state)
         assert_int_equal(look().dropped_invalid, 7 * (i + 1));
     }
     record(3);
-    assert_int_equal(nsp_flush(10 * SECOND), NSP_OK);
+    assert_int_equal(nsp_flush(60 * SECOND), NSP_OK);
     nsp_stats stats = script_balance();
     assert_int_equal(stats.exported, good + 3);
     assert_int_equal(tally_distinct(script.tally), good + 3);
@@ -186,7 +191,7 @@ static void damaged_records(void **state)
         (uint32_t *)nsp__ring_place(&nsp__producer_self()->ring, nsp__ring_tail(&nsp__producer_self()->ring));
     record(4);
     *bytes = 3;
-    nsp_shutdown(10 * SECOND);
+    nsp_shutdown(60 * SECOND);
     stats = script_balance();
     assert_int_equal(stats.open, 0);
     assert_int_equal(stats.attempted, stats.exported + stats.dropped_invalid);
@@ -227,13 +232,17 @@ static void the_invoker_drains_and_does_not_send(void **state)
     // A backend that stalls does not hold the invoker up.
     stall(true);
     record(2000);
-    uint64_t before = test_now_ns();
+    uint64_t promptest = UINT64_MAX;
     nsp_do_work(SIZE_MAX);
-    nsp_do_work(SIZE_MAX);
-    assert_true(test_now_ns() - before < SECOND);
+    for (int i = 0; i < 5; i++) {
+        uint64_t before = test_now_ns();
+        nsp_do_work(SIZE_MAX);
+        promptest = nsp__earlier(promptest, test_now_ns() - before);
+    }
+    assert_true(promptest < SECOND);
     assert_true(look().in_rings > 0); // the pool is sixteen batches of a hundred
     stall(false);
-    assert_int_equal(nsp_flush(10 * SECOND), NSP_OK);
+    assert_int_equal(nsp_flush(60 * SECOND), NSP_OK);
     assert_int_equal(script_balance().exported, 3000);
 }
 
@@ -275,13 +284,13 @@ static void invokers_at_the_same_time(void **state)
     for (int i = 0; i < INVOKERS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, invoke, &drained), 0);
     record(SPANS);
-    for (int i = 0; i < 10000 && __atomic_load_n(&drained, __ATOMIC_RELAXED) < SPANS; i++)
+    for (int i = 0; i < 60000 && __atomic_load_n(&drained, __ATOMIC_RELAXED) < SPANS; i++)
         test_sleep_ms(1);
     __atomic_store_n(&over, true, __ATOMIC_RELEASE);
     for (int i = 0; i < INVOKERS; i++)
         pthread_join(threads[i], NULL);
     assert_int_equal(drained, SPANS);
-    assert_int_equal(nsp_flush(10 * SECOND), NSP_OK);
+    assert_int_equal(nsp_flush(60 * SECOND), NSP_OK);
     assert_int_equal(script_balance().exported, SPANS);
     assert_int_equal(tally_distinct(script.tally), SPANS);
 }
@@ -312,7 +321,8 @@ static void pressure_refuses_whole_traces(void **state)
     start(&config);
     // The drainer could not keep up with a program that never pauses, so wait until it has taken what it can.
     trace();
-    test_sleep_ms(20);
+    while (look().in_batches == 0)
+        test_sleep_ms(1);
     for (int i = 0; i < 3000; i++) {
         trace();
         if (i % 20 == 0)
@@ -325,13 +335,13 @@ static void pressure_refuses_whole_traces(void **state)
     assert_true(stats.in_batches > 0);
     assert_true(stats.in_rings > 0);
     stall(false);
-    assert_int_equal(nsp_flush(20 * SECOND), NSP_OK);
+    assert_int_equal(nsp_flush(60 * SECOND), NSP_OK);
     nsp_stats after = script_balance();
     assert_int_equal(after.exported, stats.attempted);
     assert_int_equal(tally_distinct(script.tally), stats.attempted);
     assert_int_equal(tally_orphans(script.tally), 0);
     trace(); // new traces are recorded again
-    assert_int_equal(nsp_flush(20 * SECOND), NSP_OK);
+    assert_int_equal(nsp_flush(60 * SECOND), NSP_OK);
     assert_int_equal(script_balance().exported, stats.attempted + 4);
 }
 
@@ -354,7 +364,7 @@ static void sending_does_not_block_draining(void **state)
     }
     assert_int_equal(look().dropped + look().roots_refused, 0);
     stall(false);
-    assert_int_equal(nsp_flush(20 * SECOND), NSP_OK);
+    assert_int_equal(nsp_flush(60 * SECOND), NSP_OK);
     assert_int_equal(tally_distinct(script.tally), 5000);
 }
 
@@ -393,7 +403,7 @@ static bool find_task(const char *name, char *task, size_t size)
 static void check_task(const char *name, int cpus)
 {
     char task[16], value[64];
-    for (int i = 0; i < 2000 && !find_task(name, task, sizeof task); i++)
+    for (int i = 0; i < 60000 && !find_task(name, task, sizeof task); i++)
         test_sleep_ms(1); // the thread sets its own name
     assert_true(find_task(name, task, sizeof task));
     pid_t tid = atoi(task);
@@ -440,8 +450,13 @@ static void our_threads_inherit_nothing(void **state)
     assert_int_equal((intptr_t)status, NSP_OK);
     check_task("nsp-collector", CPU_COUNT(&all));
     check_task("nsp-sender", CPU_COUNT(&all));
-    assert_int_equal(nsp_shutdown(SECOND), NSP_OK);
+    assert_int_equal(nsp_shutdown(60 * SECOND), NSP_OK);
+    // The kernel lists a thread for a moment after it could be joined.
     char task[16];
+    for (int i = 0; i < 60000 && (find_task("nsp-collector", task, sizeof task) ||
+                                  find_task("nsp-sender", task, sizeof task));
+         i++)
+        test_sleep_ms(1);
     assert_false(find_task("nsp-collector", task, sizeof task));
     assert_false(find_task("nsp-sender", task, sizeof task));
 
@@ -475,11 +490,16 @@ static void polling_adapts_within_its_bounds(void **state)
     start(&config);
     while (!find_task("nsp-collector", task, sizeof task))
         test_sleep_ms(1);
-    test_sleep_ms(500); // idle for long enough to reach the maximum interval
-    uint64_t before = switches(task), began = test_now_ns();
-    test_sleep_ms(500);
-    uint64_t idle = switches(task) - before, elapsed = test_now_ns() - began;
-    assert_true(idle <= elapsed / (50 * MILLISECOND) + 2);
+    // Idle for long enough to reach the maximum interval, unless a busy machine has not let it run meanwhile.
+    bool seldom = false;
+    for (int i = 0; i < 10 && !seldom; i++) {
+        test_sleep_ms(500);
+        uint64_t before = switches(task), began = test_now_ns();
+        test_sleep_ms(500);
+        uint64_t idle = switches(task) - before, elapsed = test_now_ns() - began;
+        seldom = idle <= elapsed / (50 * MILLISECOND) + 2;
+    }
+    assert_true(seldom);
     // It does wake: a span is drained within the interval, plus what the load adds.
     record(1);
     for (int i = 0; i < 5000 && look().in_rings != 0; i++)
