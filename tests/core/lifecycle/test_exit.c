@@ -30,9 +30,10 @@ enum { SPANS = 10, CODE = 7, REPEATS = 3 };
 // ---- a library with an exit handler, and an exporter that uses it ----
 
 static struct {
-    bool late;    // the first send initialises it, instead of create
-    bool stalled; // atomic: send waits until its deadline or until it is cancelled
-    bool slow;    // create takes half a second
+    bool late;          // the first send initialises it, instead of create
+    bool stalled;       // atomic: send waits until its deadline or until it is cancelled
+    unsigned create_ms; // how long create takes
+    bool interrupted;   // a signal handler exits soon after create has begun
     bool exit_in_append, exit_in_send;
     unsigned inside; // atomic: threads in the library
     bool gone;       // atomic: its exit handler has run
@@ -67,6 +68,18 @@ static void leave_library(void)
     CHILD_CHECK(!__atomic_load_n(&library.gone, __ATOMIC_ACQUIRE));
 }
 
+static void exit_in_handler(int signal)
+{
+    (void)signal;
+    exit(CODE);
+}
+
+static void interrupt_soon(void)
+{
+    signal(SIGALRM, exit_in_handler);
+    ualarm(300000, 0);
+}
+
 static nsp_status create(void **state, const nsp_exporter_context *context)
 {
     *state = NULL;
@@ -74,8 +87,9 @@ static nsp_status create(void **state, const nsp_exporter_context *context)
     if (library.late)
         return NSP_OK;
     enter_library();
-    if (library.slow)
-        test_sleep_ms(500);
+    if (library.interrupted)
+        interrupt_soon();
+    test_sleep_ms(library.create_ms);
     leave_library();
     return NSP_OK;
 }
@@ -156,7 +170,7 @@ static void record(void)
 
 static void wait_for_send(void)
 {
-    for (int i = 0; i < 5000 && !endpoint && __atomic_load_n(&library.inside, __ATOMIC_ACQUIRE) == 0; i++)
+    for (int i = 0; i < 30000 && !endpoint && __atomic_load_n(&library.inside, __ATOMIC_ACQUIRE) == 0; i++)
         test_sleep_ms(1);
     if (endpoint)
         test_sleep_ms(300); // the connection is open, and the server does not answer
@@ -207,8 +221,8 @@ static void second_session(void)
     config.custom_exporter = NULL;
     config.exporter = "none";
     CHILD_CHECK(nsp_init(&config) == NSP_OK);
-    CHILD_CHECK(nsp_shutdown(SECOND) == NSP_OK);
-    start(5 * SECOND);
+    CHILD_CHECK(nsp_shutdown(60 * SECOND) == NSP_OK);
+    start(40 * SECOND);
     record();
     library.expected = SPANS;
     exit(CODE);
@@ -219,7 +233,7 @@ static void library_of_the_first_send(void)
     library.late = true;
     start(SECOND / 10);
     record();
-    CHILD_CHECK(nsp_flush(10 * SECOND) == NSP_OK);
+    CHILD_CHECK(nsp_flush(60 * SECOND) == NSP_OK);
     library.expected = SPANS;
     stall();
     record();
@@ -250,22 +264,11 @@ static void during_an_init(void)
 {
     enter_library();
     leave_library();
-    library.slow = true;
+    library.create_ms = 200; // an exit waits a second for it
     on_a_thread(init_here);
-    test_sleep_ms(200);
+    while (__atomic_load_n(&library.inside, __ATOMIC_ACQUIRE) == 0)
+        test_sleep_ms(1);
     exit(CODE);
-}
-
-static void exit_in_handler(int signal)
-{
-    (void)signal;
-    exit(CODE);
-}
-
-static void interrupt_soon(void)
-{
-    signal(SIGALRM, exit_in_handler);
-    ualarm(300000, 0);
 }
 
 static void handler_in_a_flush(void)
@@ -286,8 +289,8 @@ static void handler_in_an_init(void)
 {
     enter_library();
     leave_library();
-    library.slow = true;
-    interrupt_soon();
+    library.create_ms = 500;
+    library.interrupted = true;
     init_here(NULL);
 }
 
@@ -301,21 +304,21 @@ static void exit_in_callback(void *context, nsp_log_level level, const char *lin
         exit(CODE);
 }
 
-static void start_with_callback(const char *line)
+static void start_with_callback(const char *line, uint64_t exit_timeout_ns)
 {
     nsp_config config;
     configure(&config);
     exit_on = line;
     config.log = exit_in_callback;
     config.log_level = NSP_LOG_INFO;
-    config.exit_timeout_ns = SECOND / 2;
+    config.exit_timeout_ns = exit_timeout_ns;
     config.collector_cpus = strcmp(line, "usable CPU") == 0 ? "8191" : NULL;
     nsp_init(&config);
 }
 
 static void callback_in_an_init(void)
 {
-    start_with_callback("usable CPU");
+    start_with_callback("usable CPU", SECOND / 2);
 }
 
 // The collector does not log the first policy that it sees.
@@ -329,7 +332,7 @@ static void change_policy(void)
 
 static void callback_on_the_collector(void)
 {
-    start_with_callback("sampler changed: ");
+    start_with_callback("sampler changed: ", SECOND / 2);
     stall();
     record();
     wait_for_send();
@@ -338,7 +341,7 @@ static void callback_on_the_collector(void)
 
 static void callback_on_the_collector_sends_all(void)
 {
-    start_with_callback("sampler changed: ");
+    start_with_callback("sampler changed: ", 40 * SECOND);
     library.expected = SPANS;
     record();
     change_policy();
@@ -347,7 +350,7 @@ static void callback_on_the_collector_sends_all(void)
 // The first attempt fails, and the sender logs that.
 static void callback_on_the_sender(void)
 {
-    start_with_callback("retrying");
+    start_with_callback("retrying", SECOND / 2);
     stall();
     record();
     wait_for_send();
@@ -357,7 +360,7 @@ static void callback_on_the_sender(void)
 
 static void callback_in_a_shutdown(void)
 {
-    start_with_callback("could be sent");
+    start_with_callback("could be sent", SECOND / 2);
     stall();
     record();
     wait_for_send();
@@ -435,7 +438,7 @@ static bool ends_well(size_t number, const char *url, const char *authority)
                          (char *)NULL);
             _exit(127);
         }
-        int status = child_wait(child, 20);
+        int status = child_wait(child, 60);
         double took = (double)(test_now_ns() - before) / 1e9;
         well = WIFEXITED(status) && WEXITSTATUS(status) == CODE;
         print_message("%s: status %x after %.2f s\n", cases[number].name, (unsigned)status, took);
