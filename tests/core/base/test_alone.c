@@ -56,12 +56,12 @@ static void start(nsp_collector_mode collector, uint64_t exit_timeout_ns)
 
 static void main_thread_ends(void)
 {
-    start(NSP_COLLECTOR_THREAD, 5 * SECOND);
+    start(NSP_COLLECTOR_THREAD, 60 * SECOND);
 }
 
 static void in_invoker_mode(void)
 {
-    start(NSP_COLLECTOR_INVOKER, 5 * SECOND);
+    start(NSP_COLLECTOR_INVOKER, 60 * SECOND);
 }
 
 static void without_exporter(void)
@@ -84,7 +84,7 @@ static void *live_on(void *argument)
 static void another_thread_lives_on(void)
 {
     pthread_t thread;
-    start(NSP_COLLECTOR_THREAD, 5 * SECOND);
+    start(NSP_COLLECTOR_THREAD, 60 * SECOND);
     CHILD_CHECK(pthread_create(&thread, NULL, live_on, NULL) == 0);
 }
 
@@ -118,7 +118,7 @@ static void with_two_copies(void)
     CHILD_CHECK(init(NULL) == NSP_OK);
     for (int i = 0; i < SPANS; i++)
         end_span(begin_span(1));
-    start(NSP_COLLECTOR_THREAD, 5 * SECOND);
+    start(NSP_COLLECTOR_THREAD, 60 * SECOND);
 }
 
 static const struct {
@@ -167,7 +167,7 @@ static void expect_the_end(void (*which)(void), unsigned spans)
     for (int i = 0; i < 3; i++) {
         receiver *end = receiver_start(NULL, 0);
         uint64_t before = test_now_ns();
-        int status = child_wait(begin(which, receiver_endpoint(end)), 20);
+        int status = child_wait(begin(which, receiver_endpoint(end)), 100);
         print_message("gone after %.2f s\n", (double)(test_now_ns() - before) / 1e9);
         if (which == with_two_copies && WIFEXITED(status) && WEXITSTATUS(status) == 77) {
             receiver_stop(end);
@@ -224,7 +224,7 @@ static void sigterm_ends_it(void **state)
             test_sleep_ms(10);
         test_sleep_ms(delays_ms[i]);
         assert_int_equal(kill(child, SIGTERM), 0);
-        int status = child_wait(child, 10);
+        int status = child_wait(child, 60);
         if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGTERM)
             fail_msg("status %x", (unsigned)status);
         receiver_stop(end);
