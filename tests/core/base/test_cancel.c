@@ -103,7 +103,7 @@ static void call_flush(void)
 static void call_shutdown(void)
 {
     __atomic_store_n(&inside, true, __ATOMIC_RELEASE);
-    nsp_shutdown(SECOND / 2);
+    nsp_shutdown(60 * SECOND);
 }
 
 static void prepare_policy(void)
@@ -165,7 +165,7 @@ static void call_work(void)
 
 static void call_invoker_flush(void)
 {
-    CHILD_CHECK(nsp_flush(10 * SECOND) == NSP_OK);
+    CHILD_CHECK(nsp_flush(60 * SECOND) == NSP_OK);
 }
 
 static const struct {
@@ -214,8 +214,8 @@ static void expect_health(void)
     CHILD_CHECK(nsp_sampler_set_rate(1) == NSP_OK);
     CHILD_CHECK(nsp_sampler_rate() == 1);
     record();
-    CHILD_CHECK(nsp_flush(10 * SECOND) == NSP_OK);
-    CHILD_CHECK(nsp_shutdown(5 * SECOND) == NSP_OK);
+    CHILD_CHECK(nsp_flush(60 * SECOND) == NSP_OK);
+    CHILD_CHECK(nsp_shutdown(60 * SECOND) == NSP_OK);
     init();
     record();
 }
@@ -235,13 +235,14 @@ static void cancel_one(void *argument)
     CHILD_CHECK(pthread_cancel(thread) == 0);
     test_sleep_ms(20);
     __atomic_store_n(&released, true, __ATOMIC_RELEASE);
+    test_sleep_ms(200); // the call waits for the exporter, with the cancellation pending
+    __atomic_store_n(&script.stalled, false, __ATOMIC_RELEASE);
     void *result = NULL;
     CHILD_CHECK(pthread_join(thread, &result) == 0);
     // An asynchronously cancelled thread ends within the last steps of the call. With some C libraries its
     // result is then NULL.
     bool back = __atomic_load_n(&returned, __ATOMIC_ACQUIRE);
     CHILD_CHECK(what->at_once ? !back : back && result == PTHREAD_CANCELED);
-    __atomic_store_n(&script.stalled, false, __ATOMIC_RELEASE);
     exporter = scripted_exporter;
     expect_health();
     exit(0); // the exit hook has a session to end
@@ -252,7 +253,7 @@ static void everywhere(bool at_once)
     unsigned failed = 0;
     for (size_t i = 0; i < CASES; i++) {
         plan what = {i, at_once};
-        int status = child_run(cancel_one, &what, 20);
+        int status = child_run(cancel_one, &what, 60);
         print_message("%s: status %x\n", cases[i].name, (unsigned)status);
         failed += status != 0;
     }
