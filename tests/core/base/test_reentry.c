@@ -27,7 +27,7 @@ static void record(void)
 
 static void expect_success(void (*body)(void *), void *argument)
 {
-    assert_int_equal(child_run(body, argument, 20), 0);
+    assert_int_equal(child_run(body, argument, 60), 0);
 }
 
 // ---- a lock of the application ----
@@ -115,7 +115,7 @@ static void lock_in_a_forked_child(void *argument)
         with_a_thread_that_holds_the_lock(record); // makes a session, and logs the same lines again
         _exit(0);
     }
-    CHILD_CHECK(child_wait(child, 10) == 0);
+    CHILD_CHECK(child_wait(child, 60) == 0);
 }
 
 static void lock_of_the_application(void **state)
@@ -147,8 +147,8 @@ static void calls_while_lines_are_written(void *argument)
     config.log = call_in_callback;
     init(); // the last thing it does is to write a line
     CHILD_CHECK(flushed == NSP_ERR_INVALID && shut_down == NSP_ERR_INVALID);
-    CHILD_CHECK(nsp_flush(10 * SECOND) == NSP_OK);
-    CHILD_CHECK(nsp_shutdown(10 * SECOND) == NSP_OK);
+    CHILD_CHECK(nsp_flush(60 * SECOND) == NSP_OK);
+    CHILD_CHECK(nsp_shutdown(60 * SECOND) == NSP_OK);
     exit(0);
 }
 
@@ -237,8 +237,8 @@ static void with_exporter(void *argument)
         config.collector = (nsp_collector_mode)mode;
         init();
         record();
-        CHILD_CHECK(nsp_flush(10 * SECOND) == NSP_OK);
-        CHILD_CHECK(nsp_shutdown(10 * SECOND) == NSP_OK);
+        CHILD_CHECK(nsp_flush(60 * SECOND) == NSP_OK);
+        CHILD_CHECK(nsp_shutdown(60 * SECOND) == NSP_OK);
         CHILD_CHECK(tally_distinct(script.tally) == 1);
         CHILD_CHECK(__atomic_load_n(&answered, __ATOMIC_ACQUIRE) == 1);
     }
@@ -261,8 +261,8 @@ static void configure_exporter(void)
 static void trace_one(void)
 {
     record();
-    CHILD_CHECK(nsp_flush(10 * SECOND) == NSP_OK);
-    CHILD_CHECK(nsp_shutdown(10 * SECOND) == NSP_OK);
+    CHILD_CHECK(nsp_flush(60 * SECOND) == NSP_OK);
+    CHILD_CHECK(nsp_shutdown(60 * SECOND) == NSP_OK);
     CHILD_CHECK(tally_distinct(script.tally) == 1);
 }
 
@@ -286,7 +286,7 @@ static void forking_while_created(void *argument)
     configure_exporter();
     config.collector = NSP_COLLECTOR_INVOKER; // so that nobody else works on the clock
     init();
-    CHILD_CHECK(child_wait(forked, 10) == 0);
+    CHILD_CHECK(child_wait(forked, 60) == 0);
     expect_the_clock_of_the_session();
     trace_one();
 }
@@ -343,8 +343,8 @@ static void returning_from_a_childs_create(void *argument)
         if (forked == 0)
             continue_in_the_child();
         CHILD_CHECK(child_wait(forked, 20) == 0);
-        CHILD_CHECK(nsp_flush(10 * SECOND) == NSP_OK);
-        CHILD_CHECK(nsp_shutdown(10 * SECOND) == NSP_OK);
+        CHILD_CHECK(nsp_flush(60 * SECOND) == NSP_OK);
+        CHILD_CHECK(nsp_shutdown(60 * SECOND) == NSP_OK);
         CHILD_CHECK(tally_distinct(script.tally) == 1);
         _exit(0);
     }
@@ -373,9 +373,11 @@ static void children_that_return_from_create(void **state)
 // ---- an encoder that does not return ----
 
 static bool encoder_hangs = true; // atomic
+static bool encoding;             // atomic
 
 static bool append_for_ever(void *state, nsp_batch *batch, const nsp_span_view *view)
 {
+    __atomic_store_n(&encoding, true, __ATOMIC_RELEASE);
     while (__atomic_load_n(&encoder_hangs, __ATOMIC_ACQUIRE))
         test_sleep_ms(1);
     return scripted_exporter.append(state, batch, view);
@@ -403,7 +405,8 @@ static void hanging_encoder(void *argument)
     bool invoked = config.collector == NSP_COLLECTOR_INVOKER;
     if (invoked)
         CHILD_CHECK(pthread_create(&invoker, NULL, work, NULL) == 0);
-    test_sleep_ms(50);
+    while (!__atomic_load_n(&encoding, __ATOMIC_ACQUIRE)) // otherwise the flush itself hangs in it
+        test_sleep_ms(1);
     uint64_t before = test_now_ns();
     CHILD_CHECK(nsp_flush(SECOND / 10) == NSP_ERR_TIMEOUT);
     CHILD_CHECK(nsp_shutdown(SECOND / 10) == NSP_ERR_TIMEOUT);
@@ -412,14 +415,14 @@ static void hanging_encoder(void *argument)
         config.custom_exporter = &scripted_exporter;
         init();
         record();
-        CHILD_CHECK(nsp_flush(10 * SECOND) == NSP_OK);
+        CHILD_CHECK(nsp_flush(60 * SECOND) == NSP_OK);
     }
     __atomic_store_n(&encoder_hangs, false, __ATOMIC_RELEASE);
     if (invoked)
         pthread_join(invoker, NULL);
     test_sleep_ms(100);
     record();
-    CHILD_CHECK(nsp_shutdown(10 * SECOND) == NSP_OK);
+    CHILD_CHECK(nsp_shutdown(60 * SECOND) == NSP_OK);
     exit(0);
 }
 
