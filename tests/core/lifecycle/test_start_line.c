@@ -16,7 +16,7 @@
 #include "support/sanitizer.h"
 #include "support/scripted.h"
 
-#define SECOND 1000000000u
+#define MINUTE 60000000000u
 
 static int reset(void **state)
 {
@@ -36,7 +36,7 @@ static void expect_line(const nsp_config *config, const char *line)
         fail_msg("not one line \"%s\"", line);
     assert_int_equal(script_lines_with("tracing is on"), 1);
     assert_int_equal(script_lines_with("hush"), 0);
-    assert_int_equal(nsp_shutdown(SECOND), NSP_OK);
+    assert_int_equal(nsp_shutdown(MINUTE), NSP_OK);
     assert_int_equal(script_lines_with("tracing is on"), 1);
 }
 
@@ -101,11 +101,11 @@ static void where_nothing_is_sent_or_info_is_not_wanted(void **state)
     script_config(&config);
     config.log_level = NSP_LOG_WARN;
     assert_int_equal(nsp_init(&config), NSP_OK);
-    assert_int_equal(nsp_shutdown(SECOND), NSP_OK);
+    assert_int_equal(nsp_shutdown(MINUTE), NSP_OK);
     script_config(&config);
     script.created = NSP_ERR_SYSTEM; // a line already says so
     assert_int_equal(nsp_init(&config), NSP_OK);
-    assert_int_equal(nsp_shutdown(SECOND), NSP_OK);
+    assert_int_equal(nsp_shutdown(MINUTE), NSP_OK);
     assert_int_equal(script_lines_with("tracing is on"), 0);
 }
 
@@ -116,7 +116,7 @@ static void child_traces(void *argument)
     CHILD_CHECK(nsp_span_recording(span));
     nsp_span_end(span);
     CHILD_CHECK(script_lines_with("tracing is on") == 1);
-    nsp_shutdown(SECOND);
+    nsp_shutdown(MINUTE);
 }
 
 // A child's session begins with its first span, on a thread that should not have to log.
@@ -127,7 +127,7 @@ static void not_in_forked_children(void **state)
     nsp_config config;
     script_config(&config);
     assert_int_equal(nsp_init(&config), NSP_OK);
-    assert_int_equal(nsp_flush(SECOND),
+    assert_int_equal(nsp_flush(MINUTE),
                      NSP_OK); // our threads have started, and hold no lock of the allocator
     assert_int_equal(child_run(child_traces, NULL, 60), 0);
 }
