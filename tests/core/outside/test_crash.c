@@ -144,13 +144,13 @@ static void at_any_moment(void **state)
             _exit(0);
         }
         char session[SESSION_PATH_MAX];
-        for (int tries = 0; !session_dir_of(directory, child, session) && tries < 2000; tries++)
+        for (int tries = 0; !session_dir_of(directory, child, session) && tries < 12000; tries++)
             nanosleep(&(struct timespec){0, 5000000}, NULL);
         // Half of the processes may die before their session is complete; the others have recorded something
         // by then.
         session_reading reading;
-        for (int tries = 0; i % 2 && (!session_read(session, &reading) || reading.slots == 0) && tries < 2000;
-             tries++)
+        for (int tries = 0;
+             i % 2 && (!session_read(session, &reading) || reading.slots == 0) && tries < 12000; tries++)
             nanosleep(&(struct timespec){0, 5000000}, NULL);
         nanosleep(&(struct timespec){0, 30000000 + i * 377000}, NULL);
         kill(child, SIGKILL);
