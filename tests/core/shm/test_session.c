@@ -20,6 +20,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "common/time.h"
 #include "support/child.h"
 #include "support/sanitizer.h"
 #include "support/session_fixture.h"
@@ -321,6 +322,7 @@ static void a_container_with_200_threads(void **state)
     nsp_config config;
     capture_config(&config); // with rings of the default size
     config.shm_dir = directory;
+    uint64_t begin = nsp__monotonic_ns();
     capture_start(&config);
     pthread_t threads[THREADS];
     pthread_attr_t attributes;
@@ -345,7 +347,8 @@ static void a_container_with_200_threads(void **state)
     assert_int_equal(stats.dropped, 0);
     assert_int_equal(capture_count(), SPANS);
     assert_true(capture_lines_with("private rings") >= 1);
-    assert_true(capture_lines() <= 6); // rate limited, not one a thread
+    // Rate limited, not one a thread. On a slow machine the threads come over a time for which there are more.
+    assert_in_range(capture_lines(), 1, 6 + (nsp__monotonic_ns() - begin) / UINT64_C(10000000000));
     capture_end();
     assert_int_equal(umount(directory), 0);
 }
