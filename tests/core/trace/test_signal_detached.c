@@ -19,6 +19,7 @@
 #include "support/capture.h"
 #include "support/sanitizer.h"
 #include "support/single_steps.h"
+#include "support/threads.h"
 
 #if defined(__x86_64__)
 enum { PLACES = 12, INSTRUCTIONS_MAX = 8192 };
@@ -311,9 +312,10 @@ static void on_trap(int number, siginfo_t *information, void *context)
 // calls here (testpoints), so while there are breakpoints it has nothing to do.
 static void let_the_sender_sleep(void)
 {
-    const struct timespec a_moment = {.tv_nsec = 2000000};
+    const struct timespec a_moment = {.tv_nsec = 1000000};
     capture_settle();
-    nanosleep(&a_moment, NULL);
+    for (int in_a_row = 0; in_a_row < 3; in_a_row = other_threads_sleep() ? in_a_row + 1 : 0)
+        nanosleep(&a_moment, NULL);
 }
 
 static void begin_stepping(double rate)
