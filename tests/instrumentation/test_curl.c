@@ -35,6 +35,7 @@ static uint16_t port;
 // Header fields of the last request, one a line.
 static char fields[16384];
 static size_t fields_length;
+static bool silence_is_over; // atomic; until then /silent is not answered
 static pthread_mutex_t fields_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static enum MHD_Result note(void *context, enum MHD_ValueKind kind, const char *name, const char *value)
@@ -94,6 +95,11 @@ static enum MHD_Result handler(void *context, struct MHD_Connection *connection,
         return answer(connection, 302, "/end");
     if (strcmp(path, "/stall") == 0) {
         usleep(300000);
+        return MHD_NO;
+    }
+    if (strcmp(path, "/silent") == 0) {
+        while (!__atomic_load_n(&silence_is_over, __ATOMIC_ACQUIRE))
+            usleep(1000);
         return MHD_NO;
     }
     if (strcmp(path, "/further") == 0)
@@ -353,8 +359,10 @@ static void failed_transfers_are_errors(void **state)
 
     CURL *easy = handle("/stall");
     assert_int_equal(nsp_curl_perform(easy, 0, NULL), CURLE_GOT_NOTHING);
+    curl_easy_setopt(easy, CURLOPT_URL, local("/silent"));
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, 50L);
     assert_int_equal(nsp_curl_perform(easy, 0, NULL), CURLE_OPERATION_TIMEDOUT);
+    __atomic_store_n(&silence_is_over, true, __ATOMIC_RELEASE);
     curl_easy_setopt(easy, CURLOPT_URL, url);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, 60000L);
     assert_int_equal(nsp_curl_perform(easy, NSP_NAME("named"), NULL), CURLE_COULDNT_CONNECT);
