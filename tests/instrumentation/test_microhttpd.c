@@ -406,13 +406,31 @@ static void without_a_parent_it_is_a_root(void **state)
     assert_no_text(span, "url.query");
 }
 
+static void *count_line(void *context, const char *uri, struct MHD_Connection *connection)
+{
+    (void)context;
+    (void)uri;
+    (void)connection;
+    pthread_mutex_lock(&app.lock);
+    app.logged++;
+    pthread_mutex_unlock(&app.lock);
+    return NULL;
+}
+
 static void a_span_begins_with_the_request_line(void **state)
 {
     (void)state;
     char heard[1024];
-    serve(MODE_INTERNAL, 1, 0);
+    forget_application();
+    server =
+        nsp_mhd_start_daemon(NULL, MODE_INTERNAL, 0, NULL, NULL, handler, &app, MHD_OPTION_URI_LOG_CALLBACK,
+                             count_line, &app, MHD_OPTION_NOTIFY_COMPLETED, completed, &app, MHD_OPTION_END);
+    assert_non_null(server);
+    port = MHD_get_daemon_info(server, MHD_DAEMON_INFO_BIND_PORT)->port;
     int fd = dial();
     say(fd, "GET /n/1 HTTP/1.1\r\n", 19);
+    while (count_of(&app.logged) == 0) // otherwise a busy server reads both parts at once
+        usleep(1000);
     usleep(50000);
     say(fd, "Host: a\r\nConnection: close\r\n\r\n", 30);
     assert_int_equal(hear(fd, "answer\n", 1, heard, sizeof heard), 1);
