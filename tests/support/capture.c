@@ -433,21 +433,25 @@ static nsp_send_result receive(void *state, const nsp_batch *batch, uint64_t dea
     bool keeps = __atomic_load_n(&keep, __ATOMIC_RELAXED);
     uint32_t count = 0;
     for (size_t at = batch->head; at != batch->length; count++) {
-        // The shutdown no longer waits, and the batch will soon read as zeros.
-        if (__atomic_load_n(cancel, __ATOMIC_ACQUIRE) != 0) {
-            pthread_mutex_unlock(&mutex);
-            return NSP_SEND_RETRY;
-        }
         wire_span wire;
         if (batch->length - at < sizeof wire)
             broken("a batch ends within a span");
         memcpy(&wire, batch->data + at, sizeof wire);
         at += sizeof wire;
-        if (batch->length - at < wire.items_bytes)
-            broken("a span's items reach beyond the batch");
         chunk *newest = memory;
         size_t used = newest != NULL ? newest->used : 0;
-        captured_span *span = decode(&wire, batch->data + at);
+        bool whole = batch->length - at >= wire.items_bytes;
+        uint8_t *items = take(whole ? wire.items_bytes : 0);
+        memcpy(items, batch->data + at, whole ? wire.items_bytes : 0);
+        // The shutdown no longer waits, and the batch soon reads as zeros; what was copied before is whole.
+        if (__atomic_load_n(cancel, __ATOMIC_ACQUIRE) != 0) {
+            take_back(newest, used);
+            pthread_mutex_unlock(&mutex);
+            return NSP_SEND_RETRY;
+        }
+        if (!whole)
+            broken("a span's items reach beyond the batch");
+        captured_span *span = decode(&wire, items);
         if (keeps)
             keep_span(span);
         else
