@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The receiver `nanospan sink`: what it accepts, refuses, writes and counts."""
 import base64
+import contextlib
 import gzip
 import http.client
 import json
@@ -348,15 +349,23 @@ class Accounting(unittest.TestCase):
         self.assertNotRegex(shown, "[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
     def test_running_request_is_finished(self):
-        with Sink("--delay", "700ms") as sink:
-            replies = []
-            sender = threading.Thread(target=lambda: replies.append(sink.post(request(plain_span(1, 1)))[0]))
-            sender.start()
-            time.sleep(0.3)
-            self.assertEqual(sink.stop(), 0)
-            sender.join()
-            self.assertEqual(replies, [200])
-            self.assertEqual((sink.summary()["spans"], len(sink.lines())), (1, 1))
+        for _ in range(5):  # on a busy machine the request may not even have come when the sink stops
+            with Sink("--delay", "700ms") as sink:
+                replies = []
+
+                def send():
+                    with contextlib.suppress(OSError, http.client.HTTPException):
+                        replies.append(sink.post(request(plain_span(1, 1)))[0])
+                sender = threading.Thread(target=send)
+                sender.start()
+                time.sleep(0.3)
+                self.assertEqual(sink.stop(), 0)
+                sender.join()
+                self.assertIn(replies, ([], [200]))
+                self.assertEqual((sink.summary()["spans"], len(sink.lines())), (len(replies), len(replies)))
+                if replies:
+                    return
+        self.fail("no request was answered")
 
     def test_full_disk(self):
         if not os.path.exists("/dev/full"):
