@@ -44,7 +44,7 @@ class Engine:
         self.process = subprocess.Popen(
             [BIN / "engine", "--listen", "127.0.0.1:0", "--no-pin", "--address-file", address, "--drop-copy",
              self.folder / "drop_copy", *options], env=untraced(), stdout=self.log, stderr=self.log)
-        for _ in range(500):
+        for _ in range(3000):
             if address.exists() or self.process.poll() is not None:
                 break
             time.sleep(0.02)
@@ -70,7 +70,7 @@ class Client:
 
     def __init__(self, engine):
         host, port = engine.address.rsplit(":", 1)
-        self.socket = socket.create_connection((host, int(port)), timeout=10)
+        self.socket = socket.create_connection((host, int(port)), timeout=60)
         self.buffer = b""
 
     def order(self, number, side, price, quantity, symbol="BTCUSDT", account=1, kind=DAY, context=b""):
@@ -236,10 +236,10 @@ def report(number, filled, leaves, result, reason=0):
 class FeedNotices(unittest.TestCase):
     """The feed notices wrong answers of the engine. The file's first orders are not cancels."""
 
-    def feed(self, answer):
+    def feed(self, answer, patience=10):
         liar = Liar(answer)
         done = subprocess.run([BIN / "feed", "--file", ORDERS, "--connect", liar.address, "--orders", "3", "--window",
-                               "1", "--patience", "1"], env=untraced(), capture_output=True, text=True, timeout=60,
+                               "1", "--patience", str(patience)], env=untraced(), capture_output=True, text=True, timeout=60,
                               check=False)
         liar.join(10)
         return done.returncode, done.stderr
@@ -259,7 +259,7 @@ class FeedNotices(unittest.TestCase):
             "invalid message": lambda number, quantity: [b"\0\0\0\0"],
         }
         for complaint, answer in lies.items():
-            code, said = self.feed(answer)
+            code, said = self.feed(answer, patience=1 if complaint == "no answer" else 10)
             self.assertEqual(code, 1, complaint)
             self.assertIn(complaint, said)
 
