@@ -22,6 +22,7 @@ SOURCE = Path(os.environ.get("NSP_SOURCE_DIR", Path(__file__).parents[2]))
 BIN = Path(os.environ.get("NSP_BUILD_DIR", SOURCE / "build")) / "bin"
 PLATFORM = SOURCE / "examples" / "platform"
 sys.path[:0] = [str(SOURCE / "examples"), str(SOURCE / "tests" / "support")]
+from backends import wait_until  # noqa: E402
 from check_traces import read_spans  # noqa: E402
 from peers import missing
 from platform_service import Service, clean_environment  # noqa: E402
@@ -125,7 +126,7 @@ class Demonstration(unittest.TestCase):
                 if line.strip().startswith("curl") and line.strip().endswith("/ready"):
                     break
             address = (Path(files) / "backend.address").read_text().strip()
-            connection = http.client.HTTPConnection(address, timeout=10)
+            connection = http.client.HTTPConnection(address, timeout=60)
             connection.request("GET", "/api/signals")
             self.assertEqual(connection.getresponse().status, 200)
             connection.close()
@@ -346,6 +347,16 @@ class Contexts(PlatformTest):
         self.assertEqual(len(roots), 30)
 
 
+def has_unread(address):
+    """Has a connection to this address on 127.0.0.1 bytes that its server has not read yet?"""
+    port = f":{int(address.rsplit(':', 1)[1]):04X}"
+    for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]:
+        fields = line.split()
+        if fields[1].endswith(port) and fields[3] == "01" and int(fields[4].split(":")[1], 16) > 0:
+            return True
+    return False
+
+
 class Endings(PlatformTest):
     def test_request_under_way_is_answered(self):
         platform = self.platform()
@@ -353,7 +364,7 @@ class Endings(PlatformTest):
         answers = []
         client = threading.Thread(target=lambda: answers.append(platform.ask("POST", EXECUTE, TRADE)))
         client.start()
-        time.sleep(0.3)
+        wait_until(lambda: has_unread(platform.ai_engine.address), "the request to be under way")
         platform.backend.process.send_signal(signal.SIGINT)
         time.sleep(0.3)
         platform.ai_engine.process.send_signal(signal.SIGCONT)
