@@ -760,8 +760,12 @@ class Engines(unittest.TestCase):
     def test_one_whose_spans_go_nowhere(self):
         with tempfile.TemporaryDirectory(dir=SHM.name) as shm, Sink() as sink:
             with engine(shm, SERVICE_NAME="lost"):
-                time.sleep(0.2)
-                report = examine("--no-send", NSP_SHM_DIR=shm, OTLP_ENDPOINT=endpoint(sink.port))
+                deadline = time.monotonic() + 60  # until the engine's collector has come to them
+                while True:
+                    report = examine("--no-send", NSP_SHM_DIR=shm, OTLP_ENDPOINT=endpoint(sink.port))
+                    if report.levels("engine.discarded") or time.monotonic() > deadline:
+                        break
+                    time.sleep(0.2)
                 self.assertEqual((report.code, report.levels("engine.discarded")), (1, ["warn"]), report.text)
 
     def test_what_was_left_behind_stays(self):
