@@ -668,7 +668,7 @@ static void streams_that_are_reset(void **state)
     expect_text(f, "CANCELLED");
     assert_int_equal(send_bytes(f, 100, PATIENCE_MS), NSP_SEND_REJECTED);
     expect_text(f, "RESOURCE_EXHAUSTED");
-    nsp_send_result result = send_bytes(f, 100, PATIENCE_MS);
+    nsp_send_result result = send_bytes(f, 100, 10000);
     print_message("refused: %s\n", f->otlp.report.detail);
     assert_true(result == NSP_SEND_RETRY || result == NSP_SEND_UNKNOWN);
     finish(f);
@@ -683,7 +683,7 @@ static void a_refused_stream_is_sent_again(void **state)
         plan(f, (h2_reply){.manner = manners[i], .error = manners[i] == H2_RESET ? 0x7 : 0});
         plan(f, (h2_reply){.data = "\0\0\0\0\0", .length = 5, .trailers = "grpc-status: 0\n"});
         create(f);
-        nsp_send_result result = send_bytes(f, 100, PATIENCE_MS);
+        nsp_send_result result = send_bytes(f, 100, 10000);
         print_message("%s\n", f->otlp.report.detail);
         if (result != NSP_SEND_EXPORTED) { // curl has not repeated it, so the sender does
             assert_true(result == NSP_SEND_RETRY || result == NSP_SEND_UNKNOWN);
