@@ -84,8 +84,8 @@ static const nsp_exporter hanging = {.size = sizeof(nsp_exporter),
                                      .append = append,
                                      .send = hang};
 
-// `stuck`, unless NULL, is set when the sender's thread no longer comes back. Only the flush closes a batch, so
-// that all spans are in one, however slowly they are recorded.
+// `stuck`, unless NULL, is set when the sender's thread no longer comes back. Only the flush closes a batch,
+// so that all spans are in one, however slowly they are recorded.
 static void record_and_stop(nsp_config *config, const int *stuck, uint64_t expected_discarded)
 {
     nsp_stats stats = NSP_STATS_INIT;
@@ -229,7 +229,8 @@ static void list_that_hangs(void *argument)
         nanosleep(&(struct timespec){.tv_nsec = 10 * MS}, NULL);
     CHILD_CHECK(unlink(path) == 0 && mkfifo(path, 0600) == 0);
     __atomic_store_n(&what.exchanged, 1, __ATOMIC_RELEASE);
-    // There is a writer only when there is a reader. This one writes nothing, so the handshake goes on waiting.
+    // There is a writer only when there is a reader. This one writes nothing, so the handshake goes on
+    // waiting.
     while (open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC) < 0)
         nanosleep(&(struct timespec){.tv_nsec = 10 * MS}, NULL);
     CHILD_CHECK(http_server_requests(server) == 1); // it is still the first attempt

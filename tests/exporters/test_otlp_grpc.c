@@ -30,8 +30,8 @@
 #include "support/http_server.h"
 #include "support/otlp_sender.h"
 
-// SLACK_MS: how late a loaded machine may be. A busy one may be later than that at any moment, so what has to end
-// in time is tried some times, and must once be in time.
+// SLACK_MS: how late a loaded machine may be. A busy one may be later than that at any moment, so what has to
+// end in time is tried some times, and must once be in time.
 enum { SLACK_MS = 1000, TRIES = 5 };
 
 typedef struct fixture {
@@ -700,8 +700,8 @@ static void accept_it(void *context, const h2_request *request, h2_reply *reply)
     *reply = (h2_reply){.data = "\0\0\0\0\0", .length = 5, .trailers = "grpc-status: 0\n"};
 }
 
-// Sends to a server that has not answered by the limit. Where the machine is so busy that the request does not even
-// leave by then, the spans were certainly not taken.
+// Sends to a server that has not answered by the limit. Where the machine is so busy that the request does
+// not even leave by then, the spans were certainly not taken.
 static void expect_to_end_at(fixture *f, unsigned limit_ms, unsigned timeout_ms)
 {
     bool in_time = false;

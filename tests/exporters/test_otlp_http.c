@@ -28,8 +28,8 @@
 #include "support/http_server.h"
 #include "support/otlp_sender.h"
 
-// SLACK_MS: how late a loaded machine may be. A busy one may be later than that at any moment, so what has to end
-// in time is tried some times, and must once be in time.
+// SLACK_MS: how late a loaded machine may be. A busy one may be later than that at any moment, so what has to
+// end in time is tried some times, and must once be in time.
 enum { SLACK_MS = 400, TRIES = 5 };
 
 typedef struct fixture {
@@ -348,8 +348,8 @@ static void reads_retry_after_in_both_forms(void **state)
     finish(f);
 }
 
-// Sends to a server that has not answered by the limit. Where the machine is so busy that the request does not even
-// leave by then, the spans were certainly not taken.
+// Sends to a server that has not answered by the limit. Where the machine is so busy that the request does
+// not even leave by then, the spans were certainly not taken.
 static void expect_to_end_at(fixture *f, unsigned limit_ms, unsigned timeout_ms)
 {
     bool in_time = false;
@@ -713,8 +713,8 @@ static void wait_until(const fixture *f, beginning what, unsigned lookups_before
         nanosleep(&(struct timespec){.tv_nsec = MS}, NULL);
 }
 
-// Sends three batches and stops. Returns whether it ended as expected and in time. Whatever the machine does, each
-// span is counted once.
+// Sends three batches and stops. Returns whether it ended as expected and in time. Whatever the machine does,
+// each span is counted once.
 static bool stops_as(fixture *f, const outcome *expected, nsp__counters *counters)
 {
     unsigned lookups_before = lookups(&begun_lookups);

@@ -8,8 +8,8 @@
 
 #define MS 1000000ull
 
-// PATIENCE_MS: for a request that gets its answer. On a busy machine a thread may have to wait for seconds until
-// it goes on, at any moment and at either end.
+// PATIENCE_MS: for a request that gets its answer. On a busy machine a thread may have to wait for seconds
+// until it goes on, at any moment and at either end.
 enum { BODY = 200 * 1024, PATIENCE_MS = 60000 };
 
 typedef struct otlp_sender {

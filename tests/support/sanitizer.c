@@ -15,8 +15,8 @@ bool sanitizer_forks_wait = true;
 
 #if TEST_UNDER_ASAN
 
-// A thread that never sleeps is waited for until the process has used a second of processor time. Others may be
-// waiting for a processor meanwhile.
+// A thread that never sleeps is waited for until the process has used a second of processor time. Others may
+// be waiting for a processor meanwhile.
 static void wait_for_others(void)
 {
     struct timespec begun, now;

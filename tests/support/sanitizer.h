@@ -26,7 +26,8 @@
 #define TEST_UNDER_TSAN 0
 #endif
 
-// With the address sanitizer a fork waits for the other threads to sleep, but not for ever: see sanitizer.c. A test that wants to fork while they work clears this; its children must not allocate then.
+// With the address sanitizer a fork waits for the other threads to sleep, but not for ever: see sanitizer.c.
+// A test that wants to fork while they work clears this; its children must not allocate then.
 extern bool sanitizer_forks_wait;
 
 // Prints the reason and skips the test. Needs <cmocka.h> and <stdio.h>.

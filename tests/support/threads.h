@@ -6,8 +6,8 @@
 
 #include <stdbool.h>
 
-// Does every other thread wait for something, rather than run or wait for a processor? True also if that cannot be
-// found out.
+// Does every other thread wait for something, rather than run or wait for a processor? True also if that
+// cannot be found out.
 bool other_threads_sleep(void);
 
 #endif

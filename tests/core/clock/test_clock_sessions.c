@@ -27,8 +27,8 @@ static void count_pause(uint64_t ns)
     nsp__clock_system.pause(ns);
 }
 
-// A reading of the counter, and of the wall clock before and after it. A busy machine may let much time pass in
-// between.
+// A reading of the counter, and of the wall clock before and after it. A busy machine may let much time pass
+// in between.
 typedef struct reading {
     nsp_ticks ticks;
     uint64_t before_ns, after_ns;

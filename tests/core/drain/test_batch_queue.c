@@ -109,8 +109,8 @@ static void passes_every_batch_between_threads(void **state)
     nsp__batch_queue_destroy(&both.empty);
 }
 
-// The promptest of several waits counts, because on a busy machine a thread may have to wait for a processor at any
-// moment.
+// The promptest of several waits counts, because on a busy machine a thread may have to wait for a processor
+// at any moment.
 static void waits_no_longer_than_the_deadline(void **state)
 {
     (void)state;

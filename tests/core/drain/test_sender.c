@@ -20,8 +20,9 @@
 
 #define MS 1000000ull
 
-// SLACK_MS: the delay that a loaded machine is allowed. A busy one may hold up any thread for longer at any moment, so
-// what has to end in time is tried some times, and must once be in time. What has to succeed has PATIENCE_MS.
+// SLACK_MS: the delay that a loaded machine is allowed. A busy one may hold up any thread for longer at any
+// moment, so what has to end in time is tried some times, and must once be in time. What has to succeed has
+// PATIENCE_MS.
 enum { POOL = 8, PLAN = 64, LINES = 32, SLACK_MS = 400, TRIES = 5, PATIENCE_MS = 60000 };
 
 typedef struct answer {
@@ -204,8 +205,8 @@ static bool stops_in_time(fixture *f, unsigned ms)
     return nsp__monotonic_ns() - begin <= (ms + 200 + SLACK_MS) * MS;
 }
 
-// Runs the attempt, each time with a fixture of its own, until it was in time. A thread that a busy machine does not
-// let come back in time is left behind, and keeps the fixture.
+// Runs the attempt, each time with a fixture of its own, until it was in time. A thread that a busy machine
+// does not let come back in time is left behind, and keeps the fixture.
 static void expect_once_in_time(bool (*attempt)(fixture *))
 {
     bool in_time = false;

@@ -121,8 +121,8 @@ static void halves_are_counted_each(void **state)
     assert_int_equal(stats.rejected, SPANS / 2);
 }
 
-// A named pipe that nobody empties. It comes first in the list, and uses up the time of each attempt. Returns how
-// often the other one was asked, before and after the pipe is emptied.
+// A named pipe that nobody empties. It comes first in the list, and uses up the time of each attempt. Returns
+// how often the other one was asked, before and after the pipe is emptied.
 static unsigned beside_one_that_hangs(unsigned *before)
 {
     char path[64], endpoint[64], bytes[4096] = "";

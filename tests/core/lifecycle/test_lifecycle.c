@@ -280,8 +280,8 @@ static void a_hundred_rounds_under_fire(void **state)
         config.batch_bytes = 64 * 1024;
         start(&config);
         test_sleep_ms(round % 10 == 0 ? 20 : 2);
-        // OK or TIMEOUT: because threads go on recording, something is always left. It goes on where the asking
-        // thread has not come back from a call in time.
+        // OK or TIMEOUT: because threads go on recording, something is always left. It goes on where the
+        // asking thread has not come back from a call in time.
         nsp_shutdown(round % 3 == 0 ? 0 : SECOND);
         while (nsp_shutdown(SECOND) != NSP_ERR_NOT_INITIALISED)
             ;
@@ -607,8 +607,8 @@ static void begin_two_shutdowns(shutdown_call *first, shutdown_call *second)
     shutdown_begin(second);
 }
 
-// Both with the same time, or the first with so little that it sends nothing. On a busy machine the second one may
-// come when all is over, and find nothing to shut down; then it is tried again.
+// Both with the same time, or the first with so little that it sends nothing. On a busy machine the second
+// one may come when all is over, and find nothing to shut down; then it is tried again.
 static void expect_the_same_outcome(uint64_t first_ns, nsp_status outcome)
 {
     shutdown_call first = {.timeout_ns = first_ns}, second = {.timeout_ns = 60 * SECOND};

@@ -214,8 +214,8 @@ static nsp_stats expect_in_time_by(const char *protocol, int manner, uint64_t fl
     return stats;
 }
 
-// The same with a backend that does not answer what it has received. On a busy machine nothing may have left by the
-// deadline, and then it is tried again.
+// The same with a backend that does not answer what it has received. On a busy machine nothing may have left
+// by the deadline, and then it is tried again.
 static nsp_stats expect_in_doubt(const char *protocol, int manner)
 {
     nsp_stats stats = NSP_STATS_INIT;

@@ -347,7 +347,8 @@ static void a_container_with_200_threads(void **state)
     assert_int_equal(stats.dropped, 0);
     assert_int_equal(capture_count(), SPANS);
     assert_true(capture_lines_with("private rings") >= 1);
-    // Rate limited, not one a thread. On a slow machine the threads come over a time for which there are more.
+    // Rate limited, not one a thread. On a slow machine the threads come over a time for which there are
+    // more.
     assert_in_range(capture_lines(), 1, 6 + (nsp__monotonic_ns() - begin) / UINT64_C(10000000000));
     capture_end();
     assert_int_equal(umount(directory), 0);

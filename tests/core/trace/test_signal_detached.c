@@ -308,8 +308,8 @@ static void on_trap(int number, siginfo_t *information, void *context)
 
 // ---- tests ----
 
-// The sender blocks all signals, and a breakpoint that it meets would end the process. It shares code with the
-// calls here (testpoints), so while there are breakpoints it has nothing to do.
+// The sender blocks all signals, and a breakpoint that it meets would end the process. It shares code with
+// the calls here (testpoints), so while there are breakpoints it has nothing to do.
 static void let_the_sender_sleep(void)
 {
     const struct timespec a_moment = {.tv_nsec = 1000000};
