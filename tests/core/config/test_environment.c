@@ -203,15 +203,19 @@ static void no_limit_ends_with_the_shutdown(void **state)
     setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0", 1);
     setenv("OTEL_BSP_SCHEDULE_DELAY", "1", 1);
     http_server_plan(f->server, &(http_reply){.manner = HTTP_STALL});
-    start();
-    record(1);
-    while (http_server_requests(f->server) == 0)
-        test_sleep_ms(1);
-    uint64_t before = test_now_ns();
-    assert_int_equal(nsp_shutdown(400 * MS), NSP_ERR_TIMEOUT);
-    assert_true(test_now_ns() - before < 20 * SECOND);
-    assert_null(strstr(f->lines, "OTEL_EXPORTER_OTLP_TIMEOUT"));
-    assert_int_equal(http_server_requests(f->server), 1);
+    bool in_time = false; // at least once, because a busy machine may hold up any
+    for (unsigned tries = 1; tries <= 5 && !in_time; tries++) {
+        start();
+        record(1);
+        while (http_server_requests(f->server) < tries)
+            test_sleep_ms(1);
+        uint64_t before = test_now_ns();
+        assert_int_equal(nsp_shutdown(400 * MS), NSP_ERR_TIMEOUT);
+        in_time = test_now_ns() - before < 5 * SECOND;
+        assert_null(strstr(f->lines, "OTEL_EXPORTER_OTLP_TIMEOUT"));
+        assert_int_equal(http_server_requests(f->server), tries);
+    }
+    assert_true(in_time);
 }
 
 #define TEST(name_) cmocka_unit_test_setup_teardown(name_, setup, teardown)

@@ -526,9 +526,9 @@ static void *flush_for_long(void *argument)
     return NULL;
 }
 
-static void shutdown_ends_a_flush(void **state)
+// Returns how long it took.
+static uint64_t end_a_flush(void)
 {
-    (void)state;
     pthread_t thread;
     nsp_status status = NSP_OK;
     nsp_config config;
@@ -545,10 +545,22 @@ static void shutdown_ends_a_flush(void **state)
     while (nsp_shutdown(100 * MILLISECOND) != NSP_ERR_NOT_INITIALISED) // the flush has not come back yet
         ;
     pthread_join(thread, NULL);
-    assert_true(test_now_ns() - before < 30 * SECOND);
+    uint64_t took = test_now_ns() - before;
     assert_int_equal(status, NSP_ERR_TIMEOUT);
     nsp_stats stats = script_balance();
     assert_int_equal(stats.discarded + stats.unconfirmed, 10);
+    return took;
+}
+
+static void shutdown_ends_a_flush(void **state)
+{
+    (void)state;
+    uint64_t promptest = UINT64_MAX; // of some, because a busy machine may hold up any
+    for (int tries = 0; tries < 5 && promptest >= 5 * SECOND; tries++) {
+        script_reset();
+        promptest = nsp__earlier(promptest, end_a_flush());
+    }
+    assert_true(promptest < 5 * SECOND);
 }
 
 typedef struct shutdown_call {
