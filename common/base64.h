@@ -21,7 +21,8 @@ typedef enum nsp__base64_alphabet {
 // number.
 size_t nsp__base64_encode(char *out, const uint8_t *bytes, size_t length, bool padded);
 
-// Reads digits with complete padding or without any. out may be NULL, to check only. decoded, which receives
+// Reads digits with complete padding or without any. out may be NULL, to check only, or
+// the text itself. decoded, which receives
 // the number of bytes, may be NULL too. False, with some bytes possibly written, if the text is not base64.
 bool nsp__base64_decode(uint8_t *out, const char *text, size_t length, nsp__base64_alphabet alphabet,
                         size_t *decoded);

@@ -36,7 +36,8 @@ int nsp__open(int at, const char *path, int flags, mode_t mode);
 // if it is another file.
 int nsp__open_again(const char *path, int flags, const nsp__file_id *id);
 
-// False if fd is not an open descriptor.
+// fd may be any number, also one that stands for another thread's file by now. False if it is not an open
+// descriptor.
 bool nsp__file_identify(int fd, nsp__file_id *id);
 
 // Closes fd, unless it is -1, and leaves errno as it is.

@@ -2,6 +2,8 @@
 #include "common/json_read.h"
 
 #include <errno.h>
+#include <locale.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "common/hex.h"
@@ -249,6 +251,35 @@ bool nsp__json_integer(nsp__json_reader *r, int64_t *out)
     errno = 0;
     *out = strtoll(text, NULL, 10);
     return errno == 0 ? true : fail(r, "a number does not fit into 64 bits");
+}
+
+bool nsp__json_double(nsp__json_reader *r, double *out)
+{
+    static const char *const words[] = {"NaN", "Infinity", "-Infinity"};
+    static const double values[] = {NAN, INFINITY, -INFINITY};
+    char text[64] = "";
+    nsp__slice digits;
+    bool quoted = peek(r) == '"';
+    *out = 0;
+    if (!nsp__json_scalar(r, &digits))
+        return false;
+    if (digits.text == NULL)
+        return true;
+    if (quoted) {
+        for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+            if (nsp__slice_is(digits, words[i])) {
+                *out = values[i];
+                return true;
+            }
+        return fail(r, "a number was expected");
+    }
+    if (digits.length >= sizeof text || *digits.text == 't' || *digits.text == 'f')
+        return fail(r, "a number was expected");
+    memcpy(text, digits.text, digits.length);
+    locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0); // allocates nothing
+    *out = strtod_l(text, NULL, plain);
+    freelocale(plain);
+    return true;
 }
 
 void nsp__json_skip(nsp__json_reader *r)

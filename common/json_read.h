@@ -48,6 +48,10 @@ uint64_t nsp__json_number(nsp__json_reader *r);
 // error.
 bool nsp__json_integer(nsp__json_reader *r, int64_t *out);
 
+// Reads a number of at most 63 characters, or one of the strings NaN, Infinity and -Infinity, for which JSON has
+// no numbers; 0 for null. Anything else is an error. Independent of the locale.
+bool nsp__json_double(nsp__json_reader *r, double *out);
+
 // Skips the value here, with all its contents.
 void nsp__json_skip(nsp__json_reader *r);
 
