@@ -16,16 +16,13 @@
 #include "base/testpoint.h"
 #include "common/seed.h"
 #include "common/time.h"
+#include "shm/batches.h"
 #include "shm/session_lock.h"
-
-// A frame of the detached pool: 2 KiB plus 256 bytes, so that neighbours do not alias in the first-level
-// cache.
-enum { DETACHED_STRIDE = 2048 + 256 };
 
 // Space after the last frame, for nsp__frame_place.
 enum { DETACHED_MARGIN = 64 * 1024 + 4096 };
 
-static void fill_header(nsp__control *control, const nsp_config *config, uint64_t batches_bytes)
+static void fill_header(nsp__control *control, const nsp_config *config)
 {
     control->version = NSP__SESSION_VERSION;
     control->pid = (uint32_t)getpid();
@@ -34,9 +31,11 @@ static void fill_header(nsp__control *control, const nsp_config *config, uint64_
     control->threads_max = config->threads;
     control->record_bytes = config->record_bytes;
     control->detached_count = config->detached_spans;
-    control->detached_stride = DETACHED_STRIDE;
+    control->detached_stride = NSP__DETACHED_STRIDE;
     control->batch_count = config->batches;
-    control->batch_bytes = batches_bytes;
+    control->batch_bytes = nsp__batches_layout_of(config).bytes;
+    control->drainer.external = config->collector == NSP_COLLECTOR_EXTERNAL;
+    nsp__sections_write(control, config);
     __atomic_store_n(&control->magic, NSP__SESSION_MAGIC, __ATOMIC_RELEASE); // MG1: all else is written
 }
 
@@ -158,14 +157,31 @@ static void path_of(const nsp__session *session, const char *file, char *path, s
 
 enum { PATH_SIZE = sizeof((nsp__session *)0)->directory + 16 };
 
+// Gives it the name back that it had while it was created, so that nobody takes what is left for a session if
+// this process dies now.
+static void drop_name(nsp__session *session)
+{
+    char nameless[sizeof session->directory];
+    const char *name = strrchr(session->directory, '/') + 1;
+    int length = snprintf(nameless, sizeof nameless, "%.*s.%s", (int)(name - session->directory),
+                          session->directory, name);
+    if (*name != '.' && (size_t)length < sizeof nameless && rename(session->directory, nameless) == 0)
+        memcpy(session->directory, nameless, (size_t)length + 1);
+    NSP__TESTPOINT("shutdown: without its name");
+}
+
 static void remove_files(nsp__session *session)
 {
     static const char *const files[] = {"control", "threads", "detached", "batches", "alive", "consumer"};
     if (!nsp__session_shared(session))
         return;
     int directory = nsp__open_again(session->directory, O_RDONLY | O_DIRECTORY, &session->directory_id);
-    for (size_t i = 0; i < sizeof files / sizeof files[0] && directory >= 0; i++)
+    if (directory >= 0)
+        drop_name(session);
+    for (size_t i = 0; i < sizeof files / sizeof files[0] && directory >= 0; i++) {
         unlinkat(directory, files[i], 0);
+        NSP__TESTPOINT("shutdown: a file is gone");
+    }
     nsp__close(directory);
     rmdir(session->directory);
     session->directory[0] = 0;
@@ -173,7 +189,6 @@ static void remove_files(nsp__session *session)
 
 static void drop_partial(nsp__session *session)
 {
-    nsp__mapping_retire(session->generation);
     nsp__mapping_retire(session->control);
     nsp__mapping_retire(session->detached);
     nsp__mapping_retire(session->batches);
@@ -187,7 +202,16 @@ typedef struct sizes {
     uint64_t control, detached, batches;
 } sizes;
 
-// Creates the locks first. Whoever drains holds `consumer`, and this process does.
+// Whoever drains holds `consumer`.
+static bool make_consumer(nsp__session *session, int directory)
+{
+    if (session->external)
+        return nsp__session_lock_offer(directory, "consumer");
+    session->consumer = nsp__session_lock_make(directory, "consumer");
+    return session->consumer != NULL;
+}
+
+// Creates the locks first.
 static bool make_files(nsp__session *session, const sizes *bytes)
 {
     void *control = NULL, *batches = NULL, *detached = NULL;
@@ -195,7 +219,7 @@ static bool make_files(nsp__session *session, const sizes *bytes)
     bool made = directory >= 0 && nsp__paging_fits(directory) &&
                 nsp__file_identify(directory, &session->directory_id) &&
                 (session->alive = nsp__session_lock_make(directory, "alive")) != NULL &&
-                (session->consumer = nsp__session_lock_make(directory, "consumer")) != NULL &&
+                make_consumer(session, directory) &&
                 make_file(directory, "control", bytes->control, &control, &session->control_id) &&
                 make_file(directory, "threads", 0, NULL, &session->threads_id) &&
                 make_file(directory, "batches", bytes->batches, &batches, NULL) &&
@@ -208,9 +232,10 @@ static bool make_files(nsp__session *session, const sizes *bytes)
 }
 
 // False with errno set if shared memory cannot be used; what was created until then stays. The session is
-// created under a name that begins with a dot, which nobody takes for a session (but see outside/prune.c),
-// and gets its final name when it is complete and locked. So no other engine that is just starting can take
-// it for a dead one.
+// created under a name that begins with a dot, which nobody takes for a session, and gets its final name when it is
+// complete and locked. So no other engine that is just starting can take it for a dead one. From before there is a
+// folder until it has its own locks, the lock of all sessions' folder is shared, so that an engine which removes
+// half-made sessions (outside/prune.c) can tell this one from those of engines that are dead.
 static bool create_shared(nsp__session *session, const nsp_config *config, const sizes *bytes)
 {
     char user_directory[400], name[64], final[sizeof session->directory];
@@ -221,13 +246,16 @@ static bool create_shared(nsp__session *session, const nsp_config *config, const
     snprintf(final, sizeof final, "%s/%s.%u.%08x", user_directory, name, (unsigned)getpid(), random);
     snprintf(session->directory, sizeof session->directory, "%s/.%s.%u.%08x", user_directory, name,
              (unsigned)getpid(), random);
-    if (!make_folder(session->directory)) {
+    int creating = nsp__sessions_creating_begin(user_directory);
+    bool made = make_folder(session->directory);
+    if (!made)
         session->directory[0] = 0;
+    NSP__TESTPOINT("session: its folder is made");
+    made = made && make_files(session, bytes);
+    nsp__sessions_creating_end(creating);
+    if (!made)
         return false;
-    }
-    if (!make_files(session, bytes))
-        return false;
-    fill_header(session->control, config, bytes->batches);
+    fill_header(session->control, config);
     NSP__TESTPOINT("session: before it has its name");
     if (rename(session->directory, final) != 0)
         return false;
@@ -244,37 +272,71 @@ static bool create_private(nsp__session *session, const nsp_config *config, cons
     if (session->control == NULL || session->batches == NULL ||
         (bytes->detached != 0 && session->detached == NULL))
         return false;
-    fill_header(session->control, config, bytes->batches);
+    fill_header(session->control, config);
     return true;
 }
 
-nsp_status nsp__session_create(nsp__session *session, const nsp_config *config, uint64_t batches_bytes)
+// What has to be done about shared memory that cannot be used.
+static const char *reason_of(int error)
+{
+    return error == EFBIG         ? "the process's file size limit (ulimit -f) is too low"
+           : error == EMEDIUMTYPE ? "a hugetlbfs needs NSP_HUGE_PAGES=yes, and pages of 2 MiB"
+                                  : strerror(error);
+}
+
+// error: 0 if there is to be none. An engine may not look at what nsp_init returns, so its log says it too.
+static nsp_status refuse_private(const nsp_config *config, int error)
+{
+    char why[600];
+    if (error == 0)
+        snprintf(
+            why, sizeof why,
+            "NSP_SHM_DIR is \"none\", and an engine that is drained from outside (NSP_COLLECTOR=external) "
+            "needs shared memory: name a folder for it, such as /dev/shm, or choose the collector "
+            "\"thread\"");
+    else
+        snprintf(
+            why, sizeof why,
+            "cannot create a session in shared memory under %s: %s; an engine that is drained from outside "
+            "(NSP_COLLECTOR=external) needs one: make room there, name another folder (NSP_SHM_DIR), or "
+            "choose the collector \"thread\"",
+            config->shm_dir, reason_of(error));
+    nsp__log(NSP_LOG_ERROR, "", "tracing is off: %s", why);
+    return nsp__fail(NSP_ERR_UNSUPPORTED, "%s", why);
+}
+
+nsp_status nsp__session_create(nsp__session *session, const nsp_config *config)
 {
     nsp__paging_choose(config->huge_pages, config->lock_memory);
-    sizes bytes = {nsp__paging_up(sizeof(nsp__control)), 0, nsp__paging_up(batches_bytes)};
+    sizes bytes = {nsp__paging_up(sizeof(nsp__control)), 0,
+                   nsp__paging_up(nsp__batches_layout_of(config).bytes)};
     if (config->detached_spans != 0)
-        bytes.detached = nsp__paging_up((uint64_t)config->detached_spans * DETACHED_STRIDE + DETACHED_MARGIN);
+        bytes.detached =
+            nsp__paging_up((uint64_t)config->detached_spans * NSP__DETACHED_STRIDE + DETACHED_MARGIN);
     memset(session, 0, sizeof *session);
+    session->external = config->collector == NSP_COLLECTOR_EXTERNAL;
 
     bool made = false;
-    if (config->shm_dir != NULL && strcmp(config->shm_dir, "none") != 0) {
+    const bool wanted = config->shm_dir != NULL && strcmp(config->shm_dir, "none") != 0;
+    if (!wanted && session->external)
+        return refuse_private(config, 0);
+    if (wanted) {
         made = create_shared(session, config, &bytes);
         if (!made) {
             int error = errno;
+            bool external = session->external;
             drop_partial(session);
             nsp__paging_choose(config->huge_pages, config->lock_memory); // those mappings do not count
+            if (external)
+                return refuse_private(config, error);
             nsp__log(NSP_LOG_WARN, "",
                      "cannot create a session in shared memory under %s: %s; using private memory, so spans "
                      "are lost in a crash and other tools cannot see this process",
-                     config->shm_dir,
-                     error == EFBIG         ? "the process's file size limit (ulimit -f) is too low"
-                     : error == EMEDIUMTYPE ? "a hugetlbfs needs NSP_HUGE_PAGES=yes, and pages of 2 MiB"
-                                            : strerror(error));
+                     config->shm_dir, reason_of(error));
         }
     }
     made = made || create_private(session, config, &bytes);
-    session->generation = made ? nsp__map_private((size_t)sysconf(_SC_PAGESIZE)) : NULL;
-    if (session->generation == NULL) {
+    if (!made) {
         drop_partial(session);
         return nsp__fail(NSP_ERR_NO_MEMORY, "no memory for the session (%zu bytes)",
                          (size_t)(bytes.control + bytes.batches + bytes.detached));
@@ -311,7 +373,7 @@ bool nsp__session_map_thread(nsp__session *session, uint64_t bytes, void **addre
     place->is_private = 0;
     if (nsp__session_shared(session))
         *address = map_shared_thread(session, bytes, &place->offset);
-    if (*address == NULL) {
+    if (*address == NULL && !session->external) {
         place->is_private = 1;
         place->offset = 0;
         *address = nsp__map_private(bytes);
@@ -328,9 +390,35 @@ int nsp__session_open_control(const nsp__session *session)
     return nsp__open_again(path, O_RDWR, &session->control_id);
 }
 
+bool nsp__session_has_drainer(const nsp__session *session)
+{
+    int directory = nsp__open_again(session->directory, O_RDONLY | O_DIRECTORY, &session->directory_id);
+    if (directory >= 0) {
+        bool drained = !nsp__session_lock_free(directory, "consumer");
+        nsp__close(directory);
+        return drained;
+    }
+    // The folder can no longer be reached, because the process has changed its root or its user. A drainer that
+    // lives tells the time at which it was here.
+    uint64_t pass_ns = __atomic_load_n(&session->control->drainer.pass_ns, __ATOMIC_RELAXED);
+    return pass_ns != 0 && pass_ns + 20 * NSP__DRAINER_PASS_NS > nsp__monotonic_ns();
+}
+
 void nsp__session_destroy(nsp__session *session)
 {
     drop_partial(session);
+}
+
+void nsp__session_leave(nsp__session *session)
+{
+    nsp__mapping_retire(session->detached);
+    nsp__mapping_retire(session->batches);
+    // DN1: after all that this process has written. What threads still write lies in private pages by now.
+    __atomic_store_n(&session->control->drainer.ended, 1, __ATOMIC_RELEASE);
+    NSP__TESTPOINT("shutdown: has said that it ended");
+    nsp__mapping_retire(session->control);
+    nsp__session_lock_release(session->alive);
+    memset(session, 0, sizeof *session);
 }
 
 void nsp__session_abandon(nsp__session *session)

@@ -54,6 +54,9 @@ typedef struct nsp__slot {
     // ring.h.
     uint64_t consumed __attribute__((aligned(128)));
     uint64_t drained; // records taken out
+    // Of those, the ones for which the drainer has no batch, until it has counted them as discarded. For a reader
+    // after a crash.
+    uint64_t discarding;
 
     nsp__slot_counters counters __attribute__((aligned(128)));
 
