@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/call.h"
 #include "base/fork.h"
 #include "base/log_limit.h"
 #include "common/time.h"
@@ -71,6 +72,12 @@ void nsp__log_configure(nsp_log_level level, nsp_log_fn fn, void *context)
     sink_context = context;
     __atomic_store_n(&threshold, (int)level, __ATOMIC_RELAXED);
     pthread_mutex_unlock(&lock);
+}
+
+void nsp_log_configure(nsp_log_level level, nsp_log_fn log, void *context)
+{
+    NSP__NO_CANCEL;
+    nsp__log_configure(level, log, context);
 }
 
 // Formats one line into the buffer. Text that came from elsewhere (a receiver, a variable) cannot control a

@@ -44,6 +44,12 @@ static void refill(nsp__log_limit_entry *entry, uint64_t now_ns)
     }
 }
 
+bool nsp__log_limit_ready(nsp__log_limit_entry *entry, uint64_t now_ns)
+{
+    refill(entry, now_ns);
+    return entry->tokens != 0;
+}
+
 bool nsp__log_limit_admit(nsp__log_limit *limit, const char *subject, uint64_t now_ns, uint64_t *held_back)
 {
     *held_back = 0;
@@ -51,8 +57,7 @@ bool nsp__log_limit_admit(nsp__log_limit *limit, const char *subject, uint64_t n
         return true;
     nsp__log_limit_entry *entry = find(limit, hash(subject), now_ns);
     entry->used_ns = now_ns;
-    refill(entry, now_ns);
-    if (entry->tokens == 0) {
+    if (!nsp__log_limit_ready(entry, now_ns)) {
         entry->held_back++;
         return false;
     }

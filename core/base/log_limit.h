@@ -28,6 +28,10 @@ typedef struct nsp__log_limit {
     nsp__log_limit_entry entries[NSP__LOG_LIMIT_SUBJECTS];
 } nsp__log_limit;
 
+// True if the subject of this entry may write a line at now_ns: for whoever has an entry of its own, takes its tokens
+// itself, and keeps what may not be said yet.
+bool nsp__log_limit_ready(nsp__log_limit_entry *entry, uint64_t now_ns);
+
 // True if this subject may write a line at now_ns (on any monotonic clock). *held_back is then the number of
 // lines refused since its last one. The subject "" is always admitted.
 bool nsp__log_limit_admit(nsp__log_limit *limit, const char *subject, uint64_t now_ns, uint64_t *held_back);

@@ -185,10 +185,12 @@ static entry *add(unsigned long hash, text_key key)
     if (name == UINT32_MAX)
         return NULL;
     entry *mine = &entries[name], *added = NULL;
+    NSP__TESTPOINT("name: id taken");
     if (fill(mine, key)) // I0, if the node is added
         added = (entry *)cds_lfht_add_unique(table, hash, same_text, &key, &mine->node);
     if (added != mine)
         give_spare(name);
+    NSP__TESTPOINT("name: added");
     return added;
 }
 
@@ -270,6 +272,11 @@ uint32_t nsp__name_count(void)
 {
     uint32_t count = __atomic_load_n(&next_name, __ATOMIC_SEQ_CST);
     return count < NSP_NAME_MAX ? count : NSP_NAME_MAX;
+}
+
+uint32_t nsp__name_place(nsp_name name)
+{
+    return entries[name].text;
 }
 
 bool nsp__name_ready(nsp_name name)

@@ -10,6 +10,10 @@
 // few of them may not be ready yet, and some never become ready. Wait-free, signal safe.
 uint32_t nsp__name_count(void);
 
+// Where the text of a name begins among those of all names, which take NSP_NAME_TEXT_MAX bytes. For the hook, of
+// the name that it is called for. Wait-free, signal safe.
+uint32_t nsp__name_place(nsp_name name);
+
 // True once the name's text may be read, after which it never changes. Every id that was returned to a caller
 // is ready. Wait-free, signal safe.
 bool nsp__name_ready(nsp_name name);

@@ -62,13 +62,11 @@ static inline double nsp__random_inverse_log(uint64_t threshold)
 }
 
 // The number of failures before the next success of probability p. Geometric, by inversion: floor(log U /
-// log(1 - p)), with U uniform in (0, 1] in steps of 2^-53. p = 1 gives 0, p = 0 gives UINT64_MAX. About 10
-// ns.
+// log(1 - p)), with U uniform in (0, 1] in steps of 2^-53. p = 1 gives 0, p = 0 gives UINT64_MAX: the product is
+// infinite then or, if U is 1, not a number, and neither is below 2^64. About 10 ns.
 static inline uint64_t nsp__random_skip(uint64_t *state, double inverse_log)
 {
     double uniform = (double)((nsp__random_next(state) >> 11) + 1) * 0x1p-53;
-    if (isinf(inverse_log))
-        return UINT64_MAX;
     double skip = log(uniform) * inverse_log;
     return skip < 0x1p64 ? (uint64_t)skip : UINT64_MAX;
 }

@@ -2,7 +2,7 @@
 //
 // The binary interface, member by member: what inline code compiles into applications and bindings. If a line
 // here has to change, the interface is a new one, with another SOVERSION and another number in the name of
-// nsp__thread_v1.
+// nsp__thread_v3.
 #include <nanospan/exporter.h>
 #include <nanospan/span.h>
 
@@ -56,17 +56,18 @@ SIZE(nsp__entry, 16);
 AT(nsp__entry, current, 0);
 AT(nsp__entry, frame, 8);
 
-SIZE(nsp__skips, 512);
-AT(nsp__skips, left, 0);
+SIZE(nsp__skips, 520);
+AT(nsp__skips, generation, 0);
+AT(nsp__skips, reserved, 4);
+AT(nsp__skips, left, 8);
 
-SIZE(nsp__thread, 48);
+SIZE(nsp__thread, 40);
 AT(nsp__thread, top, 0);
-AT(nsp__thread, generation_now, 8);
-AT(nsp__thread, classes, 16);
-AT(nsp__thread, skips, 24);
-AT(nsp__thread, generation, 32);
-AT(nsp__thread, unsampled_class, 36);
-AT(nsp__thread, reads_counter, 40);
+AT(nsp__thread, classes, 8);
+AT(nsp__thread, skips, 16);
+AT(nsp__thread, generation, 24);
+AT(nsp__thread, unsampled_class, 28);
+AT(nsp__thread, reads_counter, 32);
 
 // ---- what callers fill in ----
 
@@ -133,7 +134,8 @@ AT(nsp_item_link, reserved, 30);
 
 _Static_assert(NSP__RECORDING == 1 && NSP__FRAME_ALIGN == 256 && NSP__TAG_MASK == 0xff, "handles");
 _Static_assert(NSP__UNSAMPLED_ROOT == 2 && NSP__UNSAMPLED_CHILD == 4 && NSP__ENTERED_INERT == 6 &&
-                   NSP__ENDED == 8 && NSP__BUSY == 10 && NSP__OFF == 12 && NSP__UNATTACHED == 14,
+                   NSP__ENDED == 8 && NSP__BUSY == 10 && NSP__OFF == 12 && NSP__UNATTACHED == 14 &&
+                   NSP__NOTHING == 16,
                "sentinels");
 _Static_assert(NSP_TYPE_STR == 1 && NSP_TYPE_BOOL == 2 && NSP_TYPE_I64 == 3 && NSP_TYPE_F64 == 4 &&
                    NSP_TYPE_BYTES == 5 && NSP_TYPE_STRS == 6 && NSP_TYPE_BOOLS == 7 && NSP_TYPE_I64S == 8 &&

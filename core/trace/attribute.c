@@ -9,22 +9,13 @@
 // The first of these sections begins on a page, and so all of them do.
 __asm__(".pushsection " NSP__HOT_SECTION ",\"ax\"\n.balign 4096\n.popsection");
 
-void nsp__attr_dropped(nsp_span *span)
-{
-    nsp__writer to;
-    if (!nsp__writer_begin(&to, span, NSP__DROPPED_ATTRIBUTE))
-        return;
-    nsp__writer_drop(&to, NSP__DROPPED_ATTRIBUTE, 1);
-    nsp__writer_end(&to);
-}
-
 // For when the room or the count has run out: writes the value in the place of an item that a later value of
 // its key has replaced, if there is more room than at the end. True if it was written. A key that the record
 // already has does not count again.
 static bool put_where_it_fits(nsp__writer *to, const nsp_attr *attr)
 {
     size_t end = nsp__value_share(to), wanted = nsp__value_bytes(to, attr, UINT16_MAX);
-    uint64_t probe = nsp__item_tag(attr->key, attr->type, 0, 0);
+    uint64_t probe = nsp__writer_tag(to, attr->key, attr->type, 0);
     nsp__reuse found;
     bool readable = nsp__reuse_look(to, probe, &found), cut, written;
     if (to->attributes == 0 && !found.present)

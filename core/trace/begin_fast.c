@@ -93,13 +93,19 @@ static inline bool under_pressure(nsp__producer *producer, const nsp__slot *slot
            nsp__ring_fill(&producer->ring) > producer->watermark;
 }
 
-// Whole traces are refused before single spans are lost.
-static NOINLINE nsp_span *refuse_root(nsp__producer *producer, uint32_t name_class)
+// The first root of its class since the policy changed: draws the class, and decides again.
+static NOINLINE nsp_span *begin_undrawn(nsp__producer *producer, nsp_name name, nsp_ticks start,
+                                        uint32_t name_class)
 {
     nsp__entry *top = producer->hot.top;
     nsp__busy_begin(producer);
-    if (producer->thresholds[name_class] != 0)
-        nsp__sampler_draw(producer, name_class);
+    nsp__sampler_settle(producer, name_class);
+    nsp__busy_end(producer, top);
+    return nsp_span_begin_at(name, start);
+}
+
+static inline nsp_span *refused(nsp__producer *producer, nsp__entry *top, uint32_t name_class)
+{
     nsp__count(&producer->slot->counters.roots_refused);
     producer->hot.unsampled_class = name_class;
     top->current = NSP__UNSAMPLED_ROOT;
@@ -107,10 +113,35 @@ static NOINLINE nsp_span *refuse_root(nsp__producer *producer, uint32_t name_cla
     return (nsp_span *)NSP__UNSAMPLED_ROOT;
 }
 
+// Among others that the sampler leaves out.
+static NOINLINE nsp_span *refuse_hit(nsp__producer *producer, nsp_name name, nsp_ticks start,
+                                     uint32_t name_class)
+{
+    if (producer->thresholds[name_class] == NSP__THRESHOLD_UNDRAWN)
+        return begin_undrawn(producer, name, start, name_class);
+    nsp__entry *top = producer->hot.top;
+    nsp__busy_begin(producer);
+    nsp__sampler_draw(producer, name_class);
+    return refused(producer, top, name_class);
+}
+
+// Whole traces are refused before single spans are lost.
+static NOINLINE nsp_span *refuse_root(nsp__producer *producer, nsp_name name, nsp_ticks start,
+                                      uint32_t name_class)
+{
+    if (producer->thresholds[name_class] != 0)
+        return refuse_hit(producer, name, start, name_class);
+    nsp__entry *top = producer->hot.top;
+    nsp__busy_begin(producer);
+    return refused(producer, top, name_class);
+}
+
 // A root that the sampler records, among others that it leaves out.
 static NOINLINE NSP__HOT nsp_span *begin_hit(nsp__producer *producer, nsp__entry *top, nsp_name name,
                                              nsp_ticks start, uint32_t name_class)
 {
+    if (NSP__UNLIKELY(producer->thresholds[name_class] == NSP__THRESHOLD_UNDRAWN))
+        return begin_undrawn(producer, name, start, name_class);
     nsp__slot *slot = producer->slot;
     nsp__frame *frame = top[1].frame;
     nsp__busy_begin(producer);
@@ -131,7 +162,7 @@ NSP__HOT nsp_span *nsp__begin_root(nsp__thread *thread, nsp_name name, nsp_ticks
     nsp__producer *producer = nsp__producer_of(thread);
     nsp__slot *slot = producer->slot;
     if (under_pressure(producer, slot))
-        return refuse_root(producer, name_class);
+        return refuse_root(producer, name, start, name_class);
     if (start == 0) {
         if (NSP__UNLIKELY(!producer->hot.reads_counter))
             return begin_root_by_clock(thread, name, name_class);
@@ -179,15 +210,16 @@ nsp_span *nsp__begin_special(nsp__thread *thread, nsp_name name, nsp_ticks start
         nsp__count_nested(&producer->slot->counters.dropped_in_signal);
         return (nsp_span *)NSP__UNSAMPLED_CHILD;
     }
-    if (top->current != 0) // under an inert span, unless it was ended elsewhere
-        return begin_under_ended(producer, name, start);
     if (nsp__parents_state())
         return NULL;
+    if (top->current != NSP__NOTHING) // under an inert span, unless it was ended elsewhere
+        return begin_under_ended(producer, name, start);
+    nsp__sampler_fetch(producer, name);
     nsp__busy_begin(producer);
     // If the thread's session has ended, there may be a new one. The thread is detached while it is still
     // busy, so if a signal handler then attaches it to the new one, that is not undone.
     if (!nsp__sampler_refresh(producer))
-        nsp__thread_v1 = &nsp__nobody;
+        nsp__thread_v3 = &nsp__nobody;
     nsp__busy_end(producer, top);
     return nsp_span_begin_at(name, start);
 }

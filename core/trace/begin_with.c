@@ -56,7 +56,9 @@ static inline nsp_span *describe(nsp_span *span, const nsp_span_options *options
 // True if the thread has the policy in force.
 static bool up_to_date(const nsp__producer *producer)
 {
-    return producer->hot.generation == __atomic_load_n(producer->hot.generation_now, __ATOMIC_RELAXED); // N1
+    return !nsp__wiped(producer) &&
+           producer->hot.generation ==
+               __atomic_load_n(&producer->hot.skips->generation, __ATOMIC_RELAXED); // N1
 }
 
 static NOINLINE nsp__producer *make_ready(void)
@@ -83,7 +85,7 @@ static NOINLINE nsp__producer *make_ready(void)
         nsp__entry *top = nsp__busy_take_top(producer);
         bool session = nsp__sampler_refresh(producer);
         if (!session)
-            nsp__thread_v1 = &nsp__nobody; // first, as in nsp__begin_special
+            nsp__thread_v3 = &nsp__nobody; // first, as in nsp__begin_special
         nsp__busy_end(producer, top);
         if (session)
             return producer;
@@ -234,10 +236,10 @@ static NOINLINE nsp_span *decide_and_take(nsp__producer *producer, nsp__entry *t
 }
 
 // True if the span will record, unless it is refused because the ring is too full.
-static bool surely_sampled(const nsp__producer *producer, nsp_name name, const nsp_context *parent)
+static bool surely_sampled(nsp__producer *producer, nsp_name name, const nsp_context *parent)
 {
     if (parent == NULL)
-        return __atomic_load_n(&producer->slot->skips.left[nsp__sampler_class(producer, name)],
+        return __atomic_load_n(&producer->slot->skips.left[nsp__sampler_settled_class(producer, name)],
                                __ATOMIC_RELAXED) <= 0;
     return (parent->flags & NSP_TRACE_FLAG_SAMPLED) != 0 &&
            (!parent->remote || producer->parent_policy == NSP_PARENT_FOLLOW);
@@ -282,7 +284,7 @@ nsp_span *nsp_span_begin_detached(nsp_name name, const nsp_span_options *given)
     nsp__entry *top = nsp__busy_take_top(producer);
     if (!apart && nsp__has_frame((nsp_span *)top->current) && !nsp__session_over(producer))
         top = nsp__stack_drop_ended(producer, top);
-    apart = apart || top->current == 0;
+    apart = apart || top->current == NSP__NOTHING;
     bool child = !apart && (top->current & NSP__RECORDING) != 0;
     nsp_span *span;
     if (child || (apart && surely_sampled(producer, name, parent))) {

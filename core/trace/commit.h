@@ -94,6 +94,7 @@ typedef uint32_t nsp__quad __attribute__((vector_size(16), aligned(8), may_alias
 static inline void nsp__frame_publish(nsp__frame *frame, uintptr_t handle)
 {
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    NSP__TESTPOINT("begin: no tag yet");
 #if NSP__STORES_IN_ORDER
     *(nsp__quad *)(void *)&frame->tag = (nsp__quad){(uint32_t)handle, 0, 0, 0};
 #else
@@ -237,6 +238,7 @@ static inline bool nsp__commit(nsp__producer *producer, nsp__slot *slot, nsp__fr
     PAIR(32) = *(const nsp__pair *)(const void *)(from + 32);
     PAIR(48) = *(const nsp__pair *)(const void *)(from + 48);
     *(uint64_t *)(void *)(to + 64) = head[8];
+    NSP__TESTPOINT("commit: half copied");
     for (uint64_t at = sizeof(nsp__record); at < bytes; at += sizeof(nsp__pair)) {
         // Keeps one counter for both sides, because what the compiler would make of it takes longer to set
         // up.

@@ -8,6 +8,7 @@
 // spares, from where they are again taken as a whole.
 #include "trace/detached.h"
 
+#include "base/testpoint.h"
 #include "base/tsan.h"
 #include "trace/trace_state.h"
 
@@ -117,6 +118,7 @@ nsp__frame *nsp__detached_take(nsp__producer *producer, nsp__detached_places *pl
     if (node == NULL)
         return NULL;
     node->owner = producer;
+    NSP__TESTPOINT("detached: place taken");
     // Found by its place in the pool, because the node's own content may be zero by now.
     return nsp__detached_frame(&places->pool, (uint32_t)(node - places->pool.nodes));
 }

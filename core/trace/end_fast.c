@@ -59,11 +59,6 @@ static NOINLINE void ended_already(nsp__producer *producer, nsp__entry *top)
         nsp__misused();
 }
 
-void nsp__end(nsp_span *span, nsp_ticks end)
-{
-    nsp__end_on(span, end, nsp__thread_v1);
-}
-
 NSP__HOT void nsp__end_on(nsp_span *span, nsp_ticks end, nsp__thread *thread)
 {
     // For a thread that is not attached this is not a producer, and only its stack is looked at.
@@ -128,11 +123,6 @@ static NOINLINE nsp_span *next_after_handler(nsp__producer *producer, nsp__entry
 {
     settle_after_handler(producer, top);
     return nsp__next_elsewhere(span, name, at);
-}
-
-nsp_span *nsp__next(nsp_span *span, nsp_name name, nsp_ticks at)
-{
-    return nsp__next_on(span, name, at, nsp__thread_v1);
 }
 
 NSP__HOT nsp_span *nsp__next_on(nsp_span *span, nsp_name name, nsp_ticks at, nsp__thread *thread)

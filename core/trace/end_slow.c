@@ -94,6 +94,7 @@ static void end_detached(nsp__producer *producer, nsp_span *span, nsp_ticks end)
         nsp__stack_rename(producer, top, span, NSP__ENDED); // if it was entered and not left
         nsp__busy_end(producer, nsp__stack_trim(top));
     }
+    NSP__TESTPOINT("detached: its place is not free yet");
     nsp__detached_release(producer, frame);
 }
 
@@ -162,8 +163,9 @@ static nsp_span *become_sibling(nsp__producer *producer, nsp__entry *top, nsp_sp
     uint64_t id = nsp__attempt(producer, producer->slot);
     uint32_t kept = 0;
     if (record->flags & NSP__RECORD_TRACESTATE) {
-        uint64_t tag = *(const uint64_t *)(const void *)(record + 1);
-        kept = NSP__ITEM_BYTES(tag >> 32 & 0xffff);
+        uint64_t *tag = (uint64_t *)(void *)(record + 1);
+        *tag = (*tag & ~(NSP__ITEM_MARK_BITS << 56)) | nsp__item_mark(id); // it is the sibling's now
+        kept = NSP__ITEM_BYTES(*tag >> 32 & 0xffff);
     }
     nsp__frame_open(frame, name, at);
     frame->cursor += kept;
@@ -185,8 +187,8 @@ static nsp_span *next_after_session(nsp__producer *producer, nsp_span *span, nsp
 {
     bool of_this_stack = nsp__stack_find_begun(producer, producer->hot.top, span) != NULL;
     end_closed(span);
-    return of_this_stack && producer->hot.top->current == 0 ? nsp_span_begin_at(name, at)
-                                                            : (nsp_span *)NSP__UNSAMPLED_CHILD;
+    return of_this_stack && producer->hot.top->current == NSP__NOTHING ? nsp_span_begin_at(name, at)
+                                                                       : (nsp_span *)NSP__UNSAMPLED_CHILD;
 }
 
 static nsp_span *next_of_closed(nsp__producer *producer, nsp_span *span, nsp_name name, nsp_ticks at)
@@ -220,8 +222,8 @@ nsp_span *nsp__next_elsewhere(nsp_span *span, nsp_name name, nsp_ticks at)
         nsp__end_elsewhere(span, at);
         if (detached)
             return nsp_span_begin_detached(name, &options);
-        return producer->hot.top->current == 0 ? nsp_span_begin_at(name, at)
-                                               : nsp_span_begin_with(name, &options);
+        return producer->hot.top->current == NSP__NOTHING ? nsp_span_begin_at(name, at)
+                                                          : nsp_span_begin_with(name, &options);
     }
     nsp__entry *top = nsp__busy_take_top(producer);
     nsp__entry *entry = detached ? top : nsp__stack_find_begun(producer, top, span);
@@ -245,7 +247,7 @@ static void end_unsampled_root(nsp__producer *producer)
     if (bottom->current != NSP__UNSAMPLED_ROOT)
         nsp__misused(); // it was begun on another thread, or ended before
     else
-        bottom->current = 0;
+        bottom->current = NSP__NOTHING;
 }
 
 void nsp__end_inert(nsp_span *span)

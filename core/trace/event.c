@@ -86,7 +86,7 @@ void nsp__event_add(nsp_span *span, nsp_name name, nsp_ticks at, const nsp_attr 
         event.dropped_attributes =
             put_attached(&to, attributes, count, attached_limit(true), &event.attribute_count);
         memcpy(&item[1], &event, sizeof event);
-        item[0] = nsp__item_tag(name, NSP_ITEM_EVENT, 0, sizeof event);
+        item[0] = nsp__writer_tag(&to, name, NSP_ITEM_EVENT, sizeof event);
     }
     nsp__writer_end(&to);
 }
@@ -109,7 +109,7 @@ static void put_link(nsp__writer *to, const nsp_context *context, const nsp_attr
         link.dropped_attributes =
             put_attached(to, attributes, count, attached_limit(false), &link.attribute_count);
     memcpy(&item[1], &link, sizeof link);
-    item[0] = nsp__item_tag(0, NSP_ITEM_LINK, 0, sizeof link + state_length);
+    item[0] = nsp__writer_tag(to, 0, NSP_ITEM_LINK, sizeof link + state_length);
 }
 
 void nsp__link_add(nsp_span *span, const nsp_context *context, const nsp_attr *attributes, size_t count)

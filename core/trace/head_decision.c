@@ -37,7 +37,7 @@ static void inert_root(nsp__producer *producer, nsp__frame *frame, uint64_t thre
 
 static bool decide_root(nsp__producer *producer, nsp__frame *frame, nsp_name name)
 {
-    uint32_t name_class = nsp__sampler_class(producer, name);
+    uint32_t name_class = nsp__sampler_settled_class(producer, name);
     int64_t *left = &producer->slot->skips.left[name_class];
     int64_t skips = __atomic_load_n(left, __ATOMIC_RELAXED);
     bool sampled = skips <= 0;
@@ -72,6 +72,7 @@ static bool decide_given_root(nsp__producer *producer, nsp__frame *frame, nsp_na
     nsp__record_root(producer, producer->slot, record, 0);
     nsp__record_set_traits(
         record, nsp__record_root_traits(debug ? NSP__THRESHOLD_CODE_DEBUG : NSP__THRESHOLD_CODE_NONE));
+    record->flags &= (uint8_t)~NSP__RECORD_DECIDED;
     return true;
 }
 
@@ -85,8 +86,8 @@ static uint64_t randomness_of(const nsp_context *context)
 }
 
 // A span of a remote trace: the sender's flag decides, or this process's threshold. What is sent on agrees
-// with the decision either way.
-static bool decide_remote(nsp__producer *producer, nsp_name name, nsp_context *context)
+// with the decision either way. *here: the threshold has decided.
+static bool decide_remote(nsp__producer *producer, nsp_name name, nsp_context *context, bool *here)
 {
     bool sampled = asked_for(context);
     uint64_t threshold = context->threshold;
@@ -94,8 +95,9 @@ static bool decide_remote(nsp__producer *producer, nsp_name name, nsp_context *c
         threshold = NSP_CONTEXT_UNKNOWN;
     } else if (producer->parent_policy == NSP_PARENT_DECIDE ||
                (context->flags & NSP_TRACE_FLAG_DEFERRED) != 0) {
-        threshold = producer->thresholds[nsp__sampler_class(producer, name)];
+        threshold = producer->thresholds[nsp__sampler_settled_class(producer, name)];
         sampled = randomness_of(context) >= threshold;
+        *here = true;
     } else if (threshold != NSP_CONTEXT_UNKNOWN && (randomness_of(context) >= threshold) != sampled) {
         threshold = NSP_CONTEXT_UNKNOWN; // it contradicts the flag, and the flag counts
     }
@@ -123,14 +125,14 @@ bool nsp__head_decide(nsp__producer *producer, nsp__frame *frame, nsp_name name,
         return decide_given_root(producer, frame, name, context);
     nsp_context given;
     copy_used(&given, context);
-    bool sampled = asked_for(&given);
+    bool sampled = asked_for(&given), here = false;
     if (given.remote)
-        sampled = decide_remote(producer, name, &given);
+        sampled = decide_remote(producer, name, &given, &here);
     if (!sampled) {
         nsp__identity_inert(producer, frame, &given);
         return false;
     }
     nsp__identity_write(frame, nsp__attempt(producer, producer->slot), &given);
-    frame->record.flags |= NSP__RECORD_KEPT;
+    frame->record.flags |= here ? NSP__RECORD_KEPT | NSP__RECORD_DECIDED : NSP__RECORD_KEPT;
     return true;
 }

@@ -42,9 +42,10 @@ void nsp__inherited_keep(void)
     size_t taken =
         __atomic_load_n(&nsp__active, __ATOMIC_ACQUIRE) ? nsp__detached_taken(pool) : 0; // A2: acquires A1
     // An unsampled root without a frame is the bottom of the stack.
-    size_t open = producer != NULL
-                      ? (size_t)(producer->hot.top - &producer->stack[0]) + (producer->stack[0].current != 0)
-                      : 0;
+    size_t open = 0;
+    if (producer != NULL)
+        open = (size_t)(producer->hot.top - &producer->stack[0]) +
+               (producer->stack[0].current == NSP__UNSAMPLED_ROOT);
     if (!nsp__inherited_begin(taken + open))
         return;
     if (producer != NULL)

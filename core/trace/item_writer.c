@@ -6,7 +6,10 @@
 
 #include <string.h>
 
-#define DROPS_TAG nsp__item_tag(0, NSP__ITEM_DROPS, 0, sizeof(nsp__dropped))
+static uint64_t drops_tag(const nsp__writer *to)
+{
+    return nsp__writer_tag(to, 0, NSP__ITEM_DROPS, sizeof(nsp__dropped));
+}
 
 // True if the record has its item of drops. One that a signal handler made while it interrupted an inline
 // setter is lost, like everything that it sets then: in its place lies the setter's own item, or what came
@@ -15,7 +18,7 @@ static bool has_drops(const nsp__writer *to)
 {
     uint32_t at = to->frame->drops_at;
     return (to->record->flags & NSP__RECORD_DROPS) != 0 && at < to->cursor &&
-           *(const uint64_t *)(const void *)((const char *)to->record + at) == DROPS_TAG;
+           *(const uint64_t *)(const void *)((const char *)to->record + at) == drops_tag(to);
 }
 
 void nsp__writer_drop(nsp__writer *to, nsp__dropped_kind what, uint16_t count)
@@ -23,7 +26,7 @@ void nsp__writer_drop(nsp__writer *to, nsp__dropped_kind what, uint16_t count)
     if (!has_drops(to)) {
         to->frame->drops_at = (uint16_t)to->cursor;
         uint64_t *item = nsp__writer_claim(to, sizeof(nsp__dropped));
-        item[0] = DROPS_TAG;
+        item[0] = drops_tag(to);
         item[1] = 0;
         to->record->flags |= NSP__RECORD_DROPS;
     }

@@ -21,11 +21,17 @@ typedef struct nsp__writer {
     uint32_t cursor; // bytes of the record so far
     uint32_t limit, value_limit;
     uint32_t attributes; // left
+    uint64_t mark;       // of the span's items
 } nsp__writer;
 
 static inline uint64_t *nsp__writer_at(const nsp__writer *to, uint32_t offset)
 {
     return (uint64_t *)(void *)((char *)to->record + offset);
+}
+
+static inline uint64_t nsp__writer_tag(const nsp__writer *to, nsp_name key, uint32_t type, size_t length)
+{
+    return nsp__item_tag(key, type, 0, length) | to->mark;
 }
 
 // Takes room at the end for an item of this payload, which must fit.
@@ -61,7 +67,7 @@ void nsp__writer_drop(nsp__writer *to, nsp__dropped_kind what, uint16_t count);
 // Counts what signal handlers tried to set meanwhile.
 void nsp__writer_drop_interrupting(nsp__writer *to);
 
-static inline void nsp__writer_lock(nsp__writer *to, nsp__frame *frame)
+static inline void nsp__writer_lock(nsp__writer *to, nsp__frame *frame, uintptr_t handle)
 {
     const uint16_t none = 0;
     frame->locked = 1;
@@ -71,8 +77,9 @@ static inline void nsp__writer_lock(nsp__writer *to, nsp__frame *frame)
     // given back.
     memcpy((char *)&frame->cursor + sizeof none, &none, sizeof none);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    *to = (nsp__writer){frame,        &frame->record,     nsp__frame_bytes(frame),
-                        frame->limit, frame->value_limit, attributes};
+    *to = (nsp__writer){
+        frame,      &frame->record,        nsp__frame_bytes(frame), frame->limit, frame->value_limit,
+        attributes, nsp__item_mark(handle)};
 }
 
 // False if the span is not open, or if this is a signal handler that interrupted a write into it. Both are
@@ -88,7 +95,7 @@ static inline bool nsp__writer_begin(nsp__writer *to, nsp_span *span, nsp__dropp
         *nsp__dropped_counter(&frame->interrupting, what) += 1;
         return false;
     }
-    nsp__writer_lock(to, frame);
+    nsp__writer_lock(to, frame, (uintptr_t)span);
     return true;
 }
 

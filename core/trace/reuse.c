@@ -30,9 +30,9 @@ static uint32_t bytes_of(uint64_t tag)
     return NSP__ITEM_BYTES(tag >> 32 & 0xffff);
 }
 
-static uint64_t filler(uint32_t bytes)
+static uint64_t filler(const nsp__writer *to, uint32_t bytes)
 {
-    return nsp__item_tag(0, NSP__ITEM_FILLER, 0, bytes - NSP__ITEM_HEADER);
+    return nsp__writer_tag(to, 0, NSP__ITEM_FILLER, bytes - NSP__ITEM_HEADER);
 }
 
 static bool is_attribute(uint64_t tag)
@@ -92,7 +92,7 @@ static uint32_t count_items(const nsp__writer *to)
 static void give_up(const nsp__writer *to, uint32_t at)
 {
     uint64_t *item = nsp__writer_at(to, at);
-    __atomic_store_n(item, filler(bytes_of(*item)), __ATOMIC_RELAXED);
+    __atomic_store_n(item, filler(to, bytes_of(*item)), __ATOMIC_RELAXED);
 }
 
 // Gives up the item before `end` that an item of this tag replaces. *first: where the search begins.
@@ -162,7 +162,7 @@ uint32_t nsp__reuse_region(nsp__writer *to, const nsp__reuse *found, size_t want
     while (step(&w)) {
         bool given_up = w.outer && type_of(w.tag) == NSP__ITEM_FILLER;
         if (given_up && last != 0) // merges neighbours
-            *nsp__writer_at(to, last) = filler(w.next - last);
+            *nsp__writer_at(to, last) = filler(to, w.next - last);
         else
             last = given_up ? w.at : 0;
         if (last == 0)
@@ -188,7 +188,7 @@ void nsp__reuse_end(nsp__writer *to, uint32_t region, uint64_t tag)
 {
     uint32_t used = bytes_of(tag), bytes = bytes_of(*nsp__writer_at(to, region));
     if (used < bytes)
-        *nsp__writer_at(to, region + used) = filler(bytes - used);
+        *nsp__writer_at(to, region + used) = filler(to, bytes - used);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     __atomic_store_n(nsp__writer_at(to, region), tag, __ATOMIC_RELAXED);
     walk w = walk_of(to);

@@ -65,18 +65,18 @@ static void frames_prepare(nsp__slot *slot)
 
 enum { LINES = 128 }; // bytes that the processor fetches at once
 
-// The bytes of a thread's process-local state that a child keeps: everything before the generation.
+// The bytes of a thread's process-local state that a child keeps: everything before the stack.
 static size_t producer_kept(void)
 {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    return (offsetof(nsp__producer, generation) + page - 1) & ~(page - 1);
+    return (offsetof(nsp__producer, stack) + page - 1) & ~(page - 1);
 }
 
-// Where the state begins in its memory. It is chosen so that the generation lies less than LINES bytes after
-// the part that children keep.
+// Where the state begins in its memory. It is chosen so that the stack lies less than LINES bytes after the
+// part that children keep.
 static size_t producer_offset(void)
 {
-    return (producer_kept() - offsetof(nsp__producer, generation) + LINES - 1) & ~(size_t)(LINES - 1);
+    return (producer_kept() - offsetof(nsp__producer, stack) + LINES - 1) & ~(size_t)(LINES - 1);
 }
 
 // In front of it lies what nsp_thread_warm needs, on pages of its own.
@@ -114,9 +114,10 @@ static void producer_prepare(nsp__producer *producer, nsp__slot *slot)
     for (uint32_t i = 0; i < slot->frame_count; i++)
         producer->stack[i + 1].frame = nsp__frame_at(slot, i);
     producer->hot.top = &producer->stack[0];
-    producer->session_generation = nsp__trace_state.session->generation;
-    producer->hot.generation_now = &producer->generation;
+    producer->stack[0].current = NSP__NOTHING;
     producer->hot.classes = nsp__no_classes(producer);
+    for (uint32_t i = 0; i < NSP__CLASSES; i++)
+        producer->thresholds[i] = NSP__THRESHOLD_UNDRAWN;
     producer->hot.skips = &slot->skips;
     producer->recorded.pool = nsp__trace_state.pool;
     producer->unsampled.pool = nsp__trace_state.unsampled_pool;
@@ -175,16 +176,19 @@ static nsp__producer *slot_make(uint64_t ring_bytes, nsp_status *status)
         return NULL;
     }
     slot = address;
+    NSP__TESTPOINT("attach: slot mapped");
     *slot = layout;
     producer_prepare(producer, slot);
     // S3: releases nothing but the count itself to S4; each place says by S1 that it is there.
     slot->index = __atomic_fetch_add(&control->slot_count, 1, __ATOMIC_ACQ_REL);
+    NSP__TESTPOINT("attach: index taken");
     frames_prepare(slot);
     if (place.is_private && nsp__session_shared(trace->session))
         __atomic_fetch_add(&trace->trouble.private_rings, 1, __ATOMIC_RELAXED);
     nsp__slot_place *shared = &control->places[slot->index];
     *shared = place;
-    __atomic_store_n(&shared->used, 1, __ATOMIC_RELEASE);                         // S1
+    __atomic_store_n(&shared->used, 1, __ATOMIC_RELEASE); // S1
+    NSP__TESTPOINT("attach: place known");
     __atomic_store_n(&trace->slots[slot->index], slot, __ATOMIC_RELEASE);         // T1
     __atomic_store_n(&trace->producers[slot->index], producer, __ATOMIC_RELEASE); // T1
     *status = NSP_OK;
@@ -295,6 +299,7 @@ void nsp__trace_begin(nsp__session *session, const nsp_config *config)
         __atomic_store_n(&trace->slots[i], NULL, __ATOMIC_RELAXED);
     }
     trace->session = session;
+    trace->external = session->external;
     __atomic_store_n(&trace->control, session->control, __ATOMIC_RELEASE); // T3: releases the session to T4
     trace->pool = (nsp__detached_pool){
         .frames = session->detached,

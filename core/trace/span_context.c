@@ -22,10 +22,11 @@ static size_t tracestate_room(const nsp__frame *frame)
     return left > 8 ? left - 8 : 0;
 }
 
-// The text is already in its place.
+// The text is already in its place, and the record has its id, of which the handle has its bits.
 static void tracestate_put(nsp__frame *frame, size_t length)
 {
-    nsp__frame_place(frame, frame->cursor)[0] = nsp__item_tag(0, NSP_ITEM_TRACESTATE, 0, length);
+    const uint64_t mark = nsp__item_mark(frame->record.span_id | NSP__RECORDING);
+    nsp__frame_place(frame, frame->cursor)[0] = nsp__item_tag(0, NSP_ITEM_TRACESTATE, 0, length) | mark;
     frame->cursor += NSP__ITEM_BYTES(length);
     frame->record.flags |= NSP__RECORD_TRACESTATE;
 }
@@ -106,8 +107,11 @@ static void unsampled_context(nsp__producer *producer, nsp_context *out)
 {
     uint32_t name_class = producer->hot.unsampled_class;
     if ((name_class & NSP__UNSAMPLED_DRAWN) == 0) {
-        uint64_t threshold = producer->thresholds[name_class & (NSP__CLASSES - 1)];
-        nsp__sampler_trace_id(producer, threshold, false, producer->unsampled_root.trace_id);
+        // The policy may have changed since the root began.
+        while (!nsp__sampler_settle(producer, name_class))
+            ;
+        nsp__sampler_trace_id(producer, producer->thresholds[name_class], false,
+                              producer->unsampled_root.trace_id);
         producer->unsampled_root.span_id = nsp__span_id_draw(producer);
         producer->hot.unsampled_class = name_class | NSP__UNSAMPLED_DRAWN;
     }

@@ -11,7 +11,7 @@ bool nsp__drop_ended(nsp__producer *producer)
         return false;
     nsp__entry *before = nsp__busy_take_top(producer);
     nsp__entry *top = nsp__stack_drop_ended(producer, before);
-    bool inert = top == before && top->current != 0 && (top->current & NSP__RECORDING) == 0;
+    bool inert = top == before && top->current != NSP__NOTHING && (top->current & NSP__RECORDING) == 0;
     nsp__busy_end(producer, top);
     return !inert;
 }
@@ -46,9 +46,9 @@ void nsp_thread_reset(void)
     while (producer->hot.top > &producer->stack[0])
         reset_top(producer, now);
     nsp__entry *bottom = nsp__busy_take_top(producer);
-    if (bottom->current != 0) {
+    if (bottom->current != NSP__NOTHING && !nsp__wiped(producer)) {
         nsp__count(&producer->slot->counters.leaked);
-        bottom->current = 0;
+        bottom->current = NSP__NOTHING;
     }
     producer->enters_too_deep = 0;
     nsp__busy_end(producer, bottom);

@@ -12,7 +12,7 @@
 static void put_message(nsp__writer *to, const char *message)
 {
     nsp_attr text = {0, NSP_TYPE_STR, message != NULL ? strlen(message) : 0, {message}};
-    const uint64_t kind = nsp__item_tag(0, NSP_ITEM_STATUS_MESSAGE, 0, 0);
+    const uint64_t kind = nsp__writer_tag(to, 0, NSP_ITEM_STATUS_MESSAGE, 0);
     size_t room = nsp__value_share(to);
     uint32_t region = 0;
     nsp__reuse found;

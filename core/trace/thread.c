@@ -9,6 +9,7 @@
 
 #include "base/call.h"
 #include "base/log.h"
+#include "base/name.h"
 #include "base/testpoint.h"
 #include "trace/sampler.h"
 #include "trace/slots.h"
@@ -57,9 +58,9 @@ static nsp__producer *attach(const nsp_thread_options *options, nsp_status *stat
     if (exit_key_made)
         pthread_setspecific(exit_key, producer);
     NSP__TESTPOINT("attach: before visible");
-    nsp__sampler_follow(producer);
-    nsp__sampler_refresh(producer);
-    nsp__thread_v1 = &producer->hot;
+    nsp__sampler_begin_thread(producer);
+    nsp__thread_v3 = &producer->hot;
+    NSP__TESTPOINT("attach: visible");
     nsp_thread_reset(); // ends what the thread before left open in a reclaimed slot
     *status = NSP_OK;
     return producer;
@@ -81,8 +82,10 @@ static void back_off(uint32_t epoch, nsp_status status)
     local.failed_epoch = epoch;
     local.retry = RETRY_SPANS;
     nsp__trace *trace = &nsp__trace_state;
-    __atomic_fetch_add(status == NSP_ERR_FULL ? &trace->trouble.no_slot : &trace->trouble.no_memory, 1,
-                       __ATOMIC_RELAXED);
+    uint32_t *trouble = status == NSP_ERR_FULL ? &trace->trouble.no_slot
+                        : trace->external      ? &trace->trouble.no_shared
+                                               : &trace->trouble.no_memory;
+    __atomic_fetch_add(trouble, 1, __ATOMIC_RELAXED);
 }
 
 // The thread's state, if it belongs to the current session; or to any session, while nanospan works on it.
@@ -104,7 +107,7 @@ static nsp__producer *attach_marked(const nsp_thread_options *options, nsp_statu
         *status = NSP_OK;
         return producer;
     }
-    nsp__thread_v1 = &nsp__nobody; // of a session that has ended; there may be a new one
+    nsp__thread_v3 = &nsp__nobody; // of a session that has ended; there may be a new one
     // Either the shutdown sees this thread attaching and waits for it (nsp__trace_quiesce), or this thread
     // sees that tracing ends: both sides write, then read, in one order for all.
     __atomic_fetch_add(&nsp__trace_state.attaching, 1, __ATOMIC_SEQ_CST);
@@ -167,6 +170,17 @@ nsp__producer *nsp__producer_attach(const nsp_thread_options *options, nsp_statu
     return self;
 }
 
+// The first span meets new names. What is called for those lies apart from the code of spans, and may be on pages
+// that nothing has touched yet.
+static void fetch_code(void)
+{
+    const uintptr_t code[] = {(uintptr_t)__atomic_load_n(&nsp__name_added, __ATOMIC_RELAXED),
+                              (uintptr_t)nsp__sampler_classify, (uintptr_t)nsp__name_ready};
+    for (size_t i = 0; i < sizeof code / sizeof *code; i++)
+        if (code[i] != 0)
+            (void)*(const volatile char *)code[i];
+}
+
 nsp_status nsp_thread_attach(const nsp_thread_options *options)
 {
     if (options != NULL && options->size < offsetof(nsp_thread_options, name) + sizeof options->name)
@@ -182,6 +196,7 @@ nsp_status nsp_thread_attach(const nsp_thread_options *options)
     static const nsp_thread_options defaults = NSP_THREAD_OPTIONS_INIT;
     nsp_status status;
     nsp__producer *producer = nsp__producer_attach(options != NULL ? options : &defaults, &status);
+    fetch_code();
     if (producer == NULL && status == NSP_ERR_FULL)
         return nsp__fail(status, "all %u thread slots (nsp_config.threads) are in use",
                          nsp__trace_state.threads);
@@ -199,11 +214,12 @@ nsp_status nsp_thread_attach(const nsp_thread_options *options)
 static void thread_exit(void *argument)
 {
     nsp__producer *producer = argument;
-    if (nsp__thread_v1 != &producer->hot)
+    if (nsp__thread_v3 != &producer->hot)
         return; // tracing was shut down since, or this is the child of a fork
     nsp_thread_reset();
-    nsp__thread_v1 = &nsp__nobody;
+    nsp__thread_v3 = &nsp__nobody;
     __atomic_store_n(&producer->slot->tid, 0, __ATOMIC_RELAXED);
+    NSP__TESTPOINT("detach: slot still active");
     // Releases the thread's half to the next one in the slot (slot_reuse in slots.c).
     uint32_t expected = NSP__SLOT_ACTIVE;
     __atomic_compare_exchange_n(&producer->slot->state, &expected, NSP__SLOT_CLOSED, false,
@@ -227,6 +243,6 @@ void nsp__trace_abandon(void)
     memset(&trace->unsampled_pool, 0, sizeof trace->unsampled_pool);
     trace->attaching = 0;
     __atomic_store_n(&trace->control, NULL, __ATOMIC_RELEASE); // T3
-    nsp__thread_v1 = &nsp__nobody;
+    nsp__thread_v3 = &nsp__nobody;
     memset(&local, 0, sizeof local);
 }

@@ -50,23 +50,24 @@ typedef struct nsp__detached_places {
     uint32_t next_other;                               // whose places are looked at next
 } nsp__detached_places;
 
-// Process-local state of one thread slot. Only the thread writes it, except for its free detached places and
-// its copy of the policy's generation. It lives as long as the process; the next thread in the slot takes it over.
+// Process-local state of one thread slot. Only the thread writes it, except for its free detached places. It
+// lives as long as the process; the next thread in the slot takes it over.
 typedef struct nsp__producer {
-    nsp__thread hot; // first: nsp__thread_v1 points here
+    nsp__thread hot; // first: nsp__thread_v3 points here
     nsp__ring ring;
     nsp__slot *slot;
     const nsp__control *control;
-    const uint32_t *session_generation; // what `generation` below is a copy of
-    uint64_t random;                    // state of the generator
-    uint64_t id_base, id_step;          // of its span ids (nsp__attempt)
-    uint64_t watermark;                 // bytes in the ring above which new traces are refused
-    uint64_t headroom;                  // the ring's other bytes
+    uint64_t random;           // state of the generator
+    uint64_t id_base, id_step; // of its span ids (nsp__attempt)
+    uint64_t watermark;        // bytes in the ring above which new traces are refused
+    uint64_t headroom;         // the ring's other bytes
     uint32_t parent_policy;
     nsp__entry busy; // what `top` points to while nanospan is at work
 
-    // The sampler, copied from the policy of hot.generation.
-    uint64_t thresholds[NSP__CLASSES];
+    // The sampler: of each class that was used since the policy of hot.generation was met, what was copied from
+    // that policy.
+    uint64_t drawn;                     // those classes, as bits
+    uint64_t thresholds[NSP__CLASSES];  // of the others NSP__THRESHOLD_UNDRAWN
     uint64_t root_traits[NSP__CLASSES]; // the last word of a sampled root's fixed part
     double inverse_logs[NSP__CLASSES];
 
@@ -85,13 +86,9 @@ typedef struct nsp__producer {
     nsp__detached_places recorded, unsampled; // of the two pools of detached spans
 
     // From here on, pages of their own, which the child of a fork finds zeroed, while it has a copy of the
-    // members above. In the child, `top` therefore leads to an entry that says "nothing open", so the next
-    // span is a root; and the generation, which reads 0 too, sends that root to nsp__begin_special. So the
-    // hot path needs no check.
+    // members above. In the child, `top` therefore leads to an entry that is 0, which is no handle and nothing
+    // that stands for one, and so sends the next span to nsp__begin_special. So the hot path needs no check.
 
-    // Where this thread reads the policy's generation (hot.generation_now). Written by whoever changes the
-    // policy.
-    uint32_t generation;
     // [0] is the bottom; then follow one entry for each frame, and one without a frame. Behind them lie the
     // classes of names where there are no rules (nsp__no_classes).
     nsp__entry stack[];
@@ -99,8 +96,8 @@ typedef struct nsp__producer {
 
 // They must not lie at the same offset in two pages, because the processor would then take a load from one
 // for a load of what was just stored to the other.
-_Static_assert(offsetof(nsp__producer, generation) % 4096 >= 256 &&
-                   offsetof(nsp__producer, generation) % 4096 <= 4096 - 256,
+_Static_assert(offsetof(nsp__producer, stack) % 4096 >= 256 &&
+                   offsetof(nsp__producer, stack) % 4096 <= 4096 - 256,
                "a thread's state and its stack must not be a multiple of 4 KiB apart");
 
 // Where there are no rules, every name has class 0. Such a table lies behind the stack, so that a root touches
@@ -109,6 +106,12 @@ static inline uint8_t *nsp__no_classes(nsp__producer *producer)
 {
     return (uint8_t *)&producer->stack[producer->slot->frame_count + 2];
 }
+
+// Stands for the threshold of a class that was not used since the policy changed. Its roots have no skips, so that
+// the next one comes to nsp__begin_root. It is no threshold: those go up to NSP__THRESHOLD_NEVER.
+#define NSP__THRESHOLD_UNDRAWN UINT64_MAX
+
+_Static_assert(NSP__CLASSES <= 64, "a class is a bit of nsp__producer.drawn");
 
 // Marks an unsampled context as drawn, in hot.unsampled_class.
 #define NSP__UNSAMPLED_DRAWN 0x80000000u
@@ -127,7 +130,7 @@ static inline nsp__producer *nsp__producer_of(nsp__thread *thread)
 // NULL if the thread is not attached.
 static inline nsp__producer *nsp__producer_self(void)
 {
-    nsp__thread *thread = nsp__thread_v1;
+    nsp__thread *thread = nsp__thread_v3;
     return thread != &nsp__nobody ? nsp__producer_of(thread) : NULL;
 }
 
@@ -147,18 +150,25 @@ static inline bool nsp__is_busy(const nsp__producer *producer)
     return producer->hot.top == &producer->busy;
 }
 
+// True in the child of a fork, before the library's handler has run there: this is the parent's state, without its
+// stack, and its slot must not be touched.
+static inline bool nsp__wiped(const nsp__producer *producer)
+{
+    return producer->stack[0].current == 0;
+}
+
 // True if nsp_shutdown has ended the session that the thread is attached to. Its frames are gone then (they
-// read zero), and only the entries of the stack are left.
+// read zero), and only the entries of the stack are left. Also where nsp__wiped is true.
 static inline bool nsp__session_over(const nsp__producer *producer)
 {
-    return __atomic_load_n(producer->hot.generation_now, __ATOMIC_RELAXED) == 0;
+    return nsp__wiped(producer) || __atomic_load_n(&producer->hot.skips->generation, __ATOMIC_RELAXED) == 0;
 }
 
 // The last word of a sampled root's record: flags and the code of the threshold.
 static inline uint64_t nsp__record_root_traits(uint32_t threshold_code)
 {
     return (uint64_t)threshold_code << 32 | NSP__RECORD_SAMPLED | NSP__RECORD_RANDOM | NSP__RECORD_KEPT |
-           NSP__RECORD_ROOT;
+           NSP__RECORD_ROOT | NSP__RECORD_DECIDED;
 }
 
 // An id for a span that does not record; never 0.

@@ -21,11 +21,12 @@ typedef struct nsp__trace {
     uint32_t event_attributes, link_attributes;
     // Counts the trouble of attaching threads. They do not log it; whoever drains does.
     struct {
-        uint32_t private_rings, no_slot, no_memory;
+        uint32_t private_rings, no_slot, no_memory, no_shared;
     } trouble;
     uint32_t slots_claimed; // slots that were made or are being made; process-local
     uint32_t attaching;     // threads that are just being attached
     bool disabled;          // tracing was turned off by configuration; set by lifecycle
+    bool external;          // the session is drained from outside
     uint32_t epoch;         // number of this session within the process
     // By slot index (release T1, acquire T2). Whoever only needs a thread's slot, above all the drainer, uses
     // the second table and so does not touch the lines of a producer, which are written at every span.

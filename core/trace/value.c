@@ -103,13 +103,13 @@ uint64_t nsp__value_put_payload(const nsp__writer *to, const nsp_attr *attr, uin
 {
     *cut = false;
     switch (attr->type) {
-    case NSP_TYPE_BOOL: return nsp__item_tag(attr->key, NSP_TYPE_BOOL, attr->value.boolean, 0);
+    case NSP_TYPE_BOOL: return nsp__item_tag(attr->key, NSP_TYPE_BOOL, attr->value.boolean, 0) | to->mark;
     case NSP_TYPE_I64:
     case NSP_TYPE_F64:
         if (room < 8)
             return 0;
         memcpy(payload, &attr->value, 8);
-        return nsp__item_tag(attr->key, attr->type, 0, 8);
+        return nsp__writer_tag(to, attr->key, attr->type, 8);
     case NSP_TYPE_STR:
     case NSP_TYPE_BYTES:
     case NSP_TYPE_STRS:
@@ -118,7 +118,7 @@ uint64_t nsp__value_put_payload(const nsp__writer *to, const nsp_attr *attr, uin
     case NSP_TYPE_F64S: {
         size_t kept = nsp__value_write(to, attr, payload, wanted, room);
         *cut = kept < wanted;
-        return kept != 0 || wanted == 0 ? nsp__item_tag(attr->key, attr->type, 0, kept) : 0;
+        return kept != 0 || wanted == 0 ? nsp__writer_tag(to, attr->key, attr->type, kept) : 0;
     }
     }
     return 0; // no such type

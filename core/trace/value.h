@@ -51,7 +51,8 @@ static inline bool nsp__value_put_whole(nsp__writer *to, const nsp_attr *attr)
         bool number = attr->type != NSP_TYPE_BOOL;
         if (at + NSP__ITEM_BYTES(8) > to->limit)
             return false;
-        item[0] = nsp__item_tag(attr->key, attr->type, number ? 0 : attr->value.boolean, number ? 8 : 0);
+        item[0] =
+            nsp__item_tag(attr->key, attr->type, number ? 0 : attr->value.boolean, number ? 8 : 0) | to->mark;
         if (number)
             memcpy(&item[1], &attr->value, 8);
         to->cursor = at + NSP__ITEM_BYTES(8);
@@ -63,7 +64,7 @@ static inline bool nsp__value_put_whole(nsp__writer *to, const nsp_attr *attr)
             at + NSP__ITEM_BYTES(count) + nsp__value_reserve(to) > to->limit)
             return false;
         memcpy(&item[1], attr->value.bytes, count);
-        item[0] = nsp__item_tag(attr->key, attr->type, 0, count);
+        item[0] = nsp__writer_tag(to, attr->key, attr->type, count);
         to->cursor = at + NSP__ITEM_BYTES(count);
         return true;
     default: return false;

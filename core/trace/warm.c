@@ -58,6 +58,7 @@ void nsp__warm_prepare(nsp__producer *producer)
     own->id_base = 1; // all ids are odd
     own->id_step = 2;
     own->hot.top = &own->stack[0];
+    own->stack[0].current = NSP__NOTHING;
     own->hot.reads_counter = producer->hot.reads_counter;
     own->hot.generation = NSP__GENERATION_NONE;
     discard->recording = false;
@@ -89,20 +90,20 @@ static inline void fetch_state(const nsp__producer *producer, const nsp__entry *
 
 // ---- the discarded spans ----
 
-// Takes over the policy that the thread has copied: that of the class of roots with the highest rate.
+// Takes over the policy in force: that of the class of roots with the highest rate. If the policy is just being
+// changed, it is taken over next time.
 static __attribute__((noinline, cold)) void take_policy(const nsp__producer *from, nsp__producer *own,
                                                         nsp__discard *discard)
 {
-    // Before the rest, so that what a signal handler changes meanwhile is taken over next time.
-    uint32_t least = 0, generation = from->hot.generation;
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    for (uint32_t i = 1; i < NSP__CLASSES; i++)
-        if (from->thresholds[i] < from->thresholds[least])
-            least = i;
-    own->thresholds[0] = from->thresholds[least];
-    own->root_traits[0] = from->root_traits[least];
-    own->inverse_logs[0] = from->inverse_logs[least];
-    discard->recording = from->thresholds[least] < NSP__THRESHOLD_NEVER;
+    uint64_t threshold;
+    double inverse_log;
+    uint32_t generation = nsp__sampler_least(from, &threshold, &inverse_log);
+    if (generation == 0)
+        return;
+    own->thresholds[0] = threshold;
+    own->root_traits[0] = nsp__record_root_traits(nsp__threshold_encode(threshold));
+    own->inverse_logs[0] = inverse_log;
+    discard->recording = threshold < NSP__THRESHOLD_NEVER;
     own->hot.generation = generation;
 }
 
@@ -122,19 +123,20 @@ static inline void record_and_discard(nsp__producer *own)
 
 void nsp_thread_warm(void)
 {
-    nsp__thread *thread = nsp__thread_v1;
+    nsp__thread *thread = nsp__thread_v3;
     nsp__entry *top = thread->top;
     uintptr_t current = __atomic_load_n(&top->current, __ATOMIC_RELAXED);
-    // Without a session, that was all that spans use.
-    if (current == NSP__OFF || current == NSP__UNATTACHED || current == NSP__BUSY)
+    // Without a session, that was all that spans use. 0: in the child of a fork.
+    if (current == NSP__OFF || current == NSP__UNATTACHED || current == NSP__BUSY || current == 0)
         return;
     nsp__producer *producer = nsp__producer_of(thread);
-    if (nsp__session_over(producer))
+    uint32_t generation = __atomic_load_n(&thread->skips->generation, __ATOMIC_RELAXED); // N1
+    if (generation == 0) // the session is over
         return;
     fetch_state(producer, top);
     nsp__discard *discard = producer->discard;
     nsp__producer *own = discarding(discard);
-    if (own->hot.generation != thread->generation)
+    if (own->hot.generation != generation)
         take_policy(producer, own, discard);
     // Otherwise a signal handler has interrupted this function, and calls it too.
     if (discard->recording && own->hot.top == &own->stack[0])
