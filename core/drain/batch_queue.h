@@ -17,7 +17,7 @@ typedef struct nsp__batch_queue {
     ck_ring_buffer_t *slots;
 } nsp__batch_queue;
 
-// Makes room for count batches, a power of two. False: no memory.
+// Makes room for so many batches. False: no memory.
 bool nsp__batch_queue_init(nsp__batch_queue *queue, uint32_t count);
 void nsp__batch_queue_destroy(nsp__batch_queue *queue);
 

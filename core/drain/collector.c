@@ -9,19 +9,20 @@
 #include "base/log.h"
 #include "base/thread_start.h"
 #include "common/time.h"
+#include "drain/batch_fill.h"
 #include "drain/pass.h"
-#include "drain/ring_walk.h"
 
 // ---- the thread ----
 
 // The sleep is shorter while rings fill quickly, and longer while they stay nearly empty.
 static uint64_t next_pause(const nsp__collector *collector, uint64_t pause)
 {
+    const nsp_config *config = collector->options.config;
     if (collector->fill > 0.25)
         pause /= 2;
     else if (collector->fill < 0.0625)
         pause += pause / 4;
-    return nsp__earlier(nsp__later(pause, collector->config->poll_min_ns), collector->config->poll_max_ns);
+    return nsp__earlier(nsp__later(pause, config->poll_min_ns), config->poll_max_ns);
 }
 
 // With `sleep` held, which is released meanwhile. Whoever waits for this thread sees that it is in the
@@ -31,7 +32,7 @@ static void log_notices(nsp__collector *collector, const nsp__notices *notices)
     collector->logging = true;
     pthread_cond_broadcast(&collector->progress);
     pthread_mutex_unlock(&collector->sleep);
-    nsp__notices_log(notices);
+    nsp__notices_log(notices, NULL);
     pthread_mutex_lock(&collector->sleep);
     collector->logging = false;
 }
@@ -40,7 +41,7 @@ static void *collector_run(void *argument)
 {
     nsp__collector *collector = argument;
     nsp__call_thread(NSP__THREAD_COLLECTOR);
-    uint64_t pause = collector->config->poll_min_ns;
+    uint64_t pause = collector->options.config->poll_min_ns;
     uint64_t next_check_ns = nsp__monotonic_ns() + NSP__ALONE_CHECK_NS;
     pthread_mutex_lock(&collector->sleep);
     while (!collector->stop) {
@@ -83,25 +84,39 @@ static void *collector_run(void *argument)
 
 static void free_tables(nsp__collector *collector)
 {
+    free(collector->sources);
     free(collector->snapshot);
     free(collector->damaged);
+    free(collector->limit.roots);
+    collector->limit.roots = NULL;
+    collector->sources = NULL;
     collector->snapshot = NULL;
     collector->damaged = NULL;
 }
 
-nsp_status nsp__collector_start(nsp__collector *collector, const nsp_config *config, nsp__session *session,
-                                const nsp_exporter *exporter, void *exporter_state, nsp__sender *sender)
+// What is in the rings has come since an earlier drainer's last pass, as that says; without one, it counts from now.
+static uint64_t first_drained_ns(const nsp__figures *figures)
 {
+    const uint64_t now = nsp__monotonic_ns();
+    const uint64_t pass_ns = figures != NULL ? __atomic_load_n(&figures->pass_ns, __ATOMIC_RELAXED) : 0;
+    return pass_ns != 0 ? nsp__earlier(pass_ns, now) : now;
+}
+
+nsp_status nsp__collector_start(nsp__collector *collector, const nsp__collector_options *options)
+{
+    const nsp_config *config = options->config;
     memset(collector, 0, sizeof *collector);
-    collector->config = config;
-    collector->session = session;
-    collector->exporter = exporter;
-    collector->exporter_state = exporter_state;
-    collector->sender = sender;
+    collector->options = *options;
+    collector->closed = options->closed;
+    collector->drained_ns = first_drained_ns(options->figures);
+    collector->window = (nsp__ring_window){.bytes = options->window, .size = options->window_bytes};
     nsp__notices_begin(&collector->known);
+    collector->sources = calloc(config->threads, sizeof *collector->sources);
     collector->snapshot = calloc(config->threads, sizeof *collector->snapshot);
     collector->damaged = calloc(config->threads, sizeof *collector->damaged);
-    if (collector->snapshot == NULL || collector->damaged == NULL) {
+    collector->limit.roots = calloc(config->threads, sizeof *collector->limit.roots);
+    if (collector->sources == NULL || collector->snapshot == NULL || collector->damaged == NULL ||
+        collector->limit.roots == NULL) {
         free_tables(collector);
         return nsp__fail(NSP_ERR_NO_MEMORY, "no memory for the collector");
     }
@@ -113,7 +128,7 @@ nsp_status nsp__collector_start(nsp__collector *collector, const nsp_config *con
     pthread_cond_init(&collector->wake, &monotonic);
     pthread_cond_init(&collector->progress, &monotonic);
     pthread_condattr_destroy(&monotonic);
-    if (config->collector != NSP_COLLECTOR_THREAD)
+    if (config->collector != NSP_COLLECTOR_THREAD || options->control == NULL)
         return NSP_OK;
     nsp_status status = nsp__thread_start(&collector->thread, "nsp-collector", config->collector_cpus,
                                           collector_run, collector);
@@ -180,6 +195,15 @@ uint64_t nsp__collector_discard_rest(nsp__collector *collector)
 {
     uint64_t discarded = nsp__pass_discarding(collector);
     free_tables(collector);
-    nsp__notices_log(&collector->notices);
+    nsp__notices_log(&collector->notices, NULL);
     return discarded;
+}
+
+void nsp__collector_leave_rest(nsp__collector *collector)
+{
+    free_tables(collector);
+    pthread_mutex_destroy(&collector->drain);
+    pthread_mutex_destroy(&collector->sleep);
+    pthread_cond_destroy(&collector->wake);
+    pthread_cond_destroy(&collector->progress);
 }

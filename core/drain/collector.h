@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The collector drains the rings, in passes, straight into the exporter's batch, and hands full batches to
-// the sender. ring_walk.c handles one ring, pass.c all of them, flush.c a flush, and collector.c the thread
-// and its start and end.
+// the sender. batch_fill.c handles the batch, ring_walk.c one ring, pass.c all of them, flush.c a flush, and
+// collector.c the thread and its start and end.
 //
 // It polls, and is never woken by a trading thread. A consumer that runs right behind a producer doubles the
 // cost of a span by taking cache lines away from it. Whoever drains holds the drain lock: the collector's
@@ -13,24 +13,64 @@
 #include <pthread.h>
 
 #include "drain/batch_pool.h"
+#include "drain/limit.h"
 #include "drain/notices.h"
+#include "drain/ring_source.h"
+#include "drain/ring_window.h"
 #include "drain/sender.h"
 
-typedef struct nsp__collector {
+// What a collector drains, and what it works with. All of it stays the caller's, who keeps it until the collector
+// has ended.
+typedef struct nsp__collector_options {
     const nsp_config *config;
-    nsp__session *session;
+    // Of this process's session, whose rings are drained. NULL: another process's are, those that `look` finds.
+    nsp__control *control;
+    nsp__counters *counters;      // of the session
+    nsp__figures *figures;        // of the session, or NULL: nobody keeps them
+    nsp__clock *clock;            // of the session, or a copy of it
     const nsp_exporter *exporter; // NULL: records are discarded and counted
     void *exporter_state;
-    nsp__sender *sender; // NULL if exporter is
+    nsp__sender *sender;   // NULL if exporter is
+    nsp__batch_pool *pool; // as the sender
+    uint64_t closed;       // the largest sequence in the headers of the session's batches; 0 in a new one
+
+    // The rest is for the rings of another process, which are not trusted. Such a collector has no thread and no
+    // flush.
+    //
+    // Brings the sources up to date, which is an array of config->threads, by slot. Returns how many of them, from
+    // the front, are to be looked at. Called at the beginning of each pass.
+    uint32_t (*look)(void *argument, nsp__ring_source *sources);
+    void *look_argument;
+    // The private memory that records are copied to before they are looked at (ring_window.h): aligned to 8, at
+    // least as large as the largest record. Several collectors of one thread may share it.
+    uint8_t *window;
+    size_t window_bytes;
+} nsp__collector_options;
+
+typedef struct nsp__collector {
+    nsp__collector_options options;
 
     pthread_mutex_t drain; // held by whoever drains
     // Below: guarded by drain.
-    nsp__batch *current; // being filled, or NULL
-    uint64_t sequence;   // of the last closed batch
-    uint32_t first;      // where the next pass begins
-    uint64_t *snapshot;  // published positions, one per thread slot
-    bool *damaged;       // by thread slot: a record was damaged, so lost records are still to be counted
-    double fill;         // of the fullest ring, in the last pass
+    nsp__batch *current;       // being filled, or NULL
+    uint64_t closed;           // the sequence in the header of the last closed batch
+    uint64_t sequence;         // in the pool, of the last closed batch
+    uint32_t first;            // where the next pass begins
+    nsp__ring_source *sources; // by thread slot
+    nsp__ring_window window;
+    uint64_t *snapshot;      // published positions, by thread slot
+    uint32_t snapshot_count; // slots that it is of
+    bool *damaged;           // by thread slot: a record was damaged, so lost records are still to be counted
+    // A ring of another process seems to hold more than it can. Nothing is taken out of it; the caller looks
+    // here after a pass.
+    bool impossible;
+    // Passes go on to where the one before went, and no further, however much has been published since.
+    bool frozen;
+    double fill; // of the fullest ring, in the last pass
+    bool behind; // after the last pass, something of what it found is still in the rings
+    nsp__limit limit;
+    // CLOCK_MONOTONIC: everything that was published before is drained.
+    uint64_t drained_ns;
     nsp__notices notices;
     nsp__known known;
 
@@ -46,10 +86,9 @@ typedef struct nsp__collector {
     pthread_t thread;
 } nsp__collector;
 
-// Prepares the collector, and starts its thread if the mode is NSP_COLLECTOR_THREAD. The caller keeps the
-// arguments.
-nsp_status nsp__collector_start(nsp__collector *collector, const nsp_config *config, nsp__session *session,
-                                const nsp_exporter *exporter, void *exporter_state, nsp__sender *sender);
+// Prepares the collector, and starts its thread if the mode is NSP_COLLECTOR_THREAD and the rings are this
+// process's. NSP_ERR_NO_MEMORY, or why a thread cannot be started: nothing is left to be freed.
+nsp_status nsp__collector_start(nsp__collector *collector, const nsp__collector_options *options);
 
 // Makes one pass on the calling thread, of at most max_spans spans. Returns their number; 0 if another thread
 // is draining at this moment.
@@ -80,5 +119,9 @@ nsp__collector_end nsp__collector_stop(nsp__collector *collector, uint64_t deadl
 // To be called after this stop and the sender's. Counts what is left in the rings and in the unfinished batch
 // as discarded, and logs the remaining notices. Returns the number of those spans.
 uint64_t nsp__collector_discard_rest(nsp__collector *collector);
+
+// Ends a collector without a thread, and leaves what is in the rings and in the unfinished batch as it is in the
+// session, for whoever drains it next. Frees the collector's own memory.
+void nsp__collector_leave_rest(nsp__collector *collector);
 
 #endif

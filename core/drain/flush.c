@@ -4,9 +4,9 @@
 
 #include "base/lock.h"
 #include "common/time.h"
+#include "drain/batch_fill.h"
 #include "drain/collector.h"
 #include "drain/pass.h"
-#include "drain/ring_walk.h"
 #include "trace/trace_state.h"
 
 // True if the collector's thread has made a pass for us, or the time is over. False if there is no such
@@ -59,7 +59,8 @@ static bool drained_up_to(const uint64_t *goal, uint32_t count)
 bool nsp__collector_flush(nsp__collector *collector, uint64_t deadline_ns, const bool *stopping)
 {
     const uint64_t slice_ns = 20 * NSP__MILLISECOND;
-    uint32_t count = __atomic_load_n(&collector->session->control->slot_count, __ATOMIC_ACQUIRE); // S4
+    nsp__sender *sender = collector->options.sender;
+    uint32_t count = __atomic_load_n(&collector->options.control->slot_count, __ATOMIC_ACQUIRE); // S4
     uint64_t *goal = calloc(count + 1, sizeof *goal);
     if (goal == NULL)
         return false;
@@ -84,7 +85,7 @@ bool nsp__collector_flush(nsp__collector *collector, uint64_t deadline_ns, const
         do {
             uint64_t slice_end_ns = nsp__earlier(nsp__monotonic_ns() + slice_ns, deadline_ns);
             bool sent =
-                collector->sender == NULL || nsp__sender_wait(collector->sender, sequence, slice_end_ns);
+                sender == NULL || nsp__sender_wait(sender, collector->options.pool, sequence, slice_end_ns);
             settled = drained && sent;
             over =
                 settled || nsp__monotonic_ns() >= deadline_ns || __atomic_load_n(stopping, __ATOMIC_RELAXED);

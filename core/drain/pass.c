@@ -2,7 +2,10 @@
 #include "drain/pass.h"
 
 #include "common/time.h"
+#include "drain/batch_fill.h"
+#include "drain/outcome.h"
 #include "drain/ring_walk.h"
+#include "trace/sampler.h"
 #include "trace/trace_state.h"
 
 static void slot_drained(nsp__slot *slot, const nsp__ring_walk *walk)
@@ -13,69 +16,155 @@ static void slot_drained(nsp__slot *slot, const nsp__ring_walk *walk)
                                     __ATOMIC_RELAXED);
 }
 
-void nsp__pass(nsp__collector *collector, size_t *budget)
+// The rings of this process. A slot's memory stays where it is while the session lasts.
+static uint32_t look_at_own(const nsp__control *control, nsp__ring_source *sources)
 {
-    nsp__control *control = collector->session->control;
     uint32_t count = __atomic_load_n(&control->slot_count, __ATOMIC_ACQUIRE); // S4
     for (uint32_t i = 0; i < count; i++) {
-        const nsp__slot *slot = nsp__slot_at(i);
-        // R2: acquires R1: the records below this position are whole.
-        collector->snapshot[i] = slot != NULL ? __atomic_load_n(&slot->published, __ATOMIC_ACQUIRE) : 0;
+        nsp__slot *slot;
+        if (!sources[i].available && (slot = nsp__slot_at(i)) != NULL)
+            sources[i] = (nsp__ring_source){.slot = slot,
+                                            .bytes = (const uint8_t *)slot + slot->ring_offset,
+                                            .ring_bytes = slot->ring_bytes,
+                                            .record_bytes = slot->record_bytes,
+                                            .index = i,
+                                            .consumed = slot->consumed,
+                                            .available = true};
     }
+    return count;
+}
+
+static uint32_t look(nsp__collector *collector)
+{
+    const nsp__collector_options *options = &collector->options;
+    return options->control != NULL ? look_at_own(options->control, collector->sources)
+                                    : options->look(options->look_argument, collector->sources);
+}
+
+static void take_snapshot(nsp__collector *collector)
+{
+    const uint32_t count = collector->snapshot_count = look(collector);
+    for (uint32_t i = 0; i < count; i++) {
+        nsp__ring_source *source = &collector->sources[i];
+        if (!source->available)
+            continue;
+        // R2: acquires R1: the records below this position are whole.
+        collector->snapshot[i] = __atomic_load_n(&source->slot->published, __ATOMIC_ACQUIRE);
+        if (NSP__UNLIKELY(collector->snapshot[i] - source->consumed > source->ring_bytes) &&
+            collector->options.control == NULL) {
+            collector->impossible = true;
+            collector->snapshot[i] = source->consumed;
+        }
+    }
+}
+
+static void note_fill(const nsp__collector *collector, const nsp__ring_walk *walk)
+{
+    nsp__figures *figures = collector->options.figures;
+    if (figures != NULL)
+        nsp__figure_raise(&figures->ring_peak[walk->source->index], walk->end - walk->at);
+}
+
+// waited: something was in the rings. left: some of it still is.
+static void note_pass(nsp__collector *collector, uint64_t begin_ns, bool waited, bool left)
+{
+    nsp__figures *figures = collector->options.figures;
+    const uint64_t now = nsp__monotonic_ns();
+    if (figures != NULL) {
+        const uint64_t lag = waited ? now - collector->drained_ns : 0;
+        nsp__figure_set(&figures->lag_ns, lag);
+        nsp__figure_raise(&figures->lag_longest_ns, lag);
+        nsp__figure_set(&figures->pass_ns, now);
+    }
+    collector->behind = left;
+    if (!left && !collector->frozen)
+        collector->drained_ns = begin_ns;
+}
+
+// A change of the policy is whole once its generation is published, also if its writer is killed right then: what is
+// left to do is done here.
+static void look_at_policy(nsp__collector *collector)
+{
+    nsp__control *control = collector->options.control;
+    const nsp__policy_place place = nsp__policy_place_of(control);
+    nsp__limit_wish wish;
+    if (nsp__limit_look(&collector->limit, &place, collector->sources, collector->snapshot_count,
+                        collector->behind, &wish))
+        nsp__sampler_lower(wish.generation, wish.factor);
+    if (nsp__notices_look(&collector->notices, &collector->known, control))
+        nsp__sampler_follow_up();
+}
+
+void nsp__pass(nsp__collector *collector, size_t *budget)
+{
+    const nsp__collector_options *options = &collector->options;
+    const uint64_t begin_ns = nsp__monotonic_ns();
+    bool waited = false, left = false;
+    if (NSP__LIKELY(!collector->frozen))
+        take_snapshot(collector);
+    const uint32_t count = collector->snapshot_count;
     // Comes after the snapshot, so that every span of this pass lies before the anchor.
-    nsp__clock_anchor(&control->clock);
+    nsp__clock_anchor(options->clock);
+    // If the spans' process reads another clock than this one, the first span finds its own segment.
     struct nsp__clock_segment segment;
-    nsp__clock_segment_at(&control->clock, nsp_now(), &segment);
+    nsp__clock_segment_at(options->clock, nsp_now(), &segment);
     collector->fill = 0;
     bool room = true; // in the pool of batches
     // Starts at another ring each time, so that when the budget or the pool runs out it is not always the
     // same ring that waits.
     uint32_t first = count != 0 ? collector->first++ % count : 0;
-    for (uint32_t turn = 0; turn < count && *budget != 0; turn++) {
+    uint32_t turn = 0;
+    for (; turn < count && *budget != 0; turn++) {
         uint32_t i = (first + turn) % count;
-        nsp__slot *slot = nsp__slot_at(i);
-        if (slot == NULL)
+        nsp__ring_source *source = &collector->sources[i];
+        if (!source->available)
             continue;
-        nsp__ring_walk walk = nsp__ring_walk_from(slot, collector->snapshot[i]);
-        double fill = (double)(walk.end - walk.at) / (double)slot->ring_bytes;
+        nsp__ring_walk walk = nsp__ring_walk_from(collector, source, collector->snapshot[i]);
+        double fill = (double)(walk.end - walk.at) / (double)source->ring_bytes;
         if (fill > collector->fill)
             collector->fill = fill;
-        if (walk.at != walk.end && collector->exporter == NULL)
+        note_fill(collector, &walk);
+        waited |= walk.at != walk.end;
+        if (walk.at != walk.end && options->exporter == NULL)
             nsp__ring_discard(collector, &walk, budget);
         else if (walk.at != walk.end && room)
             room = nsp__ring_drain(collector, &walk, &segment, budget);
         if (NSP__UNLIKELY(collector->damaged[i]))
             nsp__ring_count_lost(collector, &walk);
-        if (__atomic_load_n(&slot->state, __ATOMIC_ACQUIRE) == NSP__SLOT_CLOSED) // SL2: acquires SL1
-            slot_drained(slot, &walk);
+        if (__atomic_load_n(&source->slot->state, __ATOMIC_ACQUIRE) == NSP__SLOT_CLOSED) // SL2: acquires SL1
+            slot_drained(source->slot, &walk);
+        left |= walk.at != walk.end;
     }
+    note_pass(collector, begin_ns, waited, left || turn != count);
     nsp__batch *batch = collector->current;
     if (batch != NULL && batch->exported.spans != 0 &&
-        nsp__monotonic_ns() - batch->exported.first_ns >= collector->config->schedule_delay_ns)
+        nsp__monotonic_ns() - batch->exported.first_ns >= options->config->schedule_delay_ns)
         nsp__batch_close(collector);
-    nsp__notices_look(&collector->notices, &collector->known, control);
+    if (options->control != NULL)
+        look_at_policy(collector);
 }
 
 uint64_t nsp__pass_discarding(nsp__collector *collector)
 {
-    nsp__control *control = collector->session->control;
-    uint64_t before = __atomic_load_n(&control->counters.discarded, __ATOMIC_RELAXED);
+    nsp__counters *counters = collector->options.counters;
+    uint64_t before = __atomic_load_n(&counters->discarded, __ATOMIC_RELAXED);
     if (collector->current != NULL) {
-        nsp__counters_add(&control->counters.discarded, collector->current->exported.spans);
+        const nsp__outcome outcome = {.discarded = collector->current->exported.spans};
+        nsp__outcome_count(collector->current->header, counters, &outcome);
         collector->current->header->state = NSP__BATCH_EMPTY;
         collector->current = NULL;
     }
     size_t all = SIZE_MAX;
-    uint32_t count = __atomic_load_n(&control->slot_count, __ATOMIC_ACQUIRE); // S4
+    const uint32_t count = look(collector);
     for (uint32_t i = 0; i < count; i++) {
-        nsp__slot *slot = nsp__slot_at(i);
-        if (slot == NULL)
+        nsp__ring_source *source = &collector->sources[i];
+        if (!source->available)
             continue;
-        nsp__ring_walk walk =
-            nsp__ring_walk_from(slot, __atomic_load_n(&slot->published, __ATOMIC_ACQUIRE)); // R2
+        nsp__ring_walk walk = nsp__ring_walk_from(
+            collector, source, __atomic_load_n(&source->slot->published, __ATOMIC_ACQUIRE)); // R2
         nsp__ring_discard(collector, &walk, &all);
         if (collector->damaged[i])
             nsp__ring_count_lost(collector, &walk);
     }
-    return __atomic_load_n(&control->counters.discarded, __ATOMIC_RELAXED) - before;
+    return __atomic_load_n(&counters->discarded, __ATOMIC_RELAXED) - before;
 }

@@ -6,7 +6,8 @@
 
 #include "drain/collector.h"
 
-// Drains what was published before the call: at most *budget spans, and no more than the free batches hold.
+// Drains what was published before the call (or, with collector->frozen, before an earlier one): at most *budget
+// spans, and no more than the free batches hold.
 void nsp__pass(nsp__collector *collector, size_t *budget);
 
 // The last pass: counts what is left in the rings and in the unfinished batch as discarded. Returns the

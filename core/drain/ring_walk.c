@@ -1,65 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "drain/ring_walk.h"
 
-#include <string.h>
-
 #include "base/testpoint.h"
 #include "common/time.h"
+#include "drain/batch_fill.h"
 #include "drain/span_view.h"
 
-// ---- batches ----
-
-// False if the pool is used up.
-static bool batch_open(nsp__collector *collector)
+nsp__ring_walk nsp__ring_walk_from(nsp__collector *collector, nsp__ring_source *source, uint64_t end)
 {
-    nsp__batch *batch = nsp__sender_take_empty(collector->sender);
-    if (batch == NULL)
-        return false;
-    batch->exported.head = batch->exported.length = 0;
-    batch->exported.spans = batch->exported.attempt = 0;
-    batch->exported.first_ns = 0;
-    memset(nsp__batch_coverage(batch, collector->session, collector->config), 0,
-           collector->config->threads * sizeof(uint64_t));
-    if (collector->exporter->open != NULL)
-        collector->exporter->open(collector->exporter_state, &batch->exported);
-    batch->header->spans = 0;
-    batch->header->head = batch->exported.head;
-    batch->header->length = batch->exported.length;
-    batch->header->attempts = batch->header->in_doubt = 0;
-    __atomic_store_n(&batch->header->state, NSP__BATCH_FILLING, __ATOMIC_RELEASE); // BH1
-    collector->current = batch;
-    return true;
-}
-
-void nsp__batch_close(nsp__collector *collector)
-{
-    nsp__batch *batch = collector->current;
-    if (batch == NULL || batch->exported.spans == 0)
-        return;
-    if (collector->exporter->close != NULL)
-        collector->exporter->close(collector->exporter_state, &batch->exported);
-    batch->header->head = batch->exported.head;
-    batch->header->length = batch->exported.length;
-    batch->header->spans = batch->exported.spans;
-    batch->header->sequence = ++collector->sequence;
-    nsp__counters_add(&collector->session->control->counters.bytes_encoded,
-                      batch->exported.length - batch->exported.head);
-    __atomic_store_n(&batch->header->state, NSP__BATCH_CLOSED, __ATOMIC_RELEASE); // BH1
-    collector->current = NULL;
-    nsp__sender_put_closed(collector->sender, batch);
-}
-
-// ---- one ring ----
-
-nsp__ring_walk nsp__ring_walk_from(nsp__slot *slot, uint64_t end)
-{
+    const uint64_t at = source->consumed;
+    collector->window.from = collector->window.to = at; // it holds what another ring had there
     return (nsp__ring_walk){
-        .slot = slot,
-        .bytes = (const uint8_t *)slot + slot->ring_offset,
-        .mask = slot->ring_bytes - 1,
-        .at = slot->consumed,
+        .source = source,
+        .slot = source->slot,
+        .bytes = source->bytes,
+        .mask = source->ring_bytes - 1,
+        .at = at,
         .end = end,
-        .released = slot->consumed,
+        .released = at,
     };
 }
 
@@ -73,37 +31,47 @@ static void release(nsp__collector *collector, nsp__ring_walk *walk)
 {
     if (walk->at == walk->released)
         return;
-    nsp__batch *batch = collector->current;
-    if (batch != NULL) {
-        batch->header->length = batch->exported.length;
-        batch->header->spans = batch->exported.spans;
-        uint64_t *coverage = nsp__batch_coverage(batch, collector->session, collector->config);
-        __atomic_store_n(&coverage[walk->slot->index], walk->at, __ATOMIC_RELEASE); // BH1
-    }
+    if (NSP__UNLIKELY(walk->discarded != 0)) // before the batch's coverage says that they are taken out
+        __atomic_store_n(&walk->slot->discarding, walk->discarded, __ATOMIC_RELAXED);
+    if (collector->current != NULL)
+        nsp__batch_note(collector, walk->source->index, walk->at);
     NSP__TESTPOINT("collector: before release");
     __atomic_store_n(&walk->slot->drained, walk->slot->drained + walk->records, __ATOMIC_RELEASE); // C1
+    NSP__TESTPOINT("collector: counted as drained");
     // R3: releases the space to the producer's R4; the records were read before.
     __atomic_store_n(&walk->slot->consumed, walk->at, __ATOMIC_RELEASE);
-    walk->released = walk->at;
+    NSP__TESTPOINT("collector: released");
+    walk->released = walk->source->consumed = walk->at;
     // Comes after `drained`, because stats.c reads these counters before it: no span is counted twice.
-    nsp__counters *counters = &collector->session->control->counters;
-    if (NSP__UNLIKELY(walk->discarded != 0))
+    nsp__counters *counters = collector->options.counters;
+    if (NSP__UNLIKELY(walk->discarded != 0)) {
         nsp__counters_add(&counters->discarded, walk->discarded);
+        __atomic_store_n(&walk->slot->discarding, 0, __ATOMIC_RELEASE); // C1
+    }
     walk->records = walk->discarded = 0;
 }
 
-static const nsp__record *record_at(const nsp__ring_walk *walk)
+static inline const nsp__record *record_at(nsp__collector *collector, const nsp__ring_walk *walk)
 {
+    if (NSP__UNLIKELY(collector->window.bytes != NULL))
+        return nsp__ring_window_record(&collector->window, walk->source, walk->at, walk->end);
     const nsp__record *record = (const nsp__record *)(const void *)(walk->bytes + (walk->at & walk->mask));
-    return nsp__record_valid(record, walk->end - walk->at, walk->slot->record_bytes) ? record : NULL;
+    return nsp__record_valid(record, walk->end - walk->at, walk->source->record_bytes) ? record : NULL;
+}
+
+// More than a ring can hold: its positions are damaged.
+static bool is_impossible(const nsp__ring_walk *walk)
+{
+    return walk->end - walk->at > walk->mask + 1;
 }
 
 // An impossible record. The rest up to the snapshot is given up, since nothing tells where the next record
 // begins. How many records that was is found later, by nsp__ring_count_lost.
 static void give_up(nsp__collector *collector, nsp__ring_walk *walk)
 {
-    collector->damaged[walk->slot->index] = true;
-    nsp__notices_damaged(&collector->notices, walk->slot->tid, walk->end - walk->at);
+    collector->damaged[walk->source->index] = true;
+    nsp__notices_damaged(&collector->notices, __atomic_load_n(&walk->slot->tid, __ATOMIC_RELAXED),
+                         walk->end - walk->at);
     walk->at = walk->end;
 }
 
@@ -118,7 +86,7 @@ void nsp__ring_count_lost(nsp__collector *collector, nsp__ring_walk *walk)
         return;
     uint64_t lost = committed - walk->slot->drained;
     __atomic_store_n(&walk->slot->drained, committed, __ATOMIC_RELEASE); // C1
-    nsp__counters_add(&collector->session->control->counters.dropped_invalid, lost);
+    nsp__counters_add(&collector->options.counters->dropped_invalid, lost);
 }
 
 static void batch_close_covered(nsp__collector *collector, nsp__ring_walk *walk)
@@ -137,9 +105,14 @@ enum { RECORDS_AHEAD = 768, BATCH_AHEAD = 2048, LINES_AHEAD = 3, LINE = 64 };
 static inline __attribute__((always_inline)) void prefetch_ahead(const nsp__ring_walk *walk,
                                                                  const nsp__collector *collector)
 {
-    const uint8_t *record = walk->bytes + ((walk->at + RECORDS_AHEAD) & walk->mask);
-    for (int i = 0; i < LINES_AHEAD; i++)
-        __builtin_prefetch(record + i * LINE);
+    // A window has the records of this piece already; it is those of the next one that come from the other cache.
+    // Behind the end, the lines are the thread's that writes there.
+    const bool windowed = collector->window.bytes != NULL;
+    const uint64_t ahead = windowed ? NSP__RING_PIECE : RECORDS_AHEAD;
+    const uint8_t *record = walk->bytes + ((walk->at + ahead) & walk->mask);
+    if (!windowed || walk->end - walk->at > ahead)
+        for (int i = 0; i < LINES_AHEAD; i++)
+            __builtin_prefetch(record + i * LINE);
     if (NSP__UNLIKELY(collector->current == NULL))
         return;
     const nsp_batch *batch = &collector->current->exported;
@@ -153,11 +126,12 @@ typedef enum append_result { APPENDED, NO_BATCH, TOO_BIG } append_result;
 // Encodes one span into the current batch or, if that is full, into the next one.
 static append_result append(nsp__collector *collector, nsp__ring_walk *walk, const nsp_span_view *view)
 {
+    const nsp__collector_options *options = &collector->options;
     for (;;) {
-        if (collector->current == NULL && !batch_open(collector))
+        if (collector->current == NULL && !nsp__batch_open(collector))
             return NO_BATCH;
         nsp_batch *batch = &collector->current->exported;
-        if (NSP__LIKELY(collector->exporter->append(collector->exporter_state, batch, view))) {
+        if (NSP__LIKELY(options->exporter->append(options->exporter_state, batch, view))) {
             if (batch->spans++ == 0)
                 batch->first_ns = nsp__monotonic_ns();
             return APPENDED;
@@ -171,11 +145,13 @@ static append_result append(nsp__collector *collector, nsp__ring_walk *walk, con
 bool nsp__ring_drain(nsp__collector *collector, nsp__ring_walk *walk, struct nsp__clock_segment *segment,
                      size_t *budget)
 {
-    const nsp__clock *clock = &collector->session->control->clock;
+    const nsp__clock *clock = collector->options.clock;
     uint64_t step = (walk->mask + 1) / RELEASE_STEPS;
     append_result result = APPENDED;
+    if (NSP__UNLIKELY(is_impossible(walk)))
+        give_up(collector, walk);
     while (walk->at != walk->end && *budget != 0) {
-        const nsp__record *record = record_at(walk);
+        const nsp__record *record = record_at(collector, walk);
         if (NSP__UNLIKELY(record == NULL)) {
             give_up(collector, walk);
             break;
@@ -186,15 +162,16 @@ bool nsp__ring_drain(nsp__collector *collector, nsp__ring_walk *walk, struct nsp
         result = append(collector, walk, &view);
         if (NSP__UNLIKELY(result == NO_BATCH))
             break;
+        nsp__limit_count(&collector->limit, record, view.end_ns - view.start_ns);
         if (NSP__UNLIKELY(result == TOO_BIG)) {
             walk->discarded++;
-            nsp__notices_too_big(&collector->notices, collector->config->batch_bytes);
+            nsp__notices_too_big(&collector->notices, collector->options.config->batch_bytes);
         }
         walk->at += record->bytes;
         walk->records++;
         --*budget;
         if (collector->current != NULL &&
-            collector->current->exported.spans >= collector->config->batch_spans)
+            collector->current->exported.spans >= collector->options.config->batch_spans)
             batch_close_covered(collector, walk);
         else if (walk->at - walk->released >= step)
             release(collector, walk);
@@ -205,12 +182,15 @@ bool nsp__ring_drain(nsp__collector *collector, nsp__ring_walk *walk, struct nsp
 
 void nsp__ring_discard(nsp__collector *collector, nsp__ring_walk *walk, size_t *budget)
 {
+    if (NSP__UNLIKELY(is_impossible(walk)))
+        give_up(collector, walk);
     while (walk->at != walk->end && *budget != 0) {
-        const nsp__record *record = record_at(walk);
+        const nsp__record *record = record_at(collector, walk);
         if (record == NULL) {
             give_up(collector, walk);
             break;
         }
+        nsp__limit_count(&collector->limit, record, 0);
         walk->at += record->bytes;
         walk->records++;
         walk->discarded++;

@@ -6,20 +6,20 @@
 #define NSP_DRAIN_RING_WALK_H
 
 #include "drain/collector.h"
-#include "shm/slot.h"
 
 typedef struct nsp__ring_walk {
-    nsp__slot *slot;
-    const uint8_t *bytes; // of the ring
-    uint64_t mask;        // its capacity minus one
-    uint64_t at, end;     // positions
-    uint64_t records;     // taken out since the last release
-    uint64_t discarded;   // of these
-    uint64_t released;    // position
+    nsp__ring_source *source;
+    nsp__slot *slot; // its slot, and its bytes
+    const uint8_t *bytes;
+    uint64_t mask;      // its capacity minus one
+    uint64_t at, end;   // positions
+    uint64_t records;   // taken out since the last release
+    uint64_t discarded; // of these
+    uint64_t released;  // position
 } nsp__ring_walk;
 
 // A walk from where the ring was last left up to a published position.
-nsp__ring_walk nsp__ring_walk_from(nsp__slot *slot, uint64_t end);
+nsp__ring_walk nsp__ring_walk_from(nsp__collector *collector, nsp__ring_source *source, uint64_t end);
 
 // Encodes records until the end, or until the budget of spans is spent. False if no batch is free.
 bool nsp__ring_drain(nsp__collector *collector, nsp__ring_walk *walk, struct nsp__clock_segment *segment,
@@ -30,8 +30,5 @@ void nsp__ring_discard(nsp__collector *collector, nsp__ring_walk *walk, size_t *
 
 // For a ring in which a record was damaged: counts the skipped records as soon as the ring is empty.
 void nsp__ring_count_lost(nsp__collector *collector, nsp__ring_walk *walk);
-
-// Hands the batch that is being filled to the sender, if it contains anything.
-void nsp__batch_close(nsp__collector *collector);
 
 #endif

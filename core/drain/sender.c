@@ -16,14 +16,24 @@ static const uint64_t cancel_grace = 150 * NSP__MILLISECOND;
 // are reachable from here, so that leak checkers see the intent.
 static nsp__sender *kept;
 
-// The sender whose thread may be sending, for the exit of the process.
+// The sender whose thread may be sending, for the exit of the process. There is one at a time, apart from orphans.
 static nsp__sender *living;
 static pthread_mutex_t living_lock = PTHREAD_MUTEX_INITIALIZER;
 
-static void set_living(nsp__sender *sender)
+static nsp_status become_living(nsp__sender *sender)
 {
     pthread_mutex_lock(&living_lock);
-    living = sender;
+    bool alone = living == NULL || living->orphan;
+    if (alone)
+        living = sender;
+    pthread_mutex_unlock(&living_lock);
+    return alone ? NSP_OK : nsp__fail(NSP_ERR_BUSY, "an engine or a recovery is sending in this process");
+}
+
+static void end_living(void)
+{
+    pthread_mutex_lock(&living_lock);
+    living = NULL;
     pthread_mutex_unlock(&living_lock);
 }
 
@@ -47,24 +57,9 @@ static void keep(nsp__sender *sender)
         ;
 }
 
-// Each queue and the drainer's stack of unused batches can hold the whole pool.
-static nsp_status make_queues(nsp__sender *sender)
-{
-    const nsp__sender_options *options = &sender->options;
-    sender->unused = calloc(options->count, sizeof *sender->unused);
-    if (sender->unused == NULL || !nsp__batch_queue_init(&sender->closed, options->count) ||
-        !nsp__batch_queue_init(&sender->empty, options->count))
-        return nsp__fail(NSP_ERR_NO_MEMORY, "no memory for the sender");
-    for (uint32_t i = options->count; i-- > 0;) // the last one is taken first
-        nsp__batch_queue_put(&sender->empty, &options->batches[i]);
-    return NSP_OK;
-}
-
 static void destroy(nsp__sender *sender)
 {
-    nsp__batch_queue_destroy(&sender->empty);
     nsp__batch_queue_destroy(&sender->closed);
-    free(sender->unused);
     free(sender);
 }
 
@@ -77,47 +72,43 @@ nsp_status nsp__sender_start(nsp__sender **out, const nsp__sender_options *optio
     sender->options = *options;
     nsp__event_init(&sender->work);
     nsp__event_init(&sender->progress);
+    nsp__turns_begin(&sender->turns);
     sender->random = nsp__random_seed() | 1; // xorshift never leaves zero
 
     __atomic_store_n(options->cancel, 0, __ATOMIC_RELAXED);
     if (options->left_behind != NULL)
         *options->left_behind = false;
-    nsp_status status = make_queues(sender);
-    if (status == NSP_OK)
-        status = nsp__thread_start(&sender->thread, "nsp-sender", options->cpus, nsp__sender_run, sender);
+    nsp_status status = nsp__batch_queue_init(&sender->closed, options->closed_max)
+                            ? become_living(sender)
+                            : nsp__fail(NSP_ERR_NO_MEMORY, "no memory for the sender");
     if (status != NSP_OK) {
         destroy(sender);
         return status;
     }
-    set_living(sender);
+    status = nsp__thread_start(&sender->thread, "nsp-sender", options->cpus, nsp__sender_run, sender);
+    if (status != NSP_OK) {
+        end_living();
+        destroy(sender);
+        return status;
+    }
     *out = sender;
     return NSP_OK;
 }
 
-// The batch that was used last is taken first, because its memory is most likely to be in a cache. Batches
-// that are never needed are never touched.
-nsp__batch *nsp__sender_take_empty(nsp__sender *sender)
+uint64_t nsp__sender_put_closed(nsp__sender *sender, nsp__batch *batch)
 {
-    for (nsp__batch *batch; (batch = nsp__batch_queue_take(&sender->empty)) != NULL;)
-        sender->unused[sender->unused_count++] = batch;
-    return sender->unused_count != 0 ? sender->unused[--sender->unused_count] : NULL;
-}
-
-void nsp__sender_put_unused(nsp__sender *sender, nsp__batch *batch)
-{
-    sender->unused[sender->unused_count++] = batch;
-}
-
-void nsp__sender_put_closed(nsp__sender *sender, nsp__batch *batch)
-{
+    const uint64_t sequence = ++batch->pool->sequence;
+    batch->sequence = sequence;
+    batch->settled = 0;
     nsp__counters_add(&sender->waiting_spans, batch->exported.spans);
     nsp__batch_queue_put(&sender->closed, batch);
     nsp__event_signal(&sender->work);
+    return sequence;
 }
 
-static bool is_settled(nsp__sender *sender, uint64_t sequence)
+bool nsp__sender_settled(const nsp__batch_pool *pool, uint64_t sequence)
 {
-    return __atomic_load_n(&sender->settled, __ATOMIC_ACQUIRE) >= sequence; // SE2: acquires SE1
+    return __atomic_load_n(&pool->settled, __ATOMIC_ACQUIRE) >= sequence; // SE2: acquires SE1
 }
 
 static bool is_over(nsp__sender *sender)
@@ -126,9 +117,10 @@ static bool is_over(nsp__sender *sender)
     return thread_state == NSP__SENDER_DONE || thread_state == NSP__SENDER_ABANDONED;
 }
 
-bool nsp__sender_wait(nsp__sender *sender, uint64_t sequence, uint64_t deadline_ns)
+bool nsp__sender_wait(nsp__sender *sender, const nsp__batch_pool *pool, uint64_t sequence,
+                      uint64_t deadline_ns)
 {
-    if (is_settled(sender, sequence))
+    if (nsp__sender_settled(pool, sequence))
         return true;
     __atomic_fetch_add(&sender->waiters, 1, __ATOMIC_RELAXED);
     __atomic_fetch_add(&sender->retry_requests, 1, __ATOMIC_RELEASE); // SH1: to SH2
@@ -137,7 +129,7 @@ bool nsp__sender_wait(nsp__sender *sender, uint64_t sequence, uint64_t deadline_
     for (;;) {
         uint32_t value = nsp__event_value(&sender->progress);
         bool over = is_over(sender);
-        settled = is_settled(sender, sequence);
+        settled = nsp__sender_settled(pool, sequence);
         if (settled || over || nsp__monotonic_ns() >= deadline_ns)
             break;
         nsp__event_wait(&sender->progress, value, deadline_ns);
@@ -163,12 +155,14 @@ static bool wait_until_done(nsp__sender *sender, uint64_t deadline_ns)
 // Can nobody have taken the current batch of a thread that was left behind? Stop has set `cancel` before it
 // looks at `held_back`, and the exporter clears `held_back` before it looks at `cancel`. All four are
 // sequentially consistent, so one of the two sees the other's: what counts as held back never leaves later.
-// A list sets `doubt` before its next exporter may set `held_back`, so here it is read after that.
+// A list sets its word of `doubts` before its next exporter may set `held_back`, so here it is read after that.
 static bool is_held_back(const nsp__sender *sender)
 {
-    const int *held_back = sender->options.held_back, *doubt = sender->options.doubt;
-    return !sender->was_in_doubt && held_back != NULL && __atomic_load_n(held_back, __ATOMIC_SEQ_CST) &&
-           (doubt == NULL || !__atomic_load_n(doubt, __ATOMIC_SEQ_CST));
+    const int *held_back = sender->options.held_back, *const *doubts = sender->options.doubts;
+    if (sender->was_in_doubt || held_back == NULL || !__atomic_load_n(held_back, __ATOMIC_SEQ_CST))
+        return false;
+    return (doubts[0] == NULL || !__atomic_load_n(doubts[0], __ATOMIC_SEQ_CST)) &&
+           (doubts[1] == NULL || !__atomic_load_n(doubts[1], __ATOMIC_SEQ_CST));
 }
 
 // Takes over from a thread that is blocked and does not return. The exporter may still be reading its current
@@ -179,17 +173,19 @@ static bool leave_behind(nsp__sender *sender)
     if (!__atomic_compare_exchange_n(&sender->thread_state, &expected, NSP__SENDER_ABANDONED, false,
                                      __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) // SW2
         return false;
-    uint64_t sequence = __atomic_load_n(&sender->settled, __ATOMIC_RELAXED);
-    if (sender->current != NULL) {
-        if (is_held_back(sender))
-            __atomic_store_n(&sender->current->header->in_doubt, 0, __ATOMIC_RELAXED);
-        nsp__sender_count_as_given_up(sender, sender->current);
-        nsp__sender_close_account(sender, sender->current);
-        sequence = sender->current->header->sequence;
+    nsp__batch *current = sender->current;
+    if (current != NULL)
+        nsp__turns_remove(&sender->turns, current);
+    if (current != NULL && is_held_back(sender))
+        __atomic_store_n(&current->header->in_doubt, 0, __ATOMIC_RELAXED);
+    if (current != NULL && sender->options.leave_rest) {
+        nsp__sender_note_given_up(sender, current);
+    } else if (current != NULL) {
+        nsp__sender_count_as_given_up(sender, current);
+        nsp__sender_close_account(sender, current);
+        nsp__sender_announce(sender, current->pool, current->sequence);
     }
-    nsp__sender_announce(sender, sequence);
-    for (nsp__batch *batch; (batch = nsp__batch_queue_take(&sender->closed)) != NULL;)
-        nsp__sender_give_up(sender, batch);
+    nsp__sender_give_up_rest(sender);
     pthread_detach(sender->thread);
     if (sender->options.left_behind != NULL)
         *sender->options.left_behind = true;
@@ -232,7 +228,7 @@ nsp__sender_end nsp__sender_stop(nsp__sender *sender, uint64_t deadline_ns)
     while (__atomic_load_n(&sender->waiters, __ATOMIC_ACQUIRE) != 0) // SQ2: acquires SQ1
         nanosleep(&(struct timespec){.tv_nsec = (long)NSP__MILLISECOND / 10}, NULL);
 
-    set_living(NULL);
+    end_living();
     const nsp__sender_end end = {
         .all_sent = !sender->gave_up,
         .in_callback = !joined && sender->logging,
@@ -243,6 +239,13 @@ nsp__sender_end nsp__sender_stop(nsp__sender *sender, uint64_t deadline_ns)
     else
         keep(sender);
     return end;
+}
+
+void nsp__sender_orphan(nsp__sender *sender)
+{
+    pthread_mutex_lock(&living_lock);
+    sender->orphan = true;
+    pthread_mutex_unlock(&living_lock);
 }
 
 void nsp__sender_fork_child(void)

@@ -43,6 +43,23 @@ uint64_t nsp__stats_settled(nsp_stats *out, const nsp__counters *counters)
            out->dropped_invalid;
 }
 
+static uint64_t figure(const uint64_t *of)
+{
+    return __atomic_load_n(of, __ATOMIC_RELAXED);
+}
+
+void nsp__stats_figures(nsp_stats *out, const nsp__figures *figures)
+{
+    out->answers = figure(&figures->answers);
+    out->answer_ns = figure(&figures->answer_ns);
+    out->answer_last_ns = figure(&figures->answer_last_ns);
+    out->answer_longest_ns = figure(&figures->answer_longest_ns);
+    out->retries = figure(&figures->retries);
+    out->pass_ns = figure(&figures->pass_ns);
+    out->lag_ns = figure(&figures->lag_ns);
+    out->lag_longest_ns = figure(&figures->lag_longest_ns);
+}
+
 void nsp__stats_add_ended(nsp_stats *out, const nsp__slot_counters *counters)
 {
     out->dropped_ring_full += get(&counters->dropped_ring_full);
@@ -50,7 +67,7 @@ void nsp__stats_add_ended(nsp_stats *out, const nsp__slot_counters *counters)
 }
 
 // The thread may be drawing skips at this moment, which changes two numbers; if so, read again.
-static uint64_t roots_unsampled(const nsp__slot *slot)
+uint64_t nsp__stats_roots_unsampled(const nsp__slot *slot)
 {
     uint64_t skipped, roots;
     for (int tries = 0; tries < 8; tries++) {
@@ -75,7 +92,7 @@ void nsp__stats_add_slot(nsp_stats *out, const nsp__slot *slot)
     out->misused += get(&counters->misused);
     out->values_cut += get(&counters->values_cut);
     out->roots_refused += get(&counters->roots_refused);
-    out->roots_unsampled += roots_unsampled(slot);
+    out->roots_unsampled += nsp__stats_roots_unsampled(slot);
     out->threads += __atomic_load_n(&slot->state, __ATOMIC_RELAXED) == NSP__SLOT_ACTIVE;
 }
 
@@ -149,4 +166,5 @@ void nsp__stats_read(nsp_stats *out, const nsp__session *session)
     out->threads_peak = count;
     out->clock_error_ns = nsp__clock_error_bound(&control->clock);
     out->clock_steps = nsp__clock_steps(&control->clock);
+    nsp__stats_figures(out, &control->figures);
 }

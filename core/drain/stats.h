@@ -12,10 +12,13 @@
 // is at least the sum of the rest while spans move on.
 void nsp__stats_read(nsp_stats *out, const nsp__session *session);
 
-// ---- the steps of that, in the order of reading; outside/session_reader.c uses them to read copies ----
+// ---- the steps of that, in the order of reading; outside/session/session_stats.c uses them to read copies ----
 
 // Counters of the exporting side. Returns the number of spans that are settled.
 uint64_t nsp__stats_settled(nsp_stats *out, const nsp__counters *counters);
+
+// Figures of the exporting side.
+void nsp__stats_figures(nsp_stats *out, const nsp__figures *figures);
 
 // Adds the spans that ended without being committed. They are read before the open ones, so that no span
 // counts as both.
@@ -28,6 +31,9 @@ typedef const nsp__slot *(*nsp__slot_finder)(void *argument, uint32_t index);
 // published, and by then the record may have been drained and even exported; such a span does not count as
 // open.
 bool nsp__stats_open(const nsp__frame *frame, nsp__slot_finder find, void *argument);
+
+// How many roots the slot's threads have left out.
+uint64_t nsp__stats_roots_unsampled(const nsp__slot *slot);
 
 // Adds all other counters of a slot except attempted, which comes last.
 void nsp__stats_add_slot(nsp_stats *out, const nsp__slot *slot);
