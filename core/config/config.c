@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "config/environment.h"
+#include "config/exporter_set.h"
 
 // The size of a struct tells which members its caller knows. That works only if no member is ever placed in
 // the padding of an older one, so the last member must end where the struct ends.
@@ -197,6 +198,8 @@ nsp_status nsp__config_resolve(nsp_config *out, const nsp_config *given)
         status = check(&config);
     if (status != NSP_OK)
         return status;
+    if (config.custom_exporter == NULL && nsp__exporters() == NULL)
+        config.exporter = NULL; // no list that would need room for each of its exporters
     complete_texts(&config);
     round_up(&config);
     status = own(&config);

@@ -9,10 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "common/endpoint.h"
 #include "common/pairs.h"
-#include "common/visible.h"
+#include "config/exporter_set.h"
 #include "config/kept_text.h"
 #include "propagation/propagators.h"
 
@@ -68,6 +67,9 @@ const nsp__variable nsp__variables[] = {
         "the rate of traceidratio; has no effect without OTEL_TRACES_SAMPLER",),
     ROW("TRACE_SAMPLE_RATE", ratio, sample_rate, "1.0",
         "the share of traces that are recorded; a remote parent decides for its trace",),
+    ROW("TRACE_SAMPLE_LIMIT", per_second, sample_limit, "0",
+        "the most traces that are begun in a second, on average, such as 500 or 500/s: the rates are lowered while there "
+        "would be more", .ratio_min = NSP_SAMPLER_LIMIT_MIN, .ratio_max = NSP_SAMPLER_LIMIT_MAX),
 
     ROW("OTEL_PROPAGATORS", propagators, propagators, NSP__PROPAGATORS_DEFAULT,
         "formats for reading and writing contexts and baggage; the first one that finds a context wins",),
@@ -143,8 +145,8 @@ const nsp__variable nsp__variables[] = {
         RANGE(0, 1024 * TIB)),
 
     ROW("NSP_COLLECTOR", choice, collector, "thread",
-        "who drains the rings: nanospan's thread or the application (nsp_do_work); external, another "
-        "process, is not supported in this version: nsp_init returns NSP_ERR_UNSUPPORTED",
+        "who drains the rings: nanospan's thread; invoker: the application (nsp_do_work); external: another "
+        "process, nanospan's agent, which needs shared memory. With libnanospan-core alone, external is the default",
         .choices = collectors),
     ROW("NSP_COLLECTOR_CPUS", cpus, collector_cpus, "",
         "the CPUs of nanospan's threads; if not set, those that the process was started on",),
@@ -193,6 +195,12 @@ const char *nsp__environment_text(const char *name)
     return kept == NULL ? text : *kept != 0 ? kept : NULL;
 }
 
+const char *nsp__environment_default(const nsp__variable *variable)
+{
+    bool collector = variable->offset == offsetof(nsp_config, collector);
+    return collector && nsp__exporters() == NULL ? collectors[NSP_COLLECTOR_EXTERNAL] : variable->fallback;
+}
+
 // For an endpoint without a scheme, TLS is the default if an OpenTelemetry variable names it, and clear text
 // if OTLP_ENDPOINT does.
 static void settle_insecure(nsp_config *config, const nsp__variable *endpoint, bool said)
@@ -211,7 +219,8 @@ void nsp__environment_read(nsp_config *config)
     // Variables with higher precedence are applied later, so that they win.
     for (size_t i = nsp__variable_count; i-- > 0;)
         if (nsp__variables[i].kind != &nsp__kind_flag_else_false)
-            nsp__variable_apply(&nsp__variables[i], nsp__variables[i].fallback, NULL, config);
+            nsp__variable_apply(&nsp__variables[i], nsp__environment_default(&nsp__variables[i]), NULL,
+                                config);
     const nsp__variable *endpoint = NULL;
     bool said_insecure = false;
     for (size_t i = nsp__variable_count; i-- > 0;) {
@@ -230,6 +239,24 @@ void nsp__environment_read(nsp_config *config)
             endpoint = variable;
     }
     settle_insecure(config, endpoint, said_insecure);
+}
+
+nsp_sampler_source nsp__environment_source(size_t offset, double value)
+{
+    nsp_config used;
+    double expected;
+    nsp__environment_read(&used);
+    memcpy(&expected, (const char *)&used + offset, sizeof expected);
+    if (expected != value)
+        return NSP_SAMPLER_CODE;
+    for (size_t i = 0; i < nsp__variable_count; i++) {
+        const nsp__variable *variable = &nsp__variables[i];
+        const char *text = nsp__environment_text(variable->name);
+        if (variable->offset == offset && !variable->kind->sets_nothing && text != NULL &&
+            nsp__variable_apply(variable, text, NULL, &used))
+            return NSP_SAMPLER_ENVIRONMENT;
+    }
+    return NSP_SAMPLER_DEFAULT;
 }
 
 nsp__verdict nsp__environment_judge(const nsp__variable *variable, const nsp_config *used, char *problem,
@@ -255,55 +282,4 @@ nsp__verdict nsp__environment_judge(const nsp__variable *variable, const nsp_con
     snprintf(problem, size, "%s and %s; accepted: %s; used instead: %s", why,
              variable->kind == &nsp__kind_flag_else_false ? "counts as false" : "is ignored", accepts, value);
     return NSP__BAD;
-}
-
-static void report_one(const nsp__variable *variable, const nsp_config *used)
-{
-    char problem[700], shown[256];
-    switch (nsp__environment_judge(variable, used, problem, sizeof problem)) {
-    case NSP__FINE: break;
-    case NSP__PARTLY: nsp__log(NSP_LOG_WARN, variable->name, "%s: %s", variable->name, problem); break;
-    case NSP__BAD:
-        nsp__visible(shown, sizeof shown,
-                     nsp__variable_shown(variable, nsp__environment_text(variable->name)));
-        nsp__log(NSP_LOG_WARN, variable->name, "%s=%.200s %s", variable->name, shown, problem);
-    }
-}
-
-static const char *text_member(const nsp__variable *variable, const nsp_config *config)
-{
-    const char *text;
-    memcpy(&text, (const char *)config + variable->offset, sizeof text);
-    return text;
-}
-
-void nsp__environment_report(const nsp_config *given)
-{
-    static int queue_size_said;
-    nsp_config used;
-    nsp__environment_read(&used);
-    for (size_t i = 0; i < nsp__variable_count; i++) {
-        const nsp__variable *variable = &nsp__variables[i];
-        if (variable->kind != &nsp__kind_ignored)
-            report_one(variable, &used);
-        else if (nsp__environment_text(variable->name) != NULL &&
-                 !__atomic_exchange_n(&queue_size_said, 1, __ATOMIC_RELAXED))
-            nsp__log(NSP_LOG_INFO, "", "%s is ignored: it %s", variable->name, variable->meaning);
-    }
-    // Values that the application itself has set come from no variable.
-    for (size_t i = 0; i < nsp__variable_count; i++) {
-        const nsp__variable *variable = &nsp__variables[i];
-        // The struct of an older caller may end before the member.
-        if (given == NULL || variable->kind->left_out == NULL ||
-            variable->offset + sizeof(char *) > given->size ||
-            (i > 0 && nsp__variables[i - 1].offset == variable->offset))
-            continue;
-        const char *text = text_member(variable, given), *from_environment = text_member(variable, &used);
-        char problem[700];
-        if (text == NULL || (from_environment != NULL && strcmp(text, from_environment) == 0))
-            continue;
-        nsp__variable_left_out(variable, text, problem, sizeof problem);
-        if (*problem)
-            nsp__log(NSP_LOG_WARN, variable->member, "%s: %s", variable->member, problem);
-    }
 }

@@ -10,9 +10,17 @@
 extern const nsp__variable nsp__variables[];
 extern const size_t nsp__variable_count;
 
+// A variable's default, in its own notation; "": none. It is that of the table, except that nothing but another
+// process can drain an engine without exporters.
+const char *nsp__environment_default(const nsp__variable *variable);
+
 // Fills in the whole struct: first the defaults, then the environment. Bad values are skipped silently. The
 // texts belong to the environment or are static.
 void nsp__environment_read(nsp_config *config);
+
+// Who has set the member at this offset, a double, to this value: the code of the application, if the environment sets
+// another one.
+nsp_sampler_source nsp__environment_source(size_t offset, double value);
 
 // A variable's text without the white space around it. NULL if it is not set or empty, and in a program that
 // runs with more rights than its caller.
@@ -32,7 +40,7 @@ nsp__verdict nsp__environment_judge(const nsp__variable *variable, const nsp_con
 
 // Checks the environment again and logs a line for each value that cannot be used, or only in part. Then does
 // the same for each list in the application's configuration (NULL: none) that did not come from the
-// environment.
+// environment. If there are no exporters, one line names what was set for them.
 void nsp__environment_report(const nsp_config *given);
 
 #endif

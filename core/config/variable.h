@@ -47,6 +47,8 @@ extern const nsp__kind nsp__kind_bytes; // an integer, or one with KiB, MiB, GiB
 extern const nsp__kind nsp__kind_milliseconds; // an integer; the member is in nanoseconds
 extern const nsp__kind nsp__kind_microseconds; // the same
 extern const nsp__kind nsp__kind_ratio;        // a decimal number; the member is a double
+extern const nsp__kind
+    nsp__kind_per_second;                 // a decimal number, also with "/s" after it, or 0: none; a double
 extern const nsp__kind nsp__kind_choice;  // one of choices, in any case; the member is an enum in their order
 extern const nsp__kind nsp__kind_sampler; // a sampler's name: sets sample_rate and parent_policy
 extern const nsp__kind nsp__kind_sampler_argument; // a ratio; only nsp__kind_sampler reads it
@@ -71,7 +73,8 @@ struct nsp__variable {
     const char *const *choices; // ends with NULL
     const nsp__kind *kind;
     uint64_t min, max; // of an integer member, in the member's unit
-    double ratio_min;  // of a ratio; its upper end is 1
+    double ratio_min;  // of a ratio, whose upper end is 1, and of a number per second
+    double ratio_max;  // of a number per second
     uint16_t offset;   // of the member
     uint8_t width;     // bytes of the member
     bool secret;       // the value is not logged

@@ -192,26 +192,37 @@ const nsp__kind nsp__kind_bytes = {
 
 // ---- ratios ----
 
-// Reads a plain decimal number with a point, whatever the locale is; NaN, infinity and hexadecimal are not
-// accepted.
-static bool read_ratio(const nsp__variable *variable, const char *text, double *ratio)
+// Reads a plain decimal number with a point, whatever the locale is, and this text behind it; NaN, infinity and
+// hexadecimal are not accepted.
+static bool read_decimal(const char *text, const char *behind, double *number)
 {
-    if (!*text || text[strspn(text, "0123456789.eE+-")])
+    size_t length = strspn(text, "0123456789.eE+-");
+    if (length == 0 || strcmp(text + length, behind) != 0)
         return false;
     locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
     if (plain == NULL)
         return false;
     char *end;
-    *ratio = strtod_l(text, &end, plain);
+    *number = strtod_l(text, &end, plain);
     freelocale(plain);
-    return end != text && !*end && *ratio >= variable->ratio_min && *ratio <= 1;
+    return end == text + length;
 }
 
-static double load_ratio(const nsp__variable *variable, const nsp_config *config)
+static bool read_ratio(const nsp__variable *variable, const char *text, double *ratio)
 {
-    double ratio;
-    memcpy(&ratio, (const char *)config + variable->offset, sizeof ratio);
-    return ratio;
+    return read_decimal(text, "", ratio) && *ratio >= variable->ratio_min && *ratio <= 1;
+}
+
+static double load_double(const nsp__variable *variable, const nsp_config *config)
+{
+    double number;
+    memcpy(&number, (const char *)config + variable->offset, sizeof number);
+    return number;
+}
+
+static void store_double(const nsp__variable *variable, double number, nsp_config *config)
+{
+    memcpy((char *)config + variable->offset, &number, sizeof number);
 }
 
 static bool parse_ratio(const nsp__variable *variable, const char *text, const char *argument,
@@ -221,13 +232,13 @@ static bool parse_ratio(const nsp__variable *variable, const char *text, const c
     double ratio;
     if (!read_ratio(variable, text, &ratio))
         return false;
-    memcpy((char *)config + variable->offset, &ratio, sizeof ratio);
+    store_double(variable, ratio, config);
     return true;
 }
 
 static bool holds_ratio(const nsp__variable *variable, const nsp_config *config)
 {
-    double ratio = load_ratio(variable, config);
+    double ratio = load_double(variable, config);
     return ratio >= variable->ratio_min && ratio <= 1; // false for NaN
 }
 
@@ -240,11 +251,56 @@ static void accepts_ratio(const nsp__variable *variable, bool in_code, char *out
 static void print_ratio(const nsp__variable *variable, bool in_code, const nsp_config *config, char *out,
                         size_t size)
 {
-    snprintf(out, size, in_code ? "%.17g" : "%g", load_ratio(variable, config));
+    snprintf(out, size, in_code ? "%.17g" : "%g", load_double(variable, config));
 }
 
 const nsp__kind nsp__kind_ratio = {
     .parse = parse_ratio, .holds = holds_ratio, .accepts = accepts_ratio, .print = print_ratio};
+
+// ---- numbers per second ----
+
+static bool in_limits(const nsp__variable *variable, double number)
+{
+    return number == 0 || (number >= variable->ratio_min && number <= variable->ratio_max); // false for NaN
+}
+
+static bool parse_per_second(const nsp__variable *variable, const char *text, const char *argument,
+                             nsp_config *config)
+{
+    (void)argument;
+    double number;
+    if ((!read_decimal(text, "", &number) && !read_decimal(text, "/s", &number)) ||
+        !in_limits(variable, number))
+        return false;
+    store_double(variable, number, config);
+    return true;
+}
+
+static bool holds_per_second(const nsp__variable *variable, const nsp_config *config)
+{
+    return in_limits(variable, load_double(variable, config));
+}
+
+static void accepts_per_second(const nsp__variable *variable, bool in_code, char *out, size_t size)
+{
+    snprintf(out, size, "0 (no limit) or %g to %.0f%s", variable->ratio_min, variable->ratio_max,
+             in_code ? "" : " a second, with or without /s after it");
+}
+
+static void print_per_second(const nsp__variable *variable, bool in_code, const nsp_config *config, char *out,
+                             size_t size)
+{
+    double number = load_double(variable, config);
+    if (number == 0 && !in_code)
+        snprintf(out, size, "no limit");
+    else
+        snprintf(out, size, in_code ? "%.17g" : "%g/s", number);
+}
+
+const nsp__kind nsp__kind_per_second = {.parse = parse_per_second,
+                                        .holds = holds_per_second,
+                                        .accepts = accepts_per_second,
+                                        .print = print_per_second};
 
 // ---- the sampler ----
 

@@ -4,6 +4,7 @@
 #include "base/call.h"
 #include "base/exit_gate.h"
 #include "base/log.h"
+#include "base/testpoint.h"
 #include "common/time.h"
 #include "drain/sender.h"
 #include "lifecycle/state.h"
@@ -39,8 +40,10 @@ static void at_exit(void)
     if (nsp__exit_closed() || nsp__life_amid_fork() != NSP_OK)
         return;
     NSP__NO_CANCEL;
+    NSP__TESTPOINT("exit: begun");
     if (may_end_in_order())
         end_in_order();
+    NSP__TESTPOINT("exit: in order");
     // None of our threads may be inside the libraries whose exit handlers come next.
     nsp__exit_close();
     nsp__sender_cancel();

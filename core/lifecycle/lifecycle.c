@@ -14,6 +14,7 @@
 #include "config/config.h"
 #include "config/environment.h"
 #include "drain/stats.h"
+#include "lifecycle/external.h"
 #include "lifecycle/state.h"
 #include "propagation/propagators.h"
 #include "trace/trace_state.h"
@@ -107,11 +108,7 @@ nsp_status nsp_init(const nsp_config *config)
         nsp__log_configure(resolved->log_level, resolved->log, resolved->log_context);
         nsp__environment_report(config);
         nsp__propagators_choose(resolved->propagators);
-        if (resolved->enabled && resolved->collector == NSP_COLLECTOR_EXTERNAL) {
-            status = nsp__fail(NSP_ERR_UNSUPPORTED,
-                               "the collector \"external\" is not supported in this version: use thread or "
-                               "invoker");
-        } else if (!resolved->enabled) {
+        if (!resolved->enabled) {
             __atomic_store_n(&nsp__life.current, NSP__LIFE_DISABLED, __ATOMIC_RELEASE); // L1
             memset(&nsp__life.last_stats, 0, sizeof nsp__life.last_stats);
             nsp__life.last_stats.size = sizeof nsp__life.last_stats;
@@ -148,12 +145,18 @@ static bool use(void)
 
 static void leave(void)
 {
-    nsp__notices notices = nsp__collector_notices(&nsp__life.runtime->collector);
+    nsp__runtime *runtime = nsp__life.runtime;
+    const bool external = runtime->session.external;
+    nsp__notices notices = {.any = false};
+    if (!external)
+        notices = nsp__collector_notices(&runtime->collector);
     nsp__life_lock();
+    if (external)
+        nsp__notices_look(&notices, &runtime->known, runtime->session.control);
     if (--nsp__life.users == 0)
         pthread_cond_broadcast(&nsp__life.changed);
     nsp__life_unlock();
-    nsp__notices_log(&notices); // a shutdown does not wait for this
+    nsp__notices_log(&notices, NULL); // a shutdown does not wait for this
 }
 
 static nsp_status not_running(void)
@@ -178,12 +181,21 @@ nsp_status nsp_flush(uint64_t timeout_ns)
     if (!use())
         return not_running();
     NSP__TESTPOINT("flush: in use");
-    bool settled = nsp__collector_flush(&nsp__life.runtime->collector, nsp__life_deadline_in(timeout_ns),
-                                        &nsp__life.stopping);
+    nsp__runtime *runtime = nsp__life.runtime;
+    const uint64_t deadline_ns = nsp__life_deadline_in(timeout_ns);
+    char why[160] = "";
+    bool settled;
+    if (runtime->session.external) {
+        settled = nsp__external_flush(&runtime->session, deadline_ns, &nsp__life.stopping);
+        if (!settled)
+            nsp__external_explain(&runtime->session, why, sizeof why);
+    } else {
+        settled = nsp__collector_flush(&runtime->collector, deadline_ns, &nsp__life.stopping);
+    }
     leave();
     return settled ? NSP_OK
-                   : nsp__fail(NSP_ERR_TIMEOUT, "not all spans were settled within %llu ms",
-                               (unsigned long long)(timeout_ns / 1000000));
+                   : nsp__fail(NSP_ERR_TIMEOUT, "not all spans were settled within %llu ms%s%s",
+                               (unsigned long long)(timeout_ns / 1000000), *why != 0 ? ": " : "", why);
 }
 
 size_t nsp_do_work(size_t max_spans)

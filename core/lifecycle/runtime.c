@@ -14,8 +14,11 @@
 #include "base/paging.h"
 #include "base/testpoint.h"
 #include "config/config.h"
+#include "config/environment.h"
+#include "config/exporter_list.h"
+#include "config/exporter_set.h"
 #include "drain/stats.h"
-#include "lifecycle/exporter_list.h"
+#include "lifecycle/external.h"
 #include "outside/prune.h"
 #include "trace/sampler.h"
 #include "trace/slots.h"
@@ -26,14 +29,7 @@
 
 static const nsp_exporter *exporter_chosen(const nsp_config *config)
 {
-    if (config->custom_exporter != NULL)
-        return config->custom_exporter;
-    if (nsp__config_exporter_listed(config))
-        return &nsp__exporter_list;
-    const char *name = config->exporter != NULL   ? config->exporter
-                       : config->endpoint != NULL ? "otlp"
-                                                  : "none";
-    return nsp__exporter_named(name, strlen(name)); // "none" is not among them
+    return nsp__exporter_configured(config, config->endpoint != NULL ? "otlp" : "none");
 }
 
 // While an exporter is created, its error lines also state the consequence. Only one start happens at a time.
@@ -51,6 +47,12 @@ __attribute__((format(printf, 3, 4))) static void exporter_log(nsp_log_level lev
     bool why = creating && level == NSP_LOG_ERROR;
     creation_explained = creation_explained || why;
     nsp__log(level, why ? "" : subject, "%s%s", line, why ? consequence : "");
+}
+
+static const char *process_name_text(const void *names, nsp_name name, size_t *length)
+{
+    (void)names;
+    return nsp_name_text(name, length);
 }
 
 // The exporter's create has forked, and this is the child. The session is the parent's, and the exporter may
@@ -92,6 +94,7 @@ static nsp_status exporter_create(nsp__runtime *runtime)
         .cancel = &runtime->cancel,
         .log = exporter_log,
         .held_back = &runtime->held_back,
+        .name_text = process_name_text,
     };
     runtime->exporter_state = NULL;
     if (!nsp__exit_enter())
@@ -113,26 +116,32 @@ static nsp_status exporter_create(nsp__runtime *runtime)
     return NSP_OK;
 }
 
+static nsp_status pool_make(nsp__runtime *runtime)
+{
+    if (!nsp__batch_pool_init(&runtime->pool, runtime->config.batches, &runtime->session.control->counters))
+        return nsp__fail(NSP_ERR_NO_MEMORY, "no memory for %u batches", runtime->config.batches);
+    runtime->pool.figures = &runtime->session.control->figures;
+    nsp__batch_pool_place(&runtime->pool, &runtime->session, &runtime->config);
+    return NSP_OK;
+}
+
 static nsp_status sender_start(nsp__runtime *runtime)
 {
     runtime->sender = NULL;
-    runtime->batches = NULL;
     runtime->sender_left_behind = false;
+    memset(&runtime->pool, 0, sizeof runtime->pool);
     if (runtime->exporter == NULL)
         return NSP_OK;
-    runtime->batches = calloc(runtime->config.batches, sizeof *runtime->batches);
-    if (runtime->batches == NULL)
-        return nsp__fail(NSP_ERR_NO_MEMORY, "no memory for %u batches", runtime->config.batches);
-    nsp__batch_pool_make(runtime->batches, &runtime->session, &runtime->config);
+    nsp_status status = pool_make(runtime);
+    if (status != NSP_OK)
+        return status;
     const nsp__sender_options options = {
         .exporter = runtime->exporter,
         .exporter_state = runtime->exporter_state,
-        .batches = runtime->batches,
-        .count = runtime->config.batches,
-        .counters = &runtime->session.control->counters,
+        .closed_max = runtime->config.batches,
         .cancel = &runtime->cancel,
         .held_back = &runtime->held_back,
-        .doubt = nsp__exporter_doubt(runtime->exporter, runtime->exporter_state),
+        .doubts = {nsp__exporter_doubt(runtime->exporter, runtime->exporter_state)},
         // 0: no limit but a shutdown's.
         .export_timeout_ns =
             runtime->config.export_timeout_ns != 0 ? runtime->config.export_timeout_ns : UINT64_MAX,
@@ -145,6 +154,23 @@ static nsp_status sender_start(nsp__runtime *runtime)
     return nsp__sender_start(&runtime->sender, &options);
 }
 
+static nsp_status collector_start(nsp__runtime *runtime)
+{
+    nsp__control *control = runtime->session.control;
+    const nsp__collector_options options = {
+        .config = &runtime->config,
+        .control = control,
+        .counters = &control->counters,
+        .figures = &control->figures,
+        .clock = &control->clock,
+        .exporter = runtime->exporter,
+        .exporter_state = runtime->exporter_state,
+        .sender = runtime->sender,
+        .pool = &runtime->pool,
+    };
+    return nsp__collector_start(&runtime->collector, &options);
+}
+
 // ---- session ----
 
 // Tells readers outside this process who recorded the session.
@@ -154,8 +180,9 @@ static void resource_share(const nsp__runtime *runtime)
     size_t used = 0;
     for (size_t i = 0; i < runtime->resource.count; i++) {
         size_t key = strlen(runtime->resource.keys[i]) + 1, value = strlen(runtime->resource.values[i]) + 1;
-        if (used + key + value > sizeof control->resource)
+        if (used + 1 + key + value > sizeof control->resource)
             break;
+        control->resource[used++] = (char)runtime->resource.types[i];
         memcpy(control->resource + used, runtime->resource.keys[i], key);
         memcpy(control->resource + used + key, runtime->resource.values[i], value);
         used += key + value;
@@ -164,32 +191,35 @@ static void resource_share(const nsp__runtime *runtime)
                      __ATOMIC_RELEASE); // RB1: the resource is whole
 }
 
-// Every name goes into the session's table and gets its class. May run for one name on several threads at
-// once; the first one to claim the entry writes it.
+// Every name goes into the session's table and gets its class. May run for one name on several threads at once,
+// and none of them may return before the name is there, or wait for another: a span with this name may be the
+// last thing that the process does. So each of them writes all of it: the same bytes to the same place, which is
+// that of the text in the process.
 static void name_added(nsp_name name, const char *text, size_t length)
 {
     nsp__control *control = __atomic_load_n(&nsp__trace_state.control, __ATOMIC_ACQUIRE); // T4
-    uint32_t unclaimed = 0;
-    if (control != NULL && length != 0 && !nsp__process_copied() &&
-        __atomic_compare_exchange_n(&control->names[name].length, &unclaimed, NSP__NAME_CLAIMED, false,
-                                    __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
-        uint32_t offset = __atomic_fetch_add(&control->name_text_bytes, (uint32_t)length, __ATOMIC_RELAXED);
-        if (offset + length <= sizeof control->name_text) {
-            memcpy(control->name_text + offset, text, length);
-            control->names[name].offset = offset;
-            __atomic_store_n(&control->names[name].length, (uint32_t)length, __ATOMIC_RELEASE); // M1
-        }
+    if (control != NULL && length != 0 && !nsp__process_copied()) {
+        nsp__shared_name *shared = &control->names[name];
+        uint32_t place = nsp__name_place(name);
+        for (size_t i = 0; i < length; i++)
+            __atomic_store_n(&control->name_text[place + i], text[i], __ATOMIC_RELAXED);
+        __atomic_store_n(&shared->offset, place, __ATOMIC_RELAXED);
+        NSP__TESTPOINT("name: written in the session");
+        __atomic_store_n(&shared->length, (uint32_t)length, __ATOMIC_RELEASE); // M1
     }
     nsp__sampler_classify(name, text, length);
 }
 
-static void session_end(nsp__runtime *runtime)
+// end: what becomes of its files.
+static void session_end(nsp__runtime *runtime, void (*end)(nsp__session *))
 {
     nsp__clock_keep();
     if (runtime->attach_left_behind)
         return; // that thread continues in this session; no new one begins before it is done
+    NSP__TESTPOINT("shutdown: the session is still there");
     nsp__trace_end();
-    nsp__session_destroy(&runtime->session);
+    NSP__TESTPOINT("shutdown: nothing is mapped");
+    end(&runtime->session);
     __atomic_store_n(&nsp__trace_state.control, NULL, __ATOMIC_RELEASE); // T3
 }
 
@@ -203,8 +233,7 @@ static void parts_free(nsp__runtime *runtime)
     }
     runtime->exporter_left_behind = !destroyed;
     if (!runtime->sender_left_behind)
-        free(runtime->batches);
-    runtime->batches = NULL;
+        nsp__batch_pool_destroy(&runtime->pool);
     runtime->exporter = NULL;
     runtime->sender = NULL;
     if (!runtime->sender_left_behind)
@@ -220,15 +249,45 @@ static void prune(const nsp_config *config)
         nsp__session_prune(directory, config->keep_sessions, config->keep_bytes);
 }
 
+// Whoever drains the session from outside finds the headers of its batches laid out.
+static nsp_status external_start(nsp__runtime *runtime)
+{
+    nsp__external_begin(&runtime->config);
+    nsp__notices_begin(&runtime->known);
+    nsp_status status = pool_make(runtime);
+    nsp__batch_pool_destroy(&runtime->pool);
+    memset(&runtime->pool, 0, sizeof runtime->pool);
+    return status;
+}
+
+// An engine may not look at what nsp_init returns, so its log says it too.
+static nsp_status check_exporters(const nsp_config *config)
+{
+    char missing[200], why[500];
+    if (config->collector == NSP_COLLECTOR_EXTERNAL || config->custom_exporter != NULL ||
+        nsp__exporters() != NULL)
+        return NSP_OK;
+    snprintf(why, sizeof why,
+             "the collector \"%s\" needs an exporter, and %s; or choose the collector \"external\", so that "
+             "`nanospan agent` drains the engine from outside",
+             config->collector == NSP_COLLECTOR_THREAD ? "thread" : "invoker",
+             nsp__exporters_missing(missing, sizeof missing,
+                                    ": link libnanospan too, or set nsp_config.custom_exporter"));
+    nsp__log(NSP_LOG_ERROR, "", "tracing is off: %s", why);
+    return nsp__fail(NSP_ERR_UNSUPPORTED, "%s", why);
+}
+
 nsp_status nsp__runtime_start(nsp__runtime *runtime)
 {
     const nsp_config *config = &runtime->config;
-    nsp_status status = nsp__resource_build(&runtime->resource, config);
+    nsp_status status = check_exporters(config);
+    if (status == NSP_OK)
+        status = nsp__resource_build(&runtime->resource, config);
     if (status != NSP_OK)
         return status;
     nsp__clock_select(config->clock);
     prune(config);
-    status = nsp__session_create(&runtime->session, config, nsp__batch_pool_bytes(config));
+    status = nsp__session_create(&runtime->session, config);
     if (status != NSP_OK) {
         nsp__resource_free(&runtime->resource);
         return status;
@@ -242,48 +301,81 @@ nsp_status nsp__runtime_start(nsp__runtime *runtime)
     nsp__paging_report();
     __atomic_store_n(&nsp__name_added, name_added, __ATOMIC_RELEASE); // H1: what the hook works on, to H2
     nsp__name_replay();
-    nsp__sampler_begin(control, config->sample_rate, config->parent_policy);
-    status = exporter_create(runtime);
-    if (status != NSP_OK)
-        return status;
-    status = sender_start(runtime);
-    if (status == NSP_OK)
-        status = nsp__collector_start(&runtime->collector, config, &runtime->session, runtime->exporter,
-                                      runtime->exporter_state, runtime->sender);
+    const bool external = runtime->session.external;
+    status = external ? external_start(runtime) : NSP_OK;
+    nsp__sampler_begin(control, config->sample_rate, config->sample_limit, config->parent_policy,
+                       nsp__environment_source(offsetof(nsp_config, sample_rate), config->sample_rate),
+                       nsp__environment_source(offsetof(nsp_config, sample_limit),
+                                               config->sample_limit)); // readers find it complete now
+    if (!external) {
+        status = exporter_create(runtime);
+        if (status != NSP_OK)
+            return status;
+        status = sender_start(runtime);
+        if (status == NSP_OK)
+            status = collector_start(runtime);
+    }
     if (status != NSP_OK) {
         if (runtime->sender != NULL)
             nsp__sender_stop(runtime->sender, 0);
         parts_free(runtime);
-        session_end(runtime);
+        session_end(runtime, nsp__session_destroy);
     }
     return status;
 }
 
 void nsp__runtime_announce(const nsp__runtime *runtime)
 {
-    char where[640];
-    if (runtime->exporter == NULL)
+    char where[640] = "drained from outside, once a `nanospan agent` of this user runs";
+    if (runtime->exporter == NULL && !runtime->session.external)
         return; // said already
-    nsp__exporter_describe(runtime->exporter, runtime->exporter_state, &runtime->config, where, sizeof where);
-    nsp__log(NSP_LOG_INFO, "", "tracing is on: %s, sample rate %g%s", where, runtime->config.sample_rate,
-             nsp__paging_describe());
+    if (runtime->exporter != NULL)
+        nsp__exporter_describe(runtime->exporter, runtime->exporter_state, &runtime->config, where,
+                               sizeof where);
+    char limit[48] = "";
+    if (runtime->config.sample_limit != 0)
+        snprintf(limit, sizeof limit, ", at most %g traces/s", runtime->config.sample_limit);
+    nsp__log(NSP_LOG_INFO, "", "tracing is on: %s, sample rate %g%s%s", where, runtime->config.sample_rate,
+             limit, nsp__paging_describe());
 }
 
 // ---- the end ----
 
+static const bool never = false;
+
+// There is nobody to stop. What is not settled stays in the session.
+static void stop_external(nsp__runtime *runtime, uint64_t deadline_ns)
+{
+    runtime->sent = nsp__external_flush(&runtime->session, deadline_ns, &never);
+    NSP__TESTPOINT("shutdown: flushed");
+    if (!runtime->sent)
+        nsp__external_explain(&runtime->session, runtime->unsent_why, sizeof runtime->unsent_why);
+    parts_free(runtime);
+    nsp__notices notices = {.any = false};
+    nsp__notices_look(&notices, &runtime->known, runtime->session.control);
+    nsp__notices_log(&notices, NULL);
+}
+
 void nsp__runtime_stop(nsp__runtime *runtime, uint64_t deadline_ns)
 {
-    static const bool never = false;
     // Threads stop beginning local roots, because the policy's generation becomes "no session".
-    nsp__sampler_end(runtime->session.control, runtime->session.generation);
+    nsp__sampler_end(runtime->session.control);
     NSP__TESTPOINT("shutdown: without a policy");
     runtime->attach_left_behind = !nsp__trace_quiesce(100);
+    if (runtime->session.external) {
+        stop_external(runtime, deadline_ns);
+        return;
+    }
     nsp__collector_flush(&runtime->collector, deadline_ns, &never);
+    NSP__TESTPOINT("shutdown: flushed");
     nsp__collector_end end = nsp__collector_stop(&runtime->collector, deadline_ns);
     runtime->collector_left_behind = end != NSP__COLLECTOR_ENDED;
+    NSP__TESTPOINT("shutdown: the collector has ended");
     if (end == NSP__COLLECTOR_DRAINS) {
         // The thread may still use all of this, so everything stays as it is, including the session.
         runtime->attach_left_behind = true;
+        if (runtime->sender != NULL)
+            nsp__sender_orphan(runtime->sender);
         runtime->sender = NULL;
         runtime->sent = false;
         return;
@@ -293,6 +385,7 @@ void nsp__runtime_stop(nsp__runtime *runtime, uint64_t deadline_ns)
     nsp__sender_end sending = {.all_sent = true};
     if (sender != NULL)
         sending = nsp__sender_stop(sender, deadline_ns);
+    NSP__TESTPOINT("shutdown: the sender has ended");
     uint64_t discarded = nsp__collector_discard_rest(&runtime->collector);
     bool wanted = runtime->exporter != NULL;
     parts_free(runtime);
@@ -310,11 +403,13 @@ bool nsp__runtime_left_behind(const nsp__runtime *runtime)
 // Threads that keep tracing during a shutdown commit records that nobody drains any more, or are in the
 // middle of beginning or ending spans that will never be sent. The counters are adjusted only in that case;
 // otherwise they stay as they are, so that they show if something is wrong.
-static void settle_moving_stats(nsp_stats *stats)
+static void settle_moving_stats(nsp_stats *stats, bool external)
 {
-    stats->discarded += stats->in_rings;
-    stats->in_rings = 0;
-    stats->open = stats->attempted - stats->dropped - stats->discarded - stats->in_batches -
+    if (!external) {
+        stats->discarded += stats->in_rings;
+        stats->in_rings = 0;
+    }
+    stats->open = stats->attempted - stats->dropped - stats->discarded - stats->in_rings - stats->in_batches -
                   stats->unconfirmed - stats->rejected - stats->exported - stats->spooled;
 }
 
@@ -322,7 +417,13 @@ static void settle_moving_stats(nsp_stats *stats)
 static void log_given_up(const nsp__runtime *runtime, uint64_t spans)
 {
     // A line would wait for a thread that hangs in the log callback.
-    if (spans != 0 && !runtime->sender_in_callback)
+    if (spans == 0 || runtime->sender_in_callback)
+        return;
+    if (runtime->session.external)
+        nsp__log(NSP_LOG_WARN, "stopped", "stopped before %llu span%s could be sent from %s: %s",
+                 (unsigned long long)spans, spans == 1 ? "" : "s", runtime->session.directory,
+                 runtime->unsent_why);
+    else
         nsp__log(NSP_LOG_WARN, "stopped", "stopped before %llu span%s could be sent",
                  (unsigned long long)spans, spans == 1 ? "" : "s");
 }
@@ -333,15 +434,17 @@ bool nsp__runtime_end(nsp__runtime *runtime, nsp_stats *final_stats, uint64_t *g
     nsp__stats_read(&before, &runtime->session);
     bool moving = nsp__trace_moving();
     nsp__stats_read(final_stats, &runtime->session);
+    const bool external = runtime->session.external;
     uint64_t late = final_stats->in_rings;
-    if (moving || before.attempted != final_stats->attempted || before.open != final_stats->open || late != 0)
-        settle_moving_stats(final_stats);
+    if (moving || before.attempted != final_stats->attempted || before.open != final_stats->open ||
+        (late != 0 && !external))
+        settle_moving_stats(final_stats, external);
     // Also those of threads that go on tracing, and those that an encoder does not give back.
     *given_up = runtime->sent ? 0 : runtime->given_up + late + final_stats->in_batches;
     log_given_up(runtime, *given_up);
     bool sent = runtime->sent;
     nsp__sampler_lock();
-    session_end(runtime);
+    session_end(runtime, external ? nsp__session_leave : nsp__session_destroy);
     nsp__sampler_unlock();
     return sent;
 }

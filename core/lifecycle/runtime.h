@@ -18,11 +18,12 @@ typedef struct nsp__runtime {
     nsp_exporter_context exporter_context;
     const nsp_exporter *exporter; // NULL: none
     void *exporter_state;
-    nsp__batch *batches;
+    nsp__batch_pool pool; // empty without an exporter
     nsp__sender *sender;
-    nsp__collector collector;
-    int cancel;    // stops a running send
-    int held_back; // by a running send: nobody can have taken its batch yet
+    nsp__collector collector; // not started if the session is drained from outside
+    nsp__known known; // then: what of the session's troubles was said; guarded by the mutex of state.h
+    int cancel;       // stops a running send
+    int held_back;    // by a running send: nobody can have taken its batch yet
     // Threads that did not end, and may still use what they have pointers to:
     bool sender_left_behind;    // inside the exporter or the log callback
     bool collector_left_behind; // inside the log callback, or in the exporter's encoder
@@ -31,6 +32,7 @@ typedef struct nsp__runtime {
     bool exporter_left_behind;
     // Set by stop:
     bool sent;               // nothing was given up
+    char unsent_why[160];    // if not: "", or why, as the end of a sentence
     bool sender_in_callback; // the sender's thread was left behind inside the log callback
     uint64_t given_up;       // spans that were
     struct nsp__runtime *next_left;
@@ -53,7 +55,8 @@ void nsp__runtime_stop(nsp__runtime *runtime, uint64_t deadline_ns);
 bool nsp__runtime_left_behind(const nsp__runtime *runtime);
 
 // To be called after stop: writes the final accounting, ends the session, and logs how many spans were given
-// up. Sets *given_up to that number. True if stop gave up none.
+// up, or are left in a session that is drained from outside. Sets *given_up to that number. True if stop gave up
+// none.
 bool nsp__runtime_end(nsp__runtime *runtime, nsp_stats *final_stats, uint64_t *given_up);
 
 // To be called in the child of a fork: forgets the parent's session; the configuration stays.

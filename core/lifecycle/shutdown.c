@@ -3,11 +3,13 @@
 // nsp_shutdown.
 #include <errno.h>
 #include <pthread.h>
+#include <string.h>
 
 #include <nanospan/lifecycle.h>
 
 #include "base/call.h"
 #include "base/log.h"
+#include "base/testpoint.h"
 #include "common/time.h"
 #include "lifecycle/state.h"
 #include "trace/trace_state.h"
@@ -54,12 +56,14 @@ static bool end_running(uint64_t deadline_ns)
         return false;
     }
     nsp__life_unlock();
+    NSP__TESTPOINT("shutdown: begun");
 
     nsp__runtime_stop(nsp__life.runtime, deadline_ns);
 
     nsp__life_lock();
     nsp__life.last_sent =
         nsp__runtime_end(nsp__life.runtime, &nsp__life.last_stats, &nsp__life.last_given_up);
+    memcpy(nsp__life.last_why, nsp__life.runtime->unsent_why, sizeof nsp__life.last_why);
     nsp__life.ended++;
     nsp__life_drop();
     __atomic_store_n(&nsp__life.current, NSP__LIFE_NONE, __ATOMIC_RELEASE); // L1
@@ -83,9 +87,11 @@ static bool wait_for_end(uint64_t deadline_ns)
 static nsp_status outcome(void)
 {
     uint64_t given_up = nsp__life.last_given_up;
+    const char *why = nsp__life.last_why;
     return nsp__life.last_sent ? NSP_OK
-                               : nsp__fail(NSP_ERR_TIMEOUT, "%llu span%s could not be sent in time",
-                                           (unsigned long long)given_up, given_up == 1 ? "" : "s");
+                               : nsp__fail(NSP_ERR_TIMEOUT, "%llu span%s could not be sent in time%s%s",
+                                           (unsigned long long)given_up, given_up == 1 ? "" : "s",
+                                           *why != 0 ? ": " : "", why);
 }
 
 // With the mutex held, which is released meanwhile.

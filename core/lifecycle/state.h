@@ -34,7 +34,8 @@ typedef struct nsp__life_shared {
     bool stopping;          // makes them return
     uint64_t ended;         // how many sessions were shut down,
     bool last_sent;         // whether the last of them sent all,
-    uint64_t last_given_up; // how many spans it did not send if not,
+    uint64_t last_given_up; // how many spans it did not send if not, and
+    char last_why[160];     // why, or "",
     nsp_stats last_stats;   // and its accounting
 } nsp__life_shared;
 

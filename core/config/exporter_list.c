@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "lifecycle/exporter_list.h"
+#include "config/exporter_list.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,14 +7,16 @@
 
 #include "common/slice.h"
 #include "common/time.h"
-#include "lifecycle/exporters.h"
+#include "config/config.h"
+#include "config/exporter_set.h"
+#include "shm/batches.h"
 
-enum { PARTS_MAX = 8, ALIGNMENT = 64 };
+enum { PARTS_MAX = NSP__BATCH_PARTS_MAX, ALIGNMENT = 64 };
 
-// The beginning of a batch: how far each exporter's part is filled. It is stored in the batch itself, since
-// several batches are in use at once.
+// The beginning of a batch: where each exporter's part lies, and how far it is filled. It is stored in the batch
+// itself, since several batches are sent one after the other, and since a reader after a crash finds nothing else.
 typedef struct filled {
-    uint64_t head[PARTS_MAX], length[PARTS_MAX];
+    nsp__batch_part parts[PARTS_MAX];
 } filled;
 
 _Static_assert(sizeof(filled) % ALIGNMENT == 0, "the parts after it are aligned");
@@ -33,20 +35,48 @@ typedef struct exporter_list {
     part parts[PARTS_MAX];
     size_t count;
     int *held_back; // the context's; NULL: none
-    int doubt;      // one of them may have taken the batch that is being sent, without an answer; atomic
+    int doubt;      // one of them has taken spans of the batch that is being sent, or may have; atomic
+    filled filling; // of the batch that is being filled, where others may write: the encoding half's
+    bool in_turn;   // nsp__exporter_take_turns
+    nsp__refusal refusal;
 } exporter_list;
+
+const nsp_exporter *nsp__exporter_configured(const nsp_config *config, const char *otherwise)
+{
+    const char *name = config->exporter != NULL ? config->exporter : otherwise;
+    if (config->custom_exporter != NULL)
+        return config->custom_exporter;
+    return nsp__config_exporter_listed(config) ? &nsp__exporter_list
+                                               : nsp__exporter_named(name, strlen(name));
+}
+
+bool nsp__exporter_complete(const nsp_exporter *exporter, const void *state, const nsp_config *config)
+{
+    return exporter != &nsp__exporter_list ||
+           ((const exporter_list *)state)->count == nsp__config_exporter_count(config);
+}
+
+void nsp__exporter_take_turns(const nsp_exporter *exporter, void *state, nsp__refusal refusal)
+{
+    if (exporter != &nsp__exporter_list)
+        return;
+    exporter_list *list = state;
+    list->in_turn = true;
+    list->refusal = refusal;
+}
+
+bool nsp__exporter_begun(const nsp_exporter *exporter, const void *state)
+{
+    const exporter_list *list = state;
+    bool begun = false;
+    for (size_t i = 0; exporter == &nsp__exporter_list && i < list->count; i++)
+        begun = begun || list->parts[i].settled || list->parts[i].spans != 0;
+    return begun;
+}
 
 const int *nsp__exporter_doubt(const nsp_exporter *exporter, const void *state)
 {
     return exporter == &nsp__exporter_list ? &((const exporter_list *)state)->doubt : NULL;
-}
-
-const nsp_exporter *nsp__exporter_named(const char *name, size_t length)
-{
-    for (const nsp_exporter *const *exporter = nsp__builtin_exporters; *exporter != NULL; exporter++)
-        if (strlen((*exporter)->name) == length && memcmp((*exporter)->name, name, length) == 0)
-            return *exporter;
-    return NULL;
 }
 
 static void destroy(void *state)
@@ -91,11 +121,20 @@ static nsp_status create(void **state, const nsp_exporter_context *context)
     return NSP_OK;
 }
 
+static void describe_one(const nsp_exporter *exporter, const nsp_config *config, char *text, size_t size)
+{
+    const nsp__exporter_set *builtin = nsp__exporters();
+    if (builtin != NULL)
+        builtin->describe(exporter, config, text, size);
+    else
+        snprintf(text, size, "exporter %s", exporter->name);
+}
+
 void nsp__exporter_describe(const nsp_exporter *exporter, const void *state, const nsp_config *config,
                             char *text, size_t size)
 {
     if (exporter != &nsp__exporter_list) {
-        nsp__builtin_describe(exporter, config, text, size);
+        describe_one(exporter, config, text, size);
         return;
     }
     const exporter_list *list = state;
@@ -104,81 +143,107 @@ void nsp__exporter_describe(const nsp_exporter *exporter, const void *state, con
     for (size_t i = 0; i < list->count && length + 2 < size; i++) {
         if (i != 0)
             length += (size_t)snprintf(text + length, size - length, ", ");
-        nsp__builtin_describe(list->parts[i].exporter, config, text + length, size - length);
+        describe_one(list->parts[i].exporter, config, text + length, size - length);
         length += strlen(text + length);
     }
 }
 
-// An exporter's part of the batch, as a batch of its own.
-static nsp_batch part_of(const exporter_list *list, const nsp_batch *batch, size_t index)
+// The bytes of a batch that each exporter has.
+static size_t share_of(const exporter_list *list, const nsp_batch *batch)
 {
-    const filled *fill = (const filled *)(const void *)batch->data;
-    size_t share = batch->capacity > sizeof *fill ? (batch->capacity - sizeof *fill) / list->count : 0;
-    share -= share % ALIGNMENT;
+    size_t share = batch->capacity > sizeof(filled) ? (batch->capacity - sizeof(filled)) / list->count : 0;
+    return share - share % ALIGNMENT;
+}
+
+// An exporter's part of the batch, as a batch of its own.
+static nsp_batch part_of(const exporter_list *list, const filled *fill, const nsp_batch *batch, size_t index)
+{
+    const size_t share = share_of(list, batch);
     nsp_batch own = *batch;
     own.data = batch->data + sizeof *fill + index * share;
     own.capacity = share;
-    own.head = (size_t)fill->head[index];
-    own.length = (size_t)fill->length[index];
+    own.head = (size_t)fill->parts[index].head;
+    own.length = (size_t)fill->parts[index].length;
+    own.encoding = fill->parts[index].encoding;
     return own;
 }
 
-static void note(nsp_batch *batch, size_t index, const nsp_batch *own)
+bool nsp__exporter_batch_sound(const nsp_exporter *exporter, const void *state, const nsp_batch *batch)
 {
-    filled *fill = (filled *)(void *)batch->data;
-    fill->head[index] = own->head;
-    fill->length[index] = own->length;
+    if (exporter != &nsp__exporter_list)
+        return true;
+    const exporter_list *list = state;
+    const filled *fill = (const filled *)(const void *)batch->data;
+    const size_t share = share_of(list, batch);
+    for (size_t i = 0; i < list->count; i++)
+        if (fill->parts[i].offset != sizeof *fill + i * share ||
+            fill->parts[i].head > fill->parts[i].length || fill->parts[i].length > share)
+            return false;
+    return batch->capacity >= sizeof *fill;
 }
 
-// Sets the batch's length to the total of its parts: the place of its last byte does not say how full it is.
-static void sum_up(const exporter_list *list, nsp_batch *batch)
+static void note(exporter_list *list, const nsp_batch *batch, size_t index, const nsp_batch *own)
 {
-    const filled *fill = (const filled *)(const void *)batch->data;
+    nsp__batch_part *its = &list->filling.parts[index];
+    its->offset = (uint64_t)(own->data - batch->data);
+    its->head = own->head;
+    its->length = own->length;
+    its->encoding = own->encoding;
+}
+
+// Writes the table, when the parts are written. Sets the batch's length to the total of its parts: the place of its
+// last byte does not say how full it is.
+static void write_table(const exporter_list *list, nsp_batch *batch)
+{
+    const filled *fill = &list->filling;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST); // for a reader after a crash
+    memcpy(batch->data, fill, sizeof *fill);
     batch->length = sizeof *fill;
     for (size_t i = 0; i < list->count; i++)
-        batch->length += (size_t)(fill->length[i] - fill->head[i]);
+        batch->length += (size_t)(fill->parts[i].length - fill->parts[i].head);
 }
 
 static void open_batch(void *state, nsp_batch *batch)
 {
-    const exporter_list *list = state;
+    exporter_list *list = state;
     batch->head = 0;
-    memset(batch->data, 0, sizeof(filled));
+    batch->encoding = NSP_ENCODING_LIST;
+    memset(&list->filling, 0, sizeof list->filling);
     for (size_t i = 0; i < list->count; i++) {
-        nsp_batch own = part_of(list, batch, i);
+        nsp_batch own = part_of(list, &list->filling, batch, i);
         if (list->parts[i].exporter->open != NULL)
             list->parts[i].exporter->open(list->parts[i].state, &own);
-        note(batch, i, &own);
+        note(list, batch, i, &own);
     }
-    sum_up(list, batch);
+    write_table(list, batch);
 }
 
 static bool append(void *state, nsp_batch *batch, const nsp_span_view *view)
 {
-    const exporter_list *list = state;
+    exporter_list *list = state;
     nsp_batch parts[PARTS_MAX];
     for (size_t i = 0; i < list->count; i++) {
-        parts[i] = part_of(list, batch, i);
+        parts[i] = part_of(list, &list->filling, batch, i);
         // Nothing is stored yet, so that the span ends up in all of them or in none.
         if (!list->parts[i].exporter->append(list->parts[i].state, &parts[i], view))
             return false;
     }
     for (size_t i = 0; i < list->count; i++)
-        note(batch, i, &parts[i]);
-    sum_up(list, batch);
+        note(list, batch, i, &parts[i]);
+    write_table(list, batch);
     return true;
 }
 
 static void close_batch(void *state, nsp_batch *batch)
 {
-    const exporter_list *list = state;
+    exporter_list *list = state;
     for (size_t i = 0; i < list->count; i++) {
-        nsp_batch own = part_of(list, batch, i);
+        nsp_batch own = part_of(list, &list->filling, batch, i);
         if (list->parts[i].exporter->close != NULL)
             list->parts[i].exporter->close(list->parts[i].state, &own);
-        note(batch, i, &own);
+        note(list, batch, i, &own);
     }
-    sum_up(list, batch);
+    write_table(list, batch);
 }
 
 static void begin_sending(exporter_list *list)
@@ -207,6 +272,12 @@ static void settle(part *to, nsp_send_result result, const nsp_send_report *one,
     }
 }
 
+// Has the receiver of one exporter some of the spans?
+static bool has_taken(const part *of, uint64_t batch_spans)
+{
+    return (of->settled ? batch_spans : of->spans) > of->rejected;
+}
+
 // Combines the outcomes of all exporters. Nobody knows which spans were affected at each of them, so the
 // worst outcome counts.
 static nsp_send_result conclude(const exporter_list *list, uint64_t spans, nsp_send_report *report)
@@ -233,6 +304,7 @@ static void add_report(const part *from, nsp_send_result result, const nsp_send_
     all->bytes += one->bytes;
     all->answered = all->answered || one->answered;
     all->part_answers += one->part_answers;
+    all->error = one->error != 0 ? one->error : all->error;
     if (one->retry_after_ns > all->retry_after_ns)
         all->retry_after_ns = one->retry_after_ns;
     if (one->detail[0] != 0 && (all->detail[0] == 0 || result != NSP_SEND_EXPORTED))
@@ -240,35 +312,51 @@ static void add_report(const part *from, nsp_send_result result, const nsp_send_
 }
 
 // Sends the batch to one exporter.
-static nsp_send_result send_to(exporter_list *list, part *to, const nsp_batch *batch, uint64_t deadline_ns,
-                               nsp_send_report *report)
+static void send_to(exporter_list *list, part *to, const nsp_batch *batch, uint64_t deadline_ns,
+                    nsp_send_report *report)
 {
-    nsp_batch own = part_of(list, batch, (size_t)(to - list->parts));
+    const filled *fill = (const filled *)(const void *)batch->data;
+    nsp_batch own = part_of(list, fill, batch, (size_t)(to - list->parts));
     nsp_send_report one = {0};
     bool had_time = nsp__monotonic_ns() < deadline_ns;
     if (list->held_back != NULL) // what one exporter says does not hold for the next
         __atomic_store_n(list->held_back, 0, __ATOMIC_RELAXED);
     nsp_send_result result = to->exporter->send(to->state, &own, deadline_ns, &one);
-    // Before the next one may say that nobody has the batch (see is_held_back in sender.c).
-    if (result == NSP_SEND_UNKNOWN)
-        __atomic_store_n(&list->doubt, 1, __ATOMIC_SEQ_CST);
     add_report(to, result, &one, report);
     settle(to, result, &one, batch->spans);
+    // Before the next one may say that nobody has the batch (see is_held_back in sender.c).
+    if (result == NSP_SEND_UNKNOWN || has_taken(to, batch->spans))
+        __atomic_store_n(&list->doubt, 1, __ATOMIC_SEQ_CST);
     if (had_time || to->settled)
         to->slow = !to->settled && nsp__monotonic_ns() >= deadline_ns;
-    return result;
 }
 
-// The exporters that are not done with the batch, in the order of the list, but the slow ones last: one that
-// hangs would leave no time to the others, attempt after attempt. Returns how many there are.
+// One that hangs would leave no time to the others, attempt after attempt.
+static bool comes_late(const exporter_list *list, const part *of)
+{
+    return list->in_turn ? strcmp(of->exporter->name, "otlp") != 0 : of->slow;
+}
+
+// The exporters that are not done with the batch, in the order of the list, but some later than the others.
+// Returns how many there are.
 static size_t find_turns(exporter_list *list, part *turns[PARTS_MAX])
 {
     size_t count = 0;
-    for (int slow = 0; slow < 2; slow++)
+    for (int late = 0; late < 2; late++)
         for (size_t i = 0; i < list->count; i++)
-            if (!list->parts[i].settled && list->parts[i].slow == (slow == 1))
+            if (!list->parts[i].settled && comes_late(list, &list->parts[i]) == (late == 1))
                 turns[count++] = &list->parts[i];
     return count;
+}
+
+// Those after this one, which has just been asked, do not get the batch now, or not at all.
+static bool ends_turns(const exporter_list *list, const part *of, uint64_t spans)
+{
+    if (!list->in_turn || !of->settled)
+        return list->in_turn;
+    const uint64_t refused = of->rejected + (list->refusal == NSP__REFUSAL_UNCONFIRMED ? of->unconfirmed : 0);
+    return list->refusal != NSP__REFUSAL_NONE && refused == spans &&
+           !__atomic_load_n(&list->doubt, __ATOMIC_SEQ_CST);
 }
 
 static nsp_send_result send_batch(void *state, const nsp_batch *batch, uint64_t deadline_ns,
@@ -276,17 +364,19 @@ static nsp_send_result send_batch(void *state, const nsp_batch *batch, uint64_t 
 {
     exporter_list *list = state;
     part *turns[PARTS_MAX];
-    bool pending = false, unknown = false;
+    bool pending = false;
     if (batch->attempt == 0)
         begin_sending(list);
     size_t count = find_turns(list, turns);
     for (size_t i = 0; i < count; i++) {
-        nsp_send_result result = send_to(list, turns[i], batch, deadline_ns, report);
+        send_to(list, turns[i], batch, deadline_ns, report);
         pending = pending || !turns[i]->settled;
-        unknown = unknown || result == NSP_SEND_UNKNOWN;
+        if (ends_turns(list, turns[i], batch->spans))
+            break;
     }
+    // The others send it again; whoever sends the whole batch again, after a crash, sends some spans twice.
     if (pending)
-        return unknown ? NSP_SEND_UNKNOWN : NSP_SEND_RETRY;
+        return __atomic_load_n(&list->doubt, __ATOMIC_SEQ_CST) ? NSP_SEND_UNKNOWN : NSP_SEND_RETRY;
     return conclude(list, batch->spans, report);
 }
 
