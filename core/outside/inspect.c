@@ -3,71 +3,238 @@
 // nsp_sessions_each: the sessions in shared memory, of living and of dead engines.
 #include <nanospan/inspect.h>
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/call.h"
-#include "common/descriptor.h"
 #include "base/log.h"
+#include "common/descriptor.h"
+#include "common/time.h"
 #include "config/environment.h"
-#include "outside/session_reader.h"
-#include "outside/prune.h"
+#include "context/threshold.h"
+#include "outside/session/folder.h"
+#include "outside/recover/recover_attempts.h"
+#include "outside/session/session_files.h"
+#include "outside/session/session_stats.h"
+#include "outside/session/session_threads.h"
+#include "shm/session_lock.h"
+#include "trace/policy_change.h"
 
-enum { SESSIONS_MAX = 1024 };
+// What a visitor sees, and the memory that its texts and arrays point to.
+typedef struct inspection {
+    nsp__session_copy copy;
+    nsp_session seen;
+    char name[NAME_MAX + 1];
+    char directory[PATH_MAX];
+    char service[256];
+    char changed_process[NSP__TUNER_NAME];
+    nsp_session_rule rules[NSP_SAMPLER_RULES_MAX];
+    uint32_t *open;              // by slot of the session: spans on its thread's stack
+    nsp_session_thread *threads; // room for one for each slot
+} inspection;
 
-static int by_name(const void *left, const void *right)
+static void find_service(inspection *me)
 {
-    return strcmp(*(char *const *)left, *(char *const *)right);
+    nsp__resource_entry entry;
+    for (size_t at = 0; nsp__session_copy_resource(&me->copy, &at, &entry);)
+        if (strcmp(entry.key, "service.name") == 0)
+            snprintf(me->service, sizeof me->service, "%s", entry.value);
+}
+
+static nsp_sampler_source source_of(uint32_t written)
+{
+    return written <= NSP_SAMPLER_TUNE ? (nsp_sampler_source)written : NSP_SAMPLER_UNKNOWN;
+}
+
+static void read_limit(inspection *me, const nsp__tuning *tuning)
+{
+    const bool sane = tuning != NULL && nsp__tuning_valid(tuning);
+    me->seen.limit = sane ? tuning->limit : 0;
+    me->seen.limit_factor = sane ? tuning->factor : 1;
+    me->seen.limit_source = source_of(sane ? tuning->limit_source : 0);
+}
+
+static bool read_policy(inspection *me)
+{
+    const nsp__tuning *tuning;
+    const nsp__policy *policy = nsp__session_copy_policy(&me->copy, &tuning);
+    if (policy == NULL)
+        return nsp__session_copy_fail(&me->copy, NSP__SESSION_DAMAGED, "its sampler's policy is damaged");
+    me->seen.rate = nsp__threshold_rate(policy->thresholds[0]);
+    me->seen.parent_policy =
+        policy->parent_policy == NSP_PARENT_DECIDE ? NSP_PARENT_DECIDE : NSP_PARENT_FOLLOW;
+    me->seen.rule_count = policy->rules;
+    for (uint32_t i = 0; i < policy->rules; i++) {
+        memcpy(me->rules[i].pattern, policy->patterns[i + 1], sizeof me->rules[i].pattern);
+        me->rules[i].pattern[NSP_SAMPLER_PATTERN_MAX] = 0;
+        me->rules[i].rate = nsp__threshold_rate(policy->thresholds[i + 1]);
+        me->rules[i].source = source_of(tuning != NULL ? tuning->sources[i + 1] : 0);
+    }
+    read_limit(me, tuning);
+    if (tuning == NULL)
+        return true;
+    me->seen.rate_source = source_of(tuning->sources[0]);
+    me->seen.changed_by = source_of(tuning->source);
+    me->seen.changed_pid = tuning->pid;
+    me->seen.changed_unix_ns = tuning->unix_ns;
+    snprintf(me->changed_process, sizeof me->changed_process, "%s", tuning->name);
+    return true;
+}
+
+// Reads NAME and PID from NAME.PID.RANDOM, which has a dot before it until the session is complete.
+static void read_name(inspection *me, const char *folder)
+{
+    unsigned pid = 0;
+    snprintf(me->directory, sizeof me->directory, "%s/%s", folder, me->copy.name);
+    snprintf(me->name, sizeof me->name, "%s", me->copy.name + nsp__session_name_half_made(me->copy.name));
+    char *dot = strchr(me->name, '.');
+    if (sscanf(dot, ".%9u.", &pid) == 1)
+        me->seen.pid = pid;
+    *dot = 0;
+}
+
+// Whoever drains a dead session locks this file, so nobody can recover a session that has none.
+static bool has_consumer(inspection *me)
+{
+    return me->copy.alive || faccessat(me->copy.directory, "consumer", F_OK, 0) == 0 ||
+           nsp__session_copy_fail(&me->copy, NSP__SESSION_DAMAGED,
+                                  "it is incomplete: it has no file \"consumer\"");
+}
+
+static double fullest_ring(const nsp__session_copy *copy)
+{
+    double fullest = 0;
+    for (uint32_t i = 0; i < copy->slot_count; i++) {
+        const nsp__slot *slot = &copy->slots[i];
+        double fill =
+            slot->ring_bytes != 0 ? (double)(slot->published - slot->consumed) / (double)slot->ring_bytes : 0;
+        fullest = fill > fullest ? fill : fullest;
+    }
+    return fullest;
+}
+
+// What the drainer has written is a claim: anything can stand there.
+static void find_drainer(inspection *me)
+{
+    const nsp__drainer *drainer = &me->copy.control->drainer;
+    me->seen.ring_fill = fullest_ring(&me->copy);
+    me->seen.external = drainer->external == 1;
+    if (me->seen.external || !me->copy.alive)
+        me->seen.drained = !nsp__session_lock_free(me->copy.directory, "consumer");
+    if (!me->seen.external)
+        return;
+    uint64_t now = nsp__monotonic_ns();
+    me->seen.ended = drainer->ended == 1 && !me->copy.alive;
+    me->seen.drainer_pid = drainer->pid;
+    if (drainer->pass_ns != 0)
+        me->seen.drainer_idle_ns = now > drainer->pass_ns ? now - drainer->pass_ns : 1;
+}
+
+static bool make_room(inspection *me)
+{
+    me->open = calloc(me->copy.slot_count + 1, sizeof *me->open);
+    me->threads = calloc(me->copy.slot_count + 1, sizeof *me->threads);
+    return (me->open != NULL && me->threads != NULL) || nsp__session_copy_no_memory(&me->copy);
+}
+
+static bool read_figures(inspection *me)
+{
+    if (!make_room(me) || !nsp__session_stats(&me->copy, &me->seen.stats, me->open) || !read_policy(me) ||
+        !has_consumer(me))
+        return false;
+    me->seen.unsent = nsp__stats_unsent(&me->seen.stats);
+    me->seen.threads = me->threads;
+    me->seen.thread_count = nsp__session_threads(&me->copy, me->open, me->threads);
+    find_drainer(me);
+    return true;
+}
+
+// Reads the session that is being copied into what the visitor sees.
+static void inspect(inspection *me, const char *folder, bool readable)
+{
+    memset(&me->seen, 0, sizeof me->seen);
+    me->service[0] = me->changed_process[0] = 0;
+    me->open = NULL;
+    me->threads = NULL;
+    read_name(me, folder);
+    me->seen.size = sizeof me->seen;
+    me->seen.read_ns = nsp__monotonic_ns();
+    me->seen.stats.size = sizeof me->seen.stats;
+    me->seen.name = me->name;
+    me->seen.directory = me->directory;
+    me->seen.service = me->service;
+    me->seen.rules = me->rules;
+    me->seen.changed_process = me->changed_process;
+    me->seen.alive = me->copy.alive;
+    me->seen.bytes = nsp__session_bytes(me->copy.directory);
+    me->seen.other_version = me->copy.state == NSP__SESSION_OTHER_VERSION;
+    me->seen.not_started = me->copy.state == NSP__SESSION_NOT_STARTED;
+    me->seen.set_aside = nsp__attempts_read(me->copy.directory) >= NSP__ATTEMPTS_MAX;
+    if (readable) {
+        me->seen.start_unix_ns = me->copy.control->start_unix_ns;
+        find_service(me);
+        readable = read_figures(me);
+    }
+    if (!readable) {
+        me->seen.problem = me->copy.problem;
+        memset(&me->seen.stats, 0, sizeof me->seen.stats);
+        me->seen.stats.size = sizeof me->seen.stats;
+    }
+}
+
+// Sets *more to false when the visitor stops.
+static nsp_status visit_session(inspection *me, int folder_fd, const char *folder, const char *name,
+                                nsp_session_visit visit, void *argument, bool *more)
+{
+    bool readable = nsp__session_copy_open(&me->copy, folder_fd, name, false);
+    nsp_status status = NSP_OK;
+    if (me->copy.state != NSP__SESSION_GONE && me->copy.state != NSP__SESSION_NO_MEMORY) {
+        inspect(me, folder, readable);
+        if (me->copy.state != NSP__SESSION_NO_MEMORY)
+            *more = visit(argument, &me->seen);
+        free(me->open);
+        free(me->threads);
+    }
+    if (me->copy.state == NSP__SESSION_NO_MEMORY)
+        status = nsp__fail(NSP_ERR_NO_MEMORY, "nsp_sessions_each: no memory");
+    nsp__session_copy_close(&me->copy);
+    return status;
+}
+
+static nsp_status visit_names(inspection *me, int folder_fd, const char *folder, char **names, size_t count,
+                              nsp_session_visit visit, void *argument, bool *more)
+{
+    nsp_status status = NSP_OK;
+    for (size_t i = 0; i < count && status == NSP_OK && *more; i++)
+        status = visit_session(me, folder_fd, folder, names[i], visit, argument, more);
+    return status;
 }
 
 // Reads all names first, because visitors may take their time while engines come and go.
-static size_t list_names(DIR *folder, char **names)
+static nsp_status visit_folder(const char *path, int folder_fd, nsp_session_visit visit, void *argument)
 {
-    size_t count = 0;
-    for (struct dirent *entry; count < SESSIONS_MAX && (entry = readdir(folder)) != NULL;) {
-        char *name =
-            entry->d_name[0] != '.' && nsp__session_name_valid(entry->d_name) ? strdup(entry->d_name) : NULL;
-        if (name != NULL)
-            names[count++] = name;
-    }
-    qsort(names, count, sizeof *names, by_name);
-    return count;
-}
-
-// The same check as for an engine's own sessions: if others may write to the folder, it may hold anything.
-static bool ours_alone(int fd)
-{
-    struct stat status;
-    return fstat(fd, &status) == 0 && status.st_uid == geteuid() && (status.st_mode & 077) == 0;
-}
-
-static nsp_status visit_folder(const char *path, DIR *folder, nsp_session_visit visit, void *argument)
-{
-    char **names = calloc(SESSIONS_MAX, sizeof *names);
-    nsp__session_reading *scan = malloc(sizeof *scan);
-    nsp_status status = NSP_OK;
-    if (names == NULL || scan == NULL) {
-        status = nsp__fail(NSP_ERR_NO_MEMORY, "nsp_sessions_each: no memory");
+    // First those that are half made: one that gets its name meanwhile is among the others then.
+    size_t half_made_count, count = 0;
+    char **half_made = nsp__folder_list(folder_fd, true, &half_made_count);
+    char **names = half_made != NULL ? nsp__folder_list(folder_fd, false, &count) : NULL;
+    inspection *me = names != NULL ? malloc(sizeof *me) : NULL;
+    nsp_status status;
+    bool more = true;
+    if (me == NULL) {
+        status = errno == ENOMEM ? nsp__fail(NSP_ERR_NO_MEMORY, "nsp_sessions_each: no memory")
+                                 : nsp__fail(NSP_ERR_SYSTEM, "%s cannot be read: %s", path, strerror(errno));
     } else {
-        size_t count = list_names(folder, names);
-        bool more = true;
-        for (size_t i = 0; i < count; i++) {
-            errno = 0;
-            if (more && nsp__session_read(scan, dirfd(folder), path, names[i]))
-                more = visit(argument, &scan->seen);
-            else if (more && errno == ENOMEM)
-                status = nsp__fail(NSP_ERR_NO_MEMORY, "nsp_sessions_each: no memory");
-            free(names[i]);
-        }
+        status = visit_names(me, folder_fd, path, names, count, visit, argument, &more);
+        if (status == NSP_OK)
+            status = visit_names(me, folder_fd, path, half_made, half_made_count, visit, argument, &more);
     }
-    free(scan);
-    free(names);
+    free(me);
+    nsp__folder_free(half_made, half_made_count);
+    nsp__folder_free(names, count);
     return status;
 }
 
@@ -82,26 +249,13 @@ nsp_status nsp_sessions_each(const char *folder, nsp_session_visit visit, void *
         folder = used.shm_dir;
     if (folder == NULL || strcmp(folder, "none") == 0)
         return NSP_OK;
-    char path[400];
-    int length = snprintf(path, sizeof path, "%s/nanospan-%u", folder, (unsigned)geteuid());
-    if (length < 0 || (size_t)length >= sizeof path)
+    char path[NSP__FOLDER_PATH_MAX], problem[NSP__FOLDER_PATH_MAX + 200];
+    if (!nsp__folder_path(folder, path, sizeof path))
         return nsp__fail(NSP_ERR_INVALID, "nsp_sessions_each: the folder's path is too long");
-    int fd = nsp__open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
-    if (fd < 0 && errno == ENOENT)
-        return NSP_OK;
+    int fd = nsp__folder_open(path, problem, sizeof problem);
     if (fd < 0)
-        return nsp__fail(NSP_ERR_SYSTEM, "%s: %s", path, strerror(errno));
-    DIR *directory = NULL;
-    nsp_status status = NSP_OK;
-    if (!ours_alone(fd))
-        status = nsp__fail(NSP_ERR_SYSTEM, "%s belongs to another user, or other users may access it", path);
-    else if ((directory = fdopendir(fd)) == NULL)
-        status = nsp__fail(NSP_ERR_SYSTEM, "%s: %s", path, strerror(errno));
-    else
-        status = visit_folder(path, directory, visit, argument);
-    if (directory != NULL)
-        closedir(directory);
-    else
-        close(fd);
+        return errno == ENOENT ? NSP_OK : nsp__fail(NSP_ERR_SYSTEM, "%s", problem);
+    nsp_status status = visit_folder(path, fd, visit, argument);
+    nsp__close(fd);
     return status;
 }

@@ -79,7 +79,7 @@ nsp_status nsp_settings_each(nsp_setting_visit visit, void *argument)
             .variable = variable->name,
             .member = variable->member,
             .accepted = accepts,
-            .fallback = variable->fallback,
+            .fallback = nsp__environment_default(variable),
             .meaning = variable->meaning,
             .text = text != NULL ? nsp__variable_shown(variable, text) : NULL,
             .value = value,

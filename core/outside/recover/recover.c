@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Opens the session of a dead engine for recovery, and ends it.
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/call.h"
+#include "base/log.h"
+#include "base/testpoint.h"
+#include "clock/clock_share.h"
+#include "common/descriptor.h"
+#include "outside/session/folder.h"
+#include "outside/recover/recover_attempts.h"
+#include "outside/recover/recover_file.h"
+#include "outside/recover/recovery.h"
+#include "outside/session/session_files.h"
+#include "shm/session_lock.h"
+
+// ---- opening ----
+
+typedef struct opening {
+    nsp_recovery *recovery;
+    char folder[NSP__FOLDER_PATH_MAX];
+    const char *name; // of the session, in the folder
+    int directory;    // open
+    char *problem;
+    size_t size;
+} opening;
+
+__attribute__((format(printf, 3, 4))) static nsp_status refuse(opening *me, nsp_status status,
+                                                               const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(me->problem, me->size, format, arguments);
+    va_end(arguments);
+    return nsp__fail(status, "%s: %s", me->name, me->problem);
+}
+
+static nsp_status no_memory(opening *me)
+{
+    return refuse(me, NSP_ERR_NO_MEMORY, "there is not enough memory to read it");
+}
+
+static nsp_status find_folder(opening *me, const char *directory)
+{
+    if (!nsp__folder_split(directory, me->folder, sizeof me->folder, &me->name))
+        return errno == ENAMETOOLONG ? refuse(me, NSP_ERR_INVALID, "its path is too long")
+                                     : refuse(me, NSP_ERR_NOT_FOUND, "it is not the directory of a session");
+    me->recovery->folder = nsp__folder_open(me->folder, me->problem, me->size);
+    if (me->recovery->folder < 0)
+        return nsp__fail(errno == ENOENT ? NSP_ERR_NOT_FOUND : NSP_ERR_SYSTEM, "%s", me->problem);
+    return NSP_OK;
+}
+
+static nsp_status open_directory(opening *me)
+{
+    char fault[NSP_RECOVERY_PROBLEM_MAX - 4];
+    me->directory = nsp__session_open(me->recovery->folder, me->name);
+    if (me->directory < 0 && errno == ENOENT)
+        return refuse(me, NSP_ERR_NOT_FOUND, "there is no such session");
+    if (me->directory < 0)
+        return refuse(me, NSP_ERR_SYSTEM, "it cannot be opened: %s", strerror(errno));
+    if (!nsp__ours_alone(me->directory, fault, sizeof fault))
+        return refuse(me, NSP_ERR_SYSTEM, "it %s", fault);
+    return NSP_OK;
+}
+
+// Takes the consumer's lock, and looks for the engine under it: nobody else can begin to work on the session
+// then. One without that file is locked by nobody.
+static nsp_status lock(opening *me)
+{
+    me->recovery->lock = nsp__session_consume(me->directory);
+    int error = errno;
+    errno = 0;
+    if (!nsp__session_lock_free(me->directory, "alive"))
+        return errno == 0
+                   ? refuse(me, NSP_ERR_BUSY, "its engine is running")
+                   : refuse(me, NSP_ERR_SYSTEM, "its engine's lock cannot be read: %s", strerror(errno));
+    if (me->recovery->lock >= 0 || error == ENOENT)
+        return NSP_OK;
+    if (error == EAGAIN)
+        return refuse(me, NSP_ERR_BUSY, "another process is recovering or draining it");
+    return refuse(me, NSP_ERR_SYSTEM, "it cannot be locked: %s", strerror(error));
+}
+
+static nsp_status copy(opening *me)
+{
+    static const struct {
+        nsp__session_state state;
+        nsp_status status;
+    } statuses[] = {
+        {NSP__SESSION_GONE, NSP_ERR_NOT_FOUND},  {NSP__SESSION_OTHER_VERSION, NSP_ERR_UNSUPPORTED},
+        {NSP__SESSION_NOT_OURS, NSP_ERR_SYSTEM}, {NSP__SESSION_NOT_NOW, NSP_ERR_SYSTEM},
+        {NSP__SESSION_DAMAGED, NSP_ERR_DAMAGED}, {NSP__SESSION_NO_MEMORY, NSP_ERR_NO_MEMORY},
+    };
+    nsp__session_copy *copy = &me->recovery->copy;
+    bool readable = nsp__session_copy_open_damaged(copy, me->recovery->folder, me->name);
+    me->recovery->empty = copy->state == NSP__SESSION_NOT_STARTED;
+    if (me->recovery->empty)
+        return NSP_OK;
+    if (readable && me->recovery->lock < 0)
+        return refuse(me, NSP_ERR_DAMAGED, "it cannot be locked: it has no file \"consumer\"");
+    if (readable)
+        return NSP_OK;
+    for (size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++)
+        if (statuses[i].state == copy->state)
+            return refuse(me, statuses[i].status, "%s", copy->problem);
+    return refuse(me, NSP_ERR_SYSTEM, "%s", copy->problem);
+}
+
+static nsp_status find(opening *me)
+{
+    nsp_recovery *recovery = me->recovery;
+    nsp_status status = copy(me);
+    if (status != NSP_OK || recovery->empty)
+        return status;
+    if (!nsp__clock_sane(&recovery->copy.control->clock)) // its times would be impossible
+        return refuse(me, NSP_ERR_DAMAGED, "its map of the clock is damaged");
+    NSP__TESTPOINT("recover: before it is counted");
+    recovery->interrupted = nsp__settling_interrupted(recovery->copy.directory);
+    if (!nsp__recovery_names_init(&recovery->names, &recovery->copy) || !nsp__recovery_find(recovery))
+        return no_memory(me);
+    return NSP_OK;
+}
+
+// What was found.
+static void forget(nsp_recovery *recovery)
+{
+    nsp__settlement_free(&recovery->later);
+    free(recovery->rings);
+    free(recovery->frames);
+    free(recovery->batches);
+    nsp__recovery_names_free(&recovery->names);
+    nsp__session_copy_close(&recovery->copy);
+    *recovery = (nsp_recovery){.copy = recovery->copy, // closed
+                               .folder = recovery->folder,
+                               .lock = recovery->lock,
+                               .attempts = recovery->attempts};
+}
+
+static nsp_status look_through(opening *me)
+{
+    int error = 0;
+    nsp_status status = find(me);
+    if (status != NSP_OK || me->recovery->empty)
+        return status;
+    if (nsp__recovery_settle_file(me->recovery, &error)) {
+        forget(me->recovery);
+        return find(me);
+    }
+    if (error == 0)
+        return NSP_OK;
+    if (error == ENOMEM)
+        return no_memory(me);
+    nsp__recovery_unwritable(error);
+    return refuse(me, NSP_ERR_SYSTEM, "%s", nsp_error_detail());
+}
+
+static nsp_status open_session(opening *me, const char *directory)
+{
+    nsp_status status = find_folder(me, directory);
+    if (status == NSP_OK)
+        status = open_directory(me);
+    if (status == NSP_OK)
+        status = lock(me);
+    if (status != NSP_OK)
+        return status;
+    const uint32_t attempts = me->recovery->attempts = nsp__attempts_read(me->directory);
+    nsp__attempts_note(me->directory, me->name, attempts + 1);
+    status = look_through(me);
+    if (status != NSP_ERR_DAMAGED)
+        nsp__attempts_note(me->directory, me->name, attempts);
+    return status;
+}
+
+nsp_status nsp_recovery_open(nsp_recovery **out, const char *directory, char *problem, size_t size)
+{
+    NSP__NO_CANCEL;
+    char unwanted[NSP_RECOVERY_PROBLEM_MAX];
+    if (out == NULL || directory == NULL)
+        return nsp__fail(NSP_ERR_INVALID, "nsp_recovery_open: out or directory is NULL");
+    opening me = {.name = directory, .directory = -1, .problem = problem, .size = size};
+    if (problem == NULL || size == 0) {
+        me.problem = unwanted;
+        me.size = sizeof unwanted;
+    }
+    me.problem[0] = 0;
+    *out = NULL;
+    me.recovery = calloc(1, sizeof *me.recovery);
+    if (me.recovery == NULL)
+        return no_memory(&me);
+    me.recovery->folder = me.recovery->lock = -1;
+    me.recovery->copy.directory = me.recovery->copy.control_fd = me.recovery->copy.threads_fd =
+        me.recovery->copy.detached_fd = me.recovery->copy.batches_fd = -1;
+    nsp_status status = open_session(&me, directory);
+    if (status == NSP_OK) {
+        *out = me.recovery;
+        snprintf(me.problem, me.size, "%s", me.recovery->copy.damage);
+    } else {
+        nsp_recovery_close(me.recovery);
+    }
+    nsp__close(me.directory);
+    return status;
+}
+
+bool nsp_recovery_set_aside(const nsp_recovery *recovery)
+{
+    return recovery->attempts >= NSP__ATTEMPTS_MAX;
+}
+
+bool nsp_recovery_damaged(const nsp_recovery *recovery)
+{
+    return recovery->damaged;
+}
+
+bool nsp_recovery_exporter_failed(const nsp_recovery *recovery)
+{
+    return recovery->exporter_failed;
+}
+
+// ---- the end ----
+
+void nsp__recovery_end_attempt(const nsp_recovery *recovery)
+{
+    nsp__attempts_note(recovery->copy.directory, recovery->copy.name,
+                       recovery->attempts + (recovery->damaged ? 1 : 0));
+}
+
+nsp_status nsp_recovery_settle(nsp_recovery *recovery)
+{
+    NSP__NO_CANCEL;
+    if (recovery->later.count == 0)
+        return NSP_OK;
+    NSP__TESTPOINT("recover: file to be settled");
+    bool written = nsp__recovery_write(recovery, &recovery->later);
+    int error = errno;
+    nsp__settlement_clear(&recovery->later);
+    NSP__TESTPOINT("recover: file settled");
+    nsp__recovery_end_attempt(recovery);
+    if (!written)
+        return nsp__recovery_unwritable(error);
+    nsp__recovery_forget_file(recovery);
+    return NSP_OK;
+}
+
+void nsp_recovery_account_get(const nsp_recovery *recovery, nsp_recovery_account *out)
+{
+    nsp_recovery_account account = recovery->account;
+    size_t size = out->size < sizeof account ? out->size : sizeof account;
+    account.left = account.finished + account.unfinished + account.from_batches - account.exported -
+                   account.rejected - account.unconfirmed - account.skipped - account.invalid;
+    account.size = out->size;
+    memcpy(out, &account, size);
+}
+
+nsp_status nsp_recovery_remove(nsp_recovery *recovery, bool with_what_is_left)
+{
+    NSP__NO_CANCEL;
+    nsp_recovery_account account = NSP_RECOVERY_ACCOUNT_INIT;
+    nsp_recovery_account_get(recovery, &account);
+    if (!with_what_is_left && account.left != 0)
+        return nsp__fail(NSP_ERR_INVALID, "%llu spans are left in the session",
+                         (unsigned long long)account.left);
+    if (!with_what_is_left && recovery->damaged)
+        return nsp__fail(NSP_ERR_DAMAGED, "what is damaged is left in the session");
+    if (!with_what_is_left && recovery->later.count != 0)
+        return nsp__fail(NSP_ERR_INVALID, "what was exported is not settled yet");
+    if (!nsp__session_remove(recovery->folder, recovery->copy.name, recovery->copy.directory))
+        return nsp__fail(NSP_ERR_SYSTEM, "the session cannot be removed: %s", strerror(errno));
+    return NSP_OK;
+}
+
+void nsp_recovery_close(nsp_recovery *recovery)
+{
+    if (recovery == NULL)
+        return;
+    forget(recovery);
+    nsp__session_unlock(recovery->lock);
+    nsp__close(recovery->folder);
+    free(recovery);
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Turns the frame of an open span into a record, as if the span had ended when its engine died.
+#include <string.h>
+
+#include "outside/recover/recovery.h"
+
+bool nsp__recovery_read_frame(const nsp_recovery *recovery, const nsp__found_frame *found, nsp__frame *frame,
+                              size_t size)
+{
+    return found->detached ? nsp__session_copy_detached(&recovery->copy, found->index, frame, size)
+                           : nsp__session_copy_frame(&recovery->copy, found->slot, found->index, frame, size);
+}
+
+static const uint8_t *items_of(const nsp__record *record)
+{
+    return (const uint8_t *)(record + 1);
+}
+
+// The bytes of the items that belong to this span: up to the first that was claimed but not written before the
+// engine died. What lies there was an item of another span in this frame, and nothing tells how long the one
+// would have become. In a frame that was never used lie zeroes, whose mark one span of 128 has; no item has type 0.
+static uint32_t own_items(const nsp__frame *frame)
+{
+    const uint8_t *items = items_of(&frame->record);
+    uint32_t bytes = frame->record.bytes - (uint32_t)sizeof(nsp__record), own = 0;
+    while (bytes - own >= sizeof(uint64_t)) {
+        uint64_t tag;
+        memcpy(&tag, items + own, sizeof tag);
+        uint32_t item = NSP__ITEM_BYTES(tag >> 32 & 0xffff);
+        bool written = (tag >> 48 & 0xff) != 0 && nsp__item_of_span(tag, frame->tag);
+        if (item > bytes - own || !written)
+            break;
+        own += item;
+    }
+    return own;
+}
+
+nsp_ticks nsp__recovery_frame_reading(const nsp__frame *frame)
+{
+    nsp_ticks latest = frame->record.start;
+    const uint8_t *items = items_of(&frame->record);
+    nsp_item_cursor cursor = {items, items + own_items(frame)};
+    nsp_item item;
+    while (nsp_item_next(&cursor, &item)) {
+        nsp_item_event event;
+        if (item.type != NSP_ITEM_EVENT || item.length < sizeof event)
+            continue;
+        memcpy(&event, item.payload, sizeof event);
+        latest = event.ticks > latest ? event.ticks : latest;
+    }
+    return latest;
+}
+
+const nsp__record *nsp__recovery_unfinished(const nsp_recovery *recovery, const nsp__found_frame *found,
+                                            nsp__frame *frame)
+{
+    if (!nsp__recovery_read_frame(recovery, found, frame, NSP__FRAME_COPY_MAX))
+        return NULL;
+    nsp__record *record = &frame->record;
+    uint32_t bytes = (uint32_t)sizeof *record + own_items(frame);
+    const uint64_t mark[2] = {nsp__item_tag(recovery->names.unfinished, NSP_TYPE_BOOL, 1, 0), 0};
+    memcpy((uint8_t *)record + bytes, mark, sizeof mark);
+    record->bytes = bytes + (uint32_t)sizeof mark;
+    record->end = recovery->last_reading > record->start ? recovery->last_reading : record->start;
+    return record;
+}

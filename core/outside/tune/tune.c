@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A writer of a session's policy in another process than the engine's.
+#include <nanospan/tune.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/testpoint.h"
+#include "common/descriptor.h"
+#include "common/time.h"
+#include "outside/drainer/live_policy.h"
+#include "outside/session/folder.h"
+#include "shm/session_lock.h"
+
+struct nsp_tune {
+    nsp__session_live live;
+    bool opened; // live is to be closed
+    nsp__live_names names;
+    nsp__live_policy policy;
+    nsp__ring_source *sources; // of the threads, as they are found
+    nsp__policy_draft draft;
+};
+
+static void restore_signals(const sigset_t *before)
+{
+    pthread_sigmask(SIG_SETMASK, before, NULL);
+}
+
+// Faults of the mappings come as signals. From here to the end of the block.
+#define ADMIT_FAULTS                                                                                         \
+    sigset_t signals_before __attribute__((cleanup(restore_signals), unused));                               \
+    nsp__guard_admit(&signals_before)
+
+// ---- opening ----
+
+typedef struct opening {
+    nsp_tune *tune;
+    char folder[NSP__FOLDER_PATH_MAX];
+    const char *name;
+    char *problem;
+    size_t size;
+} opening;
+
+__attribute__((format(printf, 3, 4))) static nsp_status refuse(opening *me, nsp_status status,
+                                                               const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(me->problem, me->size, format, arguments);
+    va_end(arguments);
+    return nsp__fail(status, "%s: %s", me->name, me->problem);
+}
+
+static nsp_status open_session(opening *me, const char *directory)
+{
+    nsp_tune *tune = me->tune;
+    const nsp__session_copy *copy = &tune->live.copy;
+    if (!nsp__folder_split(directory, me->folder, sizeof me->folder, &me->name))
+        return refuse(me, NSP_ERR_NOT_FOUND, "it is not the directory of a session");
+    int folder = nsp__folder_open(me->folder, me->problem, me->size);
+    if (folder < 0)
+        return nsp__fail(errno == ENOENT ? NSP_ERR_NOT_FOUND : NSP_ERR_SYSTEM, "%s", me->problem);
+    tune->opened = true;
+    bool opened = nsp__session_live_open(&tune->live, folder, me->name);
+    nsp__close(folder);
+    if (!opened)
+        return refuse(me, nsp__session_copy_status(copy), "%s",
+                      copy->state == NSP__SESSION_GONE ? "there is no such session" : copy->problem);
+    if (!copy->alive)
+        return refuse(me, NSP_ERR_NOT_INITIALISED, "its engine has ended, or died");
+    if (!nsp__live_policy_init(&tune->policy, &tune->live))
+        return refuse(me, NSP_ERR_UNSUPPORTED,
+                      "it belongs to another version of nanospan, whose sampler can only be tuned by that");
+    tune->sources = calloc((size_t)tune->live.threads_max + 1, sizeof *tune->sources);
+    if (tune->sources == NULL || !nsp__live_names_init(&tune->names, copy, tune->live.control))
+        return refuse(me, NSP_ERR_NO_MEMORY, "there is not enough memory to tune it");
+    return NSP_OK;
+}
+
+nsp_status nsp_tune_open(nsp_tune **out, const char *directory, char *problem, size_t size)
+{
+    char own[256];
+    if (out == NULL || directory == NULL)
+        return nsp__fail(NSP_ERR_INVALID, "no directory is given, or nothing to write the handle to");
+    *out = NULL;
+    ADMIT_FAULTS;
+    opening me = {.tune = calloc(1, sizeof *me.tune), .name = directory, .problem = own, .size = sizeof own};
+    own[0] = 0;
+    nsp_status status = me.tune != NULL
+                            ? open_session(&me, directory)
+                            : refuse(&me, NSP_ERR_NO_MEMORY, "there is not enough memory to tune it");
+    if (problem != NULL && size != 0)
+        snprintf(problem, size, "%s", own);
+    if (status == NSP_OK)
+        *out = me.tune;
+    else
+        nsp_tune_close(me.tune);
+    return status;
+}
+
+void nsp_tune_close(nsp_tune *tune)
+{
+    if (tune == NULL)
+        return;
+    nsp__live_names_free(&tune->names);
+    if (tune->opened)
+        nsp__session_live_close(&tune->live);
+    free(tune->sources);
+    free(tune);
+}
+
+// ---- a change ----
+
+static void classify_all(nsp_tune *tune)
+{
+    for (nsp_name name = 1; name < nsp__live_policy_names(&tune->names); name++) {
+        size_t length;
+        const char *text = nsp__live_name_text(&tune->names, name, &length);
+        tune->draft.policy.classes[name] =
+            length != 0 ? nsp__policy_class(&tune->draft.policy, text, length) : 0;
+    }
+}
+
+static nsp_status ended(void)
+{
+    return nsp__fail(NSP_ERR_NOT_INITIALISED, "the engine has ended, or died: its sampler cannot be changed");
+}
+
+// What core's own calls of <nanospan/sampler.h> make of the same change.
+static nsp__policy_change wanted(const nsp_tune_change *change)
+{
+    static const nsp__policy_change_kind kinds[] = {
+        [NSP_TUNE_RATE] = NSP__CHANGE_RATE,
+        [NSP_TUNE_RULE] = NSP__CHANGE_RULE,
+        [NSP_TUNE_REMOVE_RULE] = NSP__CHANGE_REMOVE_RULE,
+        [NSP_TUNE_PARENT_POLICY] = NSP__CHANGE_PARENT_POLICY,
+        [NSP_TUNE_LIMIT] = NSP__CHANGE_LIMIT,
+    };
+    const size_t kind = (size_t)change->kind, count = sizeof kinds / sizeof kinds[0];
+    return (nsp__policy_change){.kind = kind < count ? kinds[kind] : NSP__CHANGE_NONE,
+                                .pattern = change->pattern,
+                                .rate = change->value,
+                                .limit = change->value,
+                                .parent_policy = change->parent_policy};
+}
+
+// The changes of one call.
+typedef struct change_list {
+    const nsp_tune_change *changes;
+    size_t count;
+    size_t failed; // which one cannot be made
+} change_list;
+
+static nsp_status check_all(change_list *list)
+{
+    nsp_status status = NSP_OK;
+    for (size_t i = 0; i < list->count && status == NSP_OK; i++) {
+        const nsp__policy_change change = wanted(&list->changes[i]);
+        status = nsp__policy_change_check(&change);
+        list->failed = status != NSP_OK ? i : list->count;
+    }
+    return status;
+}
+
+static nsp_status draft_all(change_list *list, nsp__policy_draft *draft)
+{
+    nsp_status status = NSP_OK;
+    for (size_t i = 0; i < list->count && status == NSP_OK; i++) {
+        const nsp__policy_change change = wanted(&list->changes[i]);
+        status = nsp__policy_change_apply(&change, draft, NSP_SAMPLER_TUNE);
+        list->failed = status != NSP_OK ? i : list->count;
+    }
+    return status;
+}
+
+// With the lock.
+static nsp_status change_locked(nsp_tune *tune, change_list *list)
+{
+    const nsp__policy_place *place = &tune->policy.place;
+    uint32_t before = __atomic_load_n(place->generation, __ATOMIC_ACQUIRE); // N1: acquires N2
+    if (before == 0 || !nsp__session_live_alive(&tune->live))
+        return ended();
+    if (!nsp__policy_copy(&tune->draft, place, before))
+        return nsp__fail(NSP_ERR_DAMAGED, "the session is damaged: its sampler's rules are torn");
+    nsp_status status = draft_all(list, &tune->draft);
+    if (status != NSP_OK)
+        return status;
+    uint32_t expected = before, generation = nsp__policy_next(before);
+    classify_all(tune);
+    nsp__policy_write(place, generation, &tune->draft);
+    // N2. It fails if the engine has just ended.
+    if (!__atomic_compare_exchange_n(place->generation, &expected, generation, false, __ATOMIC_SEQ_CST,
+                                     __ATOMIC_RELAXED))
+        return ended();
+    __atomic_thread_fence(__ATOMIC_SEQ_CST); // N5: at N4; N7: at N6
+    NSP__TESTPOINT("tune: published");
+    nsp__live_policy_tell(&tune->policy, &tune->live, tune->sources);
+    nsp__live_policy_classify(&tune->policy, &tune->names, 1, SIZE_MAX);
+    NSP__TESTPOINT("tune: names replayed");
+    if (nsp__session_live_lost(&tune->live))
+        return nsp__fail(NSP_ERR_DAMAGED, "the session is damaged: %s", tune->live.problem);
+    return NSP_OK;
+}
+
+nsp_status nsp_tune_apply(nsp_tune *tune, const nsp_tune_change *changes, size_t count, size_t *failed)
+{
+    const uint64_t patience_ns = 100 * NSP__MILLISECOND;
+    size_t unwanted;
+    failed = failed != NULL ? failed : &unwanted;
+    *failed = count;
+    if (tune == NULL || changes == NULL || count == 0)
+        return nsp__fail(NSP_ERR_INVALID, "no session is given, or no change");
+    change_list list = {.changes = changes, .count = count, .failed = count};
+    nsp_status status = check_all(&list);
+    *failed = list.failed;
+    if (status != NSP_OK)
+        return status;
+    ADMIT_FAULTS;
+    int fd = tune->live.copy.control_fd;
+    bool locked = nsp__file_lock_until(fd, nsp__monotonic_ns() + patience_ns);
+    if (!locked && errno == EAGAIN)
+        return nsp__fail(NSP_ERR_TIMEOUT,
+                         "somebody else is changing the sampler's rules and has not finished "
+                         "within 100 ms; try again");
+    status = change_locked(tune, &list);
+    *failed = list.failed;
+    if (locked)
+        nsp__file_unlock(fd);
+    return status;
+}
