@@ -50,7 +50,10 @@
     X(ERR_NOT_FOUND, -8, "not found")                                                                        \
     X(ERR_UNSUPPORTED, -9, "not supported by this build or platform")                                        \
     X(ERR_CONFIG, -10, "bad configuration value")                                                            \
-    X(ERR_DISABLED, -11, "tracing is disabled")
+    X(ERR_DISABLED, -11, "tracing is disabled")                                                              \
+    X(ERR_BUSY, -12, "in use by somebody else")                                                              \
+    X(ERR_DAMAGED, -13, "damaged or incomplete")                                                             \
+    X(ERR_REFUSED, -14, "refused by the receiver")
 
 typedef enum nsp_status {
 #define NSP__STATUS_ENUM(name, code, text) NSP_##name = code,

@@ -12,7 +12,10 @@
 typedef enum nsp_collector_mode {
     NSP_COLLECTOR_THREAD = 0,  // one of nanospan's threads polls the rings
     NSP_COLLECTOR_INVOKER = 1, // the application calls nsp_do_work
-    NSP_COLLECTOR_EXTERNAL = 2 // another process drains the session; NSP_ERR_UNSUPPORTED in this version
+    // Another process, such as `nanospan agent`, drains the session; this one has no thread and no exporter of
+    // nanospan's, and custom_exporter is not used. nsp_init returns NSP_ERR_UNSUPPORTED if there is no shared
+    // memory for the session.
+    NSP_COLLECTOR_EXTERNAL = 2
 } nsp_collector_mode;
 
 typedef enum nsp_clock_mode {
@@ -43,6 +46,8 @@ typedef struct nsp_config {
     // Sampler
     double sample_rate;              // OTEL_TRACES_SAMPLER (with _ARG), TRACE_SAMPLE_RATE; 1.0; 0 to 1
     nsp_parent_policy parent_policy; // OTEL_TRACES_SAMPLER; NSP_PARENT_FOLLOW
+    // TRACE_SAMPLE_LIMIT: traces a second (nsp_sampler_set_limit); 0: no limit; 0, or 0.001 to 1e9
+    double sample_limit;
 
     // The formats in which contexts and baggage are read from requests and written to them: a list of
     // tracecontext, baggage, b3, b3multi and none. Unknown entries are left out and logged; at least one must
@@ -98,11 +103,13 @@ typedef struct nsp_config {
 
     // Collector. collector_cpus lists the CPUs of nanospan's threads, such as "1" or "0,2-3"; NULL: the CPUs
     // of the process (docs/embedding.md). If poll_max_ns is less than poll_min_ns, it is raised to that.
-    nsp_collector_mode collector; // NSP_COLLECTOR: thread, invoker, external; thread
-    const char *collector_cpus;   // NSP_COLLECTOR_CPUS
-    uint64_t poll_min_ns;         // NSP_POLL_MIN_US; 100 us; 1 us to 1 s
-    uint64_t poll_max_ns;         // NSP_POLL_MAX_US; 5 ms; 1 us to 10 s
-    nsp_clock_mode clock;         // NSP_CLOCK: auto, counter, monotonic; auto
+    // NSP_COLLECTOR: thread, invoker, external; thread, but external with libnanospan-core alone, where thread and
+    // invoker need a custom_exporter
+    nsp_collector_mode collector;
+    const char *collector_cpus; // NSP_COLLECTOR_CPUS
+    uint64_t poll_min_ns;       // NSP_POLL_MIN_US; 100 us; 1 us to 1 s
+    uint64_t poll_max_ns;       // NSP_POLL_MAX_US; 5 ms; 1 us to 10 s
+    nsp_clock_mode clock;       // NSP_CLOCK: auto, counter, monotonic; auto
 
     // Batches. schedule_delay_ns is the longest that a span waits for its batch to fill. exit_timeout_ns is
     // the longest that the flush takes when a process exits without nsp_shutdown. `batches` is rounded up to

@@ -39,9 +39,9 @@ typedef enum nsp_item_type {
 // for each element. BOOLS: one byte for each element. STRS: a 16-bit length and the bytes for each element,
 // unaligned. Numbers are in the byte order of the host. The payload is 8-byte aligned.
 typedef struct nsp_item {
-    nsp_name key; // an attribute's key, or an event's name
-    uint8_t type; // nsp_type or nsp_item_type
-    uint8_t small;
+    nsp_name key;    // an attribute's key, or an event's name
+    uint8_t type;    // nsp_type or nsp_item_type
+    uint8_t small;   // 0 or 1, of a BOOL
     uint16_t length; // of the payload, in bytes
     const uint8_t *payload;
 } nsp_item;
@@ -106,14 +106,28 @@ NSP_INLINE bool nsp_item_next(nsp_item_cursor *cursor, nsp_item *item)
     item->key = (nsp_name)tag;
     item->length = (uint16_t)(tag >> 32);
     item->type = (uint8_t)(tag >> 48);
-    item->small = (uint8_t)(tag >> 56);
+    item->small = (uint8_t)(tag >> 56 & 1); // the other bits are the library's own
     item->payload = cursor->at + 8;
     cursor->at += (8u + item->length + 15u) & ~15u; // items are whole pairs of words
     return cursor->at <= cursor->end;
 }
 
-// A block of encoded spans in the session's pool of batches. The exporter writes `data`, `head` and `length`;
-// the collector maintains the rest.
+// How the spans of a batch are encoded. A batch may outlive the process that wrote it: `nanospan recover` can
+// send it through another exporter if it knows the encoding.
+typedef enum nsp_encoding {
+    NSP_ENCODING_OWN = 0, // the exporter's own: only itself can send such a batch
+    NSP_ENCODING_OTLP_PROTOBUF = 1,
+    NSP_ENCODING_OTLP_JSON = 2, // one JSON object and a newline
+    NSP_ENCODING_LIST = 3       // internal to the library: the parts of several exporters
+} nsp_encoding;
+
+// A block of encoded spans in the session's pool of batches. The exporter writes `data`, `head`, `length` and
+// `encoding`; the collector maintains the rest.
+//
+// The bytes at `data` are shared memory. A drainer (<nanospan/drainer.h>) fills it while the process that recorded
+// the spans can write there, too. So the encoding half only writes there: it takes no length, place or decision from
+// what it finds, and keeps in its state what it needs to know again. `send` gets bytes that nobody changes any more,
+// but that may be anything if that process has overwritten them.
 typedef struct nsp_batch {
     uint8_t *data;
     size_t capacity;   // bytes available at data
@@ -122,6 +136,7 @@ typedef struct nsp_batch {
     uint32_t spans;    // number of spans appended so far
     uint32_t attempt;  // number of sends tried so far
     uint64_t first_ns; // CLOCK_MONOTONIC at the first append, for the schedule delay
+    uint32_t encoding; // nsp_encoding; NSP_ENCODING_OWN unless open sets another one
 } nsp_batch;
 
 typedef enum nsp_send_result {
@@ -138,9 +153,15 @@ typedef struct nsp_send_report {
     uint64_t bytes;          // of the body as it was sent
     bool answered;           // the receiver answered
     char detail[160];        // one line for the log, or ""
+    // errno of a write that failed, from an exporter that writes to a file; 0: none. It changes nothing for an
+    // engine, which goes by the result; a recovery ends, and keeps the spans.
+    int error;
     // For a batch that is sent in parts: the spans of parts that are settled, which the exporter does not
     // send again. They are subtracted from the batch's spans. The result and `rejected` are about the
-    // remaining ones.
+    // remaining ones. Parts are settled in the order of the spans: after RETRY and UNKNOWN these are the first
+    // ones of those that were left, because a reader after a crash takes the others from the batch. An
+    // exporter that cannot promise that reports no parts, and returns UNKNOWN once somebody has taken spans,
+    // until all are settled.
     uint64_t part_exported, part_rejected, part_unconfirmed;
     uint64_t part_answers; // number of answered requests, in addition to the one that `answered` stands for
 } nsp_send_report;
@@ -167,6 +188,13 @@ typedef struct nsp_exporter_context {
     // an earlier attempt may have been accepted (NSP_SEND_UNKNOWN); then, and otherwise, they count as
     // unconfirmed. It is 0 when send is called.
     int *held_back;
+    // The texts of the names in spans and items, like nsp_name_text: zero terminated, valid until destroy
+    // returns, and "" if the number is not a name; *length receives the length in bytes. In an engine these are
+    // the process's names. The spans of a session that another process recorded have names of their own, so an
+    // exporter that asks here, and not nsp_name_text, can be used for them too. For the encoding half. Never
+    // NULL when the library calls create; `names` is the first argument.
+    const char *(*name_text)(const void *names, nsp_name name, size_t *length);
+    const void *names;
 } nsp_exporter_context;
 
 typedef struct nsp_exporter {
@@ -180,7 +208,8 @@ typedef struct nsp_exporter {
     // Frees the state.
     void (*destroy)(void *state);
 
-    // Prepares an empty batch: sets head and length. NULL: both are 0.
+    // Prepares an empty batch: sets head and length, and the encoding unless it is the exporter's own. NULL: all
+    // of them are 0.
     void (*open)(void *state, nsp_batch *batch);
     // Encodes one span at data + length and advances length. If it does not fit, returns false and changes
     // nothing; the collector then closes the batch and tries once more with an empty one.

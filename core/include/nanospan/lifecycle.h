@@ -30,16 +30,20 @@ NSP_BEGIN_DECLS
 // Starts tracing: creates the session, calibrates the clock (about 10 ms) and starts nanospan's threads.
 // NULL: only the environment configures it. If tracing is turned off by configuration, the result is NSP_OK
 // and all calls are inert. It is not an error if shared memory or the backend is unavailable: that is logged
-// in one line, and the engine continues. Logs one line at NSP_LOG_INFO that says where spans are sent and
-// what share of traces is recorded, or a line that says why none are sent. Errors: NSP_ERR_ALREADY (it is
-// already started), NSP_ERR_CONFIG (a value that is out of range or makes no sense; nsp_error_detail names
-// it, and nothing is started), NSP_ERR_UNSUPPORTED (also in a child that the exporter's create has forked and
-// that returned from it). Thread safe.
+// in one line, and the engine continues; but an engine that is drained from outside (NSP_COLLECTOR_EXTERNAL)
+// cannot be without shared memory: NSP_ERR_UNSUPPORTED, a line that says what to do, and all calls are inert.
+// The same happens with libnanospan-core alone if the collector is another one and there is no
+// custom_exporter. Logs one line at NSP_LOG_INFO that says where spans are sent and what share of traces is
+// recorded, or a line that says why none are sent. Errors: NSP_ERR_ALREADY (it is already started),
+// NSP_ERR_BUSY (nsp_recovery_export is running in this process), NSP_ERR_CONFIG (a value that is out of range
+// or makes no sense; nsp_error_detail names it, and nothing is started), NSP_ERR_UNSUPPORTED (also in a child
+// that the exporter's create has forked and that returned from it). Thread safe.
 NSP_API nsp_status nsp_init(const nsp_config *config);
 
 // Collects all spans that ended before the call, and sends them. NSP_ERR_TIMEOUT if the backend has not taken
 // all of them within the timeout (in nanoseconds); nothing is lost then. In invoker mode it also does the
-// invoker's work. Thread safe.
+// invoker's work. An engine that is drained from outside waits until its drainer has settled them; if nobody
+// drains it, that is until the timeout, and nsp_error_detail says so. Thread safe.
 NSP_API nsp_status nsp_flush(uint64_t timeout_ns);
 
 // Flushes, stops nanospan's threads and ends the session, within the timeout (in nanoseconds) plus at most
@@ -49,7 +53,9 @@ NSP_API nsp_status nsp_flush(uint64_t timeout_ns);
 // NSP_ERR_TIMEOUT if its own timeout ends first. So whichever thread gets NSP_OK may exit. Errors:
 // NSP_ERR_TIMEOUT (tracing has stopped, but not all spans could be sent; or, 2 s after the timeout, it has
 // not stopped, because another thread's nsp_flush or nsp_do_work hangs in an exporter's encoder),
-// NSP_ERR_NOT_INITIALISED (there was nothing to shut down). Thread safe.
+// NSP_ERR_NOT_INITIALISED (there was nothing to shut down). An engine that is drained from outside leaves its
+// session, marked as ended, to its drainer: what was not settled in time stays in it, and counts as in_rings or
+// in_batches in nsp_stats. Thread safe.
 NSP_API nsp_status nsp_shutdown(uint64_t timeout_ns);
 
 // In invoker mode, runs one pass of the collector on the calling thread: drains and encodes at most max_spans

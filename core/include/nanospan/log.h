@@ -26,4 +26,17 @@ typedef enum nsp_log_level {
 // were suppressed.
 typedef void (*nsp_log_fn)(void *context, nsp_log_level level, const char *line);
 
+NSP_BEGIN_DECLS
+#ifndef NSP_DISABLE
+
+// Sets where lines go from now on, for calls that have no configuration, such as nsp_recovery_open: those that come
+// before the first nsp_init, nsp_recovery_export or nsp_drainer_open, each of which sets it anew. level: the least
+// important lines to be logged. log: NULL for standard error. context: is handed to it. The function that was set
+// before is not called any more once this returns, unless it blocks for long. Does nothing when `log` itself calls
+// it. Thread safe, but not signal safe.
+NSP_API void nsp_log_configure(nsp_log_level level, nsp_log_fn log, void *context);
+
+#endif
+NSP_END_DECLS
+
 #endif

@@ -16,15 +16,18 @@
 #include <nanospan/clock.h>
 #include <nanospan/config.h>
 #include <nanospan/context.h>
+#include <nanospan/drainer.h>
 #include <nanospan/inspect.h>
 #include <nanospan/lifecycle.h>
 #include <nanospan/log.h>
 #include <nanospan/name.h>
 #include <nanospan/propagation.h>
+#include <nanospan/recover.h>
 #include <nanospan/sampler.h>
 #include <nanospan/span.h>
 #include <nanospan/stats.h>
 #include <nanospan/thread.h>
+#include <nanospan/tune.h>
 #include <nanospan/version.h>
 
 #ifdef NSP_DISABLE

@@ -50,12 +50,24 @@ typedef struct nsp_stats {
     // Texts, byte strings and arrays that were cut because their span's record was full
     // (nsp_config.record_bytes).
     uint64_t values_cut;
+
+    // How sending and draining go; all of it is 0 until there is something to tell.
+    uint64_t answers;           // requests that were answered, whatever the answer; a list's count as one
+    uint64_t answer_ns;         // how long all of these took together, in nanoseconds
+    uint64_t answer_last_ns;    // the last one
+    uint64_t answer_longest_ns; // the longest one
+    uint64_t retries;           // attempts to send a batch again
+    uint64_t pass_ns;           // when the last pass over the rings ended: CLOCK_MONOTONIC, in nanoseconds
+    // How long records had waited in their rings, at most, when the last pass ended: since the pass before it, or
+    // longer if that one had to leave records there. 0: no ring had any.
+    uint64_t lag_ns;
+    uint64_t lag_longest_ns; // the most that any pass found
 } nsp_stats;
 
 #define NSP_STATS_INIT                                                                                       \
     {                                                                                                        \
         sizeof(nsp_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,  \
-            0, 0, 0, 0                                                                                       \
+            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                                                               \
     }
 
 NSP_BEGIN_DECLS

@@ -39,6 +39,10 @@ NSP__OFF nsp_status nsp_flush(uint64_t timeout_ns)
     NSP__OFF1(timeout_ns);
     return NSP_OK;
 }
+NSP__OFF void nsp_log_configure(nsp_log_level level, nsp_log_fn log, void *context)
+{
+    NSP__OFF3(level, log, context);
+}
 NSP__OFF nsp_status nsp_shutdown(uint64_t timeout_ns)
 {
     NSP__OFF1(timeout_ns);
@@ -73,6 +77,121 @@ NSP__OFF nsp_status nsp_settings_each(nsp_setting_visit visit, void *argument)
 NSP__OFF nsp_status nsp_sessions_each(const char *folder, nsp_session_visit visit, void *argument)
 {
     NSP__OFF3(folder, visit, argument);
+    return NSP_OK;
+}
+
+NSP__OFF nsp_status nsp_recovery_open(nsp_recovery **out, const char *directory, char *problem, size_t size)
+{
+    NSP__OFF1(directory);
+    *out = NULL;
+    if (problem != NULL && size != 0)
+        problem[0] = 0;
+    return NSP_ERR_DISABLED;
+}
+NSP__OFF bool nsp_recovery_set_aside(const nsp_recovery *recovery)
+{
+    NSP__OFF1(recovery);
+    return false;
+}
+NSP__OFF bool nsp_recovery_exporter_failed(const nsp_recovery *recovery)
+{
+    NSP__OFF1(recovery);
+    return false;
+}
+NSP__OFF bool nsp_recovery_damaged(const nsp_recovery *recovery)
+{
+    NSP__OFF1(recovery);
+    return false;
+}
+NSP__OFF nsp_status nsp_recovery_export(nsp_recovery *recovery, const nsp_recovery_options *options)
+{
+    NSP__OFF2(recovery, options);
+    return NSP_ERR_DISABLED;
+}
+NSP__OFF nsp_status nsp_recovery_note_file(nsp_recovery *recovery, const char *path, int file)
+{
+    NSP__OFF3(recovery, path, file);
+    return NSP_OK;
+}
+NSP__OFF nsp_status nsp_recovery_settle(nsp_recovery *recovery)
+{
+    NSP__OFF1(recovery);
+    return NSP_ERR_DISABLED;
+}
+NSP__OFF void nsp_recovery_account_get(const nsp_recovery *recovery, nsp_recovery_account *account)
+{
+    NSP__OFF1(recovery);
+    size_t size = account->size;
+    if (size >= sizeof *account)
+        __builtin_memset(account, 0, sizeof *account);
+    account->size = size;
+}
+NSP__OFF nsp_status nsp_recovery_remove(nsp_recovery *recovery, bool with_what_is_left)
+{
+    NSP__OFF2(recovery, with_what_is_left);
+    return NSP_ERR_DISABLED;
+}
+NSP__OFF void nsp_recovery_close(nsp_recovery *recovery)
+{
+    NSP__OFF1(recovery);
+}
+
+NSP__OFF nsp_status nsp_tune_open(nsp_tune **out, const char *directory, char *problem, size_t size)
+{
+    NSP__OFF1(directory);
+    if (out != NULL)
+        *out = NULL;
+    if (problem != NULL && size != 0)
+        problem[0] = 0;
+    return NSP_ERR_DISABLED;
+}
+NSP__OFF nsp_status nsp_tune_apply(nsp_tune *tune, const nsp_tune_change *changes, size_t count,
+                                   size_t *failed)
+{
+    NSP__OFF2(tune, changes);
+    if (failed != NULL)
+        *failed = count;
+    return NSP_ERR_DISABLED;
+}
+NSP__OFF void nsp_tune_close(nsp_tune *tune)
+{
+    NSP__OFF1(tune);
+}
+
+NSP__OFF nsp_status nsp_drainer_open(nsp_drainer **out, const nsp_drainer_options *options)
+{
+    NSP__OFF1(options);
+    if (out != NULL)
+        *out = NULL;
+    return NSP_ERR_DISABLED;
+}
+NSP__OFF nsp_status nsp_drainer_add(nsp_drainer *drainer, const char *directory, char *problem, size_t size)
+{
+    NSP__OFF2(drainer, directory);
+    if (problem != NULL && size != 0)
+        problem[0] = 0;
+    return NSP_ERR_DISABLED;
+}
+NSP__OFF uint64_t nsp_drainer_work(nsp_drainer *drainer, uint64_t *pause_ns)
+{
+    NSP__OFF1(drainer);
+    if (pause_ns != NULL)
+        *pause_ns = 50000000;
+    return 0;
+}
+NSP__OFF bool nsp_drainer_each(nsp_drainer *drainer, size_t *at, nsp_drained *out)
+{
+    NSP__OFF3(drainer, at, out);
+    return false;
+}
+NSP__OFF nsp_status nsp_drainer_remove(nsp_drainer *drainer, const char *directory, bool with_files)
+{
+    NSP__OFF3(drainer, directory, with_files);
+    return NSP_ERR_DISABLED;
+}
+NSP__OFF nsp_status nsp_drainer_close(nsp_drainer *drainer, uint64_t timeout_ns)
+{
+    NSP__OFF2(drainer, timeout_ns);
     return NSP_OK;
 }
 
@@ -412,6 +531,11 @@ NSP__OFF nsp_status nsp_sampler_remove_rule(const char *pattern)
 NSP__OFF nsp_status nsp_sampler_set_parent_policy(nsp_parent_policy policy)
 {
     NSP__OFF1(policy);
+    return NSP_OK;
+}
+NSP__OFF nsp_status nsp_sampler_set_limit(double traces_per_second)
+{
+    NSP__OFF1(traces_per_second);
     return NSP_OK;
 }
 NSP__OFF double nsp_sampler_rate(void)

@@ -33,6 +33,9 @@
 // What stands on the stack that all threads share that are not attached:
 #define NSP__OFF ((uintptr_t)12)        // tracing is off: there is nothing to do
 #define NSP__UNATTACHED ((uintptr_t)14) // the next span attaches the thread
+// What stands at the bottom of a thread's stack while nothing is open. It is not 0, because that is what the child of
+// a fork finds there before its handlers have run: it may touch nothing of the session, which it does not have.
+#define NSP__NOTHING ((uintptr_t)16)
 
 // The fixed part of a record; items (see nsp_item_next) follow. Ids are stored as on the wire. In shared
 // memory: written by the span's thread, read by the drainer once it is published in a ring.
@@ -59,7 +62,8 @@ enum {
     NSP__RECORD_PARENT_REMOTE = 0x08,
     NSP__RECORD_TRACESTATE = 0x10, // has a TRACESTATE item, which children inherit
     NSP__RECORD_DROPS = 0x20,      // has an item that counts what was dropped
-    NSP__RECORD_ROOT = 0x40        // no parent
+    NSP__RECORD_ROOT = 0x40,       // no parent
+    NSP__RECORD_DECIDED = 0x80     // a local root that was sampled by this process's rates
 };
 
 // Type of the item that a record with NSP__RECORD_DROPS has somewhere; its payload is an nsp__dropped.
@@ -114,32 +118,56 @@ static inline __attribute__((unused, always_inline)) uint64_t *nsp__frame_place(
 // Bytes of an item with this payload. Items are whole pairs, since that is how they are copied.
 #define NSP__ITEM_BYTES(payload) (((uint32_t)(payload) + 8u + 15u) & ~15u)
 
-// The word that an item begins with. small: the value itself where it has no payload.
+// The word that an item begins with, but for its mark. small: the value itself where it has no payload, 0 or 1.
 static inline __attribute__((unused, always_inline)) uint64_t nsp__item_tag(nsp_name key, uint32_t type,
                                                                             uint32_t small, size_t length)
 {
     return key | (uint64_t)length << 32 | (uint64_t)type << 48 | (uint64_t)small << 56;
 }
 
+// Every item is marked as one of its span: the upper seven bits of its first word are those of the span's
+// handle or, which is the same, of its frame's tag. An inline setter moves the cursor first and writes the item
+// then, so if the thread dies in between, what lies there is a leftover of whatever span used the frame before.
+// By the mark a reader tells it from an item of the span: the last span in the frame has another one, unless a
+// multiple of 128 spans have begun on the thread since. (A handle's lowest bit is always 1.) The mark and the first
+// word of the value are one pair, which x86 stores at once. On arm64 a pair is one instruction but two single-copy
+// atomic halves, so a thread that is killed in the middle of it may leave the mark with an older value.
+#define NSP__ITEM_MARK_BITS UINT64_C(0xfe)
+
+static inline __attribute__((unused, always_inline)) uint64_t nsp__item_mark(uintptr_t handle)
+{
+    return (handle - 1) << 56; // in fewer instructions than by the mask, since the lowest bit is 1
+}
+
+// True if the item that begins with this word belongs to the span with this handle, or this tag of its frame.
+static inline __attribute__((unused, always_inline)) bool nsp__item_of_span(uint64_t item, uintptr_t handle)
+{
+    return ((item >> 56 ^ handle) & NSP__ITEM_MARK_BITS) == 0;
+}
+
 // One step of a thread's stack of open spans. Process-local.
 typedef struct nsp__entry {
-    uintptr_t current; // handle that is current at this depth; 0 at the bottom: none
+    uintptr_t current; // handle that is current at this depth, or what stands for it
     nsp__frame *frame; // the frame of this depth; NULL at the bottom and past the top
 } nsp__entry;
 
-// What an unsampled root touches, one for each class of names. In shared memory, written by the thread.
+// What an unsampled root touches. In shared memory.
 typedef struct nsp__skips {
-    int64_t left[64]; // roots still to be left out before the next hit; a signal handler may make it negative
+    // Of the policy in force. Written by whoever changes the policy, in any process, and by the thread (relaxed load
+    // N1, see sampler.c); 0: the session is over.
+    uint32_t generation;
+    uint32_t reserved;
+    // By class of names, written by the thread: roots still to be left out before the next hit. A signal handler may
+    // make it negative.
+    int64_t left[64];
 } nsp__skips;
 
 // A thread's hot state, as far as inline code knows it. Process-local, written only by its thread.
 typedef struct nsp__thread {
     nsp__entry *top;
-    const uint32_t
-        *generation_now;    // the policy's, for this thread; relaxed load N1, published at N2 (sampler.c)
     const uint8_t *classes; // by name: class of a local root
     nsp__skips *skips;
-    uint32_t generation;      // the one that classes and skips belong to
+    uint32_t generation;      // of the policy that classes and skips belong to
     uint32_t unsampled_class; // class of the unsampled root; its context is not drawn yet
     bool reads_counter;       // the clock is a counter that may be read here
 } nsp__thread;
@@ -147,7 +175,7 @@ typedef struct nsp__thread {
 NSP_BEGIN_DECLS
 // The calling thread's state. Threads that are not attached share one state. Never NULL.
 // Initial-exec, so that reading it is one instruction.
-extern NSP_API __thread nsp__thread *nsp__thread_v1 __attribute__((tls_model("initial-exec")));
+extern NSP_API __thread nsp__thread *nsp__thread_v3 __attribute__((tls_model("initial-exec")));
 NSP_END_DECLS
 
 static inline __attribute__((unused, always_inline)) nsp__frame *nsp__frame_of(const nsp_span *span)

@@ -13,6 +13,20 @@
 
 NSP_BEGIN_DECLS
 
+// A place in the inline code where the library's own tests stall or kill a thread (base/testpoint.h).
+#ifdef NSP_TESTPOINTS
+extern void (*nsp__testpoint_hook)(const char *name);
+// TP2: as NSP__TESTPOINT.
+#define NSP__INLINE_TESTPOINT(name)                                                                          \
+    do {                                                                                                     \
+        void (*hook_)(const char *) = __atomic_load_n(&nsp__testpoint_hook, __ATOMIC_ACQUIRE);               \
+        if (NSP__UNLIKELY(hook_ != NULL))                                                                    \
+            hook_(name);                                                                                     \
+    } while (0)
+#else
+#define NSP__INLINE_TESTPOINT(name) ((void)0)
+#endif
+
 // The calls of a recorded span do not go through the program's table of jumps (.plt), which would be one more
 // page of code, and is bound at the first call where the program is not linked with -z now.
 #if defined(__has_attribute)
@@ -24,18 +38,15 @@ NSP_BEGIN_DECLS
 #define NSP__DIRECT
 #endif
 
-// start, end, at: 0 stands for now. thread: nsp__thread_v1, which the caller has at hand.
+// start, end, at: 0 stands for now. thread: nsp__thread_v3, which the caller has at hand.
 NSP_API NSP__DIRECT nsp_span *nsp__begin_root(nsp__thread *thread, nsp_name name, nsp_ticks start,
                                               uint32_t name_class);
 NSP_API NSP__DIRECT nsp_span *nsp__begin_child(nsp__thread *thread, nsp_name name, nsp_ticks start);
 NSP_API nsp_span *nsp__begin_special(nsp__thread *thread, nsp_name name, nsp_ticks start);
 NSP_API NSP__DIRECT void nsp__end_on(nsp_span *span, nsp_ticks end, nsp__thread *thread);
-NSP_API void nsp__end(nsp_span *span, nsp_ticks end); // called by what was compiled with older headers
 NSP_API void nsp__end_inert(nsp_span *span);
 NSP_API NSP__DIRECT nsp_span *nsp__next_on(nsp_span *span, nsp_name name, nsp_ticks at, nsp__thread *thread);
-NSP_API nsp_span *nsp__next(nsp_span *span, nsp_name name, nsp_ticks at); // as nsp__end
 NSP_API nsp_span *nsp__next_inert(nsp_span *span, nsp_name name, nsp_ticks at);
-NSP_API void nsp__attr_dropped(nsp_span *span); // called by what was compiled with older headers
 // value: the bits of an I64 or F64, 0 or 1 of a BOOL.
 NSP_API void nsp__attr_set_number(nsp_span *span, nsp_name key, uint32_t type, uint64_t value);
 NSP_API NSP__DIRECT void nsp__attr_set_text(nsp_span *span, nsp_name key, const char *value, size_t length);
@@ -70,13 +81,13 @@ static inline __attribute__((unused, always_inline)) bool nsp__skip(int64_t *lef
 
 NSP_INLINE nsp_span *nsp_span_begin_at(nsp_name name, nsp_ticks start)
 {
-    nsp__thread *thread = nsp__thread_v1;
+    nsp__thread *thread = nsp__thread_v3;
     nsp__entry *top = thread->top;
     uintptr_t current = __atomic_load_n(&top->current, __ATOMIC_RELAXED);
-    if (current == 0) {
+    if (current == NSP__NOTHING) {
         // A root. Left out: one load to see that the policy is the same, one decrement.
         if (NSP__UNLIKELY(thread->generation !=
-                          __atomic_load_n(thread->generation_now, __ATOMIC_RELAXED))) // N1
+                          __atomic_load_n(&thread->skips->generation, __ATOMIC_RELAXED))) // N1
             return nsp__begin_special(thread, name, start);
         uint32_t name_class = __atomic_load_n(&thread->classes[name & (NSP_NAME_MAX - 1)], __ATOMIC_RELAXED);
         if (!nsp__skip(&thread->skips->left[name_class]))
@@ -105,13 +116,13 @@ NSP_INLINE void nsp_span_end_at(nsp_span *span, nsp_ticks end)
 {
     uintptr_t handle = (uintptr_t)span;
     if (handle & NSP__RECORDING) {
-        nsp__end_on(span, end, nsp__thread_v1);
+        nsp__end_on(span, end, nsp__thread_v3);
         return;
     }
     if (NSP__LIKELY(handle == NSP__UNSAMPLED_ROOT)) {
-        nsp__entry *top = nsp__thread_v1->top;
+        nsp__entry *top = nsp__thread_v3->top;
         if (NSP__LIKELY(__atomic_load_n(&top->current, __ATOMIC_RELAXED) == NSP__UNSAMPLED_ROOT)) {
-            top->current = 0;
+            top->current = NSP__NOTHING;
             return;
         }
     } else if (handle == 0 || handle == NSP__UNSAMPLED_CHILD) {
@@ -129,7 +140,7 @@ NSP_INLINE nsp_span *nsp_span_next_at(nsp_span *span, nsp_name name, nsp_ticks a
 {
     uintptr_t handle = (uintptr_t)span;
     if (handle & NSP__RECORDING)
-        return nsp__next_on(span, name, at, nsp__thread_v1);
+        return nsp__next_on(span, name, at, nsp__thread_v3);
     if (handle == 0 || handle == NSP__UNSAMPLED_CHILD)
         return span;
     return nsp__next_inert(span, name, at);
@@ -147,8 +158,8 @@ static inline __attribute__((unused)) void nsp__span_cleanup(nsp_span **span)
 
 NSP_INLINE nsp_span *nsp_span_current(void)
 {
-    uintptr_t current = __atomic_load_n(&nsp__thread_v1->top->current, __ATOMIC_RELAXED);
-    if (NSP__UNLIKELY(current >= NSP__ENTERED_INERT && current <= NSP__UNATTACHED))
+    uintptr_t current = __atomic_load_n(&nsp__thread_v3->top->current, __ATOMIC_RELAXED);
+    if (NSP__UNLIKELY(current >= NSP__ENTERED_INERT && current <= NSP__NOTHING))
         return current >= NSP__OFF ? NULL : (nsp_span *)NSP__UNSAMPLED_CHILD;
     return (nsp_span *)current;
 }
@@ -163,6 +174,9 @@ NSP_INLINE nsp_ticks nsp_span_start(const nsp_span *span)
 // Takes room for one attribute. NULL if there is none; the caller then goes the slow way. The cursor moves
 // before anything is written, so that a signal handler that sets an attribute on this span in between writes
 // behind it.
+//
+// Callers compute the mark before they call this, on both paths, so that compilers keep it for all setters of a
+// span. And the place is found from the new cursor, so that only that one is in a register.
 static inline __attribute__((unused, always_inline)) uint64_t *nsp__attr_claim(nsp_span *span, uint32_t bytes)
 {
     nsp__frame *frame = nsp__frame_of(span);
@@ -173,19 +187,21 @@ static inline __attribute__((unused, always_inline)) uint64_t *nsp__attr_claim(n
         return NULL;
     frame->cursor = next;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    return nsp__frame_place(frame, cursor);
+    NSP__INLINE_TESTPOINT("attribute: claimed");
+    return (uint64_t *)(void *)((char *)nsp__frame_place(frame, next) - bytes);
 }
 
 // Setters of a span that records; what the macros at the end of this file call.
 static inline __attribute__((unused, always_inline)) void nsp__attr_set_word(nsp_span *span, nsp_name key,
                                                                              uint32_t type, uint64_t value)
 {
+    const uint64_t mark = nsp__item_mark((uintptr_t)span);
     uint64_t *item = nsp__attr_claim(span, NSP__ITEM_BYTES(8));
     if (NSP__UNLIKELY(item == NULL)) {
         nsp__attr_set_number(span, key, type, value);
         return;
     }
-    nsp__pair both = {nsp__item_tag(key, type, 0, 8), value};
+    nsp__pair both = {nsp__item_tag(key, type, 0, 8) | mark, value};
     *(nsp__pair *)(void *)item = both;
 }
 
@@ -206,12 +222,13 @@ static inline __attribute__((unused, always_inline)) void nsp__set_f64(nsp_span 
 static inline __attribute__((unused, always_inline)) void nsp__set_bool(nsp_span *span, nsp_name key,
                                                                         bool value)
 {
+    const uint64_t mark = nsp__item_mark((uintptr_t)span);
     uint64_t *item = nsp__attr_claim(span, NSP__ITEM_BYTES(0));
     if (NSP__UNLIKELY(item == NULL)) {
         nsp__attr_set_number(span, key, NSP_TYPE_BOOL, value ? 1 : 0);
         return;
     }
-    nsp__pair both = {nsp__item_tag(key, NSP_TYPE_BOOL, value ? 1 : 0, 0), 0};
+    nsp__pair both = {nsp__item_tag(key, NSP_TYPE_BOOL, value ? 1 : 0, 0) | mark, 0};
     *(nsp__pair *)(void *)item = both;
 }
 
@@ -234,7 +251,8 @@ NSP_INLINE void nsp_span_set_bool(nsp_span *span, nsp_name key, bool value)
 }
 
 // Writes an item with a text of at most 16 bytes, as pairs that are padded with zeros. The copy into the ring
-// loads pairs, and a load is served at once only by a store that covers all of it.
+// loads pairs, and a load is served at once only by a store that covers all of it. The pair with the tag comes
+// last: a reader after a crash takes an item that has it for a whole one.
 static inline __attribute__((unused, always_inline)) void nsp__store_short(uint64_t *item, uint64_t tag,
                                                                            const char *from, size_t length)
 {
@@ -251,14 +269,15 @@ static inline __attribute__((unused, always_inline)) void nsp__store_short(uint6
         first = (uint64_t)(uint8_t)from[0] | (uint64_t)(uint8_t)from[middle] << (8 * middle) |
                 (uint64_t)(uint8_t)from[length - 1] << (8 * (length - 1));
     }
-    nsp__pair head = {tag, first};
-    *(nsp__pair *)(void *)item = head;
     if (length > 8) {
         uint64_t last;
         __builtin_memcpy(&last, from + length - 8, 8);
         nsp__pair rest = {last >> (8 * (16 - length)), 0}; // the bytes that `first` has already go
         *(nsp__pair *)(void *)&item[2] = rest;
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
     }
+    nsp__pair head = {tag, first};
+    *(nsp__pair *)(void *)item = head;
 }
 
 // False if there is no room, or the value is to be cut.
@@ -268,10 +287,11 @@ static inline __attribute__((unused, always_inline)) bool nsp__attr_set_short(ns
 {
     if (NSP__UNLIKELY(length > nsp__frame_of(span)->value_limit))
         return false;
+    const uint64_t mark = nsp__item_mark((uintptr_t)span);
     uint64_t *item = nsp__attr_claim(span, NSP__ITEM_BYTES(length));
     if (NSP__UNLIKELY(item == NULL))
         return false;
-    nsp__store_short(item, nsp__item_tag(key, NSP_TYPE_STR, 0, length), value, length);
+    nsp__store_short(item, nsp__item_tag(key, NSP_TYPE_STR, 0, length) | mark, value, length);
     return true;
 }
 
