@@ -3,11 +3,13 @@
 
 #include <stdlib.h>
 
-nsp__names *nsp__names_create(nsp__form_fn form, size_t growth, size_t extra)
+nsp__names *nsp__names_create(const nsp_exporter_context *context, nsp__form_fn form, size_t growth,
+                              size_t extra)
 {
     nsp__names *names = calloc(1, sizeof *names);
     if (names == NULL)
         return NULL;
+    names->table = nsp__name_table_of(context);
     names->form = form;
     names->growth = growth;
     names->extra = extra;
@@ -33,7 +35,7 @@ void nsp__names_destroy(nsp__names *names)
 nsp__form nsp__names_make(nsp__names *names, nsp_name name)
 {
     size_t length;
-    const char *text = nsp_name_text(name, &length);
+    const char *text = nsp__name_table_text(&names->table, name, &length);
     if (length > NSP_NAME_LENGTH_MAX)
         length = NSP_NAME_LENGTH_MAX;
 

@@ -16,6 +16,22 @@ enum {
     NSP__NAME_READABLE = 32         // this many bytes can be read from any form, however short it is
 };
 
+// Where the texts of names come from, as an exporter's context says it. All zero: the process's names.
+typedef struct nsp__name_table {
+    const char *(*text)(const void *names, nsp_name name, size_t *length);
+    const void *names;
+} nsp__name_table;
+
+static inline nsp__name_table nsp__name_table_of(const nsp_exporter_context *context)
+{
+    return (nsp__name_table){context->name_text, context->names};
+}
+
+static inline const char *nsp__name_table_text(const nsp__name_table *table, nsp_name name, size_t *length)
+{
+    return table->text != NULL ? table->text(table->names, name, length) : nsp_name_text(name, length);
+}
+
 typedef struct nsp__form {
     const uint8_t *bytes;
     size_t size;
@@ -25,6 +41,7 @@ typedef struct nsp__form {
 typedef uint8_t *(*nsp__form_fn)(uint8_t *out, const uint8_t *text, size_t length);
 
 typedef struct nsp__names {
+    nsp__name_table table;
     nsp__form_fn form;
     size_t growth, extra;
     uint8_t *arena; // forms, one behind the other
@@ -36,8 +53,9 @@ typedef struct nsp__names {
     } slot[NSP__NAME_SLOTS];
 } nsp__names;
 
-// NULL: out of memory. With extra > 0 no form is empty.
-nsp__names *nsp__names_create(nsp__form_fn form, size_t growth, size_t extra);
+// For the names of this context. NULL: out of memory. With extra > 0 no form is empty.
+nsp__names *nsp__names_create(const nsp_exporter_context *context, nsp__form_fn form, size_t growth,
+                              size_t extra);
 void nsp__names_destroy(nsp__names *names);
 
 // The cold half of nsp__names_get.

@@ -13,21 +13,23 @@
 #include <string.h>
 
 #include "common/hex.h"
+#include "encode/names.h"
 
 enum {
-    NSP__KEY_SLOTS = NSP_NAME_MAX, // larger keys are not names
+    NSP__KEY_SLOTS = NSP_NAME_MAX, // larger keys exist only in a recovery: none of them is there twice
     NSP__ITEMS_MAX = 65536         // more than one span can have
 };
 
 typedef struct nsp__keys {
     uint32_t clock; // the latest number
-    nsp_name empty; // the name of the empty text; 0: not known yet
     uint32_t last[NSP__KEY_SLOTS];
+    bool named[NSP__KEY_SLOTS]; // the key is known to have a text; false: it has to be looked up
+    nsp__name_table table;
 } nsp__keys;
 
 // A walk over the attributes of a span, an event or a link.
 typedef struct nsp__scope {
-    const nsp__keys *keys;
+    nsp__keys *keys;
     nsp_item_cursor cursor;
     uint32_t number;  // of the attribute passed last
     uint32_t left;    // attributes still to come, including repeated ones
@@ -88,19 +90,18 @@ static inline uint32_t nsp__item_attributes(const nsp_item *item)
 static inline uint32_t nsp__keys_begin(nsp__keys *keys)
 {
     if (NSP__UNLIKELY(keys->clock > UINT32_MAX - NSP__ITEMS_MAX))
-        memset(keys, 0, sizeof *keys);
-    if (NSP__UNLIKELY(keys->empty == 0)) {
-        nsp_name empty = nsp_intern("", 0);
-        keys->empty =
-            empty != NSP_NAME_OVERFLOW ? empty : UINT32_MAX; // if there is no room for it, no key can be it
-    }
+        memset(keys, 0, offsetof(nsp__keys, named));
     return keys->clock;
 }
 
+// The rare half of nsp__key_named: looks the key up. One without a text may be one that is not known yet, so
+// it is looked up again the next time.
+bool nsp__key_look_up(nsp__keys *keys, nsp_name key);
+
 // Is the key a text that is not empty? By the specification, attributes with an empty key are not sent.
-static inline bool nsp__key_named(const nsp__keys *keys, nsp_name key)
+static inline bool nsp__key_named(nsp__keys *keys, nsp_name key)
 {
-    return key - 1 < NSP__KEY_SLOTS - 1 && key != keys->empty;
+    return NSP__LIKELY(key < NSP__KEY_SLOTS && keys->named[key]) || nsp__key_look_up(keys, key);
 }
 
 // Gives an attribute its number. True if its key has appeared since `base`.
@@ -178,7 +179,8 @@ static inline bool nsp__scope_next(nsp__scope *scope, nsp_item *item)
         scope->number++;
         if (NSP__UNLIKELY(!nsp__key_named(scope->keys, item->key)))
             continue;
-        if (NSP__LIKELY(!scope->repeated) || scope->keys->last[item->key] == scope->number)
+        if (NSP__LIKELY(!scope->repeated) || item->key >= NSP__KEY_SLOTS ||
+            scope->keys->last[item->key] == scope->number)
             return true;
     }
     return false;

@@ -36,7 +36,8 @@ static nsp_status console_create(void **state, const nsp_exporter_context *conte
         return NSP_ERR_NO_MEMORY;
     console->output =
         (nsp__output){.fd = STDOUT_FILENO, .cancel = context->cancel, .label = "standard output"};
-    console->names = nsp__names_create(nsp__quoted_form, NSP__QUOTED_GROWTH, 2);
+    console->keys.table = nsp__name_table_of(context);
+    console->names = nsp__names_create(context, nsp__quoted_form, NSP__QUOTED_GROWTH, 2);
     if (console->names == NULL) {
         console_destroy(console);
         return NSP_ERR_NO_MEMORY;

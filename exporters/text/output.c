@@ -47,10 +47,10 @@ static bool wait_writable(const nsp__output *output, uint64_t deadline_ns)
 // Does the descriptor still belong to the file that was opened?
 static bool intact(const nsp__output *output)
 {
-    struct stat status;
+    nsp__file_id id;
     return output->path == NULL ||
-           (fstat(output->fd, &status) == 0 && status.st_dev == output->device &&
-            status.st_ino == output->inode && fcntl(output->fd, F_GETFL) == output->flags);
+           (nsp__file_identify(output->fd, &id) && id.device == output->id.device &&
+            id.inode == output->id.inode && fcntl(output->fd, F_GETFL) == output->flags);
 }
 
 int nsp__output_open(nsp__output *output)
@@ -58,20 +58,19 @@ int nsp__output_open(nsp__output *output)
     // O_NONBLOCK, in order not to wait for the reader of a named pipe.
     int fd = nsp__above_standard(
         open(output->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0644));
-    struct stat status;
+    nsp__file_id id;
     if (fd < 0)
         return errno;
-    if (fstat(fd, &status) != 0) {
+    if (!nsp__file_identify(fd, &id)) {
         int error = errno;
         close(fd);
         return error;
     }
     // Nothing of the interrupted batch is in another file.
-    if (status.st_dev != output->device || status.st_ino != output->inode)
+    if (id.device != output->id.device || id.inode != output->id.inode)
         output->done = 0;
     output->fd = fd;
-    output->device = status.st_dev;
-    output->inode = status.st_ino;
+    output->id = id;
     output->flags = fcntl(fd, F_GETFL);
     return 0;
 }
@@ -131,6 +130,7 @@ static int write_until(const nsp__output *output, const uint8_t *bytes, size_t s
 static nsp_send_result fail(const nsp__output *output, int error, nsp_send_report *report)
 {
     char text[80];
+    report->error = error != ETIMEDOUT ? error : 0;
     if (error == ETIMEDOUT)
         snprintf(report->detail, sizeof report->detail, "%s does not accept more at the moment",
                  output->label);

@@ -5,15 +5,15 @@
 #define NSP_TEXT_OUTPUT_H
 
 #include <nanospan/exporter.h>
-#include <sys/types.h>
+
+#include "common/descriptor.h"
 
 typedef struct nsp__output {
     int fd;           // -1: none
     const char *path; // to open it again if it is lost; NULL: not ours to open and close
-    // Identify the file that was opened. The application may close descriptors that are not its own, and get
-    // the number for a file of its own.
-    dev_t device;
-    ino_t inode;
+    // The file that was opened. The application may close descriptors that are not its own, and get the number
+    // for a file of its own.
+    nsp__file_id id;
     int flags;
     const int *cancel; // of the context; NULL: never
     const char *label; // of the destination, for reports
@@ -32,7 +32,7 @@ int nsp__output_open(nsp__output *output);
 void nsp__output_close(nsp__output *output);
 
 // Like nsp_exporter.send. RETRY if writing failed or the deadline passed first; REJECTED if the reader of a
-// pipe is gone (SIGPIPE must be blocked or ignored).
+// pipe is gone (SIGPIPE must be blocked or ignored). report->error says why writing failed.
 nsp_send_result nsp__output_send(nsp__output *output, const nsp_batch *batch, uint64_t deadline_ns,
                                  nsp_send_report *report);
 

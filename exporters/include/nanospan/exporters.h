@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The library's own exporters. nsp_config.exporter selects them by name. An application needs this header
-// only to build an exporter of its own (nsp_config.custom_exporter) around one of them, or to find out how
-// spans would be sent.
+// The exporters of libnanospan; libnanospan-core alone has none. nsp_config.exporter selects them by name. An
+// application needs this header only to build an exporter of its own (nsp_config.custom_exporter) around one
+// of them, or to find out how spans would be sent.
 #ifndef NANOSPAN_EXPORTERS_H
 #define NANOSPAN_EXPORTERS_H
 

@@ -64,7 +64,8 @@ static nsp_status create(void **out, const nsp_exporter_context *context)
     if (json == NULL)
         return NSP_ERR_NO_MEMORY;
     size_t bound = prefix_bound(context);
-    json->names = nsp__names_create(nsp__quoted_form, NSP__QUOTED_GROWTH, 2);
+    json->keys.table = nsp__name_table_of(context);
+    json->names = nsp__names_create(context, nsp__quoted_form, NSP__QUOTED_GROWTH, 2);
     json->prefix = malloc(bound);
     if (json->names == NULL || json->prefix == NULL) {
         destroy(json);
@@ -88,6 +89,7 @@ static nsp_status create(void **out, const nsp_exporter_context *context)
 static void open_batch(void *state, nsp_batch *batch)
 {
     const encoder *json = state;
+    batch->encoding = NSP_ENCODING_OTLP_JSON;
     batch->head = 0;
     batch->length = 0;
     if (batch->capacity < json->prefix_size + SUFFIX_SIZE)

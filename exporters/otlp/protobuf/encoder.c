@@ -36,7 +36,8 @@ nsp_status nsp__otlp_encoder_create(nsp__otlp_encoder **out, const nsp_exporter_
     if (encoder == NULL)
         return NSP_ERR_NO_MEMORY;
     encoder->threshold = NSP_CONTEXT_UNKNOWN;
-    encoder->names = nsp__names_create(name_form, NSP__UTF8_GROWTH, NSP__VARINT_MAX);
+    encoder->keys.table = nsp__name_table_of(context);
+    encoder->names = nsp__names_create(context, name_form, NSP__UTF8_GROWTH, NSP__VARINT_MAX);
     nsp_status status =
         encoder->names != NULL ? nsp__otlp_prefix_pack(&encoder->prefix, context) : NSP_ERR_NO_MEMORY;
     if (status != NSP_OK) {
@@ -60,6 +61,7 @@ void nsp__otlp_encoder_destroy(nsp__otlp_encoder *encoder)
 void nsp__otlp_encoder_open(void *state, nsp_batch *batch)
 {
     const nsp__otlp_encoder *encoder = state;
+    batch->encoding = NSP_ENCODING_OTLP_PROTOBUF;
     batch->head = encoder->head <= batch->capacity ? encoder->head : batch->capacity;
     batch->length = batch->head;
 }
@@ -227,8 +229,9 @@ static __attribute__((noinline)) uint8_t *put_plain_attributes(nsp__otlp_encoder
     nsp_item item;
     while (nsp_item_next(&cursor, &item)) {
         // An item that is not an attribute has no short form either, but its key must not count as an
-        // attribute's.
-        if (NSP__UNLIKELY(item.type >= NSP_ITEM_EVENT || !nsp__key_named(keys, item.key)))
+        // attribute's. The forms of keys beyond the slots are not kept.
+        if (NSP__UNLIKELY(item.type >= NSP_ITEM_EVENT || item.key >= NSP__NAME_SLOTS ||
+                          !nsp__key_named(keys, item.key)))
             return NULL;
         nsp__form key = {names->arena + names->slot[item.key].offset, names->slot[item.key].size};
         if (NSP__UNLIKELY(nsp__keys_note(keys, item.key, base) || key.size - 1 >= NSP__SHORT_KEY ||

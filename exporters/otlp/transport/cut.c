@@ -129,3 +129,19 @@ static size_t write_json(uint8_t *out, const nsp__otlp_request *request, const u
 }
 
 const nsp__otlp_cutter nsp__otlp_json_cutter = {find_json, json_span_size, write_json};
+
+size_t nsp__otlp_cut_off(const nsp__otlp_cutter *cutter, uint8_t *out, const uint8_t *bytes, size_t length,
+                         uint64_t spans)
+{
+    nsp__otlp_request request;
+    if (!cutter->find(&request, bytes, length))
+        return 0;
+    const uint8_t *at = request.spans;
+    for (; spans != 0 && at < request.end; spans--) {
+        const size_t size = cutter->span_size(&request, at);
+        if (size == 0)
+            return 0;
+        at += size;
+    }
+    return at < request.end ? cutter->write(out, &request, at, request.end) : 0;
+}

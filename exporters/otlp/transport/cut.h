@@ -26,6 +26,11 @@ typedef struct nsp__otlp_cutter {
     size_t (*write)(uint8_t *out, const nsp__otlp_request *request, const uint8_t *from, const uint8_t *to);
 } nsp__otlp_cutter;
 
+// Writes a request without its first spans to `out`, which has room for the whole. Returns its length; 0 if it is
+// damaged, or has no more spans than these.
+size_t nsp__otlp_cut_off(const nsp__otlp_cutter *cutter, uint8_t *out, const uint8_t *bytes, size_t length,
+                         uint64_t spans);
+
 extern const nsp__otlp_cutter nsp__otlp_protobuf_cutter, nsp__otlp_json_cutter;
 
 #endif

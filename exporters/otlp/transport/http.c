@@ -35,11 +35,28 @@ static nsp_status prepare(nsp__otlp_channel *me, const nsp_config *config, char 
     return NSP_OK;
 }
 
+// Where the text begins in a binary Status: after the code (field 1) and the message's own head (field 2). 0 if
+// the body is none.
+static size_t status_text(const uint8_t *body, size_t length)
+{
+    enum { CODE = 1 << 3, MESSAGE = 2 << 3 | 2, MORE = 0x80 };
+    size_t at = 0;
+    if (length != 0 && body[0] == CODE)
+        while (++at < length && (body[at] & MORE) != 0)
+            continue;
+    at += at != 0; // past the code's last byte
+    if (at >= length || body[at] != MESSAGE)
+        return 0;
+    while (++at < length && (body[at] & MORE) != 0)
+        continue;
+    return at + 1;
+}
+
 // The printable part of an error's body: a text as it is, and the text in a binary Status message.
 static void read_message(const uint8_t *body, size_t length, char *message, size_t size)
 {
     size_t used = 0;
-    for (size_t i = 0; i < length && used + 1 < size; ++i) {
+    for (size_t i = status_text(body, length); i < length && used + 1 < size; ++i) {
         bool printable = body[i] > ' ' && body[i] < 0x7f;
         if (printable)
             message[used++] = (char)body[i];
