@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# The libraries that are linked, all of them from the distribution and found by pkg-config. `nsp_dependencies`
-# has those that the library itself needs.
+# The libraries that are linked, all of them from the distribution and found by pkg-config.
 
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
@@ -12,12 +11,16 @@ pkg_check_modules(PROTOBUF_C REQUIRED IMPORTED_TARGET libprotobuf-c)
 pkg_check_modules(CURL REQUIRED IMPORTED_TARGET libcurl)
 pkg_check_modules(DEFLATE REQUIRED IMPORTED_TARGET libdeflate)
 
-set(nsp_dependencies PkgConfig::URCU_QSBR PkgConfig::URCU_CDS PkgConfig::CK PkgConfig::PROTOBUF_C PkgConfig::CURL
-    PkgConfig::DEFLATE Threads::Threads m)
+# What the two libraries need: libnanospan-core, and the exporters on top of it.
+set(nsp_core_dependencies PkgConfig::URCU_QSBR PkgConfig::URCU_CDS PkgConfig::CK Threads::Threads m)
+set(nsp_exporter_dependencies PkgConfig::PROTOBUF_C PkgConfig::CURL PkgConfig::DEFLATE Threads::Threads m)
 
 if(NSP_BUILD_TOOLS OR NSP_BUILD_EXAMPLES OR NSP_BUILD_TESTS OR NSP_BUILD_BENCH)
     pkg_check_modules(MICROHTTPD REQUIRED IMPORTED_TARGET libmicrohttpd)
     pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
+endif()
+if(NSP_BUILD_TOOLS)
+    pkg_check_modules(NCURSESW REQUIRED IMPORTED_TARGET ncursesw)
 endif()
 if(NSP_BUILD_EXAMPLES)
     pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3)

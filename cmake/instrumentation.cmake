@@ -34,7 +34,9 @@ function(nsp_add_instrumentation name prefix module version)
     if(TARGET nanospan)
         set(target nanospan_${name})
         add_library(${target} SHARED $<TARGET_OBJECTS:${objects}>)
-        target_link_libraries(${target} PUBLIC nanospan PkgConfig::${prefix} PRIVATE nsp_common_archive Threads::Threads)
+        # It uses the core; who links it gets the exporters too.
+        target_link_libraries(${target} PUBLIC PkgConfig::${prefix} INTERFACE nanospan
+            PRIVATE nanospan_core nsp_common_archive Threads::Threads)
         target_link_options(${target} PRIVATE -Wl,-z,now)
         if(NOT NSP_SANITIZE)
             target_link_options(${target} PRIVATE -Wl,-z,defs)

@@ -3,10 +3,6 @@
 # The programs. The command may include the public headers and common; the examples, which readers copy, may
 # include only the public headers.
 
-if(NOT (core_sources OR exporter_sources))
-    return()
-endif()
-
 # nsp_add_program(NAME "FOLDER [SHARED_FOLDER...]" LIBRARY...) builds the sources in FOLDER and below, and those of
 # the shared folders, into bin/NAME. A program without sources is skipped. Headers are included by their path from
 # FOLDER or from the folder above.
@@ -30,7 +26,7 @@ endfunction()
 
 if(NSP_BUILD_TOOLS)
     nsp_add_program(nanospan-command tools/nanospan nanospan::nanospan PkgConfig::MICROHTTPD PkgConfig::JANSSON
-        PkgConfig::DEFLATE PkgConfig::PROTOBUF_C PkgConfig::CURL)
+        PkgConfig::DEFLATE PkgConfig::PROTOBUF_C PkgConfig::CURL PkgConfig::NCURSESW)
     if(TARGET nanospan-command)
         set_target_properties(nanospan-command PROPERTIES OUTPUT_NAME nanospan)
         target_include_directories(nanospan-command PRIVATE ${PROJECT_SOURCE_DIR})
@@ -51,6 +47,7 @@ endif()
 if(NSP_BUILD_EXAMPLES)
     set(shared "examples/shared examples/protocol")
     nsp_add_program(engine "examples/engine ${shared}" nanospan::nanospan)
+    nsp_add_program(engine-core "examples/engine ${shared}" nanospan::core) # without exporters: drained from outside
     nsp_add_program(feed "examples/feed ${shared}" nanospan::nanospan)
 endif()
 
