@@ -14,6 +14,11 @@ enum {
 int command_doctor(int argc, char **argv);
 int command_sink(int argc, char **argv);
 int command_view(int argc, char **argv);
+int command_recover(int argc, char **argv);
+int command_agent(int argc, char **argv);
+int command_top(int argc, char **argv);
+int command_metrics(int argc, char **argv);
+int command_tune(int argc, char **argv);
 int command_version(int argc, char **argv);
 
 #endif

@@ -6,9 +6,11 @@
 #include "support/complain.h"
 #include <argp.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct subcommand {
     const char *name;
@@ -23,6 +25,14 @@ static const subcommand SUBCOMMANDS[] = {
     {"view", "nanospan view", "show the traces in a file as trees, slowest first", command_view},
     {"doctor", "nanospan doctor", "find out why traces do not arrive and what to do about it",
      command_doctor},
+    {"recover", "nanospan recover", "send the spans that engines could not send before they died",
+     command_recover},
+    {"agent", "nanospan agent", "drain the engines of this user from outside, and recover those that die",
+     command_agent},
+    {"top", "nanospan top", "show the engines of this user while they run", command_top},
+    {"metrics", "nanospan metrics", "print or serve the figures of this user's engines for Prometheus",
+     command_metrics},
+    {"tune", "nanospan tune", "change what a running engine samples", command_tune},
     {"version", "nanospan version", "print the version", command_version},
 };
 #define SUBCOMMAND_COUNT (sizeof SUBCOMMANDS / sizeof SUBCOMMANDS[0])
@@ -35,6 +45,15 @@ static void help(FILE *to)
     fprintf(to, "\n'nanospan COMMAND --help' explains the options of a command.\n"
                 "Exit codes: 0 success; 1 a problem, explained on stderr; 2 wrong command line. For doctor, "
                 "see its help.\n");
+}
+
+// What is opened next would otherwise take the place of a standard stream that was closed, and get its messages. Use
+// of a closed stream still fails: the other direction is open.
+static void fill_closed_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
 }
 
 static int run(const subcommand *chosen, int argc, char **argv)
@@ -58,6 +77,7 @@ static const subcommand *find(const char *name)
 int main(int argc, char **argv)
 {
     char program[] = "nanospan";
+    fill_closed_streams();
     program_invocation_name = program_invocation_short_name = program;
     if (argc < 2) {
         help(stderr);

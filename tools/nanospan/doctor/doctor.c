@@ -190,6 +190,7 @@ int command_doctor(int argc, char **argv)
         .query = o.query,
         .service = o.service,
         .send = !o.no_send,
+        .pid = o.pid,
         .deadline_ns = doctor_now() + o.timeout,
     };
     curl_global_init(CURL_GLOBAL_DEFAULT);

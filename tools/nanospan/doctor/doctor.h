@@ -47,10 +47,12 @@ typedef struct doctor {
     const char *query;
     const char *service;
     bool send;
+    uint64_t pid;         // whose environment this is; 0: the doctor's own
     uint64_t deadline_ns; // CLOCK_MONOTONIC, for the whole run
 
     nsp_config config; // read from the environment
     bool tracing;      // on, and spans are exported
+    bool external;     // engines of this environment, or the process `pid`, are drained from outside
     bool to_file;      // `file` is among the exporters
     doctor_target target;
 
@@ -97,6 +99,7 @@ void doctor_settings(doctor *d);
 void doctor_endpoint(doctor *d);
 void doctor_span(doctor *d);
 void doctor_machine(doctor *d);
+void doctor_logout(doctor *d); // a part of it
 void doctor_sessions(doctor *d);
 
 #endif

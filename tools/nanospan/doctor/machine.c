@@ -316,6 +316,7 @@ void doctor_machine(doctor *d)
     check_skew(d);
     check_synchronised(d);
     check_shared_memory(d);
+    doctor_logout(d);
     check_locks(d);
     check_processors(d);
 }

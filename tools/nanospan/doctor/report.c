@@ -207,8 +207,7 @@ bool doctor_print(doctor *d, bool quiet, bool coloured, size_t width)
             text_char(&out, '\n');
         add_closing(&p, d);
     }
-    bool sound =
-        (out.length == 0 || fwrite(out.data, 1, out.length, stdout) == out.length) && fflush(stdout) == 0;
+    bool sound = text_print(&out);
     text_free(&out);
     return sound;
 }

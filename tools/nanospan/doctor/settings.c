@@ -48,6 +48,24 @@ static void hide_values(doctor *d, const char *headers)
     }
 }
 
+// Is this the environment of an engine which leaves it to an agent to send its spans?
+static bool agent_sends(const doctor *d)
+{
+    return d->pid != 0 && d->external;
+}
+
+// Members of nsp_config that only exporters use.
+static bool of_exporters(const char *member)
+{
+    static const char *const MEMBERS[] = {
+        "exporter",    "endpoint",   "protocol",           "insecure",          "headers", "compression",
+        "certificate", "client_key", "client_certificate", "export_timeout_ns", "file"};
+    for (size_t i = 0; i < sizeof MEMBERS / sizeof MEMBERS[0]; i++)
+        if (strcmp(MEMBERS[i], member) == 0)
+            return true;
+    return false;
+}
+
 static const char *shown(const char *value)
 {
     return *value ? value : "(empty)";
@@ -74,6 +92,14 @@ static bool visit(void *argument, const nsp_setting *setting)
     const char *given = getenv(setting->variable);
     if (setting->secret && given != NULL && strcmp(setting->member, "headers") == 0)
         hide_values(d, given);
+    if (setting->text != NULL && agent_sends(d) && of_exporters(setting->member)) {
+        doctor_say(
+            d, DOCTOR_NOTE, "configuration.without_effect",
+            "%s=%s has no effect in this engine, which is drained from outside: it counts in the agent's "
+            "environment",
+            setting->variable, setting->text);
+        return true;
+    }
     switch (setting->state) {
     case NSP_SETTING_UNSET: break;
     case NSP_SETTING_IN_FORCE:
@@ -195,20 +221,85 @@ static const char *variable_that_disables(void)
                : "ENABLE_TRACING";
 }
 
+typedef struct process_role {
+    uint64_t pid;
+    bool engine, external; // it has a session, which is drained from outside
+    bool agent;            // it drains a session
+} process_role;
+
+static bool look_for_role(void *argument, const nsp_session *session)
+{
+    process_role *role = argument;
+    if (session->alive && session->pid == role->pid) {
+        role->engine = true;
+        role->external = session->external;
+    }
+    role->agent = role->agent || (session->drained && session->drainer_pid == role->pid);
+    return true;
+}
+
+// A process that runs says so better than its environment: with libnanospan-core alone an engine is external without
+// any variable, and an agent is no engine.
+static bool is_external(const doctor *d)
+{
+    process_role role = {.pid = d->pid};
+    if (d->pid != 0 && d->config.shm_dir != NULL)
+        nsp_sessions_each(d->config.shm_dir, look_for_role, &role);
+    return role.engine ? role.external : !role.agent && d->config.collector == NSP_COLLECTOR_EXTERNAL;
+}
+
+// An engine that is drained from outside. False if there is nothing to say that would not be true of any engine.
+static bool tell_external(doctor *d)
+{
+    const nsp_config *config = &d->config;
+    if (!d->external)
+        return false;
+    if (config->shm_dir == NULL || strcmp(config->shm_dir, "none") == 0) {
+        doctor_say(d, DOCTOR_WARN, "tracing",
+                   "NSP_COLLECTOR is external, which needs shared memory, and NSP_SHM_DIR is none: nsp_init "
+                   "fails, and nothing is recorded");
+        doctor_advise(d, "name a folder in NSP_SHM_DIR, such as /dev/shm, or set NSP_COLLECTOR=thread");
+        return true;
+    }
+    if (agent_sends(d) && config->sample_rate > 0) {
+        doctor_say(
+            d, DOCTOR_OK, "tracing",
+            "tracing is on: %.6g%% of traces are recorded, and an agent sends them, because this engine is "
+            "drained from outside",
+            config->sample_rate * 100);
+        doctor_advise(d, "where to is said in the agent's environment: run `nanospan doctor --pid` with its "
+                         "process id");
+        return true;
+    }
+    if (!d->tracing && config->sample_rate > 0) {
+        doctor_say(d, DOCTOR_NOTE, "tracing",
+                   "NSP_COLLECTOR is external: engines record, and an agent sends; this environment does not "
+                   "say where to");
+        doctor_advise(d, "that is said in the agent's environment: run `nanospan doctor --pid` with its "
+                         "process id");
+        return true;
+    }
+    return false;
+}
+
 static void tell_whether_on(doctor *d)
 {
     const nsp_config *config = &d->config;
     const char *exporter = exporter_of(config);
+    if (agent_sends(d))
+        exporter = "none";
     d->tracing = config->enabled && strcmp(exporter, "none") != 0;
     d->target.otlp = listed(exporter, "otlp");
     d->to_file = listed(exporter, "file");
     if (!config->enabled) {
         doctor_say(d, DOCTOR_WARN, "tracing", "%s turns tracing off", variable_that_disables());
         doctor_advise(d, "unset it, or set ENABLE_TRACING=true and unset OTEL_SDK_DISABLED");
-    } else if (!d->tracing && config->exporter != NULL && *config->exporter) {
+    } else if (tell_external(d)) {
+        return;
+    } else if (!d->tracing && !d->external && config->exporter != NULL && *config->exporter) {
         doctor_say(d, DOCTOR_WARN, "tracing", "spans are not exported: OTEL_TRACES_EXPORTER is none");
         doctor_advise(d, "set OTEL_TRACES_EXPORTER=otlp, or unset it and set OTLP_ENDPOINT");
-    } else if (!d->tracing) {
+    } else if (!d->tracing && !d->external) {
         doctor_say(d, DOCTOR_WARN, "tracing", "spans are not exported: no endpoint is set, and no exporter");
         doctor_advise(d,
                       "set OTLP_ENDPOINT; for a Jaeger on this machine, to http://localhost:4317 (gRPC) or "
@@ -225,7 +316,11 @@ static void tell_whether_on(doctor *d)
             d, "set TRACE_SAMPLE_RATE above 0 (0.1 records one trace in ten), or set OTEL_TRACES_SAMPLER");
     } else {
         doctor_say(d, DOCTOR_OK, "tracing",
-                   "tracing is on: %.6g%% of traces are recorded, and the exporter%s %s",
+                   d->external
+                       ? "tracing is on: %.6g%% of traces are recorded; an agent sends them "
+                         "(NSP_COLLECTOR=external), with these settings if it has this environment: its "
+                         "exporter%s %s"
+                       : "tracing is on: %.6g%% of traces are recorded, and the exporter%s %s",
                    config->sample_rate * 100, strchr(exporter, ',') != NULL ? "s are" : " is", exporter);
     }
 }
@@ -272,15 +367,18 @@ void doctor_settings(doctor *d)
 {
     settings_scan scan = {.d = d};
     nsp_config_init(&d->config);
+    d->external = is_external(d);
     tell_library(d);
     nsp_settings_each(visit, &scan);
     if (scan.set == 0)
         doctor_say(d, DOCTOR_NOTE, "configuration.defaults",
                    "every setting has its default value: no nanospan variable is set here");
     look_for_misspelled(d, &scan.known);
-    check_file(d, "certificate file", d->config.certificate);
-    check_file(d, "client certificate", d->config.client_certificate);
-    check_file(d, "client key", d->config.client_key);
+    if (!agent_sends(d)) {
+        check_file(d, "certificate file", d->config.certificate);
+        check_file(d, "client certificate", d->config.client_certificate);
+        check_file(d, "client key", d->config.client_key);
+    }
     tell_service(d);
     tell_whether_on(d);
 }

@@ -259,7 +259,9 @@ void doctor_span(doctor *d)
     if (d->tracing && d->to_file)
         check_file_exporter(d);
     if (!d->tracing)
-        tell_not_sent(d, "tracing is off");
+        tell_not_sent(d, !d->config.enabled || !d->external ? "tracing is off"
+                         : d->pid != 0                      ? "an agent sends the spans of this engine"
+                                       : "this environment does not say where an agent sends them");
     else if (!d->target.otlp && d->to_file)
         return;
     else if (!d->target.otlp)

@@ -17,9 +17,9 @@
 // An idle connection is closed after this many seconds.
 enum { IDLE_SECONDS = 120, RECEIVE_BUFFER = 1 << 20, STACK_BYTES = 1 << 20 };
 
-// A body that is refused is still read, so that the sender receives the reason; but only up to this many
-// times --max-body.
-enum { PATIENCE_WITH_LARGE_BODIES = 8 };
+// A body that is refused is still read, so that the sender receives the reason; but only up to this many bytes,
+// or as often as long as --max-body. Nothing of it is kept.
+enum { LARGE_BODY = 256 << 20, LARGE_BODY_TIMES = 8 };
 
 struct sink_http {
     struct MHD_Daemon *daemon;
@@ -77,7 +77,7 @@ static bool receive(exchange *x, const char *bytes, size_t length, const sink_ht
     if (x->body_bytes > options->most_body)
         refuse(x, MHD_HTTP_CONTENT_TOO_LARGE, "the request is larger than --max-body");
     if (x->status)
-        return x->body_bytes / PATIENCE_WITH_LARGE_BODIES <= options->most_body;
+        return x->body_bytes <= LARGE_BODY || x->body_bytes / LARGE_BODY_TIMES <= options->most_body;
     text_add(&x->body, bytes, length);
     return true;
 }

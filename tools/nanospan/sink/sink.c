@@ -4,7 +4,7 @@
 #include "command.h"
 #include "support/options.h"
 #include "http.h"
-#include "listen.h"
+#include "support/listen.h"
 #include "support/trace_notes.h"
 #include "support/units.h"
 #include "common/time.h"
@@ -54,7 +54,9 @@ enum {
 
 static const struct argp_option OPTIONS[] = {
     {"listen", 'l', "HOST:PORT", 0,
-     "Listen on this address (default 127.0.0.1:4318); port 0 means any free port", 1},
+     "Listen on this address (default 127.0.0.1:4318). A port alone is one of 127.0.0.1; port 0: any free "
+     "one",
+     1},
     {"port-file", OPTION_PORT_FILE, "FILE", 0, "Once the sink listens, write its port number to FILE", 1},
     {"output", 'o', "FILE", 0,
      "Write each request to FILE as a line of OTLP JSON; FILE is overwritten, and - is standard output", 2},
@@ -150,22 +152,6 @@ static bool write_file(const char *name, const text *contents)
     return sound;
 }
 
-static bool write_port(const char *name, unsigned port)
-{
-    // Written to another file that is then renamed, so that a reader always finds the whole number.
-    text aside = {0}, number = {0};
-    text_format(&aside, "%s.part%c", name, '\0');
-    text_format(&number, "%u\n", port);
-    bool sound = write_file(aside.data, &number);
-    if (sound && rename(aside.data, name) != 0) {
-        complain("cannot write %s: %s", name, strerror(errno));
-        sound = false;
-    }
-    text_free(&aside);
-    text_free(&number);
-    return sound;
-}
-
 static void show_rates(const sink_totals *before, const sink_totals *after, double seconds, bool in_place)
 {
     char per_second[32], bytes[32], total[32], distinct[32];
@@ -257,7 +243,7 @@ static int receive_until_told(const sink_options *o, int listener, unsigned port
         return EXIT_PROBLEM;
     }
     double start = now();
-    bool sound = o->port_file == NULL || write_port(o->port_file, port);
+    bool sound = o->port_file == NULL || listen_write_port(o->port_file, port);
     if (!o->quiet)
         fprintf(
             stderr,
@@ -306,7 +292,7 @@ int command_sink(int argc, char **argv)
     }
     unsigned port = 0;
     int usage = 0;
-    int listener = sink_listen(o.listen, &port, &usage);
+    int listener = listen_on(o.listen, &port, &usage);
     int result = usage ? EXIT_USAGE : EXIT_PROBLEM;
     if (listener >= 0)
         result = receive_until_told(&o, listener, port, signals);

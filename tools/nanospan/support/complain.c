@@ -7,14 +7,17 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 void complain(const char *format, ...)
 {
     char message[1024];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(message, sizeof message, format, arguments);
+    const int length = vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
+    if (length >= (int)sizeof message) // it was cut: a command that is shown must not seem to be whole
+        memcpy(message + sizeof message - sizeof "...", "...", sizeof "...");
     // File names and contents may come from anybody, so control characters are escaped. The buffer never
     // grows, because this also reports a lack of memory.
     char room[4 * sizeof message];
@@ -35,6 +38,12 @@ static void *insist(void *memory, size_t size)
 void *need_memory(size_t size)
 {
     return insist(malloc(size), size);
+}
+
+char *need_copy(const char *string)
+{
+    const size_t size = strlen(string) + 1;
+    return memcpy(need_memory(size), string, size);
 }
 
 void *need_more(void *memory, size_t size)

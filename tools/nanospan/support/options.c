@@ -116,3 +116,28 @@ bool option_share(const char *option, const char *given, double *out)
     *out = value;
     return true;
 }
+
+bool option_rate(const char *given, double *out)
+{
+    const char *rest = NULL;
+    bool sound = number(given, out, &rest);
+    const bool percent = sound && strcmp(rest, "%") == 0;
+    if (sound && !*rest && *out <= 1)
+        return true;
+    if (sound && (percent || !*rest) && *out <= 100)
+        complain("'%s' is not a rate: rates are shares of traces, from 0 to 1; for %g%% write %g", given,
+                 *out, *out / 100);
+    else
+        complain("'%s' is not a rate: rates are shares of traces, from 0 to 1, such as 0.1", given);
+    return false;
+}
+
+bool option_per_second(const char *option, const char *given, double lowest, double highest, double *out)
+{
+    const char *rest = NULL;
+    if (number(given, out, &rest) && (!*rest || strcmp(rest, "/s") == 0) && *out >= lowest && *out <= highest)
+        return true;
+    complain("--%s takes a number a second, such as 500/s, from %g to %g, or none; not '%s'", option, lowest,
+             highest, given);
+    return false;
+}

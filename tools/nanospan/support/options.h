@@ -20,4 +20,10 @@ bool option_duration(const char *option, const char *given, uint64_t *out);
 // A share from 0 to 1, or a percentage as `5%`.
 bool option_share(const char *option, const char *given, double *out);
 
+// A sample rate: a share from 0 to 1. A percentage is refused, with the share that it stands for.
+bool option_rate(const char *given, double *out);
+
+// A number of things a second, with or without "/s" after it. Its message also names "none", which the caller takes.
+bool option_per_second(const char *option, const char *given, double lowest, double highest, double *out);
+
 #endif

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "paint.h"
 
+#include <locale.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+#include <wchar.h>
 
 #include "common/utf8.h"
 
@@ -16,30 +19,57 @@ static bool continues(char byte)
     return nsp__utf8_continues((uint8_t)byte);
 }
 
-size_t paint_width(slice value)
+// The C library knows how wide characters are, in a locale whose characters are Unicode's.
+static locale_t use_unicode(void)
 {
-    size_t width = 0;
-    for (size_t i = 0; i < value.length; i++) {
-        // U+0300 to U+036F combine with the letter before them.
-        unsigned char byte = (unsigned char)value.text[i];
-        bool combining =
-            byte == 0xcc || (byte == 0xcd && i + 1 < value.length && (unsigned char)value.text[i + 1] < 0xb0);
-        width += !continues(value.text[i]) && !combining;
-    }
-    return width;
+    static locale_t unicode;
+    if (unicode == (locale_t)0)
+        unicode = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+    return unicode != (locale_t)0 ? uselocale(unicode) : (locale_t)0;
 }
 
-// The longest beginning of the text that is at most `columns` wide.
-static slice head(slice value, size_t columns)
+// The width of the character at the beginning of the text; *size: its bytes.
+static size_t first_width(slice value, size_t *size)
 {
-    size_t end = 0;
-    for (size_t at = 0; at < value.length && columns; columns--) {
-        at++;
-        while (at < value.length && continues(value.text[at]))
-            at++;
-        end = at;
+    mbstate_t state = {0};
+    wchar_t character;
+    *size = mbrtowc(&character, value.text, value.length, &state);
+    if (*size - 1 >= value.length) { // 0, or an error
+        *size = 1;
+        return !continues(value.text[0]);
     }
-    return (slice){value.text, end};
+    const int width = wcwidth(character);
+    return width >= 0 ? (size_t)width : 1;
+}
+
+static slice fitting(slice value, size_t columns, size_t *width)
+{
+    const locale_t before = use_unicode();
+    size_t at = 0, size;
+    *width = 0;
+    while (at < value.length) {
+        const size_t more = first_width((slice){value.text + at, value.length - at}, &size);
+        if (more > columns - *width)
+            break;
+        *width += more;
+        at += size;
+    }
+    if (before != (locale_t)0)
+        uselocale(before);
+    return (slice){value.text, at};
+}
+
+slice paint_head(slice value, size_t columns)
+{
+    size_t width;
+    return fitting(value, columns, &width);
+}
+
+size_t paint_width(slice value)
+{
+    size_t width;
+    fitting(value, SIZE_MAX, &width);
+    return width;
 }
 
 size_t paint_add(paint *p, paint_colour colour, slice value)
@@ -66,8 +96,9 @@ void paint_cell(paint *p, paint_colour colour, slice value, size_t columns)
         paint_add(p, colour, value);
         paint_spaces(p, columns - width);
     } else if (columns) {
-        paint_add(p, colour, head(value, columns - 1));
+        width = paint_add(p, colour, paint_head(value, columns - 1));
         paint_add(p, PAINT_DIM, nsp__slice_of("\u2026"));
+        paint_spaces(p, columns - 1 - width); // half of a wide character
     }
 }
 

@@ -37,8 +37,11 @@ void paint_spaces(paint *p, size_t count);
 // A bar of `columns` that runs from share `from` to share `to`, both 0 to 1; a sliver is always visible.
 void paint_bar(paint *p, paint_colour colour, double from, double to, size_t columns);
 
-// The width of valid UTF-8 in columns: its code points without combining marks.
+// The width of valid UTF-8 in columns: of most characters it is one, of Chinese ones two, of combining ones none.
 size_t paint_width(slice value);
+
+// The longest beginning of the text that is at most so many columns wide.
+slice paint_head(slice value, size_t columns);
 
 // The value of COLUMNS, else the terminal's width, else 100; always 60 to 400.
 size_t paint_terminal_width(void);

@@ -34,3 +34,10 @@ void text_format(text *out, const char *format, ...)
     }
     va_end(again);
 }
+
+bool text_print(const text *out)
+{
+    // fwrite takes no NULL, which is where an empty text is.
+    return (out->length == 0 || fwrite(out->data, 1, out->length, stdout) == out->length) &&
+           fflush(stdout) == 0;
+}

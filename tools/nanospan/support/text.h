@@ -23,6 +23,9 @@ void text_grow(text *out, size_t more);
 void text_free(text *out);
 void text_format(text *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+// Writes it to standard output. False, with errno, if that failed.
+bool text_print(const text *out);
+
 // Makes room for `more` bytes after the text. The caller writes there and then increases `length`.
 static inline char *text_room(text *out, size_t more)
 {

@@ -6,6 +6,19 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+// The characters of three bytes that turn the direction of writing round, and with it the rest of the line, or end
+// lines.
+static bool is_unruly(uint32_t point)
+{
+    return (point >= 0x2028 && point <= 0x202e) || (point >= 0x2066 && point <= 0x2069) || point == 0x200e ||
+           point == 0x200f;
+}
+
+static uint32_t point_of_three(const uint8_t *from)
+{
+    return (uint32_t)(from[0] & 0x0f) << 12 | (uint32_t)(from[1] & 0x3f) << 6 | (from[2] & 0x3f);
+}
+
 // Adds the non-ASCII character at `at`. Bytes that do not form a valid character become \xNN, because a
 // terminal with another encoding might obey them. Returns the number of bytes read.
 static size_t add_character(text *out, slice value, size_t at)
@@ -13,7 +26,9 @@ static size_t add_character(text *out, slice value, size_t at)
     const uint8_t *from = (const uint8_t *)value.text + at;
     bool valid;
     size_t size = nsp__utf8_next(from, (const uint8_t *)value.text + value.length, &valid);
-    if (valid)
+    if (valid && size == 3 && is_unruly(point_of_three(from)))
+        text_format(out, "\\u%04x", point_of_three(from));
+    else if (valid)
         text_add(out, from, size);
     for (size_t i = 0; i < size && !valid; i++)
         text_format(out, "\\x%02x", from[i]);

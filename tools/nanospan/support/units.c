@@ -46,6 +46,19 @@ void units_duration(char out[UNITS_SIZE], uint64_t nanoseconds)
     snprintf(out, UNITS_SIZE, "%" PRIu64 " ns", nanoseconds);
 }
 
+void units_age(char out[UNITS_SIZE], uint64_t nanoseconds)
+{
+    uint64_t seconds = nanoseconds / 1000000000;
+    if (seconds < 120)
+        snprintf(out, UNITS_SIZE, "%" PRIu64 " s", seconds);
+    else if (seconds < 7200)
+        snprintf(out, UNITS_SIZE, "%" PRIu64 " min", seconds / 60);
+    else if (seconds < 172800)
+        snprintf(out, UNITS_SIZE, "%" PRIu64 " h", seconds / 3600);
+    else
+        snprintf(out, UNITS_SIZE, "%" PRIu64 " days", seconds / 86400);
+}
+
 void units_time(char out[UNITS_SIZE], uint64_t unix_ns)
 {
     time_t seconds = (time_t)(unix_ns / 1000000000);

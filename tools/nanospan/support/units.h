@@ -14,6 +14,9 @@ void units_bytes(char out[UNITS_SIZE], double value);   // 12.3 MiB
 // 270 ns, 12.41 µs, 3.200 ms, 1.500 s: four digits; below a microsecond, whole nanoseconds.
 void units_duration(char out[UNITS_SIZE], uint64_t nanoseconds);
 
+// 5 s, 12 min, 3 h, 2 days: rounded down.
+void units_age(char out[UNITS_SIZE], uint64_t nanoseconds);
+
 // 2026-03-04 05:06:07.123456789, in UTC.
 void units_time(char out[UNITS_SIZE], uint64_t unix_ns);
 

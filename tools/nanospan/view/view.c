@@ -244,7 +244,7 @@ static span_notes *notes_of(trace_file *file, const trace_store *store, const tr
 
 static bool flush(text *out)
 {
-    bool sound = fwrite(out->data, 1, out->length, stdout) == out->length && fflush(stdout) == 0;
+    bool sound = text_print(out);
     out->length = 0;
     return sound;
 }

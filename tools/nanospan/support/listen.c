@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "listen.h"
 
-#include "support/complain.h"
+#include "complain.h"
+#include "text.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
@@ -15,8 +16,14 @@
 static bool split(const char *address, char *host, size_t host_size, char *port, size_t port_size)
 {
     const char *colon = strrchr(address, ':');
-    if (colon == NULL)
-        return false;
+    if (colon == NULL) {
+        const size_t length = strlen(address);
+        if (!length || length >= port_size || strspn(address, "0123456789") != length)
+            return false;
+        snprintf(host, host_size, "127.0.0.1");
+        memcpy(port, address, length + 1);
+        return true;
+    }
     const char *from = address;
     size_t length = (size_t)(colon - address);
     if (length >= 2 && address[0] == '[' && colon[-1] == ']') {
@@ -63,12 +70,15 @@ static unsigned bound_port(int fd)
     return ntohs(address.any.sa_family == AF_INET6 ? address.v6.sin6_port : address.v4.sin_port);
 }
 
-int sink_listen(const char *address, unsigned *port, int *usage)
+int listen_on(const char *address, unsigned *port, int *usage)
 {
     char host[256], digits[6];
     *usage = 0;
     if (!split(address, host, sizeof host, digits, sizeof digits) || atoi(digits) > 65535) {
-        complain("--listen takes HOST:PORT, such as 127.0.0.1:4318 or [::1]:4318, not '%s'", address);
+        complain(
+            "--listen takes HOST:PORT, such as localhost:8080 or [::1]:8080, or a port of 127.0.0.1 alone, "
+            "up to 65535; not '%s'",
+            address);
         *usage = 1;
         return -1;
     }
@@ -92,4 +102,25 @@ int sink_listen(const char *address, unsigned *port, int *usage)
     else
         *port = bound_port(fd);
     return fd;
+}
+
+static bool write_number(const char *name, unsigned number)
+{
+    FILE *file = fopen(name, "we");
+    bool sound = file != NULL && fprintf(file, "%u\n", number) > 0;
+    if (file != NULL && fclose(file) != 0)
+        sound = false;
+    return sound;
+}
+
+bool listen_write_port(const char *name, unsigned port)
+{
+    // Written to another file that is then renamed.
+    text aside = {0};
+    text_format(&aside, "%s.part%c", name, '\0');
+    const bool sound = write_number(aside.data, port) && rename(aside.data, name) == 0;
+    if (!sound)
+        complain("cannot write %s: %s", name, strerror(errno));
+    text_free(&aside);
+    return sound;
 }
