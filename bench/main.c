@@ -24,15 +24,35 @@
 #include "progress.h"
 #include "report/report.h"
 
-static const bench_group *const groups[] = {&group_user_tails, &group_user,        &group_first,
-                                            &group_hot_path,   &group_tails,       &group_cold,
-                                            &group_order_path, &group_open_loop,   &group_victim,
-                                            &group_jitter,     &group_pipeline,    &group_sizes,
-                                            &group_threads,    &group_end_to_end,  &group_backend,
-                                            &group_growth,     &group_rate,        &group_memory,
-                                            &group_ring,       &group_peers,       &group_peers_end_to_end,
-                                            &group_sampler,    &group_landing,     &group_accuracy,
-                                            &group_zero,       &group_instructions};
+static const bench_group *const groups[] = {&group_user_tails,
+                                            &group_user,
+                                            &group_first,
+                                            &group_hot_path,
+                                            &group_tails,
+                                            &group_cold,
+                                            &group_order_path,
+                                            &group_open_loop,
+                                            &group_victim,
+                                            &group_jitter,
+                                            &group_pipeline,
+                                            &group_sizes,
+                                            &group_threads,
+                                            &group_end_to_end,
+                                            &group_backend,
+                                            &group_growth,
+                                            &group_rate,
+                                            &group_recover,
+                                            &group_outside,
+                                            &group_memory,
+                                            &group_ring,
+                                            &group_peers,
+                                            &group_peers_end_to_end,
+                                            &group_sampler,
+                                            &group_landing,
+                                            &group_change,
+                                            &group_accuracy,
+                                            &group_zero,
+                                            &group_instructions};
 enum { GROUPS = sizeof groups / sizeof groups[0], RESULTS_MAX = 512 };
 
 // Exit codes. For STOPPED, the number of the signal is added.

@@ -20,6 +20,12 @@ bool folder_make(char path[FOLDER_PATH])
     return mkdtemp(path) != NULL;
 }
 
+bool folder_make_in_memory(char path[FOLDER_PATH])
+{
+    snprintf(path, FOLDER_PATH, "/dev/shm/nanospan-bench-XXXXXX");
+    return mkdtemp(path) != NULL;
+}
+
 static int remove_one(const char *path, const struct stat *unused, int kind, struct FTW *place)
 {
     (void)unused, (void)kind, (void)place;

@@ -93,7 +93,8 @@ static exchange *exchange_begin(process *me, struct MHD_Connection *connection, 
     const char *encoding = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Encoding");
     x->gzip = encoding != NULL && strcmp(encoding, "gzip") == 0;
     const char *length = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Length");
-    if (length != NULL && !grow(&x->body, &x->room, strtoull(length, NULL, 10)))
+    if (length != NULL && me->page->options.mode != RECEIVER_DISCARDS &&
+        !grow(&x->body, &x->room, strtoull(length, NULL, 10)))
         x->status = 413;
     receiver_counts *counts = &me->page->counts;
     if (counts->first_ns == 0)
@@ -101,8 +102,12 @@ static exchange *exchange_begin(process *me, struct MHD_Connection *connection, 
     return x;
 }
 
-static void receive(exchange *x, const char *bytes, size_t length)
+static void receive(const process *me, exchange *x, const char *bytes, size_t length)
 {
+    if (me->page->options.mode == RECEIVER_DISCARDS) {
+        x->length += length;
+        return;
+    }
     if (x->status == 0 && !grow(&x->body, &x->room, x->length + length))
         x->status = 413;
     if (x->status != 0)
@@ -130,6 +135,9 @@ static size_t unpack(process *me, const exchange *x)
 static unsigned take(process *me, const exchange *x)
 {
     receiver_counts *counts = &me->page->counts;
+    count(&counts->wire_bytes, counts->wire_bytes + x->length);
+    if (me->page->options.mode == RECEIVER_DISCARDS)
+        return 200;
     size_t length = x->gzip ? unpack(me, x) : x->length;
     bool fine = length != SIZE_MAX && otlp_walk_request(&me->walk, x->gzip ? me->unpacked : x->body, length);
     if (!fine) {
@@ -138,7 +146,6 @@ static unsigned take(process *me, const exchange *x)
     }
     if (!id_set_add(&me->ids, me->walk.ids, me->walk.ids_count))
         return 500;
-    count(&counts->wire_bytes, counts->wire_bytes + x->length);
     count(&counts->body_bytes, counts->body_bytes + length);
     count(&counts->fields, me->walk.fields);
     count(&counts->spans, me->walk.spans);
@@ -178,7 +185,7 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
     }
     if (*length == 0)
         return answer(me, *state, connection);
-    receive(*state, bytes, *length);
+    receive(me, *state, bytes, *length);
     *length = 0;
     return MHD_YES;
 }

@@ -11,9 +11,10 @@
 #include <sys/types.h>
 
 typedef enum receiver_mode {
-    RECEIVER_TAKES,   // reads, counts, answers 200
-    RECEIVER_REFUSES, // answers 503 to everything, and counts only requests
-    RECEIVER_SILENT,  // accepts connections, but never reads or answers
+    RECEIVER_TAKES,    // reads, counts, answers 200
+    RECEIVER_DISCARDS, // reads and forgets, answers 200, and counts only requests and bytes
+    RECEIVER_REFUSES,  // answers 503 to everything, and counts only requests
+    RECEIVER_SILENT,   // accepts connections, but never reads or answers
 } receiver_mode;
 
 typedef struct receiver_options {

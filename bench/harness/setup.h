@@ -51,12 +51,15 @@ extern const bench_group group_end_to_end;       // pipeline/end_to_end.c
 extern const bench_group group_backend;          // pipeline/backend.c
 extern const bench_group group_growth;           // pipeline/growth.c
 extern const bench_group group_rate;             // pipeline/rate.c
+extern const bench_group group_recover;          // pipeline/recover.c
+extern const bench_group group_outside;          // pipeline/outside.c
 extern const bench_group group_memory;           // pipeline/memory.c
 extern const bench_group group_ring;             // peers/ring.c
 extern const bench_group group_peers;            // peers/peers.c
 extern const bench_group group_peers_end_to_end; // peers/end_to_end.c
 extern const bench_group group_sampler;          // sampler/cost.c
 extern const bench_group group_landing;          // sampler/landing.c
+extern const bench_group group_change;           // sampler/change.c
 extern const bench_group group_accuracy;         // sampler/accuracy.c
 extern const bench_group group_zero;             // zero/zero.c
 extern const bench_group group_instructions;     // zero/callgrind.c

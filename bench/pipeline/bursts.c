@@ -20,8 +20,8 @@ void bursts_add_one(burst_rounds *to, double ns, bench_noise noise)
     to->additions[i] = noise.additions;
 }
 
-static void measure_round(burst_rounds *to, void (*run)(size_t), size_t count, unsigned spans,
-                          burst_losses losses)
+void bursts_add_round(burst_rounds *to, void (*run)(size_t), size_t count, unsigned spans,
+                      burst_losses losses)
 {
     // Warms up caches and branch predictors, which another program may have used.
     ticks_spin(20000);
@@ -46,7 +46,7 @@ void bursts_add(burst_rounds *to, void (*run)(size_t), size_t count, unsigned sp
             result_fail(out, "the collector did not drain the ring");
             return;
         }
-        measure_round(to, run, count, spans, losses);
+        bursts_add_round(to, run, count, spans, losses);
         progress(out, i + 1, rounds);
     }
 }

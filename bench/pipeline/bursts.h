@@ -23,6 +23,10 @@ typedef enum burst_losses { LOSES_NOTHING, MAY_LOSE } burst_losses;
 void bursts_add(burst_rounds *to, void (*run)(size_t), size_t count, unsigned spans, burst_losses losses,
                 unsigned rounds, const bench_setup *setup, bench_result *out);
 
+// Adds one such round, without waiting, pausing or looking whether the ring is empty.
+void bursts_add_round(burst_rounds *to, void (*run)(size_t), size_t count, unsigned spans,
+                      burst_losses losses);
+
 // Adds one round that the caller has timed, with the mean of a look before and a look after it.
 void bursts_add_one(burst_rounds *to, double ns, bench_noise noise);
 

@@ -21,10 +21,11 @@ static const json_t *find_old(const json_t *list, const char *name)
     return NULL;
 }
 
-// For rates, more is better; for times, ratios, bytes and counts, less is better.
+// For rates, and for shares of a rate, more is better; for times, ratios, bytes and counts, less is better.
 static bool more_is_better(const char *figure)
 {
-    return strstr(figure, "per_s_") != NULL;
+    return strstr(figure, "per_s_") != NULL || strcmp(figure, "to_inside") == 0 ||
+           strcmp(figure, "to_encode") == 0;
 }
 
 static change_verdict judge(const bench_figure *figure, const json_t *old)
