@@ -12,6 +12,7 @@ import argparse
 import collections
 import json
 import math
+import re
 import struct
 import sys
 from pathlib import Path
@@ -23,7 +24,7 @@ DROP_RECORD = struct.Struct("<QQQIIIHBB")
 DROP_TRADE = 2
 SERVER, CLIENT = 2, 3
 
-Span = collections.namedtuple("Span", "service name kind trace id parent start end attributes links events "
+Span = collections.namedtuple("Span", "service name kind trace state id parent start end attributes links events "
                                       "dropped_events status")
 
 
@@ -47,10 +48,10 @@ def read_spans(path):
                 service = attributes_of(resource.get("resource", {})).get("service.name", "")
                 for scope in resource.get("scopeSpans", ()):
                     for raw in scope.get("spans", ()):
-                        span = Span(service, raw["name"], raw.get("kind", 0), raw["traceId"], raw["spanId"],
-                                    raw.get("parentSpanId", ""), int(raw["startTimeUnixNano"]),
-                                    int(raw["endTimeUnixNano"]), attributes_of(raw), raw.get("links", ()),
-                                    raw.get("events", ()), raw.get("droppedEventsCount", 0), raw.get("status", {}))
+                        span = Span(service, raw["name"], raw.get("kind", 0), raw["traceId"],
+                                    raw.get("traceState", ""), raw["spanId"], raw.get("parentSpanId", ""), 
+                                    int(raw["startTimeUnixNano"]), int(raw["endTimeUnixNano"]), attributes_of(raw),
+                                    raw.get("links", ()), raw.get("events", ()), raw.get("droppedEventsCount", 0), raw.get("status", {}))
                         key = (span.trace, span.id)
                         twice += key in spans
                         spans[key] = span
@@ -214,34 +215,44 @@ def check_parents(report, spans, orders, engine, feed):
                 slack)
 
 
+def share_of(state):
+    """The share of traces that the sampler kept, by the threshold in the tracestate (ot=th:...); None: it has none."""
+    threshold = re.search(r"(?:^|,)ot=(?:[^,]*;)?th:([0-9a-f]{1,14})(?=[;,]|$)", state)
+    return 1 - int(threshold[1].ljust(14, "0"), 16) / 2 ** 56 if threshold else None
+
+
 def check_sampling(report, orders, engine, feed):
-    """Between two changes of the rate, as many orders are traced as the rate says; at rate 1, all of them."""
+    """From one pause of the feed to the next, as many orders are traced as the rate says; at rate 1, all of them. And
+    each of them says with how many others it was chosen, so that a backend can count them all."""
     numbers = sorted(order.attributes["order.id"] for order in orders)
     slack = missing(engine, feed)
     report.note(len(numbers) == len(set(numbers)), "no order was traced twice")
     rates = feed["sample_rates"]
     for i, (after, rate) in enumerate(rates):
         until = rates[i + 1][0] if i + 1 < len(rates) else feed["orders"]
-        count = sum(1 for number in numbers if after < number <= until)
-        total = until - after
+        traced = [order for order in orders if after < order.attributes["order.id"] <= until]
+        count, total = len(traced), until - after
         # Six standard deviations: a false alarm in 500 million runs.
         spread = 6 * math.sqrt(total * rate * (1 - rate)) + (1 if 0 < rate < 1 else 0)
         good = total * rate - spread - slack <= count <= total * rate + spread
         report.note(good, f"orders {after + 1:,} to {until:,} at rate {rate:g}", f"{count:,} of {total:,} traced")
+        report.each(f"ot=th: of orders {after + 1:,} to {until:,} says that rate",
+                    [f"order {order.attributes['order.id']} has tracestate '{order.state}'" for order in traced
+                     if not math.isclose(share_of(order.state) or 0, rate, rel_tol=1e-9)], len(traced))
 
 
 def check_fills(report, orders, engine, feed):
     if feed["sample_rates"][0][1] != 1:
         return
-    until = feed["first_change_after"]
+    until = feed["first_pause_after"]
     traced = [order.attributes for order in orders if order.attributes["order.id"] <= until]
     fills = sum(attributes.get("match.fills", 0) for attributes in traced)
     units = sum(attributes.get("trade.filled", 0) for attributes in traced)
     slack = missing(engine, feed)
     report.same(f"trades in the traces of orders 1 to {until:,}, and in the answers to them", fills,
-                feed["fills_before_change"], fills if slack else 0)
+                feed["fills_before_pause"], fills if slack else 0)
     report.same(f"units in the traces of orders 1 to {until:,}, and in the answers to them", units,
-                feed["units_before_change"], units if slack else 0)
+                feed["units_before_pause"], units if slack else 0)
 
 
 def check_lives(report, spans, children, lives, engine):

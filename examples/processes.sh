@@ -17,11 +17,11 @@ kill_all() {
 trap kill_all EXIT
 
 # start_process NAME COMMAND... starts the command in a session of its own, so that Ctrl-C reaches only the
-# script, which then stops the processes in order.
+# script, which then stops the processes in order. Its standard input is the file `$input`, or nothing.
 start_process() {
     local name=$1
     shift
-    setsid "$@" >"$logs/$name.log" 2>&1 </dev/null &
+    setsid "$@" >"$logs/$name.log" 2>&1 <"${input:-/dev/null}" &
     pids[$name]=$!
 }
 
@@ -55,4 +55,38 @@ stop() {
     wait "$pid" || result=$?
     [ "$result" -eq 0 ] || printf '%s: %s ended with exit code %s; its log is %s\n' "$me" "$1" "$result" "$logs/$1.log" >&2
     return "$result"
+}
+
+# wait_for_line NAME SECONDS TEXT: waits until the process has written a line with this text into its log.
+# False if it ends without, or does not do so in time.
+wait_for_line() {
+    local until=$((SECONDS + $2))
+    until grep -q -e "$3" "$logs/$1.log"; do
+        kill -0 "${pids[$1]}" 2>/dev/null && [ "$SECONDS" -lt "$until" ] || return 1
+        sleep 0.02
+    done
+}
+
+# wait_for_end NAME SECONDS: waits until the process has ended by itself, and returns its exit code. Kills it if it
+# takes longer.
+wait_for_end() {
+    local result=0 until=$((SECONDS + $2))
+    while kill -0 "${pids[$1]}" 2>/dev/null; do
+        if [ "$SECONDS" -ge "$until" ]; then
+            printf '%s: %s did not end within %s seconds\n' "$me" "$1" "$2" >&2
+            kill_now "$1"
+            return 1
+        fi
+        sleep 0.02
+    done
+    wait "${pids[$1]}" || result=$?
+    unset "pids[$1]"
+    return "$result"
+}
+
+# kill_now NAME: ends the process as a crash would, so that it cannot do anything more.
+kill_now() {
+    kill -KILL "${pids[$1]}" 2>/dev/null || true
+    wait "${pids[$1]}" 2>/dev/null || true
+    unset "pids[$1]"
 }

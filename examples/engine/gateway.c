@@ -27,21 +27,6 @@ static void pin(int cpu)
         fprintf(stderr, "engine: cannot pin the trading thread to processor %d: %s\n", cpu, strerror(error));
 }
 
-// A control message is rare, unlike an order, so it may be slow: nsp_sampler_set_rate takes a lock. The
-// orders after it in the stream wait for it, so that the sampler decides all of them at the new rate.
-static void set_sample_rate(struct engine *engine, const uint8_t *bytes)
-{
-    struct message_set_sample_rate message;
-    memcpy(&message, bytes, sizeof message);
-    nsp_status status = nsp_sampler_set_rate(message.rate);
-    struct message_sample_rate answer = {
-        .header = {sizeof answer, PROTOCOL_VERSION, MESSAGE_SAMPLE_RATE},
-        .status = status,
-        .rate = nsp_sampler_rate(),
-    };
-    memcpy(stream_put(&engine->stream, sizeof answer), &answer, sizeof answer);
-}
-
 // Processes what has been read, as long as there is room for the answers. Returns false on bytes that are not
 // a message.
 static bool work_off(struct gateway *gateway, nsp_ticks received)
@@ -57,15 +42,9 @@ static bool work_off(struct gateway *gateway, nsp_ticks received)
             return !broken;
         struct message_header header;
         memcpy(&header, message, sizeof header);
-        if (header.type == MESSAGE_NEW_ORDER || header.type == MESSAGE_CANCEL) {
-            turn = process_order(engine, message, length, received, turn);
-        } else if (header.type == MESSAGE_SET_SAMPLE_RATE &&
-                   length == sizeof(struct message_set_sample_rate)) {
-            set_sample_rate(engine, message);
-            turn = 0;
-        } else {
+        if (header.type != MESSAGE_NEW_ORDER && header.type != MESSAGE_CANCEL)
             return false;
-        }
+        turn = process_order(engine, message, length, received, turn);
     }
     return true;
 }

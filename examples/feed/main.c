@@ -17,6 +17,8 @@
 #include "shared/tracing.h"
 #include "feed/replay.h"
 
+enum { ORDERS_MAX = 100 * 1000 * 1000 };
+
 struct options {
     const char *connect, *orders_file, *stats_json;
     uint64_t orders;
@@ -34,7 +36,8 @@ static const char usage[] =
     "                         over the file)\n"
     "  --rate R               orders a second, due at fixed times (default 0: as fast as the answers come)\n"
     "  --window N             limit of unanswered orders (default 256; with --rate: 1024)\n"
-    "  --sample-rate-at N:R   after N orders, set the sample rate R in engine and feed; may be repeated\n"
+    "  --pause-at N           after N orders and the answers to them, wait for a line on standard input (or\n"
+    "                         its end); may be repeated, in ascending order\n"
     "  --patience SECONDS     give up after this time without an answer (default 10)\n"
     "  --stats-json FILE      write the final numbers to FILE\n"
     "  --help                 show this text\n"
@@ -44,37 +47,27 @@ static const char usage[] =
     "Exit codes: 0 success, 1 the engine's answers are wrong or the span counters do not balance, 2 wrong\n"
     "usage.\n";
 
-static void add_change(struct replay *replay, const char *text)
+static void add_pause(struct replay *replay, const char *text)
 {
-    const char *colon = strchr(text, ':');
-    char number[32];
-    if (colon == NULL || (size_t)(colon - text) >= sizeof number ||
-        replay->change_count == RATE_CHANGES_MAX) {
-        fprintf(stderr, "feed: --sample-rate-at takes ORDERS:RATE, at most %d times, not '%s'\n",
-                RATE_CHANGES_MAX, text);
+    uint64_t after = argument_count("feed", "--pause-at", text, 1, ORDERS_MAX);
+    uint64_t before = replay->pause_count ? replay->pauses[replay->pause_count - 1].after : 0;
+    if (after <= before || replay->pause_count == PAUSES_MAX) {
+        fprintf(stderr, "feed: --pause-at may be given %d times, in ascending order\n", PAUSES_MAX);
         exit(2);
     }
-    memcpy(number, text, (size_t)(colon - text));
-    number[colon - text] = 0;
-    struct rate_change change = {argument_count("feed", "--sample-rate-at", number, 0, UINT64_MAX),
-                                 argument_real("feed", "--sample-rate-at", colon + 1, 0, 1)};
-    if (replay->change_count && replay->changes[replay->change_count - 1].after >= change.after) {
-        fprintf(stderr, "feed: --sample-rate-at must be given in ascending order\n");
-        exit(2);
-    }
-    replay->changes[replay->change_count++] = change;
+    replay->pauses[replay->pause_count++].after = after;
 }
 
 static struct options parse(int argc, char **argv, struct replay *replay)
 {
-    enum { FILE_ = 256, CONNECT, ORDERS, RATE, WINDOW, SAMPLE_RATE_AT, PATIENCE, STATS_JSON, HELP };
+    enum { FILE_ = 256, CONNECT, ORDERS, RATE, WINDOW, PAUSE_AT, PATIENCE, STATS_JSON, HELP };
     static const struct option known[] = {
         {"file", required_argument, NULL, FILE_},
         {"connect", required_argument, NULL, CONNECT},
         {"orders", required_argument, NULL, ORDERS},
         {"rate", required_argument, NULL, RATE},
         {"window", required_argument, NULL, WINDOW},
-        {"sample-rate-at", required_argument, NULL, SAMPLE_RATE_AT},
+        {"pause-at", required_argument, NULL, PAUSE_AT},
         {"patience", required_argument, NULL, PATIENCE},
         {"stats-json", required_argument, NULL, STATS_JSON},
         {"help", no_argument, NULL, HELP},
@@ -87,10 +80,10 @@ static struct options parse(int argc, char **argv, struct replay *replay)
         switch (option) {
         case FILE_: options.orders_file = optarg; break;
         case CONNECT: options.connect = optarg; break;
-        case ORDERS: options.orders = argument_count("feed", "--orders", optarg, 1, 100 * 1000 * 1000); break;
+        case ORDERS: options.orders = argument_count("feed", "--orders", optarg, 1, ORDERS_MAX); break;
         case RATE: replay->orders_per_second = argument_real("feed", "--rate", optarg, 0, 1e8); break;
         case WINDOW: replay->window = (uint32_t)argument_count("feed", "--window", optarg, 1, 1 << 20); break;
-        case SAMPLE_RATE_AT: add_change(replay, optarg); break;
+        case PAUSE_AT: add_pause(replay, optarg); break;
         case PATIENCE:
             replay->patience_ns = argument_count("feed", "--patience", optarg, 1, 3600) * 1000 * 1000 * 1000;
             break;
@@ -156,13 +149,13 @@ static bool write_json(const struct replay *replay, bool agreed, const char *pat
     fprintf(file, ", \"with_context\": %" PRIu64 ", \"spans_traced\": %" PRIu64, replay->with_context,
             replay->spans_traced);
     fprintf(file,
-            ", \"first_change_after\": %" PRIu64 ", \"fills_before_change\": %" PRIu64
-            ", \"units_before_change\": %" PRIu64,
-            replay->change_count ? replay->changes[0].after : ledger->count, replay->fills_before_change,
-            replay->units_before_change);
+            ", \"first_pause_after\": %" PRIu64 ", \"fills_before_pause\": %" PRIu64
+            ", \"units_before_pause\": %" PRIu64,
+            replay->pause_count ? replay->pauses[0].after : ledger->count, replay->fills_before_pause,
+            replay->units_before_pause);
     fprintf(file, ", \"sample_rates\": [[0, %.17g]", replay->rate_at_start);
-    for (unsigned i = 0; i < replay->changes_made; i++)
-        fprintf(file, ", [%" PRIu64 ", %.17g]", replay->changes[i].after, replay->changes[i].rate);
+    for (unsigned i = 0; i < replay->pauses_made; i++)
+        fprintf(file, ", [%" PRIu64 ", %.17g]", replay->pauses[i].after, replay->pauses[i].rate);
     fprintf(file, "], \"round_trip_us\": {\"p50\": %.3f, \"p99\": %.3f, \"max\": %.3f}, \"spans\": ",
             microseconds(replay, 0.5), microseconds(replay, 0.99), microseconds(replay, 1));
     span_accounting_json(file);
@@ -173,15 +166,19 @@ static bool write_json(const struct replay *replay, bool agreed, const char *pat
 int main(int argc, char **argv)
 {
     static struct replay replay;
-    struct order_file file;
+    static struct order_file file;
     struct options options = parse(argc, argv, &replay);
     signal(SIGPIPE, SIG_IGN);
     prctl(PR_SET_TIMERSLACK, 1UL); // the due times are precise to the microsecond
     if (!order_file_read(&file, options.orders_file))
         return 1;
     replay.file = &file;
-    if (!ledger_init(&replay.ledger, options.orders ? options.orders : file.count) ||
-        !stream_alloc(&replay.stream, 256 * 1024, 1024 * 1024)) {
+    uint64_t count = options.orders ? options.orders : file.count;
+    if (replay.pause_count && replay.pauses[replay.pause_count - 1].after >= count) {
+        fprintf(stderr, "feed: --pause-at must be below the number of orders, %" PRIu64 "\n", count);
+        return 2;
+    }
+    if (!ledger_init(&replay.ledger, count) || !stream_alloc(&replay.stream, 256 * 1024, 1024 * 1024)) {
         fprintf(stderr, "feed: out of memory\n");
         return 1;
     }
@@ -199,7 +196,6 @@ int main(int argc, char **argv)
         bool agreed = ledger_check(&replay.ledger);
         print(&replay, agreed);
         good = span_accounting_print(stdout, "the feed") && agreed && good;
-        good = replay.changes_confirmed == replay.changes_made && good;
         if (options.stats_json != NULL)
             good = write_json(&replay, agreed, options.stats_json) && good;
     }

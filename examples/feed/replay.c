@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "feed/replay.h"
 
+#include <inttypes.h>
 #include <nanospan/nanospan.h>
 #include <poll.h>
 #include <stdio.h>
@@ -82,19 +83,28 @@ static void put_order(struct replay *replay, uint64_t id, uint64_t due)
     replay->ledger.sent++;
 }
 
-// Changes the rate here, and asks the engine in the stream to do the same: both processes decide all
-// following orders at the new rate.
-static bool change_rate(struct replay *replay)
+// True if the next pause comes before the next order.
+static bool pause_is_next(const struct replay *replay)
 {
-    double rate = replay->changes[replay->changes_made++].rate;
-    struct message_set_sample_rate message = {
-        .header = {sizeof message, PROTOCOL_VERSION, MESSAGE_SET_SAMPLE_RATE}, .rate = rate};
-    void *room = stream_put(&replay->stream, sizeof message);
-    if (room == NULL)
-        return false;
-    memcpy(room, &message, sizeof message);
-    nsp_sampler_set_rate(rate);
-    return true;
+    return replay->pauses_made < replay->pause_count &&
+           replay->pauses[replay->pauses_made].after == replay->ledger.sent;
+}
+
+// Waits for a line on standard input, or for its end.
+static void pause_here(struct replay *replay)
+{
+    struct pause *pause = &replay->pauses[replay->pauses_made++];
+    uint64_t began = now_ns();
+    printf("feed: paused after %" PRIu64 " orders; goes on with a line on standard input, or at its end\n",
+           pause->after);
+    fflush(stdout);
+    int byte;
+    while ((byte = getchar()) != EOF && byte != '\n')
+        ;
+    pause->rate = nsp_sampler_rate();
+    printf("feed: goes on; its sample rate is %g\n", pause->rate);
+    fflush(stdout);
+    replay->started_ns += now_ns() - began;
 }
 
 // Puts the orders that are due into the buffer. Returns when the next order is due; 0 if it waits for
@@ -103,10 +113,7 @@ static uint64_t put_due(struct replay *replay, uint64_t now)
 {
     struct ledger *ledger = &replay->ledger;
     while (ledger->sent < ledger->count && ledger->sent - ledger->answered < replay->window &&
-           stream_room(&replay->stream) >= 2 * MESSAGE_MAX) {
-        if (replay->changes_made < replay->change_count &&
-            replay->changes[replay->changes_made].after == ledger->sent && !change_rate(replay))
-            break;
+           stream_room(&replay->stream) >= 2 * MESSAGE_MAX && !pause_is_next(replay)) {
         uint64_t due = due_at(replay, ledger->sent);
         if (due > now)
             return due;
@@ -123,9 +130,9 @@ static void take_report(struct replay *replay, const struct message_report *repo
     if (entry == NULL)
         return;
     histogram_record(&replay->round_trip, now > entry->due_ns ? now - entry->due_ns : 0);
-    if (replay->change_count == 0 || report->order_id <= replay->changes[0].after) {
-        replay->fills_before_change += report->fills;
-        replay->units_before_change += report->filled;
+    if (replay->pause_count == 0 || report->order_id <= replay->pauses[0].after) {
+        replay->fills_before_pause += report->fills;
+        replay->units_before_pause += report->filled;
     }
     nsp_span_set_str(entry->span, NSP_KEY("order.result"), result_text(report->result));
     if (report->result == RESULT_REJECTED)
@@ -146,14 +153,6 @@ static bool take_message(struct replay *replay, const uint8_t *bytes, size_t len
         struct message_fill fill;
         memcpy(&fill, bytes, sizeof fill);
         ledger_fill(&replay->ledger, &fill);
-    } else if (header.type == MESSAGE_SAMPLE_RATE && length == sizeof(struct message_sample_rate)) {
-        struct message_sample_rate answer;
-        memcpy(&answer, bytes, sizeof answer);
-        if (answer.status != 0)
-            fprintf(stderr, "feed: the engine refused the sample rate: %s\n",
-                    nsp_status_str((nsp_status)answer.status));
-        else
-            replay->changes_confirmed++;
     } else {
         return false;
     }
@@ -203,6 +202,10 @@ bool replay_run(struct replay *replay)
     replay->rate_at_start = nsp_sampler_rate();
     uint64_t last_answer = replay->started_ns;
     while (ledger->answered < ledger->count) {
+        if (ledger->sent == ledger->answered && pause_is_next(replay)) {
+            pause_here(replay);
+            last_answer = now_ns();
+        }
         uint64_t now = now_ns();
         uint64_t next_due = put_due(replay, now);
         bool any = false;

@@ -21,12 +21,10 @@ enum {
 };
 
 enum message_type {
-    MESSAGE_NEW_ORDER = 1,       // feed to engine
-    MESSAGE_CANCEL = 2,          // feed to engine
-    MESSAGE_SET_SAMPLE_RATE = 3, // feed to engine
-    MESSAGE_REPORT = 16,         // engine to feed: the only answer to an order message
-    MESSAGE_FILL = 17,           // engine to feed: a resting order was hit
-    MESSAGE_SAMPLE_RATE = 18     // engine to feed: the rate now in force
+    MESSAGE_NEW_ORDER = 1, // feed to engine
+    MESSAGE_CANCEL = 2,    // feed to engine
+    MESSAGE_REPORT = 16,   // engine to feed: the only answer to an order message
+    MESSAGE_FILL = 17      // engine to feed: a resting order was hit
 };
 
 enum side { SIDE_BUY = 1, SIDE_SELL = 2 };
@@ -99,12 +97,6 @@ struct message_cancel {
     // trace context follows
 };
 
-struct message_set_sample_rate {
-    struct message_header header;
-    uint32_t reserved;
-    double rate; // 0 to 1
-};
-
 struct message_report {
     struct message_header header;
     uint32_t account;
@@ -129,19 +121,11 @@ struct message_fill {
     uint32_t reserved;
 };
 
-struct message_sample_rate {
-    struct message_header header;
-    int32_t status; // nsp_status of the change; 0 if it was made
-    double rate;    // in force now
-};
-
 _Static_assert(sizeof(struct message_header) == 4, "no hidden padding");
 _Static_assert(sizeof(struct message_new_order) == 40, "no hidden padding");
 _Static_assert(sizeof(struct message_cancel) == 24, "no hidden padding");
-_Static_assert(sizeof(struct message_set_sample_rate) == 16, "no hidden padding");
 _Static_assert(sizeof(struct message_report) == 40, "no hidden padding");
 _Static_assert(sizeof(struct message_fill) == 40, "no hidden padding");
-_Static_assert(sizeof(struct message_sample_rate) == 16, "no hidden padding");
 
 static inline const char *result_text(unsigned result)
 {
