@@ -2,7 +2,7 @@
 //
 // Runs a property over its corpus and over mutations of each input: cut short, bytes replaced, removed or
 // doubled, pieces of two inputs joined. The mutations are the same in every run; NSP_FUZZ_RUNS is their
-// number (default 20000).
+// number (default: the target's fuzz_runs, or 20000).
 #include "fuzz.h"
 
 #include <dirent.h>
@@ -99,7 +99,7 @@ int main(int arguments, char **argument)
 {
     MUST(arguments == 2);
     const char *wanted = getenv("NSP_FUZZ_RUNS");
-    long runs = wanted != NULL ? atol(wanted) : 20000;
+    long runs = wanted != NULL ? atol(wanted) : &fuzz_runs != NULL ? fuzz_runs : 20000;
     static char bytes[LONGEST];
     load_all(argument[1]);
     if (count == 0) {

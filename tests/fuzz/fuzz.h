@@ -16,6 +16,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
+// How many mutations the test runs, of a target that needs fewer than the others because its inputs take long.
+extern const long fuzz_runs __attribute__((weak));
+
 #define MUST(condition)                                                                                      \
     do {                                                                                                     \
         if (!(condition)) {                                                                                  \
