@@ -104,11 +104,15 @@ static void forget(void)
 
 // ---- decoding ----
 
+// The context's, which in an engine are the process's.
+static const char *(*text_of)(const void *names, nsp_name name, size_t *length);
+static const void *text_names;
+
 static const char *name_text(nsp_name name)
 {
     size_t length;
-    const char *text = nsp_name_text(name, &length);
-    if (name == 0 || length == 0)
+    const char *text = text_of(text_names, name, &length);
+    if (name == 0 || length == 0 || strcmp(text, nsp_name_text(name, NULL)) != 0)
         broken("an item or span has name %u, which has no text", name);
     return text;
 }
@@ -349,6 +353,8 @@ static const int *cancel; // atomic
 static nsp_status create(void **state, const nsp_exporter_context *context)
 {
     cancel = context->cancel;
+    text_of = context->name_text;
+    text_names = context->names;
     *state = NULL;
     if (owner != getpid()) {
         // In a forked child, the parent's sender and whatever mutexes it held do not matter.
@@ -678,4 +684,10 @@ size_t capture_lines_with(const char *text)
     for (size_t i = 0; i < count && i < LINES_KEPT; i++)
         found += strstr(lines[i], text) != NULL;
     return found;
+}
+
+void capture_await_line_with(const char *text)
+{
+    while (capture_lines_with(text) == 0)
+        usleep(1000);
 }

@@ -131,5 +131,7 @@ uint64_t capture_received(void); // spans decoded, kept or not
 size_t capture_lines(void);
 size_t capture_lines_with(const char *text);
 const char *capture_line(size_t index); // the first 256 lines are kept
+// Waits until there is a line with this text: the collector logs what it noticed after the flush that it was part of.
+void capture_await_line_with(const char *text);
 
 #endif

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -22,6 +23,21 @@
             _exit(99);                                                                                       \
         }                                                                                                    \
     } while (0)
+
+// Forks. The child is killed when this thread ends, so that one that runs until it is killed does not survive a
+// test that fails, with the test's output held open.
+static inline __attribute__((unused)) pid_t child_fork(void)
+{
+    pid_t parent = getpid();
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent)
+            _exit(98);
+    }
+    return child;
+}
 
 // Waits for a child for at most that many seconds, then kills it. Returns waitpid's status, or -1 if it was
 // killed.
@@ -44,8 +60,7 @@ static inline __attribute__((unused)) int child_wait(pid_t child, int seconds)
 // Forks; the child runs `body` and exits with 0. Returns the child's status.
 static inline __attribute__((unused)) int child_run(void (*body)(void *), void *argument, int seconds)
 {
-    fflush(NULL);
-    pid_t child = fork();
+    pid_t child = child_fork();
     if (child == 0) {
         body(argument);
         _exit(0);
