@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The pull reader compared with jansson: both accept the same texts and find the same values in them.
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -293,12 +294,55 @@ static void whole_numbers(void **state)
     }
 }
 
+static void doubles(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        bool sound;
+        double value;
+    } cases[] = {
+        {"0", true, 0},
+        {"-0.0", true, -0.0},
+        {"5", true, 5},
+        {"101.25", true, 101.25},
+        {"0.3333333333333333", true, 1.0 / 3},
+        {"-1.5e-300", true, -1.5e-300},
+        {"5e-324", true, 5e-324},
+        {"1E+22", true, 1e22},
+        {"\"NaN\"", true, NAN},
+        {"\"Infinity\"", true, INFINITY},
+        {"\"-Infinity\"", true, -INFINITY},
+        {"null", true, 0},
+        {"\"\"", false, 0},
+        {"\"1.5\"", false, 0},
+        {"\"nan\"", false, 0},
+        {"NaN", false, 0},
+        {"true", false, 0},
+        {"false", false, 0},
+        {"{}", false, 0},
+        {"1.5x", true, 1.5}, // what follows is not its business
+        {"0.11111111111111111111111111111111111111111111111111111111111111", false, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *text = strdup(cases[i].text);
+        nsp__json_reader r;
+        double value;
+        nsp__json_begin(&r, text, strlen(text));
+        assert_int_equal(nsp__json_double(&r, &value), cases[i].sound);
+        if (cases[i].sound)
+            assert_memory_equal(&value, &cases[i].value, sizeof value);
+        assert_int_equal(r.wrong == NULL, cases[i].sound);
+        free(text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(known_texts),      cmocka_unit_test(damaged_texts),
         cmocka_unit_test(depth_has_an_end), cmocka_unit_test(what_null_and_halves_of_pairs_mean),
-        cmocka_unit_test(whole_numbers),
+        cmocka_unit_test(whole_numbers),    cmocka_unit_test(doubles),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/json_read.h"
 #include "common/text.h"
 #include "support/span_generator.h"
 
@@ -62,6 +63,16 @@ static void known_numbers(void **state)
         assert_string_equal(f64(known[i].value), known[i].text);
 }
 
+static double read_f64(const char *text)
+{
+    nsp__json_reader r;
+    double value = NAN;
+    char copy[64];
+    nsp__json_begin(&r, copy, (size_t)snprintf(copy, sizeof copy, "%s", text));
+    nsp__json_double(&r, &value);
+    return value;
+}
+
 static void numbers_read_back(void **state)
 {
     (void)state;
@@ -76,10 +87,12 @@ static void numbers_read_back(void **state)
             continue;
         double back = strtod(f64(value), NULL);
         assert_memory_equal(&back, &value, sizeof value);
+        back = read_f64(f64(value));
+        assert_memory_equal(&back, &value, sizeof value);
     }
 }
 
-// The program's locale must not affect the output. The test makes its own locale with a decimal comma; it is
+// The program's locale must affect neither the output nor what is read. The test makes its own locale with a decimal comma; it is
 // skipped if localedef is missing.
 static void the_locale_does_not_matter(void **state)
 {
@@ -101,6 +114,7 @@ static void the_locale_does_not_matter(void **state)
     snprintf(third, sizeof third, "%s", f64(1.0 / 3));
     snprintf(small, sizeof small, "%s", f64(-1.5e-300));
     snprintf(price, sizeof price, "%s", f64(101.25));
+    double read = read_f64("-1.5e-300");
     setlocale(LC_NUMERIC, "C");
     snprintf(command, sizeof command, "rm -r %s", folder);
     assert_int_equal(system(command), 0);
@@ -110,6 +124,7 @@ static void the_locale_does_not_matter(void **state)
     assert_string_equal(third, "0.3333333333333333");
     assert_string_equal(small, "-1.5e-300");
     assert_string_equal(price, "101.25");
+    assert_true(read == -1.5e-300);
 }
 
 static void integers(void **state)

@@ -166,7 +166,8 @@ static void without_standard_descriptors(void *argument)
     for (int fd = 0; fd < 3; fd++)
         close(fd);
 #ifdef NSP_TESTPOINTS
-    nsp__testpoint_hook = check_standard; // while the library has files open
+    __atomic_store_n(&nsp__testpoint_hook, check_standard,
+                     __ATOMIC_RELEASE); // while the library has files open
 #endif
     start();
     check_standard("after init");

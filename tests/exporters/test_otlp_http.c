@@ -311,10 +311,17 @@ static void passes_on_what_the_receiver_says(void **state)
                          .body = "\x08\x03\x12\x0f"
                                  "bad\nspan\x1b[0m id!",
                          .length = 20});
+    // The length of this one, 41, is the code of a parenthesis.
+    plan(f, (http_reply){.status = 400,
+                         .body = "\x08\x03\x12\x29"
+                                 "the request has no spans in it: what now?",
+                         .length = 45});
     plan(f, (http_reply){.status = 400, .length = 100000});
     create(f);
     assert_int_equal(send_bytes(f, 100, PATIENCE_MS), NSP_SEND_REJECTED);
     assert_non_null(strstr(f->otlp.report.detail, "answered 400: bad span [0m id!"));
+    assert_int_equal(send_bytes(f, 100, PATIENCE_MS), NSP_SEND_REJECTED);
+    assert_non_null(strstr(f->otlp.report.detail, "answered 400: the request has no spans in it: what now?"));
     assert_int_equal(send_bytes(f, 100, PATIENCE_MS), NSP_SEND_REJECTED);
     assert_in_range(strlen(f->otlp.report.detail), 100, 159);
     finish(f);
@@ -673,7 +680,7 @@ enum { BATCHES = 3, SPANS = 10, POOL = BATCHES + 1 };
 
 // On the heap, because a sender's thread that is left behind still uses it.
 typedef struct pool {
-    nsp__batch batches[POOL];
+    nsp__batch_pool batches;
     nsp__batch_header headers[POOL];
     nsp__counters counters;
     bool left_behind;
@@ -682,22 +689,23 @@ typedef struct pool {
 static nsp__sender *start_sender(fixture *f, pool *all)
 {
     nsp__sender *sender;
-    for (int i = 0; i < POOL; ++i)
-        all->batches[i] =
-            (nsp__batch){.exported = {.data = f->otlp.body, .capacity = BODY}, .header = &all->headers[i]};
+    assert_true(nsp__batch_pool_init(&all->batches, POOL, &all->counters));
+    for (int i = 0; i < POOL; ++i) {
+        nsp__batch *batch = &all->batches.batches[i];
+        batch->exported.data = f->otlp.body;
+        batch->exported.capacity = BODY;
+        batch->header = &all->headers[i];
+    }
     const nsp__sender_options options = {.exporter = &nsp__exporter_otlp,
                                          .exporter_state = f->otlp.exporter,
-                                         .batches = all->batches,
-                                         .count = POOL,
-                                         .counters = &all->counters,
+                                         .closed_max = POOL,
                                          .cancel = &f->otlp.cancel,
                                          .export_timeout_ns = f->otlp.config.export_timeout_ns,
                                          .left_behind = &all->left_behind};
     assert_int_equal(nsp__sender_start(&sender, &options), NSP_OK);
     for (uint32_t i = 1; i <= BATCHES; ++i) {
-        nsp__batch *batch = nsp__sender_take_empty(sender);
+        nsp__batch *batch = nsp__batch_pool_take(&all->batches);
         assert_non_null(batch);
-        batch->header->sequence = i;
         batch->header->state = NSP__BATCH_CLOSED;
         batch->header->spans = batch->exported.spans = SPANS;
         batch->exported.length = 50000;
@@ -729,6 +737,7 @@ static bool stops_as(fixture *f, const outcome *expected, nsp__counters *counter
     assert_int_equal(counters->exported + counters->unconfirmed + counters->discarded, BATCHES * SPANS);
     if (all->left_behind) // the machine was so busy that the thread did not come back; it may still do so
         return false;
+    nsp__batch_pool_destroy(&all->batches);
     free(all);
     begin = now_ns();
     finish(f);

@@ -346,29 +346,28 @@ static void the_counters_include_parts(void **state)
         w->busy = given_up ? 1000000 : 2;
         fill(w, 128, 100, NONE);
         nsp__counters stats = {0};
-        nsp__batch_header header = {.sequence = 1, .state = NSP__BATCH_CLOSED, .spans = 128};
-        nsp__batch_header spare_header = {0};
-        nsp__batch pool[2] = {{.exported = w->batch, .header = &header}, {.header = &spare_header}};
+        nsp__batch_header header = {.state = NSP__BATCH_CLOSED, .spans = 128};
+        nsp__batch_pool pool;
+        assert_true(nsp__batch_pool_init(&pool, 1, &stats));
+        pool.batches[0].exported = w->batch;
+        pool.batches[0].header = &header;
         nsp__sender_options options = {.exporter = &nsp__exporter_otlp,
                                        .exporter_state = w->otlp.exporter,
-                                       .batches = pool,
-                                       .count = 2,
-                                       .counters = &stats,
+                                       .closed_max = 1,
                                        .cancel = &w->otlp.cancel,
                                        .export_timeout_ns = PATIENCE_MS * MS,
                                        .backoff_min_ns = 20 * MS,
                                        .backoff_max_ns = 50 * MS};
         nsp__sender *sender;
         assert_int_equal(nsp__sender_start(&sender, &options), NSP_OK);
-        nsp__batch *batch = nsp__sender_take_empty(sender);
-        assert_ptr_equal(batch, &pool[0]);
-        nsp__sender_put_closed(sender, batch);
+        nsp__sender_put_closed(sender, nsp__batch_pool_take(&pool));
         if (!given_up)
-            assert_true(nsp__sender_wait(sender, 1, now_ns() + PATIENCE_MS * MS));
+            assert_true(nsp__sender_wait(sender, &pool, 1, now_ns() + PATIENCE_MS * MS));
         else
             while (http_server_requests(w->http) < w->busy_from + 3) // the answers before those are counted
                 nanosleep(&(struct timespec){.tv_nsec = 10 * MS}, NULL);
         assert_int_equal(nsp__sender_stop(sender, now_ns() + 200 * MS).all_sent, !given_up);
+        nsp__batch_pool_destroy(&pool);
         assert_int_equal(stats.exported, w->taken);
         // Unconfirmed: if the stop came while a request was under way.
         assert_int_equal(stats.exported + stats.discarded + stats.unconfirmed, 128);

@@ -49,7 +49,8 @@ static const char *member_text(const char *name, const nsp_config *config)
     if (kind == &nsp__kind_flag_else_false || kind == &nsp__kind_flag_inverted ||
         kind == &nsp__kind_flag_relaxed)
         snprintf(text, sizeof text, "%d", *(const bool *)member);
-    else if (kind == &nsp__kind_ratio || kind == &nsp__kind_sampler || kind == &nsp__kind_sampler_argument)
+    else if (kind == &nsp__kind_ratio || kind == &nsp__kind_sampler || kind == &nsp__kind_sampler_argument ||
+             kind == &nsp__kind_per_second)
         snprintf(text, sizeof text, "%g", *(const double *)(const void *)member);
     else if (variable->width == 8)
         snprintf(text, sizeof text, "%llu", *(const unsigned long long *)(const void *)member);
@@ -72,6 +73,7 @@ static const struct {
     {"OTEL_TRACES_SAMPLER", "1", "always_off", "0", "sometimes"},
     {"OTEL_TRACES_SAMPLER_ARG", "1", "0.5", "1", "half"},
     {"TRACE_SAMPLE_RATE", "1", "0.1", "0.1", "1.1"},
+    {"TRACE_SAMPLE_LIMIT", "0", "500/s", "500", "500/m"},
     {"OTEL_PROPAGATORS", "tracecontext,baggage", "b3multi, b3", "b3multi, b3", "jaeger"},
     {"OTEL_TRACES_EXPORTER", "NULL", "FILE", "file", "zipkin"},
     {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "NULL", "https://a/b", "https://a/b", "ftp://a"},
@@ -420,6 +422,8 @@ static void values_of_each_class_are_judged(void **state)
         const char *name, *good, *bad;
     } cases[] = {
         {"TRACE_SAMPLE_RATE", "0 1 1.0 .5 1e-9 0.000001 1.", "-0.1 1.0001 nan inf 0x1p-1 1,0 e 1e 10% 1.0.0"},
+        {"TRACE_SAMPLE_LIMIT", "0 0/s 500 500/s .5 0.5/s 1e3/s 1e9 0.001/s",
+         "-1 nan inf 0.0009 1.1e9 500/ 500/m 500s /s s 500/s/s 0x10 1,5 500/S"},
         {"ENABLE_TRACING", "true TRUE 1 yes YES on false 0 no off", "2 y enabled tru"},
         {"OTEL_SDK_DISABLED", "true True false", "1 0 yes on no off"},
         {"NSP_KEEP_BYTES", "0 1024 1KiB 1kib 3MiB 2GiB 1TiB 1024TiB",
@@ -465,6 +469,10 @@ static void a_member_out_of_range_is_refused_by_name(void **state)
     REFUSED(sample_rate, -0.1);
     REFUSED(sample_rate, 1.1);
     REFUSED(sample_rate, __builtin_nan(""));
+    REFUSED(sample_limit, -1);
+    REFUSED(sample_limit, 0.0001);
+    REFUSED(sample_limit, __builtin_inf());
+    REFUSED(sample_limit, __builtin_nan(""));
     REFUSED(watermark, 0.05);
     REFUSED(watermark, __builtin_nan(""));
     REFUSED(parent_policy, (nsp_parent_policy)2);

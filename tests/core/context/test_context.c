@@ -5,7 +5,6 @@
 #include "context/context.h"
 
 #include "base/random.h"
-#include "base/tsan.h"
 #include "context/threshold.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -697,14 +696,7 @@ static void any_bytes_have_the_property(void **state)
         SEED(packed),
     };
     const char *wanted = getenv("NSP_FUZZ_RUNS");
-#ifdef NSP__TSAN
-    long runs = 100000; // there is only one thread, so the sanitizer can find nothing here
-#else
-    long runs = 2000000;
-#endif
-    long good = 0;
-    if (wanted != NULL)
-        runs = atol(wanted);
+    long runs = wanted != NULL ? atol(wanted) : 2000000, good = 0;
     uint64_t random = 20260801;
     for (long i = 0; i < runs; i++) {
         char text[1500];

@@ -23,7 +23,7 @@ static const nsp__producer *producer;
 static uint64_t finished[FINISHED_MAX]; // ids of the spans in the ring
 static size_t finished_count;
 static uint64_t walked; // position up to which the ring has been read
-static uint64_t steps;
+static uint64_t steps, leftovers;
 static const char *wrong; // the first thing that was wrong, and at which step
 static uint64_t wrong_step;
 
@@ -43,6 +43,22 @@ static bool is_finished(uint64_t id)
     return false;
 }
 
+static void format_handle(char text[17], uint64_t handle)
+{
+    for (int i = 0; i < 16; i++)
+        text[i] = "0123456789abcdef"[handle >> (60 - 4 * i) & 15];
+    text[16] = 0;
+}
+
+// Sets the span's own handle, in the two forms that inline setters write.
+static void set_handle(nsp_span *span)
+{
+    char text[17];
+    format_handle(text, (uintptr_t)span);
+    nsp_span_set_i64(span, NSP_KEY("number"), (int64_t)(uintptr_t)span);
+    nsp_span_set_strn(span, NSP_KEY("text"), text, 16);
+}
+
 static void look_at_ring(void)
 {
     while (walked < producer->slot->published && finished_count < FINISHED_MAX) {
@@ -52,6 +68,32 @@ static void look_at_ring(void)
         expect(!is_finished(record->span_id), "a span finished twice");
         finished[finished_count++] = record->span_id;
         walked += record->bytes;
+    }
+}
+
+// A reader takes the items that are marked as the span's, up to the first one that is not: that was claimed and
+// not written yet. What it takes must be what the span has set: its own handle, as a number and as a text.
+static void look_at_items(const nsp__frame *frame)
+{
+    uint64_t handle = (uintptr_t)frame | (uint8_t)frame->tag;
+    const char *record = (const char *)&frame->record;
+    uint32_t end = nsp__frame_bytes(frame), at = sizeof(nsp__record);
+    for (uint64_t item, value; at + sizeof item + sizeof value <= end;
+         at += NSP__ITEM_BYTES(item >> 32 & 0xffff)) {
+        memcpy(&item, record + at, sizeof item);
+        memcpy(&value, record + at + sizeof item, sizeof value);
+        if (!nsp__item_of_span(item, frame->tag)) {
+            leftovers++;
+            return;
+        }
+        const uint32_t type = item >> 48 & 0xff;
+        if (type == NSP_TYPE_I64)
+            expect(value == handle, "a number of another span");
+        char text[17];
+        format_handle(text, handle);
+        if (type == NSP_TYPE_STR)
+            expect((item >> 32 & 0xffff) == 16 && memcmp(record + at + sizeof item, text, 16) == 0,
+                   "a text of another span");
     }
 }
 
@@ -67,6 +109,7 @@ static bool look_at_frame(const nsp__frame *frame)
     expect(frame->record.name != 0 && frame->record.start != 0 && frame->record.trace_id[1] != 0,
            "an open span without identity");
     expect(nsp__frame_bytes(frame) >= sizeof(nsp__record), "an open span without size");
+    look_at_items(frame);
     return true;
 }
 
@@ -91,7 +134,7 @@ static void run_stack(void)
     nsp_span *root = nsp_span_begin(NSP_NAME("root"));
     nsp_span *phase = nsp_span_begin(NSP_NAME("phase"));
     for (int i = 0; i < 3; i++) {
-        nsp_span_set_i64(phase, NSP_KEY("number"), i);
+        set_handle(phase);
         nsp_span_add_event(phase, NSP_NAME("event"));
         phase = nsp_span_next(phase, NSP_NAME("phase"));
     }
@@ -109,7 +152,9 @@ static void run_special(const nsp_span_options *remote)
     nsp_span *root = nsp_span_begin_with(NSP_NAME("remote"), remote);
     nsp_span *child = nsp_span_begin(NSP_NAME("child"));
     nsp_span *detached = nsp_span_begin_detached(NSP_NAME("detached"), NULL);
+    set_handle(detached);
     detached = nsp_span_next(detached, NSP_NAME("detached"));
+    set_handle(detached);
     nsp_span_enter(detached);
     nsp_span_end(nsp_span_begin(NSP_NAME("within")));
     nsp_span_leave(detached);
@@ -146,6 +191,7 @@ static void after_any_instruction_each_span_is_there_once(void **state)
     if (wrong != NULL)
         fail_msg("step %llu: %s", (unsigned long long)wrong_step, wrong);
     assert_true(steps > ROUNDS * 1000);
+    assert_true(leftovers > ROUNDS); // or nobody has looked between a claim and its item
     assert_int_equal(finished_count, ROUNDS * (8 + 7));
     assert_int_equal(producer->slot->counters.attempted, finished_count);
     capture_settle();

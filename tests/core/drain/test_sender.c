@@ -45,7 +45,7 @@ typedef struct receiver {
 } receiver;
 
 typedef struct fixture {
-    nsp__batch batches[POOL];
+    nsp__batch_pool pool;
     nsp__batch_header headers[POOL];
     nsp__counters counters;
     int cancel;
@@ -124,17 +124,14 @@ static uint32_t attempts(fixture *f)
 static fixture *make(void)
 {
     fixture *f = calloc(1, sizeof *f);
-    for (uint32_t i = 0; i < POOL; ++i) {
-        f->batches[i].header = &f->headers[i];
-        f->batches[i].index = i;
-    }
+    assert_true(nsp__batch_pool_init(&f->pool, POOL, &f->counters));
+    for (uint32_t i = 0; i < POOL; ++i)
+        f->pool.batches[i].header = &f->headers[i];
     f->receiver.cancel = &f->cancel;
     f->options = (nsp__sender_options){
         .exporter = &receiver_exporter,
         .exporter_state = &f->receiver,
-        .batches = f->batches,
-        .count = POOL,
-        .counters = &f->counters,
+        .closed_max = POOL,
         .cancel = &f->cancel,
         .export_timeout_ns = PATIENCE_MS * MS,
         .backoff_min_ns = 1 * MS,
@@ -153,9 +150,15 @@ static int prepare(void **state)
     return 0;
 }
 
+static void destroy(fixture *f)
+{
+    nsp__batch_pool_destroy(&f->pool);
+    free(f);
+}
+
 static int release(void **state)
 {
-    free(*state);
+    destroy(*state);
     return 0;
 }
 
@@ -176,20 +179,19 @@ static void start(fixture *f)
 // Does the collector's part. Returns the sequence.
 static uint64_t put_batch(fixture *f, uint32_t spans)
 {
-    nsp__batch *batch = nsp__sender_take_empty(f->sender);
+    nsp__batch *batch = nsp__batch_pool_take(&f->pool);
     assert_non_null(batch);
     assert_int_equal(batch->header->state, NSP__BATCH_EMPTY);
     batch->header->state = NSP__BATCH_CLOSED;
-    batch->header->sequence = ++f->sequence;
     batch->header->spans = batch->exported.spans = spans;
     batch->exported.length = spans * 100;
-    nsp__sender_put_closed(f->sender, batch);
+    f->sequence = nsp__sender_put_closed(f->sender, batch);
     return f->sequence;
 }
 
 static bool wait_ms(fixture *f, uint64_t sequence, unsigned ms)
 {
-    return nsp__sender_wait(f->sender, sequence, nsp__monotonic_ns() + ms * MS);
+    return nsp__sender_wait(f->sender, &f->pool, sequence, nsp__monotonic_ns() + ms * MS);
 }
 
 static bool stop_ms(fixture *f, unsigned ms)
@@ -214,7 +216,7 @@ static void expect_once_in_time(bool (*attempt)(fixture *))
         fixture *f = make();
         in_time = attempt(f);
         if (!f->left_behind)
-            free(f);
+            destroy(f);
     }
     assert_true(in_time);
 }
@@ -250,7 +252,7 @@ static void counts_what_was_answered(void **state)
     for (int i = 0; i < POOL; ++i) {
         assert_int_equal(f->headers[i].state, NSP__BATCH_EMPTY);
         assert_int_equal(f->headers[i].spans, 0);
-        assert_int_equal(f->batches[i].exported.length, 0);
+        assert_int_equal(f->pool.batches[i].exported.length, 0);
     }
     assert_int_equal(lines_with("no room; 3 spans rejected"), 1);
     assert_int_equal(lines_with("400 Bad Request; 1 span rejected"), 1);
@@ -304,17 +306,17 @@ static void lends_each_batch_once(void **state)
     start(f);
     nsp__batch *taken[POOL];
     for (int i = 0; i < POOL; ++i) {
-        taken[i] = nsp__sender_take_empty(f->sender);
+        taken[i] = nsp__batch_pool_take(&f->pool);
         assert_non_null(taken[i]);
         for (int j = 0; j < i; ++j)
             assert_ptr_not_equal(taken[i], taken[j]);
     }
-    assert_null(nsp__sender_take_empty(f->sender));
+    assert_null(nsp__batch_pool_take(&f->pool));
     for (int i = 0; i < POOL; ++i)
-        nsp__sender_put_unused(f->sender, taken[i]);
+        nsp__batch_pool_put_unused(&f->pool, taken[i]);
     for (int i = 0; i < POOL; ++i)
-        assert_non_null(nsp__sender_take_empty(f->sender));
-    assert_null(nsp__sender_take_empty(f->sender));
+        assert_non_null(nsp__batch_pool_take(&f->pool));
+    assert_null(nsp__batch_pool_take(&f->pool));
     assert_true(stop_ms(f, PATIENCE_MS));
     assert_int_equal(attempts(f), 0);
 }
@@ -738,14 +740,14 @@ static void fifty_thousand_batches_are_all_counted(void **state)
     start(f);
     uint64_t random = 7, put = 0, give_up = nsp__monotonic_ns() + 100000 * MS;
     for (int i = 0; i < BATCHES;) {
-        nsp__batch *batch = nsp__sender_take_empty(f->sender);
+        nsp__batch *batch = nsp__batch_pool_take(&f->pool);
         if (!batch) {
             assert_true(nsp__monotonic_ns() < give_up);
             sched_yield();
             continue;
         }
         if (draw(&random) % 16 == 0) {
-            nsp__sender_put_unused(f->sender, batch);
+            nsp__batch_pool_put_unused(&f->pool, batch);
             continue;
         }
         uint32_t spans = (uint32_t)(draw(&random) % 8192);
@@ -754,9 +756,8 @@ static void fifty_thousand_batches_are_all_counted(void **state)
         batch->exported.spans = batch->header->spans = spans;
         batch->exported.length = draw(&random) % BYTES;
         memset(batch->exported.data, (int)(spans & 0xff), BYTES);
-        batch->header->sequence = ++f->sequence;
         batch->header->state = NSP__BATCH_CLOSED;
-        nsp__sender_put_closed(f->sender, batch);
+        f->sequence = nsp__sender_put_closed(f->sender, batch);
         ++i;
     }
     assert_true(wait_ms(f, f->sequence, PATIENCE_MS));

@@ -332,7 +332,7 @@ static void change_policy(void)
 
 static void callback_on_the_collector(void)
 {
-    start_with_callback("sampler changed: ", SECOND / 2);
+    start_with_callback("sampling changed: ", SECOND / 2);
     stall();
     record();
     wait_for_send();
@@ -341,7 +341,7 @@ static void callback_on_the_collector(void)
 
 static void callback_on_the_collector_sends_all(void)
 {
-    start_with_callback("sampler changed: ", 40 * SECOND);
+    start_with_callback("sampling changed: ", 40 * SECOND);
     library.expected = SPANS;
     record();
     change_policy();

@@ -362,7 +362,7 @@ static void hang_in_callback(void *context, nsp_log_level level, const char *lin
 {
     (void)context;
     (void)level;
-    if (strstr(line, "sampler changed: ") == NULL)
+    if (strstr(line, "sampling changed: ") == NULL)
         return;
     __atomic_fetch_add(&in_callback, 1, __ATOMIC_RELAXED);
     while (__atomic_load_n(&callback_hangs, __ATOMIC_ACQUIRE))

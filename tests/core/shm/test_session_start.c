@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -63,7 +64,7 @@ static void engine(const pipes *gates)
 {
     char byte = 0, session[SESSION_PATH_MAX];
 #ifdef NSP_TESTPOINTS
-    nsp__testpoint_hook = linger;
+    __atomic_store_n(&nsp__testpoint_hook, linger, __ATOMIC_RELEASE);
 #else
     (void)linger;
 #endif
@@ -107,17 +108,27 @@ static void engines_that_start_at_once(void **state)
 
 // ---- the remains of incomplete sessions ----
 
+static const char *death; // the testpoint at which an engine dies
+
 static void die(const char *name)
 {
-    if (strcmp(name, "session: before it has its name") == 0)
+    if (strcmp(name, death) == 0)
         raise(SIGKILL);
 }
 
-static void engine_that_dies_at_start(void *argument)
+static void engine_that_dies(void *point)
 {
-    (void)argument;
-    nsp__testpoint_hook = die;
+    death = point;
+    __atomic_store_n(&nsp__testpoint_hook, die, __ATOMIC_RELEASE);
     start();
+    nsp_shutdown(10000000000u);
+}
+
+static void leave_incomplete(const char *point)
+{
+    char copy[64];
+    snprintf(copy, sizeof copy, "%s", point);
+    assert_true(WIFSIGNALED(child_run(engine_that_dies, copy, 60)));
 }
 
 // The number of sessions that are being made, and the path of one.
@@ -135,6 +146,15 @@ static size_t hidden(char path[SESSION_PATH_MAX])
     return count;
 }
 
+static int user_folder(void)
+{
+    char path[SESSION_PATH_MAX + 32];
+    snprintf(path, sizeof path, "%s/nanospan-%u", directory, (unsigned)geteuid());
+    int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(folder >= 0);
+    return folder;
+}
+
 static void incomplete_sessions_are_removed(void **state)
 {
     (void)state;
@@ -142,9 +162,11 @@ static void incomplete_sessions_are_removed(void **state)
     SKIP_BECAUSE("it needs testpoints");
 #endif
     char path[SESSION_PATH_MAX];
-    assert_true(WIFSIGNALED(child_run(engine_that_dies_at_start, NULL, 60)));
+    leave_incomplete("session: before it has its name");
     assert_int_equal(hidden(path), 1);
     assert_int_equal(session_dir_count(directory), 0); // an incomplete session is not visible
+    const int folder = user_folder();
+    assert_int_equal(flock(folder, LOCK_SH), 0); // as an engine does that is starting
     prune();
     assert_int_equal(hidden(path), 1); // it is too new to be removed
     // Or the clock has been set back since.
@@ -154,9 +176,97 @@ static void incomplete_sessions_are_removed(void **state)
         prune();
         assert_int_equal(hidden(path), 0);
         if (age > 0) {
-            assert_true(WIFSIGNALED(child_run(engine_that_dies_at_start, NULL, 60)));
+            leave_incomplete("session: before it has its name");
             assert_int_equal(hidden(path), 1);
         }
+    }
+    close(folder);
+}
+
+// In its first moment a session has no lock of its own. Where an engine dies then, the next one removes the remains.
+static const char *const first_moments[] = {"session: its folder is made", "session: before it is locked",
+                                            "session: before it has its name"};
+enum { FIRST_MOMENTS = sizeof first_moments / sizeof first_moments[0] };
+
+static void incomplete_sessions_go_at_once(void **state)
+{
+    (void)state;
+#ifndef NSP_TESTPOINTS
+    SKIP_BECAUSE("it needs testpoints");
+#endif
+    char path[SESSION_PATH_MAX];
+    for (size_t i = 0; i < FIRST_MOMENTS; i++) {
+        leave_incomplete(first_moments[i]);
+        assert_int_equal(hidden(path), 1);
+        prune();
+        assert_int_equal(hidden(path), 0);
+    }
+}
+
+static void stop_here(const char *name)
+{
+    if (death != NULL && strcmp(name, death) == 0) {
+        death = NULL;
+        raise(SIGSTOP);
+    }
+}
+
+// Where it lives, however slow it is, nobody touches its session.
+static void sessions_that_are_being_made_stay(void **state)
+{
+    (void)state;
+#ifndef NSP_TESTPOINTS
+    SKIP_BECAUSE("it needs testpoints");
+#endif
+    char path[SESSION_PATH_MAX], session[SESSION_PATH_MAX];
+    for (size_t i = 0; i < FIRST_MOMENTS; i++) {
+        fflush(NULL);
+        pid_t engine = fork();
+        if (engine == 0) {
+            death = first_moments[i];
+            __atomic_store_n(&nsp__testpoint_hook, stop_here, __ATOMIC_RELEASE);
+            start();
+            CHILD_CHECK(session_dir_of(directory, getpid(), session));
+            nsp_shutdown(10000000000u);
+            _exit(0);
+        }
+        int status;
+        assert_int_equal(waitpid(engine, &status, WUNTRACED), engine);
+        assert_true(WIFSTOPPED(status));
+        prune();
+        assert_int_equal(hidden(path), 1);
+        assert_int_equal(kill(engine, SIGCONT), 0);
+        assert_int_equal(child_wait(engine, 60), 0);
+        assert_int_equal(hidden(path), 0);
+    }
+}
+
+// Somebody who removes remains and is stopped keeps no engine from starting.
+static void removers_that_hang(void **state)
+{
+    (void)state;
+    prune(); // makes the user's folder
+    const int folder = user_folder();
+    assert_int_equal(flock(folder, LOCK_EX), 0);
+    assert_int_equal(prune(), 0);
+    close(folder);
+}
+
+// An engine that dies while it removes its session leaves nothing that looks like one.
+static void removals_that_are_cut_short(void **state)
+{
+    (void)state;
+#ifndef NSP_TESTPOINTS
+    SKIP_BECAUSE("it needs testpoints");
+#endif
+    static const char *const points[] = {"shutdown: without its name", "shutdown: a file is gone"};
+    char path[SESSION_PATH_MAX];
+    for (size_t i = 0; i < sizeof points / sizeof points[0]; i++) {
+        leave_incomplete(points[i]);
+        assert_int_equal(session_dir_count(directory), 0);
+        assert_int_equal(hidden(path), 1);
+        prune();
+        assert_int_equal(hidden(path), 0);
     }
 }
 
@@ -278,6 +388,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(engines_that_start_at_once, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(incomplete_sessions_are_removed, make_directory, remove_directory),
+        cmocka_unit_test_setup_teardown(incomplete_sessions_go_at_once, make_directory, remove_directory),
+        cmocka_unit_test_setup_teardown(sessions_that_are_being_made_stay, make_directory, remove_directory),
+        cmocka_unit_test_setup_teardown(removers_that_hang, make_directory, remove_directory),
+        cmocka_unit_test_setup_teardown(removals_that_are_cut_short, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(record_locks_count, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(a_child_that_outlives_its_engine, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(an_engine_that_runs_another_program, make_directory,

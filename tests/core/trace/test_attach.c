@@ -44,7 +44,7 @@ static void record_at_the_mark(const char *point)
 {
     if (strcmp(point, "attach: not yet marked") != 0)
         return;
-    nsp__testpoint_hook = NULL;
+    __atomic_store_n(&nsp__testpoint_hook, NULL, __ATOMIC_RELEASE);
     record_pair(1); // what a signal handler might do
 }
 
@@ -52,7 +52,7 @@ static void a_handler_that_attaches_first_leaves_one_slot(void **state)
 {
     (void)state;
     begin(8);
-    nsp__testpoint_hook = record_at_the_mark;
+    __atomic_store_n(&nsp__testpoint_hook, record_at_the_mark, __ATOMIC_RELEASE);
     record_pair(2);
     assert_null(nsp__testpoint_hook);
     assert_int_equal(slots(), 1);
@@ -74,7 +74,7 @@ static void let_another_one_try(const char *point)
 {
     if (strcmp(point, "attach: slot claimed") != 0)
         return;
-    nsp__testpoint_hook = NULL;
+    __atomic_store_n(&nsp__testpoint_hook, NULL, __ATOMIC_RELEASE);
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, find_no_slot, NULL), 0);
     pthread_join(thread, NULL);
@@ -84,7 +84,7 @@ static void a_thread_too_late_for_the_last_slot_takes_no_memory(void **state)
 {
     (void)state;
     begin(1);
-    nsp__testpoint_hook = let_another_one_try;
+    __atomic_store_n(&nsp__testpoint_hook, let_another_one_try, __ATOMIC_RELEASE);
     record_pair(1);
     assert_null(nsp__testpoint_hook);
     const nsp__control *control = nsp__trace_state.control;
@@ -100,7 +100,7 @@ static void attach_a_second_time(const char *point)
 {
     if (strcmp(point, "attach: slot claimed") != 0)
         return;
-    nsp__testpoint_hook = NULL;
+    __atomic_store_n(&nsp__testpoint_hook, NULL, __ATOMIC_RELEASE);
     second_status = nsp_thread_attach(NULL); // what a signal handler does
     strncpy(second_detail, nsp_error_detail(), sizeof second_detail - 1);
 }
@@ -109,7 +109,7 @@ static void an_attach_within_an_attach_says_why_it_fails(void **state)
 {
     (void)state;
     begin(8);
-    nsp__testpoint_hook = attach_a_second_time;
+    __atomic_store_n(&nsp__testpoint_hook, attach_a_second_time, __ATOMIC_RELEASE);
     assert_int_equal(nsp_thread_attach(NULL), NSP_OK);
     assert_null(nsp__testpoint_hook);
     assert_int_equal(second_status, NSP_ERR_ALREADY);
@@ -119,9 +119,9 @@ static void an_attach_within_an_attach_says_why_it_fails(void **state)
 
 static void change_the_rate(const char *point)
 {
-    if (strcmp(point, "attach: generation read") != 0)
+    if (strcmp(point, "policy: generation read") != 0)
         return;
-    nsp__testpoint_hook = NULL;
+    __atomic_store_n(&nsp__testpoint_hook, NULL, __ATOMIC_RELEASE);
     assert_int_equal(nsp_sampler_set_rate(0.0), NSP_OK);
 }
 
@@ -129,7 +129,7 @@ static void a_policy_that_changes_meanwhile_is_obeyed(void **state)
 {
     (void)state;
     begin(8);
-    nsp__testpoint_hook = change_the_rate;
+    __atomic_store_n(&nsp__testpoint_hook, change_the_rate, __ATOMIC_RELEASE);
     assert_int_equal(nsp_thread_attach(NULL), NSP_OK);
     assert_null(nsp__testpoint_hook);
     nsp_span *span = nsp_span_begin(NSP_NAME("root"));

@@ -42,7 +42,7 @@ static const member slot[] = {
     MEMBER(nsp__slot, published, THREAD, true), // the one line that has to travel
     MEMBER(nsp__slot, consumed, DRAINER, true),      MEMBER(nsp__slot, drained, DRAINER, true),
     MEMBER(nsp__slot, counters, THREAD, false), // read only by nsp_stats_get and from outside
-    MEMBER(nsp__slot, skips, THREAD, false),
+    MEMBER(nsp__slot, skips, THREAD, false),    // the generation in it is written at a change of the policy
 };
 
 static const member control[] = {
@@ -51,6 +51,9 @@ static const member control[] = {
     MEMBER(nsp__control, pid, CONSTANT, true),
     MEMBER(nsp__control, start_unix_ns, CONSTANT, true),
     MEMBER(nsp__control, control_bytes, CONSTANT, true),
+    MEMBER(nsp__control, section_count, CONSTANT, true),
+    MEMBER(nsp__control, reserved, CONSTANT, true),
+    MEMBER(nsp__control, sections, CONSTANT, true),
     MEMBER(nsp__control, threads_max, CONSTANT, true),
     MEMBER(nsp__control, slot_count, CONSTANT, true),
     MEMBER(nsp__control, threads_bytes, CONSTANT, true),
@@ -70,10 +73,20 @@ static const member control[] = {
     MEMBER(nsp__control, counters, SENDER, true),
     MEMBER(nsp__control, clock, DRAINER, true),
     MEMBER(nsp__control, places, CONSTANT, true),
-    MEMBER(nsp__control, name_text_bytes, CONSTANT, true),
     MEMBER(nsp__control, names, CONSTANT, true),
     MEMBER(nsp__control, name_text, CONSTANT, true),
     MEMBER(nsp__control, resource, CONSTANT, true),
+    MEMBER(nsp__control, drainer, DRAINER, true), // which is another process, if the engine leaves it to one
+    MEMBER(nsp__control, tunings, CONSTANT, true),
+    MEMBER(nsp__control, figures.answers, SENDER, true),
+    MEMBER(nsp__control, figures.answer_ns, SENDER, true),
+    MEMBER(nsp__control, figures.answer_last_ns, SENDER, true),
+    MEMBER(nsp__control, figures.answer_longest_ns, SENDER, true),
+    MEMBER(nsp__control, figures.retries, SENDER, true),
+    MEMBER(nsp__control, figures.pass_ns, DRAINER, true),
+    MEMBER(nsp__control, figures.lag_ns, DRAINER, true),
+    MEMBER(nsp__control, figures.lag_longest_ns, DRAINER, true),
+    MEMBER(nsp__control, figures.ring_peak, DRAINER, true),
 };
 
 // In private memory. Nobody but the thread looks at it, except for the free places of detached spans.
@@ -82,7 +95,6 @@ static const member producer[] = {
     MEMBER(nsp__producer, ring, THREAD, false),
     MEMBER(nsp__producer, slot, THREAD, false),
     MEMBER(nsp__producer, control, THREAD, false),
-    MEMBER(nsp__producer, session_generation, THREAD, false),
     MEMBER(nsp__producer, random, THREAD, false),
     MEMBER(nsp__producer, id_base, THREAD, false),
     MEMBER(nsp__producer, id_step, THREAD, false),
@@ -90,6 +102,7 @@ static const member producer[] = {
     MEMBER(nsp__producer, headroom, THREAD, false),
     MEMBER(nsp__producer, parent_policy, THREAD, false),
     MEMBER(nsp__producer, busy, THREAD, false),
+    MEMBER(nsp__producer, drawn, THREAD, false),
     MEMBER(nsp__producer, thresholds, THREAD, false),
     MEMBER(nsp__producer, root_traits, THREAD, false),
     MEMBER(nsp__producer, inverse_logs, THREAD, false),
@@ -105,7 +118,7 @@ static const member producer[] = {
     MEMBER(nsp__producer, unsampled.free_list, ANYBODY, true),
     MEMBER(nsp__producer, unsampled.spares, ANYBODY, true),
     MEMBER(nsp__producer, unsampled.next_other, ANYBODY, false),
-    MEMBER(nsp__producer, generation, CONSTANT, true), // until the policy changes; the stack follows
+    // The stack follows.
 };
 
 static bool share_a_pair(const member *a, const member *b)

@@ -322,6 +322,97 @@ static void patterns_match_as_a_shell_does(void **state)
             fail_msg("pattern %s, text %s: expected %d", cases[i].pattern, cases[i].text, cases[i].match);
 }
 
+// ---- classes are drawn at their first use ----
+
+// All that a thread does at a change is to give back the skips that it has not used.
+static void a_root_after_a_change_draws_only_its_class(void **state)
+{
+    (void)state;
+    assert_int_equal(nsp_sampler_set_rate(0), NSP_OK);
+    assert_int_equal(nsp_sampler_set_rule("one", 0), NSP_OK);
+    assert_int_equal(nsp_sampler_set_rule("two", 0), NSP_OK);
+    assert_false(recorded("one") || recorded("two") || recorded("neither"));
+    const nsp__producer *producer = nsp__producer_self();
+    assert_int_equal(producer->drawn, 7);
+    assert_int_equal(nsp_sampler_set_rule("two", 1), NSP_OK);
+    uint64_t random = producer->random;
+    nsp_span *root = nsp_span_begin(name_of("one"));
+    assert_false(nsp_span_recording(root));
+    nsp_span_end(root);
+    assert_int_equal(producer->drawn, 2);
+    nsp__random_next(&random);
+    assert_int_equal(producer->random, random); // one draw
+    assert_int_equal(producer->slot->skips.left[2], 0);
+    assert_true(recorded("two"));
+    assert_int_equal(producer->drawn, 6);
+    assert_int_equal(capture_balance().roots_unsampled, 3 * 3 + 1);
+}
+
+// An unsampled root is asked for its context after a change: what it says is what the new policy would.
+static void the_context_of_an_unsampled_root_outlives_its_policy(void **state)
+{
+    (void)state;
+    assert_int_equal(nsp_sampler_set_rule("another", 0), NSP_OK); // of another class
+    for (int i = 0; i < 50; i++) {
+        assert_int_equal(nsp_sampler_set_rate(0), NSP_OK);
+        nsp_span *root = nsp_span_begin(NSP_NAME("root"));
+        assert_int_equal(nsp_sampler_set_rate(0x1p-3), NSP_OK);
+        nsp_span_options options = NSP_SPAN_OPTIONS_INIT;
+        options.new_root = true;
+        nsp_span_end(nsp_span_begin_with(NSP_NAME("another"), &options)); // meets the change
+        nsp_context context;
+        nsp_span_context(root, &context);
+        assert_true(nsp_context_valid(&context));
+        assert_true(context.trace_id[9] < 0xe0); // its randomness is below the threshold
+        nsp_span_end(root);
+    }
+}
+
+// A writer may be killed, or be overtaken by another one, before it has written a slot.
+static void a_slot_that_was_not_told_of_a_change_is_set_right(void **state)
+{
+    (void)state;
+    assert_true(recorded("root"));
+    uint32_t *told = &nsp__producer_self()->slot->skips.generation;
+    uint32_t before = __atomic_load_n(told, __ATOMIC_RELAXED);
+    for (uint32_t behind = 0; behind < 3; behind++) {
+        assert_int_equal(nsp_sampler_set_rate(behind % 2), NSP_OK);
+        uint32_t now = nsp__trace_state.control->policy_generation;
+        assert_int_equal(__atomic_load_n(told, __ATOMIC_RELAXED), now); // the collector tells too
+        assert_int_equal(recorded("root"), behind % 2);
+        __atomic_store_n(told, before, __ATOMIC_RELAXED);
+        assert_int_equal(recorded("root"), behind % 2);
+        assert_int_equal(__atomic_load_n(told, __ATOMIC_RELAXED), now); // the collector tells too
+    }
+}
+
+#ifdef NSP_TESTPOINTS
+static void change_once(const char *point)
+{
+    static bool changed;
+    if (strcmp(point, "policy: a class is read") != 0 || changed)
+        return;
+    changed = true;
+    // Twice: the state from which the class was read is written again.
+    assert_int_equal(nsp_sampler_set_rule("changing", 0), NSP_OK);
+    assert_int_equal(nsp_sampler_set_rate(1), NSP_OK);
+}
+
+static void a_class_that_is_overtaken_by_policies_is_read_again(void **state)
+{
+    (void)state;
+    assert_int_equal(nsp_sampler_set_rate(0), NSP_OK);
+    __atomic_store_n(&nsp__testpoint_hook, change_once, __ATOMIC_RELEASE);
+    nsp_span_options options = NSP_SPAN_OPTIONS_INIT;
+    options.new_root = true;
+    nsp_span *span = nsp_span_begin_with(NSP_NAME("not overtaken"), &options);
+    __atomic_store_n(&nsp__testpoint_hook, NULL, __ATOMIC_RELEASE);
+    assert_true(nsp_span_recording(span));
+    nsp_span_end(span);
+    assert_false(recorded("changing"));
+}
+#endif
+
 // ---- many at once ----
 
 #ifdef NSP_TESTPOINTS
@@ -334,29 +425,30 @@ static void intern_now(const char *point)
 static void a_name_made_while_a_policy_is_published_gets_its_class(void **state)
 {
     (void)state;
-    nsp__testpoint_hook = intern_now;
+    __atomic_store_n(&nsp__testpoint_hook, intern_now, __ATOMIC_RELEASE);
     nsp_status status = nsp_sampler_set_rule("* of this very moment", 0);
-    nsp__testpoint_hook = NULL;
+    __atomic_store_n(&nsp__testpoint_hook, NULL, __ATOMIC_RELEASE);
     assert_int_equal(status, NSP_OK);
     assert_false(recorded("a name of this very moment"));
 }
 
-static pthread_t main_thread;
+// On which thread a hook acts. The collector, which follows up changes, comes to the same testpoints.
+static __thread bool is_meant;
 
 static pthread_barrier_t held;
 
 static void hold(const char *point)
 {
-    static __thread bool done;
-    if (strcmp(point, "name: before it is ready") != 0 || done || pthread_self() == main_thread)
+    if (strcmp(point, "name: before it is ready") != 0 || !is_meant)
         return;
-    done = true;
+    is_meant = false;
     pthread_barrier_wait(&held); // the name's class was looked up with the old policy
     pthread_barrier_wait(&held); // now the new policy is in force
 }
 
 static void *intern_late(void *text)
 {
+    is_meant = true;
     name_of(text);
     return NULL;
 }
@@ -366,15 +458,14 @@ static void a_name_that_is_not_ready_while_a_policy_is_published_gets_its_class(
     (void)state;
     char text[] = "a name that is late";
     pthread_t thread;
-    main_thread = pthread_self();
     pthread_barrier_init(&held, NULL, 2);
-    nsp__testpoint_hook = hold;
+    __atomic_store_n(&nsp__testpoint_hook, hold, __ATOMIC_RELEASE);
     assert_int_equal(pthread_create(&thread, NULL, intern_late, text), 0);
     pthread_barrier_wait(&held);
     assert_int_equal(nsp_sampler_set_rule("* is late", 0), NSP_OK);
     pthread_barrier_wait(&held);
     pthread_join(thread, NULL);
-    nsp__testpoint_hook = NULL;
+    __atomic_store_n(&nsp__testpoint_hook, NULL, __ATOMIC_RELEASE);
     pthread_barrier_destroy(&held);
     assert_false(recorded(text));
 }
@@ -383,14 +474,13 @@ static int changes;
 
 static void change_policy(const char *point)
 {
-    static bool changing; // a change itself classifies all names
-    if (strcmp(point, "policy: a name has its class") != 0 || changing || changes == 6)
+    if (strcmp(point, "policy: a name has its class") != 0 || !is_meant || changes == 6)
         return;
-    changing = true;
+    is_meant = false; // a change itself classifies all names
     nsp_status status =
         ++changes % 2 != 0 ? nsp_sampler_remove_rule("* overtaken") : nsp_sampler_set_rule("* overtaken", 0);
     assert_int_equal(status, NSP_OK);
-    changing = false;
+    is_meant = true;
 }
 
 static void a_name_overtaken_by_policies_gets_the_last_ones_class(void **state)
@@ -398,9 +488,11 @@ static void a_name_overtaken_by_policies_gets_the_last_ones_class(void **state)
     (void)state;
     assert_int_equal(nsp_sampler_set_rule("* overtaken", 0), NSP_OK);
     changes = 0;
-    nsp__testpoint_hook = change_policy;
+    is_meant = true;
+    __atomic_store_n(&nsp__testpoint_hook, change_policy, __ATOMIC_RELEASE);
     name_of("a name overtaken");
-    nsp__testpoint_hook = NULL;
+    is_meant = false;
+    __atomic_store_n(&nsp__testpoint_hook, NULL, __ATOMIC_RELEASE);
     assert_int_equal(changes, 6);
     assert_false(recorded("a name overtaken"));
 }
@@ -479,7 +571,11 @@ int main(void)
         TEST(there_are_63_rules),
         TEST(a_pattern_has_1_to_95_bytes),
         TEST(patterns_match_as_a_shell_does),
+        TEST(a_root_after_a_change_draws_only_its_class),
+        TEST(the_context_of_an_unsampled_root_outlives_its_policy),
+        TEST(a_slot_that_was_not_told_of_a_change_is_set_right),
 #ifdef NSP_TESTPOINTS
+        TEST(a_class_that_is_overtaken_by_policies_is_read_again),
         TEST(a_name_made_while_a_policy_is_published_gets_its_class),
         TEST(a_name_that_is_not_ready_while_a_policy_is_published_gets_its_class),
         TEST(a_name_overtaken_by_policies_gets_the_last_ones_class),

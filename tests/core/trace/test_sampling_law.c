@@ -53,6 +53,7 @@ static nsp__producer *seed(uint64_t value)
     nsp__producer *producer = nsp__producer_self();
     producer->random = value;
     assert_true(nsp__sampler_refresh(producer));
+    assert_true(nsp__sampler_settle(producer, 0));
     return producer;
 }
 

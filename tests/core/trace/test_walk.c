@@ -6,11 +6,13 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "builtin.h"
 #include "encode/walk.h"
+#include "otlp/encoding.h"
 #include "otlp/protobuf/protobuf.h"
 #include "support/span_generator.h"
 
@@ -23,7 +25,7 @@ static const char *walked(const nsp_span_view *view)
     size_t count = 0;
     nsp__parts parts;
     nsp__parts_find(&keys, view, &parts);
-    nsp_item item;
+    nsp_item item = {0};
     while (nsp__scope_next(&parts.attributes, &item)) {
         uint64_t value;
         memcpy(&value, item.payload, sizeof value);
@@ -111,6 +113,62 @@ static void events_have_keys_of_their_own(void **state)
     built_span_free(&span);
 }
 
+static const char *foreign_text(const void *names, nsp_name name, size_t *length)
+{
+    const char *text = name == 7 || name == UINT32_MAX ? names : "";
+    *length = strlen(text);
+    return text;
+}
+
+// Each writes the span whole: an index beyond a table would be noticed by the address sanitizer.
+static void check_encoders(const nsp_span_view *view)
+{
+    static const nsp__otlp_encoding *const encodings[] = {&nsp__otlp_protobuf, &nsp__otlp_json};
+    nsp_exporter_context context = *generated_context();
+    context.name_text = foreign_text;
+    context.names = "seven and another one";
+    for (size_t i = 0; i < sizeof encodings / sizeof *encodings; i++) {
+        static uint8_t data[65536];
+        nsp_batch batch = {.data = data, .capacity = sizeof data};
+        void *encoder;
+        assert_int_equal(encodings[i]->create(&encoder, &context), NSP_OK);
+        encodings[i]->open(encoder, &batch);
+        for (int again = 0; again < 2; again++) { // forms of names are kept from the first time on
+            size_t start = batch.length, texts = 0;
+            assert_true(encodings[i]->append(encoder, &batch, view));
+            for (size_t at = start; at + 21 <= batch.length; at++)
+                texts += memcmp(data + at, context.names, 21) == 0;
+            assert_int_equal(texts, 3);
+        }
+        encodings[i]->destroy(encoder);
+    }
+}
+
+// The names of another process's session: a key counts if it has a text there.
+static void a_table_of_names(void **state)
+{
+    (void)state;
+    built_span span;
+    built_span_init(&span);
+    built_span_i64(&span, 5, 1);
+    built_span_i64(&span, 7, 2);
+    const nsp__name_table process = keys.table;
+    memset(&keys, 0, sizeof keys);
+    keys.table = (nsp__name_table){foreign_text, "seven"};
+    assert_string_equal(walked(&span.view), "2");
+    keys.table.names = "";
+    assert_string_equal(walked(&span.view), "2"); // a key that was found keeps its text
+    keys.table.names = "seven and another one";
+    built_span_i64(&span, UINT32_MAX, 3); // names may be added to the table beyond those of an engine
+    built_span_i64(&span, 7, 4);
+    built_span_i64(&span, UINT32_MAX, 5);
+    assert_string_equal(walked(&span.view), "345");
+    check_encoders(&span.view);
+    memset(&keys, 0, sizeof keys);
+    keys.table = process;
+    built_span_free(&span);
+}
+
 // The protobuf encoder as an exporter that sends nothing.
 static nsp_status otlp_create(void **state, const nsp_exporter_context *context)
 {
@@ -187,13 +245,22 @@ static void damaged_records(void **state)
     free(data);
 }
 
+// The tests use the names 5 to 7.
+static int make_names(void **state)
+{
+    (void)state;
+    char text[16];
+    for (int i = 0; i < 8; i++)
+        nsp_intern(text, (size_t)snprintf(text, sizeof text, "key %d", i));
+    return 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_last_of_a_key_counts),
-        cmocka_unit_test(numbers_begin_anew),
-        cmocka_unit_test(events_have_keys_of_their_own),
+        cmocka_unit_test(a_table_of_names),   cmocka_unit_test(the_last_of_a_key_counts),
+        cmocka_unit_test(numbers_begin_anew), cmocka_unit_test(events_have_keys_of_their_own),
         cmocka_unit_test(damaged_records),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_names, NULL);
 }

@@ -54,7 +54,7 @@ static void engine(void *argument)
 {
     planned = argument;
     start_engine(NSP_COLLECTOR_INVOKER); // all records stay in the ring
-    nsp__testpoint_hook = die_as_planned;
+    __atomic_store_n(&nsp__testpoint_hook, die_as_planned, __ATOMIC_RELEASE);
     nsp_span *life = nsp_span_begin_detached(NSP_NAME("life"), NULL);
     nsp_span *root = nsp_span_begin(NSP_NAME("root"));
     for (int i = 0; i < 10; i++)
@@ -66,8 +66,7 @@ static void engine(void *argument)
 // Kills the engine there and reads what it left.
 static session_reading crash_and_read(void (*body)(void *), void *argument)
 {
-    fflush(NULL);
-    pid_t child = fork();
+    pid_t child = child_fork();
     if (child == 0) {
         body(argument);
         _exit(0);
@@ -137,8 +136,7 @@ static void at_any_moment(void **state)
     (void)state;
     size_t finished = 0, opened = 0;
     for (int i = 0; i < 40; i++) {
-        fflush(NULL);
-        pid_t child = fork();
+        pid_t child = child_fork();
         if (child == 0) {
             busy_engine(NULL);
             _exit(0);
