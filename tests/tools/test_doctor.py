@@ -6,6 +6,8 @@ import contextlib
 import http.server
 import json
 import os
+import pwd
+import re
 import resource
 import shutil
 import signal
@@ -20,7 +22,9 @@ import unittest
 from pathlib import Path
 
 import backends
+import outside_lock
 from certificates import Certificates
+from engine_process import Engine, wait_until
 from peers import needs
 from receivers import Receiver, grpc_is_there
 from sink_process import Sink, command
@@ -757,6 +761,93 @@ class Engines(unittest.TestCase):
                                  report.text)
                 self.assertEqual(report.levels("engine.too_deep") + report.levels("engine.left_behind"), ["note", "note"])
 
+    def test_one_that_is_drained_from_outside(self):
+        with tempfile.TemporaryDirectory(dir=SHM.name) as shm, Sink() as sink:
+            settings = {"NSP_SHM_DIR": shm, "OTLP_ENDPOINT": endpoint(sink.port)}
+            with engine(shm, SERVICE_NAME="outside", NSP_COLLECTOR="external") as process:
+                name = f"outside (pid {process.pid})"
+                report = examine("--no-send", **settings)
+                self.assertEqual((report.code, report.levels("engine.undrained")), (1, ["warn"]), report.text)
+                self.assertRegex(report.one("engine.undrained")["text"],
+                                 re.escape(name) + r" .*nobody drains it; its fullest ring is \d+% full")
+                self.assertIn("start `nanospan agent`", report.one("engine.undrained")["advice"][0])
+                session, = Path(shm, f"nanospan-{os.geteuid()}").iterdir()
+                with outside_lock.hold(session, pid=4711):
+                    report = examine("--no-send", **settings)
+                    self.assertEqual((report.code, report.levels("engine.drained")), (0, ["ok"]), report.text)
+                    self.assertIn(f"{name} is drained by the agent with pid 4711", report.one("engine.drained")["text"])
+                with outside_lock.hold(session, pid=4711, idle=100):
+                    report = examine("--no-send", **settings)
+                    self.assertEqual((report.code, report.levels("engine.stalled")), (1, ["warn"]), report.text)
+                    self.assertIn(f"{name}: the agent with pid 4711 has not drained it for 1",
+                                  report.one("engine.stalled")["text"])
+                process.terminate()
+                process.wait(60)
+                report = examine("--no-send", NSP_COLLECTOR="external", NSP_SHM_DIR=shm)
+                self.assertEqual(report.levels("tracing"), ["note"], report.text)
+                self.assertIn("agent's environment", report.one("tracing")["advice"][0])
+                report = examine("--no-send", NSP_COLLECTOR="external", **{**settings, "NSP_SHM_DIR": "none"})
+                self.assertEqual(report.levels("tracing"), ["warn"], report.text)
+                self.assertIn("nsp_init fails", report.one("tracing")["text"])
+                report = examine("--no-send", **settings)
+                self.assertEqual((report.levels("engine.dead"), report.levels("engine.alive")), (["note"], []), report.text)
+                self.assertIn("has ended and left its session to an agent", report.one("engine.dead")["text"])
+                self.assertIn("this sends them: nanospan recover ", report.one("engine.dead")["advice"][0])
+
+    def test_settings_of_one_that_is_drained_from_outside(self):
+        """Those for exporters have no effect in it, however it came to be external, and nothing is sent to them."""
+        wrong = f"http://127.0.0.1:{free_port()}"
+        with tempfile.TemporaryDirectory(dir=SHM.name) as shm:
+            with engine(shm, SERVICE_NAME="outside", NSP_COLLECTOR="external", OTLP_ENDPOINT=wrong,
+                        OTEL_EXPORTER_OTLP_CERTIFICATE="/nowhere") as process:
+                session, = Path(shm, f"nanospan-{os.geteuid()}").iterdir()
+                with outside_lock.hold(session, pid=4711):
+                    report = examine("--pid", str(process.pid))
+                self.assertEqual((report.code, report.levels("tracing")), (0, ["ok"]), report.text)
+                self.assertIn("an agent sends them", report.one("tracing")["text"])
+                self.assertEqual(report.levels("configuration.without_effect"), ["note", "note"], report.text)
+                self.assertIn(f"OTLP_ENDPOINT={wrong} has no effect in this engine", report.text)
+                self.assertEqual(report.levels("endpoint.connect"), [], report.text)
+                self.assertIn("an agent sends the spans of this engine", report.one("span.not_sent")["text"])
+                # The doctor's own environment is also one for an agent.
+                report = examine("--no-send", NSP_COLLECTOR="external", NSP_SHM_DIR=shm, OTLP_ENDPOINT=wrong)
+                self.assertEqual((report.code, report.levels("endpoint.connect")), (3, ["fail"]), report.text)
+                self.assertIn("with these settings if it has this environment", report.one("tracing")["text"])
+        report = examine(NSP_COLLECTOR="external")
+        self.assertIn("does not say where an agent sends them", report.one("span.not_sent")["text"])
+
+    def test_one_whose_attempts_fail(self):
+        """An answer is no success, and whoever sends has the endpoint and the log."""
+        with tempfile.TemporaryDirectory(dir=SHM.name) as shm, Sink() as sink:
+            settings = {"NSP_SHM_DIR": shm, "OTLP_ENDPOINT": endpoint(sink.port)}
+            with engine(shm, SERVICE_NAME="inside", OTLP_ENDPOINT=endpoint(free_port()), OTEL_BSP_SCHEDULE_DELAY="50") as process:
+                report = self.wait_for_failing(settings)
+                self.assertRegex(report.one("engine.failing")["text"], r"attempts? to send failed; 0 requests were answered$")
+                self.assertIn(f"the engine's endpoint is wrong or its receiver is unreachable: run `nanospan doctor --pid "
+                              f"{process.pid}`, and read the engine's log", report.one("engine.failing")["advice"])
+            with engine(shm, SERVICE_NAME="outside", NSP_COLLECTOR="external"):
+                wrong = endpoint(sink.port) + "/elsewhere"
+                kept = {name: os.environ[name] for name in SPARE if name in os.environ}
+                with subprocess.Popen([command(), "agent", "--endpoint", wrong], stderr=subprocess.DEVNULL,
+                                      env={**kept, "NSP_SHM_DIR": shm, "OTEL_BSP_SCHEDULE_DELAY": "50"}) as agent:
+                    try:
+                        report = self.wait_for_failing(settings)
+                        self.assertRegex(report.one("engine.failing")["text"],
+                                         r"attempts? to send failed; (1 request was|\d+ requests were) answered$")
+                        self.assertIn("the agent's endpoint or token is wrong, or its receiver has trouble: run `nanospan doctor "
+                                      f"--pid {agent.pid}`, and read the agent's log", report.one("engine.failing")["advice"])
+                        self.assertIn("the agent's log has the receiver's reason", report.one("engine.rejected")["advice"][0])
+                    finally:
+                        agent.kill()
+
+    def wait_for_failing(self, settings):
+        deadline = time.monotonic() + 60
+        while True:
+            report = examine("--no-send", **settings)
+            if report.levels("engine.failing") or time.monotonic() > deadline:
+                return report
+            time.sleep(0.2)
+
     def test_one_whose_spans_go_nowhere(self):
         with tempfile.TemporaryDirectory(dir=SHM.name) as shm, Sink() as sink:
             with engine(shm, SERVICE_NAME="lost"):
@@ -778,6 +869,36 @@ class Engines(unittest.TestCase):
                 self.assertEqual(report.levels("engine.dead"), ["note", "note"], report.text)
                 self.assertEqual(report.levels("span.accepted"), ["ok"])
 
+
+    def test_what_one_samples_and_how_it_keeps_up(self):
+        with tempfile.TemporaryDirectory(dir=SHM.name) as shm, Sink() as sink:
+            settings = {"OTLP_ENDPOINT": endpoint(sink.port), "SERVICE_NAME": "tuned", "TRACE_SAMPLE_RATE": "0.5",
+                        "TRACE_SAMPLE_LIMIT": "100000", "OTEL_BSP_SCHEDULE_DELAY": "50"}
+            with engine(shm, **settings) as process:
+                kept = {name: os.environ[name] for name in SPARE if name in os.environ}
+                subprocess.run([command(), "tune", "tuned", "risk_*=0.25"], check=True, env={**kept, "NSP_SHM_DIR": shm}, timeout=60,
+                               stdout=subprocess.DEVNULL)
+                report = examine("--no-send", NSP_SHM_DIR=shm, OTLP_ENDPOINT=endpoint(sink.port))
+                alive = report.one("engine.alive")
+                self.assertIn("it samples 50% of traces (environment), apart from these rules", alive["text"])
+                for line in ("100% of order_life (code)", "25% of risk_* (tune)",
+                             "at most 100000 traces a second (environment): all rates are multiplied by 1 now"):
+                    self.assertIn(line, alive["advice"])
+                self.assertRegex(alive["advice"][-1], r"^changed by process \d+ \(nanospan tune\), \d+ s ago$")
+                figures = report.one("engine.figures")
+                self.assertEqual(figures["level"], "ok")
+                self.assertRegex(figures["text"], rf"^tuned \(pid {process.pid}\): records waited [\d.]+ \S+ at most, and no ring was "
+                                                  r"more than \d+% full; (the receiver answers in [\d.]+ \S+ on average, "
+                                                  r"[\d.]+ \S+ at most|no receiver has answered yet)$")
+
+    def test_one_that_refuses_traces(self):
+        """What lowers its rate while it runs is said."""
+        with tempfile.TemporaryDirectory(dir=SHM.name) as shm:
+            steady = Engine(shm, "--rate", 20000, service="full", program="steady", NSP_COLLECTOR="external", NSP_RING_BYTES="65536")
+            self.addCleanup(steady.kill)
+            wait_until(lambda: examine("--no-send", NSP_SHM_DIR=shm).levels("engine.refused") == ["warn"], "a trace that is refused")
+            self.assertIn(f"lower the rate, now by `nanospan tune {steady.pid} 0.1`, for later starts by TRACE_SAMPLE_RATE",
+                          examine("--no-send", NSP_SHM_DIR=shm).one("engine.refused")["advice"][0])
 
     def test_one_in_huge_pages_that_are_locked(self):
         with tempfile.TemporaryDirectory(dir=SHM.name) as shm, Sink() as sink:
@@ -811,6 +932,47 @@ class Engines(unittest.TestCase):
                                     preexec_fn=nobody, check=False)
             self.assertEqual(Report(result).levels("machine.lock"), [level], result.stdout)
         self.assertEqual(examine("--no-send").levels("machine.lock"), [])  # nobody asked for it
+
+
+class LoggingOut(unittest.TestCase):
+    """In a mount namespace, in which the files of systemd-logind are the test's."""
+
+    PREPARE = """
+        mount -t tmpfs none /etc/systemd && mount -t tmpfs none /run/systemd && mount -t tmpfs none /var/lib/systemd &&
+        mkdir -p /run/systemd/users /var/lib/systemd/linger /etc/systemd/logind.conf.d || exit 100
+        %s
+        exec setpriv --reuid=%d --regid=65534 --clear-groups "$@"
+    """
+
+    def levels(self, prepare="", uid=12345):
+        enter = ["unshare", "--mount", "sh", "-c", self.PREPARE % (prepare, uid), "sh"]
+        if os.geteuid() != 0 or subprocess.run([*enter, "true"], capture_output=True, check=False).returncode:
+            raise unittest.SkipTest("needs root, mount namespaces and the folders of systemd")
+        with tempfile.TemporaryDirectory(dir="/dev/shm") as shm:
+            os.chmod(shm, 0o777)
+            kept = {name: os.environ[name] for name in SPARE if name in os.environ}
+            result = subprocess.run([*enter, command(), "doctor", "--json", "--no-send"], env={**kept, "NSP_SHM_DIR": shm},
+                                    capture_output=True, text=True, timeout=60, check=False)
+        if "Permission denied" in result.stderr and not result.stdout:
+            raise unittest.SkipTest("another user may not run the command here")
+        return Report(result).levels("machine.logout")
+
+    def test_who_is_told(self):
+        self.assertEqual(self.levels(), ["note"])
+        self.assertEqual(self.levels(uid=999), [])
+        self.assertEqual(self.levels("rmdir /run/systemd/users"), [])  # there is no logind
+        for setting in ("RemoveIPC=no", "RemoveIPC=off", "RemoveIPC=0"):
+            self.assertEqual(self.levels(f"echo {setting} > /etc/systemd/logind.conf"), [], setting)
+        self.assertEqual(self.levels("echo RemoveIPC=no > /etc/systemd/logind.conf;"
+                                     "echo RemoveIPC=yes > /etc/systemd/logind.conf.d/own.conf"), ["note"])
+        self.assertEqual(self.levels("echo '#RemoveIPC=no' > /etc/systemd/logind.conf"), ["note"])
+
+    def test_who_lingers(self):
+        user = next((user for user in pwd.getpwall() if 1000 <= user.pw_uid < 60000), None)
+        if user is None:
+            raise unittest.SkipTest("there is no user that is a person")
+        self.assertEqual(self.levels(uid=user.pw_uid), ["note"])
+        self.assertEqual(self.levels(f"touch /var/lib/systemd/linger/{user.pw_name}", user.pw_uid), [])
 
 
 class CommandLine(unittest.TestCase):
