@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# ctest: TIMEOUT 300
 """deploy/ as docker-compose reads it: every profile, the production back end, and what they mount."""
 import functools
 import json
@@ -165,6 +166,73 @@ for profiles, names in json.load(sys.stdin):
             with self.subTest(wrong), tempfile.TemporaryDirectory() as folder:
                 Path(folder, "compose.yaml").write_text(text.replace(right, wrong), encoding="utf-8")
                 self.assertNotEqual(compose(folder, "config")[0], 0)
+
+
+class WithAnAgent(unittest.TestCase):
+    """deploy/compose.agent.yaml, on top of compose.yaml"""
+
+    def test_everybody_shares_the_folder_of_sessions(self):
+        config = understood(DEPLOY, "-f", "compose.yaml", "-f", "compose.agent.yaml", "--profile", "dev")
+        services, shared = config["services"], "/run/nanospan"
+        for name in (*SERVICES, "agent"):
+            with self.subTest(name):
+                self.assertEqual(services[name]["environment"]["NSP_SHM_DIR"], shared)
+                self.assertIn(f"sessions:{shared}:rw", services[name]["volumes"])
+                self.assertNotIn("user", services[name])  # the image's, in all of them
+                self.assertEqual(services[name]["image"], services["backend"]["image"])
+        for name in SERVICES:
+            self.assertEqual(services[name]["environment"]["NSP_COLLECTOR"], "external")
+            self.assertEqual(services[name]["environment"]["SERVICE_NAME"], SERVICES[name][1])
+        self.assertNotIn("NSP_COLLECTOR", services["agent"]["environment"])
+        self.assertEqual(services["agent"]["command"], ["nanospan", "agent"])
+        self.assertEqual(services["agent"]["environment"]["OTLP_ENDPOINT"], services["backend"]["environment"]["OTLP_ENDPOINT"])
+        self.assertEqual(set(services["agent"]["profiles"]), {"dev", "prod"})
+        options = config["volumes"]["sessions"]["driver_opts"]
+        user = re.search(r"useradd .*--uid (\d+)", (DEPLOY / "Dockerfile").read_text(encoding="utf-8")).group(1)
+        self.assertEqual(options["type"], "tmpfs")
+        self.assertLessEqual({f"uid={user}", "mode=0700"}, set(options["o"].split(",")))
+
+
+class Unit(unittest.TestCase):
+    """deploy/nanospan-agent@.service"""
+
+    path = DEPLOY / "nanospan-agent@.service"
+
+    def run_systemd(self, *arguments, unit=None):
+        """systemd-analyze with a copy of the unit, whose name it wants at the end of the path."""
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder, self.path.name)
+            copy.write_text(unit or self.path.read_text(encoding="utf-8"), encoding="utf-8")
+            return subprocess.run(["systemd-analyze", *arguments, str(copy)], capture_output=True, text=True, timeout=60)
+
+    def setUp(self):
+        need(shutil.which("systemd-analyze"), "there is no systemd-analyze")
+        need("--offline" in subprocess.run(["systemd-analyze", "--help"], capture_output=True, text=True).stdout,
+             "this systemd-analyze cannot judge a unit that is not loaded")
+
+    def test_exposure(self):
+        """Below 2.5, and the bound can fail."""
+        result = self.run_systemd("security", "--offline=yes", "--threshold=25")
+        self.assertEqual(result.returncode, 0, result.stdout)
+        self.assertIn("Overall exposure level", result.stdout)
+        open_unit = "[Service]\nExecStart=/usr/local/bin/nanospan agent\n"
+        self.assertNotEqual(self.run_systemd("security", "--offline=yes", "--threshold=25", unit=open_unit).returncode, 0)
+
+    def test_every_setting_is_known(self):
+        def complaints(unit=None):
+            return self.run_systemd("verify", "--man=no", unit=unit).stderr
+        self.assertNotRegex(complaints(), "Unknown|ignoring|Invalid")
+        text = self.path.read_text(encoding="utf-8")
+        self.assertRegex(complaints(text.replace("ProtectHome=yes", "ProtectHouse=yes")), "Unknown")
+
+    def test_sessions_can_be_reached(self):
+        """Nothing hides /dev/shm, or deletes what is in it."""
+        settings = dict(line.split("=", 1) for line in self.path.read_text(encoding="utf-8").splitlines()
+                        if re.match(r"[A-Z]\w+=", line))
+        self.assertEqual(settings["RemoveIPC"], "no")
+        hiding = {"InaccessiblePaths", "TemporaryFileSystem", "RootDirectory", "RootImage", "ReadOnlyPaths", "NoExecPaths", "DynamicUser"}
+        self.assertEqual(hiding & set(settings), set())
+        self.assertEqual(settings["User"], "%i")
 
 
 class Production(unittest.TestCase):

@@ -2,7 +2,9 @@
 #
 # ctest: TIMEOUT 300 RUN_SERIAL TRUE
 """The example engine from outside: bytes in, bytes out; the feed; the demo and its check."""
+import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -93,7 +95,7 @@ class Client:
         length, version, kind = struct.unpack_from("<HBB", self.buffer)
         assert version == 1
         message, self.buffer = self.buffer[:length], self.buffer[length:]
-        return kind, struct.unpack_from({16: "<IQQIIIBB", 17: "<IQQIII", 18: "<id"}[kind], message, 4)
+        return kind, struct.unpack_from({16: "<IQQIIIBB", 17: "<IQQIII"}[kind], message, 4)
 
     def ask(self, message):
         """(result, reason, filled, leaves, fills, value) of a message that concerns no other connection."""
@@ -200,9 +202,11 @@ class Feed(unittest.TestCase):
         self.assertEqual(made.stdout, ORDERS.read_bytes())
 
     def test_wrong_usage(self):
-        for arguments in (["--file"], ["--file", ORDERS, "--rate", "fast"], ["--nothing"], ["--orders", "5"]):
-            done = subprocess.run([BIN / "feed", *arguments], capture_output=True, check=False)
-            self.assertEqual(done.returncode, 2)
+        ten = ["--file", ORDERS, "--orders", "10"]
+        for arguments in (["--file"], ["--file", ORDERS, "--rate", "fast"], ["--nothing"], ["--orders", "5"],
+                          [*ten, "--pause-at", "0"], [*ten, "--pause-at", "10"], [*ten, "--pause-at", "5", "--pause-at", "5"]):
+            done = subprocess.run([BIN / "feed", *arguments], capture_output=True, text=True, check=False)
+            self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
         self.assertEqual(subprocess.run([BIN / "engine", "x"], capture_output=True, check=False).returncode, 2)
 
 
@@ -264,6 +268,40 @@ class FeedNotices(unittest.TestCase):
             self.assertIn(complaint, said)
 
 
+class Pauses(unittest.TestCase):
+    def test_nothing_is_sent_in_a_pause(self):
+        seen = []
+
+        def answer(number, _):
+            seen.append(number)
+            time.sleep(0.1)  # so the feed looks for the answer before it is there
+            return [report(number, 0, 0, REJECTED, NO_CASH)]
+
+        liar = Liar(answer)
+        with tempfile.TemporaryDirectory() as folder:
+            stats = Path(folder) / "stats.json"
+            feed = subprocess.Popen([BIN / "feed", "--file", ORDERS, "--connect", liar.address, "--orders", "3", "--patience",
+                                     "5", "--pause-at", "1", "--pause-at", "2", "--stats-json", stats], env=untraced(),
+                                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            with feed:
+                self.assertIn("paused after 1 orders", feed.stdout.readline())
+                time.sleep(5.5)  # a pause may be longer than the feed's patience, and nothing happens in it
+                self.assertEqual(seen, [1])
+                feed.stdin.write("go on\n")
+                feed.stdin.flush()
+                self.assertIn("goes on", feed.stdout.readline())
+                self.assertIn("paused after 2 orders", feed.stdout.readline())
+                self.assertEqual(seen, [1, 2])
+                feed.stdin.close()  # its end means the same as a line
+                feed.stdout.read()
+                self.assertEqual(feed.wait(60), 0)
+            liar.join(10)
+            self.assertEqual(seen, [1, 2, 3])
+            said = json.loads(stats.read_text())
+        self.assertEqual([after for after, _ in said["sample_rates"]], [0, 1, 2])
+        self.assertEqual(said["first_pause_after"], 1)
+
+
 class Endings(unittest.TestCase):
     def test_drop_copy_that_cannot_be_written_stops_trading(self):
         engine = Engine("--drop-copy", "/dev/full")
@@ -317,18 +355,26 @@ class Demo(unittest.TestCase):
     def test_all_is_well(self):
         self.assertEqual(self.done.returncode, 0, self.done.stdout + self.done.stderr)
         self.assertIn("everything agrees", self.done.stdout)
+        self.assertIn("orders 2,001 to 4,000 at rate 0.1", self.done.stdout)
 
-    def check(self, change):
-        """The exit code of the check on a changed copy of the traces."""
+    def check(self, change, file="traces.jsonl", program="check_traces.py"):
+        """The exit code of the check on a changed copy of the file."""
         with tempfile.TemporaryDirectory() as copy:
             shutil.copytree(self.folder, copy, dirs_exist_ok=True)
-            traces = Path(copy) / "traces.jsonl"
-            text = traces.read_text(encoding="utf-8")
+            path = Path(copy) / file
+            text = path.read_text(encoding="utf-8")
             changed = change(text)
             self.assertNotEqual(text, changed)
-            traces.write_text(changed, encoding="utf-8")
-            return subprocess.run([sys.executable, EXAMPLES / "check_traces.py", copy], capture_output=True,
-                                  check=False).returncode
+            path.write_text(changed, encoding="utf-8")
+            return subprocess.run([sys.executable, EXAMPLES / program, copy], capture_output=True, check=False).returncode
+
+    def test_a_lie_about_the_recovery_is_found(self):
+        self.assertIn("are exactly those that were begun", self.done.stdout)
+        spans, account = ("crashed.jsonl", "check_recovery.py"), ("recovery.json", "check_recovery.py")
+        self.assertEqual(self.check(lambda text: text[:text.rindex("\n", 0, -1) + 1], *spans), 1)  # a request is missing
+        self.assertEqual(self.check(lambda text: text.replace("nanospan.unfinished", "unfinished", 1), *spans), 1)
+        self.assertEqual(self.check(lambda text: text.replace('"attempted":', '"attempted":1', 1), *account), 1)
+        self.assertEqual(self.check(lambda text: text.replace('"balanced":true', '"balanced":false', 1), *account), 1)
 
     def test_a_lie_is_found(self):
         self.assertEqual(self.check(lambda text: text + "nonsense\n"), 1)  # not even JSON
@@ -336,6 +382,10 @@ class Demo(unittest.TestCase):
         for before, after in (('"match"', '"mash"'), ('"submit_to_exchange"', '"match"'), ('"send_order"', '"order"'),
                               ('"filled"', '"resting"'), ('"kind":2', '"kind":3')):
             self.assertEqual(self.check(lambda text: text.replace(before, after, 1)), 1, before)
+        # The threshold of one order, and the rate that the feed says it was tuned to.
+        self.assertEqual(self.check(lambda text: re.sub(r'("traceState":"ot=th:)e666(?="[^{}]*"name":"order")', r"\1c", text,
+                                                        count=1)), 1)
+        self.assertEqual(self.check(lambda text: text.replace("], [2000, 0.1", "], [2000, 0.2"), "feed.json"), 1)
 
 
 if __name__ == "__main__":

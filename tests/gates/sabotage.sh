@@ -106,12 +106,12 @@ make_bench() {
 make_library() {
     local link soname
     # shellcheck disable=SC2016 # eval expands them
-    link=$(ninja -C "$build" -t commands libnanospan.so | sed -nE \
+    link=$(ninja -C "$build" -t commands libnanospan-core.so | sed -nE \
         -e 's| [^ ]*core/trace/begin_fast\.c\.o| "$work/begin.o"|' \
-        -e 's| [^ ]*core/trace/end_fast\.c\.o| "$work/end.o"|' -e '/-soname,libnanospan\./p')
+        -e 's| [^ ]*core/trace/end_fast\.c\.o| "$work/end.o"|' -e '/-soname,libnanospan-core\./p')
     # shellcheck disable=SC2034 # eval expands it
     soname=$(sed -E 's/.*-soname,([^ ]+).*/\1/' <<<"$link")
-    (cd "$build" && eval "${link/ -o libnanospan.so*([! ])/ -o $own_library}")
+    (cd "$build" && eval "${link/ -o libnanospan-core.so*([! ])/ -o $own_library}")
     cp "$build/bin/nanospan-touched" "$work/bin"
 }
 

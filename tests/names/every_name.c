@@ -235,7 +235,10 @@ static bool see_session(void *argument, const nsp_session *session)
 {
     ++*(size_t *)argument;
     const nsp_session_rule *rules = session->rules;
-    return session->stats.size == sizeof(nsp_stats) && rules != NULL;
+    const nsp_session_thread *threads = session->threads;
+    const nsp_thread_state states[] = {NSP_THREAD_ATTACHED, NSP_THREAD_ENDED, NSP_THREAD_DRAINED};
+    return session->stats.size == sizeof(nsp_stats) && rules != NULL &&
+           (session->thread_count == 0 || threads[0].state <= states[2]);
 }
 
 static void use_inspection(void)
@@ -247,6 +250,84 @@ static void use_inspection(void)
     CHECK((settings > 50) == !DISABLED);
     CHECK(nsp_sessions_each("/nowhere", session, &sessions) == NSP_OK);
     CHECK(sessions == 0);
+}
+
+static bool see_progress(void *argument, const nsp_recovery_account *account)
+{
+    return argument == NULL || account->left == 0;
+}
+
+static void log_nothing(void *context, nsp_log_level level, const char *line)
+{
+    CHECK(context == NULL && level == NSP_LOG_NONE && line == NULL);
+}
+
+static void use_recovery(void)
+{
+    nsp_log_configure(NSP_LOG_NONE, log_nothing, NULL);
+    nsp_log_configure(NSP_LOG_INFO, NULL, NULL);
+    char problem[NSP_RECOVERY_PROBLEM_MAX] = "?";
+    nsp_recovery *recovery = NULL;
+    nsp_status status = nsp_recovery_open(&recovery, "/nowhere/name.1.2", problem, sizeof problem);
+    CHECK(status == (DISABLED ? NSP_ERR_DISABLED : NSP_ERR_NOT_FOUND) && recovery == NULL);
+    CHECK((problem[0] == 0) == DISABLED);
+    nsp_recovery_options options = NSP_RECOVERY_OPTIONS_INIT;
+    nsp_recovery_account account = NSP_RECOVERY_ACCOUNT_INIT;
+    options.in_doubt = NSP_IN_DOUBT_SKIP;
+    options.progress = see_progress;
+    CHECK(options.size == sizeof options && account.size == sizeof account);
+    CHECK(NSP_IN_DOUBT_SEND == 0);
+    if (recovery != NULL) { // never: only that it compiles
+        nsp_recovery_account_get(recovery, &account);
+        CHECK(!nsp_recovery_set_aside(recovery));
+        CHECK(!nsp_recovery_damaged(recovery));
+        CHECK(!nsp_recovery_exporter_failed(recovery));
+        CHECK(nsp_recovery_export(recovery, &options) == NSP_OK);
+        CHECK(nsp_recovery_note_file(recovery, "/nowhere/file", 0) == NSP_OK);
+        CHECK(nsp_recovery_settle(recovery) == NSP_OK && nsp_recovery_remove(recovery, true) == NSP_OK);
+    }
+    nsp_recovery_close(recovery);
+}
+
+static void use_drainer(void)
+{
+    nsp_drainer_options options = NSP_DRAINER_OPTIONS_INIT;
+    nsp_drained drained = NSP_DRAINED_INIT;
+    nsp_drainer *drainer = NULL;
+    uint64_t pause_ns = 0;
+    size_t at = 0;
+    options.in_doubt = NSP_IN_DOUBT_SKIP;
+    CHECK(options.size == sizeof options && drained.size == sizeof drained);
+    CHECK(nsp_drainer_open(NULL, &options) == (DISABLED ? NSP_ERR_DISABLED : NSP_ERR_INVALID));
+    if (drainer != NULL) { // never: only that it compiles
+        char problem[NSP_DRAINED_PROBLEM_MAX];
+        CHECK(nsp_drainer_add(drainer, "/nowhere/name.1.2", problem, sizeof problem) == NSP_OK);
+        CHECK(nsp_drainer_work(drainer, &pause_ns) == 0 && !nsp_drainer_each(drainer, &at, &drained));
+        CHECK(drained.state == NSP_DRAINED_LIVING || drained.state == NSP_DRAINED_ENDED ||
+              drained.state == NSP_DRAINED_DIED || drained.state == NSP_DRAINED_FAILED);
+        CHECK(nsp_drainer_remove(drainer, drained.directory, true) == NSP_OK);
+    }
+    CHECK(NSP_DRAINED_DIRECTORY_MAX > NSP_DRAINED_SERVICE_MAX);
+    CHECK(nsp_drainer_close(drainer, 0) == NSP_OK);
+}
+
+static void use_tune(void)
+{
+    nsp_tune *tune = NULL;
+    char problem[64];
+    nsp_status expected = DISABLED ? NSP_ERR_DISABLED : NSP_ERR_INVALID;
+    CHECK(nsp_tune_open(NULL, "/nowhere/name.1.2", problem, sizeof problem) == expected);
+    const nsp_tune_change changes[] = {
+        {NSP_TUNE_RATE, NSP_PARENT_FOLLOW, NULL, 0.5},
+        {NSP_TUNE_RULE, NSP_PARENT_FOLLOW, "pattern", 0.5},
+        {NSP_TUNE_REMOVE_RULE, NSP_PARENT_FOLLOW, "pattern", 0},
+        {NSP_TUNE_PARENT_POLICY, NSP_PARENT_DECIDE, NULL, 0},
+        {NSP_TUNE_LIMIT, NSP_PARENT_FOLLOW, NULL, 500},
+    };
+    const size_t count = sizeof changes / sizeof changes[0];
+    size_t failed = 0;
+    CHECK(nsp_tune_apply(tune, changes, count, &failed) == expected && failed == count);
+    nsp_tune_close(tune);
 }
 
 static void use_the_rest(void)
@@ -265,6 +346,8 @@ static void use_the_rest(void)
     CHECK(nsp_sampler_set_rule("rule.*", 0.25) == NSP_OK);
     CHECK(nsp_sampler_remove_rule("rule.*") == NSP_OK);
     CHECK(nsp_sampler_set_parent_policy(NSP_PARENT_DECIDE) == NSP_OK);
+    CHECK(nsp_sampler_set_limit(NSP_SAMPLER_LIMIT_MIN) == NSP_OK);
+    CHECK(nsp_sampler_set_limit(NSP_SAMPLER_LIMIT_MAX) == NSP_OK && nsp_sampler_set_limit(0) == NSP_OK);
     CHECK(NSP_SAMPLER_RULES_MAX == 63 && NSP_SAMPLER_PATTERN_MAX == 95);
 
     nsp_stats stats = NSP_STATS_INIT;
@@ -288,6 +371,9 @@ int main(void)
     use_contexts();
     use_propagation();
     use_inspection();
+    use_recovery();
+    use_drainer();
+    use_tune();
     use_the_rest();
     CHECK(nsp_do_work(1000) <= 1000);
     CHECK(nsp_flush(10000000000u) == NSP_OK);

@@ -99,12 +99,12 @@ static void print_places(void)
     nsp_span *span = nsp_span_begin(NSP_NAME("place"));
     if (!nsp_span_recording(span))
         exit(1);
-    const nsp__thread *thread = nsp__thread_v1;
-    place("the pointer to the thread's state (thread-local)", &nsp__thread_v1);
+    const nsp__thread *thread = nsp__thread_v3;
+    place("the pointer to the thread's state (thread-local)", &nsp__thread_v3);
     place("the thread's state", thread);
     place("the stack of open spans", thread->top - 1);
     place("the first frame", nsp__frame_of(span));
-    place("the policy's generation", thread->generation_now);
+    place("the policy's generation", &thread->skips->generation);
     place("the classes of names", thread->classes);
     place("the thread's skips", thread->skips);
     place("the program's own stack", __builtin_frame_address(0));
