@@ -19,6 +19,7 @@ from pathlib import Path
 
 from backends import free_ports, programs, wait_until
 from elasticsearch_stand_in import ElasticsearchStandIn
+from ports import closed_port
 
 SOURCE = Path(os.environ.get("NSP_SOURCE_DIR", Path(__file__).parents[2]))
 DEPLOY = SOURCE / "deploy"
@@ -211,7 +212,7 @@ class Storage(unittest.TestCase):
 
     def test_collector_writes(self):
         with Program("jaeger", "jaeger/collector.yaml", self.folder,
-                     {"receivers": {"otlp": {"protocols": {"http": {"endpoint": f"127.0.0.1:{free_ports(1)[0]}"}}}}},
+                     {"receivers": {"otlp": {"protocols": {"http": {"endpoint": f"127.0.0.1:{closed_port()}"}}}}},
                      **self.environment) as jaeger:
             self.assertTrue(speaks_http2(jaeger.ports[4317]))
             self.assertEqual(jaeger.get(5778, "/sampling?service=execution")[0], 200)

@@ -6,7 +6,6 @@ import os
 import re
 import shlex
 import signal
-import socket
 import subprocess
 import tempfile
 import unittest
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from engine_process import PATIENCE, environment, wait_until
 from peers import missing
+from ports import closed_port
 
 SOURCE = Path(os.environ.get("NSP_SOURCE_DIR", Path(__file__).parents[2]))
 BIN = Path(os.environ.get("NSP_BUILD_DIR", SOURCE / "build")) / "bin"
@@ -71,9 +71,7 @@ class PageTest(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.work = Path(folder.name)
         self.log = self.work / "log"
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = closed_port()
 
     def adapted(self, line):
         """The command with places of this test's own, so that it may run beside others."""

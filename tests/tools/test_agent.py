@@ -9,6 +9,7 @@ import unittest
 
 from agent_process import Agent, AgentTest
 from engine_process import PATIENCE, environment, spans_of, wait_until
+from ports import closed_port
 from silent_receiver import silent_receiver
 from sink_process import command
 
@@ -85,9 +86,7 @@ class Draining(AgentTest):
 
     def test_receiver_that_comes_later(self):
         """Nothing is lost while it is away; that is said once, and when it is back."""
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = closed_port()
         engine = self.doomed(500, 0)
         agent = self.agent("--endpoint", f"http://127.0.0.1:{port}")
         agent.wait_for("waiting; retrying")

@@ -9,8 +9,8 @@ import unittest
 
 from agent_process import Agent, AgentTest
 from engine_process import PATIENCE, spans_of, wait_until
+from ports import closed_port
 from silent_receiver import silent_receiver
-from test_recover import free_port
 
 BATCH = 100
 
@@ -25,7 +25,7 @@ class Lists(AgentTest):
                 "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": str(BATCH), **more}
 
     def away(self, exporters="otlp,file"):
-        return self.settings(f"http://127.0.0.1:{free_port()}", exporters)
+        return self.settings(f"http://127.0.0.1:{closed_port()}", exporters)
 
     def in_file(self, torn=0):
         """torn: so many lines may not be complete, since a writer was killed; those spans come again."""
@@ -150,7 +150,7 @@ class Deaths(Lists):
         """What an earlier agent left is sent in pieces: the receiver gets each once, while the file hangs in the middle."""
         engine = self.steady("--spans", 1000)
         self.assertEqual(engine.process.stdout.readline(), "full\n")
-        with Agent(self.shm, **self.settings(f"http://127.0.0.1:{free_port()}", "otlp", OTEL_BSP_MAX_EXPORT_BATCH_SIZE="1000")) as agent:
+        with Agent(self.shm, **self.settings(f"http://127.0.0.1:{closed_port()}", "otlp", OTEL_BSP_MAX_EXPORT_BATCH_SIZE="1000")) as agent:
             agent.wait_for("waiting; retrying")
         os.mkfifo(self.file)
         reader = os.open(self.file, os.O_RDONLY | os.O_NONBLOCK)

@@ -26,6 +26,7 @@ import outside_lock
 from certificates import Certificates
 from engine_process import Engine, wait_until
 from peers import needs
+from ports import closed_port
 from receivers import Receiver, grpc_is_there
 from sink_process import Sink, command
 
@@ -69,12 +70,6 @@ def examine(*options, **environment):
 
 def endpoint(port, scheme="http", host="127.0.0.1"):
     return f"{scheme}://{host}:{port}"
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @contextlib.contextmanager
@@ -202,7 +197,7 @@ class Configuration(unittest.TestCase):
                 self.assertIn(variable, report.one("tracing")["text"])
 
     def test_exporter_none(self):
-        report = examine(OTEL_TRACES_EXPORTER="none", OTLP_ENDPOINT=endpoint(free_port()))
+        report = examine(OTEL_TRACES_EXPORTER="none", OTLP_ENDPOINT=endpoint(closed_port()))
         self.assertEqual(report.code, 1)
         self.assertIn("OTEL_TRACES_EXPORTER", report.one("tracing")["text"])
         self.assertEqual(report.levels("endpoint.connect"), [])
@@ -294,7 +289,7 @@ class Configuration(unittest.TestCase):
 
 class Endpoint(unittest.TestCase):
     def test_nothing_listens(self):
-        report = examine(OTLP_ENDPOINT=endpoint(free_port()))
+        report = examine(OTLP_ENDPOINT=endpoint(closed_port()))
         self.assertEqual((report.code, report.one("endpoint.connect")["level"]), (3, "fail"))
         self.assertIn("refused", report.one("endpoint.connect")["text"])
         self.assertEqual(report.levels("span.not_sent"), ["note"])
@@ -652,7 +647,7 @@ class Query(unittest.TestCase):
 
     def test_not_there(self):
         with Sink() as sink:
-            report = examine("--query", endpoint(free_port()), OTLP_ENDPOINT=endpoint(sink.port))
+            report = examine("--query", endpoint(closed_port()), OTLP_ENDPOINT=endpoint(sink.port))
             self.assertEqual((report.code, report.levels("query.connect")), (3, ["fail"]))
             report = examine("--query", endpoint(sink.port), OTLP_ENDPOINT=endpoint(sink.port))
             self.assertEqual((report.code, report.levels("query.connect")), (3, ["fail"]))
@@ -796,7 +791,7 @@ class Engines(unittest.TestCase):
 
     def test_settings_of_one_that_is_drained_from_outside(self):
         """Those for exporters have no effect in it, however it came to be external, and nothing is sent to them."""
-        wrong = f"http://127.0.0.1:{free_port()}"
+        wrong = f"http://127.0.0.1:{closed_port()}"
         with tempfile.TemporaryDirectory(dir=SHM.name) as shm:
             with engine(shm, SERVICE_NAME="outside", NSP_COLLECTOR="external", OTLP_ENDPOINT=wrong,
                         OTEL_EXPORTER_OTLP_CERTIFICATE="/nowhere") as process:
@@ -820,7 +815,7 @@ class Engines(unittest.TestCase):
         """An answer is no success, and whoever sends has the endpoint and the log."""
         with tempfile.TemporaryDirectory(dir=SHM.name) as shm, Sink() as sink:
             settings = {"NSP_SHM_DIR": shm, "OTLP_ENDPOINT": endpoint(sink.port)}
-            with engine(shm, SERVICE_NAME="inside", OTLP_ENDPOINT=endpoint(free_port()), OTEL_BSP_SCHEDULE_DELAY="50") as process:
+            with engine(shm, SERVICE_NAME="inside", OTLP_ENDPOINT=endpoint(closed_port()), OTEL_BSP_SCHEDULE_DELAY="50") as process:
                 report = self.wait_for_failing(settings)
                 self.assertRegex(report.one("engine.failing")["text"], r"attempts? to send failed; 0 requests were answered$")
                 self.assertIn(f"the engine's endpoint is wrong or its receiver is unreachable: run `nanospan doctor --pid "
@@ -1000,7 +995,7 @@ class CommandLine(unittest.TestCase):
         with Sink() as sink:
             result = run("--quiet", OTLP_ENDPOINT=endpoint(sink.port))
             self.assertEqual((result.returncode, result.stdout), (0, ""))
-        result = run("--quiet", OTLP_ENDPOINT=endpoint(free_port()))
+        result = run("--quiet", OTLP_ENDPOINT=endpoint(closed_port()))
         self.assertEqual(result.returncode, 3)
         self.assertNotIn(" OK ", result.stdout)
         self.assertIn("FAIL", result.stdout)

@@ -9,7 +9,6 @@ import pwd
 import resource
 import shutil
 import signal
-import socket
 import struct
 import subprocess
 import tempfile
@@ -18,6 +17,7 @@ from pathlib import Path
 
 import outside_lock
 from engine_process import PATIENCE, Engine, doomed, environment, lines_of, spans_of, wait_until
+from ports import closed_port
 from receivers import Receiver, grpc_is_there
 from silent_receiver import silent_receiver
 from sink_process import Sink, command
@@ -28,12 +28,6 @@ SUM = ("engine_exported", "engine_rejected", "engine_unconfirmed", "engine_disca
 # Of the control file: where its table of sections lies, and the entry of the threads' counters in it (core/shm/sections.h).
 SECTION_COUNT_AT, SECTIONS_AT, SLOT_COUNTERS = 32, 40, 11
 PUBLISHED_AT, CONSUMED_AT = 128, 256  # in the first thread's slot
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Recovery(unittest.TestCase):
@@ -284,7 +278,7 @@ class ToReceiver(Recovery):
 
     def test_receiver_that_is_not_there(self):
         self.killed(500, 1)
-        where = f"http://127.0.0.1:{free_port()}"
+        where = f"http://127.0.0.1:{closed_port()}"
         result = self.run_it("--json", "--endpoint", where, "--timeout", "500ms")
         self.assertEqual(result.returncode, 1, result.stderr)
         account = json.loads(result.stdout)["account"]

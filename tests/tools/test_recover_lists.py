@@ -4,9 +4,10 @@
 session."""
 import unittest
 
+from ports import closed_port
 from receivers import Receiver
 from sink_process import Sink
-from test_recover import Recovery, free_port, lines_of, spans_of, wait_until
+from test_recover import Recovery, lines_of, spans_of, wait_until
 
 LISTS = ("otlp,file", "file,otlp")
 BATCH = 100
@@ -52,7 +53,7 @@ class Both(Lists):
     def test_batches_of_an_engine_with_the_same_list(self):
         """What one of them had is in doubt, and in the account."""
         engine = self.engine(500, 2, NSP_COLLECTOR="thread", OTEL_BSP_SCHEDULE_DELAY="10",
-                             **self.settings(f"http://127.0.0.1:{free_port()}"))
+                             **self.settings(f"http://127.0.0.1:{closed_port()}"))
         wait_until(lambda: self.in_file()[0], "the first batch in the file")
         engine.kill()
         before = len(self.in_file()[0])
@@ -89,7 +90,7 @@ class OneIsAway(Lists):
             with self.subTest(exporters):
                 self.file.unlink(missing_ok=True)
                 self.killed(500, 2)
-                one = self.one("--timeout", "500ms", code=1, **self.settings(f"http://127.0.0.1:{free_port()}", exporters))
+                one = self.one("--timeout", "500ms", code=1, **self.settings(f"http://127.0.0.1:{closed_port()}", exporters))
                 self.assertEqual((one["account"]["left"], one["account"]["exported"], one["removed"]), (502, 0, False))
                 self.assertNotIn("may have been taken", one["problem"])
                 self.assertEqual(self.in_file(), ({}, 0))
