@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # ctest: TIMEOUT 240
 """`nanospan metrics`: its figures, Prometheus' text format, and Prometheus itself."""
+import contextlib
 import http.client
 import json
 import os
@@ -11,6 +12,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 import unittest
 import urllib.error
 import urllib.parse
@@ -267,12 +269,18 @@ class Metrics(unittest.TestCase):
 
     def test_idle_connections_keep_nobody_waiting(self):
         _, port = self.serve("--quiet")
-        idle = [socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) for _ in range(200)]
-        for number, connection in enumerate(idle):
-            self.addCleanup(connection.close)
-            connection.sendall(b"GET /metrics HT" if number % 2 else b"G")
-        self.assertEqual(self.ask(port, "GET", "/metrics")[0], 200)
-        ended = len(select.select(idle, [], [], 0)[0])
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            began = time.monotonic()
+            with contextlib.ExitStack() as stack:
+                idle = [stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)) for _ in range(200)]
+                for number, connection in enumerate(idle):
+                    connection.sendall(b"GET /metrics HT" if number % 2 else b"G")
+                self.assertEqual(self.ask(port, "GET", "/metrics")[0], 200)
+                ended = len(select.select(idle, [], [], 0)[0])
+            # After 3 s they are ended anyway: then the machine was too busy to tell.
+            if time.monotonic() - began < 3 or time.monotonic() > deadline:
+                break
         self.assertLess(ended, len(idle) // 2, "they had to be ended first")
 
     def test_a_port_that_is_taken(self):
