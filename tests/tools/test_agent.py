@@ -161,15 +161,20 @@ class Draining(AgentTest):
     def test_new_engines_do_not_wait(self):
         """An engine that is just starting is looked at again soon, and not a second later."""
         agent = self.agent("--endpoint", self.sink().url)
-        soon = late = 0
+        soon = late = slow = 0
         while soon < late + 3 and late < 10:
             started = time.monotonic()
             self.doomed(1, 0)
-            agent.wait_for("draining it", count=soon + late + 1)
+            start = time.monotonic() - started
+            agent.wait_for("draining it", count=soon + late + slow + 1)
             if time.monotonic() - started < 0.7:
                 soon += 1
-            else:
+            elif start < 0.3:
                 late += 1
+            else:  # the agent may wait as long again as the engine has taken to start
+                slow += 1
+            if slow == 10:
+                self.skipTest("engines start too slowly here to tell")
         self.assertGreater(soon, late, "engines are taken over late")
 
     def test_traces_that_were_refused_before(self):

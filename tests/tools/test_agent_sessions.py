@@ -124,7 +124,7 @@ class Hostile(Sessions):
             agent.wait_for(rf"shrinks-{name} \(pid \d+\): draining it")
             os.truncate(self.session_of(engine) / name, 0)  # the engine sleeps, and does not notice
         for name in ("control", "threads"):  # batches are written when there are spans
-            agent.wait_for(rf"shrinks-{name} \(pid \d+\): (?!drains)")
+            agent.wait_for(rf"shrinks-{name} \(pid \d+\): (?!draining it)")
         for engine in engines.values():
             engine.kill()
         self.check_neighbour(agent, neighbour)
