@@ -2,12 +2,16 @@
 # ctest: TIMEOUT 240
 """`nanospan recover` with a list of exporters, as the engine had: each gets every span, and one that is away keeps the
 session."""
+import json
+import signal
+import subprocess
 import unittest
 
+from engine_process import PATIENCE, environment, lines_of, spans_of, wait_until
 from ports import closed_port
 from receivers import Receiver
-from sink_process import Sink
-from test_recover import Recovery, lines_of, spans_of, wait_until
+from sink_process import Sink, command
+from test_recover import Recovery
 
 LISTS = ("otlp,file", "file,otlp")
 BATCH = 100
@@ -54,7 +58,8 @@ class Both(Lists):
         """What one of them had is in doubt, and in the account."""
         engine = self.engine(500, 2, NSP_COLLECTOR="thread", OTEL_BSP_SCHEDULE_DELAY="10",
                              **self.settings(f"http://127.0.0.1:{closed_port()}"))
-        wait_until(lambda: self.in_file()[0], "the first batch in the file")
+        # A line may be looked at while it is being written.
+        wait_until(lambda: self.file.exists() and self.file.read_bytes().endswith(b"\n"), "the first batch in the file")
         engine.kill()
         before = len(self.in_file()[0])
         sink = self.sink()
@@ -103,7 +108,15 @@ class OneIsAway(Lists):
         self.killed(500, 2)
         answers = [{"status": 200}] * 2 + [{"status": 503}] * 10000
         with Receiver("http", answers=answers) as receiver:
-            one = self.one("--timeout", "1s", code=1, **self.settings(receiver.endpoint))
+            process = subprocess.Popen([command(), "recover", "--json"], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                       env=environment(self.shm, **self.settings(receiver.endpoint)))
+            self.addCleanup(process.kill)
+            wait_until(lambda: len(receiver.requests()) > 2, "a request that is refused")
+            process.send_signal(signal.SIGINT)
+            output, errors = process.communicate(timeout=PATIENCE)
+        self.assertEqual(process.returncode, 1, output + errors)
+        one = json.loads(output)
+        self.assertTrue(one["account"]["balanced"], one)
         self.assertEqual((one["account"]["exported"], one["account"]["left"]), (2 * BATCH, 502 - 2 * BATCH))
         spans, twice = self.in_file()
         self.assertEqual((len(spans), twice), (2 * BATCH, 0))
