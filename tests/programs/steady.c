@@ -22,7 +22,7 @@ static const char usage[] =
     "\"full\" after\n"
     "the last of --spans. With --threads, one thread of N does that, and the others have recorded one span "
     "each and\n"
-    "wait. Then it waits for SIGTERM, shuts down within MS (20000), and prints the accounting "
+    "wait. Then it waits for SIGTERM, shuts down within MS (60000), and prints the accounting "
     "as\n"
     "JSON. All else is the environment's.\n";
 
@@ -89,7 +89,7 @@ int main(int argc, char **argv)
         {"rate", required_argument, NULL, 'r'},    {"spans", required_argument, NULL, 's'},
         {"threads", required_argument, NULL, 'n'}, {"timeout", required_argument, NULL, 't'},
         {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0}};
-    uint64_t rate = 2000, spans = UINT64_MAX, threads = 1, timeout_ms = 20000;
+    uint64_t rate = 2000, spans = UINT64_MAX, threads = 1, timeout_ms = 60000;
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (option) {
         case 'r': rate = strtoull(optarg, NULL, 10); break;

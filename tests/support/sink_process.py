@@ -36,7 +36,7 @@ class Sink:
         if output:
             arguments += ["--output", str(self.output)]
         self.process = subprocess.Popen(arguments + [str(option) for option in options], stderr=subprocess.PIPE)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not port_file.exists():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"the sink did not start: {self.process.communicate()[1].decode()}")
@@ -54,7 +54,7 @@ class Sink:
 
     def post(self, body, kind="application/x-protobuf", path="/v1/traces", method="POST", **headers):
         """Makes one request on a connection of its own; returns (status, headers, body)."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             sent = {name.replace("_", "-"): value for name, value in headers.items()}
             if kind:
@@ -68,7 +68,7 @@ class Sink:
     def stop(self, how=signal.SIGTERM):
         """Ends the sink; returns its exit code."""
         self.process.send_signal(how)
-        return self.process.wait(20)
+        return self.process.wait(60)
 
     def lines(self):
         return [json.loads(line) for line in self.output.read_text(encoding="utf-8").splitlines()]

@@ -83,7 +83,7 @@ def listener(serve):
     def one(connection):
         with contextlib.suppress(OSError):
             with connection:
-                connection.settimeout(10)
+                connection.settimeout(60)
                 serve(connection)
 
     def accept():
@@ -131,7 +131,7 @@ def web(answer, context=None):
             pass  # a client that used another protocol
 
         def finish_request(self, request, client_address):
-            request.settimeout(10)
+            request.settimeout(60)
             if not context:
                 return super().finish_request(request, client_address)
             with context.wrap_socket(request, server_side=True) as wrapped:
@@ -276,7 +276,7 @@ class Configuration(unittest.TestCase):
         with Sink() as sink:
             other = subprocess.Popen(["sleep", "60"], env={"OTLP_ENDPOINT": endpoint(sink.port), "NSP_SHM_DIR": SHM.name})
             try:
-                deadline = time.monotonic() + 10
+                deadline = time.monotonic() + 60
                 while b"OTLP" not in Path(f"/proc/{other.pid}/environ").read_bytes() and time.monotonic() < deadline:
                     time.sleep(0.01)
                 report = examine("--pid", str(other.pid))
@@ -666,11 +666,11 @@ def engine(shm, **environment):
                                    env={**kept, "NSP_SHM_DIR": shm, **environment}, stdout=subprocess.DEVNULL,
                                    stderr=subprocess.DEVNULL)
         try:
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + 60
             while not address.exists() and process.poll() is None and time.monotonic() < deadline:
                 time.sleep(0.02)
             host, port = address.read_text(encoding="ascii").strip().rsplit(":", 1)
-            with socket.create_connection((host, int(port)), timeout=10) as client:
+            with socket.create_connection((host, int(port)), timeout=60) as client:
                 for number in range(1, 51):
                     body = struct.pack("<IQII8sBB6x", 1, number, 100, 1, b"BTCUSDT", 1, 1)
                     client.sendall(struct.pack("<HBB", 4 + len(body), 1, 1) + body)
