@@ -261,7 +261,7 @@ class Gateway(unittest.TestCase):
             "collector", "collector/gateway.yaml", folder,
             {"exporters": {"file": {"path": str(kept)}}, "service": {"pipelines": {"traces": {"exporters": ["otlp_grpc", "file"]}}}},
             [GATE], TLS_CERT_FILE=str(keys / "gateway.crt"), TLS_KEY_FILE=str(keys / "gateway.key"),
-            TOKEN_FILE=str(keys / "otlp-tokens"), QUEUE_DIRECTORY=f"{folder}/queue", DECISION_WAIT="1s", KEEP_PERCENT="25", SLOW_MS="500",
+            TOKEN_FILE=str(keys / "otlp-tokens"), QUEUE_DIRECTORY=f"{folder}/queue", DECISION_WAIT="5s", KEEP_PERCENT="25", SLOW_MS="500",
             JAEGER_ENDPOINT=f"127.0.0.1:{jaeger.ports[4317]}"))
         trusting = ssl.create_default_context(cafile=keys / "ca.crt")
         url = f"https://localhost:{gateway.ports[4318]}"
