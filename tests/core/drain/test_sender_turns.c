@@ -39,7 +39,8 @@ typedef struct fixture {
     bool bound;
     bool deaf;        // atomic: a send of session 0 hangs until this is false
     bool left_behind; // by the sender
-    uint64_t last_ns; // of the last send
+    bool hangs;       // atomic: it does so
+    uint64_t last_ns; // atomic: of the last send
     uint32_t sends;   // atomic, of all
     uint32_t ends;    // atomic
     nsp__sender_options options;
@@ -88,11 +89,13 @@ static nsp_send_result receive(void *state, const nsp_batch *exported, uint64_t 
     fixture *f = state;
     const nsp__batch *batch = (const nsp__batch *)(const void *)exported;
     session *from = (session *)(void *)((char *)batch->pool - offsetof(session, pool));
-    f->last_ns = nsp__monotonic_ns();
+    __atomic_store_n(&f->last_ns, nsp__monotonic_ns(), __ATOMIC_RELAXED);
     __atomic_fetch_add(&from->sends, 1, __ATOMIC_RELEASE);
     __atomic_fetch_add(&f->sends, 1, __ATOMIC_RELEASE);
-    while (from == &f->sessions[0] && __atomic_load_n(&f->deaf, __ATOMIC_ACQUIRE))
+    while (from == &f->sessions[0] && __atomic_load_n(&f->deaf, __ATOMIC_ACQUIRE)) {
+        __atomic_store_n(&f->hangs, true, __ATOMIC_RELEASE);
         pause_shortly();
+    }
     nsp_send_result answer = (nsp_send_result)__atomic_load_n(&from->answer, __ATOMIC_ACQUIRE);
     if (answer == NSP_SEND_EXPORTED && from->seen_count < SEEN)
         from->seen[from->seen_count++] = exported->spans;
@@ -261,8 +264,11 @@ static void nobody_gets_through(void **state)
     // Half of the backoff at least: the jitter. Once each had a turn it has grown to its maximum after some more.
     enum { GROWN = ATTEMPTS - SESSIONS - 10 };
     assert_true(nsp__monotonic_ns() - began >= (SESSIONS + 9) * MIN_MS * MS / 2 + GROWN * MAX_MS * MS / 2);
-    for (int s = 0; s < SESSIONS; s++)
-        assert_in_range(sends(&f->sessions[s]), ATTEMPTS / SESSIONS - 4, ATTEMPTS / SESSIONS + 4);
+    for (int s = 0; s < SESSIONS; s++) { // the attempts go on
+        const uint32_t least = __atomic_load_n(&f->sends, __ATOMIC_ACQUIRE), its = sends(&f->sessions[s]),
+                       most = __atomic_load_n(&f->sends, __ATOMIC_ACQUIRE);
+        assert_in_range(its, least / SESSIONS - 4, most / SESSIONS + 4);
+    }
     assert_int_equal(lines_with("waiting; retrying"), 1);
     assert_int_equal(lines_with("cannot be delivered"), 0);
     for (int s = 0; s < SESSIONS; s++)
@@ -289,11 +295,11 @@ static void a_pause_that_was_asked_for_is_for_all(void **state)
     put(f, bad);
     while (__atomic_load_n(&f->ends, __ATOMIC_ACQUIRE) == 0)
         pause_shortly();
-    const uint64_t asked = f->last_ns;
+    const uint64_t asked = __atomic_load_n(&f->last_ns, __ATOMIC_RELAXED);
     answer_with(bad, NSP_SEND_EXPORTED);
     put(f, good);
     assert_true(waits(f, good, PATIENCE_MS));
-    assert_true(f->last_ns - asked >= ASKED_MS * MS);
+    assert_true(__atomic_load_n(&f->last_ns, __ATOMIC_RELAXED) - asked >= ASKED_MS * MS);
     assert_true(waits(f, bad, PATIENCE_MS));
     assert_true(stop_in(f, PATIENCE_MS).all_sent);
     assert_int_equal(lines_with("cannot be delivered"), 0);
@@ -321,19 +327,20 @@ static void a_batch_in_the_middle_is_not_interrupted(void **state)
 }
 
 // What can be sent is sent; the rest is left as it is.
-static void a_stop_leaves_a_line(void **state)
+static bool stop_leaves_a_line(uint64_t stop_ms)
 {
-    (void)state;
     fixture *f = make(true);
     session *bad = &f->sessions[0], *good = &f->sessions[1];
     put_aside(f);
     for (int i = 0; i < POOL; i++)
         put(f, good);
-    nsp__sender_end end = stop_in(f, 200);
+    nsp__sender_end end = stop_in(f, stop_ms);
     assert_false(end.all_sent);
-    assert_int_equal(end.given_up, 1 + 2 + 3);
-    assert_in_order(good);
-    assert_int_equal(nsp__batch_pool_away(&good->pool), 0);
+    const bool in_time = end.given_up == 1 + 2 + 3;
+    if (in_time) {
+        assert_in_order(good);
+        assert_int_equal(nsp__batch_pool_away(&good->pool), 0);
+    }
     assert_int_equal(nsp__batch_pool_away(&bad->pool), 3);
     assert_int_equal(bad->headers[0].state, NSP__BATCH_SENDING);
     assert_int_equal(__atomic_load_n(&bad->headers[0].in_doubt, __ATOMIC_RELAXED), 1);
@@ -343,6 +350,15 @@ static void a_stop_leaves_a_line(void **state)
     }
     assert_int_equal(bad->counters.unconfirmed + bad->counters.discarded, 0);
     discard(f);
+    return in_time;
+}
+
+static void a_stop_leaves_a_line(void **state)
+{
+    (void)state;
+    uint64_t stop_ms = 200; // all of which it takes; it may be too short on a busy machine
+    while (!stop_leaves_a_line(stop_ms))
+        assert_true((stop_ms *= 3) < PATIENCE_MS);
 }
 
 static void a_stop_counts_a_line(void **state)
@@ -374,9 +390,8 @@ static void a_thread_that_hangs_leaves_all_lines(void **state)
         wait_for_sends(third, 1);
         put(f, third);
         __atomic_store_n(&f->deaf, true, __ATOMIC_RELEASE);
-        const uint32_t before = sends(bad);
-        wait_for_sends(bad, before + 1); // it may have been one that was under way
-        wait_for_sends(bad, before + (sends(bad) == __atomic_load_n(&f->ends, __ATOMIC_ACQUIRE)));
+        while (!__atomic_load_n(&f->hangs, __ATOMIC_ACQUIRE))
+            pause_shortly();
         put(f, good);
         put(f, third);
         assert_int_equal(stop_in(f, 0).given_up, 1 + 2 + 1 + 2 + 3 + 1);
@@ -405,9 +420,9 @@ static void a_line_that_is_abandoned_comes_home(void **state)
     fixture *f = make(false);
     session *bad = &f->sessions[0], *good = &f->sessions[1];
     put_aside(f);
-    const uint32_t before = sends(bad);
     for (int i = 0; i < POOL; i++)
         __atomic_store_n(&bad->pool.batches[i].abandoned, true, __ATOMIC_RELEASE);
+    const uint32_t before = sends(bad);
     while (!nsp__sender_settled(&bad->pool, 3))
         pause_shortly();
     assert_int_equal(nsp__batch_pool_away(&bad->pool), 0);
