@@ -25,8 +25,7 @@ static size_t child_count;
 
 static pid_t start_child(void (*body)(void *), void *argument)
 {
-    fflush(NULL);
-    pid_t child = fork();
+    pid_t child = child_fork();
     if (child == 0) {
         body(argument);
         _exit(0);
@@ -129,6 +128,8 @@ static void engine_body(void *argument)
     nsp_config config;
     engine_config(&config, engine);
     CHILD_CHECK(nsp_init(&config) == NSP_OK);
+    while (world_get(&world->found[engine->index]) == 0)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     if (engine->body != NULL)
         engine->body(engine);
     else
@@ -145,9 +146,11 @@ static void engine_body(void *argument)
 
 void drained_engine_start(drained_engine *engine)
 {
+    world_set(&world->found[engine->index], 0);
     engine->pid = start_child(engine_body, engine);
+    DRAINED_UNTIL(session_dir_of(drained_folder, engine->pid, engine->session));
+    world_set(&world->found[engine->index], 1);
     DRAINED_UNTIL(world_get(&world->recorded[engine->index]) != 0);
-    assert_true(session_dir_of(drained_folder, engine->pid, engine->session));
 }
 
 void drained_engine_end(drained_engine *engine)

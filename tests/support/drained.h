@@ -27,6 +27,7 @@ typedef struct drained_world {
     uint32_t resent; // sum of in_doubt_resent of the drainers that have ended
     // What engines do: go on as long as they are told to.
     uint32_t engine_stop;
+    uint32_t found[DRAINED_ENGINES];    // its session, by the test: only now it records, and may end
     uint32_t allowed, asked, answered;  // for engines with a body of their own
     uint32_t recorded[DRAINED_ENGINES]; // spans that have ended
     uint32_t arrived_of[DRAINED_ENGINES];

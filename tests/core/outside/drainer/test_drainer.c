@@ -123,7 +123,7 @@ static void other_sessions_are_refused(void **state)
     (void)state;
     const drained_plan plan = {.removes = false};
     char session[SESSION_PATH_MAX], problem[NSP_DRAINED_PROBLEM_MAX];
-    pid_t child = fork();
+    pid_t child = child_fork();
     if (child == 0)
         drains_itself(NULL);
     DRAINED_UNTIL(world_get(&world->recorded[0]) != 0);
