@@ -188,10 +188,12 @@ static void anything_may_be_written(void **state)
     (void)state;
     char session[SESSION_PATH_MAX];
     nsp_recovery_account account;
-    unsigned refused = 0, unbalanced = 0;
+    unsigned refused = 0, unbalanced = 0, round = 0;
     engine_dies(directory, engine, NULL, session);
     remember(session);
-    for (unsigned round = 0; round < ROUNDS; round++) {
+    // How rare an account that does not balance is depends on what the engine has left, so there may be more rounds.
+    const unsigned most = TEST_UNDER_TSAN ? ROUNDS : 10 * ROUNDS;
+    for (; round < ROUNDS || (unbalanced == 0 && round < most); round++) {
         seed = round;
         for (uint64_t changes = draw(5); changes != 0; changes--)
             change(session);
@@ -203,8 +205,9 @@ static void anything_may_be_written(void **state)
                 fail_msg("round %u: %d spans are exported again", round, (int)account.exported);
         restore(session);
     }
-    assert_true(refused > 0 && refused + unbalanced < ROUNDS);
-    assert_true(unbalanced > 0 || TEST_UNDER_TSAN); // that is rare, so only many rounds show it
+    assert_true(refused > 0 && refused + unbalanced < round);
+    print_message("%u rounds: %u refused, %u unbalanced\n", round, refused, unbalanced);
+    assert_true(unbalanced > 0 || TEST_UNDER_TSAN); // only many rounds show it
     assert_true(recover(session, &account) && is_balanced(&account));
     assert_int_equal(recovered_distinct(), SPANS + 2);
     forget();

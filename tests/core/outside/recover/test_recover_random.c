@@ -29,6 +29,13 @@ static crash_plan plan_of(const void *first, uint32_t number)
     return (crash_plan){.seed = *(const uint64_t *)first + number};
 }
 
+static bool has_met_all(const crash_sums *sums, bool slow)
+{
+    return sums->finished > 0 && sums->unfinished > 0 && sums->halfway > 0 && sums->from_batches > 0 &&
+           sums->in_doubt > 0 && sums->twice > 0 &&
+           (slow || sums->dropped > 0); // slow: they end before rings are full
+}
+
 static void at_random_instants(void **state)
 {
     (void)state;
@@ -38,6 +45,12 @@ static void at_random_instants(void **state)
     uint64_t first = number_of("NSP_CRASH_SEED", 1);
     crash_sums sums = {0};
     bool right = crash_run_all(plan_of, &first, count, NULL, &sums);
+    // What an engine is doing when it is killed is a matter of luck. More of them are killed until each thing that
+    // this is about has been met.
+    for (int more = 0; more < 9 && right && count >= 40 && !has_met_all(&sums, slow); more++) {
+        first += count;
+        right = crash_run_all(plan_of, &first, count, NULL, &sums);
+    }
     printf("%llu engines, of which %llu were recovered and %llu had ended; %llu spans: %llu finished, %llu "
            "unfinished (%llu of them halfway), %llu in batches, %llu in doubt, %llu there twice, %llu lost, "
            "%llu dropped; %llu recoveries were killed, and %llu spans repeated\n",
@@ -50,11 +63,8 @@ static void at_random_instants(void **state)
     assert_true(right);
     if (count < 40)
         return;
-    // It has met what it is about.
-    assert_true(sums.recoveries > count / 2);
-    assert_true(sums.finished > 0 && sums.unfinished > 0 && sums.halfway > 0);
-    assert_true(sums.from_batches > 0 && sums.in_doubt > 0 && sums.twice > 0);
-    assert_true(slow || sums.dropped > 0); // slow ones end before their rings are full
+    assert_true(sums.recoveries > sums.engines / 2);
+    assert_true(has_met_all(&sums, slow));
 }
 
 int main(void)
