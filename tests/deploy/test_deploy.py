@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# ctest: TIMEOUT 300
+# ctest: TIMEOUT 500
 """deploy/ as docker-compose reads it: every profile, the production back end, and what they mount."""
 import functools
 import json

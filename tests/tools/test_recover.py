@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# ctest: TIMEOUT 240
+# ctest: TIMEOUT 400
 """`nanospan recover`: real engines are killed, and every span that they began is accounted for."""
 import contextlib
 import json
@@ -266,7 +266,7 @@ class ToReceiver(Recovery):
         for what, in_file in (("skip", 1), ("send", 401)):
             with self.subTest(what), silent_receiver() as (where, documents):
                 engine = self.engine(400, 1, OTLP_ENDPOINT=where, OTEL_EXPORTER_OTLP_PROTOCOL="http/json", NSP_COLLECTOR="thread",
-                                     OTEL_BSP_MAX_EXPORT_BATCH_SIZE="400")
+                                     OTEL_BSP_MAX_EXPORT_BATCH_SIZE="400", OTEL_BSP_SCHEDULE_DELAY="3600000")
                 wait_until(lambda: documents, "the first request")
                 engine.kill()  # the receiver has its spans, but has not answered
                 file = self.file.with_name(what)
@@ -566,7 +566,7 @@ class Sessions(Recovery):
 
     def test_damaged_batch(self):
         """Three bytes of a batch's header cost its spans, and the account says so until somebody removes the session."""
-        engine = self.engine(1000, 0, NSP_COLLECTOR="thread")
+        engine = self.engine(1000, 0, NSP_COLLECTOR="thread", OTEL_BSP_SCHEDULE_DELAY="3600000")
         session = next(self.sessions.iterdir())
 
         def all_are_in_a_batch():
@@ -612,7 +612,7 @@ class Sessions(Recovery):
         """No slot counts their spans, but a batch has them."""
         with silent_receiver() as (where, documents):
             engine = self.engine(400, 0, OTLP_ENDPOINT=where, OTEL_EXPORTER_OTLP_PROTOCOL="http/json", NSP_COLLECTOR="thread",
-                                 OTEL_BSP_MAX_EXPORT_BATCH_SIZE="400", NSP_RING_BYTES=str(1 << 30),
+                                 OTEL_BSP_MAX_EXPORT_BATCH_SIZE="400", OTEL_BSP_SCHEDULE_DELAY="3600000", NSP_RING_BYTES=str(1 << 30),
                                  before=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 26,) * 2))
             wait_until(lambda: documents, "the first request")
             engine.kill()
@@ -646,8 +646,8 @@ class Sessions(Recovery):
         self.killed(10, 0, service="first")
         self.killed(20, 0, service="second")
         with silent_receiver() as (where, documents):
-            process = subprocess.Popen([command(), "recover", "--endpoint", where], text=True, stdout=subprocess.PIPE,
-                                       stderr=subprocess.PIPE,
+            process = subprocess.Popen([command(), "recover", "--timeout", "60m", "--endpoint", where], text=True,
+                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                        env=environment(self.shm, OTEL_EXPORTER_OTLP_PROTOCOL="http/json"))
             wait_until(lambda: documents, "the first request")
             self.one("--output", self.file, "second")
