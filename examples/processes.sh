@@ -25,10 +25,10 @@ start_process() {
     pids[$name]=$!
 }
 
-# wait_for FILE NAME: waits until the process has written the file.
+# wait_for FILE NAME: waits until the process has written the file, up to 60 seconds.
 wait_for() {
-    local tries
-    for ((tries = 0; tries < 1000; tries++)); do
+    local until=$((SECONDS + 60))
+    while [ "$SECONDS" -lt "$until" ]; do
         [ -s "$1" ] && return 0
         kill -0 "${pids[$2]}" 2>/dev/null || break
         sleep 0.02
@@ -37,18 +37,17 @@ wait_for() {
     fail "$2 did not start"
 }
 
-# stop NAME: asks the process to end, waits up to 30 seconds, and returns its exit code. 0 if there is no such
+# stop NAME: asks the process to end, waits up to 60 seconds, and returns its exit code. 0 if there is no such
 # process.
 stop() {
-    local tries result=0 pid=${pids[$1]:-}
+    local until=$((SECONDS + 60)) result=0 pid=${pids[$1]:-}
     [ -n "$pid" ] || return 0
     kill -TERM "$pid" 2>/dev/null || true
-    for ((tries = 0; tries < 1500; tries++)); do
-        kill -0 "$pid" 2>/dev/null || break
+    while kill -0 "$pid" 2>/dev/null && [ "$SECONDS" -lt "$until" ]; do
         sleep 0.02
     done
     if kill -0 "$pid" 2>/dev/null; then
-        printf '%s: %s did not stop within 30 seconds\n' "$me" "$1" >&2
+        printf '%s: %s did not stop within 60 seconds\n' "$me" "$1" >&2
         return 1
     fi
     unset "pids[$1]"
