@@ -40,12 +40,14 @@ def attributes_of(entity):
     return {pair["key"]: value_of(pair["value"]) for pair in entity.get("attributes", ())}
 
 
-def spans_of(lines):
-    """All spans by their ids, and how many came more than once."""
+def spans_of(lines, only=None):
+    """All spans by their ids, or only those of one service, and how many of them came more than once."""
     spans, twice = {}, 0
     for document in lines:
         for resource in document["resourceSpans"]:
-            service = attributes_of(resource["resource"])["service.name"]
+            service = attributes_of(resource["resource"]).get("service.name")
+            if only is not None and service != only:
+                continue
             for scope in resource["scopeSpans"]:
                 for span in scope["spans"]:
                     key = span["traceId"], span["spanId"]
