@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# ctest: TIMEOUT 300 RUN_SERIAL TRUE
+# ctest: TIMEOUT 500 RUN_SERIAL TRUE
 """The example engine from outside: bytes in, bytes out; the feed; the demo and its check."""
 import json
 import os
@@ -346,7 +346,7 @@ class Demo(unittest.TestCase):
             raise unittest.SkipTest("the command nanospan is not built")
         cls.folder = Path(tempfile.mkdtemp())
         cls.done = subprocess.run(["bash", EXAMPLES / "demo.sh", BIN.parent, "--orders", "4000", "--rate", "2000",
-                                   "--keep", cls.folder], capture_output=True, text=True, timeout=200, check=False)
+                                   "--keep", cls.folder], capture_output=True, text=True, timeout=400, check=False)
 
     @classmethod
     def tearDownClass(cls):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# ctest: TIMEOUT 300 RUN_SERIAL TRUE
+# ctest: TIMEOUT 500 RUN_SERIAL TRUE
 """The trading platform: traces across three processes, how they show each failure, sampling, and the end of
 services."""
 import collections
@@ -89,7 +89,7 @@ class Demonstration(unittest.TestCase):
 
     def run_script(self, *options, **variables):
         return subprocess.run(["bash", PLATFORM / "platform.sh", BIN.parent, "--duration", "2", *options],
-                              env=clean_environment(**variables), capture_output=True, text=True, timeout=200, check=False)
+                              env=clean_environment(**variables), capture_output=True, text=True, timeout=400, check=False)
 
     def test_all_is_well_and_a_lie_is_found(self):
         with tempfile.TemporaryDirectory() as files:
