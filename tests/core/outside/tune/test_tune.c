@@ -747,7 +747,7 @@ static void a_drainer_follows_up(void **state)
     outside.stop = false;
     assert_int_equal(pthread_create(&thread, NULL, drain, NULL), 0);
     for (int tries = 0; recorded("killed.before") || recorded("killed.after"); tries++) {
-        assert_true(tries < 10000);
+        assert_true(tries < 100000);
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     }
     assert_true(recorded("other"));
@@ -757,7 +757,7 @@ static void a_drainer_follows_up(void **state)
     snprintf(line, sizeof line, "test (pid %d): sampling changed by process %d (%s): rule killed.* 0 -> 1",
              (int)getpid(), (int)getpid(), program_invocation_short_name);
     for (int tries = 0; capture_lines_with(line) == 0; tries++) {
-        assert_true(tries < 10000);
+        assert_true(tries < 100000);
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     }
     end();
