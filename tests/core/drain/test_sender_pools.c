@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// ctest: TIMEOUT 300
 //
 // One sender over the pools of several sessions, and a stop that leaves to the next drainer what was not sent.
 #include <setjmp.h>
