@@ -335,7 +335,7 @@ static void engine_with_child(int out, bool execs)
     }
     CHILD_CHECK(write(out, &pids, sizeof pids) == sizeof pids);
     if (execs)
-        execl("/bin/sleep", "sleep", "60", (char *)NULL);
+        execl("/bin/sleep", "sleep", "100", (char *)NULL);
     pause();
 }
 
@@ -352,7 +352,7 @@ static void session_ends_with_its_engine(bool execs)
     assert_int_equal(read(out[0], &pids, sizeof pids), sizeof pids);
     assert_true(session_dir_of(directory, pids.engine, session));
     if (execs) {
-        for (int tries = 0; is_alive(session) && tries < 1000; tries++)
+        for (int tries = 0; is_alive(session) && tries < 6000; tries++)
             nanosleep(&(struct timespec){0, 10000000}, NULL);
     } else {
         assert_true(is_alive(session));

@@ -196,10 +196,10 @@ static void an_engine_that_is_killed(void **state)
         pid_t child = child_fork();
         if (child == 0)
             busy_engine();
-        for (int tries = 0; !session_dir_of(directory, child, session) && tries < 10000; tries++)
+        for (int tries = 0; !session_dir_of(directory, child, session) && tries < 100000; tries++)
             nanosleep(&(struct timespec){0, 1000000}, NULL);
         int folder = open_folder();
-        for (unsigned looks = 0, tries = 0; looks < LOOKS_BEFORE_DEATH + i && tries < 10000; tries++) {
+        for (unsigned looks = 0, tries = 0; looks < LOOKS_BEFORE_DEATH + i && tries < 100000; tries++) {
             nsp__session_copy copy;
             if (nsp__session_copy_open(&copy, folder, strrchr(session, '/') + 1, false)) {
                 looks++;
