@@ -304,9 +304,15 @@ static void touch_a_page(void)
     munmap(page, 4096);
 }
 
+// Who is preempted just before it sleeps may find that the time is over, and has not waited.
 static void wait_a_moment(void)
 {
-    nanosleep(&(struct timespec){0, 1000}, NULL);
+    struct rusage before, after;
+    getrusage(RUSAGE_THREAD, &before);
+    do {
+        nanosleep(&(struct timespec){0, 1000}, NULL);
+        getrusage(RUSAGE_THREAD, &after);
+    } while (after.ru_nvcsw == before.ru_nvcsw);
 }
 
 static void log_a_line(void)
