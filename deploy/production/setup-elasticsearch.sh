@@ -13,14 +13,15 @@ url=${ELASTICSEARCH_URL:?}
 # put PATH JSON sends a request as the superuser. curl reads the password from a file, so that no list of
 # processes shows it.
 put() {
-    local status
-    status=$(curl --silent --show-error --max-time 30 --cacert "$secrets/ca" \
+    local answer status
+    answer=$(curl --silent --show-error --max-time 30 --cacert "$secrets/ca" \
         --config <(printf 'user = "elastic:%s"\n' "$(cat "$secrets/elastic_password")") \
         --header 'Content-Type: application/json' --request PUT "$url$1" --data-binary @- \
-        --output /tmp/answer --write-out '%{http_code}' <<<"$2")
+        --write-out '\n%{http_code}' <<<"$2")
+    status=${answer##*$'\n'}
     case $status in
     20?) echo "$1: $status" ;;
-    *) echo "$1: $status $(cat /tmp/answer)" >&2 && return 1 ;;
+    *) echo "$1: $status ${answer%$'\n'*}" >&2 && return 1 ;;
     esac
 }
 

@@ -245,7 +245,9 @@ class Storage(unittest.TestCase):
         (_, _, role), = self.elasticsearch.of("PUT", "/_security/role/jaeger")
         self.assertEqual(json.loads(role)["indices"][0]["names"], ["quantum-jaeger-*"])
         (self.secrets / "elastic_password").write_text("wrong", encoding="utf-8")
-        self.assertNotEqual(subprocess.run(script, env=environment, timeout=60, capture_output=True).returncode, 0)
+        refused = subprocess.run(script, env=environment, timeout=60, capture_output=True, text=True, check=False)
+        self.assertEqual(refused.returncode, 1, refused)
+        self.assertRegex(refused.stderr, r"^/_ilm/policy/quantum-traces: 401 \S")  # with what the server says
 
 
 class Gateway(unittest.TestCase):
