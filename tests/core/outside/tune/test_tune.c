@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// ctest: TIMEOUT 300
 //
 // The sampler of an engine, changed by other processes: at their next roots the engine's threads obey. The engine is
 // this process; whoever tunes it works on its files.
