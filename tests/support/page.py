@@ -20,6 +20,7 @@ BIN = Path(os.environ.get("NSP_BUILD_DIR", SOURCE / "build")) / "bin"
 BARS = "▁▂▃▄▅▆▇█"
 COMMAND = re.compile(r"(\./|export |[A-Z_]+=|kill |ls |cat |wait )")
 NUMBER = r"(?:[0-9][0-9.,]*[a-zA-Z%]*|-)"  # "-" stands where a table has no number, and what follows one is its unit
+UNITS = ("ns", "µs", "ms", "s", "min")
 # An agent that dies in the middle of a request makes the next one send it again, and say so.
 IN_DOUBT = r"(, [0-9,]+ of them in doubt and sent again)?"
 
@@ -35,13 +36,15 @@ def blocks(page, heading):
 
 
 def form(line, exact=()):
-    """A pattern for lines of this form, whatever their numbers, units and folder are, except for the words in `exact`."""
+    """A pattern for lines of this form, whatever their numbers, units and folder are, except for the words in `exact` that are
+    no times."""
     words = []
-    for word in line.rstrip(BARS + " ").split():
-        if word.strip(",;:()") in exact:
+    shown = line.rstrip(BARS + " ").split()
+    for word, following in zip(shown, [*shown[1:], ""]):
+        if word.strip(",;:()") in exact and following.strip(",;:()") not in UNITS:
             words.append(re.escape(word))
-        elif word in ("ns", "µs", "ms", "s", "min"):
-            words.append("(?:ns|µs|ms|s|min)")
+        elif word in UNITS:
+            words.append("(?:" + "|".join(UNITS) + ")")
         elif word.startswith(("/dev/shm", "received.jsonl")):
             words.append(r"\S+")
         elif re.fullmatch(r"[KMG]?i?B\W?", word):
