@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ports of 127.0.0.1 that belong to this test program until it ends, although nothing listens on them."""
+import atexit
 import socket
-
-_holders = []
 
 
 def closed_port():
@@ -11,5 +10,5 @@ def closed_port():
     holder = socket.socket()
     holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     holder.bind(("127.0.0.1", 0))
-    _holders.append(holder)
+    atexit.register(holder.close)
     return holder.getsockname()[1]
