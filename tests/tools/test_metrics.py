@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# ctest: TIMEOUT 240
+# ctest: TIMEOUT 400
 """`nanospan metrics`: its figures, Prometheus' text format, and Prometheus itself."""
 import contextlib
 import http.client
