@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Sanitizers: address, because it has one thread
 //
 // Numbers, hexadecimal, base64 and quoted texts, in the forms that JSON and the console use.
 #include <setjmp.h>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // ctest: TIMEOUT 300
+// Sanitizers: address, because it has one thread
 //
 // Repair of texts, compared with a second decoder written from the definition: a byte sequence is a character
 // if encoding its code point gives exactly these bytes.

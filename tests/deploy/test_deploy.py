@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # ctest: TIMEOUT 500
+# Sanitizers: none, because it runs nothing that is built here
 """deploy/ as docker-compose reads it: every profile, the production back end, and what they mount."""
 import functools
 import json

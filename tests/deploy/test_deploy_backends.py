@@ -2,6 +2,7 @@
 """deploy/'s configurations with the real Jaeger and the real Collector: they are valid and have the
 intended effect."""
 # ctest: TIMEOUT 300
+# Sanitizers: none, because it runs nothing that is built here
 import json
 import os
 import random

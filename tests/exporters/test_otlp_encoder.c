@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // ctest: TIMEOUT 300
+// Sanitizers: address, because it has one thread
 //
 // Encodes every span that the generator can make, decodes it with protobuf-c, and compares it with its model
 // field by field. With `--write FOLDER` it writes the batches and models instead, for independent decoders

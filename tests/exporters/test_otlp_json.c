@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // ctest: TIMEOUT 300
+// Sanitizers: address, because it has one thread
 //
 // Writes every span that the generator can make as OTLP JSON and reads it back with jansson into the form of
 // the model. With `--write FOLDER` it writes the lines and models instead, for independent decoders

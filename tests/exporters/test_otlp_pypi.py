@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # ctest: TIMEOUT 300
+# Sanitizers: address, because the programs that it runs have one thread
 """The encoders' output, decoded with OTLP's official message definitions (PyPI's opentelemetry-proto) and
 compared with the models.
 

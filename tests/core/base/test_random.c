@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Sanitizers: address, because it has one thread
 //
 // Seeds are fixed, so these tests give the same result each time. The bounds are those that a correct
 // distribution passes with probability 1 - 1e-9, and each test also shows that it rejects a distribution that

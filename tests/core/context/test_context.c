@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Sanitizers: address, because it has one thread
 //
 // Contexts in headers and in packed bytes. check_property() holds for any bytes; here it runs on mutated
 // headers. tests/fuzz/fuzz_context.c and fuzz_propagation.c contain more such properties.
