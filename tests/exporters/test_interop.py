@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# ctest: TIMEOUT 300
+# ctest: TIMEOUT 300 COST 30
 """Traces that cross our services and Python's OpenTelemetry SDK, both ways and back: one trace, one
 sampling decision.
 

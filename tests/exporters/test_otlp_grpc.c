@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// ctest: COST 60
 //
 // OTLP over gRPC: its parts, and the exporter with a receiver that answers in every way, frame by frame.
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# ctest: TIMEOUT 300
+# ctest: TIMEOUT 300 COST 35
 """What arrives by each transport, seen by receivers that share no code with this project: every span that
 the program `emit` made, complete; or a refusal that is logged and counted. Python's HTTP server and gRPC's
 own (Debian's python3-grpcio) receive, Google's protobuf library decodes, openssl makes the certificates."""

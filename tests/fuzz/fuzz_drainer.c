@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// ctest: COST 160
 //
 // Input: what the drainer and its receiver do (the bits below), then changes to a small session as in
 // fuzz_session. Its engine seems to run, unless they say otherwise, and is drained from outside; an earlier

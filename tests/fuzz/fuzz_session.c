@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// ctest: COST 150
 //
 // Input: changes to a small session, whose engine was killed: `number, offset, offset, length, bytes`. The
 // number is that of a structure, whose bytes are replaced from the offset on, or of another change

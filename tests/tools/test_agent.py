@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# ctest: TIMEOUT 240
+# ctest: TIMEOUT 240 COST 25
 """`nanospan agent`: it drains real engines from outside, and every span that they began arrives once."""
 import signal
 import socket

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# ctest: TIMEOUT 240
+# ctest: TIMEOUT 240 COST 25
 """What `nanospan agent` costs the machine: almost no time while nothing happens, and memory that has a bound."""
 import re
 import time

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# ctest: TIMEOUT 240
+# ctest: TIMEOUT 240 COST 100
 """`nanospan doctor` with endpoints that are correct, wrong, silent and absent: its findings, its advice
 and its exit code."""
 import contextlib

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# ctest: TIMEOUT 400
+# ctest: TIMEOUT 400 COST 30
 """`nanospan recover`: real engines are killed, and every span that they began is accounted for."""
 import contextlib
 import json

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// ctest: COST 30
 //
 // The ring: one thread writes, one reads, and every byte is checked. The same for a thread's commits, with
 // each side stalled inside its race windows.

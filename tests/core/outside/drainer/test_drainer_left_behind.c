@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// ctest: TIMEOUT 300
+// ctest: TIMEOUT 300 COST 100
 //
 // A drainer that ends while its sender's thread hangs: the thread may go on at any later time, and still finds
 // everything that it uses (the address sanitizer says so if not), and the next drainer finds the batch.

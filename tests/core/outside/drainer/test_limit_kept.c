@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// ctest: TIMEOUT 600
+// ctest: TIMEOUT 600 COST 30
 //
 // A limit of traces a second, kept by whoever drains: the engine's own collector, its invoker, or a drainer from
 // outside. Several threads begin roots of several rates; the receiver counts what comes.

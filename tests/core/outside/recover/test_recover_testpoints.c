@@ -5,7 +5,7 @@
 // The testpoints are those that the sources name, so none is forgotten, and one that is never reached is a
 // failure.
 //
-// ctest: TIMEOUT 300
+// ctest: TIMEOUT 300 COST 30
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
