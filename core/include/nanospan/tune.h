@@ -45,8 +45,8 @@ NSP_BEGIN_DECLS
 
 // Opens the session in this directory (nsp_session.directory) and writes a handle to *out, which the caller closes. If
 // it fails, *out is NULL and `problem`, if it is not NULL and has `size` bytes, says why, as the end of a sentence.
-// NSP_ERR_INVALID: out or directory is NULL. NSP_ERR_NOT_FOUND: there is no such session. NSP_ERR_BUSY: its engine is
-// just starting. NSP_ERR_NOT_INITIALISED: its engine has ended or died. NSP_ERR_UNSUPPORTED: it belongs to another
+// NSP_ERR_INVALID: out or directory is NULL, or the path is too long. NSP_ERR_NOT_FOUND: there is no such session.
+// NSP_ERR_BUSY: its engine is just starting. NSP_ERR_NOT_INITIALISED: its engine has ended or died. NSP_ERR_UNSUPPORTED: it belongs to another
 // version of nanospan, which can tune it. NSP_ERR_SYSTEM: it is another user's, or cannot be opened. NSP_ERR_DAMAGED.
 // NSP_ERR_NO_MEMORY.
 NSP_API nsp_status nsp_tune_open(nsp_tune **out, const char *directory, char *problem, size_t size);

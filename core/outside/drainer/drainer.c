@@ -3,7 +3,6 @@
 // What others call. Wherever mappings are touched, the signal that says that one was cut short has to come
 // through.
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,16 +31,6 @@ static const struct {
     {NSP__SECOND, 10 * NSP__MILLISECOND},
 };
 static const uint64_t close_pause_ns = NSP__MILLISECOND;
-
-// From here to the end of the block.
-#define ADMIT_FAULTS                                                                                         \
-    sigset_t signals_before __attribute__((cleanup(restore_signals), unused));                               \
-    nsp__guard_admit(&signals_before)
-
-static void restore_signals(const sigset_t *before)
-{
-    pthread_sigmask(SIG_SETMASK, before, NULL);
-}
 
 // ---- opening ----
 
@@ -197,7 +186,7 @@ static void let_go(nsp_drainer *drainer)
 nsp_status nsp_drainer_add(nsp_drainer *drainer, const char *directory, char *problem, size_t size)
 {
     NSP__NO_CANCEL;
-    ADMIT_FAULTS;
+    NSP__ADMIT_FAULTS;
     char unwanted[NSP_DRAINED_PROBLEM_MAX];
     if (drainer == NULL || directory == NULL)
         return nsp__fail(NSP_ERR_INVALID, "nsp_drainer_add: no drainer, or no directory");
@@ -270,7 +259,7 @@ static uint64_t next_pause(nsp_drainer *drainer, double fill)
 uint64_t nsp_drainer_work(nsp_drainer *drainer, uint64_t *pause_ns)
 {
     NSP__NO_CANCEL;
-    ADMIT_FAULTS;
+    NSP__ADMIT_FAULTS;
     double fill;
     const uint64_t spans = pass_over_all(drainer, false, &fill);
     if (spans != 0)
@@ -286,7 +275,7 @@ uint64_t nsp_drainer_work(nsp_drainer *drainer, uint64_t *pause_ns)
 bool nsp_drainer_each(nsp_drainer *drainer, size_t *at, nsp_drained *out)
 {
     NSP__NO_CANCEL;
-    ADMIT_FAULTS;
+    NSP__ADMIT_FAULTS;
     const size_t left = *at == 0 ? drainer->session_count : *at - 1;
     if (left == 0 || left > drainer->session_count)
         return false;
@@ -317,7 +306,7 @@ static nsp_status remove_files(const nsp__drained_session *session)
 nsp_status nsp_drainer_remove(nsp_drainer *drainer, const char *directory, bool with_files)
 {
     NSP__NO_CANCEL;
-    ADMIT_FAULTS;
+    NSP__ADMIT_FAULTS;
     uint32_t i = find(drainer->sessions, drainer->session_count, directory);
     if (i == drainer->session_count)
         return nsp__fail(NSP_ERR_NOT_FOUND, "this drainer does not have the session %s", directory);
@@ -366,7 +355,7 @@ static uint32_t close_sessions(nsp_drainer *drainer, nsp__drained_session **sess
 nsp_status nsp_drainer_close(nsp_drainer *drainer, uint64_t timeout_ns)
 {
     NSP__NO_CANCEL;
-    ADMIT_FAULTS;
+    NSP__ADMIT_FAULTS;
     if (drainer == NULL)
         return NSP_OK;
     const uint64_t deadline_ns = nsp__after(nsp__monotonic_ns(), timeout_ns);

@@ -2,7 +2,6 @@
 //
 // Taking a session over: locking it, looking at it, and making everything that draining it needs.
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,59 +14,31 @@
 #include "common/time.h"
 #include "outside/exporters.h"
 #include "outside/drainer/drainer_state.h"
-#include "outside/session/folder.h"
+#include "outside/session/opening.h"
 #include "outside/session/session_files.h"
 
 typedef struct opening {
     nsp__drained_session *session;
-    char folder[NSP__FOLDER_PATH_MAX];
-    const char *name;
+    nsp__opening at;
     int folder_fd;
-    char *problem;
-    size_t size;
 } opening;
-
-__attribute__((format(printf, 3, 4))) static nsp_status refuse(opening *me, nsp_status status,
-                                                               const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(me->problem, me->size, format, arguments);
-    va_end(arguments);
-    return nsp__fail(status, "%s: %s", me->name, me->problem);
-}
 
 static nsp_status no_memory(opening *me)
 {
-    return refuse(me, NSP_ERR_NO_MEMORY, "there is not enough memory to drain it");
+    return nsp__opening_refuse(&me->at, NSP_ERR_NO_MEMORY, "there is not enough memory to drain it");
 }
 
 static nsp_status open_directory(opening *me)
 {
-    char fault[NSP_DRAINED_PROBLEM_MAX - 4];
-    if (!nsp__folder_split(me->session->directory, me->folder, sizeof me->folder, &me->name))
-        return refuse(me, NSP_ERR_NOT_FOUND, "it is not the directory of a session");
-    me->folder_fd = nsp__folder_open(me->folder, me->problem, me->size);
-    if (me->folder_fd < 0)
-        return nsp__fail(errno == ENOENT ? NSP_ERR_NOT_FOUND : NSP_ERR_SYSTEM, "%s", me->problem);
-    int directory = nsp__session_open(me->folder_fd, me->name);
-    if (directory < 0)
-        return errno == ENOENT ? refuse(me, NSP_ERR_NOT_FOUND, "there is no such session")
-                               : refuse(me, NSP_ERR_SYSTEM, "it cannot be opened: %s", strerror(errno));
-    nsp_status status = NSP_OK;
-    if (!nsp__ours_alone(directory, fault, sizeof fault))
-        status = refuse(me, NSP_ERR_SYSTEM, "it %s", fault);
-    else if ((me->session->lock = nsp__session_consume(directory)) < 0 && errno != EAGAIN && errno != ENOENT)
-        status = refuse(me, NSP_ERR_SYSTEM, "it cannot be locked: %s", strerror(errno));
+    int directory = -1;
+    nsp_status status = nsp__opening_folder(&me->at, me->session->directory, &me->folder_fd);
+    if (status == NSP_OK)
+        status = nsp__opening_directory(&me->at, me->folder_fd, &directory);
+    if (status == NSP_OK && (me->session->lock = nsp__session_consume(directory)) < 0 && errno != EAGAIN &&
+        errno != ENOENT)
+        status = nsp__opening_refuse(&me->at, NSP_ERR_SYSTEM, "it cannot be locked: %s", strerror(errno));
     nsp__close(directory);
     return status;
-}
-
-static nsp_status refuse_copy(opening *me)
-{
-    const nsp__session_copy *copy = &me->session->live.copy;
-    return refuse(me, nsp__session_copy_status(copy), "%s",
-                  copy->state == NSP__SESSION_GONE ? "there is no such session" : copy->problem);
 }
 
 // What is mapped is looked at only by whoever holds the lock.
@@ -76,18 +47,19 @@ static nsp_status open_live(opening *me)
     nsp__drained_session *session = me->session;
     nsp__session_copy *copy = &session->live.copy;
     bool locked = session->lock >= 0;
-    if (!(locked ? nsp__session_live_open(&session->live, me->folder_fd, me->name)
-                 : nsp__session_copy_open(copy, me->folder_fd, me->name, false)))
-        return refuse_copy(me);
+    if (!(locked ? nsp__session_live_open(&session->live, me->folder_fd, me->at.name)
+                 : nsp__session_copy_open(copy, me->folder_fd, me->at.name, false)))
+        return nsp__opening_refuse_copy(&me->at, copy);
     if (copy->control->drainer.external != 1)
-        return refuse(me, NSP_ERR_INVALID, "%s",
-                      copy->alive ? "its engine drains itself" : "its engine drained itself, and has died");
+        return nsp__opening_refuse(&me->at, NSP_ERR_INVALID, "%s",
+                                   copy->alive ? "its engine drains itself"
+                                               : "its engine drained itself, and has died");
     if (session->drainer->living_only && !copy->alive)
-        return refuse(me, NSP_ERR_INVALID, "its engine is gone");
+        return nsp__opening_refuse(&me->at, NSP_ERR_INVALID, "its engine is gone");
     if (!locked)
-        return refuse(me, NSP_ERR_BUSY, "another process drains or recovers it");
+        return nsp__opening_refuse(&me->at, NSP_ERR_BUSY, "another process drains or recovers it");
     if (!nsp__clock_sane(&copy->control->clock))
-        return refuse(me, NSP_ERR_DAMAGED, "its map of the clock is damaged");
+        return nsp__opening_refuse(&me->at, NSP_ERR_DAMAGED, "its map of the clock is damaged");
     session->clock = copy->control->clock;
     session->clock_published = session->clock.published;
     session->pid = copy->control->pid;
@@ -148,7 +120,8 @@ static nsp_status make_encoder(opening *me)
     nsp__live_policy_init(&session->policy, &session->live); // of another form: it stays as it is
     nsp_status status = nsp__exporter_create(&session->encoder, exporter, context);
     if (status != NSP_OK)
-        return refuse(me, status, "its encoder cannot be created: %s", nsp_status_str(status));
+        return nsp__opening_refuse(&me->at, status, "its encoder cannot be created: %s",
+                                   nsp_status_str(status));
     session->encodes = true;
     // In the window, which nobody needs between passes.
     nsp_batch trial = {.data = session->drainer->window,
@@ -192,9 +165,10 @@ static nsp_status start_collector(opening *me)
     session->pool.label = session->label;
     look(session, session->collector.sources);
     if (nsp__session_live_lost(&session->live))
-        return refuse(me, NSP_ERR_DAMAGED, "%s", session->live.problem);
+        return nsp__opening_refuse(&me->at, NSP_ERR_DAMAGED, "%s", session->live.problem);
     if (session->live.missing)
-        return refuse(me, NSP_ERR_SYSTEM, "this process has too many open files or mappings to drain it now");
+        return nsp__opening_refuse(&me->at, NSP_ERR_SYSTEM,
+                                   "this process has too many open files or mappings to drain it now");
     return NSP_OK;
 }
 
@@ -208,7 +182,7 @@ static nsp_status take_over(opening *me)
     if (status != NSP_OK)
         return status;
     if (drainer->batches + session->live.batch_count > NSP__DRAINER_BATCHES_MAX)
-        return refuse(me, NSP_ERR_FULL, "this drainer has as many batches as it may have");
+        return nsp__opening_refuse(&me->at, NSP_ERR_FULL, "this drainer has as many batches as it may have");
     session->config = drainer->config;
     session->config.threads = session->live.threads_max;
     session->config.batches = session->live.batch_count;
@@ -221,7 +195,7 @@ static nsp_status take_over(opening *me)
     NSP__TESTPOINT("drainer: before it is taken over");
     status = nsp__drained_session_adopt(session);
     if (status != NSP_OK)
-        return refuse(me, status, "%s", session->live.copy.problem);
+        return nsp__opening_refuse(&me->at, status, "%s", session->live.copy.problem);
     nsp__session_live_slim(&session->live);
     __atomic_store_n(&nsp__session_live_drainer(&session->live)->pid, (uint32_t)getpid(), __ATOMIC_RELAXED);
     NSP__TESTPOINT("drainer: taken over");
@@ -231,7 +205,7 @@ static nsp_status take_over(opening *me)
 nsp_status nsp__drained_session_open(nsp__drained_session **out, nsp_drainer *drainer, const char *directory,
                                      char *problem, size_t size)
 {
-    opening me = {.name = directory, .folder_fd = -1, .problem = problem, .size = size};
+    opening me = {.at = {.name = directory, .problem = problem, .size = size}, .folder_fd = -1};
     *out = NULL;
     nsp__drained_session *session = me.session = calloc(1, sizeof *session);
     if (session == NULL)
@@ -243,7 +217,7 @@ nsp_status nsp__drained_session_open(nsp__drained_session **out, nsp_drainer *dr
     int length = snprintf(session->directory, sizeof session->directory, "%s", directory);
     nsp_status status = (size_t)length < sizeof session->directory
                             ? take_over(&me)
-                            : refuse(&me, NSP_ERR_INVALID, "its path is too long");
+                            : nsp__opening_refuse(&me.at, NSP_ERR_INVALID, "its path is too long");
     nsp__close(me.folder_fd);
     if (status == NSP_OK)
         *out = session;

@@ -142,6 +142,11 @@ void nsp__guard_admit(sigset_t *before)
     pthread_sigmask(SIG_UNBLOCK, &fault, before);
 }
 
+void nsp__guard_restore(const sigset_t *before)
+{
+    pthread_sigmask(SIG_SETMASK, before, NULL);
+}
+
 // ---- guards ----
 
 nsp__guard *nsp__guard_take(void)

@@ -2,7 +2,6 @@
 //
 // Opens the session of a dead engine for recovery, and ends it.
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +12,7 @@
 #include "base/testpoint.h"
 #include "clock/clock_share.h"
 #include "common/descriptor.h"
-#include "outside/session/folder.h"
+#include "outside/session/opening.h"
 #include "outside/recover/recover_attempts.h"
 #include "outside/recover/recover_file.h"
 #include "outside/recover/recovery.h"
@@ -24,50 +23,13 @@
 
 typedef struct opening {
     nsp_recovery *recovery;
-    char folder[NSP__FOLDER_PATH_MAX];
-    const char *name; // of the session, in the folder
-    int directory;    // open
-    char *problem;
-    size_t size;
+    nsp__opening at;
+    int directory; // open
 } opening;
-
-__attribute__((format(printf, 3, 4))) static nsp_status refuse(opening *me, nsp_status status,
-                                                               const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(me->problem, me->size, format, arguments);
-    va_end(arguments);
-    return nsp__fail(status, "%s: %s", me->name, me->problem);
-}
 
 static nsp_status no_memory(opening *me)
 {
-    return refuse(me, NSP_ERR_NO_MEMORY, "there is not enough memory to read it");
-}
-
-static nsp_status find_folder(opening *me, const char *directory)
-{
-    if (!nsp__folder_split(directory, me->folder, sizeof me->folder, &me->name))
-        return errno == ENAMETOOLONG ? refuse(me, NSP_ERR_INVALID, "its path is too long")
-                                     : refuse(me, NSP_ERR_NOT_FOUND, "it is not the directory of a session");
-    me->recovery->folder = nsp__folder_open(me->folder, me->problem, me->size);
-    if (me->recovery->folder < 0)
-        return nsp__fail(errno == ENOENT ? NSP_ERR_NOT_FOUND : NSP_ERR_SYSTEM, "%s", me->problem);
-    return NSP_OK;
-}
-
-static nsp_status open_directory(opening *me)
-{
-    char fault[NSP_RECOVERY_PROBLEM_MAX - 4];
-    me->directory = nsp__session_open(me->recovery->folder, me->name);
-    if (me->directory < 0 && errno == ENOENT)
-        return refuse(me, NSP_ERR_NOT_FOUND, "there is no such session");
-    if (me->directory < 0)
-        return refuse(me, NSP_ERR_SYSTEM, "it cannot be opened: %s", strerror(errno));
-    if (!nsp__ours_alone(me->directory, fault, sizeof fault))
-        return refuse(me, NSP_ERR_SYSTEM, "it %s", fault);
-    return NSP_OK;
+    return nsp__opening_refuse(&me->at, NSP_ERR_NO_MEMORY, "there is not enough memory to read it");
 }
 
 // Takes the consumer's lock, and looks for the engine under it: nobody else can begin to work on the session
@@ -78,39 +40,27 @@ static nsp_status lock(opening *me)
     int error = errno;
     errno = 0;
     if (!nsp__session_lock_free(me->directory, "alive"))
-        return errno == 0
-                   ? refuse(me, NSP_ERR_BUSY, "its engine is running")
-                   : refuse(me, NSP_ERR_SYSTEM, "its engine's lock cannot be read: %s", strerror(errno));
+        return errno == 0 ? nsp__opening_refuse(&me->at, NSP_ERR_BUSY, "its engine is running")
+                          : nsp__opening_refuse(&me->at, NSP_ERR_SYSTEM,
+                                                "its engine's lock cannot be read: %s", strerror(errno));
     if (me->recovery->lock >= 0 || error == ENOENT)
         return NSP_OK;
     if (error == EAGAIN)
-        return refuse(me, NSP_ERR_BUSY, "another process is recovering or draining it");
-    return refuse(me, NSP_ERR_SYSTEM, "it cannot be locked: %s", strerror(error));
+        return nsp__opening_refuse(&me->at, NSP_ERR_BUSY, "another process is recovering or draining it");
+    return nsp__opening_refuse(&me->at, NSP_ERR_SYSTEM, "it cannot be locked: %s", strerror(error));
 }
 
 static nsp_status copy(opening *me)
 {
-    static const struct {
-        nsp__session_state state;
-        nsp_status status;
-    } statuses[] = {
-        {NSP__SESSION_GONE, NSP_ERR_NOT_FOUND},  {NSP__SESSION_OTHER_VERSION, NSP_ERR_UNSUPPORTED},
-        {NSP__SESSION_NOT_OURS, NSP_ERR_SYSTEM}, {NSP__SESSION_NOT_NOW, NSP_ERR_SYSTEM},
-        {NSP__SESSION_DAMAGED, NSP_ERR_DAMAGED}, {NSP__SESSION_NO_MEMORY, NSP_ERR_NO_MEMORY},
-    };
     nsp__session_copy *copy = &me->recovery->copy;
-    bool readable = nsp__session_copy_open_damaged(copy, me->recovery->folder, me->name);
+    bool readable = nsp__session_copy_open_damaged(copy, me->recovery->folder, me->at.name);
     me->recovery->empty = copy->state == NSP__SESSION_NOT_STARTED;
     if (me->recovery->empty)
         return NSP_OK;
     if (readable && me->recovery->lock < 0)
-        return refuse(me, NSP_ERR_DAMAGED, "it cannot be locked: it has no file \"consumer\"");
-    if (readable)
-        return NSP_OK;
-    for (size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++)
-        if (statuses[i].state == copy->state)
-            return refuse(me, statuses[i].status, "%s", copy->problem);
-    return refuse(me, NSP_ERR_SYSTEM, "%s", copy->problem);
+        return nsp__opening_refuse(&me->at, NSP_ERR_DAMAGED,
+                                   "it cannot be locked: it has no file \"consumer\"");
+    return readable ? NSP_OK : nsp__opening_refuse_copy(&me->at, copy);
 }
 
 static nsp_status find(opening *me)
@@ -120,7 +70,7 @@ static nsp_status find(opening *me)
     if (status != NSP_OK || recovery->empty)
         return status;
     if (!nsp__clock_sane(&recovery->copy.control->clock)) // its times would be impossible
-        return refuse(me, NSP_ERR_DAMAGED, "its map of the clock is damaged");
+        return nsp__opening_refuse(&me->at, NSP_ERR_DAMAGED, "its map of the clock is damaged");
     NSP__TESTPOINT("recover: before it is counted");
     recovery->interrupted = nsp__settling_interrupted(recovery->copy.directory);
     if (!nsp__recovery_names_init(&recovery->names, &recovery->copy) || !nsp__recovery_find(recovery))
@@ -158,23 +108,23 @@ static nsp_status look_through(opening *me)
     if (error == ENOMEM)
         return no_memory(me);
     nsp__recovery_unwritable(error);
-    return refuse(me, NSP_ERR_SYSTEM, "%s", nsp_error_detail());
+    return nsp__opening_refuse(&me->at, NSP_ERR_SYSTEM, "%s", nsp_error_detail());
 }
 
 static nsp_status open_session(opening *me, const char *directory)
 {
-    nsp_status status = find_folder(me, directory);
+    nsp_status status = nsp__opening_folder(&me->at, directory, &me->recovery->folder);
     if (status == NSP_OK)
-        status = open_directory(me);
+        status = nsp__opening_directory(&me->at, me->recovery->folder, &me->directory);
     if (status == NSP_OK)
         status = lock(me);
     if (status != NSP_OK)
         return status;
     const uint32_t attempts = me->recovery->attempts = nsp__attempts_read(me->directory);
-    nsp__attempts_note(me->directory, me->name, attempts + 1);
+    nsp__attempts_note(me->directory, me->at.name, attempts + 1);
     status = look_through(me);
     if (status != NSP_ERR_DAMAGED)
-        nsp__attempts_note(me->directory, me->name, attempts);
+        nsp__attempts_note(me->directory, me->at.name, attempts);
     return status;
 }
 
@@ -184,12 +134,12 @@ nsp_status nsp_recovery_open(nsp_recovery **out, const char *directory, char *pr
     char unwanted[NSP_RECOVERY_PROBLEM_MAX];
     if (out == NULL || directory == NULL)
         return nsp__fail(NSP_ERR_INVALID, "nsp_recovery_open: out or directory is NULL");
-    opening me = {.name = directory, .directory = -1, .problem = problem, .size = size};
+    opening me = {.at = {.name = directory, .problem = problem, .size = size}, .directory = -1};
     if (problem == NULL || size == 0) {
-        me.problem = unwanted;
-        me.size = sizeof unwanted;
+        me.at.problem = unwanted;
+        me.at.size = sizeof unwanted;
     }
-    me.problem[0] = 0;
+    me.at.problem[0] = 0;
     *out = NULL;
     me.recovery = calloc(1, sizeof *me.recovery);
     if (me.recovery == NULL)
@@ -200,7 +150,7 @@ nsp_status nsp_recovery_open(nsp_recovery **out, const char *directory, char *pr
     nsp_status status = open_session(&me, directory);
     if (status == NSP_OK) {
         *out = me.recovery;
-        snprintf(me.problem, me.size, "%s", me.recovery->copy.damage);
+        snprintf(me.at.problem, me.at.size, "%s", me.recovery->copy.damage);
     } else {
         nsp_recovery_close(me.recovery);
     }

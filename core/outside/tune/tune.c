@@ -4,9 +4,6 @@
 #include <nanospan/tune.h>
 
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -15,7 +12,7 @@
 #include "common/descriptor.h"
 #include "common/time.h"
 #include "outside/drainer/live_policy.h"
-#include "outside/session/folder.h"
+#include "outside/session/opening.h"
 #include "shm/session_lock.h"
 
 struct nsp_tune {
@@ -27,59 +24,29 @@ struct nsp_tune {
     nsp__policy_draft draft;
 };
 
-static void restore_signals(const sigset_t *before)
-{
-    pthread_sigmask(SIG_SETMASK, before, NULL);
-}
-
-// Faults of the mappings come as signals. From here to the end of the block.
-#define ADMIT_FAULTS                                                                                         \
-    sigset_t signals_before __attribute__((cleanup(restore_signals), unused));                               \
-    nsp__guard_admit(&signals_before)
-
 // ---- opening ----
 
-typedef struct opening {
-    nsp_tune *tune;
-    char folder[NSP__FOLDER_PATH_MAX];
-    const char *name;
-    char *problem;
-    size_t size;
-} opening;
-
-__attribute__((format(printf, 3, 4))) static nsp_status refuse(opening *me, nsp_status status,
-                                                               const char *format, ...)
+static nsp_status open_session(nsp_tune *tune, nsp__opening *at, const char *directory)
 {
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(me->problem, me->size, format, arguments);
-    va_end(arguments);
-    return nsp__fail(status, "%s: %s", me->name, me->problem);
-}
-
-static nsp_status open_session(opening *me, const char *directory)
-{
-    nsp_tune *tune = me->tune;
     const nsp__session_copy *copy = &tune->live.copy;
-    if (!nsp__folder_split(directory, me->folder, sizeof me->folder, &me->name))
-        return refuse(me, NSP_ERR_NOT_FOUND, "it is not the directory of a session");
-    int folder = nsp__folder_open(me->folder, me->problem, me->size);
-    if (folder < 0)
-        return nsp__fail(errno == ENOENT ? NSP_ERR_NOT_FOUND : NSP_ERR_SYSTEM, "%s", me->problem);
+    int folder;
+    nsp_status status = nsp__opening_folder(at, directory, &folder);
+    if (status != NSP_OK)
+        return status;
     tune->opened = true;
-    bool opened = nsp__session_live_open(&tune->live, folder, me->name);
+    bool opened = nsp__session_live_open(&tune->live, folder, at->name);
     nsp__close(folder);
     if (!opened)
-        return refuse(me, nsp__session_copy_status(copy), "%s",
-                      copy->state == NSP__SESSION_GONE ? "there is no such session" : copy->problem);
+        return nsp__opening_refuse_copy(at, copy);
     if (!copy->alive)
-        return refuse(me, NSP_ERR_NOT_INITIALISED, "its engine has ended, or died");
+        return nsp__opening_refuse(at, NSP_ERR_NOT_INITIALISED, "its engine has ended, or died");
     if (!nsp__live_policy_init(&tune->policy, &tune->live))
-        return refuse(me, NSP_ERR_UNSUPPORTED,
-                      "it belongs to another version of nanospan, whose sampler can only be tuned by that");
+        return nsp__opening_refuse(
+            at, NSP_ERR_UNSUPPORTED,
+            "it belongs to another version of nanospan, whose sampler can only be tuned by that");
     tune->sources = calloc((size_t)tune->live.threads_max + 1, sizeof *tune->sources);
     if (tune->sources == NULL || !nsp__live_names_init(&tune->names, copy, tune->live.control))
-        return refuse(me, NSP_ERR_NO_MEMORY, "there is not enough memory to tune it");
+        return nsp__opening_refuse(at, NSP_ERR_NO_MEMORY, "there is not enough memory to tune it");
     return NSP_OK;
 }
 
@@ -89,18 +56,19 @@ nsp_status nsp_tune_open(nsp_tune **out, const char *directory, char *problem, s
     if (out == NULL || directory == NULL)
         return nsp__fail(NSP_ERR_INVALID, "no directory is given, or nothing to write the handle to");
     *out = NULL;
-    ADMIT_FAULTS;
-    opening me = {.tune = calloc(1, sizeof *me.tune), .name = directory, .problem = own, .size = sizeof own};
+    NSP__ADMIT_FAULTS;
+    nsp__opening at = {.name = directory, .problem = own, .size = sizeof own};
     own[0] = 0;
-    nsp_status status = me.tune != NULL
-                            ? open_session(&me, directory)
-                            : refuse(&me, NSP_ERR_NO_MEMORY, "there is not enough memory to tune it");
+    nsp_tune *tune = calloc(1, sizeof *tune);
+    nsp_status status =
+        tune != NULL ? open_session(tune, &at, directory)
+                     : nsp__opening_refuse(&at, NSP_ERR_NO_MEMORY, "there is not enough memory to tune it");
     if (problem != NULL && size != 0)
         snprintf(problem, size, "%s", own);
     if (status == NSP_OK)
-        *out = me.tune;
+        *out = tune;
     else
-        nsp_tune_close(me.tune);
+        nsp_tune_close(tune);
     return status;
 }
 
@@ -221,7 +189,7 @@ nsp_status nsp_tune_apply(nsp_tune *tune, const nsp_tune_change *changes, size_t
     *failed = list.failed;
     if (status != NSP_OK)
         return status;
-    ADMIT_FAULTS;
+    NSP__ADMIT_FAULTS;
     int fd = tune->live.copy.control_fd;
     bool locked = nsp__file_lock_until(fd, nsp__monotonic_ns() + patience_ns);
     if (!locked && errno == EAGAIN)
