@@ -164,26 +164,25 @@ static double share(uint64_t part, uint64_t whole)
     return whole != 0 ? (double)part / (double)whole : 0;
 }
 
-double figures_ring_fill(const figures_engine *engine)
+static double fullest(const figures_engine *engine, bool ever)
 {
-    double fullest = 0;
+    double most = 0;
     for (size_t i = 0; i < engine->seen.thread_count; i++) {
         const nsp_session_thread *seen = &engine->threads[i].seen;
-        const double fill = share(seen->ring_fill, seen->ring_bytes);
-        fullest = fill > fullest ? fill : fullest;
+        const double full = share(ever ? seen->ring_fill_peak : seen->ring_fill, seen->ring_bytes);
+        most = full > most ? full : most;
     }
-    return fullest;
+    return most;
+}
+
+double figures_ring_fill(const figures_engine *engine)
+{
+    return fullest(engine, false);
 }
 
 double figures_ring_peak(const figures_engine *engine)
 {
-    double fullest = 0;
-    for (size_t i = 0; i < engine->seen.thread_count; i++) {
-        const nsp_session_thread *seen = &engine->threads[i].seen;
-        const double peak = share(seen->ring_fill_peak, seen->ring_bytes);
-        fullest = peak > fullest ? peak : fullest;
-    }
-    return fullest;
+    return fullest(engine, true);
 }
 
 uint64_t figures_pass_age_ns(const figures_engine *engine)
