@@ -59,19 +59,6 @@ static const char DOC[] =
     "  nanospan agent --once --timeout 20s\n"
     "  systemctl enable --now nanospan-agent@trading\n";
 
-static bool in_doubt_of(const char *given, agent_options *o)
-{
-    if (strcmp(given, "send") == 0)
-        o->in_doubt = NSP_IN_DOUBT_SEND;
-    else if (strcmp(given, "skip") == 0)
-        o->in_doubt = NSP_IN_DOUBT_SKIP;
-    else {
-        complain("--in-doubt takes send or skip, not '%s'", given);
-        return false;
-    }
-    return true;
-}
-
 static bool timeout_of(const char *given, agent_options *o)
 {
     if (!option_duration("timeout", given, &o->timeout_ns))
@@ -82,23 +69,14 @@ static bool timeout_of(const char *given, agent_options *o)
     return false;
 }
 
-static bool text_of(const char *option, const char *given, const char **out)
-{
-    if (!*given)
-        complain("--%s is empty", option);
-    else
-        *out = given;
-    return *given;
-}
-
 static bool set_option(agent_options *o, int key, const char *given)
 {
     switch (key) {
-    case 'e': return text_of("endpoint", given, &o->endpoint);
+    case 'e': return option_text("endpoint", given, &o->endpoint);
     case 't': return timeout_of(given, o);
     case 'q': o->quiet = true; return true;
-    case OPTION_SHM_DIR: return text_of("shm-dir", given, &o->shm_dir);
-    case OPTION_IN_DOUBT: return in_doubt_of(given, o);
+    case OPTION_SHM_DIR: return option_text("shm-dir", given, &o->shm_dir);
+    case OPTION_IN_DOUBT: return option_in_doubt(given, &o->in_doubt);
     default: o->once = true; return true;
     }
 }
@@ -107,13 +85,11 @@ static error_t parse(int key, char *given, struct argp_state *state)
 {
     if (key == ARGP_KEY_ARG)
         argp_error(state, "unexpected argument '%s'; agent takes only options", given);
-    for (const struct argp_option *option = OPTIONS; option->name != NULL; option++)
-        if (option->key == key) {
-            if (!set_option(state->input, key, given))
-                exit(EXIT_USAGE);
-            return 0;
-        }
-    return ARGP_ERR_UNKNOWN;
+    if (!option_listed(OPTIONS, key))
+        return ARGP_ERR_UNKNOWN;
+    if (!set_option(state->input, key, given))
+        exit(EXIT_USAGE);
+    return 0;
 }
 
 int command_agent(int argc, char **argv)

@@ -110,26 +110,13 @@ static bool set_option(doctor_options *o, int key, const char *given)
 
 static error_t parse(int key, char *given, struct argp_state *state)
 {
-    doctor_options *o = state->input;
-    switch (key) {
-    case ARGP_KEY_ARG:
+    if (key == ARGP_KEY_ARG)
         argp_error(state, "unexpected argument '%s'; doctor takes only options", given);
-        return 0;
-    case ARGP_KEY_INIT:
-    case ARGP_KEY_END:
-    case ARGP_KEY_NO_ARGS:
-    case ARGP_KEY_SUCCESS:
-    case ARGP_KEY_ERROR:
-    case ARGP_KEY_FINI: return ARGP_ERR_UNKNOWN;
-    default: break;
-    }
-    for (const struct argp_option *option = OPTIONS; option->name != NULL; option++)
-        if (option->key == key) {
-            if (!set_option(o, key, given))
-                exit(EXIT_USAGE);
-            return 0;
-        }
-    return ARGP_ERR_UNKNOWN;
+    if (!option_listed(OPTIONS, key))
+        return ARGP_ERR_UNKNOWN;
+    if (!set_option(state->input, key, given))
+        exit(EXIT_USAGE);
+    return 0;
 }
 
 // Replaces our environment with another process's. /proc shows the environment with which that process was

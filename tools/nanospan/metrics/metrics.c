@@ -5,6 +5,7 @@
 
 #include "command.h"
 #include "support/complain.h"
+#include "support/options.h"
 #include <argp.h>
 #include <errno.h>
 #include <stdio.h>
@@ -41,31 +42,28 @@ static const char DOC[] =
     "  nanospan metrics --listen 9464\n"
     "  nanospan metrics --listen 0.0.0.0:9464 --threads\n";
 
-static const char *not_empty(struct argp_state *state, const char *option, const char *given)
-{
-    if (!*given)
-        argp_error(state, "--%s is empty", option);
-    return given;
-}
-
 static error_t parse(int key, char *given, struct argp_state *state)
 {
     metrics_options *o = state->input;
+    bool right = true;
     switch (key) {
-    case 'l': o->listen = given; return 0;
-    case 'q': o->quiet = true; return 0;
-    case OPTION_PORT_FILE: o->port_file = not_empty(state, "port-file", given); return 0;
-    case OPTION_SHM_DIR: o->shm_dir = not_empty(state, "shm-dir", given); return 0;
-    case OPTION_THREADS: o->with_threads = true; return 0;
+    case 'l': o->listen = given; break;
+    case 'q': o->quiet = true; break;
+    case OPTION_PORT_FILE: right = option_text("port-file", given, &o->port_file); break;
+    case OPTION_SHM_DIR: right = option_text("shm-dir", given, &o->shm_dir); break;
+    case OPTION_THREADS: o->with_threads = true; break;
     case ARGP_KEY_ARG:
         argp_error(state, "unexpected argument '%s'; metrics takes only options", given);
-        return 0;
+        break;
     case ARGP_KEY_END:
         if (o->port_file != NULL && o->listen == NULL)
             argp_error(state, "--port-file needs --listen");
-        return 0;
+        break;
     default: return ARGP_ERR_UNKNOWN;
     }
+    if (!right)
+        exit(EXIT_USAGE);
+    return 0;
 }
 
 static int print_once(const metrics_options *o)

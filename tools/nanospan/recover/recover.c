@@ -73,18 +73,6 @@ static const char DOC[] =
     "  ExecStartPre=-nanospan recover execution\n\n"
     "The last one is for a systemd unit; the - lets the engine start even if the recovery fails.\n";
 
-static bool in_doubt_of(const char *given, recover_options *o)
-{
-    static const char *const NAMES[] = {[NSP_IN_DOUBT_SEND] = "send", [NSP_IN_DOUBT_SKIP] = "skip"};
-    for (unsigned i = 0; i < sizeof NAMES / sizeof NAMES[0]; i++)
-        if (strcmp(NAMES[i], given) == 0) {
-            o->in_doubt = (nsp_in_doubt)i;
-            return true;
-        }
-    complain("--in-doubt takes send or skip, not '%s'", given);
-    return false;
-}
-
 static bool timeout_of(const char *given, recover_options *o)
 {
     const uint64_t least = NSP__SECOND / 10, most = 86400 * NSP__SECOND;
@@ -98,13 +86,10 @@ static bool timeout_of(const char *given, recover_options *o)
 
 static bool text_of(const char *option, const char *given, const char **out)
 {
-    if (!*given)
-        complain("--%s is empty", option);
-    else if (*out != NULL)
-        complain("--%s is given twice: %s and %s", option, *out, given);
-    else
-        *out = given;
-    return *out == given;
+    if (*out == NULL)
+        return option_text(option, given, out);
+    complain("--%s is given twice: %s and %s", option, *out, given);
+    return false;
 }
 
 static bool output_of(const char *given, recover_options *o)
@@ -124,7 +109,7 @@ static bool set_option(recover_options *o, int key, const char *given)
     case 'o': return output_of(given, o);
     case 'l': o->list = true; return true;
     case 't': return timeout_of(given, o);
-    case OPTION_IN_DOUBT: return in_doubt_of(given, o);
+    case OPTION_IN_DOUBT: return option_in_doubt(given, &o->in_doubt);
     case OPTION_JSON: o->json = true; return true;
     case OPTION_KEEP: o->keep = true; return true;
     default: return false;
@@ -151,21 +136,13 @@ static error_t parse(int key, char *given, struct argp_state *state)
         if (o->list && (o->endpoint != NULL || o->output != NULL || o->keep))
             argp_error(state, "--list only shows the sessions; leave out the other options");
         return 0;
-    case ARGP_KEY_INIT:
-    case ARGP_KEY_ARGS:
-    case ARGP_KEY_NO_ARGS:
-    case ARGP_KEY_SUCCESS:
-    case ARGP_KEY_ERROR:
-    case ARGP_KEY_FINI: return ARGP_ERR_UNKNOWN;
     default: break;
     }
-    for (const struct argp_option *option = OPTIONS; option->name != NULL; option++)
-        if (option->key == key) {
-            if (!set_option(o, key, given))
-                exit(EXIT_USAGE);
-            return 0;
-        }
-    return ARGP_ERR_UNKNOWN;
+    if (!option_listed(OPTIONS, key))
+        return ARGP_ERR_UNKNOWN;
+    if (!set_option(o, key, given))
+        exit(EXIT_USAGE);
+    return 0;
 }
 
 // ---- signals ----

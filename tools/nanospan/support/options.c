@@ -61,6 +61,33 @@ static bool with_unit(const char *given, const unit *units, double *value)
     return false;
 }
 
+bool option_listed(const struct argp_option *options, int key)
+{
+    for (; options->name != NULL; options++)
+        if (options->key == key)
+            return true;
+    return false;
+}
+
+bool option_text(const char *option, const char *given, const char **out)
+{
+    if (!*given)
+        complain("--%s is empty", option);
+    else
+        *out = given;
+    return *given;
+}
+
+bool option_in_doubt(const char *given, nsp_in_doubt *out)
+{
+    const bool send = strcmp(given, "send") == 0, skip = strcmp(given, "skip") == 0;
+    if (!send && !skip)
+        complain("--in-doubt takes send or skip, not '%s'", given);
+    else
+        *out = send ? NSP_IN_DOUBT_SEND : NSP_IN_DOUBT_SKIP;
+    return send || skip;
+}
+
 bool option_count(const char *option, const char *given, uint64_t lowest, uint64_t highest, uint64_t *out)
 {
     char *end = NULL;

@@ -5,8 +5,19 @@
 #ifndef NANOSPAN_SUPPORT_OPTIONS_H
 #define NANOSPAN_SUPPORT_OPTIONS_H
 
+#include <argp.h>
+#include <nanospan/recover.h>
 #include <stdbool.h>
 #include <stdint.h>
+
+// True if this is the key of one of these options, and not one that argp has for itself.
+bool option_listed(const struct argp_option *options, int key);
+
+// A text that is not empty.
+bool option_text(const char *option, const char *given, const char **out);
+
+// What --in-doubt takes.
+bool option_in_doubt(const char *given, nsp_in_doubt *out);
 
 // A whole number from lowest to highest.
 bool option_count(const char *option, const char *given, uint64_t lowest, uint64_t highest, uint64_t *out);

@@ -75,14 +75,6 @@ static bool filter_of(const char *given, top_options *o)
     return false;
 }
 
-static bool folder_of(const char *given, top_options *o)
-{
-    o->shm_dir = given;
-    if (!*given)
-        complain("--shm-dir is empty");
-    return *given;
-}
-
 static error_t parse(int key, char *given, struct argp_state *state)
 {
     top_options *o = state->input;
@@ -92,7 +84,7 @@ static error_t parse(int key, char *given, struct argp_state *state)
     case 's': right = sort_of(given, o); break;
     case 'f': right = filter_of(given, o); break;
     case 't': o->view.threads = true; break;
-    case OPTION_SHM_DIR: right = folder_of(given, o); break;
+    case OPTION_SHM_DIR: right = option_text("shm-dir", given, &o->shm_dir); break;
     case OPTION_ONCE: o->once = true; break;
     case OPTION_JSON: o->json = true; break;
     case OPTION_NO_COLOR: o->colours = false; break;

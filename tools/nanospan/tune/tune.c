@@ -152,14 +152,6 @@ static bool limit_of(const char *given, tune_options *o)
     return true;
 }
 
-static bool folder_of(const char *given, tune_options *o)
-{
-    o->shm_dir = given;
-    if (!*given)
-        complain("--shm-dir is empty");
-    return *given;
-}
-
 static bool argument_of(char *given, tune_options *o)
 {
     if (o->wanted != NULL)
@@ -181,7 +173,7 @@ static error_t parse(int key, char *given, struct argp_state *state)
     case OPTION_ALL: o->all = true; break;
     case OPTION_SHOW: o->show = true; break;
     case OPTION_JSON: o->json = true; break;
-    case OPTION_SHM_DIR: right = folder_of(given, o); break;
+    case OPTION_SHM_DIR: right = option_text("shm-dir", given, &o->shm_dir); break;
     case ARGP_KEY_ARG: right = argument_of(given, o); break;
     case ARGP_KEY_NO_ARGS:
         argp_error(state, "no SESSION is given: name a service, a process id or a directory; `nanospan top` "
