@@ -236,6 +236,15 @@ size_t drained_sessions(void)
     return each_session(NULL, NULL);
 }
 
+nsp_drained drained_work(nsp_drainer *drainer)
+{
+    size_t at = 0;
+    nsp_drained drained = NSP_DRAINED_INIT;
+    nsp_drainer_work(drainer, NULL);
+    assert_true(nsp_drainer_each(drainer, &at, &drained));
+    return drained;
+}
+
 static void add(void *drainer, const char *path)
 {
     nsp_drainer_add(drainer, path, NULL, 0);

@@ -104,6 +104,8 @@ void drained_config(nsp_config *config, const drained_plan *plan);
 nsp_drainer *drained_open(const drained_plan *plan);
 // The teardown closes what a failed test has left open.
 nsp_status drained_close(nsp_drainer *drainer, uint64_t timeout_ns);
+// One pass; returns what it then has of the session that it added last. Fails the test if it has none.
+nsp_drained drained_work(nsp_drainer *drainer);
 // Adds every session of the folder that can be added. Returns how many the drainer has then.
 size_t drained_add_all(nsp_drainer *drainer);
 

@@ -13,6 +13,7 @@
 
 #include "base/testpoint.h"
 #include "support/child.h"
+#include "support/session_fixture.h"
 
 recovered_script recovered;
 
@@ -26,6 +27,18 @@ void recovered_reset(void)
     spans = NULL;
     count = room = 0;
     memset(&recovered, 0, sizeof recovered);
+}
+
+int recovered_set_up(void **state)
+{
+    recovered_reset();
+    return make_directory(state);
+}
+
+int recovered_tear_down(void **state)
+{
+    recovered_reset();
+    return remove_directory(state);
 }
 
 size_t recovered_count(void)
@@ -261,15 +274,21 @@ nsp_recovery_account balanced(const nsp_recovery *recovery)
     return a;
 }
 
-nsp_recovery_account recover_all(const char *session)
+nsp_recovery_account recover_with(const char *session, nsp_in_doubt in_doubt)
 {
     nsp_recovery *recovery = recovery_of(session);
     nsp_recovery_options options = NSP_RECOVERY_OPTIONS_INIT;
     options.exporter = &recovered_exporter;
+    options.in_doubt = in_doubt;
     options.timeout_ns = 60000000000;
     if (nsp_recovery_export(recovery, &options) != NSP_OK)
         fail_msg("%s", nsp_error_detail());
     nsp_recovery_account account = balanced(recovery);
     nsp_recovery_close(recovery);
     return account;
+}
+
+nsp_recovery_account recover_all(const char *session)
+{
+    return recover_with(session, NSP_IN_DOUBT_SEND);
 }

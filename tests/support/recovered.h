@@ -39,6 +39,11 @@ extern const nsp_exporter recovered_exporter;
 
 // Forgets all spans, and restores the initial script.
 void recovered_reset(void);
+
+// A cmocka setup and teardown: make_directory and remove_directory (session_fixture.h), with nothing recovered.
+int recovered_set_up(void **state);
+int recovered_tear_down(void **state);
+
 size_t recovered_count(void);
 const recovered_span *recovered_at(size_t index);
 size_t recovered_named(const char *name);
@@ -60,6 +65,8 @@ uint64_t settled_of(const nsp_recovery_account *account);
 // Its account; fails the test if that is not balanced.
 nsp_recovery_account balanced(const nsp_recovery *recovery);
 // Opens the session, exports with recovered_exporter, and closes it. Returns the account.
+nsp_recovery_account recover_with(const char *session, nsp_in_doubt in_doubt);
+// The same with NSP_IN_DOUBT_SEND.
 nsp_recovery_account recover_all(const char *session);
 
 #endif

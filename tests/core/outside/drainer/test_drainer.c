@@ -63,12 +63,6 @@ static nsp_drained figures(nsp_drainer *drainer)
     return drained;
 }
 
-static nsp_drained_state worked(nsp_drainer *drainer)
-{
-    nsp_drainer_work(drainer, NULL);
-    return figures(drainer).state;
-}
-
 static void one_of_several_drains(void **state)
 {
     (void)state;
@@ -94,7 +88,7 @@ static void one_of_several_drains(void **state)
     // Now that nobody has it.
     assert_int_equal(nsp_drainer_add(drainer, engine.session, NULL, 0), NSP_OK);
     assert_int_equal(add_status(drainer, engine.session, "has it already"), NSP_ERR_ALREADY);
-    DRAINED_UNTIL(worked(drainer) == NSP_DRAINED_ENDED);
+    DRAINED_UNTIL(drained_work(drainer).state == NSP_DRAINED_ENDED);
     assert_int_equal(nsp_drainer_remove(drainer, engine.session, true), NSP_OK);
     assert_int_equal(drained_sessions(), 0);
     assert_int_equal(nsp_drainer_remove(drainer, engine.session, true), NSP_ERR_NOT_FOUND);
@@ -188,7 +182,7 @@ static void what_an_engine_left_is_drained(void **state)
     drained_engine_end(&engine); // nobody has drained it until now
     nsp_drainer *drainer = drained_open(&plan);
     assert_int_equal(drained_add_all(drainer), 1);
-    DRAINED_UNTIL(worked(drainer) == NSP_DRAINED_DIED);
+    DRAINED_UNTIL(drained_work(drainer).state == NSP_DRAINED_DIED);
     const nsp_drained drained = figures(drainer);
     assert_int_equal(drained.drained, 150);
     assert_int_equal(drained.exported, 150);
@@ -229,7 +223,7 @@ static void an_engine_that_lives_has_not_ended(void **state)
         nsp_drainer_work(drainer, NULL);
     assert_int_equal(figures(drainer).state, NSP_DRAINED_LIVING);
     drained_engine_kill(&engine);
-    DRAINED_UNTIL(worked(drainer) == NSP_DRAINED_ENDED);
+    DRAINED_UNTIL(drained_work(drainer).state == NSP_DRAINED_ENDED);
     drained_close(drainer, 0);
 }
 
@@ -241,9 +235,9 @@ static void while_it_is_drained(void **state)
     drained_engine_start(&engine);
     nsp_drainer *drainer = drained_open(&plan);
     assert_int_equal(drained_add_all(drainer), 1);
-    DRAINED_UNTIL(worked(drainer) == NSP_DRAINED_LIVING && world_get(&world->arrived) > 500);
+    DRAINED_UNTIL(drained_work(drainer).state == NSP_DRAINED_LIVING && world_get(&world->arrived) > 500);
     drained_engine_kill(&engine);
-    DRAINED_UNTIL(worked(drainer) == NSP_DRAINED_DIED);
+    DRAINED_UNTIL(drained_work(drainer).state == NSP_DRAINED_DIED);
     const uint32_t recorded = world_get(&world->recorded[0]);
     assert_int_equal(drained_close(drainer, 0), NSP_OK);
     assert_int_equal(drained_sum_of(0, recorded).distinct, recorded);
@@ -270,7 +264,7 @@ static void the_rings_wait_for_the_receiver(void **state)
     assert_true(drained.in_batches != 0);
     assert_int_equal(world_get(&world->arrived), 0);
     world_set(&world->away, 0);
-    DRAINED_UNTIL(worked(drainer) == NSP_DRAINED_ENDED);
+    DRAINED_UNTIL(drained_work(drainer).state == NSP_DRAINED_ENDED);
     drained_engine_end(&engine);
     const nsp_stats stats = drained_stats(engine.session);
     const drained_sum sum = drained_sum_of(0, engine.spans);
@@ -292,7 +286,7 @@ static void what_cannot_be_sent_stays(void **state)
     drained_engine_end(&engine);
     nsp_drainer *drainer = drained_open(&plan);
     assert_int_equal(drained_add_all(drainer), 1);
-    DRAINED_UNTIL(worked(drainer) == NSP_DRAINED_LIVING && figures(drainer).in_rings == 0);
+    DRAINED_UNTIL(drained_work(drainer).state == NSP_DRAINED_LIVING && figures(drainer).in_rings == 0);
     assert_int_equal(figures(drainer).in_batches, 150);
     assert_int_equal(drained_close(drainer, 10000000), NSP_ERR_TIMEOUT);
     assert_int_equal(drained_stats(engine.session).in_batches, 150);
@@ -318,7 +312,7 @@ static void its_end_does_not_run_after_engines(void **state)
     drained_engine_start(&engine);
     nsp_drainer *drainer = drained_open(&plan);
     DRAINED_UNTIL(drained_add_all(drainer) == 1);
-    DRAINED_UNTIL(worked(drainer) == NSP_DRAINED_LIVING && figures(drainer).refused != 0);
+    DRAINED_UNTIL(drained_work(drainer).state == NSP_DRAINED_LIVING && figures(drainer).refused != 0);
     const nsp_stats before = drained_stats(engine.session);
     const uint64_t begin_ns = nsp__monotonic_ns();
     assert_int_equal(drained_close(drainer, timeout_ns), NSP_OK);
@@ -329,7 +323,7 @@ static void its_end_does_not_run_after_engines(void **state)
     world_set(&world->engine_stop, 1);
     drainer = drained_open(&plan);
     assert_int_equal(drained_add_all(drainer), 1);
-    DRAINED_UNTIL(worked(drainer) == NSP_DRAINED_ENDED);
+    DRAINED_UNTIL(drained_work(drainer).state == NSP_DRAINED_ENDED);
     assert_int_equal(drained_close(drainer, 0), NSP_OK);
     drained_engine_end(&engine);
     const nsp_stats stats = drained_stats(engine.session);
@@ -414,15 +408,15 @@ static void a_flush_waits_for_the_receiver(void **state)
     drained_engine_start(&engine);
     nsp_drainer *drainer = drained_open(&plan);
     DRAINED_UNTIL(drained_add_all(drainer) == 1);
-    DRAINED_UNTIL(worked(drainer) == NSP_DRAINED_LIVING && words_of(&engine).flush_wanted == 1);
-    DRAINED_UNTIL(worked(drainer) == NSP_DRAINED_LIVING && figures(drainer).in_batches == 100);
+    DRAINED_UNTIL(drained_work(drainer).state == NSP_DRAINED_LIVING && words_of(&engine).flush_wanted == 1);
+    DRAINED_UNTIL(drained_work(drainer).state == NSP_DRAINED_LIVING && figures(drainer).in_batches == 100);
     for (int i = 0; i < 100; i++)
         nsp_drainer_work(drainer, NULL);
     assert_int_equal(words_of(&engine).flush_done, 0);
     world_set(&world->away, 0);
-    DRAINED_UNTIL(worked(drainer) != NSP_DRAINED_FAILED && words_of(&engine).flush_done == 1);
+    DRAINED_UNTIL(drained_work(drainer).state != NSP_DRAINED_FAILED && words_of(&engine).flush_done == 1);
     assert_int_equal(drained_sum_of(0, 100).distinct, 100);
-    DRAINED_UNTIL(worked(drainer) == NSP_DRAINED_ENDED);
+    DRAINED_UNTIL(drained_work(drainer).state == NSP_DRAINED_ENDED);
     drained_engine_end(&engine);
     assert_int_equal(drained_close(drainer, 0), NSP_OK);
 }

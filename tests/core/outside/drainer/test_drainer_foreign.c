@@ -46,15 +46,6 @@ static void note(void *context, nsp_log_level level, const char *line)
     lines++;
 }
 
-static nsp_drained worked(nsp_drainer *drainer)
-{
-    size_t at = 0;
-    nsp_drained drained = NSP_DRAINED_INIT;
-    nsp_drainer_work(drainer, NULL);
-    assert_true(nsp_drainer_each(drainer, &at, &drained));
-    return drained;
-}
-
 // The session of an engine that lives, with batches of a drainer that is gone.
 static void leave_foreign(drained_engine *engine, uint32_t batch_spans)
 {
@@ -79,12 +70,12 @@ static void they_stay_and_that_is_said(void **state)
     assert_int_equal(lines, 1);
     assert_non_null(strstr(said, "100 of its spans with an exporter of its own program"));
     assert_non_null(strstr(said, engine.session));
-    assert_int_equal(worked(drainer).foreign, FOREIGN);
+    assert_int_equal(drained_work(drainer).foreign, FOREIGN);
     world_set(&world->allowed, 1);
-    DRAINED_UNTIL((worked(drainer), world_get(&world->answered) != 0)); // after its flush
+    DRAINED_UNTIL((drained_work(drainer), world_get(&world->answered) != 0)); // after its flush
     drained_engine_end(&engine);
-    DRAINED_UNTIL(worked(drainer).state != NSP_DRAINED_LIVING);
-    const nsp_drained drained = worked(drainer);
+    DRAINED_UNTIL(drained_work(drainer).state != NSP_DRAINED_LIVING);
+    const nsp_drained drained = drained_work(drainer);
     assert_int_equal(drained.state, NSP_DRAINED_DIED); // it has ended, but not everything is settled
     assert_int_equal(drained.exported, MORE);
     assert_int_equal(drained.in_rings, 0);

@@ -52,15 +52,6 @@ static bool sender_exists(void)
     return found;
 }
 
-static nsp_drained worked(nsp_drainer *drainer)
-{
-    size_t at = 0;
-    nsp_drained drained = NSP_DRAINED_INIT;
-    nsp_drainer_work(drainer, NULL);
-    assert_true(nsp_drainer_each(drainer, &at, &drained));
-    return drained;
-}
-
 static void while_it_encodes_again(void **state)
 {
     (void)state;
@@ -95,7 +86,7 @@ static void while_it_encodes_again(void **state)
 
     drainer = drained_open(&second);
     assert_int_equal(nsp_drainer_add(drainer, engine.session, NULL, 0), NSP_OK);
-    DRAINED_UNTIL(worked(drainer).state == NSP_DRAINED_DIED);
+    DRAINED_UNTIL(drained_work(drainer).state == NSP_DRAINED_DIED);
     assert_int_equal(drained_close(drainer, 0), NSP_OK);
     const drained_sum sum = drained_sum_of(0, SPANS);
     assert_int_equal(sum.distinct, SPANS);

@@ -69,15 +69,6 @@ static nsp_drainer *open_drainer(void)
     return drainer;
 }
 
-static nsp_drained figures_after_a_pass(nsp_drainer *drainer)
-{
-    size_t at = 0;
-    nsp_drained drained = NSP_DRAINED_INIT;
-    nsp_drainer_work(drainer, NULL);
-    assert_true(nsp_drainer_each(drainer, &at, &drained));
-    return drained;
-}
-
 static void threads_come_while_no_file_can_be_opened(void **state)
 {
     (void)state;
@@ -86,7 +77,7 @@ static void threads_come_while_no_file_can_be_opened(void **state)
     nsp_drainer *drainer = open_drainer();
     assert_int_equal(nsp_drainer_add(drainer, engine.session, NULL, 0), NSP_OK);
     external_await(&engine);
-    DRAINED_UNTIL(figures_after_a_pass(drainer).exported == SPANS);
+    DRAINED_UNTIL(drained_work(drainer).exported == SPANS);
 
     struct rlimit before, none;
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
@@ -95,13 +86,13 @@ static void threads_come_while_no_file_can_be_opened(void **state)
     world_set(go, 1);
     external_await(&engine);
     for (int i = 0; i < 10; i++) {
-        const nsp_drained drained = figures_after_a_pass(drainer);
+        const nsp_drained drained = drained_work(drainer);
         assert_int_equal(drained.state, NSP_DRAINED_LIVING);
         assert_int_equal(drained.exported, SPANS);
     }
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
-    DRAINED_UNTIL(figures_after_a_pass(drainer).exported == 2 * SPANS);
-    DRAINED_UNTIL(figures_after_a_pass(drainer).state == NSP_DRAINED_ENDED);
+    DRAINED_UNTIL(drained_work(drainer).exported == 2 * SPANS);
+    DRAINED_UNTIL(drained_work(drainer).state == NSP_DRAINED_ENDED);
     external_join(&engine);
     assert_int_equal(nsp_drainer_close(drainer, 0), NSP_OK);
 }

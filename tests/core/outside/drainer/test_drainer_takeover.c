@@ -70,15 +70,6 @@ static void move_on(const char *point)
     DRAINED_UNTIL(world_get(&world->answered) == asked);
 }
 
-static nsp_drained_state worked(nsp_drainer *drainer)
-{
-    size_t at = 0;
-    nsp_drained drained = NSP_DRAINED_INIT;
-    nsp_drainer_work(drainer, NULL);
-    assert_true(nsp_drainer_each(drainer, &at, &drained));
-    return drained.state;
-}
-
 // left_at: where the drainer before died; NULL: there was none.
 static void take_over(const char *point, const char *left_at)
 {
@@ -97,7 +88,7 @@ static void take_over(const char *point, const char *left_at)
     assert_int_equal(count, 1);
     assert_int_not_equal(world_get(&world->answered), 0);
     world_set(&world->engine_stop, 1);
-    DRAINED_UNTIL(worked(drainer) == NSP_DRAINED_ENDED);
+    DRAINED_UNTIL(drained_work(drainer).state == NSP_DRAINED_ENDED);
     drained_engine_end(&engine);
     assert_int_equal(drained_close(drainer, 0), NSP_OK);
     assert_all_of_it(&engine, 0);

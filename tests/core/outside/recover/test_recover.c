@@ -23,18 +23,6 @@
 #include "support/recover_engine.h"
 #include "support/recovered.h"
 
-static int set_up(void **state)
-{
-    recovered_reset();
-    return make_directory(state);
-}
-
-static int tear_down(void **state)
-{
-    recovered_reset();
-    return remove_directory(state);
-}
-
 // ---- what is in the rings, and what is open ----
 
 static void finished_and_unfinished(void **state)
@@ -441,18 +429,20 @@ int main(void)
     if (sent == MAP_FAILED)
         return 1;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(finished_and_unfinished, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(at_testpoints, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(leftovers_are_left_out, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(settled_later, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_killed_recovery_repeats_one_request, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(two_crashes_set_it_aside, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(crashes_that_get_on_do_not_count, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(one_at_a_time, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(living_engines_are_left_alone, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_is_no_session, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(damaged_records_are_invalid, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(damaged_clocks_are_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(finished_and_unfinished, recovered_set_up, recovered_tear_down),
+        cmocka_unit_test_setup_teardown(at_testpoints, recovered_set_up, recovered_tear_down),
+        cmocka_unit_test_setup_teardown(leftovers_are_left_out, recovered_set_up, recovered_tear_down),
+        cmocka_unit_test_setup_teardown(settled_later, recovered_set_up, recovered_tear_down),
+        cmocka_unit_test_setup_teardown(a_killed_recovery_repeats_one_request, recovered_set_up,
+                                        recovered_tear_down),
+        cmocka_unit_test_setup_teardown(two_crashes_set_it_aside, recovered_set_up, recovered_tear_down),
+        cmocka_unit_test_setup_teardown(crashes_that_get_on_do_not_count, recovered_set_up,
+                                        recovered_tear_down),
+        cmocka_unit_test_setup_teardown(one_at_a_time, recovered_set_up, recovered_tear_down),
+        cmocka_unit_test_setup_teardown(living_engines_are_left_alone, recovered_set_up, recovered_tear_down),
+        cmocka_unit_test_setup_teardown(what_is_no_session, recovered_set_up, recovered_tear_down),
+        cmocka_unit_test_setup_teardown(damaged_records_are_invalid, recovered_set_up, recovered_tear_down),
+        cmocka_unit_test_setup_teardown(damaged_clocks_are_refused, recovered_set_up, recovered_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

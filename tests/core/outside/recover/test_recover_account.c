@@ -26,18 +26,6 @@
 
 enum { DETACHED = 16 }; // as small_sessions has it
 
-static int set_up(void **state)
-{
-    recovered_reset();
-    return make_directory(state);
-}
-
-static int tear_down(void **state)
-{
-    recovered_reset();
-    return remove_directory(state);
-}
-
 static void start_engine(void)
 {
     nsp_config config;
@@ -404,16 +392,19 @@ static void one_sender_at_a_time(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(more_spans_than_were_begun, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(spans_that_were_settled_already, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(more_spans_lost_than_a_crash_explains, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(threads_in_private_memory, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(open_spans_name_no_thread, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(only_detached_spans_are_there, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(threads_that_do_not_exist, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(slots_lie_where_the_table_says, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_is_left_is_not_removed, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(one_sender_at_a_time, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(more_spans_than_were_begun, recovered_set_up, recovered_tear_down),
+        cmocka_unit_test_setup_teardown(spans_that_were_settled_already, recovered_set_up,
+                                        recovered_tear_down),
+        cmocka_unit_test_setup_teardown(more_spans_lost_than_a_crash_explains, recovered_set_up,
+                                        recovered_tear_down),
+        cmocka_unit_test_setup_teardown(threads_in_private_memory, recovered_set_up, recovered_tear_down),
+        cmocka_unit_test_setup_teardown(open_spans_name_no_thread, recovered_set_up, recovered_tear_down),
+        cmocka_unit_test_setup_teardown(only_detached_spans_are_there, recovered_set_up, recovered_tear_down),
+        cmocka_unit_test_setup_teardown(threads_that_do_not_exist, recovered_set_up, recovered_tear_down),
+        cmocka_unit_test_setup_teardown(slots_lie_where_the_table_says, recovered_set_up,
+                                        recovered_tear_down),
+        cmocka_unit_test_setup_teardown(what_is_left_is_not_removed, recovered_set_up, recovered_tear_down),
+        cmocka_unit_test_setup_teardown(one_sender_at_a_time, recovered_set_up, recovered_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -35,8 +35,7 @@ static void engine(void *unused)
 
 static int set_up(void **state)
 {
-    recovered_reset();
-    if (make_directory(state) != 0)
+    if (recovered_set_up(state) != 0)
         return -1;
     engine_dies(directory, engine, NULL, session);
     return 0;

@@ -22,18 +22,6 @@
 #include "support/recovered.h"
 #include "support/session_fixture.h"
 
-static int set_up(void **state)
-{
-    recovered_reset();
-    return make_directory(state);
-}
-
-static int tear_down(void **state)
-{
-    recovered_reset();
-    return remove_directory(state);
-}
-
 // ---- engines whose receiver does not take everything ----
 
 typedef struct engine_plan {
@@ -112,20 +100,6 @@ static void engine(void *argument)
     raise(SIGKILL);
 }
 
-static nsp_recovery_account recover_with(const char *session, nsp_in_doubt in_doubt)
-{
-    nsp_recovery *recovery = recovery_of(session);
-    nsp_recovery_options options = NSP_RECOVERY_OPTIONS_INIT;
-    options.exporter = &recovered_exporter;
-    options.in_doubt = in_doubt;
-    options.timeout_ns = 60000000000;
-    if (nsp_recovery_export(recovery, &options) != NSP_OK)
-        fail_msg("%s", nsp_error_detail());
-    nsp_recovery_account account = balanced(recovery);
-    nsp_recovery_close(recovery);
-    return account;
-}
-
 // All of them from this number on, below that one, in order, each whole.
 static void check_phases_until(int64_t first, int64_t limit)
 {
@@ -176,7 +150,7 @@ static void in_each_state(void **state)
             assert_int_equal(account.skipped, cases[i].skipped);
             assert_int_equal(account.finished + account.lost_at_crash + account.left, 0);
             check_phases((int64_t)(accepted + cases[i].skipped));
-            account = recover_with(session, NSP_IN_DOUBT_SEND);
+            account = recover_all(session);
             assert_int_equal(account.from_batches + account.finished, 0);
             assert_int_equal(account.engine_unconfirmed, cases[i].skipped);
         }
@@ -198,7 +172,7 @@ static void between_the_places(void **state)
                                 .visit = 2};
             recovered_reset();
             engine_dies(directory, engine, &plan, session);
-            nsp_recovery_account account = recover_with(session, NSP_IN_DOUBT_SEND);
+            nsp_recovery_account account = recover_all(session);
             // It was answered, so it is not sent again, whether it was counted or not.
             if (strncmp(points[i], "batch:", 6) == 0)
                 assert_int_equal(account.engine_exported, 2 * IN_A_BATCH);
@@ -209,7 +183,7 @@ static void between_the_places(void **state)
                          encoders[e], points[i], (int)account.attempted, (int)account.lost_at_crash,
                          (int)account.engine_exported, (int)recovered_count(), (int)recovered_distinct());
             assert_true(account.lost_at_crash <= 1);
-            account = recover_with(session, NSP_IN_DOUBT_SEND);
+            account = recover_all(session);
             assert_int_equal(account.finished + account.unfinished + account.from_batches, 0);
         }
 #else
@@ -245,12 +219,12 @@ static void batches_that_were_sent_in_parts(void **state)
                                 .visit = 1};
             recovered_reset();
             engine_dies(directory, engine, &plan, session);
-            nsp_recovery_account account = recover_with(session, NSP_IN_DOUBT_SEND);
+            nsp_recovery_account account = recover_all(session);
             assert_int_equal(account.engine_exported, PART);
             assert_int_equal(account.in_doubt, cases[i].in_doubt);
             assert_int_equal(account.exported, account.attempted - account.lost_at_crash - PART);
             check_phases_until(PART, (int64_t)(account.attempted - account.lost_at_crash));
-            account = recover_with(session, NSP_IN_DOUBT_SEND);
+            account = recover_all(session);
             assert_int_equal(account.from_batches + account.finished, 0);
         }
 }
@@ -301,7 +275,7 @@ static void a_receiver_that_takes_one_half(void **state)
         .encoder = nsp_exporter_builtin("otlp"), .answer = NSP_SEND_RETRY, .endpoint = endpoint};
     engine_dies(directory, engine, &plan, session);
     receiver_stop(receiver);
-    nsp_recovery_account account = recover_with(session, NSP_IN_DOUBT_SEND);
+    nsp_recovery_account account = recover_all(session);
     assert_int_equal(account.engine_exported, IN_A_BATCH / 2);
     assert_int_equal(account.in_doubt, 0);
     check_phases(IN_A_BATCH / 2);
@@ -352,7 +326,7 @@ static void a_part_of_a_batch(void **state)
     assert_int_equal(balanced(recovery).left, SPANS - PART);
     nsp_recovery_close(recovery);
     recovered_reset();
-    nsp_recovery_account account = recover_with(session, NSP_IN_DOUBT_SEND);
+    nsp_recovery_account account = recover_all(session);
     assert_int_equal(account.engine_exported, PART);
     check_phases(PART);
 }
@@ -373,7 +347,7 @@ static void batches_that_were_given_up(void **state)
         recovered_reset();
         engine_dies(directory, engine, &plan, session);
         for (int again = 0; again < 2; again++) {
-            nsp_recovery_account account = recover_with(session, NSP_IN_DOUBT_SEND);
+            nsp_recovery_account account = recover_all(session);
             assert_int_equal(account.engine_discarded, IN_A_BATCH);
             assert_int_equal(account.engine_unconfirmed, 0);
             assert_int_equal(account.exported + account.engine_exported, SPANS - IN_A_BATCH);
@@ -385,19 +359,26 @@ static void batches_that_were_given_up(void **state)
 #endif
 }
 
+// An engine that drains when it is told to.
+static void start_with_invoker(const nsp_exporter *exporter)
+{
+    nsp_config config;
+    capture_config(&config);
+    config.shm_dir = directory;
+    config.collector = NSP_COLLECTOR_INVOKER;
+    config.custom_exporter = exporter;
+    config.endpoint = "http://127.0.0.1:9";
+    config.schedule_delay_ns = 3600000000000;
+    config.log_level = NSP_LOG_NONE;
+    CHILD_CHECK(nsp_init(&config) == NSP_OK);
+}
+
 static void engine_of_one_pass(void *argument)
 {
     planned = argument;
     nsp_exporter exporter = *planned->encoder;
     exporter.send = answer;
-    nsp_config config;
-    capture_config(&config);
-    config.shm_dir = directory;
-    config.collector = NSP_COLLECTOR_INVOKER;
-    config.custom_exporter = &exporter;
-    config.endpoint = "http://127.0.0.1:9";
-    config.schedule_delay_ns = 3600000000000;
-    CHILD_CHECK(nsp_init(&config) == NSP_OK);
+    start_with_invoker(&exporter);
     for (int i = 0; i < 5; i++)
         nsp_span_end(nsp_span_begin(NSP_NAME("phase")));
     die_at(planned->point, 1);
@@ -413,11 +394,11 @@ static void a_ring_that_was_not_released(void **state)
     char session[SESSION_PATH_MAX];
     engine_plan plan = {.encoder = nsp_exporter_builtin("otlp"), .point = "collector: before release"};
     engine_dies(directory, engine_of_one_pass, &plan, session);
-    nsp_recovery_account account = recover_with(session, NSP_IN_DOUBT_SEND);
+    nsp_recovery_account account = recover_all(session);
     assert_int_equal(account.from_batches, 5);
     assert_int_equal(account.finished, 0);
     assert_int_equal(account.exported, 5);
-    account = recover_with(session, NSP_IN_DOUBT_SEND);
+    account = recover_all(session);
     assert_int_equal(account.finished + account.from_batches, 0);
     assert_int_equal(account.engine_exported, 5);
     assert_int_equal(recovered_count(), 5);
@@ -438,14 +419,7 @@ static void engine_with_a_large_span(void *argument)
     planned = argument;
     nsp_exporter exporter = *planned->encoder;
     exporter.append = append_small;
-    nsp_config config;
-    capture_config(&config);
-    config.shm_dir = directory;
-    config.collector = NSP_COLLECTOR_INVOKER;
-    config.custom_exporter = &exporter;
-    config.endpoint = "http://127.0.0.1:9";
-    config.log_level = NSP_LOG_NONE;
-    CHILD_CHECK(nsp_init(&config) == NSP_OK);
+    start_with_invoker(&exporter);
     large = NSP_NAME("large");
     for (int i = 0; i < 5; i++)
         nsp_span_end(nsp_span_begin(i == 2 ? large : NSP_NAME("phase")));
@@ -466,10 +440,10 @@ static void spans_that_fit_in_no_batch(void **state)
             char session[SESSION_PATH_MAX];
             engine_plan plan = {.encoder = nsp_exporter_builtin("otlp"), .point = points[i], .visit = visit};
             engine_dies(directory, engine_with_a_large_span, &plan, session);
-            nsp_recovery_account account = recover_with(session, NSP_IN_DOUBT_SEND);
+            nsp_recovery_account account = recover_all(session);
             assert_int_equal(account.engine_unconfirmed + account.lost_at_crash, 0);
             assert_int_equal(account.engine_discarded + account.dropped + account.exported, 5);
-            assert_int_equal(recover_with(session, NSP_IN_DOUBT_SEND).engine_unconfirmed, 0);
+            assert_int_equal(recover_all(session).engine_unconfirmed, 0);
         }
 #else
     skip();
@@ -481,14 +455,7 @@ static void engine_with_an_open_parent(void *argument)
     planned = argument;
     nsp_exporter exporter = *planned->encoder;
     exporter.send = answer;
-    nsp_config config;
-    capture_config(&config);
-    config.shm_dir = directory;
-    config.collector = NSP_COLLECTOR_INVOKER;
-    config.custom_exporter = &exporter;
-    config.endpoint = "http://127.0.0.1:9";
-    config.schedule_delay_ns = 3600000000000;
-    CHILD_CHECK(nsp_init(&config) == NSP_OK);
+    start_with_invoker(&exporter);
     nsp_span_begin(NSP_NAME("parent"));
     nsp_do_work(SIZE_MAX); // reads the clocks, unless it has just done so
     nsp_span_end(nsp_span_begin(NSP_NAME("child")));
@@ -505,7 +472,7 @@ static void no_parent_ends_before_its_child(void **state)
         engine_plan plan = {.encoder = nsp_exporter_builtin(encoders[i % 2])};
         recovered_reset();
         engine_dies(directory, engine_with_an_open_parent, &plan, session);
-        assert_int_equal(recover_with(session, NSP_IN_DOUBT_SEND).from_batches, 1);
+        assert_int_equal(recover_all(session).from_batches, 1);
         assert_int_equal(recovered_count(), 2);
         assert_string_equal(recovered_at(0)->name, "child");
         assert_true(recovered_at(1)->unfinished);
@@ -583,7 +550,7 @@ static void a_request_that_is_refused(void **state)
     assert_int_equal(account.exported, SPANS - account.left);
     nsp_recovery_close(recovery);
     recovered_reset();
-    assert_int_equal(recover_with(session, NSP_IN_DOUBT_SEND).exported, IN_A_BATCH - 4);
+    assert_int_equal(recover_all(session).exported, IN_A_BATCH - 4);
     check_phases_until(4, IN_A_BATCH);
 }
 
@@ -595,7 +562,7 @@ static void foreign_batches_stay(void **state)
     engine_plan plan = {.encoder = &recovered_exporter, .answer = (nsp_send_result)NO_ANSWER};
     engine_dies(directory, engine, &plan, session);
     for (int i = 0; i < 2; i++) {
-        nsp_recovery_account account = recover_with(session, NSP_IN_DOUBT_SEND);
+        nsp_recovery_account account = recover_all(session);
         assert_int_equal(account.from_batches, SPANS);
         assert_int_equal(account.left, SPANS);
         assert_int_equal(account.left_foreign, SPANS);
@@ -623,11 +590,11 @@ static void damaged_batches_are_invalid(void **state)
     uint64_t middle = header.data_offset + (header.head + header.length) / 2;
     assert_int_equal(pwrite(fd, noise, sizeof noise, (off_t)middle), sizeof noise);
     close(fd);
-    nsp_recovery_account account = recover_with(session, NSP_IN_DOUBT_SEND);
+    nsp_recovery_account account = recover_all(session);
     assert_true(account.invalid >= 1 && account.invalid <= IN_A_BATCH);
     assert_int_equal(account.exported, SPANS - account.invalid);
     assert_int_equal(recovered_distinct(), account.exported);
-    nsp_recovery_account again = recover_with(session, NSP_IN_DOUBT_SEND);
+    nsp_recovery_account again = recover_all(session);
     assert_int_equal(again.exported, 0);
     assert_int_equal(again.invalid, account.invalid);
 }
@@ -635,20 +602,24 @@ static void damaged_batches_are_invalid(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(in_each_state, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(between_the_places, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(batches_that_were_sent_in_parts, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_receiver_that_takes_one_half, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_list_of_which_one_has_taken_it, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_part_of_a_batch, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(batches_that_were_given_up, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(spans_that_fit_in_no_batch, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(no_parent_ends_before_its_child, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_ring_that_was_not_released, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(it_is_what_the_engine_sends, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_request_that_is_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(foreign_batches_stay, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(damaged_batches_are_invalid, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(in_each_state, recovered_set_up, recovered_tear_down),
+        cmocka_unit_test_setup_teardown(between_the_places, recovered_set_up, recovered_tear_down),
+        cmocka_unit_test_setup_teardown(batches_that_were_sent_in_parts, recovered_set_up,
+                                        recovered_tear_down),
+        cmocka_unit_test_setup_teardown(a_receiver_that_takes_one_half, recovered_set_up,
+                                        recovered_tear_down),
+        cmocka_unit_test_setup_teardown(a_list_of_which_one_has_taken_it, recovered_set_up,
+                                        recovered_tear_down),
+        cmocka_unit_test_setup_teardown(a_part_of_a_batch, recovered_set_up, recovered_tear_down),
+        cmocka_unit_test_setup_teardown(batches_that_were_given_up, recovered_set_up, recovered_tear_down),
+        cmocka_unit_test_setup_teardown(spans_that_fit_in_no_batch, recovered_set_up, recovered_tear_down),
+        cmocka_unit_test_setup_teardown(no_parent_ends_before_its_child, recovered_set_up,
+                                        recovered_tear_down),
+        cmocka_unit_test_setup_teardown(a_ring_that_was_not_released, recovered_set_up, recovered_tear_down),
+        cmocka_unit_test_setup_teardown(it_is_what_the_engine_sends, recovered_set_up, recovered_tear_down),
+        cmocka_unit_test_setup_teardown(a_request_that_is_refused, recovered_set_up, recovered_tear_down),
+        cmocka_unit_test_setup_teardown(foreign_batches_stay, recovered_set_up, recovered_tear_down),
+        cmocka_unit_test_setup_teardown(damaged_batches_are_invalid, recovered_set_up, recovered_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,18 +17,6 @@
 #include "support/recover_engine.h"
 #include "support/recovered.h"
 
-static int set_up(void **state)
-{
-    recovered_reset();
-    return make_directory(state);
-}
-
-static int tear_down(void **state)
-{
-    recovered_reset();
-    return remove_directory(state);
-}
-
 static bool until_thirty(void *unused, const nsp_recovery_account *account)
 {
     (void)unused;
@@ -200,11 +188,12 @@ static void a_receiver_that_hangs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(what_is_not_taken_stays, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_part_that_was_taken, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_session_that_cannot_be_written, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(progress_may_stop_it, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_receiver_that_hangs, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_not_taken_stays, recovered_set_up, recovered_tear_down),
+        cmocka_unit_test_setup_teardown(a_part_that_was_taken, recovered_set_up, recovered_tear_down),
+        cmocka_unit_test_setup_teardown(a_session_that_cannot_be_written, recovered_set_up,
+                                        recovered_tear_down),
+        cmocka_unit_test_setup_teardown(progress_may_stop_it, recovered_set_up, recovered_tear_down),
+        cmocka_unit_test_setup_teardown(a_receiver_that_hangs, recovered_set_up, recovered_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

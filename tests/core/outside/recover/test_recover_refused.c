@@ -70,17 +70,10 @@ static void engine(void *unused)
 
 static int set_up(void **state)
 {
-    recovered_reset();
-    if (make_directory(state) != 0)
+    if (recovered_set_up(state) != 0)
         return -1;
     engine_dies(directory, engine, NULL, session);
     return 0;
-}
-
-static int tear_down(void **state)
-{
-    recovered_reset();
-    return remove_directory(state);
 }
 
 static char detail[200]; // of the last export
@@ -254,7 +247,7 @@ static void a_write_that_fails_ends_it(void **state)
 
 int main(void)
 {
-#define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, recovered_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_refused_session_stays_as_it_was),
         TEST(each_part_is_tried_once),
