@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "support/tuned_engine.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "support/capture.h"
+#include "trace/trace_state.h"
+
+char tuned_directory[sizeof((nsp__session *)NULL)->directory];
+static nsp_collector_mode collector;
+
+void tuned_begin_with(const nsp_config *config)
+{
+    collector = config->collector;
+    nsp_thread_reset();
+    capture_start(config);
+    snprintf(tuned_directory, sizeof tuned_directory, "%s", nsp__trace_state.session->directory);
+}
+
+void tuned_begin(nsp_collector_mode mode)
+{
+    nsp_config config;
+    capture_config(&config);
+    config.collector = mode;
+    tuned_begin_with(&config);
+}
+
+void tuned_end(void)
+{
+    nsp_thread_reset();
+    if (collector == NSP_COLLECTOR_INVOKER)
+        nsp_do_work(SIZE_MAX);
+    capture_end();
+}
+
+nsp_tune *tuned_open(void)
+{
+    nsp_tune *tune;
+    char problem[200];
+    nsp_status status = nsp_tune_open(&tune, tuned_directory, problem, sizeof problem);
+    if (status != NSP_OK)
+        fail_msg("%s: %s", nsp_status_str(status), problem);
+    return tune;
+}
+
+nsp_status tuned_set_rate(nsp_tune *tune, double rate)
+{
+    const nsp_tune_change change = {.kind = NSP_TUNE_RATE, .value = rate};
+    return nsp_tune_apply(tune, &change, 1, NULL);
+}
+
+nsp_status tuned_set_rule(nsp_tune *tune, const char *pattern, double rate)
+{
+    const nsp_tune_change change = {.kind = NSP_TUNE_RULE, .pattern = pattern, .value = rate};
+    return nsp_tune_apply(tune, &change, 1, NULL);
+}
+
+nsp_status tuned_remove_rule(nsp_tune *tune, const char *pattern)
+{
+    const nsp_tune_change change = {.kind = NSP_TUNE_REMOVE_RULE, .pattern = pattern};
+    return nsp_tune_apply(tune, &change, 1, NULL);
+}
+
+nsp_status tuned_set_parent_policy(nsp_tune *tune, nsp_parent_policy policy)
+{
+    const nsp_tune_change change = {.kind = NSP_TUNE_PARENT_POLICY, .parent_policy = policy};
+    return nsp_tune_apply(tune, &change, 1, NULL);
+}
+
+bool tuned_recorded(const char *name)
+{
+    nsp_span *root = nsp_span_begin(nsp_intern(name, strlen(name)));
+    bool recording = nsp_span_recording(root);
+    nsp_span_end(root);
+    return recording;
+}
+
+nsp_tune_change tuned_rule(const char *pattern, double rate)
+{
+    return (nsp_tune_change){.kind = NSP_TUNE_RULE, .pattern = pattern, .value = rate};
+}
+
+const char *tuned_logged(const char *text)
+{
+    for (int tries = 0; capture_lines_with(text) == 0; tries++) {
+        assert_true(tries < 10000);
+        capture_settle();
+    }
+    for (size_t i = capture_lines(); i-- > 0;)
+        if (strstr(capture_line(i), text) != NULL)
+            return capture_line(i);
+    return NULL;
+}
