@@ -144,6 +144,20 @@ class Draining(AgentTest):
         agent.wait_for("ended; what is in .* is not sent")
         self.assertEqual(agent.said("everything"), [])
 
+    def test_once_with_a_folder_that_does_not_exist(self):
+        """Where no engine has run there is nothing to do. Where there cannot be one, the folder is the wrong one."""
+        sink, engine = self.sink(), self.doomed(10, 0)
+        empty, nowhere = self.shm / "empty", self.shm / "nowhere"
+        empty.mkdir()
+        agent = self.agent("--once", "--endpoint", sink.url, "--shm-dir", empty)
+        self.assertEqual(agent.process.wait(PATIENCE), 0, agent.lines)
+        for options, settings, name in ((("--shm-dir", nowhere), {}, "--shm-dir"), ((), {"NSP_SHM_DIR": str(nowhere)}, "NSP_SHM_DIR")):
+            agent = self.agent("--once", "--endpoint", sink.url, *options, start=False, **settings)
+            self.assertEqual(agent.process.wait(PATIENCE), 1, agent.lines)
+            agent.wait_for(f"there is no folder .*/nowhere, so nothing was looked for: correct {name},")
+            self.assertEqual(agent.said("ended"), [])
+        engine.kill()
+
     def test_once_with_unfinished_spans_alone(self):
         """Another agent has sent what was finished."""
         engine = self.doomed(100, 2)

@@ -214,6 +214,21 @@ static bool end(agent *a, const sigset_t *caught, uint64_t deadline_ns, bool lef
     return !left && rejected == 0 && unconfirmed == 0;
 }
 
+// A host on which no engine has run yet has no folder of sessions, but the folder above it is there. If not, an agent
+// that stays can wait for it, as for a file system that is mounted later. One that does not has been told the wrong one.
+static bool check_above(const agent *a)
+{
+    if (access(a->watch.above, F_OK) == 0)
+        return true;
+    if (!a->options->once)
+        say_problem("there is no folder %s: no engine can be found until there is one", a->watch.above);
+    else
+        complain("there is no folder %s, so nothing was looked for: correct %s, or leave out --once to wait "
+                 "for it",
+                 a->watch.above, a->options->shm_dir != NULL ? "--shm-dir" : "NSP_SHM_DIR");
+    return !a->options->once;
+}
+
 static int start(agent *a, int signals, const sigset_t *caught)
 {
     uint64_t limit_ns = nsp__after(nsp__monotonic_ns(), a->options->timeout_ns);
@@ -223,12 +238,10 @@ static int start(agent *a, int signals, const sigset_t *caught)
         !agent_watch_open(&a->watch, a->config.shm_dir))
         return EXIT_PROBLEM;
     int result = EXIT_PROBLEM;
-    if (open_drainer(a)) {
+    if (check_above(a) && open_drainer(a)) {
         bool left = false;
         say_event("started; draining the engines in %s, sending to %s", a->watch.folder,
                   destination_name(&a->config));
-        if (access(a->watch.above, F_OK) != 0)
-            say_problem("there is no folder %s: no engine can be found until there is one", a->watch.above);
         notify_send("READY=1");
         serve(a, signals, limit_ns);
         if (a->options->once)
