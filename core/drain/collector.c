@@ -196,6 +196,10 @@ uint64_t nsp__collector_discard_rest(nsp__collector *collector)
     uint64_t discarded = nsp__pass_discarding(collector);
     free_tables(collector);
     nsp__notices_log(&collector->notices, NULL);
+    nsp__notices last = {.any = false};
+    const nsp__policy_place place = nsp__policy_place_of(collector->options.control);
+    nsp__notices_last(&last, &collector->known, &place);
+    nsp__notices_log(&last, NULL);
     return discarded;
 }
 

@@ -40,6 +40,15 @@ static bool may_say(const nsp__notices *notices, nsp__known *known)
     return notices->policy.what[0] == 0 && nsp__log_limit_ready(&known->lines, nsp__monotonic_ns());
 }
 
+// Copies the policy of this generation beside the one that was said. False: it is torn, or was rewritten meanwhile, which
+// happens two generations later.
+static bool copy_beside(nsp__known *known, const nsp__policy_place *place, uint32_t generation, uint32_t slot)
+{
+    const bool whole = nsp__policy_copy(&known->policy[known->current ^ 1], place, slot);
+    __atomic_thread_fence(__ATOMIC_ACQUIRE); // N1: it was read before the generation is read again
+    return whole && __atomic_load_n(place->generation, __ATOMIC_RELAXED) == generation;
+}
+
 bool nsp__notices_policy(nsp__notices *notices, nsp__known *known, const nsp__policy_place *place)
 {
     uint32_t generation = __atomic_load_n(place->generation, __ATOMIC_ACQUIRE); // N1
@@ -48,11 +57,8 @@ bool nsp__notices_policy(nsp__notices *notices, nsp__known *known, const nsp__po
         return false;
     known->generation = generation;
     nsp__policy_draft *before = &known->policy[known->current], *now = &known->policy[known->current ^ 1];
-    const bool whole = nsp__policy_copy(now, place, generation);
-    __atomic_thread_fence(__ATOMIC_ACQUIRE); // N1: it was read before the generation is read again
-    // It is rewritten two generations later. If that has just happened, the next look finds another generation, and
-    // compares with the one before.
-    if (!whole || __atomic_load_n(place->generation, __ATOMIC_RELAXED) != generation)
+    // If it was rewritten, the next look finds another generation, and compares with the one before.
+    if (!copy_beside(known, place, generation, generation))
         return is_new;
     if (known->read) {
         char what[NSP__NOTICE_POLICY];
@@ -69,6 +75,23 @@ bool nsp__notices_policy(nsp__notices *notices, nsp__known *known, const nsp__po
     known->current ^= 1;
     known->read = true;
     return is_new;
+}
+
+void nsp__notices_last(nsp__notices *notices, nsp__known *known, const nsp__policy_place *place)
+{
+    const uint32_t generation = __atomic_load_n(place->generation, __ATOMIC_ACQUIRE); // N1
+    // An engine that has ended leaves it in the first place. If a writer was at work there, it is in the other one.
+    if (!known->read || !(copy_beside(known, place, generation, generation) ||
+                          (generation == 0 && copy_beside(known, place, 0, 1))))
+        return;
+    const nsp__policy_draft *before = &known->policy[known->current],
+                            *now = &known->policy[known->current ^ 1];
+    char what[NSP__NOTICE_POLICY];
+    nsp__policy_differences(what, sizeof what, before, now);
+    if (what[0] != 0)
+        note_policy(notices, what, &now->tuning);
+    known->unsaid = false;
+    known->current ^= 1;
 }
 
 static void read_trouble(uint32_t trouble[NSP__TROUBLES])

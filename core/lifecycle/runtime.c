@@ -352,7 +352,9 @@ static void stop_external(nsp__runtime *runtime, uint64_t deadline_ns)
         nsp__external_explain(&runtime->session, runtime->unsent_why, sizeof runtime->unsent_why);
     parts_free(runtime);
     nsp__notices notices = {.any = false};
+    const nsp__policy_place place = nsp__policy_place_of(runtime->session.control);
     nsp__notices_look(&notices, &runtime->known, runtime->session.control);
+    nsp__notices_last(&notices, &runtime->known, &place); // the look says nothing of an engine that has ended
     nsp__notices_log(&notices, NULL);
 }
 

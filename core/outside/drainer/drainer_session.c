@@ -146,6 +146,16 @@ bool nsp__drained_session_rests(const nsp__drained_session *session, uint64_t no
     return true;
 }
 
+// The rest of what there is to say about its sampler. Nothing is said twice.
+static void say_last(nsp__drained_session *session)
+{
+    nsp__notices notices = {.any = false};
+    if (session->policy.place.generation == NULL || nsp__session_live_lost(&session->live))
+        return;
+    nsp__notices_last(&notices, &session->collector.known, &session->policy.place);
+    nsp__notices_log(&notices, session->pool.label);
+}
+
 uint64_t nsp__drained_session_pass(nsp__drained_session *session, bool closing, double *fill)
 {
     nsp__collector *collector = &session->collector;
@@ -175,8 +185,10 @@ uint64_t nsp__drained_session_pass(nsp__drained_session *session, bool closing, 
     nsp__notices_log(&notices, session->pool.label);
     if (is_lost(session))
         give_up(session);
-    else if (session->gone && taken && all_settled(session)) // the mark alone could be a mistake
+    else if (session->gone && taken && all_settled(session)) { // the mark alone could be a mistake
         session->state = session->ended && session->foreign == 0 ? NSP_DRAINED_ENDED : NSP_DRAINED_DIED;
+        say_last(session);
+    }
     return SIZE_MAX - budget;
 }
 
@@ -239,8 +251,10 @@ void nsp__drained_session_leave(nsp__drained_session *session)
 void nsp__drained_session_close(nsp__drained_session *session)
 {
     nsp__leftover_free(session);
-    if (session->collects)
+    if (session->collects) {
+        say_last(session);
         nsp__collector_leave_rest(&session->collector);
+    }
     nsp__batch_pool_destroy(&session->pool);
     if (session->encodes && nsp__exit_enter()) {
         session->drainer->exporter->destroy(session->encoder);

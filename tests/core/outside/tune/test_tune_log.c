@@ -15,7 +15,10 @@
 
 #include "common/time.h"
 #include "drain/notices.h"
+#include "lifecycle/state.h"
+#include "outside/drainer/drainer_state.h"
 #include "support/capture.h"
+#include "support/drained.h"
 #include "support/tuned_engine.h"
 #include "trace/trace_state.h"
 
@@ -121,13 +124,101 @@ static void a_change_is_logged_in_one_line(void **state)
     tuned_end();
 }
 
+// ---- what is held back when it ends ----
+
+// As if there had been so many lines that there may be no other one for an hour.
+static void hold_back(nsp__known *known)
+{
+    known->lines.tokens = 0;
+    known->lines.filled_ns = nsp__monotonic_ns() + 3600 * NSP__SECOND;
+}
+
+static void an_engine_that_ends_says_the_rest(void **state)
+{
+    (void)state;
+    tuned_begin(NSP_COLLECTOR_INVOKER); // nobody passes but this thread
+    nsp_tune *tune = tuned_open();
+    nsp_do_work(SIZE_MAX);
+    hold_back(&nsp__life.runtime->collector.known);
+    assert_int_equal(tuned_set_rate(tune, 0.5), NSP_OK);
+    nsp_do_work(SIZE_MAX);
+    assert_int_equal(tuned_set_rule(tune, "late", 0.25), NSP_OK); // of which no pass knows
+    nsp_tune_close(tune);
+    assert_int_equal(capture_lines_with("sampling changed"), 0);
+    assert_int_equal(nsp_shutdown(60000000000), NSP_OK);
+    assert_int_equal(capture_lines_with("sampling changed"), 1);
+    assert_int_equal(capture_lines_with(": rate 1 -> 0.5, rule late 0.25 added"), 1);
+    capture_forget();
+}
+
+static void an_engine_that_has_said_all_says_nothing(void **state)
+{
+    (void)state;
+    tuned_begin(NSP_COLLECTOR_INVOKER);
+    nsp_do_work(SIZE_MAX);
+    assert_int_equal(nsp_sampler_set_rate(0.5), NSP_OK);
+    nsp_do_work(SIZE_MAX);
+    assert_int_equal(capture_lines_with("sampling changed: rate 1 -> 0.5"), 1);
+    assert_int_equal(nsp_shutdown(60000000000), NSP_OK);
+    assert_int_equal(capture_lines_with("sampling changed"), 1);
+    capture_forget();
+}
+
+static nsp_drainer *drainer_of_it(void)
+{
+    nsp_config config;
+    nsp_drainer *drainer;
+    nsp_drainer_options options = NSP_DRAINER_OPTIONS_INIT;
+    capture_config(&config);
+    options.exporter = config.custom_exporter;
+    options.config = &config;
+    assert_int_equal(nsp_drainer_open(&drainer, &options), NSP_OK);
+    assert_int_equal(nsp_drainer_add(drainer, tuned_directory, NULL, 0), NSP_OK);
+    nsp_drainer_work(drainer, NULL);
+    hold_back(&drainer->sessions[0]->collector.known);
+    return drainer;
+}
+
+// The engine goes on, and the next drainer cannot know what the one before has not said.
+static void a_drainer_that_ends_says_the_rest(void **state)
+{
+    (void)state;
+    tuned_begin(NSP_COLLECTOR_EXTERNAL);
+    nsp_drainer *drainer = drainer_of_it();
+    assert_int_equal(nsp_sampler_set_rate(0.5), NSP_OK);
+    nsp_drainer_work(drainer, NULL);
+    assert_int_equal(capture_lines_with("sampling changed"), 0);
+    assert_int_equal(nsp_drainer_close(drainer, 60000000000), NSP_OK);
+    assert_int_equal(capture_lines_with("sampling changed"), 1);
+    assert_int_equal(capture_lines_with("): sampling changed: rate 1 -> 0.5"), 1);
+    tuned_end();
+}
+
+static void a_drainer_says_the_rest_when_its_engine_has_ended(void **state)
+{
+    (void)state;
+    nsp_drained drained;
+    tuned_begin(NSP_COLLECTOR_EXTERNAL);
+    nsp_drainer *drainer = drainer_of_it();
+    assert_int_equal(nsp_sampler_set_rate(0.5), NSP_OK);
+    tuned_end();
+    assert_int_equal(capture_lines_with("sampling changed"), 0);
+    DRAINED_UNTIL((drained = drained_work(drainer)).state != NSP_DRAINED_LIVING);
+    assert_int_equal(drained.state, NSP_DRAINED_ENDED);
+    assert_int_equal(capture_lines_with("): sampling changed: rate 1 -> 0.5"), 1);
+    assert_int_equal(nsp_drainer_close(drainer, 60000000000), NSP_OK);
+    assert_int_equal(capture_lines_with("sampling changed"), 1);
+    capture_forget();
+}
+
 int main(void)
 {
 #define TEST(test) cmocka_unit_test_teardown(test, capture_teardown)
     const struct CMUnitTest tests[] = {
         // This comes first: of many changes, not all are logged.
-        TEST(a_change_is_logged_in_one_line),
-        TEST(of_many_changes_the_last_is_logged),
+        TEST(a_change_is_logged_in_one_line),    TEST(of_many_changes_the_last_is_logged),
+        TEST(an_engine_that_ends_says_the_rest), TEST(an_engine_that_has_said_all_says_nothing),
+        TEST(a_drainer_that_ends_says_the_rest), TEST(a_drainer_says_the_rest_when_its_engine_has_ended),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
