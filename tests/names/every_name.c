@@ -327,6 +327,7 @@ static void use_tune(void)
     const size_t count = sizeof changes / sizeof changes[0];
     size_t failed = 0;
     CHECK(nsp_tune_apply(tune, changes, count, &failed) == expected && failed == count);
+    CHECK(!nsp_tune_matches(tune, "pattern"));
     nsp_tune_close(tune);
 }
 

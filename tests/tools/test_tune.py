@@ -123,6 +123,16 @@ class Shows(TuneTest):
             self.assertIn("99.998% of traces (tune)", result.stdout)
             self.assertNotIn("100% of ", result.stdout)
 
+    def test_a_pattern_that_matches_nothing_yet(self):
+        """It may be mistyped, so it is remarked; the rule is set all the same."""
+        engine = self.engine()
+        self.assertEqual(self.run_raw("engine", "steady=0.5", "st?ad*=0.25", "[a-z]*=0.125", "0.5", code=0).stderr, "")
+        result = self.run_raw("engine", "risk_*=1", "steady=1", "x\x1b=0", code=0)
+        self.assertEqual(result.stderr, f"nanospan tune: engine (pid {engine.pid}): it has no name so far that matches risk_*, x\\x1b; "
+                                        "--remove takes back what is mistyped\n")
+        self.assertIn("rule risk_* 1 added", result.stdout)
+        self.assertEqual(self.run_raw("engine", "--remove", "risk_*", code=0).stderr, "")
+
     def test_json(self):
         engine = self.engine()
         state = self.state()

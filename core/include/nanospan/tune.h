@@ -63,6 +63,11 @@ NSP_API nsp_status nsp_tune_open(nsp_tune **out, const char *directory, char *pr
 NSP_API nsp_status nsp_tune_apply(nsp_tune *tune, const nsp_tune_change *changes, size_t count,
                                   size_t *failed);
 
+// True if the engine has a name so far that a rule with this pattern would match. Names are those of spans and of
+// attributes that its code has come to, so false says that no root can have had one, and that the pattern may be mistyped;
+// true does not say that there was such a root. False too if tune or pattern is NULL, or the session is damaged.
+NSP_API bool nsp_tune_matches(nsp_tune *tune, const char *pattern);
+
 // Closes it; what was changed stays. NULL does nothing.
 NSP_API void nsp_tune_close(nsp_tune *tune);
 

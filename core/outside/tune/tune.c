@@ -14,6 +14,7 @@
 #include "outside/drainer/live_policy.h"
 #include "outside/session/opening.h"
 #include "shm/session_lock.h"
+#include "trace/sampler.h"
 
 struct nsp_tune {
     nsp__session_live live;
@@ -81,6 +82,20 @@ void nsp_tune_close(nsp_tune *tune)
         nsp__session_live_close(&tune->live);
     free(tune->sources);
     free(tune);
+}
+
+bool nsp_tune_matches(nsp_tune *tune, const char *pattern)
+{
+    if (tune == NULL || pattern == NULL)
+        return false;
+    NSP__ADMIT_FAULTS;
+    bool found = false;
+    for (nsp_name name = 1; !found && name < nsp__live_policy_names(&tune->names); name++) {
+        size_t length;
+        const char *text = nsp__live_name_text(&tune->names, name, &length);
+        found = length != 0 && nsp__pattern_match(pattern, text, length);
+    }
+    return found;
 }
 
 // ---- a change ----

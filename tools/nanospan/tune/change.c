@@ -88,17 +88,33 @@ static bool open_all(nsp_tune **opened, const tune_choice *choice)
     return true;
 }
 
+// Rules may be set before their first root comes. But if no name fits, it may also be mistyped.
+static void remark(const figures_engine *engine, nsp_tune *opened, const tune_options *o)
+{
+    text patterns = {0};
+    for (size_t i = 0; i < o->count; i++)
+        if (o->changes[i].kind == NSP_TUNE_RULE && !nsp_tune_matches(opened, o->changes[i].pattern))
+            text_format(&patterns, "%s%s", patterns.length != 0 ? ", " : "", o->changes[i].pattern);
+    if (patterns.length != 0)
+        complain("%s (pid %u): it has no name so far that matches %.*s; --remove takes back what is "
+                 "mistyped",
+                 engine->service, engine->seen.pid, (int)patterns.length, patterns.data);
+    text_free(&patterns);
+}
+
 static bool apply_all(nsp_tune **opened, tune_choice *choice, const tune_options *o)
 {
     const size_t count = choice->count;
     choice->count = 0;
     for (size_t i = 0; i < count; i++) {
         const nsp_status status = nsp_tune_apply(opened[i], o->changes, o->count, NULL);
-        if (status == NSP_OK)
+        if (status == NSP_OK) {
+            remark(choice->engines[i], opened[i], o);
             choice->engines[choice->count++] = choice->engines[i];
-        else
+        } else {
             complain_of(choice->engines[i], status, nsp_error_detail(),
                         count == 1 ? "nothing was changed" : "this engine was not changed");
+        }
     }
     return choice->count == count;
 }

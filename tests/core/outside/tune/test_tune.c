@@ -94,6 +94,22 @@ static void what_cannot_be_done_changes_nothing(void **state)
     nsp_tune_close(tune);
 }
 
+static void names_that_a_pattern_matches(void **state)
+{
+    (void)state;
+    tuned_begin(NSP_COLLECTOR_THREAD);
+    nsp_tune *tune = tuned_open();
+    assert_false(nsp_tune_matches(tune, "named.in.tune.*"));
+    tuned_recorded("named.in.tune.later"); // also one that comes after it was opened
+    assert_true(nsp_tune_matches(tune, "named.in.tune.*"));
+    assert_true(nsp_tune_matches(tune, "named.in.tune.later"));
+    assert_false(nsp_tune_matches(tune, "named.in.tune.late"));
+    assert_false(nsp_tune_matches(tune, NULL));
+    assert_false(nsp_tune_matches(NULL, "*"));
+    nsp_tune_close(tune);
+    tuned_end();
+}
+
 // ---- several changes at once ----
 
 static void several_changes_are_one(void **state)
@@ -170,8 +186,11 @@ int main(void)
 {
 #define TEST(test) cmocka_unit_test_teardown(test, capture_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(an_engine_with_a_collector_obeys),          TEST(an_engine_with_an_invoker_obeys),
-        TEST(what_cannot_be_done_changes_nothing),       TEST(several_changes_are_one),
+        TEST(an_engine_with_a_collector_obeys),
+        TEST(an_engine_with_an_invoker_obeys),
+        TEST(what_cannot_be_done_changes_nothing),
+        TEST(names_that_a_pattern_matches),
+        TEST(several_changes_are_one),
         TEST(one_that_cannot_be_made_undoes_the_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
