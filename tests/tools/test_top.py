@@ -411,6 +411,27 @@ class Screen(TopTest):
         top.press("\x0c")
         top.wait_for("^SERVICE")
 
+    def test_keys_scroll_where_they_do_not_fit(self):
+        top = self.top(lines=10)
+        top.press("h")
+        top.wait_for("^q +end")
+        self.assertFalse(top.shows("^RATE "))
+        top.press("\x1b[6~" * 3)
+        top.wait_for("^RATE ")
+        self.assertRegex(top.rows()[-1], "^RATE ")  # it goes no further
+        self.assertFalse(top.shows("^q +end"))
+        top.press("k")
+        top.wait_until_gone("^RATE ")
+        top.press("\x1b[5~" * 3)
+        top.wait_for("^q +end")
+        top.press("j")
+        top.wait_until_gone("^q +end")
+        top.resize(24, 80)
+        top.wait_for("^q +end")
+        self.assertTrue(top.shows("^RATE "))
+        top.press("j")  # as any key, where all of it is there
+        top.wait_until_gone("^nanospan top: keys")
+
     def test_a_small_terminal_cuts_lines(self):
         for number in range(3):
             self.engine(1, 0, service=f"engine-{number}")

@@ -26,6 +26,7 @@ typedef struct screen {
     char *selected;              // the engine's session; NULL: none yet
     bool details;                // those of the selected engine are shown
     bool help;                   // the keys are shown instead
+    size_t help_scroll;          // lines of that list that are above the first one shown
     bool typing;                 // the filter
     char before[TOP_FILTER_MAX]; // the filter, if typing is given up
     size_t scroll;               // rows of the table that are above the first one shown
@@ -88,11 +89,40 @@ static void draw_text(int row, attr_t how, const char *value)
     attrset(A_NORMAL);
 }
 
-static void draw_help(void)
+enum { KEY_LINES = sizeof KEYS / sizeof KEYS[0] };
+
+// A line is free below the title, unless the list is longer than the terminal.
+static bool help_fits(void)
 {
-    draw_text(0, A_BOLD, "nanospan top: keys");
-    for (size_t i = 0; i < sizeof KEYS / sizeof KEYS[0]; i++)
-        draw_text((int)i + 2, A_NORMAL, KEYS[i]);
+    return LINES >= KEY_LINES + 2;
+}
+
+static void draw_help(screen *s)
+{
+    const size_t first = help_fits() ? 2 : 1, rows = (size_t)LINES - first;
+    if (s->help_scroll + rows > KEY_LINES)
+        s->help_scroll = rows < KEY_LINES ? KEY_LINES - rows : 0;
+    draw_text(0, A_BOLD,
+              help_fits() ? "nanospan top: keys"
+                          : "nanospan top: keys; up and down show the others, any other key closes this");
+    for (size_t i = 0; i < rows && s->help_scroll + i < KEY_LINES; i++)
+        draw_text((int)(first + i), A_NORMAL, KEYS[s->help_scroll + i]);
+}
+
+// False: this is no key for that.
+static bool scroll_help(screen *s, int key)
+{
+    const size_t page = LINES > 2 ? (size_t)LINES - 2 : 1;
+    const bool up = key == KEY_UP || key == 'k', up_page = key == KEY_PPAGE;
+    const bool down = key == KEY_DOWN || key == 'j', down_page = key == KEY_NPAGE;
+    if (help_fits() || !(up || up_page || down || down_page))
+        return false;
+    const size_t by = up_page || down_page ? page : 1;
+    if (down || down_page)
+        s->help_scroll += by; // as far as there is something below, see draw_help
+    else
+        s->help_scroll -= by < s->help_scroll ? by : s->help_scroll;
+    return true;
 }
 
 static bool is_selected(const screen *s, const figures_engine *engine)
@@ -169,7 +199,7 @@ static void redraw(screen *s)
 {
     erase();
     if (s->help)
-        draw_help();
+        draw_help(s);
     else
         draw_all(s);
     refresh();
@@ -249,7 +279,7 @@ static bool press(screen *s, int key, bool *now)
     if (key == KEY_RESIZE)
         return true;
     if (s->help) {
-        s->help = false;
+        s->help = scroll_help(s, key);
         return true;
     }
     if (s->typing) {
@@ -259,7 +289,10 @@ static bool press(screen *s, int key, bool *now)
     switch (key) {
     case 'q': return false;
     case 'h':
-    case '?': s->help = true; break;
+    case '?':
+        s->help = true;
+        s->help_scroll = 0;
+        break;
     case KEY_UP:
     case 'k': select_next(s, -1); break;
     case KEY_DOWN:
