@@ -27,6 +27,10 @@ from sink_process import Sink, command
 TYPE = "text/plain; version=0.0.4; charset=utf-8"
 NAME, LABEL = r"[a-zA-Z_:][a-zA-Z0-9_:]*", r'[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\["\\n])*"'
 SAMPLE = re.compile(rf"({NAME})\{{((?:{LABEL})(?:,{LABEL})*)\}} (-?[0-9.e+-]+)")
+# Every control character; and of what is no UTF-8: stray and missing continuations, longer forms than needed, half of a
+# surrogate pair, beyond the last character, and bytes that never occur.
+ANY_BYTES = [bytes(range(1, 32)) + b"\x7f\xc2\x80\xc2\x9f", "ü\"\\ ".encode(), b"\x80", b"\xfe*", b"\xff*", b"\xc3", b"\xe2\x82",
+             b"\xe2\x82a", b"\xf0\x9f\x98", b"\xc0\xaf", b"\xe0\x80\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xf5"]
 ESCAPES = {"\\n": "\n", '\\"': '"', "\\\\": "\\"}
 SESSION = ("service_name", "process_pid", "session")
 
@@ -34,7 +38,9 @@ SESSION = ("service_name", "process_pid", "session")
 def parse(text):
     """{(name, other labels): {session: value}}. Fails unless each line is right and each name is introduced once."""
     found, types = {}, {}
-    lines = iter(text.splitlines())
+    *lines, rest = text.split("\n")  # splitlines would also split labels, at control characters
+    assert rest == "", rest
+    lines = iter(lines)
     for line in lines:
         if line.startswith("# HELP "):
             name = line.split()[2]
@@ -71,10 +77,10 @@ class Metrics(unittest.TestCase):
         return engine
 
     def run_it(self, *options, code=0):
-        result = subprocess.run([command(), "metrics", *options], env=environment(self.shm), capture_output=True, text=True,
-                                timeout=PATIENCE, check=False)
+        result = subprocess.run([command(), "metrics", *options], env=environment(self.shm), capture_output=True, timeout=PATIENCE,
+                                check=False)
         self.assertEqual(result.returncode, code, result.stderr)
-        return result.stdout if code == 0 else result.stderr
+        return (result.stdout if code == 0 else result.stderr).decode()  # text mode would make line feeds of carriage returns
 
     def serve(self, *options):
         port_file = Path(self.shm, "port")
@@ -87,6 +93,13 @@ class Metrics(unittest.TestCase):
         self.addCleanup(stop)
         wait_until(lambda: port_file.exists() or server.poll() is not None, "the port file")
         return server, int(port_file.read_text(encoding="ascii"))
+
+    def tune_any_bytes(self, engine):
+        """Gives the engine a rule for each of ANY_BYTES. Returns their rates."""
+        rates = {pattern: 1 / 2 ** (1 + i) for i, pattern in enumerate(ANY_BYTES)}
+        subprocess.run([command(), "tune", str(engine.pid), *(b"%s=%.17g" % rule for rule in rates.items())], check=True,
+                       env=environment(self.shm), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=PATIENCE)
+        return rates
 
     def one(self, found, name, **labels):
         (value, _), = found[(name, tuple(sorted(labels.items())))].values()
@@ -182,13 +195,12 @@ class Metrics(unittest.TestCase):
         (_, labels), = parse(self.run_it())[("nanospan_session_alive", ())].values()
         self.assertEqual(labels["service_name"], name)
 
-    def test_rules_that_are_no_utf_8_stay_apart(self):
-        engine = self.engine(1, 0)
-        subprocess.run([command(), "tune", str(engine.pid), b"\xff*=0.5", b"\xfe*=0.25", "ü\"=0"], env=environment(self.shm),
-                       check=True, stdout=subprocess.DEVNULL, timeout=PATIENCE)
+    def test_rules_of_any_bytes(self):
+        """What is no UTF-8 is written as \\xNN, so that it stays apart; what is UTF-8 comes as it is, control characters too."""
+        rates = self.tune_any_bytes(self.engine(1, 0))
         found = {dict(rest)["rule"]: value for (name, rest), samples in parse(self.run_it()).items() for value, _ in samples.values()
                  if name == "nanospan_sample_rule_rate"}
-        self.assertEqual(found, {"\\xff*": 0.5, "\\xfe*": 0.25, 'ü"': 0})
+        self.assertEqual(found, {pattern.decode("utf-8", "backslashreplace"): rate for pattern, rate in rates.items()})
 
     def test_the_limit_of_those_that_have_one(self):
         self.engine(1, 0, service="free")
@@ -300,6 +312,7 @@ class Metrics(unittest.TestCase):
     def test_prometheus_scrapes_it(self):
         need(shutil.which("prometheus"), "there is no prometheus (Debian: prometheus)")
         engine = self.engine(7, 1, service="scraped")
+        rates = self.tune_any_bytes(engine)
         _, port = self.serve("--quiet")
         prometheus, url = self.prometheus(port)
 
@@ -313,6 +326,7 @@ class Metrics(unittest.TestCase):
         labels, value = seen[0]
         self.assertEqual((value, labels["service_name"], labels["process_pid"]), (8, "scraped", str(engine.pid)))
         wait_until(lambda: [value for _, value in ask('up{job="nanospan"}')] == [1], "a scrape without an error")
+        self.assertEqual(sorted(value for _, value in ask("nanospan_sample_rule_rate")), sorted(rates.values()))
         engine.kill()
         session, = Path(self.shm, f"nanospan-{os.geteuid()}").glob(f"*.{engine.pid}.*")
         shutil.rmtree(session)
