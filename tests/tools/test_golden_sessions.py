@@ -10,6 +10,7 @@ makes the two files of the new layout with the programs of this build; commit th
 an older layout are never made again or edited: they are what users of that release have in their memory, and
 hold the readers of all later releases to it. A reader that fails here is what has to change.
 """
+import fcntl
 import functools
 import io
 import json
@@ -30,8 +31,9 @@ sys.path.append(str(TESTS / "support"))
 
 import expected  # noqa: E402
 import otlp_json_form  # noqa: E402
+from agent_process import Agent, AgentTest  # noqa: E402
 from peers import need  # noqa: E402
-from sink_process import command  # noqa: E402
+from sink_process import Sink, command  # noqa: E402
 
 GOLDEN = TESTS / "tools" / "golden"
 PATIENCE = 60
@@ -43,6 +45,7 @@ RESOURCE = "host.name=somewhere,deployment.environment.name=test"
 
 # The head of the file `control`, whose form never changes: magic, version, pid, start, bytes, count of sections.
 HEAD, SECTION, OPTIONAL = struct.Struct("<QIIQQII"), struct.Struct("<IIQQQ"), 1 << 31
+DRAINER = 19 | OPTIONAL
 
 
 def environment(**settings):
@@ -130,6 +133,23 @@ def write_table(session, sections):
         head[5] = len(sections)
         file.seek(0)
         file.write(HEAD.pack(*head) + b"".join(SECTION.pack(*section) for section in sections))
+
+
+def let_others_drain(session):
+    """Makes the session that of an engine that is drained from outside. False: its layout knows none."""
+    places = [offset for kind, _, offset, _, _ in table(session)[1] if kind == DRAINER]
+    for place in places:
+        with open(session / "control", "r+b") as file:
+            file.seek(place)
+            file.write(struct.pack("<I", 1))
+    return bool(places)
+
+
+def alive(session):
+    """Locks the session as its engine does while it lives. Returns what holds the lock until it is closed."""
+    file = open(session / "alive", "r+b")  # pylint: disable=consider-using-with
+    fcntl.fcntl(file, fcntl.F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+    return file
 
 
 # ---- making one ----
@@ -294,6 +314,43 @@ class GoldenSessions(unittest.TestCase):
             session, notes = kill_an_engine(shm)
             self.assertIn(form(session), known)
             check_notes(notes, recover(session)[2])
+
+
+def without_times(spans):
+    return [{**span, "start": "", "end": "", "events": [{**event, "time": ""} for event in span["events"]]} for span in spans]
+
+
+class GoldenSessionsAndAgents(AgentTest):
+    def check(self, sink, wanted, form=lambda spans: spans):
+        self.assertEqual(sink.stop(), 0)
+        resource, spans = plain(sink.output.read_bytes().splitlines())
+        _, wanted_resource, wanted_spans = wanted
+        self.assertEqual(resource, wanted_resource)
+        found = expected.differences(form(wanted_spans), form(spans))
+        self.assertFalse(found, expected.report(found))
+
+    @for_each
+    def test_an_agent_recovers_every_span(self, session, wanted):
+        self.shm = session.parent.parent
+        with Sink() as sink, Agent(self.shm, "--once", "--endpoint", f"http://127.0.0.1:{sink.port}") as agent:
+            self.assertEqual(agent.process.wait(PATIENCE), 0, agent.lines)
+            self.assertEqual(self.left(), [])
+            self.check(sink, wanted)
+
+    @for_each
+    def test_an_agent_drains_it_while_its_engine_lives(self, session, wanted):
+        """What it has left open is recovered. An agent reads the clocks, which are another machine's, so times are not compared."""
+        self.shm = session.parent.parent
+        if not let_others_drain(session):
+            return  # the layout has no such engines
+        with Sink() as sink, alive(session) as engine, Agent(self.shm, "--endpoint", f"http://127.0.0.1:{sink.port}") as agent:
+            agent.wait_for("draining it")
+            self.wait_for_finished(SERVICE, wanted[0]["unfinished"])
+            engine.close()
+            agent.wait_for("recovered: 6 more spans exported, 6 of them unfinished")
+            self.assertEqual(agent.end(), 0)
+            self.assertEqual(self.left(), [])
+            self.check(sink, wanted, without_times)
 
 
 if __name__ == "__main__":
