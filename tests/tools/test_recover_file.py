@@ -10,7 +10,7 @@ import unittest
 from engine_process import BUILD, PATIENCE, environment, lines_of, spans_of
 from peers import missing
 from sink_process import Sink
-from test_recover import Recovery
+from recover_process import Recovery
 
 TO_BE_NOTED, NOTED = "recover: file to be noted", "recover: file noted"
 TO_BE_SETTLED, SETTLED = "recover: file to be settled", "recover: file settled"

@@ -11,7 +11,7 @@ from engine_process import PATIENCE, environment, lines_of, spans_of, wait_until
 from ports import closed_port
 from receivers import Receiver
 from sink_process import Sink, command
-from test_recover import Recovery
+from recover_process import Recovery
 
 LISTS = ("otlp,file", "file,otlp")
 BATCH = 100
