@@ -116,10 +116,10 @@ NSP_API nsp_status nsp_drainer_open(nsp_drainer **out, const nsp_drainer_options
 // changed, and `problem` (size: its size; may be NULL) says why, as the end of a sentence about the session.
 // Errors: NSP_ERR_BUSY (another process drains or recovers it, or its engine is just starting: try again
 // later), NSP_ERR_INVALID (its engine drains itself, so it is no business of a drainer; or it is gone, with
-// living_only), NSP_ERR_UNSUPPORTED (another version's layout), NSP_ERR_NOT_FOUND (there is no such session, or
-// its engine died before there was anything in it), NSP_ERR_DAMAGED (also if none of its batches can be read or
-// used), NSP_ERR_SYSTEM (it belongs to another user, or a system call failed), NSP_ERR_ALREADY (this drainer
-// has it), NSP_ERR_FULL (sessions_max), NSP_ERR_NO_MEMORY.
+// living_only; or its path is too long), NSP_ERR_UNSUPPORTED (another version's layout), NSP_ERR_NOT_FOUND
+// (there is no such session, or its engine died before there was anything in it), NSP_ERR_DAMAGED (also if
+// none of its batches can be read or used), NSP_ERR_SYSTEM (it belongs to another user, or a system call
+// failed), NSP_ERR_ALREADY (this drainer has it), NSP_ERR_FULL (sessions_max), NSP_ERR_NO_MEMORY.
 NSP_API nsp_status nsp_drainer_add(nsp_drainer *drainer, const char *directory, char *problem, size_t size);
 
 // One pass over all sessions: takes out and encodes what was published before, hands full or old batches to

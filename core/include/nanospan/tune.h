@@ -45,10 +45,10 @@ NSP_BEGIN_DECLS
 
 // Opens the session in this directory (nsp_session.directory) and writes a handle to *out, which the caller closes. If
 // it fails, *out is NULL and `problem`, if it is not NULL and has `size` bytes, says why, as the end of a sentence.
-// NSP_ERR_INVALID: out or directory is NULL, or the path is too long. NSP_ERR_NOT_FOUND: there is no such session.
-// NSP_ERR_BUSY: its engine is just starting. NSP_ERR_NOT_INITIALISED: its engine has ended or died. NSP_ERR_UNSUPPORTED: it belongs to another
-// version of nanospan, which can tune it. NSP_ERR_SYSTEM: it is another user's, or cannot be opened. NSP_ERR_DAMAGED.
-// NSP_ERR_NO_MEMORY.
+// NSP_ERR_INVALID: out or directory is NULL, or the path is too long. NSP_ERR_NOT_FOUND: there is no such
+// session. NSP_ERR_BUSY: its engine is just starting. NSP_ERR_NOT_INITIALISED: its engine has ended or died.
+// NSP_ERR_UNSUPPORTED: it belongs to another version of nanospan, which can tune it. NSP_ERR_SYSTEM: it is
+// another user's, or cannot be opened. NSP_ERR_DAMAGED. NSP_ERR_NO_MEMORY.
 NSP_API nsp_status nsp_tune_open(nsp_tune **out, const char *directory, char *problem, size_t size);
 
 // Makes `count` changes, one after the other, as a single one: a root is decided by all of them, or by none.
@@ -63,9 +63,13 @@ NSP_API nsp_status nsp_tune_open(nsp_tune **out, const char *directory, char *pr
 NSP_API nsp_status nsp_tune_apply(nsp_tune *tune, const nsp_tune_change *changes, size_t count,
                                   size_t *failed);
 
-// True if the engine has a name so far that a rule with this pattern would match. Names are those of spans and of
-// attributes that its code has come to, so false says that no root can have had one, and that the pattern may be mistyped;
-// true does not say that there was such a root. False too if tune or pattern is NULL, or the session is damaged.
+// True if the engine has a name so far that a rule with this pattern would match. Names are those of spans
+// and of attributes that its code has come to, so false says that no root can have had one, and that the
+// pattern may be mistyped; true does not say that there was such a root. pattern: zero terminated, of any
+// length; the caller's, and not kept. The names are read one by one until one matches, also those that have
+// come since the session was opened; of an engine that has ended, those that it had. False too if tune or
+// pattern is NULL, and for names that cannot be read, because the session is damaged or memory is short.
+// Changes nothing, and leaves nsp_error_detail as it is.
 NSP_API bool nsp_tune_matches(nsp_tune *tune, const char *pattern);
 
 // Closes it; what was changed stays. NULL does nothing.
