@@ -34,7 +34,7 @@ typedef struct screen {
 
 static const char *const KEYS[] = {
     "q             end",
-    "h ?           this list; any key closes it",
+    "h ?           this list; any key that does not scroll it closes it",
     "up down k j   choose an engine; page up and page down: one further away",
     "Enter d       its details: each cause of loss, requests, draining, sampling",
     "t             a line for each thread",
