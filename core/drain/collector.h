@@ -117,7 +117,8 @@ typedef enum nsp__collector_end {
 nsp__collector_end nsp__collector_stop(nsp__collector *collector, uint64_t deadline_ns);
 
 // To be called after this stop and the sender's. Counts what is left in the rings and in the unfinished batch
-// as discarded, and logs the remaining notices. Returns the number of those spans.
+// as discarded, and logs the remaining notices, with what of the sampler's policy was not said. Returns the
+// number of those spans.
 uint64_t nsp__collector_discard_rest(nsp__collector *collector);
 
 // Ends a collector without a thread, and leaves what is in the rings and in the unfinished batch as it is in the

@@ -40,8 +40,8 @@ static bool may_say(const nsp__notices *notices, nsp__known *known)
     return notices->policy.what[0] == 0 && nsp__log_limit_ready(&known->lines, nsp__monotonic_ns());
 }
 
-// Copies the policy of this generation beside the one that was said. False: it is torn, or was rewritten meanwhile, which
-// happens two generations later.
+// Copies the policy of this generation beside the one that was said. False: it is torn, or was rewritten
+// meanwhile, which happens two generations later.
 static bool copy_beside(nsp__known *known, const nsp__policy_place *place, uint32_t generation, uint32_t slot)
 {
     const bool whole = nsp__policy_copy(&known->policy[known->current ^ 1], place, slot);
@@ -80,7 +80,8 @@ bool nsp__notices_policy(nsp__notices *notices, nsp__known *known, const nsp__po
 void nsp__notices_last(nsp__notices *notices, nsp__known *known, const nsp__policy_place *place)
 {
     const uint32_t generation = __atomic_load_n(place->generation, __ATOMIC_ACQUIRE); // N1
-    // An engine that has ended leaves it in the first place. If a writer was at work there, it is in the other one.
+    // An engine that has ended leaves it in the first place. If a writer was at work there, it is in the
+    // other one.
     if (!known->read || !(copy_beside(known, place, generation, generation) ||
                           (generation == 0 && copy_beside(known, place, 0, 1))))
         return;

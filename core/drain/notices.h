@@ -53,10 +53,11 @@ void nsp__notices_begin(nsp__known *known);
 // for a line each, several become one, so that the log always comes to what is in force. True if one is in force that was not at the last look.
 // The first one that is seen is no change.
 bool nsp__notices_policy(nsp__notices *notices, nsp__known *known, const nsp__policy_place *place);
-// The same at a session's end, or at that of whoever drains it: what has not been said is noted now, however many lines
-// there have been. `notices` holds no other line about the policy.
+// The same at a session's end, or at that of whoever drains it: what has not been said is noted now, however
+// many lines there have been. `notices` holds no other line about the policy.
 void nsp__notices_last(nsp__notices *notices, nsp__known *known, const nsp__policy_place *place);
-// nsp__notices_policy, and what else has changed in this process's session since the last look. True if a policy is in force that was not at that time.
+// nsp__notices_policy, and what else has changed in this process's session since the last look. True if a
+// policy is in force that was not at that time.
 bool nsp__notices_look(nsp__notices *notices, nsp__known *known, nsp__control *control);
 
 // Returns the notices and empties them.

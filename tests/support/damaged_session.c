@@ -71,7 +71,8 @@ static void wait_for_batches(uint64_t spans)
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
         CHILD_CHECK(nsp_stats_get(&stats) == NSP_OK);
     } while (stats.in_batches < spans);
-    // Until the pass that counted them is over: only then their ring is released, and nothing of them lies in both.
+    // Until the pass that counted them is over: only then their ring is released, and nothing of them lies in
+    // both.
     const uint64_t passed_ns = stats.pass_ns;
     while (stats.pass_ns == passed_ns) {
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);

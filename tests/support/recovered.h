@@ -40,7 +40,8 @@ extern const nsp_exporter recovered_exporter;
 // Forgets all spans, and restores the initial script.
 void recovered_reset(void);
 
-// A cmocka setup and teardown: make_directory and remove_directory (session_fixture.h), with nothing recovered.
+// A cmocka setup and teardown: make_directory and remove_directory (session_fixture.h), with nothing
+// recovered.
 int recovered_set_up(void **state);
 int recovered_tear_down(void **state);
 

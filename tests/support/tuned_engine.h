@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// For tests of a sampler that is changed from outside: the engine is this process, with an exporter that keeps its spans
-// (capture.h), and whoever tunes it works on its files.
+// For tests of a sampler that is changed from outside: the engine is this process, with an exporter that
+// keeps its spans (capture.h), and whoever tunes it works on its files.
 #ifndef NSP_TESTS_TUNED_ENGINE_H
 #define NSP_TESTS_TUNED_ENGINE_H
 

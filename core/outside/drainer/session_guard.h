@@ -25,9 +25,10 @@ bool nsp__guard_install(void);
 
 // Lets the signal through to the calling thread, and writes the mask that was in force.
 void nsp__guard_admit(sigset_t *before);
+// Puts that mask in force again.
 void nsp__guard_restore(const sigset_t *before);
 
-// The same from here to the end of the block.
+// Both: from here to the end of the block.
 #define NSP__ADMIT_FAULTS                                                                                    \
     sigset_t signals_before __attribute__((cleanup(nsp__guard_restore), unused));                            \
     nsp__guard_admit(&signals_before)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What every public call does that opens a session by its directory: it finds the folder and the session in it,
-// and says in the caller's text why the session cannot be opened.
+// What every public call does that opens a session by its directory: it finds the folder and the session in
+// it, and says in the caller's text why the session cannot be opened.
 #ifndef NSP_OUTSIDE_OPENING_H
 #define NSP_OUTSIDE_OPENING_H
 
@@ -17,8 +17,8 @@ typedef struct nsp__opening {
     char folder[NSP__FOLDER_PATH_MAX]; // its path
 } nsp__opening;
 
-// Writes the problem, as the end of a sentence whose subject is the session, and returns `status` with that as
-// the error's text.
+// Writes the problem, as the end of a sentence whose subject is the session, and returns `status` with that
+// as the error's text.
 nsp_status nsp__opening_refuse(nsp__opening *opening, nsp_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -28,7 +28,8 @@ nsp_status nsp__opening_refuse_copy(nsp__opening *opening, const nsp__session_co
 // Opens the folder of this session's directory, as nsp__folder_open. *fd is -1 if it fails.
 nsp_status nsp__opening_folder(nsp__opening *opening, const char *directory, int *fd);
 
-// Opens the session in that folder; it has to belong to this user alone. *fd is to be closed even if it fails.
+// Opens the session in that folder; it has to belong to this user alone. *fd is to be closed even if it
+// fails.
 nsp_status nsp__opening_directory(nsp__opening *opening, int folder, int *fd);
 
 #endif

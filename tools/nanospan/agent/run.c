@@ -214,8 +214,9 @@ static bool end(agent *a, const sigset_t *caught, uint64_t deadline_ns, bool lef
     return !left && rejected == 0 && unconfirmed == 0;
 }
 
-// A host on which no engine has run yet has no folder of sessions, but the folder above it is there. If not, an agent
-// that stays can wait for it, as for a file system that is mounted later. One that does not has been told the wrong one.
+// A host on which no engine has run yet has no folder of sessions, but the folder above it is there. If not,
+// an agent that stays can wait for it, as for a file system that is mounted later. One that does not has
+// been told the wrong one. False after a message: it ends.
 static bool check_above(const agent *a)
 {
     if (access(a->watch.above, F_OK) == 0)

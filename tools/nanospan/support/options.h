@@ -13,7 +13,7 @@
 // True if this is the key of one of these options, and not one that argp has for itself.
 bool option_listed(const struct argp_option *options, int key);
 
-// A text that is not empty.
+// A text that is not empty; *out is the one that is given, not a copy.
 bool option_text(const char *option, const char *given, const char **out);
 
 // What --in-doubt takes.

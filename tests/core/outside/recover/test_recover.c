@@ -256,8 +256,8 @@ static uint32_t attempts(const char *session)
     return count;
 }
 
-// One that has waited for its receiver before it dies has not failed at the session, and on a busy machine that
-// happens to any: until so many are counted.
+// One that has waited for its receiver before it dies has not failed at the session, and on a busy machine
+// that happens to any: until so many are counted.
 static void crash_until_counted(killing *planned, uint32_t counted)
 {
     for (int tries = 0; attempts(planned->session) < counted; tries++) {

@@ -191,7 +191,8 @@ static void anything_may_be_written(void **state)
     unsigned refused = 0, unbalanced = 0, round = 0;
     engine_dies(directory, engine, NULL, session);
     remember(session);
-    // How rare an account that does not balance is depends on what the engine has left, so there may be more rounds.
+    // How rare an account that does not balance is depends on what the engine has left, so there may be more
+    // rounds.
     const unsigned most = TEST_UNDER_TSAN ? ROUNDS : 10 * ROUNDS;
     for (; round < ROUNDS || (unbalanced == 0 && round < most); round++) {
         seed = round;

@@ -45,8 +45,8 @@ static void at_random_instants(void **state)
     uint64_t first = number_of("NSP_CRASH_SEED", 1);
     crash_sums sums = {0};
     bool right = crash_run_all(plan_of, &first, count, NULL, &sums);
-    // What an engine is doing when it is killed is a matter of luck. More of them are killed until each thing that
-    // this is about has been met.
+    // What an engine is doing when it is killed is a matter of luck. More of them are killed until each thing
+    // that this is about has been met.
     for (int more = 0; more < 9 && right && count >= 40 && !has_met_all(&sums, slow); more++) {
         first += count;
         right = crash_run_all(plan_of, &first, count, NULL, &sums);

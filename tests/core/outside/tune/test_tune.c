@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // ctest: TIMEOUT 300
 //
-// The sampler of an engine, changed by another process: at their next roots the engine's threads obey. The engine is
-// this process; whoever tunes it works on its files.
+// The sampler of an engine, changed by another process: at their next roots the engine's threads obey. The
+// engine is this process; whoever tunes it works on its files.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

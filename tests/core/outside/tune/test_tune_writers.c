@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // ctest: TIMEOUT 300
 //
-// Several processes that change the sampler of one engine, and one that dies or stands still in the middle of a change.
+// Several processes that change the sampler of one engine, and one that dies or stands still in the middle of
+// a change.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -154,8 +155,8 @@ static void stop_there(const char *point)
         raise(SIGSTOP);
 }
 
-// A tuner stands still before its policy is in force. Another one gives up, the engine ends without waiting, and the
-// tuner that goes on then finds that out, and has changed nothing.
+// A tuner stands still before its policy is in force. Another one gives up, the engine ends without waiting,
+// and the tuner that goes on then finds that out, and has changed nothing.
 static void a_stopped_tuner_holds_up_nobody_that_ends(void **state)
 {
     (void)state;
