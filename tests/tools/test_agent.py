@@ -216,6 +216,52 @@ class Draining(AgentTest):
         agent.wait_for("ended; everything")
 
 
+class LongPaths(AgentTest):
+    def deepen(self, length):
+        """Takes another folder, so that the path of the sessions' own has so many bytes."""
+        more = length - len(str(self.sessions))
+        self.shm = self.shm / ("a" * (more // 2 - 1)) / ("b" * (more - more // 2 - 1))
+        self.shm.mkdir(parents=True)
+        self.assertEqual(len(str(self.sessions)), length)
+
+    def test_longest_of_an_engine(self):
+        """What engines can make can be drained, recovered, tuned and removed."""
+        self.deepen(399)
+        service, sink = "of-a-long-name-" * 5, self.sink()
+        living = self.steady("--spans", 500, service=service)
+        self.assertEqual(living.process.stdout.readline(), "full\n")
+        session, = self.left()
+        self.assertGreater(len(str(self.sessions / session)), 470)
+        agent = self.agent("--once", "--endpoint", sink.url)
+        self.assertEqual(agent.process.wait(PATIENCE), 0, agent.lines)
+        agent.wait_for("draining it")
+        self.doomed(300, 1, service="dead").kill()
+        agent = self.agent("--once", "--endpoint", sink.url)
+        self.assertEqual(agent.process.wait(PATIENCE), 0, agent.lines)
+        self.assertEqual(self.left(), [session])
+        result = subprocess.run([command(), "tune", str(living.pid), "0.5"], env=environment(self.shm), capture_output=True, text=True,
+                                timeout=PATIENCE, check=False)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        agent = self.agent("--endpoint", sink.url)
+        agent.wait_for("draining it")
+        self.assertEqual(self.ended(living)["exported"], 500)
+        wait_until(lambda: self.left() == [], "the removal of the session")
+        self.assertEqual(agent.end(), 0)
+        self.assertEqual(self.received(sink, "steady", service), list(range(500)))
+        self.assertEqual(self.received(sink, "finished", "dead"), list(range(300)))
+        self.assertEqual(self.received(sink, "open", "dead"), [0])
+
+    def test_too_long(self):
+        """It is said, and something is left."""
+        self.deepen(500)
+        (self.sessions / "engine.1.00000001").mkdir(parents=True)
+        self.sessions.chmod(0o700)
+        agent = self.agent("--once", "--endpoint", self.sink().url)
+        self.assertEqual(agent.process.wait(PATIENCE), 1, agent.lines)
+        agent.wait_for("engine.1.00000001: its path is too long")
+        self.assertEqual(agent.said("drains itself"), [])
+
+
 class Refusals(AgentTest):
     def test_engine_that_runs(self):
         """What the receiver refuses is lost, as with an engine's own collector, and the last line says so."""

@@ -290,7 +290,7 @@ bool nsp_drainer_each(nsp_drainer *drainer, size_t *at, nsp_drained *out)
 
 static nsp_status remove_files(const nsp__drained_session *session)
 {
-    char folder[NSP__FOLDER_PATH_MAX], problem[NSP_DRAINED_PROBLEM_MAX];
+    char folder[NSP__SESSION_PATH_MAX], problem[NSP_DRAINED_PROBLEM_MAX];
     const char *name;
     if (!nsp__folder_split(session->directory, folder, sizeof folder, &name))
         return nsp__fail(NSP_ERR_SYSTEM, "%s is not the directory of a session", session->directory);

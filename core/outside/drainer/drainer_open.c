@@ -17,6 +17,9 @@
 #include "outside/session/opening.h"
 #include "outside/session/session_files.h"
 
+// What has room for one of them has room for the others.
+_Static_assert((int)NSP_DRAINED_DIRECTORY_MAX == (int)NSP__SESSION_PATH_MAX, "the longest path of a session");
+
 typedef struct opening {
     nsp__drained_session *session;
     nsp__opening at;

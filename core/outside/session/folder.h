@@ -7,7 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { NSP__FOLDER_PATH_MAX = 400, NSP__SESSIONS_SEEN_MAX = 1024 };
+// What the paths need, of a user's folder and of a session in it.
+enum { NSP__FOLDER_PATH_MAX = 400, NSP__SESSION_PATH_MAX = 512, NSP__SESSIONS_SEEN_MAX = 1024 };
 
 // The path of this user's folder in shm_dir; size: that of `path`. False if it does not fit.
 bool nsp__folder_path(const char *shm_dir, char *path, size_t size);

@@ -8,6 +8,10 @@
 
 #include "base/log.h"
 #include "outside/session/session_files.h"
+#include "shm/session.h"
+
+_Static_assert(sizeof((nsp__session *)NULL)->directory <= NSP__SESSION_PATH_MAX,
+               "whatever path an engine's session has, it can be opened");
 
 nsp_status nsp__opening_refuse(nsp__opening *opening, nsp_status status, const char *format, ...)
 {

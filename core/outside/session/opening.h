@@ -14,7 +14,7 @@ typedef struct nsp__opening {
     const char *name; // of the session, in the folder; until that is known, whatever the caller gave
     char *problem;    // the caller's, of this size, not 0
     size_t size;
-    char folder[NSP__FOLDER_PATH_MAX]; // its path
+    char folder[NSP__SESSION_PATH_MAX]; // its path, and after a zero its session's name
 } nsp__opening;
 
 // Writes the problem, as the end of a sentence whose subject is the session, and returns `status` with that

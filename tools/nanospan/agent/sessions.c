@@ -166,7 +166,9 @@ static void add(agent *a, agent_session *session, uint64_t now_ns)
         session->told[0] = '\0';
         session->pause_ns = FIRST_PAUSE_NS;
     } else {
-        refused(a, session, status, problem, now_ns);
+        // NSP_ERR_INVALID says of every other session that it is its engine's own business.
+        const bool too_long = strlen(directory) >= NSP_DRAINED_DIRECTORY_MAX;
+        refused(a, session, too_long ? NSP_ERR_SYSTEM : status, problem, now_ns);
     }
     session->tried = true;
 }
