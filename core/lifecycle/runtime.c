@@ -307,6 +307,10 @@ nsp_status nsp__runtime_start(nsp__runtime *runtime)
                        nsp__environment_source(offsetof(nsp_config, sample_rate), config->sample_rate),
                        nsp__environment_source(offsetof(nsp_config, sample_limit),
                                                config->sample_limit)); // readers find it complete now
+    if (external) {
+        nsp__notices none = {.any = false};
+        nsp__notices_look(&none, &runtime->known, control); // what is in force now is no change
+    }
     if (!external) {
         status = exporter_create(runtime);
         if (status != NSP_OK)

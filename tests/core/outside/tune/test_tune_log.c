@@ -164,6 +164,25 @@ static void an_engine_that_has_said_all_says_nothing(void **state)
     capture_forget();
 }
 
+// Also what changed before it first looked, and if it never did.
+static void an_engine_that_others_drain_says_the_rest(void **state)
+{
+    (void)state;
+    for (int looks = 0; looks < 2; looks++) {
+        tuned_begin(NSP_COLLECTOR_EXTERNAL);
+        hold_back(&nsp__life.runtime->known);
+        assert_int_equal(nsp_sampler_set_rate(0.5), NSP_OK);
+        if (looks != 0)
+            assert_int_equal(nsp_do_work(SIZE_MAX), 0);
+        assert_int_equal(nsp_sampler_set_rule("late", 0.25), NSP_OK);
+        assert_int_equal(capture_lines_with("sampling changed"), 0);
+        assert_int_equal(nsp_shutdown(60000000000), NSP_OK);
+        assert_int_equal(capture_lines_with("sampling changed"), 1);
+        assert_int_equal(capture_lines_with("sampling changed: rate 1 -> 0.5, rule late 0.25 added"), 1);
+        capture_forget();
+    }
+}
+
 static nsp_drainer *drainer_of_it(void)
 {
     nsp_config config;
@@ -216,9 +235,13 @@ int main(void)
 #define TEST(test) cmocka_unit_test_teardown(test, capture_teardown)
     const struct CMUnitTest tests[] = {
         // This comes first: of many changes, not all are logged.
-        TEST(a_change_is_logged_in_one_line),    TEST(of_many_changes_the_last_is_logged),
-        TEST(an_engine_that_ends_says_the_rest), TEST(an_engine_that_has_said_all_says_nothing),
-        TEST(a_drainer_that_ends_says_the_rest), TEST(a_drainer_says_the_rest_when_its_engine_has_ended),
+        TEST(a_change_is_logged_in_one_line),
+        TEST(of_many_changes_the_last_is_logged),
+        TEST(an_engine_that_ends_says_the_rest),
+        TEST(an_engine_that_has_said_all_says_nothing),
+        TEST(an_engine_that_others_drain_says_the_rest),
+        TEST(a_drainer_that_ends_says_the_rest),
+        TEST(a_drainer_says_the_rest_when_its_engine_has_ended),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
