@@ -116,7 +116,7 @@ static void other_sessions_are_refused(void **state)
 {
     (void)state;
     const drained_plan plan = {.removes = false};
-    char session[SESSION_PATH_MAX], problem[NSP_DRAINED_PROBLEM_MAX];
+    char session[SESSION_PATH_MAX];
     pid_t child = child_fork();
     if (child == 0)
         drains_itself(NULL);
@@ -135,10 +135,12 @@ static void other_sessions_are_refused(void **state)
                      NSP_ERR_NOT_FOUND);
     session[strlen(session) - 1] ^= 1;
     assert_int_equal(add_status(drainer, session, "no such session"), NSP_ERR_NOT_FOUND);
-    memset(problem, 'x', sizeof problem);
-    problem[0] = '/';
-    problem[sizeof problem - 1] = 0;
-    assert_int_not_equal(nsp_drainer_add(drainer, problem, NULL, 0), NSP_OK);
+    memset(session, 'x', sizeof session);
+    session[0] = '/';
+    session[sizeof session - 1] = 0;
+    assert_int_equal(add_status(drainer, session, "its path is too long"), NSP_ERR_INVALID);
+    session[NSP_DRAINED_DIRECTORY_MAX - 1] = 0;
+    assert_int_equal(nsp_drainer_add(drainer, session, NULL, 0), NSP_ERR_NOT_FOUND);
     assert_int_equal(drained_close(drainer, 0), NSP_OK);
 }
 

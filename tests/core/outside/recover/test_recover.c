@@ -353,6 +353,12 @@ static void what_is_no_session(void **state)
     snprintf(path, sizeof path, "%s/a.1.2", directory);
     assert_int_equal(nsp_recovery_open(&recovery, path, problem, sizeof problem), NSP_ERR_NOT_FOUND);
     assert_null(recovery);
+    memset(path, 'x', sizeof path);
+    path[0] = '/';
+    path[sizeof path - 1] = 0;
+    assert_int_equal(nsp_recovery_open(&recovery, path, problem, sizeof problem), NSP_ERR_INVALID);
+    assert_string_equal(problem, "its path is too long");
+    assert_null(recovery);
     nsp_recovery_close(NULL);
 }
 

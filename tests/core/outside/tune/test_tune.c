@@ -72,6 +72,13 @@ static void what_cannot_be_done_changes_nothing(void **state)
                      NSP_ERR_NOT_FOUND);
     assert_null(none);
     assert_true(problem[0] != 0);
+    char path[600];
+    memset(path, 'x', sizeof path);
+    path[0] = '/';
+    path[sizeof path - 1] = 0;
+    assert_int_equal(nsp_tune_open(&none, path, problem, sizeof problem), NSP_ERR_INVALID);
+    assert_string_equal(problem, "its path is too long");
+    assert_null(none);
 
     // Of another version: its writers leave something else beside a policy.
     nsp__section *section = nsp__trace_state.control->sections;
