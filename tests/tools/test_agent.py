@@ -188,7 +188,9 @@ class Draining(AgentTest):
             else:  # the agent may wait as long again as the engine has taken to start
                 slow += 1
             if slow == 10:
-                self.skipTest("engines start too slowly here to tell")
+                break
+        if soon + late < 3:
+            self.skipTest("engines start too slowly here to tell")
         self.assertGreater(soon, late, "engines are taken over late")
 
     def test_traces_that_were_refused_before(self):
