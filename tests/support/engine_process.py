@@ -22,10 +22,11 @@ def environment(shm, **settings):
 
 
 def wait_until(condition, what):
+    """what: the text of the failure's subject, or a function that returns it then."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
         if time.monotonic() > deadline:
-            raise AssertionError(f"{what} did not happen")
+            raise AssertionError(f"{what() if callable(what) else what} did not happen")
         time.sleep(0.01)
 
 

@@ -419,7 +419,7 @@ class Screen(TopTest):
         top.press("\x1b[6~" * 3)
         top.wait_for("^RATE ")
         self.assertRegex(top.rows()[-1], "^RATE ")  # it goes no further
-        self.assertFalse(top.shows("^q +end"))
+        top.wait_until_gone("^q +end")
         top.press("k")
         top.wait_until_gone("^RATE ")
         top.press("\x1b[5~" * 3)
@@ -428,7 +428,7 @@ class Screen(TopTest):
         top.wait_until_gone("^q +end")
         top.resize(24, 80)
         top.wait_for("^q +end")
-        self.assertTrue(top.shows("^RATE "))
+        top.wait_for("^RATE ")
         top.press("j")  # as any key, where all of it is there
         top.wait_until_gone("^nanospan top: keys")
 
@@ -438,7 +438,8 @@ class Screen(TopTest):
         top = Terminal(self.shm, "--interval", "100ms", "--sort", "service", lines=8, columns=20)
         self.addCleanup(top.close)
         top.wait_for("^q end")
-        wait_until(lambda: top.rows()[1:7] == ["SERVICE", "engine-0", "engine-1", "engine-2", "", ""], f"the table: {top.rows()}")
+        wait_until(lambda: top.rows()[1:7] == ["SERVICE", "engine-0", "engine-1", "engine-2", "", ""],
+                   lambda: f"the table: {top.rows()}")
 
     def test_a_terminal_that_goes_away_ends_it(self):
         """Also without SIGHUP, which only the session whose terminal it is gets."""
