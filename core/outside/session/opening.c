@@ -24,7 +24,8 @@ nsp_status nsp__opening_refuse(nsp__opening *opening, nsp_status status, const c
 
 nsp_status nsp__opening_refuse_copy(nsp__opening *opening, const nsp__session_copy *copy)
 {
-    return nsp__opening_refuse(opening, nsp__session_copy_status(copy), "%s",
+    const nsp_status status = nsp__session_copy_status(copy);
+    return nsp__opening_refuse(opening, status != NSP_OK ? status : NSP_ERR_SYSTEM, "%s",
                                copy->state == NSP__SESSION_GONE ? "there is no such session" : copy->problem);
 }
 

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "outside/session/opening.h"
 #include "outside/session/session_files.h"
 #include "support/child.h"
 #include "support/copied_session.h"
@@ -44,6 +45,21 @@ static void an_engines_spans_are_found(void **state)
     }
     assert_int_equal(used, 1);
     assert_false(nsp__session_copy_batch(&copy, copy.control->batch_count, &header));
+    nsp__session_copy_close(&copy);
+}
+
+// Whoever could open the copy and nothing else of the session is refused with some status, never with NSP_OK.
+static void a_refusal_has_a_status(void **state)
+{
+    (void)state;
+    nsp__session_copy copy = copied_open();
+    char problem[100];
+    nsp__opening opening = {.name = "it", .problem = problem, .size = sizeof problem};
+    assert_int_equal(nsp__session_copy_status(&copy), NSP_OK);
+    assert_int_equal(nsp__opening_refuse_copy(&opening, &copy), NSP_ERR_SYSTEM);
+    nsp__session_copy_fail(&copy, NSP__SESSION_DAMAGED, "it is damaged");
+    assert_int_equal(nsp__opening_refuse_copy(&opening, &copy), NSP_ERR_DAMAGED);
+    assert_string_equal(problem, "it is damaged");
     nsp__session_copy_close(&copy);
 }
 
@@ -285,11 +301,12 @@ int main(void)
 {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, copied_session_make, copied_session_remove)
     const struct CMUnitTest tests[] = {
-        TEST(an_engines_spans_are_found),   TEST(other_users_are_left_alone),
-        TEST(what_is_no_file_is_refused),   TEST(threads_do_not_share_a_place),
-        TEST(positions_fit_the_ring),       TEST(huge_sparse_files_are_no_trap),
-        TEST(a_ring_larger_than_a_window),  TEST(damage_in_a_ring_is_found),
-        TEST(frames_are_within_themselves), TEST(batches_are_within_their_part),
+        TEST(an_engines_spans_are_found),    TEST(a_refusal_has_a_status),
+        TEST(other_users_are_left_alone),    TEST(what_is_no_file_is_refused),
+        TEST(threads_do_not_share_a_place),  TEST(positions_fit_the_ring),
+        TEST(huge_sparse_files_are_no_trap), TEST(a_ring_larger_than_a_window),
+        TEST(damage_in_a_ring_is_found),     TEST(frames_are_within_themselves),
+        TEST(batches_are_within_their_part),
     };
     return cmocka_run_group_tests_name("session_copy", tests, NULL, NULL);
 }
