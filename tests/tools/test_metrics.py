@@ -96,7 +96,7 @@ class Metrics(unittest.TestCase):
 
     def tune_any_bytes(self, engine):
         """Gives the engine a rule for each of ANY_BYTES. Returns their rates."""
-        rates = {pattern: 1 / 2 ** (1 + i) for i, pattern in enumerate(ANY_BYTES)}
+        rates = {pattern: 1 / 2 ** i if i != 0 else 0 for i, pattern in enumerate(ANY_BYTES)}
         subprocess.run([command(), "tune", str(engine.pid), *(b"%s=%.17g" % rule for rule in rates.items())], check=True,
                        env=environment(self.shm), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=PATIENCE)
         return rates
