@@ -158,6 +158,18 @@ class Draining(AgentTest):
             self.assertEqual(agent.said("ended"), [])
         engine.kill()
 
+    def test_a_folder_that_cannot_be_reached(self):
+        """It may be there: nobody knows."""
+        loop = self.shm / "loop"
+        loop.symlink_to(loop)
+        sink, wrong = self.sink(), "loop cannot be reached: Too many levels of symbolic links"
+        agent = self.agent("--once", "--endpoint", sink.url, "--shm-dir", loop, start=False)
+        self.assertEqual(agent.process.wait(PATIENCE), 1, agent.lines)
+        agent.wait_for(f"{wrong}, so nothing was looked for$")
+        lasting = self.agent("--endpoint", sink.url, "--shm-dir", loop)
+        lasting.wait_for(f"{wrong}; no engine can be found until it can$")
+        self.assertEqual(agent.said("there is no folder") + lasting.said("there is no folder"), [])
+
     def test_once_with_unfinished_spans_alone(self):
         """Another agent has sent what was finished."""
         engine = self.doomed(100, 2)

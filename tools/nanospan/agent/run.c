@@ -221,7 +221,14 @@ static bool check_above(const agent *a)
 {
     if (access(a->watch.above, F_OK) == 0)
         return true;
-    if (!a->options->once)
+    const int error = errno;
+    const bool missing = error == ENOENT || error == ENOTDIR;
+    if (!missing && !a->options->once)
+        say_problem("%s cannot be reached: %s; no engine can be found until it can", a->watch.above,
+                    strerror(error));
+    else if (!missing)
+        complain("%s cannot be reached: %s, so nothing was looked for", a->watch.above, strerror(error));
+    else if (!a->options->once)
         say_problem("there is no folder %s: no engine can be found until there is one", a->watch.above);
     else
         complain("there is no folder %s, so nothing was looked for: correct %s, or leave out --once to wait "
