@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import tempfile
 import unittest
-from pathlib import Path
 
 from engine_process import doomed, environment
 from page import SOURCE, PageTest

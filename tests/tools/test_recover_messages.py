@@ -11,8 +11,10 @@ import signal
 import subprocess
 import unittest
 
+from engine_process import PATIENCE, environment, lines_of, spans_of, wait_until
+from recover_process import Recovery
+from silent_receiver import silent_receiver
 from sink_process import command
-from test_recover import PATIENCE, Recovery, environment, lines_of, silent_receiver, spans_of, wait_until
 
 
 class WhatIsLeft(Recovery):
