@@ -11,6 +11,7 @@
 #include "shm/counters.h"
 #include "shm/drainer.h"
 #include "shm/figures.h"
+#include "shm/outliers.h"
 #include "shm/sections.h"
 #include "clock/clock.h"
 
@@ -19,7 +20,6 @@
 enum {
     NSP__SESSION_VERSION = 2,
     NSP__THREADS_MAX = 4096,
-    NSP__CLASSES = 64,
     NSP__RESOURCE_TEXT_MAX = 16 * 1024,
     // From one frame of the detached pool to the next: 2 KiB plus 256 bytes, so that neighbours do not alias in
     // the first-level cache.
@@ -36,12 +36,14 @@ typedef struct nsp__slot_place {
 // One state of the sampler. The control file holds two of them; the low bit of policy_generation says which
 // one is in force.
 typedef struct nsp__policy {
-    uint64_t thresholds[NSP__CLASSES]; // by class, of the rates as they were set; class 0 is the default
-    uint32_t rules;                    // classes 1 to rules are in use
+    uint64_t thresholds[NSP__CLASSES]; // by rule, of the rates as they were set; 0 is the default
+    uint32_t rules;                    // 1 to rules are in use
     uint32_t parent_policy;
     uint64_t checksum; // of the members above and the patterns
     char patterns[NSP__CLASSES][NSP_SAMPLER_PATTERN_MAX + 1] __attribute__((aligned(8)));
-    uint8_t classes[NSP_NAME_MAX]; // by name; updated as names are added, so not part of the checksum
+    // By name: its class, which is a rule here unless there are outlier rules too (outliers.h). Updated as names are
+    // added, so not part of the checksum.
+    uint8_t classes[NSP_NAME_MAX];
 } nsp__policy;
 
 enum { NSP__TUNER_NAME = 32 };
@@ -49,13 +51,13 @@ enum { NSP__TUNER_NAME = 32 };
 // What a writer adds to a state of the sampler, as many as there are of those. The threads draw by it; readers from
 // outside can do without.
 typedef struct nsp__tuning {
-    double inverse_logs[NSP__CLASSES]; // by class, of the thresholds in force (nsp__random_inverse_log)
-    uint8_t sources[NSP__CLASSES];     // by class: who has set its rate, an nsp_sampler_source
+    double inverse_logs[NSP__CLASSES]; // by rule, of the thresholds in force (nsp__random_inverse_log)
+    uint8_t sources[NSP__CLASSES];     // by rule: who has set its rate, an nsp_sampler_source
     // Of the last change: who has made it, its process, when, and what that process calls itself.
     uint32_t source, pid;
     uint64_t unix_ns;
     char name[NSP__TUNER_NAME];
-    // By class: the thresholds in force, those of the policy's rates times the factor.
+    // By rule: the thresholds in force, those of the policy's rates times the factor.
     uint64_t thresholds[NSP__CLASSES];
     double limit;          // traces a second; 0: none
     double factor;         // more than 0, at most 1; 1 without a limit
@@ -114,6 +116,7 @@ typedef struct nsp__control {
 
     nsp__tuning tunings[2] __attribute__((aligned(128)));
     nsp__figures figures __attribute__((aligned(128)));
+    nsp__outliers outliers[2] __attribute__((aligned(128)));
 } nsp__control;
 
 _Static_assert((int)NSP__FIGURES_RINGS == (int)NSP__THREADS_MAX, "a figure for each ring");

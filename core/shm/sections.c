@@ -59,6 +59,8 @@ void nsp__sections_write(nsp__control *control, const nsp_config *config)
         sizeof(uint32_t), 1);
     add(control, NSP__SECTION_FIGURES | NSP__SECTION_OPTIONAL, offsetof(nsp__control, figures),
         sizeof(nsp__figures), 1);
+    add(control, NSP__SECTION_OUTLIERS | NSP__SECTION_OPTIONAL, offsetof(nsp__control, outliers),
+        sizeof(nsp__outliers), 2);
 }
 
 uint32_t nsp__section_version(uint32_t kind)

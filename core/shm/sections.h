@@ -26,11 +26,13 @@
 //   DRAINER             nsp__drainer; optional: without it the engine drains itself
 //   TUNING              what a writer of POLICY adds to each state; optional
 //   FIGURES             nsp__figures; optional: without it they are 0
+//   OUTLIERS            nsp__outliers, beside each state of POLICY; optional: without it there are no outlier rules
 // In `threads`, where the offset counts from the slot's place:
 //   SLOT                nsp__slot, at its beginning
 //   SLOT_COUNTERS       nsp__slot_counters
 //   SKIPS               roots still to be left out, by class
-//   SLOT_GENERATION     of the policy, as the thread sees it; optional
+//   SLOT_GENERATION     of the policy, as the thread sees it; optional. Whoever changes a policy needs it. From version
+//                       2 on, that is only for whoever knows OUTLIERS too
 //   FRAME               the fixed part of an open span's frame; slot.frames_offset and frame_stride say where
 // In `detached`:
 //   DETACHED            the frames of the pool, of the same form as FRAME
@@ -61,8 +63,9 @@
     SECTION(BATCH_DATA, 18, 1, "batch data")                                                                 \
     SECTION(DRAINER, 19, 1, "drainer")                                                                       \
     SECTION(TUNING, 20, 2, "tuning")                                                                         \
-    SECTION(SLOT_GENERATION, 21, 1, "slot generation")                                                       \
-    SECTION(FIGURES, 22, 1, "figures")
+    SECTION(SLOT_GENERATION, 21, 2, "slot generation")                                                       \
+    SECTION(FIGURES, 22, 1, "figures")                                                                       \
+    SECTION(OUTLIERS, 23, 1, "outliers")
 
 typedef enum nsp__section_kind {
 #define NSP__SECTION_KIND(kind, number, version, name) NSP__SECTION_##kind = (number),

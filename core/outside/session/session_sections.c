@@ -37,6 +37,7 @@ static const struct {
     {NSP__SECTION_TUNING, true, sizeof(nsp__tuning), 2},
     {NSP__SECTION_SLOT_GENERATION, false, sizeof(uint32_t), 1},
     {NSP__SECTION_FIGURES, true, sizeof(nsp__figures), 1},
+    {NSP__SECTION_OUTLIERS, true, sizeof(nsp__outliers), 2},
 };
 
 _Static_assert(sizeof known / sizeof known[0] + 1 == NSP__SECTION_KINDS, "every section is read");
@@ -73,7 +74,8 @@ bool nsp__elements_within(uint64_t size, uint64_t offset, uint64_t stride, uint6
 static bool may_be_missing(nsp__section_kind kind)
 {
     return kind == NSP__SECTION_DRAINER || kind == NSP__SECTION_TUNING ||
-           kind == NSP__SECTION_SLOT_GENERATION || kind == NSP__SECTION_FIGURES;
+           kind == NSP__SECTION_SLOT_GENERATION || kind == NSP__SECTION_FIGURES ||
+           kind == NSP__SECTION_OUTLIERS;
 }
 
 // Checks that everything is there that this version reads.

@@ -68,6 +68,7 @@ static void entries_say_where_things_lie(void **state)
     IN_CONTROL(DRAINER, drainer, nsp__drainer, 1);
     IN_CONTROL(TUNING, tunings, nsp__tuning, 2);
     IN_CONTROL(FIGURES, figures, nsp__figures, 1);
+    IN_CONTROL(OUTLIERS, outliers, nsp__outliers, 2);
 #undef IN_CONTROL
     assert_section(NSP__SECTION_SLOT, 0, sizeof(nsp__slot), 3);
     assert_section(NSP__SECTION_SLOT_COUNTERS, offsetof(nsp__slot, counters), sizeof(nsp__slot_counters), 1);
