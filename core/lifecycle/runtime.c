@@ -296,6 +296,7 @@ nsp_status nsp__runtime_start(nsp__runtime *runtime)
     nsp__control *control = runtime->session.control;
     resource_share(runtime);
     nsp__clock_calibrate(&control->clock);
+    control->outlier_bounds.tick_rate = control->clock.rate;
     nsp__clock_set_active(&control->clock);
     nsp__trace_begin(&runtime->session, config);
     nsp__paging_report();

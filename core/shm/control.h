@@ -11,6 +11,7 @@
 #include "shm/counters.h"
 #include "shm/drainer.h"
 #include "shm/figures.h"
+#include "shm/outlier_bounds.h"
 #include "shm/outliers.h"
 #include "shm/sections.h"
 #include "clock/clock.h"
@@ -117,6 +118,7 @@ typedef struct nsp__control {
     nsp__tuning tunings[2] __attribute__((aligned(128)));
     nsp__figures figures __attribute__((aligned(128)));
     nsp__outliers outliers[2] __attribute__((aligned(128)));
+    nsp__outlier_bounds outlier_bounds __attribute__((aligned(128)));
 } nsp__control;
 
 _Static_assert((int)NSP__FIGURES_RINGS == (int)NSP__THREADS_MAX, "a figure for each ring");

@@ -59,6 +59,10 @@ void nsp__sections_write(nsp__control *control, const nsp_config *config)
         sizeof(uint32_t), 1);
     add(control, NSP__SECTION_FIGURES | NSP__SECTION_OPTIONAL, offsetof(nsp__control, figures),
         sizeof(nsp__figures), 1);
+    add(control, NSP__SECTION_OUTLIER_BOUNDS | NSP__SECTION_OPTIONAL, offsetof(nsp__control, outlier_bounds),
+        sizeof(nsp__outlier_bounds), 1);
+    add(control, NSP__SECTION_LATENCIES | NSP__SECTION_OPTIONAL, NSP__SLOT_LATENCIES, sizeof(nsp__latencies),
+        1);
     add(control, NSP__SECTION_OUTLIERS | NSP__SECTION_OPTIONAL, offsetof(nsp__control, outliers),
         sizeof(nsp__outliers), 2);
 }

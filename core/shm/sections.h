@@ -27,12 +27,14 @@
 //   TUNING              what a writer of POLICY adds to each state; optional
 //   FIGURES             nsp__figures; optional: without it they are 0
 //   OUTLIERS            nsp__outliers, beside each state of POLICY; optional: without it there are no outlier rules
+//   OUTLIER_BOUNDS      nsp__outlier_bounds; optional: without it no rule keeps a share
 // In `threads`, where the offset counts from the slot's place:
 //   SLOT                nsp__slot, at its beginning
 //   SLOT_COUNTERS       nsp__slot_counters
 //   SKIPS               roots still to be left out, by class
 //   SLOT_GENERATION     of the policy, as the thread sees it; optional. Whoever changes a policy needs it. From version
 //                       2 on, that is only for whoever knows OUTLIERS too
+//   LATENCIES           nsp__latencies; optional: without it nothing was measured
 //   FRAME               the fixed part of an open span's frame; slot.frames_offset and frame_stride say where
 // In `detached`:
 //   DETACHED            the frames of the pool, of the same form as FRAME
@@ -65,7 +67,9 @@
     SECTION(TUNING, 20, 2, "tuning")                                                                         \
     SECTION(SLOT_GENERATION, 21, 2, "slot generation")                                                       \
     SECTION(FIGURES, 22, 1, "figures")                                                                       \
-    SECTION(OUTLIERS, 23, 1, "outliers")
+    SECTION(OUTLIERS, 23, 1, "outliers")                                                                     \
+    SECTION(OUTLIER_BOUNDS, 24, 1, "outlier bounds")                                                         \
+    SECTION(LATENCIES, 26, 1, "latencies")
 
 typedef enum nsp__section_kind {
 #define NSP__SECTION_KIND(kind, number, version, name) NSP__SECTION_##kind = (number),

@@ -35,6 +35,8 @@ static void fill_header(nsp__control *control, const nsp_config *config)
     control->batch_count = config->batches;
     control->batch_bytes = nsp__batches_layout_of(config).bytes;
     control->drainer.external = config->collector == NSP_COLLECTOR_EXTERNAL;
+    for (size_t i = 0; i < NSP__CLASSES; i++)
+        control->outlier_bounds.slowest_ticks[i] = NSP__SLOWEST_UNKNOWN;
     nsp__sections_write(control, config);
     __atomic_store_n(&control->magic, NSP__SESSION_MAGIC, __ATOMIC_RELEASE); // MG1: all else is written
 }

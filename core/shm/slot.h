@@ -9,6 +9,7 @@
 #include <nanospan/span.h>
 
 #include "base/tsan.h"
+#include "shm/latencies.h"
 
 // Slot states and who makes the transition:
 //
@@ -62,6 +63,17 @@ typedef struct nsp__slot {
 
     nsp__skips skips __attribute__((aligned(128)));
 } nsp__slot;
+
+// Behind the slot, at the same offset in each: the histograms of its local roots. Frames and ring come after them.
+enum {
+    NSP__SLOT_LATENCIES = (sizeof(nsp__slot) + 127) & ~(size_t)127,
+    NSP__SLOT_BYTES = NSP__SLOT_LATENCIES + sizeof(nsp__latencies)
+};
+
+static inline nsp__latencies *nsp__slot_latencies(nsp__slot *slot)
+{
+    return (nsp__latencies *)(void *)((char *)slot + NSP__SLOT_LATENCIES);
+}
 
 // One writer. Readers want a recent value, and must also see the stores before it (nsp__frame_close). A
 // single instruction where possible, so that the count of a signal handler that comes in between is not

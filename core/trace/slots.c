@@ -145,7 +145,7 @@ static void slot_lay_out(nsp__slot *slot, uint64_t ring_bytes)
     slot->frame_stride = frame_stride(trace->record_bytes);
     slot->record_bytes = trace->record_bytes;
     slot->ring_bytes = ring_bytes;
-    slot->frames_offset = (sizeof(nsp__slot) + NSP__FRAME_ALIGN - 1) & ~(uint64_t)(NSP__FRAME_ALIGN - 1);
+    slot->frames_offset = (NSP__SLOT_BYTES + NSP__FRAME_ALIGN - 1) & ~(uint64_t)(NSP__FRAME_ALIGN - 1);
     slot->ring_offset =
         (slot->frames_offset + (uint64_t)slot->frame_stride * slot->frame_count + 4095) & ~(uint64_t)4095;
     slot->state = NSP__SLOT_ACTIVE;

@@ -9,6 +9,7 @@
 
 #include "base/random.h"
 #include "shm/control.h"
+#include "shm/latencies.h"
 #include "shm/ring.h"
 
 // A detached span's place in the pool, process-local (the shared half is its frame). It belongs to the thread
@@ -79,6 +80,10 @@ typedef struct nsp__producer {
 
     // Where nsp_thread_warm records (warm.c). Not among the last 128 bytes, which children may find wiped.
     void *discard;
+
+    // The places of names whose roots were measured (latency.h): [0] stands for the names that have none.
+    nsp__latency_place *latencies[NSP__LATENCY_PLACES + 1];
+    uint8_t latency_of[NSP_NAME_MAX]; // by name: which of them
 
     uint64_t unrecorded;      // spans begun that have a frame but do not record
     uint32_t enters_too_deep; // entered spans that found no room on the stack, so that their leaves pair up

@@ -18,7 +18,7 @@
 enum { NSP__SLOT_HEAD = offsetof(nsp__slot, counters) };
 
 // The kinds of sections that this version knows are below this number.
-enum { NSP__SECTION_KINDS = NSP__SECTION_OUTLIERS + 1 };
+enum { NSP__SECTION_KINDS = NSP__SECTION_LATENCIES + 1 };
 
 typedef enum nsp__session_state {
     NSP__SESSION_READABLE,

@@ -38,9 +38,12 @@ static const struct {
     {NSP__SECTION_SLOT_GENERATION, false, sizeof(uint32_t), 1},
     {NSP__SECTION_FIGURES, true, sizeof(nsp__figures), 1},
     {NSP__SECTION_OUTLIERS, true, sizeof(nsp__outliers), 2},
+    {NSP__SECTION_OUTLIER_BOUNDS, true, sizeof(nsp__outlier_bounds), 1},
+    {NSP__SECTION_LATENCIES, false, sizeof(nsp__latencies), 1},
 };
 
-_Static_assert(sizeof known / sizeof known[0] + 1 == NSP__SECTION_KINDS, "every section is read");
+// Number 0 is none, and 25 belongs to a section that is still to come.
+_Static_assert(sizeof known / sizeof known[0] + 2 == NSP__SECTION_KINDS, "every section is read");
 
 // Refuses a section that is not known here, unless it is optional; notes the others.
 static bool note(nsp__session_copy *copy, const nsp__section *section)
@@ -75,7 +78,8 @@ static bool may_be_missing(nsp__section_kind kind)
 {
     return kind == NSP__SECTION_DRAINER || kind == NSP__SECTION_TUNING ||
            kind == NSP__SECTION_SLOT_GENERATION || kind == NSP__SECTION_FIGURES ||
-           kind == NSP__SECTION_OUTLIERS;
+           kind == NSP__SECTION_OUTLIERS || kind == NSP__SECTION_OUTLIER_BOUNDS ||
+           kind == NSP__SECTION_LATENCIES;
 }
 
 // Checks that everything is there that this version reads.
@@ -108,6 +112,7 @@ static int place_of(size_t i)
     case NSP__SECTION_SLOT:
     case NSP__SECTION_SLOT_COUNTERS:
     case NSP__SECTION_SKIPS:
+    case NSP__SECTION_LATENCIES:
     case NSP__SECTION_SLOT_GENERATION: return 2; // in each slot
     case NSP__SECTION_BATCH_HEADER:
     case NSP__SECTION_COVERAGE:

@@ -69,11 +69,13 @@ static void entries_say_where_things_lie(void **state)
     IN_CONTROL(TUNING, tunings, nsp__tuning, 2);
     IN_CONTROL(FIGURES, figures, nsp__figures, 1);
     IN_CONTROL(OUTLIERS, outliers, nsp__outliers, 2);
+    IN_CONTROL(OUTLIER_BOUNDS, outlier_bounds, nsp__outlier_bounds, 1);
 #undef IN_CONTROL
     assert_section(NSP__SECTION_SLOT, 0, sizeof(nsp__slot), 3);
     assert_section(NSP__SECTION_SLOT_COUNTERS, offsetof(nsp__slot, counters), sizeof(nsp__slot_counters), 1);
     assert_section(NSP__SECTION_SKIPS, offsetof(nsp__slot, skips.left), sizeof(int64_t), NSP__CLASSES);
     assert_section(NSP__SECTION_SLOT_GENERATION, offsetof(nsp__slot, skips.generation), sizeof(uint32_t), 1);
+    assert_section(NSP__SECTION_LATENCIES, NSP__SLOT_LATENCIES, sizeof(nsp__latencies), 1);
     assert_section(NSP__SECTION_FRAME, 0, sizeof(nsp__frame), 1);
     assert_section(NSP__SECTION_DETACHED, 0, NSP__DETACHED_STRIDE, 5);
     assert_section(NSP__SECTION_RECORD, 0, sizeof(nsp__record), 1);

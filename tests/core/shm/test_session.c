@@ -393,7 +393,7 @@ static uint64_t bytes_of_session(void)
 {
     nsp_config config;
     small_sessions(&config);
-    return sizeof(nsp__control) + config.batches * config.batch_bytes;
+    return sizeof(nsp__control) + config.batches * config.batch_bytes + NSP__SLOT_BYTES;
 }
 
 static void dead_sessions_are_pruned(void **state)

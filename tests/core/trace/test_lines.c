@@ -87,6 +87,8 @@ static const member control[] = {
     MEMBER(nsp__control, figures.lag_ns, DRAINER, true),
     MEMBER(nsp__control, figures.lag_longest_ns, DRAINER, true),
     MEMBER(nsp__control, figures.ring_peak, DRAINER, true),
+    MEMBER(nsp__control, outliers, CONSTANT, true),
+    MEMBER(nsp__control, outlier_bounds, DRAINER, true),
 };
 
 // In private memory. Nobody but the thread looks at it, except for the free places of detached spans.
@@ -108,6 +110,8 @@ static const member producer[] = {
     MEMBER(nsp__producer, inverse_logs, THREAD, false),
     MEMBER(nsp__producer, unsampled_root, THREAD, false),
     MEMBER(nsp__producer, discard, THREAD, false),
+    MEMBER(nsp__producer, latencies, THREAD, false),
+    MEMBER(nsp__producer, latency_of, THREAD, false),
     MEMBER(nsp__producer, unrecorded, THREAD, false),
     MEMBER(nsp__producer, enters_too_deep, THREAD, false),
     MEMBER(nsp__producer, recorded.pool, THREAD, false),

@@ -144,6 +144,8 @@ static void impossible_sections_are_refused(void **state)
     for (int kind = NSP__SECTION_ENGINE; kind < NSP__SECTION_KINDS; kind++) {
         if (kind == NSP__SECTION_FRAME || kind == NSP__SECTION_RECORD)
             continue; // only the version is used
+        if (nsp__section_name((uint32_t)kind) == NULL)
+            continue; // a number of a section that is still to come
         uint64_t at;
         nsp__section old = section_of((nsp__section_kind)kind, &at);
         for (size_t i = 0; i < sizeof wild / sizeof wild[0]; i++) {

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "trace/latency.h"
+
+#include "shm/slot.h"
+
+// The index of the name's place, which is free until now, or the number of places. The name is taken in one step, as a
+// signal handler may be looking for a place too.
+static uint32_t find(nsp__latencies *latencies, nsp_name name)
+{
+    for (uint32_t i = 0; i < NSP__LATENCY_PLACES; i++) {
+        uint32_t *there = &latencies->places[i].name, none = 0;
+        if (__atomic_load_n(there, __ATOMIC_RELAXED) == name ||
+            __atomic_compare_exchange_n(there, &none, name, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED) ||
+            none == name)
+            return i;
+    }
+    return NSP__LATENCY_PLACES;
+}
+
+nsp__latency_place *nsp__latency_take(nsp__producer *producer, nsp_name name)
+{
+    nsp__latencies *latencies = nsp__slot_latencies(producer->slot);
+    const uint32_t index = find(latencies, name);
+    if (index == NSP__LATENCY_PLACES) {
+        nsp__count(&latencies->unmeasured);
+        return NULL;
+    }
+    producer->latencies[index + 1] = &latencies->places[index];
+    __atomic_signal_fence(__ATOMIC_SEQ_CST); // the pointer comes first, for a handler that finds the number
+    producer->latency_of[name & (NSP_NAME_MAX - 1)] = (uint8_t)(index + 1);
+    return &latencies->places[index];
+}
