@@ -89,6 +89,7 @@ static void free_tables(nsp__collector *collector)
     free(collector->damaged);
     free(collector->limit.roots);
     collector->limit.roots = NULL;
+    nsp__outlier_watch_free(&collector->watch);
     collector->sources = NULL;
     collector->snapshot = NULL;
     collector->damaged = NULL;

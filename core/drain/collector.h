@@ -15,6 +15,7 @@
 #include "drain/batch_pool.h"
 #include "drain/limit.h"
 #include "drain/notices.h"
+#include "drain/outlier_watch.h"
 #include "drain/ring_source.h"
 #include "drain/ring_window.h"
 #include "drain/sender.h"
@@ -69,6 +70,7 @@ typedef struct nsp__collector {
     double fill; // of the fullest ring, in the last pass
     bool behind; // after the last pass, something of what it found is still in the rings
     nsp__limit limit;
+    nsp__outlier_watch watch;
     // CLOCK_MONOTONIC: everything that was published before is drained.
     uint64_t drained_ns;
     nsp__notices notices;

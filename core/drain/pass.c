@@ -27,6 +27,7 @@ static uint32_t look_at_own(const nsp__control *control, nsp__ring_source *sourc
                                             .bytes = (const uint8_t *)slot + slot->ring_offset,
                                             .ring_bytes = slot->ring_bytes,
                                             .record_bytes = slot->record_bytes,
+                                            .latencies = nsp__slot_latencies(slot),
                                             .index = i,
                                             .consumed = slot->consumed,
                                             .available = true};
@@ -91,6 +92,9 @@ static void look_at_policy(nsp__collector *collector)
     if (nsp__limit_look(&collector->limit, &place, collector->sources, collector->snapshot_count,
                         collector->behind, &wish))
         nsp__sampler_lower(wish.generation, wish.factor);
+    const nsp__outlier_view view = {place, control->outliers, &control->outlier_bounds};
+    nsp__outlier_watch_look(&collector->watch, &view, collector->sources, collector->snapshot_count,
+                            collector->options.config->threads, nsp__monotonic_ns());
     if (nsp__notices_look(&collector->notices, &collector->known, control))
         nsp__sampler_follow_up();
 }

@@ -13,6 +13,7 @@ typedef struct nsp__ring_source {
     const uint8_t *bytes;
     uint64_t ring_bytes; // a power of two; another record_bytes can be read after it
     uint32_t record_bytes;
+    const nsp__latencies *latencies; // NULL: the session has none
     uint32_t index;
     // Up to here the drainer has emptied the ring. It says so in the slot, and never asks there, because what
     // stands there could make it take records twice.

@@ -124,6 +124,15 @@ static void look_at_limit(nsp__drained_session *session, bool closing)
                                wish.factor);
 }
 
+static void look_at_outliers(nsp__drained_session *session)
+{
+    nsp__collector *collector = &session->collector;
+    const nsp__outlier_view view = {session->policy.place, nsp__session_live_outliers(&session->live),
+                                    nsp__session_live_bounds(&session->live)};
+    nsp__outlier_watch_look(&collector->watch, &view, collector->sources, collector->snapshot_count,
+                            session->live.threads_max, nsp__monotonic_ns());
+}
+
 bool nsp__drained_session_rests(const nsp__drained_session *session, uint64_t now_ns)
 {
     const nsp__collector *collector = &session->collector;
@@ -170,6 +179,7 @@ uint64_t nsp__drained_session_pass(nsp__drained_session *session, bool closing, 
     nsp__pass(collector, &budget);
     collector->frozen = closing;
     look_at_limit(session, closing);
+    look_at_outliers(session);
     nsp__live_policy_follow(&session->policy, &session->live, collector->sources, &session->names);
     if (session->policy.place.generation != NULL)
         nsp__notices_policy(&collector->notices, &collector->known, &session->policy.place);

@@ -52,6 +52,20 @@ nsp__figures *nsp__session_live_figures(const nsp__session_live *live)
                                                                   : NULL;
 }
 
+const nsp__outliers *nsp__session_live_outliers(const nsp__session_live *live)
+{
+    const nsp__section *section = &live->copy.sections[NSP__SECTION_OUTLIERS];
+    const bool known = section->version != 0 && section->stride == sizeof(nsp__outliers);
+    return known ? in_control(live, NSP__SECTION_OUTLIERS) : NULL;
+}
+
+nsp__outlier_bounds *nsp__session_live_bounds(const nsp__session_live *live)
+{
+    return live->copy.sections[NSP__SECTION_OUTLIER_BOUNDS].version != 0
+               ? in_control(live, NSP__SECTION_OUTLIER_BOUNDS)
+               : NULL;
+}
+
 nsp__batch_header *nsp__session_live_header(const nsp__session_live *live, uint32_t batch)
 {
     return (nsp__batch_header *)(void *)in_batches(live, NSP__SECTION_BATCH_HEADER, batch);
@@ -74,9 +88,10 @@ uint8_t *nsp__session_live_data(const nsp__session_live *live, uint32_t batch)
 static bool well_placed(nsp__session_live *live)
 {
     static const nsp__section_kind words[] = {
-        NSP__SECTION_ENGINE, NSP__SECTION_COUNTERS,     NSP__SECTION_CLOCK,    NSP__SECTION_NAMES,
-        NSP__SECTION_SLOT,   NSP__SECTION_BATCH_HEADER, NSP__SECTION_COVERAGE, NSP__SECTION_DRAINER,
-        NSP__SECTION_PLACES, NSP__SECTION_FIGURES,
+        NSP__SECTION_ENGINE,    NSP__SECTION_COUNTERS,     NSP__SECTION_CLOCK,    NSP__SECTION_NAMES,
+        NSP__SECTION_SLOT,      NSP__SECTION_BATCH_HEADER, NSP__SECTION_COVERAGE, NSP__SECTION_DRAINER,
+        NSP__SECTION_PLACES,    NSP__SECTION_FIGURES,      NSP__SECTION_OUTLIERS, NSP__SECTION_OUTLIER_BOUNDS,
+        NSP__SECTION_LATENCIES,
     };
     const nsp__section *sections = live->copy.sections;
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
@@ -237,6 +252,11 @@ static bool map_slot(nsp__session_live *live, uint32_t index, const nsp__slot_pl
         .bytes = mapped + slot.ring_offset,
         .ring_bytes = slot.ring_bytes,
         .record_bytes = slot.record_bytes,
+        .latencies =
+            copy->sections[NSP__SECTION_LATENCIES].version != 0
+                ? (const nsp__latencies *)(const void *)(mapped +
+                                                         copy->sections[NSP__SECTION_LATENCIES].offset)
+                : NULL,
         .index = index,
         .consumed = slot.consumed,
         .available = true,

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The bounds of rules that keep the slowest share, as the engine's own collector finds them.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include "common/time.h"
+#include "support/capture.h"
+#include "trace/latency.h"
+#include "trace/trace_state.h"
+
+static const nsp__outlier_bounds *bounds(void)
+{
+    return &nsp__trace_state.control->outlier_bounds;
+}
+
+// Every name is of class 0. A change of the rate makes whoever drains look at the rules.
+static void set_rule(double share)
+{
+    for (int i = 0; i < 2; i++) {
+        nsp__outliers *outliers = &nsp__trace_state.control->outliers[i];
+        memset(outliers, 0, sizeof *outliers);
+        outliers->rules = outliers->class_count = 1;
+        outliers->outlier_rules[0] = 1;
+        outliers->rule[1] =
+            (nsp__outlier){.conditions = NSP__OUTLIER_SLOWEST, .slowest = share, .pattern = "*"};
+    }
+    assert_int_equal(nsp_sampler_set_rate(0.5), NSP_OK);
+}
+
+static void begin(nsp_collector_mode mode)
+{
+    nsp_config config;
+    capture_config(&config);
+    config.collector = mode;
+    capture_start(&config);
+    assert_int_equal(nsp_thread_attach(NULL), NSP_OK);
+}
+
+static void measure(nsp_name name)
+{
+    for (uint64_t i = 0; i < 2000; i++)
+        nsp__latency_add(nsp__producer_self(), name, i % 50 == 0 ? 90000 + i : 3000 + i);
+}
+
+// Nothing is recorded meanwhile, so there is nothing else to do for whoever drains.
+static void measure_until_known(bool by_itself)
+{
+    const nsp_name name = NSP_NAME("bounded");
+    const uint64_t deadline_ns = nsp__monotonic_ns() + 60 * NSP__SECOND;
+    while (__atomic_load_n(&bounds()->slowest_ticks[1], __ATOMIC_RELAXED) == NSP__SLOWEST_UNKNOWN) {
+        assert_true(nsp__monotonic_ns() < deadline_ns);
+        measure(name);
+        if (!by_itself)
+            nsp_do_work(1);
+        const struct timespec pause = nsp__timespec_of(10 * NSP__MILLISECOND);
+        nanosleep(&pause, NULL);
+    }
+    const uint64_t bound = __atomic_load_n(&bounds()->slowest_ticks[1], __ATOMIC_RELAXED);
+    assert_in_range(bound, 85000, 95000);
+}
+
+static void they_are_unknown_at_first(void **state)
+{
+    (void)state;
+    begin(NSP_COLLECTOR_INVOKER);
+    for (uint32_t i = 0; i < NSP__CLASSES; i++)
+        assert_true(bounds()->slowest_ticks[i] == NSP__SLOWEST_UNKNOWN);
+    assert_true(bounds()->tick_rate != 0);
+    capture_end();
+}
+
+static void the_collectors_thread_finds_them(void **state)
+{
+    (void)state;
+    begin(NSP_COLLECTOR_THREAD);
+    set_rule(0.01);
+    measure_until_known(true);
+    capture_end();
+}
+
+static void an_invoker_finds_them(void **state)
+{
+    (void)state;
+    begin(NSP_COLLECTOR_INVOKER);
+    set_rule(0.01);
+    measure_until_known(false);
+    capture_end();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(they_are_unknown_at_first, capture_teardown),
+        cmocka_unit_test_teardown(the_collectors_thread_finds_them, capture_teardown),
+        cmocka_unit_test_teardown(an_invoker_finds_them, capture_teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
