@@ -19,6 +19,7 @@
 #include "outside/session/folder.h"
 #include "outside/recover/recover_attempts.h"
 #include "outside/session/session_files.h"
+#include "outside/session/session_latencies.h"
 #include "outside/session/session_stats.h"
 #include "outside/session/session_threads.h"
 #include "shm/session_lock.h"
@@ -35,6 +36,7 @@ typedef struct inspection {
     nsp_session_rule rules[NSP_SAMPLER_RULES_MAX];
     uint32_t *open;              // by slot of the session: spans on its thread's stack
     nsp_session_thread *threads; // room for one for each slot
+    nsp_session_latency *latencies;
 } inspection;
 
 static void find_service(inspection *me)
@@ -149,6 +151,10 @@ static bool read_figures(inspection *me)
     me->seen.unsent = nsp__stats_unsent(&me->seen.stats);
     me->seen.threads = me->threads;
     me->seen.thread_count = nsp__session_threads(&me->copy, me->open, me->threads);
+    if (!nsp__session_latencies(&me->copy, &me->latencies, &me->seen.latency_count,
+                                &me->seen.latency_unmeasured))
+        return false;
+    me->seen.latencies = me->latencies;
     find_drainer(me);
     return true;
 }
@@ -160,6 +166,7 @@ static void inspect(inspection *me, const char *folder, bool readable)
     me->service[0] = me->changed_process[0] = 0;
     me->open = NULL;
     me->threads = NULL;
+    me->latencies = NULL;
     read_name(me, folder);
     me->seen.size = sizeof me->seen;
     me->seen.read_ns = nsp__monotonic_ns();
@@ -181,6 +188,8 @@ static void inspect(inspection *me, const char *folder, bool readable)
     }
     if (!readable) {
         me->seen.problem = me->copy.problem;
+        me->seen.latencies = NULL;
+        me->seen.latency_count = 0;
         memset(&me->seen.stats, 0, sizeof me->seen.stats);
         me->seen.stats.size = sizeof me->seen.stats;
     }
@@ -198,6 +207,7 @@ static nsp_status visit_session(inspection *me, int folder_fd, const char *folde
             *more = visit(argument, &me->seen);
         free(me->open);
         free(me->threads);
+        free(me->latencies);
     }
     if (me->copy.state == NSP__SESSION_NO_MEMORY)
         status = nsp__fail(NSP_ERR_NO_MEMORY, "nsp_sessions_each: no memory");

@@ -355,6 +355,13 @@ static void use_the_rest(void)
     CHECK(nsp_stats_get(&stats) == NSP_OK);
     CHECK(stats.size == sizeof stats);
     CHECK((stats.attempted != 0) == !DISABLED);
+    nsp_latency latency = NSP_LATENCY_INIT;
+    CHECK(nsp_latency_get("never measured", &latency) == (DISABLED ? NSP_OK : NSP_ERR_NOT_FOUND));
+    CHECK(latency.size == sizeof latency && latency.count == 0 && latency.counts[NSP_LATENCY_STEPS - 1] == 0);
+    latency.tick_ns = 1;
+    latency.counts[7] = 1;
+    CHECK(nsp_latency_quantile_ns(&latency, 0.5) == (DISABLED ? 0 : 7));
+    CHECK(nsp_latency_step_ns(&latency, 8) == (DISABLED ? 0 : 8));
     CHECK(nsp_status_str(NSP_ERR_INVALID) != NULL && nsp_error_detail() != NULL);
 #define USE_STATUS(name, code, text) CHECK((int)NSP_##name == (code) && (text)[0] != 0);
     NSP_STATUS_LIST(USE_STATUS)

@@ -3,7 +3,6 @@
 """`nanospan metrics`: its figures, Prometheus' text format, and Prometheus itself."""
 import contextlib
 import http.client
-import json
 import os
 import re
 import select
@@ -15,13 +14,13 @@ import tempfile
 import time
 import unittest
 import urllib.error
-import urllib.parse
 import urllib.request
 from pathlib import Path
 
 from agent_process import EXTERNAL, Agent
 from engine_process import PATIENCE, Engine, doomed, environment, wait_until
 from peers import need
+from prometheus_process import Prometheus
 from sink_process import Sink, command
 
 TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -314,13 +313,10 @@ class Metrics(unittest.TestCase):
         engine = self.engine(7, 1, service="scraped")
         rates = self.tune_any_bytes(engine)
         _, port = self.serve("--quiet")
-        prometheus, url = self.prometheus(port)
-
-        def ask(query):
-            with urllib.request.urlopen(f"{url}/api/v1/query?" + urllib.parse.urlencode({"query": query}), timeout=PATIENCE) as answer:
-                return [(result["metric"], float(result["value"][1])) for result in json.load(answer)["data"]["result"]]
+        prometheus = Prometheus(self, Path(self.shm, "prometheus"), port)
+        ask = prometheus.ask
         started = 'otel_sdk_span_started_total{otel_span_sampling_result="RECORD_AND_SAMPLE"}'
-        wait_until(lambda: self.is_ready(url), "the start of Prometheus")
+        prometheus.wait_until_ready()
         seen = []
         wait_until(lambda: seen.extend(ask(started)) or seen, "a scrape")
         labels, value = seen[0]
@@ -331,35 +327,7 @@ class Metrics(unittest.TestCase):
         session, = Path(self.shm, f"nanospan-{os.geteuid()}").glob(f"*.{engine.pid}.*")
         shutil.rmtree(session)
         wait_until(lambda: not ask(started), "the end of the series")
-        self.assertIsNone(prometheus.poll())
-
-    def prometheus(self, port):
-        work = Path(self.shm, "prometheus")
-        work.mkdir()
-        (work / "config.yml").write_text(
-            "global: {scrape_interval: 1s, scrape_timeout: 1s}\n"
-            f"scrape_configs: [{{job_name: nanospan, static_configs: [{{targets: ['127.0.0.1:{port}']}}]}}]\n", encoding="ascii")
-        process = subprocess.Popen(
-            ["prometheus", f"--config.file={work / 'config.yml'}", f"--storage.tsdb.path={work / 'data'}",
-             "--web.listen-address=127.0.0.1:0", "--log.level=info"], stderr=subprocess.PIPE, text=True)
-
-        def stop():
-            process.kill()
-            process.communicate()
-        self.addCleanup(stop)
-        for line in process.stderr:
-            if match := re.search(r'msg="Listening on" address=127.0.0.1:(\d+)', line):
-                return process, f"http://127.0.0.1:{match[1]}"
-        raise AssertionError("Prometheus did not start")
-
-    @staticmethod
-    def is_ready(url):
-        try:
-            with urllib.request.urlopen(f"{url}/-/ready", timeout=PATIENCE):
-                return True
-        except urllib.error.HTTPError as refused:
-            refused.close()
-            return False
+        self.assertIsNone(prometheus.process.poll())
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@
 #define NANOSPAN_INSPECT_H
 
 #include <nanospan/base.h>
+#include <nanospan/latency.h>
 #include <nanospan/sampler.h>
 #include <nanospan/stats.h>
 
@@ -70,6 +71,13 @@ typedef struct nsp_session_thread {
     uint64_t ring_fill;      // bytes in it now
     uint64_t ring_fill_peak; // the most bytes that whoever drains has found in it, at the beginning of a pass
 } nsp_session_thread;
+
+// How long the local roots of one name took, on all threads in shared memory.
+typedef struct nsp_session_latency {
+    size_t size; // of this structure, and from one entry of an array to the next
+    const char *name;
+    nsp_latency latency;
+} nsp_session_latency;
 
 // One session: the directory in shared memory of an engine that runs or has died. An engine that shuts down
 // removes its own, so a dead one belongs to an engine that was killed, crashed, or went down with its machine;
@@ -139,6 +147,11 @@ typedef struct nsp_session {
     // is read, `attempted` is the number that was read last.
     const nsp_session_thread *threads;
     size_t thread_count;
+
+    // How long the local roots took that were measured, by name; NULL and 0 if there were none, or if `problem` is set.
+    const nsp_session_latency *latencies;
+    size_t latency_count;        // at most 256
+    uint64_t latency_unmeasured; // roots whose names found no room
 } nsp_session;
 
 // Called once for each session. Returns false to stop.

@@ -18,6 +18,7 @@
 #include <nanospan/context.h>
 #include <nanospan/drainer.h>
 #include <nanospan/inspect.h>
+#include <nanospan/latency.h>
 #include <nanospan/lifecycle.h>
 #include <nanospan/log.h>
 #include <nanospan/name.h>

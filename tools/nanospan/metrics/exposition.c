@@ -114,6 +114,11 @@ static double drained(const figures_engine *e)
     return e->seen.external ? e->seen.drained : e->seen.alive;
 }
 
+static double unmeasured(const figures_engine *e)
+{
+    return (double)e->seen.latency_unmeasured;
+}
+
 static double readable(const figures_engine *e)
 {
     return e->problem == NULL;
@@ -167,6 +172,9 @@ static const family READABLE[] = {
     {"nanospan_traces_unsampled_total", COUNTER, "Traces that the sampler left out.", OF(roots_unsampled)},
     {"nanospan_traces_refused_total", COUNTER,
      "Traces left out because a ring was filled above its watermark.", OF(roots_refused)},
+    {"nanospan_local_roots_unmeasured_total", COUNTER,
+     "Local roots that an outlier rule concerns, but whose names found no room to be measured.",
+     .value = unmeasured},
     {"nanospan_spans_unsent", GAUGE, "Spans that were begun and are neither sent nor lost.", .value = unsent},
     {"nanospan_spans_leaked_total", COUNTER, "Spans that their thread's exit or reset has ended.",
      OF(leaked)},
@@ -211,14 +219,14 @@ static const family READABLE[] = {
 
 // ---- writing ----
 
-static void head(text *out, const char *name, const char *type, const char *help)
+void metrics_head(text *out, const char *name, const char *type, const char *help)
 {
     text_format(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
 // The value of a label. Others choose the names of services, threads and rules: what is no UTF-8 is written as \xNN, so
 // that two of them that differ stay two.
-static void label(text *out, const char *key, const char *value)
+void metrics_label(text *out, const char *key, const char *value)
 {
     const uint8_t *at = (const uint8_t *)value, *end = at + strlen(value);
     text_format(out, "%s=\"", key);
@@ -237,23 +245,22 @@ static void label(text *out, const char *key, const char *value)
     text_char(out, '"');
 }
 
-// Up to where more labels follow, or the end.
-static void begin(text *out, const char *name, const char *suffix, const figures_engine *engine)
+void metrics_begin(text *out, const char *name, const char *suffix, const figures_engine *engine)
 {
     text_format(out, "%s%s{", name, suffix);
-    label(out, "service_name", engine->service);
+    metrics_label(out, "service_name", engine->service);
     text_format(out, ",process_pid=\"%u\",", engine->seen.pid);
-    label(out, "session", engine->name);
+    metrics_label(out, "session", engine->name);
 }
 
-static void finish(text *out, double value)
+void metrics_finish(text *out, double value)
 {
     text_put(out, "} ");
     json_double(out, value);
     text_char(out, '\n');
 }
 
-static void finish_count(text *out, uint64_t value)
+void metrics_finish_count(text *out, uint64_t value)
 {
     text_put(out, "} ");
     json_unsigned(out, value);
@@ -269,20 +276,20 @@ static uint64_t counter_of(const figures_engine *engine, size_t at)
 
 static void sample(text *out, const family *of, const figures_engine *engine)
 {
-    begin(out, of->name, "", engine);
+    metrics_begin(out, of->name, "", engine);
     if (of->labels != NULL)
         text_format(out, ",%s", of->labels);
     if (of->value != NULL)
-        finish(out, of->value(engine));
+        metrics_finish(out, of->value(engine));
     else
-        finish_count(out, counter_of(engine, of->counter));
+        metrics_finish_count(out, counter_of(engine, of->counter));
 }
 
 static void families(text *out, const figures *all, const family *list, size_t count, bool every)
 {
     for (size_t i = 0; i < count; i++) {
         if (i == 0 || strcmp(list[i].name, list[i - 1].name) != 0)
-            head(out, list[i].name, list[i].type, list[i].help);
+            metrics_head(out, list[i].name, list[i].type, list[i].help);
         for (size_t e = 0; e < all->count; e++)
             if (every || all->engines[e].problem == NULL)
                 sample(out, &list[i], &all->engines[e]);
@@ -292,33 +299,34 @@ static void families(text *out, const figures *all, const family *list, size_t c
 // A histogram, as the conventions have it, of one bucket: only the sum and the count are kept.
 static void durations(text *out, const figures *all)
 {
-    head(out, DURATION, "histogram", "How long answered requests took.");
+    metrics_head(out, DURATION, "histogram", "How long answered requests took.");
     for (size_t e = 0; e < all->count; e++) {
         const figures_engine *engine = &all->engines[e];
         if (engine->problem != NULL)
             continue;
-        begin(out, DURATION, "_bucket", engine);
+        metrics_begin(out, DURATION, "_bucket", engine);
         text_put(out, ",le=\"+Inf\"");
-        finish_count(out, engine->seen.stats.answers);
-        begin(out, DURATION, "_sum", engine);
-        finish(out, answer_sum(engine));
-        begin(out, DURATION, "_count", engine);
-        finish_count(out, engine->seen.stats.answers);
+        metrics_finish_count(out, engine->seen.stats.answers);
+        metrics_begin(out, DURATION, "_sum", engine);
+        metrics_finish(out, answer_sum(engine));
+        metrics_begin(out, DURATION, "_count", engine);
+        metrics_finish_count(out, engine->seen.stats.answers);
     }
 }
 
 static void rules(text *out, const figures *all)
 {
     static const char name[] = "nanospan_sample_rule_rate";
-    head(out, name, GAUGE,
-         "Share of the traces that are recorded if this is the first rule that matches and no limit lowers "
-         "it.");
+    metrics_head(
+        out, name, GAUGE,
+        "Share of the traces that are recorded if this is the first rule that matches and no limit lowers "
+        "it.");
     for (size_t e = 0; e < all->count; e++)
         for (size_t i = 0; i < all->engines[e].seen.rule_count; i++) {
-            begin(out, name, "", &all->engines[e]);
+            metrics_begin(out, name, "", &all->engines[e]);
             text_char(out, ',');
-            label(out, "rule", all->engines[e].rules[i].pattern);
-            finish(out, all->engines[e].rules[i].rate);
+            metrics_label(out, "rule", all->engines[e].rules[i].pattern);
+            metrics_finish(out, all->engines[e].rules[i].rate);
         }
 }
 
@@ -326,18 +334,18 @@ static void rules(text *out, const figures *all)
 static void limits(text *out, const figures *all)
 {
     static const char limit[] = "nanospan_sample_limit", factor[] = "nanospan_sample_limit_factor";
-    head(out, limit, GAUGE, "Most traces a second; engines without a limit have none.");
+    metrics_head(out, limit, GAUGE, "Most traces a second; engines without a limit have none.");
     for (size_t e = 0; e < all->count; e++)
         if (all->engines[e].seen.limit != 0) {
-            begin(out, limit, "", &all->engines[e]);
-            finish(out, all->engines[e].seen.limit);
+            metrics_begin(out, limit, "", &all->engines[e]);
+            metrics_finish(out, all->engines[e].seen.limit);
         }
-    head(out, factor, GAUGE,
-         "All rates are multiplied by it now, so that the limit holds; 1: none is lowered.");
+    metrics_head(out, factor, GAUGE,
+                 "All rates are multiplied by it now, so that the limit holds; 1: none is lowered.");
     for (size_t e = 0; e < all->count; e++)
         if (all->engines[e].seen.limit != 0) {
-            begin(out, factor, "", &all->engines[e]);
-            finish(out, all->engines[e].seen.limit_factor);
+            metrics_begin(out, factor, "", &all->engines[e]);
+            metrics_finish(out, all->engines[e].seen.limit_factor);
         }
 }
 
@@ -385,16 +393,16 @@ static const struct {
 // The place in the session tells threads apart: those of one process have no names, or the same.
 static void thread_sample(text *out, size_t row, const figures_engine *engine, const figures_thread *thread)
 {
-    begin(out, OF_THREADS[row].name, "", engine);
+    metrics_begin(out, OF_THREADS[row].name, "", engine);
     text_format(out, ",slot=\"%u\",thread_id=\"%u\",", thread->seen.slot, thread->seen.tid);
-    label(out, "thread_name", thread->name);
-    finish_count(out, OF_THREADS[row].value(thread));
+    metrics_label(out, "thread_name", thread->name);
+    metrics_finish_count(out, OF_THREADS[row].value(thread));
 }
 
 static void of_threads(text *out, const figures *all)
 {
     for (size_t row = 0; row < COUNT(OF_THREADS); row++) {
-        head(out, OF_THREADS[row].name, OF_THREADS[row].type, OF_THREADS[row].help);
+        metrics_head(out, OF_THREADS[row].name, OF_THREADS[row].type, OF_THREADS[row].help);
         for (size_t e = 0; e < all->count; e++)
             for (size_t i = 0; i < all->engines[e].seen.thread_count; i++)
                 thread_sample(out, row, &all->engines[e], &all->engines[e].threads[i]);
@@ -406,6 +414,7 @@ void metrics_write(text *out, const figures *all, bool with_threads)
     families(out, all, EVERY, COUNT(EVERY), true);
     families(out, all, READABLE, COUNT(READABLE), false);
     durations(out, all);
+    metrics_roots(out, all);
     rules(out, all);
     limits(out, all);
     if (with_threads)

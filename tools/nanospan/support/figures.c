@@ -26,6 +26,26 @@ static void copy_threads(figures_engine *engine, const nsp_session *session)
     }
 }
 
+static int most_roots_first(const void *left, const void *right)
+{
+    const figures_latency *a = left, *b = right;
+    if (a->all.count != b->all.count)
+        return a->all.count > b->all.count ? -1 : 1;
+    return strcmp(a->name, b->name);
+}
+
+static void copy_latencies(figures_engine *engine, const nsp_session *session)
+{
+    engine->latencies = need_zeroes(session->latency_count + 1, sizeof *engine->latencies);
+    for (size_t i = 0; i < session->latency_count; i++) {
+        figures_latency *latency = &engine->latencies[i];
+        latency->name = need_copy(session->latencies[i].name);
+        latency->all = latency->recent = session->latencies[i].latency;
+    }
+    qsort(engine->latencies, session->latency_count, sizeof *engine->latencies, most_roots_first);
+    engine->seen.latencies = NULL; // they are in engine->latencies
+}
+
 static bool add(void *argument, const nsp_session *session)
 {
     figures *all = argument;
@@ -43,6 +63,7 @@ static bool add(void *argument, const nsp_session *session)
     if (rules != 0)
         memcpy(engine->rules, session->rules, rules * sizeof *engine->rules);
     copy_threads(engine, session);
+    copy_latencies(engine, session);
     engine->changed_process = need_copy(session->changed_process);
     engine->seen.name = engine->name;
     engine->seen.directory = engine->directory;
@@ -64,6 +85,9 @@ void figures_free(figures *all)
         free(all->engines[i].changed_process);
         free(all->engines[i].rules);
         free(all->engines[i].threads);
+        for (size_t k = 0; k < all->engines[i].seen.latency_count; k++)
+            free(all->engines[i].latencies[k].name);
+        free(all->engines[i].latencies);
     }
     free(all->engines);
     *all = (figures){0};
@@ -110,6 +134,43 @@ static void rate_threads(figures_engine *now, const figures_engine *before, doub
     }
 }
 
+static const nsp_latency *find_latency(const figures_engine *engine, const char *name)
+{
+    for (size_t i = 0; i < engine->seen.latency_count; i++)
+        if (strcmp(engine->latencies[i].name, name) == 0)
+            return &engine->latencies[i].all;
+    return NULL;
+}
+
+// The roots that have come since. A step's count that has gone down began again, or is another one's.
+static void rate_latency(figures_latency *now, const nsp_latency *before, double seconds)
+{
+    nsp_latency recent = {.size = sizeof recent, .tick_ns = now->all.tick_ns};
+    for (size_t step = 0; step < NSP_LATENCY_STEPS; step++)
+        if (now->all.counts[step] > before->counts[step]) {
+            recent.counts[step] = now->all.counts[step] - before->counts[step];
+            recent.count += recent.counts[step];
+        }
+    now->per_second = (double)recent.count / seconds;
+    if (recent.count == 0)
+        return;
+    recent.p50_ns = nsp_latency_quantile_ns(&recent, 0.5);
+    recent.p90_ns = nsp_latency_quantile_ns(&recent, 0.9);
+    recent.p99_ns = nsp_latency_quantile_ns(&recent, 0.99);
+    recent.p999_ns = nsp_latency_quantile_ns(&recent, 0.999);
+    recent.max_ns = nsp_latency_quantile_ns(&recent, 1);
+    now->recent = recent;
+}
+
+static void rate_latencies(figures_engine *now, const figures_engine *before, double seconds)
+{
+    static const nsp_latency none = NSP_LATENCY_INIT;
+    for (size_t i = 0; i < now->seen.latency_count; i++) {
+        const nsp_latency *was = find_latency(before, now->latencies[i].name);
+        rate_latency(&now->latencies[i], was != NULL ? was : &none, seconds);
+    }
+}
+
 static double mean(uint64_t sum, uint64_t count)
 {
     return count != 0 ? (double)sum / (double)count : 0;
@@ -135,6 +196,7 @@ static void rate_engine(figures_engine *now, const figures_engine *before)
     if (s->answers > b->answers && s->answer_ns >= b->answer_ns)
         now->answer_ns = mean(s->answer_ns - b->answer_ns, s->answers - b->answers);
     rate_threads(now, before, seconds);
+    rate_latencies(now, before, seconds);
 }
 
 nsp_status figures_look(figures *all, const char *folder)

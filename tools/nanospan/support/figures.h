@@ -27,6 +27,14 @@ typedef struct figures_thread {
     bool rated;
 } figures_thread;
 
+// How long the local roots of one name took.
+typedef struct figures_latency {
+    char *name;
+    nsp_latency all;    // since the engine began to trace
+    nsp_latency recent; // since the look before, without sum_ns; as `all` if there were none
+    double per_second;  // 0 in the first look at it
+} figures_latency;
+
 typedef struct figures_engine {
     nsp_session seen; // its texts and arrays are those below
     char *directory;
@@ -36,6 +44,7 @@ typedef struct figures_engine {
     char *changed_process;
     nsp_session_rule *rules;
     figures_thread *threads;
+    figures_latency *latencies; // seen.latency_count of them, those with the most roots first
     figures_rates rates;
     double answer_ns; // mean of the requests answered since the look before, or of all if there were none
     bool rated;

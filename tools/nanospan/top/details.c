@@ -53,7 +53,7 @@ static void wrapped(top_lines *to, top_style style, const char *title, const tex
         text_format(&line->text, "%*s", (int)indent, "");
         if (first) {
             memcpy(line->text.data, title, strlen(title));
-            line->text.data[strlen(title)] = ':';
+            line->text.data[strlen(title)] = *title != 0 ? ':' : ' ';
         }
         text_add(&line->text, at, (size_t)(stop - at));
         first = false;
@@ -125,6 +125,32 @@ static void sampling_details(top_lines *to, const figures_engine *engine, size_t
     flush(to, TOP_PLAIN, "Sample", &parts, width);
 }
 
+// A line for each name. Those with few roots are left out if there are many.
+static void latency_details(top_lines *to, const figures_engine *engine, size_t width)
+{
+    enum { SHOWN = 16 };
+    const size_t count = engine->seen.latency_count;
+    text parts = {0};
+    char name[200], rate[TOP_CELL];
+    for (size_t i = 0; i < count && i < SHOWN; i++) {
+        const figures_latency *latency = &engine->latencies[i];
+        top_plain(name, sizeof name, latency->name);
+        top_number(rate, latency->per_second);
+        text_format(&parts, "%s %s/s", name, rate);
+        add_time(&parts, "p50", (double)latency->recent.p50_ns);
+        add_time(&parts, "p99", (double)latency->recent.p99_ns);
+        add_time(&parts, "p99.9", (double)latency->recent.p999_ns);
+        add_time(&parts, "max", (double)latency->recent.max_ns);
+        flush(to, TOP_PLAIN, i == 0 ? "Roots" : "", &parts, width);
+    }
+    if (count > SHOWN)
+        text_format(&parts, "%zu more names", count - SHOWN);
+    if (engine->seen.latency_unmeasured != 0)
+        add_count(&parts, "of names without room", engine->seen.latency_unmeasured);
+    if (parts.length != 0)
+        flush(to, TOP_DIM, "", &parts, width);
+}
+
 void top_details(top_lines *to, const figures_engine *engine, const top_view *view)
 {
     const nsp_stats *s = &engine->seen.stats;
@@ -166,4 +192,5 @@ void top_details(top_lines *to, const figures_engine *engine, const top_view *vi
     add_count(&parts, "clock steps", s->clock_steps);
     flush(to, TOP_PLAIN, "Drain", &parts, width);
     sampling_details(to, engine, width);
+    latency_details(to, engine, width);
 }

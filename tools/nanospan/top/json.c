@@ -154,6 +154,33 @@ static void thread(text *out, const figures_thread *of)
     text_put(out, "}}");
 }
 
+static void latency(text *out, const figures_latency *of, bool rated)
+{
+    text_char(out, '{');
+    put_text(out, "name", of->name);
+    put_count(out, "count", of->all.count);
+    put_rate(out, "per_second", of->per_second, rated);
+    put_count(out, "sum_ns", of->all.sum_ns);
+    put_count(out, "p50_ns", of->all.p50_ns);
+    put_count(out, "p90_ns", of->all.p90_ns);
+    put_count(out, "p99_ns", of->all.p99_ns);
+    put_count(out, "p999_ns", of->all.p999_ns);
+    put_count(out, "max_ns", of->all.max_ns);
+    text_char(out, '}');
+}
+
+static void latencies(text *out, const figures_engine *engine)
+{
+    key(out, "local_roots");
+    text_char(out, '[');
+    for (size_t i = 0; i < engine->seen.latency_count; i++) {
+        text_put(out, i != 0 ? "," : "");
+        latency(out, &engine->latencies[i], engine->rated);
+    }
+    text_char(out, ']');
+    put_count(out, "local_roots_unmeasured", engine->seen.latency_unmeasured);
+}
+
 static void readable_engine(text *out, const figures_engine *engine)
 {
     put_count(out, "start_unix_ns", engine->seen.start_unix_ns);
@@ -174,6 +201,7 @@ static void readable_engine(text *out, const figures_engine *engine)
         thread(out, &engine->threads[i]);
     }
     text_char(out, ']');
+    latencies(out, engine);
 }
 
 void top_json(text *out, const figures *all)

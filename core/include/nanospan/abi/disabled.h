@@ -69,6 +69,26 @@ NSP__OFF nsp_status nsp_stats_get(nsp_stats *out)
     return NSP_OK;
 }
 
+NSP__OFF nsp_status nsp_latency_get(const char *name, nsp_latency *out)
+{
+    size_t size = out->size;
+    NSP__OFF1(name);
+    if (size >= sizeof *out)
+        __builtin_memset(out, 0, sizeof *out);
+    out->size = size;
+    return NSP_OK;
+}
+NSP__OFF uint64_t nsp_latency_step_ns(const nsp_latency *latency, size_t step)
+{
+    NSP__OFF2(latency, step);
+    return 0;
+}
+NSP__OFF uint64_t nsp_latency_quantile_ns(const nsp_latency *latency, double share)
+{
+    NSP__OFF2(latency, share);
+    return 0;
+}
+
 NSP__OFF nsp_status nsp_settings_each(nsp_setting_visit visit, void *argument)
 {
     NSP__OFF2(visit, argument);
