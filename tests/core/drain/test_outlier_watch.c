@@ -123,6 +123,19 @@ static void what_was_there_before_does_not_count(void **state)
     assert_within(bounds.slowest_ticks[1], 3000);
 }
 
+// Half of the roots are slow; if the first ones counted again, it would be a third.
+static void each_root_counts_once(void **state)
+{
+    (void)state;
+    set_rules((double[]){0.4}, 1);
+    look();
+    measure(0, 0, ORDER, 3000, 2000);
+    look();
+    measure(0, 0, ORDER, 90000, 2000);
+    look();
+    assert_within(bounds.slowest_ticks[1], 90000);
+}
+
 static void a_bound_outlives_changes_of_other_rules(void **state)
 {
     (void)state;
@@ -189,6 +202,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(each_rule_has_the_roots_of_its_names, begin, end),
         cmocka_unit_test_setup_teardown(what_was_there_before_does_not_count, begin, end),
+        cmocka_unit_test_setup_teardown(each_root_counts_once, begin, end),
         cmocka_unit_test_setup_teardown(a_bound_outlives_changes_of_other_rules, begin, end),
         cmocka_unit_test_setup_teardown(it_looks_only_now_and_then, begin, end),
         cmocka_unit_test_setup_teardown(wild_numbers_do_no_harm, begin, end),
