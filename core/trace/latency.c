@@ -3,15 +3,16 @@
 
 #include "shm/slot.h"
 
-// The index of the name's place, which is free until now, or the number of places. The name is taken in one step, as a
-// signal handler may be looking for a place too.
+// The index of the name's place, or of the first that is free, which becomes that; or else the number of places. It is
+// taken in one step, since a signal handler may be looking for one too.
 static uint32_t find(nsp__latencies *latencies, nsp_name name)
 {
     for (uint32_t i = 0; i < NSP__LATENCY_PLACES; i++) {
-        uint32_t *there = &latencies->places[i].name, none = 0;
-        if (__atomic_load_n(there, __ATOMIC_RELAXED) == name ||
-            __atomic_compare_exchange_n(there, &none, name, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED) ||
-            none == name)
+        uint32_t *there = &latencies->places[i].name, now = __atomic_load_n(there, __ATOMIC_RELAXED);
+        if (now == 0 &&
+            __atomic_compare_exchange_n(there, &now, name, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+            return i;
+        if (now == name) // the handler's, if the exchange has failed
             return i;
     }
     return NSP__LATENCY_PLACES;
