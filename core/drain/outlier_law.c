@@ -7,7 +7,8 @@
 static const uint64_t block_ns = UINT64_C(250000000);
 static const double block_slowest = 25; // roots that a block has above the bound, at least, before it is full
 static const double known_slowest = 10;
-// Far too many, or too few, roots above the bound: more than so many times as many, and so many more than chance gives.
+// Far too many, or too few, roots above the bound: more than so many times as many, and so many more than
+// chance gives.
 static const double step_ratio = 4, step_chance = 10;
 // How fast, and how far, the share is corrected.
 static const double correction_pace = 0.1, correction_max = 0.7;
@@ -21,8 +22,9 @@ void nsp__outlier_law_begin(nsp__outlier_law *law, double share)
 
 // ---- within a step ----
 
-// From `above` roots at a step's end to `all` at its beginning: the part of the step, counted from its end, in which
-// there are `wanted`. At the end of all durations there is no logarithm, so there the roots lie evenly.
+// From `above` roots at a step's end to `all` at its beginning: the part of the step, counted from its end,
+// in which there are `wanted`. At the end of all durations there is no logarithm, so there the roots lie
+// evenly.
 static double part_of(double above, double all, double wanted)
 {
     return above > 0 ? log(wanted / above) / log(all / above) : wanted / all;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The session may be another process's: what it says is copied, and no number of it is used as an index unmasked.
+// The session may be another process's: what it says is copied, and no number of it is used as an index
+// unmasked.
 #include "drain/outlier_watch.h"
 
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What whoever drains does for rules that keep the slowest share: a few times a second it reads what has come into the
-// histograms of all threads, leads the law of each such rule (outlier_law.h), and writes the bounds. A histogram into
-// which nothing has come costs a load, and without such a rule a pass costs one.
+// What whoever drains does for rules that keep the slowest share: a few times a second it reads what has come
+// into the histograms of all threads, leads the law of each such rule (outlier_law.h), and writes the bounds.
+// A histogram into which nothing has come costs a load, and without such a rule a pass costs one.
 #ifndef NSP_DRAIN_OUTLIER_WATCH_H
 #define NSP_DRAIN_OUTLIER_WATCH_H
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How long local roots took, on one thread: histograms by the root's name, in the thread's slot. They are log-linear: 32
-// steps for each doubling, so a step is about 3 % wide, and the first ones are a single tick. Written by the slot's
-// thread alone (relaxed stores), read by anybody. Nothing is ever reset.
+// How long local roots took, on one thread: histograms by the root's name, in the thread's slot. They are
+// log-linear: 32 steps for each doubling, so a step is about 3 % wide, and the first ones are a single tick.
+// Written by the slot's thread alone (relaxed stores), read by anybody. Nothing is ever reset.
 #ifndef NSP_SHM_LATENCIES_H
 #define NSP_SHM_LATENCIES_H
 
@@ -27,7 +27,8 @@ typedef struct nsp__latency_place {
 typedef struct nsp__latencies {
     nsp__latency_place places[NSP__LATENCY_PLACES]; // those of the names that came first
     uint64_t unmeasured;                            // roots of names that found no place
-    // To whole pages, so that frames and ring lie at the offsets within a page that they would have without this.
+    // To whole pages, so that frames and ring lie at the offsets within a page that they would have without
+    // this.
     uint8_t reserved[9 * 4096 - NSP__LATENCY_PLACES * 4160 - 8];
 } nsp__latencies;
 
@@ -42,9 +43,9 @@ static inline uint64_t nsp__latency_step_ticks(uint32_t step)
 
 // The step in which a duration counts. A duration below 0 counts as 0, one above the maximum as that.
 //
-// With 32 ticks more, the bits of a double say it: below the sign stands the exponent, which is the octave, and below
-// that the number within the octave. That is fewer instructions than shifting by the leading zeroes, has no branch, and
-// is exact, since a double holds these integers.
+// With 32 ticks more, the bits of a double say it: below the sign stands the exponent, which is the octave,
+// and below that the number within the octave. That is fewer instructions than shifting by the leading
+// zeroes, has no branch, and is exact, since a double holds these integers.
 static inline __attribute__((always_inline)) uint64_t nsp__latency_biased_step(uint64_t ticks)
 {
     static const double least = NSP__LATENCY_OCTAVE, most = 0x1p37 - 1;

@@ -3,8 +3,8 @@
 
 #include "shm/slot.h"
 
-// The index of the name's place, or of the first that is free, which becomes that; or else the number of places. It is
-// taken in one step, since a signal handler may be looking for one too.
+// The index of the name's place, or of the first that is free, which becomes that; or else the number of
+// places. It is taken in one step, since a signal handler may be looking for one too.
 static uint32_t find(nsp__latencies *latencies, nsp_name name)
 {
     for (uint32_t i = 0; i < NSP__LATENCY_PLACES; i++) {

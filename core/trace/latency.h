@@ -7,8 +7,8 @@
 #include "base/tsan.h"
 #include "trace/thread_state.h"
 
-// The thread's place for a name, or NULL if it has no more places: takes one if it is the name's first root on this
-// slot, and counts a root that finds none. A signal handler may come between.
+// The thread's place for a name, or NULL if it has no more places: takes one if it is the name's first root
+// on this slot, and counts a root that finds none. A signal handler may come between.
 nsp__latency_place *nsp__latency_take(nsp__producer *producer, nsp_name name);
 
 // Single instructions where possible, so that what a signal handler counts in between is not overwritten.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// An engine whose local roots are measured: of several names, with durations that spread over a few powers of ten. It
-// prints "ready" when all of them are sent, then what nsp_latency_get says of each name, a line of JSON each, and waits
-// for the end of its input. All else is the environment's.
+// An engine whose local roots are measured: of several names, with durations that spread over a few powers of
+// ten. It prints "ready" when all of them are sent, then what nsp_latency_get says of each name, a line of
+// JSON each, and waits for the end of its input. All else is the environment's.
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>

@@ -16,7 +16,8 @@ typedef struct reading {
     nsp__latency_place place; // that is being looked at
 } reading;
 
-// The entry of the name; `count` if there is no room for another one. The memory may be lost: then found is NULL.
+// The entry of the name; `count` if there is no room for another one. The memory may be lost: then found is
+// NULL.
 static size_t entry_of(reading *me, nsp_name name, const char *text)
 {
     size_t i = 0;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // ctest: TIMEOUT 300
 //
-// The law that finds the slowest share, led through loads. Time and chance are the test's own, so each run is the same.
+// The law that finds the slowest share, led through loads. Time and chance are the test's own, so each run is
+// the same.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

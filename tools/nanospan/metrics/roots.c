@@ -12,8 +12,8 @@ static double in_seconds(uint64_t nanoseconds)
     return (double)nanoseconds * 1e-9;
 }
 
-// The upper bounds of the buckets, in seconds: the same for all engines and for ever, so that they can be added up and
-// compared. A step of the histogram lies in the bucket in which its middle lies.
+// The upper bounds of the buckets, in seconds: the same for all engines and for ever, so that they can be
+// added up and compared. A step of the histogram lies in the bucket in which its middle lies.
 static const double BOUNDS[] = {1e-7, 2e-7, 5e-7, 1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3,
                                 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1,  0.2,  0.5,  1,    2,    5,    10};
 
