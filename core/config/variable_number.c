@@ -4,12 +4,12 @@
 // sets a ratio.
 #include <errno.h>
 #include <inttypes.h>
-#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "common/decimal.h"
 #include "config/variable.h"
 
 // ---- integers ----
@@ -192,20 +192,11 @@ const nsp__kind nsp__kind_bytes = {
 
 // ---- ratios ----
 
-// Reads a plain decimal number with a point, whatever the locale is, and this text behind it; NaN, infinity and
-// hexadecimal are not accepted.
+// Reads a plain decimal number, and this text behind it.
 static bool read_decimal(const char *text, const char *behind, double *number)
 {
-    size_t length = strspn(text, "0123456789.eE+-");
-    if (length == 0 || strcmp(text + length, behind) != 0)
-        return false;
-    locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-    if (plain == NULL)
-        return false;
-    char *end;
-    *number = strtod_l(text, &end, plain);
-    freelocale(plain);
-    return end == text + length;
+    nsp__slice rest;
+    return nsp__decimal_read(nsp__slice_of(text), number, &rest) && nsp__slice_is(rest, behind);
 }
 
 static bool read_ratio(const nsp__variable *variable, const char *text, double *ratio)
