@@ -11,7 +11,7 @@
 
 // The size of a struct tells which members its caller knows. That works only if no member is ever placed in
 // the padding of an older one, so the last member must end where the struct ends.
-_Static_assert(offsetof(nsp_config, reserved) + sizeof(((nsp_config *)0)->reserved) == sizeof(nsp_config),
+_Static_assert(offsetof(nsp_config, outliers) + sizeof(((nsp_config *)0)->outliers) == sizeof(nsp_config),
                "padding behind nsp_config");
 
 // What a resolved configuration owns. service_name is always set and always the first of the texts, so it
@@ -32,8 +32,8 @@ void nsp__config_init(nsp_config *config, size_t size)
     memcpy(config, &complete, size < sizeof complete ? size : sizeof complete);
 }
 
-// What this library knows of the struct. The reserved bytes belong to later members, as those beyond the end.
-enum { KNOWN = offsetof(nsp_config, reserved) };
+// The reserved bytes belong to later members, as those beyond the end.
+enum { RESERVED_END = offsetof(nsp_config, reserved) + sizeof(((nsp_config *)0)->reserved) };
 
 // True if the bytes of a newer caller's struct that we do not know are all zero, which means that it asks for
 // nothing new.
@@ -55,7 +55,8 @@ static nsp_status adopt(nsp_config *config, const nsp_config *given)
     if (size <= sizeof config->size || size % _Alignof(nsp_config) != 0 || size > limit)
         return nsp__fail(NSP_ERR_CONFIG,
                          "size: an nsp_config cannot be %zu bytes long; call nsp_config_init first", size);
-    if (!tail_is_zero(given, KNOWN, size))
+    if (!tail_is_zero(given, offsetof(nsp_config, reserved), size < RESERVED_END ? size : RESERVED_END) ||
+        !tail_is_zero(given, sizeof *config, size))
         return nsp__fail(NSP_ERR_CONFIG,
                          "size: this nsp_config of %zu bytes sets members that the library does not know "
                          "(its own nsp_config has %zu bytes)",

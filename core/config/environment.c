@@ -71,6 +71,10 @@ const nsp__variable nsp__variables[] = {
         "the most traces that are begun in a second, on average, such as 500 or 500/s: the rates are lowered while there "
         "would be more", .ratio_min = NSP_SAMPLER_LIMIT_MIN, .ratio_max = NSP_SAMPLER_LIMIT_MAX),
 
+    ROW("NSP_OUTLIERS", outliers, outliers, "",
+        "which unsampled traces are kept all the same: rules by root name, separated by ;. docs/outliers.md says which "
+        "there are",),
+
     ROW("OTEL_PROPAGATORS", propagators, propagators, NSP__PROPAGATORS_DEFAULT,
         "formats for reading and writing contexts and baggage; the first one that finds a context wins",),
 
@@ -241,14 +245,10 @@ void nsp__environment_read(nsp_config *config)
     settle_insecure(config, endpoint, said_insecure);
 }
 
-nsp_sampler_source nsp__environment_source(size_t offset, double value)
+// Who has set a member to what the environment makes of it.
+static nsp_sampler_source source_of(size_t offset)
 {
     nsp_config used;
-    double expected;
-    nsp__environment_read(&used);
-    memcpy(&expected, (const char *)&used + offset, sizeof expected);
-    if (expected != value)
-        return NSP_SAMPLER_CODE;
     for (size_t i = 0; i < nsp__variable_count; i++) {
         const nsp__variable *variable = &nsp__variables[i];
         const char *text = nsp__environment_text(variable->name);
@@ -257,6 +257,25 @@ nsp_sampler_source nsp__environment_source(size_t offset, double value)
             return NSP_SAMPLER_ENVIRONMENT;
     }
     return NSP_SAMPLER_DEFAULT;
+}
+
+nsp_sampler_source nsp__environment_source(size_t offset, double value)
+{
+    nsp_config used;
+    double expected;
+    nsp__environment_read(&used);
+    memcpy(&expected, (const char *)&used + offset, sizeof expected);
+    return expected == value ? source_of(offset) : NSP_SAMPLER_CODE;
+}
+
+nsp_sampler_source nsp__environment_text_source(size_t offset, const char *text)
+{
+    nsp_config used;
+    const char *expected;
+    nsp__environment_read(&used);
+    memcpy(&expected, (const char *)&used + offset, sizeof expected);
+    const bool same = text == NULL || expected == NULL ? text == expected : strcmp(text, expected) == 0;
+    return same ? source_of(offset) : NSP_SAMPLER_CODE;
 }
 
 nsp__verdict nsp__environment_judge(const nsp__variable *variable, const nsp_config *used, char *problem,

@@ -21,6 +21,8 @@ void nsp__environment_read(nsp_config *config);
 // Who has set the member at this offset, a double, to this value: the code of the application, if the environment sets
 // another one.
 nsp_sampler_source nsp__environment_source(size_t offset, double value);
+// The same of a text, which may be NULL.
+nsp_sampler_source nsp__environment_text_source(size_t offset, const char *text);
 
 // A variable's text without the white space around it. NULL if it is not set or empty, and in a program that
 // runs with more rights than its caller.

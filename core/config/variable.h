@@ -63,6 +63,7 @@ extern const nsp__kind nsp__kind_endpoint_own; // the same; a path that ends in 
 extern const nsp__kind nsp__kind_endpoint_exact; // the same; any path is used as it is
 extern const nsp__kind nsp__kind_cpus;           // a list of CPUs
 extern const nsp__kind nsp__kind_folder;         // an absolute path, or "none"
+extern const nsp__kind nsp__kind_outliers;       // outlier rules
 extern const nsp__kind nsp__kind_propagators;    // a list of propagators, at least one of them known
 
 struct nsp__variable {

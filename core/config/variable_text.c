@@ -13,6 +13,7 @@
 #include "config/resource.h"
 #include "config/variable.h"
 #include "propagation/propagators.h"
+#include "trace/outlier_text.h"
 
 static const char *load_text(const nsp__variable *variable, const nsp_config *config)
 {
@@ -299,6 +300,28 @@ PHRASE(accepts_endpoint, "host:port, an http or https URL, or unix:PATH")
 const nsp__kind nsp__kind_endpoint = ENDPOINT(parse_base);
 const nsp__kind nsp__kind_endpoint_own = ENDPOINT(parse_own);
 const nsp__kind nsp__kind_endpoint_exact = ENDPOINT(parse_exact);
+
+// ---- outlier rules ----
+
+static bool parse_outliers(const nsp__variable *variable, const char *text, const char *argument,
+                           nsp_config *config)
+{
+    (void)argument;
+    char unused[320];
+    return nsp__outlier_text_valid(text, unused, sizeof unused) && store_text(variable, text, config);
+}
+
+static void outliers_fault(const nsp__variable *variable, const char *text, char *out, size_t size)
+{
+    (void)variable;
+    char problem[320];
+    snprintf(out, size, "is not accepted (%s)",
+             nsp__outlier_text_valid(text, problem, sizeof problem) ? "the reason is unknown" : problem);
+}
+
+PHRASE(accepts_outliers, "rules such as order: slower=50us, errors; risk: slowest=0.1%, limit=20/s")
+
+const nsp__kind nsp__kind_outliers = {TEXT(parse_outliers, accepts_outliers), .fault = outliers_fault};
 
 // ---- propagators ----
 

@@ -277,6 +277,20 @@ static nsp_status check_exporters(const nsp_config *config)
     return nsp__fail(NSP_ERR_UNSUPPORTED, "%s", why);
 }
 
+static void sampler_start(nsp__control *control, const nsp_config *config)
+{
+    const nsp__sampler_settings settings = {
+        .rate = config->sample_rate,
+        .limit = config->sample_limit,
+        .parent_policy = config->parent_policy,
+        .outliers = config->outliers,
+        .rate_source = nsp__environment_source(offsetof(nsp_config, sample_rate), config->sample_rate),
+        .limit_source = nsp__environment_source(offsetof(nsp_config, sample_limit), config->sample_limit),
+        .outliers_source = nsp__environment_text_source(offsetof(nsp_config, outliers), config->outliers),
+    };
+    nsp__sampler_begin(control, &settings);
+}
+
 nsp_status nsp__runtime_start(nsp__runtime *runtime)
 {
     const nsp_config *config = &runtime->config;
@@ -304,10 +318,7 @@ nsp_status nsp__runtime_start(nsp__runtime *runtime)
     nsp__name_replay();
     const bool external = runtime->session.external;
     status = external ? external_start(runtime) : NSP_OK;
-    nsp__sampler_begin(control, config->sample_rate, config->sample_limit, config->parent_policy,
-                       nsp__environment_source(offsetof(nsp_config, sample_rate), config->sample_rate),
-                       nsp__environment_source(offsetof(nsp_config, sample_limit),
-                                               config->sample_limit)); // readers find it complete now
+    sampler_start(control, config); // readers find it complete now
     if (external) {
         nsp__notices none = {.any = false};
         nsp__notices_look(&none, &runtime->known, control); // what is in force now is no change

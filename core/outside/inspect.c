@@ -23,6 +23,7 @@
 #include "outside/session/session_stats.h"
 #include "outside/session/session_threads.h"
 #include "shm/session_lock.h"
+#include "trace/outlier_rules.h"
 #include "trace/policy_change.h"
 
 // What a visitor sees, and the memory that its texts and arrays point to.
@@ -34,6 +35,7 @@ typedef struct inspection {
     char service[256];
     char changed_process[NSP__TUNER_NAME];
     nsp_session_rule rules[NSP_SAMPLER_RULES_MAX];
+    nsp_session_outlier outliers[NSP_OUTLIER_RULES_MAX];
     uint32_t *open;              // by slot of the session: spans on its thread's stack
     nsp_session_thread *threads; // room for one for each slot
     nsp_session_latency *latencies;
@@ -60,10 +62,23 @@ static void read_limit(inspection *me, const nsp__tuning *tuning)
     me->seen.limit_source = source_of(sane ? tuning->limit_source : 0);
 }
 
+static void read_outliers(inspection *me, const nsp__outliers *outliers)
+{
+    me->seen.outlier_count = outliers != NULL ? outliers->rules : 0;
+    for (uint32_t i = 0; i < me->seen.outlier_count; i++) {
+        const nsp__outlier *rule = &outliers->rule[i + 1];
+        nsp_session_outlier *out = &me->outliers[i];
+        *out = (nsp_session_outlier){
+            .size = sizeof *out, .source = source_of(rule->source), .rule = nsp__outlier_of(rule)};
+        memcpy(out->pattern, rule->pattern, sizeof out->pattern);
+    }
+}
+
 static bool read_policy(inspection *me)
 {
     const nsp__tuning *tuning;
-    const nsp__policy *policy = nsp__session_copy_policy(&me->copy, &tuning);
+    const nsp__outliers *outliers;
+    const nsp__policy *policy = nsp__session_copy_policy(&me->copy, &tuning, &outliers);
     if (policy == NULL)
         return nsp__session_copy_fail(&me->copy, NSP__SESSION_DAMAGED, "its sampler's policy is damaged");
     me->seen.rate = nsp__threshold_rate(policy->thresholds[0]);
@@ -77,6 +92,7 @@ static bool read_policy(inspection *me)
         me->rules[i].source = source_of(tuning != NULL ? tuning->sources[i + 1] : 0);
     }
     read_limit(me, tuning);
+    read_outliers(me, outliers);
     if (tuning == NULL)
         return true;
     me->seen.rate_source = source_of(tuning->sources[0]);
@@ -175,6 +191,7 @@ static void inspect(inspection *me, const char *folder, bool readable)
     me->seen.directory = me->directory;
     me->seen.service = me->service;
     me->seen.rules = me->rules;
+    me->seen.outliers = me->outliers;
     me->seen.changed_process = me->changed_process;
     me->seen.alive = me->copy.alive;
     me->seen.bytes = nsp__session_bytes(me->copy.directory);

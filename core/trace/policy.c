@@ -15,21 +15,23 @@
 #include "common/time.h"
 #include "context/threshold.h"
 #include "shm/session_lock.h"
+#include "trace/outlier_rules.h"
 #include "trace/policy_change.h"
 #include "trace/sampler.h"
 #include "trace/trace_state.h"
 
 static pthread_mutex_t policy_mutex = PTHREAD_MUTEX_INITIALIZER;
 
-static void classify_all(nsp__policy *policy)
+static void classify_all(nsp__policy_draft *made)
 {
+    nsp__policy *policy = &made->policy;
     uint32_t count = nsp__name_count();
     memset(policy->classes, 0, sizeof policy->classes);
     for (nsp_name name = 1; name < count; name++) {
         size_t length;
         const char *text = nsp__name_ready(name) ? nsp_name_text(name, &length) : NULL;
         if (text != NULL)
-            policy->classes[name] = nsp__policy_class(policy, text, length);
+            policy->classes[name] = nsp__policy_class(policy, &made->outliers, text, length);
     }
 }
 
@@ -88,17 +90,21 @@ static void publish(nsp__control *control)
 {
     const nsp__policy_place place = nsp__policy_place_of(control);
     uint32_t generation = nsp__policy_next(control->policy_generation);
-    classify_all(&draft.policy);
+    classify_all(&draft);
     nsp__policy_write(&place, generation, &draft);
     generation_store(control, generation);
 }
 
-void nsp__sampler_begin(nsp__control *control, double rate, double limit, nsp_parent_policy parent_policy,
-                        nsp_sampler_source rate_source, nsp_sampler_source limit_source)
+void nsp__sampler_begin(nsp__control *control, const nsp__sampler_settings *settings)
 {
     pthread_mutex_lock(&policy_mutex);
-    nsp__policy_begin(&draft, rate, limit, parent_policy, rate_source);
-    draft.tuning.limit_source = limit_source;
+    nsp__policy_begin(&draft, settings->rate, settings->limit, settings->parent_policy,
+                      settings->rate_source);
+    draft.tuning.limit_source = settings->limit_source;
+    const nsp__policy_change outliers = {.kind = NSP__CHANGE_OUTLIER_RULES, .outliers = settings->outliers};
+    if (settings->outliers != NULL)
+        nsp__policy_change_apply(&outliers, &draft, settings->outliers_source);
+    draft.tuning.source = settings->rate_source;
     publish(control);
     pthread_mutex_unlock(&policy_mutex);
 }
@@ -110,6 +116,7 @@ void nsp__sampler_end(nsp__control *control)
     if ((control->policy_generation & 1) != 0) {
         nsp__policy_store(&control->policies[0], &control->policies[1]);
         nsp__tuning_store(&control->tunings[0], &control->tunings[1]);
+        nsp__outliers_store(&control->outliers[0], &control->outliers[1]);
     }
     // A thread that sees this also sees that tracing is inactive, so it does not attach again.
     generation_store(control, 0);
@@ -238,6 +245,22 @@ nsp_status nsp_sampler_set_parent_policy(nsp_parent_policy policy)
 nsp_status nsp_sampler_set_limit(double traces_per_second)
 {
     return change(&(nsp__policy_change){.kind = NSP__CHANGE_LIMIT, .limit = traces_per_second});
+}
+
+nsp_status nsp_outlier_set_rule(const char *pattern, const nsp_outlier_rule *rule)
+{
+    return change(
+        &(nsp__policy_change){.kind = NSP__CHANGE_OUTLIER_RULE, .pattern = pattern, .outlier = rule});
+}
+
+nsp_status nsp_outlier_remove_rule(const char *pattern)
+{
+    return change(&(nsp__policy_change){.kind = NSP__CHANGE_REMOVE_OUTLIER_RULE, .pattern = pattern});
+}
+
+nsp_status nsp_outlier_set_rules(const char *text)
+{
+    return change(&(nsp__policy_change){.kind = NSP__CHANGE_OUTLIER_RULES, .outliers = text});
 }
 
 void nsp__sampler_lock(void)

@@ -8,9 +8,12 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "base/testpoint.h"
+#include "base/words.h"
 #include "common/fnv.h"
 #include "common/time.h"
 #include "context/threshold.h"
+#include "trace/outlier_rules.h"
+#include "trace/outlier_text.h"
 #include "trace/sampler.h"
 
 // ---- what is to be changed ----
@@ -44,12 +47,21 @@ static nsp_status limit_check(double limit)
                      NSP_SAMPLER_LIMIT_MIN, NSP_SAMPLER_LIMIT_MAX, limit);
 }
 
+static nsp_status outlier_rules_check(const char *text)
+{
+    char problem[320];
+    return nsp__outlier_text_valid(text, problem, sizeof problem) ? NSP_OK
+                                                                  : nsp__fail(NSP_ERR_INVALID, "%s", problem);
+}
+
 nsp_status nsp__policy_change_check(const nsp__policy_change *change)
 {
+    nsp_outlier_rule unused;
     switch (change->kind) {
     case NSP__CHANGE_RATE: return rate_check(change->rate);
     case NSP__CHANGE_RULE: return rule_check(change->pattern, change->rate);
     case NSP__CHANGE_REMOVE_RULE:
+    case NSP__CHANGE_REMOVE_OUTLIER_RULE:
         return change->pattern != NULL ? NSP_OK : nsp__fail(NSP_ERR_INVALID, "the pattern is NULL");
     case NSP__CHANGE_PARENT_POLICY:
         if (change->parent_policy == NSP_PARENT_FOLLOW || change->parent_policy == NSP_PARENT_DECIDE)
@@ -58,6 +70,8 @@ nsp_status nsp__policy_change_check(const nsp__policy_change *change)
                          "the parent policy must be NSP_PARENT_FOLLOW or NSP_PARENT_DECIDE, not %d",
                          (int)change->parent_policy);
     case NSP__CHANGE_LIMIT: return limit_check(change->limit);
+    case NSP__CHANGE_OUTLIER_RULE: return nsp__outlier_check(change->pattern, change->outlier, &unused);
+    case NSP__CHANGE_OUTLIER_RULES: return outlier_rules_check(change->outliers);
     case NSP__CHANGE_NONE: break;
     }
     return nsp__fail(NSP_ERR_INVALID, "there is no such change of the sampler");
@@ -96,6 +110,7 @@ void nsp__policy_begin(nsp__policy_draft *draft, double rate, double limit, nsp_
     draft->tuning.factor = 1;
     draft->tuning.limit = limit;
     draft->tuning.limit_source = source;
+    nsp__outliers_find_classes(&draft->outliers, &draft->policy);
     sign(&draft->tuning, source);
 }
 
@@ -138,6 +153,13 @@ static void limit_set(nsp__policy_draft *draft, double limit, uint32_t source)
         draft->tuning.factor = 1;
 }
 
+static nsp_status outlier_set(nsp__policy_draft *draft, const nsp__policy_change *change, uint32_t source)
+{
+    nsp_outlier_rule rule;
+    nsp_status status = nsp__outlier_check(change->pattern, change->outlier, &rule);
+    return status == NSP_OK ? nsp__outlier_set(&draft->outliers, change->pattern, &rule, source) : status;
+}
+
 nsp_status nsp__policy_change_apply(const nsp__policy_change *change, nsp__policy_draft *draft,
                                     uint32_t source)
 {
@@ -148,8 +170,17 @@ nsp_status nsp__policy_change_apply(const nsp__policy_change *change, nsp__polic
     case NSP__CHANGE_REMOVE_RULE: status = rule_remove(draft, change->pattern); break;
     case NSP__CHANGE_PARENT_POLICY: draft->policy.parent_policy = (uint32_t)change->parent_policy; break;
     case NSP__CHANGE_LIMIT: limit_set(draft, change->limit, source); break;
+    case NSP__CHANGE_OUTLIER_RULE: status = outlier_set(draft, change, source); break;
+    case NSP__CHANGE_REMOVE_OUTLIER_RULE:
+        status = nsp__outlier_remove(&draft->outliers, change->pattern);
+        break;
+    case NSP__CHANGE_OUTLIER_RULES:
+        status = nsp__outliers_replace(&draft->outliers, change->outliers, source);
+        break;
     case NSP__CHANGE_NONE: return NSP_ERR_INVALID; // was refused before
     }
+    if (status == NSP_OK)
+        status = nsp__outliers_find_classes(&draft->outliers, &draft->policy);
     sign(&draft->tuning, source);
     return status;
 }
@@ -161,19 +192,10 @@ void nsp__policy_factor_set(nsp__policy_draft *draft, double factor)
 
 // ---- reading and writing ----
 
-// Copies word by word: one side is in shared memory, where an old policy may be overwritten while a thread
-// reads it, which that thread finds out afterwards.
-static void words_copy(void *to, const void *from, size_t bytes)
-{
-    for (size_t i = 0; i < bytes / 8; i++)
-        __atomic_store_n((uint64_t *)to + i, __atomic_load_n((const uint64_t *)from + i, __ATOMIC_RELAXED),
-                         __ATOMIC_RELAXED);
-}
-
 // The last byte is always zero.
 static void pattern_copy(char to[NSP_SAMPLER_PATTERN_MAX + 1], const char from[NSP_SAMPLER_PATTERN_MAX + 1])
 {
-    words_copy(to, from, NSP_SAMPLER_PATTERN_MAX + 1);
+    nsp__words_copy(to, from, NSP_SAMPLER_PATTERN_MAX + 1);
 }
 
 uint64_t nsp__sampler_checksum(const nsp__policy *policy)
@@ -199,12 +221,14 @@ bool nsp__policy_copy(nsp__policy_draft *draft, const nsp__policy_place *place, 
     // Leaves out the classes, which are computed again, and which other threads may be writing.
     nsp__policy_store(&draft->policy, &place->policies[generation & 1]);
     nsp__tuning_store(&draft->tuning, &place->tunings[generation & 1]);
+    nsp__outliers_store(&draft->outliers, &place->outliers[generation & 1]);
     // Whoever wrote it, its texts end. If they did not, the checksum is another one then.
     draft->tuning.name[NSP__TUNER_NAME - 1] = 0;
     for (uint32_t i = 0; i < NSP__CLASSES; i++)
         draft->policy.patterns[i][NSP_SAMPLER_PATTERN_MAX] = 0;
     return draft->policy.rules < NSP__CLASSES && nsp__tuning_valid(&draft->tuning) &&
-           draft->policy.checksum == nsp__sampler_checksum(&draft->policy);
+           draft->policy.checksum == nsp__sampler_checksum(&draft->policy) &&
+           nsp__outliers_valid(&draft->outliers, &draft->policy);
 }
 
 uint32_t nsp__policy_next(uint32_t generation)
@@ -216,13 +240,13 @@ uint32_t nsp__policy_next(uint32_t generation)
 // All but the classes, which are not of interest to readers from outside.
 void nsp__policy_store(nsp__policy *to, const nsp__policy *from)
 {
-    words_copy(to->thresholds, from->thresholds, sizeof to->thresholds);
+    nsp__words_copy(to->thresholds, from->thresholds, sizeof to->thresholds);
     __atomic_store_n(&to->rules, __atomic_load_n(&from->rules, __ATOMIC_RELAXED), __ATOMIC_RELAXED);
     __atomic_store_n(&to->parent_policy, __atomic_load_n(&from->parent_policy, __ATOMIC_RELAXED),
                      __ATOMIC_RELAXED);
     for (uint32_t i = 0; i < NSP__CLASSES; i++)
         pattern_copy(to->patterns[i], from->patterns[i]);
-    words_copy(&to->checksum, &from->checksum, sizeof to->checksum);
+    nsp__words_copy(&to->checksum, &from->checksum, sizeof to->checksum);
 }
 
 static uint64_t threshold_in_force(uint64_t threshold, double factor)
@@ -233,7 +257,7 @@ static uint64_t threshold_in_force(uint64_t threshold, double factor)
 void nsp__tuning_store(nsp__tuning *to, const nsp__tuning *from)
 {
     _Static_assert(sizeof(nsp__tuning) % 8 == 0, "whole words");
-    words_copy(to, from, sizeof *to);
+    nsp__words_copy(to, from, sizeof *to);
 }
 
 static void tuning_write(nsp__tuning *to, const nsp__policy_draft *from)
@@ -250,7 +274,7 @@ static void tuning_write(nsp__tuning *to, const nsp__policy_draft *from)
     __atomic_store_n(&to->source, tuning->source, __ATOMIC_RELAXED);
     __atomic_store_n(&to->pid, tuning->pid, __ATOMIC_RELAXED);
     __atomic_store_n(&to->unix_ns, tuning->unix_ns, __ATOMIC_RELAXED);
-    words_copy(to->name, tuning->name, sizeof to->name);
+    nsp__words_copy(to->name, tuning->name, sizeof to->name);
     __atomic_store(&to->limit, &limit, __ATOMIC_RELAXED);
     __atomic_store(&to->factor, &factor, __ATOMIC_RELAXED);
     __atomic_store_n(&to->limit_source, tuning->limit_source, __ATOMIC_RELAXED);
@@ -267,12 +291,16 @@ void nsp__policy_write(const nsp__policy_place *place, uint32_t generation, nsp_
     for (uint32_t i = 0; i < NSP_NAME_MAX; i++)
         __atomic_store_n(&policy->classes[i], draft->policy.classes[i], __ATOMIC_RELAXED);
     tuning_write(&place->tunings[generation & 1], draft);
+    NSP__TESTPOINT("policy: without its outlier rules");
+    draft->outliers.checksum = nsp__outliers_checksum(&draft->outliers);
+    nsp__outliers_store(&place->outliers[generation & 1], &draft->outliers);
     NSP__TESTPOINT("policy: before it is published");
 }
 
 // ---- classes ----
 
-uint8_t nsp__policy_class(const nsp__policy *policy, const char *text, size_t length)
+// The first rule that matches; 0: none does.
+static uint32_t matching_rule(const nsp__policy *policy, const char *text, size_t length)
 {
     uint32_t rules = __atomic_load_n(&policy->rules, __ATOMIC_RELAXED) & (NSP__CLASSES - 1);
     for (uint32_t i = 1; i <= rules; i++) {
@@ -280,9 +308,15 @@ uint8_t nsp__policy_class(const nsp__policy *policy, const char *text, size_t le
         pattern_copy(pattern, policy->patterns[i]);
         pattern[NSP_SAMPLER_PATTERN_MAX] = 0; // whoever wrote it
         if (nsp__pattern_match(pattern, text, length))
-            return (uint8_t)i;
+            return i;
     }
     return 0;
+}
+
+uint8_t nsp__policy_class(const nsp__policy *policy, const nsp__outliers *outliers, const char *text,
+                          size_t length)
+{
+    return nsp__outliers_class(outliers, matching_rule(policy, text, length), text, length);
 }
 
 void nsp__policy_classes_copy(nsp__policy *to, const nsp__policy *from)
@@ -307,7 +341,7 @@ void nsp__policy_classify(const nsp__policy_place *place, nsp_name name, const c
         if (generation == 0)
             return;
         nsp__policy *policy = &place->policies[generation & 1];
-        uint8_t its = nsp__policy_class(policy, text, length);
+        uint8_t its = nsp__policy_class(policy, &place->outliers[generation & 1], text, length);
         // Not written without need, since roots read the line.
         if (__atomic_load_n(&policy->classes[name], __ATOMIC_RELAXED) != its)
             __atomic_store_n(&policy->classes[name], its, __ATOMIC_RELAXED);

@@ -6,19 +6,23 @@
 #ifndef NSP_TRACE_POLICY_CHANGE_H
 #define NSP_TRACE_POLICY_CHANGE_H
 
+#include <nanospan/outlier.h>
+
 #include "shm/control.h"
 
 // Where a session's policies lie.
 typedef struct nsp__policy_place {
     uint32_t *generation;
-    nsp__policy *policies; // two, as many as tunings
+    nsp__policy *policies; // two, as many as tunings and outliers
     nsp__tuning *tunings;
+    nsp__outliers *outliers;
 } nsp__policy_place;
 
 // Those of this process's session.
 static inline nsp__policy_place nsp__policy_place_of(nsp__control *control)
 {
-    return (nsp__policy_place){&control->policy_generation, control->policies, control->tunings};
+    return (nsp__policy_place){&control->policy_generation, control->policies, control->tunings,
+                               control->outliers};
 }
 
 typedef enum nsp__policy_change_kind {
@@ -27,7 +31,10 @@ typedef enum nsp__policy_change_kind {
     NSP__CHANGE_REMOVE_RULE,
     NSP__CHANGE_PARENT_POLICY,
     NSP__CHANGE_LIMIT,
-    NSP__CHANGE_NONE // is refused
+    NSP__CHANGE_OUTLIER_RULE,
+    NSP__CHANGE_REMOVE_OUTLIER_RULE,
+    NSP__CHANGE_OUTLIER_RULES, // all of them at once
+    NSP__CHANGE_NONE           // is refused
 } nsp__policy_change_kind;
 
 typedef struct nsp__policy_change {
@@ -35,23 +42,28 @@ typedef struct nsp__policy_change {
     const char *pattern; // of a rule
     double rate;
     nsp_parent_policy parent_policy;
-    double limit; // traces a second; 0: none
+    double limit;                    // traces a second; 0: none
+    const nsp_outlier_rule *outlier; // of any size
+    const char *outliers;            // rules as a text, or NULL
 } nsp__policy_change;
 
 // A state of the sampler that is being made.
 typedef struct nsp__policy_draft {
     nsp__policy policy;
     nsp__tuning tuning; // without the logarithms and the thresholds in force
+    nsp__outliers outliers;
 } nsp__policy_draft;
 
 // NSP_ERR_INVALID, with a detail, if no policy can be changed in this way.
 nsp_status nsp__policy_change_check(const nsp__policy_change *change);
 
-// A draft of a session's first policy: one rate for all roots, and a limit (0: none). source: who has set the two.
+// A draft of a session's first policy: one rate for all roots, and a limit (0: none), without outlier rules. source: who
+// has set the two.
 void nsp__policy_begin(nsp__policy_draft *draft, double rate, double limit, nsp_parent_policy parent_policy,
                        uint32_t source);
 
-// Changes the draft. source: who does that, nsp_sampler_source. NSP_ERR_FULL, NSP_ERR_NOT_FOUND: nothing is changed.
+// Changes the draft. source: who does that, nsp_sampler_source. NSP_ERR_FULL, NSP_ERR_NOT_FOUND, with a detail: the
+// draft is not to be written then.
 nsp_status nsp__policy_change_apply(const nsp__policy_change *change, nsp__policy_draft *draft,
                                     uint32_t source);
 
@@ -71,8 +83,9 @@ uint64_t nsp__sampler_checksum(const nsp__policy *policy);
 // The generation after this one.
 uint32_t nsp__policy_next(uint32_t generation);
 
-// The class of a name, by the policy's rules.
-uint8_t nsp__policy_class(const nsp__policy *policy, const char *text, size_t length);
+// The class of a name, by both kinds of rules.
+uint8_t nsp__policy_class(const nsp__policy *policy, const nsp__outliers *outliers, const char *text,
+                          size_t length);
 
 // Copies the classes of names from a policy that has the same rules. A name that comes at this moment may be missing;
 // it has its class once the policy was followed up.

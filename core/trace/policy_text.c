@@ -7,6 +7,7 @@
 
 #include "common/visible.h"
 #include "context/threshold.h"
+#include "trace/outlier_rules.h"
 
 enum { PATTERN = 120, MORE = 24 }; // bytes of a pattern that are shown; for what does not fit
 
@@ -18,7 +19,7 @@ typedef struct differences {
 
 __attribute__((format(printf, 2, 3))) static void add(differences *to, const char *format, ...)
 {
-    char item[PATTERN + 80];
+    char item[PATTERN + 2 * NSP_OUTLIER_RULE_TEXT_MAX + 80];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(item, sizeof item, format, arguments);
@@ -74,6 +75,46 @@ static void add_rules(differences *to, const nsp__policy *before, const nsp__pol
         add(to, "rules in another order");
 }
 
+// The number of the outlier rule with this pattern, or 0.
+static uint32_t find_outlier(const nsp__outliers *outliers, const char *pattern)
+{
+    for (uint32_t i = 1; i <= outliers->rules; i++)
+        if (strcmp(outliers->rule[i].pattern, pattern) == 0)
+            return i;
+    return 0;
+}
+
+static const char *outlier_text(char out[NSP_OUTLIER_RULE_TEXT_MAX], const nsp__outlier *outlier)
+{
+    const nsp_outlier_rule rule = nsp__outlier_of(outlier);
+    nsp_outlier_rule_text(&rule, out, NSP_OUTLIER_RULE_TEXT_MAX);
+    return out;
+}
+
+static void add_outliers(differences *to, const nsp__outliers *before, const nsp__outliers *now)
+{
+    char shown[PATTERN], it_was[NSP_OUTLIER_RULE_TEXT_MAX], it_is[NSP_OUTLIER_RULE_TEXT_MAX];
+    uint32_t last = 0;
+    bool moved = false;
+    for (uint32_t i = 1; i <= before->rules; i++)
+        if (find_outlier(now, before->rule[i].pattern) == 0)
+            add(to, "outlier rule %s removed", nsp__visible(shown, sizeof shown, before->rule[i].pattern));
+    for (uint32_t i = 1; i <= now->rules; i++) {
+        const uint32_t was = find_outlier(before, now->rule[i].pattern);
+        outlier_text(it_is, &now->rule[i]);
+        outlier_text(it_was, &before->rule[was]);
+        nsp__visible(shown, sizeof shown, now->rule[i].pattern);
+        if (was == 0)
+            add(to, "outlier rule %s: %s added", shown, it_is);
+        else if (strcmp(it_was, it_is) != 0)
+            add(to, "outlier rule %s: %s -> %s", shown, it_was, it_is);
+        moved |= was != 0 && was < last;
+        last = was != 0 ? was : last;
+    }
+    if (moved)
+        add(to, "outlier rules in another order");
+}
+
 static const char *parents(uint32_t policy)
 {
     return policy == NSP_PARENT_DECIDE ? "decide" : "follow";
@@ -103,6 +144,7 @@ void nsp__policy_differences(char *out, size_t size, const nsp__policy_draft *be
         add(&to, "limit %s -> %s", limits[0], limits[1]);
     }
     add_rules(&to, was, is);
+    add_outliers(&to, &before->outliers, &now->outliers);
     if (was->parent_policy != is->parent_policy)
         add(&to, "remote parents %s -> %s", parents(was->parent_policy), parents(is->parent_policy));
     if (to.left_out != 0)

@@ -42,14 +42,14 @@ static uint32_t follow(nsp__producer *producer)
     return generation;
 }
 
-// What a policy says of a class. A name's class may be one that the policy does not have, because whoever added the
-// name was overtaken by a change: the default is in force for it until its class is written again.
-static void class_read(const nsp__control *control, uint32_t generation, uint32_t name_class,
-                       uint64_t *threshold, double *inverse_log)
+// What a policy says of a rule of its own. A name's class may be one that the policy does not have, because whoever
+// added the name was overtaken by a change: the default is in force for it until its class is written again.
+static void rate_read(const nsp__control *control, uint32_t generation, uint32_t rule, uint64_t *threshold,
+                      double *inverse_log)
 {
     const nsp__policy *policy = &control->policies[generation & 1];
     const nsp__tuning *tuning = &control->tunings[generation & 1];
-    uint32_t i = name_class <= __atomic_load_n(&policy->rules, __ATOMIC_RELAXED) ? name_class : 0;
+    uint32_t i = rule <= __atomic_load_n(&policy->rules, __ATOMIC_RELAXED) ? rule : 0;
     *threshold = __atomic_load_n(&tuning->thresholds[i], __ATOMIC_RELAXED);
     __atomic_load(&tuning->inverse_logs[i], inverse_log, __ATOMIC_RELAXED);
 }
@@ -86,6 +86,7 @@ void nsp__sampler_fetch(const nsp__producer *producer, nsp_name name)
     const uint32_t name_class = nsp__sampler_class(producer, name); // most changes leave it as it is
     __builtin_prefetch(&control->policy_generation);
     __builtin_prefetch(&policy->rules);
+    __builtin_prefetch(&control->outliers[slot].rules);
     __builtin_prefetch(&control->tunings[slot].thresholds[name_class]);
     __builtin_prefetch(&policy->classes[name & (NSP_NAME_MAX - 1)]);
     __builtin_prefetch(&control->tunings[slot].inverse_logs[name_class]);
@@ -104,6 +105,7 @@ bool nsp__sampler_refresh(nsp__producer *producer)
         const nsp__policy *policy = &control->policies[generation & 1];
         rules = __atomic_load_n(&policy->rules, __ATOMIC_RELAXED) & (NSP__CLASSES - 1);
         producer->parent_policy = __atomic_load_n(&policy->parent_policy, __ATOMIC_RELAXED);
+        rules |= nsp__outliers_count(nsp__outliers_of(control, generation));
         producer->hot.classes = rules != 0 ? policy->classes : nsp__no_classes(producer);
     } while (!generation_holds(producer, generation));
     undraw(producer);
@@ -115,17 +117,24 @@ bool nsp__sampler_copy_class(nsp__producer *producer, uint32_t name_class)
 {
     uint64_t threshold;
     double inverse_log;
-    class_read(producer->control, producer->hot.generation, name_class, &threshold, &inverse_log);
+    const uint32_t generation = producer->hot.generation;
+    const nsp__outliers *outliers = nsp__outliers_of(producer->control, generation);
+    nsp__outlier_class outlier;
+    rate_read(producer->control, generation, nsp__outliers_rate_rule(outliers, name_class), &threshold,
+              &inverse_log);
+    nsp__outliers_copy_class(outliers, name_class, &outlier);
     NSP__TESTPOINT("policy: a class is read");
-    if (!generation_holds(producer, producer->hot.generation)) {
+    if (!generation_holds(producer, generation)) {
         if (nsp__sampler_refresh(producer))
             return false;
         threshold = NSP__THRESHOLD_NEVER;
         inverse_log = -HUGE_VAL;
+        outlier = (nsp__outlier_class){.rule = 0};
     }
     producer->thresholds[name_class] = threshold;
     producer->root_traits[name_class] = nsp__record_root_traits(nsp__threshold_encode(threshold));
     producer->inverse_logs[name_class] = inverse_log;
+    producer->outliers[name_class] = outlier;
     producer->drawn |= UINT64_C(1) << name_class;
     nsp__sampler_draw(producer, name_class);
     return true;
@@ -144,10 +153,10 @@ void nsp__sampler_begin_thread(nsp__producer *producer)
 {
     if (!nsp__sampler_refresh(producer))
         return;
-    const nsp__policy *policy = &producer->control->policies[producer->hot.generation & 1];
-    uint32_t rules = __atomic_load_n(&policy->rules, __ATOMIC_RELAXED) & (NSP__CLASSES - 1);
     // If the policy changes meanwhile, those that were drawn before are left for their first use.
-    for (uint32_t i = 0; i <= rules; i++)
+    const uint32_t count =
+        nsp__outliers_class_count(nsp__outliers_of(producer->control, producer->hot.generation));
+    for (uint32_t i = 0; i < count; i++)
         nsp__sampler_settle(producer, i);
 }
 
@@ -157,11 +166,11 @@ uint32_t nsp__sampler_least(const nsp__producer *producer, uint64_t *threshold, 
         __atomic_load_n(&producer->control->policy_generation, __ATOMIC_ACQUIRE); // N1: acquires N2
     if (generation == 0)
         return 0;
-    class_read(producer->control, generation, 0, threshold, inverse_log);
+    rate_read(producer->control, generation, 0, threshold, inverse_log);
     for (uint32_t i = 1; i < NSP__CLASSES; i++) {
         uint64_t other;
         double its_log;
-        class_read(producer->control, generation, i, &other, &its_log);
+        rate_read(producer->control, generation, i, &other, &its_log);
         if (other < *threshold) {
             *threshold = other;
             *inverse_log = its_log;

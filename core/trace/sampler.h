@@ -10,9 +10,16 @@
 // The generation of a thread that has not copied any policy yet. No policy has this generation.
 #define NSP__GENERATION_NONE UINT32_MAX
 
-// Makes the first policy of a session (generation 1). limit: traces a second; 0: none. sources: who has set the two.
-void nsp__sampler_begin(nsp__control *control, double rate, double limit, nsp_parent_policy parent_policy,
-                        nsp_sampler_source rate_source, nsp_sampler_source limit_source);
+// What a session begins with, and who has set it.
+typedef struct nsp__sampler_settings {
+    double rate, limit; // limit: traces a second; 0: none
+    nsp_parent_policy parent_policy;
+    const char *outliers; // valid rules; NULL: none
+    nsp_sampler_source rate_source, limit_source, outliers_source;
+} nsp__sampler_settings;
+
+// Makes the first policy of a session (generation 1).
+void nsp__sampler_begin(nsp__control *control, const nsp__sampler_settings *settings);
 
 // Ends it: no policy is in force any more (generation 0).
 void nsp__sampler_end(nsp__control *control);

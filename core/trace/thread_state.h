@@ -11,6 +11,7 @@
 #include "shm/control.h"
 #include "shm/latencies.h"
 #include "shm/ring.h"
+#include "trace/outlier_rules.h"
 
 // A detached span's place in the pool, process-local (the shared half is its frame). It belongs to the thread
 // slot that began the last span in it, and comes back over that thread's wait-free stack when the span ends.
@@ -71,6 +72,7 @@ typedef struct nsp__producer {
     uint64_t thresholds[NSP__CLASSES];  // of the others NSP__THRESHOLD_UNDRAWN
     uint64_t root_traits[NSP__CLASSES]; // the last word of a sampled root's fixed part
     double inverse_logs[NSP__CLASSES];
+    nsp__outlier_class outliers[NSP__CLASSES];
 
     // The context of the unsampled root that is current, drawn when first asked for.
     struct {
@@ -89,6 +91,8 @@ typedef struct nsp__producer {
     uint32_t enters_too_deep; // entered spans that found no room on the stack, so that their leaves pair up
 
     nsp__detached_places recorded, unsampled; // of the two pools of detached spans
+
+    uint64_t apart[64]; // moves the stack to where the assertion below wants it
 
     // From here on, pages of their own, which the child of a fork finds zeroed, while it has a copy of the
     // members above. In the child, `top` therefore leads to an entry that is 0, which is no handle and nothing

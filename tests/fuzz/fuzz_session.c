@@ -160,9 +160,13 @@ static void check_copy(const uint8_t *bytes, size_t size)
         check_batches(&copy);
         check_texts(&copy);
         const nsp__tuning *tuning;
-        const nsp__policy *policy = nsp__session_copy_policy(&copy, &tuning);
+        const nsp__outliers *outliers;
+        const nsp__policy *policy = nsp__session_copy_policy(&copy, &tuning, &outliers);
         if (policy != NULL && tuning != NULL)
             MUST(memchr(tuning->name, 0, sizeof tuning->name) != NULL);
+        for (uint32_t i = 1; policy != NULL && outliers != NULL && i <= outliers->rules; i++)
+            MUST(i < NSP__CLASSES &&
+                 memchr(outliers->rule[i].pattern, 0, sizeof outliers->rule[i].pattern) != NULL);
         if (!nsp__session_stats(&copy, &stats, NULL))
             MUST(copy.problem[0] != 0);
     }

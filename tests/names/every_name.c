@@ -235,9 +235,11 @@ static bool see_session(void *argument, const nsp_session *session)
 {
     ++*(size_t *)argument;
     const nsp_session_rule *rules = session->rules;
+    const nsp_session_outlier *outliers = session->outliers;
     const nsp_session_thread *threads = session->threads;
     const nsp_thread_state states[] = {NSP_THREAD_ATTACHED, NSP_THREAD_ENDED, NSP_THREAD_DRAINED};
     return session->stats.size == sizeof(nsp_stats) && rules != NULL &&
+           (session->outlier_count == 0 || outliers[0].size == sizeof outliers[0]) &&
            (session->thread_count == 0 || threads[0].state <= states[2]);
 }
 
@@ -311,18 +313,41 @@ static void use_drainer(void)
     CHECK(nsp_drainer_close(drainer, 0) == NSP_OK);
 }
 
+static void use_outliers(void)
+{
+    char pattern[NSP_SAMPLER_PATTERN_MAX + 1] = "", text[NSP_OUTLIER_RULE_TEXT_MAX];
+    nsp_outlier_rule rule = NSP_OUTLIER_RULE_INIT;
+    size_t at = 0;
+    const nsp_status read = nsp_outlier_rule_read("order*: slower=50us", &at, pattern, &rule);
+    CHECK(read == (DISABLED ? NSP_ERR_NOT_FOUND : NSP_OK));
+    CHECK(rule.size == sizeof rule && rule.slower_ns == (DISABLED ? 0 : 50000));
+    rule.slower_ns = NSP_OUTLIER_SLOWER_MAX;
+    rule.slowest = NSP_OUTLIER_SLOWEST_MIN;
+    rule.errors = rule.asked = rule.measure = true;
+    rule.limit = NSP_OUTLIER_LIMIT_MIN;
+    CHECK((nsp_outlier_rule_text(&rule, text, sizeof text) > 20) == !DISABLED);
+    CHECK(nsp_outlier_set_rule("rule.*", &rule) == NSP_OK);
+    CHECK(nsp_outlier_remove_rule("rule.*") == NSP_OK);
+    CHECK(nsp_outlier_set_rules("*: slowest=0.1%, limit=20/s") == NSP_OK &&
+          nsp_outlier_set_rules(NULL) == NSP_OK);
+    CHECK(NSP_OUTLIER_RULES_MAX == 63 && NSP_OUTLIER_LIMIT_MAX > 1);
+}
+
 static void use_tune(void)
 {
     nsp_tune *tune = NULL;
+    const nsp_outlier_rule rule = NSP_OUTLIER_RULE_INIT;
     char problem[64];
     nsp_status expected = DISABLED ? NSP_ERR_DISABLED : NSP_ERR_INVALID;
     CHECK(nsp_tune_open(NULL, "/nowhere/name.1.2", problem, sizeof problem) == expected);
     const nsp_tune_change changes[] = {
-        {NSP_TUNE_RATE, NSP_PARENT_FOLLOW, NULL, 0.5},
-        {NSP_TUNE_RULE, NSP_PARENT_FOLLOW, "pattern", 0.5},
-        {NSP_TUNE_REMOVE_RULE, NSP_PARENT_FOLLOW, "pattern", 0},
-        {NSP_TUNE_PARENT_POLICY, NSP_PARENT_DECIDE, NULL, 0},
-        {NSP_TUNE_LIMIT, NSP_PARENT_FOLLOW, NULL, 500},
+        {NSP_TUNE_RATE, NSP_PARENT_FOLLOW, NULL, 0.5, NULL},
+        {NSP_TUNE_RULE, NSP_PARENT_FOLLOW, "pattern", 0.5, NULL},
+        {NSP_TUNE_REMOVE_RULE, NSP_PARENT_FOLLOW, "pattern", 0, NULL},
+        {NSP_TUNE_PARENT_POLICY, NSP_PARENT_DECIDE, NULL, 0, NULL},
+        {NSP_TUNE_LIMIT, NSP_PARENT_FOLLOW, NULL, 500, NULL},
+        {NSP_TUNE_OUTLIER_RULE, NSP_PARENT_FOLLOW, "pattern", 0, &rule},
+        {NSP_TUNE_REMOVE_OUTLIER_RULE, NSP_PARENT_FOLLOW, "pattern", 0, NULL},
     };
     const size_t count = sizeof changes / sizeof changes[0];
     size_t failed = 0;
@@ -350,6 +375,8 @@ static void use_the_rest(void)
     CHECK(nsp_sampler_set_limit(NSP_SAMPLER_LIMIT_MIN) == NSP_OK);
     CHECK(nsp_sampler_set_limit(NSP_SAMPLER_LIMIT_MAX) == NSP_OK && nsp_sampler_set_limit(0) == NSP_OK);
     CHECK(NSP_SAMPLER_RULES_MAX == 63 && NSP_SAMPLER_PATTERN_MAX == 95);
+
+    use_outliers();
 
     nsp_stats stats = NSP_STATS_INIT;
     CHECK(nsp_stats_get(&stats) == NSP_OK);

@@ -9,7 +9,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/testpoint.h"
 #include "support/capture.h"
+#include "support/child.h"
 #include "trace/trace_state.h"
 
 char tuned_directory[sizeof((nsp__session *)NULL)->directory];
@@ -97,3 +99,41 @@ const char *tuned_logged(const char *text)
             return capture_line(i);
     return NULL;
 }
+
+void tuned_pass(void)
+{
+    const uint32_t *told = &nsp__producer_self()->slot->skips.generation;
+    int tries = 0;
+    do {
+        capture_settle();
+        assert_true(++tries < 10000);
+    } while (__atomic_load_n(told, __ATOMIC_ACQUIRE) != nsp__trace_state.control->policy_generation);
+    capture_settle();
+}
+
+#ifdef NSP_TESTPOINTS
+static const char *last_point;
+
+static void die_there(const char *point)
+{
+    if (strcmp(point, last_point) == 0)
+        raise(SIGKILL);
+}
+
+void tuned_kill_writer(const char *point, const nsp_tune_change *changes, size_t count)
+{
+    pid_t child = child_fork();
+    if (child == 0) {
+        nsp_tune *tune;
+        last_point = point;
+        CHILD_CHECK(nsp_tune_open(&tune, tuned_directory, NULL, 0) == NSP_OK);
+        __atomic_store_n(&nsp__testpoint_hook, die_there, __ATOMIC_RELEASE);
+        nsp_tune_apply(tune, changes, count, NULL);
+        _exit(7); // it was to die before
+    }
+    int how;
+    assert_int_equal(waitpid(child, &how, 0), child);
+    if (!WIFSIGNALED(how))
+        fail_msg("the writer did not come to \"%s\"", point);
+}
+#endif

@@ -36,4 +36,12 @@ bool tuned_recorded(const char *name);
 // Waits until whoever drains has logged a line with this text, and returns it.
 const char *tuned_logged(const char *text);
 
+// Lets whoever drains in this process pass until this thread was told of the policy in force.
+void tuned_pass(void);
+
+#ifdef NSP_TESTPOINTS
+// Another process makes these changes and is killed at this testpoint, to which it must come.
+void tuned_kill_writer(const char *point, const nsp_tune_change *changes, size_t count);
+#endif
+
 #endif

@@ -135,6 +135,9 @@ typedef struct nsp_config {
     bool huge_pages;     // NSP_HUGE_PAGES: in pages of 2 MiB, to which each part is rounded up; false
     bool lock_memory;    // NSP_LOCK_MEMORY: locked, so that it is never swapped out; false
     uint8_t reserved[6]; // zero
+
+    // Which unsampled traces are kept all the same, as in nsp_outlier_set_rules; NULL: none
+    const char *outliers; // NSP_OUTLIERS
 } nsp_config;
 
 // Sets a configuration's size and nothing else: call nsp_config_init to fill it in.

@@ -9,6 +9,7 @@
 
 #include <nanospan/base.h>
 #include <nanospan/latency.h>
+#include <nanospan/outlier.h>
 #include <nanospan/sampler.h>
 #include <nanospan/stats.h>
 
@@ -48,6 +49,14 @@ typedef struct nsp_session_rule {
     double rate; // 0 to 1
     nsp_sampler_source source;
 } nsp_session_rule;
+
+// One outlier rule of a session.
+typedef struct nsp_session_outlier {
+    size_t size; // of this structure, and from one entry of an array to the next
+    char pattern[NSP_SAMPLER_PATTERN_MAX + 1];
+    nsp_sampler_source source;
+    nsp_outlier_rule rule;
+} nsp_session_outlier;
 
 typedef enum nsp_thread_state {
     NSP_THREAD_ATTACHED = 0,
@@ -152,6 +161,10 @@ typedef struct nsp_session {
     const nsp_session_latency *latencies;
     size_t latency_count;        // at most 256
     uint64_t latency_unmeasured; // roots whose names found no room
+
+    // The outlier rules, in the order in which they are tried; 0 if `problem` is set.
+    const nsp_session_outlier *outliers;
+    size_t outlier_count;
 } nsp_session;
 
 // Called once for each session. Returns false to stop.

@@ -22,6 +22,7 @@
 #include <nanospan/lifecycle.h>
 #include <nanospan/log.h>
 #include <nanospan/name.h>
+#include <nanospan/outlier.h>
 #include <nanospan/propagation.h>
 #include <nanospan/recover.h>
 #include <nanospan/sampler.h>

@@ -39,7 +39,9 @@ static inline nsp_outlier_rule nsp__outlier_rule_sized()
 #endif
 
 enum {
-    NSP_OUTLIER_RULES_MAX = 63 // largest number of rules; patterns have NSP_SAMPLER_PATTERN_MAX bytes at most
+    NSP_OUTLIER_RULES_MAX =
+        63, // largest number of rules; patterns have NSP_SAMPLER_PATTERN_MAX bytes at most
+    NSP_OUTLIER_RULE_TEXT_MAX = 256 // bytes that nsp_outlier_rule_text needs at most, with the zero
 };
 
 // The longest slower_ns, a day; the least share; and the least and the greatest limit.
@@ -67,6 +69,17 @@ NSP_API nsp_status nsp_outlier_remove_rule(const char *pattern);
 // first ": ", conditions are separated by commas. NULL or "": no rules. NSP_ERR_INVALID for a text that cannot be read;
 // nsp_error_detail says what is wrong, and at which character. NSP_ERR_FULL as above.
 NSP_API nsp_status nsp_outlier_set_rules(const char *text);
+
+// Reads the rules of such a text one by one, without setting them: the rule that begins at *at, which is 0 for the
+// first one, and moves *at behind it. out->size has to be set, as NSP_OUTLIER_RULE_INIT does. NSP_ERR_NOT_FOUND: there
+// is no further rule. NSP_ERR_INVALID: it cannot be read, as above, or an argument is NULL. That a pattern is there
+// twice, or that there are too many rules, is not noticed here. Needs no session.
+NSP_API nsp_status nsp_outlier_rule_read(const char *text, size_t *at,
+                                         char pattern[NSP_SAMPLER_PATTERN_MAX + 1], nsp_outlier_rule *out);
+
+// Writes a rule's conditions in the form of that text, such as "slower=50us, errors", zero terminated and cut at `size`
+// bytes. They read back as the same rule. Returns their length. Needs no session.
+NSP_API size_t nsp_outlier_rule_text(const nsp_outlier_rule *rule, char *text, size_t size);
 
 #endif
 NSP_END_DECLS

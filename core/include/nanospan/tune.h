@@ -18,6 +18,7 @@
 #define NANOSPAN_TUNE_H
 
 #include <nanospan/base.h>
+#include <nanospan/outlier.h>
 #include <nanospan/sampler.h>
 
 // The session of an engine, opened to be tuned.
@@ -28,16 +29,19 @@ typedef enum nsp_tune_kind {
     NSP_TUNE_RULE = 1,          // `pattern`, and in `value` the rate of roots whose name matches it, 0 to 1
     NSP_TUNE_REMOVE_RULE = 2,   // the rule with exactly this `pattern`
     NSP_TUNE_PARENT_POLICY = 3, // `parent_policy`
-    NSP_TUNE_LIMIT = 4          // `value`: traces a second, as in nsp_sampler_set_limit; 0: no limit
+    NSP_TUNE_LIMIT = 4,         // `value`: traces a second, as in nsp_sampler_set_limit; 0: no limit
+    NSP_TUNE_OUTLIER_RULE = 5,  // `pattern` and `outlier`: as in nsp_outlier_set_rule
+    NSP_TUNE_REMOVE_OUTLIER_RULE = 6 // the outlier rule with exactly this `pattern`
 } nsp_tune_kind;
 
-// One change: what the call of nearly the same name does in the engine (<nanospan/sampler.h>). Members that the kind
+// One change: what the call of nearly the same name does in the engine (<nanospan/sampler.h>, <nanospan/outlier.h>). Members that the kind
 // does not need are not looked at.
 typedef struct nsp_tune_change {
     nsp_tune_kind kind;
     nsp_parent_policy parent_policy;
     const char *pattern; // zero terminated; the caller's, until the call returns
     double value;
+    const nsp_outlier_rule *outlier; // the caller's, until the call returns
 } nsp_tune_change;
 
 NSP_BEGIN_DECLS
@@ -54,8 +58,10 @@ NSP_API nsp_status nsp_tune_open(nsp_tune **out, const char *directory, char *pr
 // Makes `count` changes, one after the other, as a single one: a root is decided by all of them, or by none.
 // NSP_ERR_INVALID: tune or changes is NULL, count is 0, or a change is none: a rate is not 0 to 1, a limit
 // not one of nsp_sampler_set_limit, a pattern is empty,
-// NULL, or longer than NSP_SAMPLER_PATTERN_MAX bytes, a kind or policy is unknown. NSP_ERR_NOT_FOUND: there is no rule
-// to remove. NSP_ERR_FULL: there would be more than NSP_SAMPLER_RULES_MAX rules. Of these errors, *failed is the index
+// NULL, or longer than NSP_SAMPLER_PATTERN_MAX bytes, an outlier rule is none of nsp_outlier_set_rule, a kind or policy
+// is unknown. NSP_ERR_NOT_FOUND: there is no rule to remove. NSP_ERR_FULL: there would be more than
+// NSP_SAMPLER_RULES_MAX rules, or NSP_OUTLIER_RULES_MAX outlier rules, or both together would make too many classes of
+// names. Of these errors, *failed is the index
 // of the change that cannot be made. NSP_ERR_TIMEOUT: somebody else who changes the sampler has not finished within
 // 100 ms. NSP_ERR_NOT_INITIALISED: the engine has ended. NSP_ERR_DAMAGED: the session is damaged. Where no change is to
 // blame, *failed is `count`. Nothing has changed after an error, except that with NSP_ERR_DAMAGED nobody can tell.

@@ -20,17 +20,21 @@ bool nsp__live_policy_init(nsp__live_policy *policy, const nsp__session_live *li
     const nsp__section *generation = &sections[NSP__SECTION_POLICY_GENERATION];
     const nsp__section *states = &sections[NSP__SECTION_POLICY], *tuning = &sections[NSP__SECTION_TUNING];
     const nsp__section *of_slot = &sections[NSP__SECTION_SLOT_GENERATION];
+    const nsp__section *outliers = &sections[NSP__SECTION_OUTLIERS];
     *policy = (nsp__live_policy){.told_at = 0};
     // What is loaded and stored in one piece has to be aligned.
     if (generation->offset % sizeof(uint32_t) != 0 || states->offset % sizeof(uint64_t) != 0 ||
         states->stride != sizeof(nsp__policy) || tuning->version == 0 ||
         tuning->offset % sizeof(uint64_t) != 0 || tuning->stride != sizeof(nsp__tuning) ||
-        of_slot->version == 0 || of_slot->offset % sizeof(uint32_t) != 0)
+        outliers->version == 0 || outliers->offset % sizeof(uint64_t) != 0 ||
+        outliers->stride != sizeof(nsp__outliers) || of_slot->version == 0 ||
+        of_slot->offset % sizeof(uint32_t) != 0)
         return false;
     policy->place = (nsp__policy_place){
         .generation = (uint32_t *)(void *)(live->control + generation->offset),
         .policies = (nsp__policy *)(void *)(live->control + states->offset),
         .tunings = (nsp__tuning *)(void *)(live->control + tuning->offset),
+        .outliers = (nsp__outliers *)(void *)(live->control + outliers->offset),
     };
     policy->told_at = of_slot->offset - sections[NSP__SECTION_SLOT].offset;
     policy->counts = lies_at(sections, NSP__SECTION_SLOT_COUNTERS, offsetof(nsp__slot, counters),

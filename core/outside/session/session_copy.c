@@ -22,6 +22,7 @@
 #include "outside/session/session_slots.h"
 #include "outside/session/session_texts.h"
 #include "shm/session_lock.h"
+#include "trace/outlier_rules.h"
 #include "trace/sampler.h"
 
 enum { DETACHED_MAX = 1048576 };
@@ -370,14 +371,19 @@ static bool read_tunings(nsp__session_copy *copy)
     return true;
 }
 
-const nsp__policy *nsp__session_copy_policy(nsp__session_copy *copy, const nsp__tuning **tuning)
+const nsp__policy *nsp__session_copy_policy(nsp__session_copy *copy, const nsp__tuning **tuning,
+                                            const nsp__outliers **outliers)
 {
     nsp__control *control = copy->control;
+    const bool has_outliers = copy->sections[NSP__SECTION_OUTLIERS].version != 0;
     enum { TRIES = 8 };
     for (int tries = 1; tries <= TRIES; tries++) {
         uint32_t generation, again;
         if (!in_control(copy, NSP__SECTION_POLICY_GENERATION, &generation, sizeof generation, 1) ||
             !in_control(copy, NSP__SECTION_POLICY, control->policies, sizeof(nsp__policy), 2))
+            return NULL;
+        if (has_outliers &&
+            !in_control(copy, NSP__SECTION_OUTLIERS, control->outliers, sizeof(nsp__outliers), 2))
             return NULL;
         bool tunings = read_tunings(copy);
         if (!in_control(copy, NSP__SECTION_POLICY_GENERATION, &again, sizeof again, 1))
@@ -391,7 +397,9 @@ const nsp__policy *nsp__session_copy_policy(nsp__session_copy *copy, const nsp__
             const uint32_t place = (generation & 1) ^ other;
             const nsp__policy *policy = &control->policies[place];
             *tuning = tunings ? &control->tunings[place] : NULL;
-            if (policy->rules < NSP__CLASSES && policy->checksum == nsp__sampler_checksum(policy))
+            *outliers = has_outliers ? &control->outliers[place] : NULL;
+            if (policy->rules < NSP__CLASSES && policy->checksum == nsp__sampler_checksum(policy) &&
+                (!has_outliers || nsp__outliers_valid(&control->outliers[place], policy)))
                 return policy;
         }
     }

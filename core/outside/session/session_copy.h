@@ -90,8 +90,10 @@ uint64_t nsp__session_copy_batch_at(const nsp__session_copy *copy, uint32_t inde
 // ---- the parts of the accounting that have to be read last ----
 
 // The sampler's policy in force, in copy->control; NULL if it is damaged. It is read again, since it may be
-// changing. *tuning: what lies beside it; NULL if the session has none, or it cannot be read.
-const nsp__policy *nsp__session_copy_policy(nsp__session_copy *copy, const nsp__tuning **tuning);
+// changing. *tuning: what lies beside it; NULL if the session has none, or it cannot be read. *outliers: the outlier rules
+// that are in force with it; NULL if the session knows none.
+const nsp__policy *nsp__session_copy_policy(nsp__session_copy *copy, const nsp__tuning **tuning,
+                                            const nsp__outliers **outliers);
 
 // Adds up the spans that all threads attempted until now, also those that have come since the copy was made;
 // reads those of each slot, and the control's counters of threads without a slot, again. False if they cannot be read; `problem` says

@@ -106,7 +106,7 @@ static void classify_all(nsp_tune *tune)
         size_t length;
         const char *text = nsp__live_name_text(&tune->names, name, &length);
         tune->draft.policy.classes[name] =
-            length != 0 ? nsp__policy_class(&tune->draft.policy, text, length) : 0;
+            length != 0 ? nsp__policy_class(&tune->draft.policy, &tune->draft.outliers, text, length) : 0;
     }
 }
 
@@ -124,12 +124,15 @@ static nsp__policy_change wanted(const nsp_tune_change *change)
         [NSP_TUNE_REMOVE_RULE] = NSP__CHANGE_REMOVE_RULE,
         [NSP_TUNE_PARENT_POLICY] = NSP__CHANGE_PARENT_POLICY,
         [NSP_TUNE_LIMIT] = NSP__CHANGE_LIMIT,
+        [NSP_TUNE_OUTLIER_RULE] = NSP__CHANGE_OUTLIER_RULE,
+        [NSP_TUNE_REMOVE_OUTLIER_RULE] = NSP__CHANGE_REMOVE_OUTLIER_RULE,
     };
     const size_t kind = (size_t)change->kind, count = sizeof kinds / sizeof kinds[0];
     return (nsp__policy_change){.kind = kind < count ? kinds[kind] : NSP__CHANGE_NONE,
                                 .pattern = change->pattern,
                                 .rate = change->value,
                                 .limit = change->value,
+                                .outlier = change->outlier,
                                 .parent_policy = change->parent_policy};
 }
 

@@ -74,6 +74,8 @@ static const struct {
     {"OTEL_TRACES_SAMPLER_ARG", "1", "0.5", "1", "half"},
     {"TRACE_SAMPLE_RATE", "1", "0.1", "0.1", "1.1"},
     {"TRACE_SAMPLE_LIMIT", "0", "500/s", "500", "500/m"},
+    {"NSP_OUTLIERS", "NULL", "a*: slower=50us, errors; b: asked", "a*: slower=50us, errors; b: asked",
+     "a: slower"},
     {"OTEL_PROPAGATORS", "tracecontext,baggage", "b3multi, b3", "b3multi, b3", "jaeger"},
     {"OTEL_TRACES_EXPORTER", "NULL", "FILE", "file", "zipkin"},
     {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "NULL", "https://a/b", "https://a/b", "ftp://a"},
@@ -473,6 +475,7 @@ static void a_member_out_of_range_is_refused_by_name(void **state)
     REFUSED(sample_limit, 0.0001);
     REFUSED(sample_limit, __builtin_inf());
     REFUSED(sample_limit, __builtin_nan(""));
+    REFUSED(outliers, "a: slower=50");
     REFUSED(watermark, 0.05);
     REFUSED(watermark, __builtin_nan(""));
     REFUSED(parent_policy, (nsp_parent_policy)2);
@@ -682,10 +685,11 @@ static void texts_are_copies(void **state)
         const nsp__kind *kind = variable->kind;
         if (!kind->text || kind == &nsp__kind_choice_text || kind == &nsp__kind_choice_list)
             continue;
-        // A valid value for each kind: pairs, an endpoint, a list of CPUs or propagators, a folder.
+        // A valid value for each kind: pairs, an endpoint, a list of CPUs or propagators, rules, a folder.
         const char *value = kind == &nsp__kind_attributes || kind == &nsp__kind_headers ? "k=v"
                             : kind == &nsp__kind_cpus                                   ? "0"
                             : kind == &nsp__kind_propagators                            ? "b3"
+                            : kind == &nsp__kind_outliers                               ? "a: errors"
                             : kind->showable                                            ? "changing"
                                                                                         : "/changing";
         char text[20];

@@ -21,18 +21,12 @@ static const nsp__outlier_bounds *bounds(void)
     return &nsp__trace_state.control->outlier_bounds;
 }
 
-// Every name is of class 0. A change of the rate makes whoever drains look at the rules.
+// For all names.
 static void set_rule(double share)
 {
-    for (int i = 0; i < 2; i++) {
-        nsp__outliers *outliers = &nsp__trace_state.control->outliers[i];
-        memset(outliers, 0, sizeof *outliers);
-        outliers->rules = outliers->class_count = 1;
-        outliers->outlier_rules[0] = 1;
-        outliers->rule[1] =
-            (nsp__outlier){.conditions = NSP__OUTLIER_SLOWEST, .slowest = share, .pattern = "*"};
-    }
-    assert_int_equal(nsp_sampler_set_rate(0.5), NSP_OK);
+    nsp_outlier_rule rule = NSP_OUTLIER_RULE_INIT;
+    rule.slowest = share;
+    assert_int_equal(nsp_outlier_set_rule("*", &rule), NSP_OK);
 }
 
 static void begin(nsp_collector_mode mode)

@@ -26,7 +26,7 @@ static nsp__ring_source sources[THREADS];
 static nsp__outlier_watch watch;
 static uint64_t now_ns;
 
-static const nsp__outlier_view view = {{&generation, policies, tunings}, outliers, &bounds};
+static const nsp__outlier_view view = {{&generation, policies, tunings, outliers}, outliers, &bounds};
 
 static void look(void)
 {

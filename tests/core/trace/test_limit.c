@@ -32,7 +32,8 @@ static void write_down(nsp__policy_draft *draft)
     static uint32_t generation = 1;
     static nsp__policy policies[2];
     static nsp__tuning tunings[2];
-    const nsp__policy_place place = {&generation, policies, tunings};
+    static nsp__outliers outliers[2];
+    const nsp__policy_place place = {&generation, policies, tunings, outliers};
     nsp__policy_write(&place, generation, draft);
     policy = &policies[1];
     tuning = tunings[1];

@@ -543,6 +543,40 @@ NSP__OFF nsp_status nsp_sampler_set_rate(double rate)
     NSP__OFF1(rate);
     return NSP_OK;
 }
+NSP__OFF nsp_status nsp_outlier_set_rule(const char *pattern, const nsp_outlier_rule *rule)
+{
+    NSP__OFF2(pattern, rule);
+    return NSP_OK;
+}
+
+NSP__OFF nsp_status nsp_outlier_remove_rule(const char *pattern)
+{
+    NSP__OFF1(pattern);
+    return NSP_OK;
+}
+
+NSP__OFF nsp_status nsp_outlier_set_rules(const char *text)
+{
+    NSP__OFF1(text);
+    return NSP_OK;
+}
+
+NSP__OFF nsp_status nsp_outlier_rule_read(const char *text, size_t *at,
+                                          char pattern[NSP_SAMPLER_PATTERN_MAX + 1], nsp_outlier_rule *out)
+{
+    NSP__OFF2(text, at);
+    NSP__OFF2(pattern, out);
+    return NSP_ERR_NOT_FOUND;
+}
+
+NSP__OFF size_t nsp_outlier_rule_text(const nsp_outlier_rule *rule, char *text, size_t size)
+{
+    NSP__OFF1(rule);
+    if (size != 0)
+        *text = 0;
+    return 0;
+}
+
 NSP__OFF nsp_status nsp_sampler_set_rule(const char *pattern, double rate)
 {
     NSP__OFF2(pattern, rate);

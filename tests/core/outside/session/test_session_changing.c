@@ -42,7 +42,8 @@ static void read_all(nsp__session_copy *copy)
     nsp_stats stats;
     (void)nsp__session_stats(copy, &stats, NULL);
     const nsp__tuning *tuning;
-    (void)nsp__session_copy_policy(copy, &tuning);
+    const nsp__outliers *outliers;
+    (void)nsp__session_copy_policy(copy, &tuning, &outliers);
     for (uint32_t i = 0; i < copy->slot_count; i++) {
         const nsp__slot *slot = nsp__session_copy_slot(copy, i);
         nsp__ring_copy ring;

@@ -80,18 +80,26 @@ static void what_cannot_be_done_changes_nothing(void **state)
     assert_string_equal(problem, "its path is too long");
     assert_null(none);
 
-    // Of another version: its writers leave something else beside a policy.
-    nsp__section *section = nsp__trace_state.control->sections;
-    while (section->kind != (NSP__SECTION_TUNING | NSP__SECTION_OPTIONAL))
-        section++;
-    section->version++;
-    assert_int_equal(nsp_tune_open(&none, tuned_directory, problem, sizeof problem), NSP_ERR_UNSUPPORTED);
-    assert_non_null(strstr(problem, "another version"));
-    section->version--;
+    // Of another version: its writers leave something else beside a policy, or know another one.
+    static const uint32_t kinds[] = {NSP__SECTION_TUNING, NSP__SECTION_OUTLIERS,
+                                     NSP__SECTION_SLOT_GENERATION};
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        nsp__section *section = nsp__trace_state.control->sections;
+        while (section->kind != (kinds[i] | NSP__SECTION_OPTIONAL))
+            section++;
+        section->version--;
+        assert_int_equal(nsp_tune_open(&none, tuned_directory, problem, sizeof problem), NSP_ERR_UNSUPPORTED);
+        assert_non_null(strstr(problem, "another version"));
+        section->version++;
+    }
 
     // Torn, as by somebody who writes without the lock.
     uint64_t *checksum = &nsp__trace_state.control->policies[generation & 1].checksum;
     __atomic_fetch_xor(checksum, 1, __ATOMIC_RELAXED); // whoever drains reads it
+    assert_int_equal(tuned_set_rate(tune, 0), NSP_ERR_DAMAGED);
+    __atomic_fetch_xor(checksum, 1, __ATOMIC_RELAXED);
+    checksum = &nsp__trace_state.control->outliers[generation & 1].checksum;
+    __atomic_fetch_xor(checksum, 1, __ATOMIC_RELAXED);
     assert_int_equal(tuned_set_rate(tune, 0), NSP_ERR_DAMAGED);
     __atomic_fetch_xor(checksum, 1, __ATOMIC_RELAXED);
     assert_int_equal(nsp__trace_state.control->policy_generation, generation);

@@ -122,36 +122,19 @@ static void a_name_added_meanwhile_gets_its_class(void **state)
 
 // ---- killed in the middle ----
 
-static const char *last_point;
-
-static void die_there(const char *point)
-{
-    if (strcmp(point, last_point) == 0)
-        raise(SIGKILL);
-}
-
 static void kill_writer_at(const char *point)
 {
-    pid_t child = child_fork();
-    if (child == 0) {
-        nsp_tune *tune;
-        last_point = point;
-        CHILD_CHECK(nsp_tune_open(&tune, tuned_directory, NULL, 0) == NSP_OK);
-        __atomic_store_n(&nsp__testpoint_hook, die_there, __ATOMIC_RELEASE);
-        tuned_set_rule(tune, "killed.*", 0);
-        _exit(7); // it was to die before
-    }
-    int how;
-    assert_int_equal(waitpid(child, &how, 0), child);
-    if (!WIFSIGNALED(how))
-        fail_msg("the writer did not come to \"%s\"", point);
+    const nsp_tune_change change = tuned_rule("killed.*", 0);
+    tuned_kill_writer(point, &change, 1);
 }
 
 // ---- stopped in the middle ----
 
+static const char *stop_point;
+
 static void stop_there(const char *point)
 {
-    if (strcmp(point, last_point) == 0)
+    if (strcmp(point, stop_point) == 0)
         raise(SIGSTOP);
 }
 
@@ -164,7 +147,7 @@ static void a_stopped_tuner_holds_up_nobody_that_ends(void **state)
     pid_t child = child_fork();
     if (child == 0) {
         nsp_tune *tune;
-        last_point = "policy: before it is published";
+        stop_point = "policy: before it is published";
         CHILD_CHECK(nsp_tune_open(&tune, tuned_directory, NULL, 0) == NSP_OK);
         __atomic_store_n(&nsp__testpoint_hook, stop_there, __ATOMIC_RELEASE);
         CHILD_CHECK(tuned_set_rate(tune, 0) == NSP_ERR_NOT_INITIALISED);
@@ -242,18 +225,6 @@ static void a_drainer_follows_up(void **state)
     nsp_drainer_close(outside.drainer, 0);
 }
 
-// Lets the collector pass until this thread was told of the policy in force.
-static void pass(void)
-{
-    const uint32_t *told = &nsp__producer_self()->slot->skips.generation;
-    int tries = 0;
-    do {
-        capture_settle();
-        assert_true(++tries < 10000);
-    } while (__atomic_load_n(told, __ATOMIC_ACQUIRE) != nsp__trace_state.control->policy_generation);
-    capture_settle();
-}
-
 static void a_writer_that_is_killed_leaves_the_old_or_the_new_policy(void **state)
 {
     (void)state;
@@ -262,6 +233,7 @@ static void a_writer_that_is_killed_leaves_the_old_or_the_new_policy(void **stat
         bool changed;
     } cases[] = {
         {"policy: without its classes", false},
+        {"policy: without its outlier rules", false},
         {"policy: before it is published", false},
         {"tune: published", true},
         {"tune: slots told", true},
@@ -273,7 +245,7 @@ static void a_writer_that_is_killed_leaves_the_old_or_the_new_policy(void **stat
         assert_true(tuned_recorded("killed.before") && tuned_recorded("other"));
         kill_writer_at(cases[i].point);
         assert_true(tuned_recorded("other"));
-        pass();
+        tuned_pass();
         assert_int_equal(tuned_recorded("killed.before"), !cases[i].changed);
         assert_int_equal(tuned_recorded("killed.after"), !cases[i].changed);
         assert_true(tuned_recorded("other"));
