@@ -146,6 +146,43 @@ class Shows(TuneTest):
         self.assertEqual((after["rate"], after["rate_source"], after["before"]["rate"]), (0.5, "tune", 1))
         self.assertGreater(after["changed_unix_ns"], state["changed_unix_ns"])
 
+    def test_outlier_rules(self):
+        engine = self.engine(NSP_OUTLIERS="order*: slower=50us, errors")
+        text = self.run_it("engine")
+        self.assertIn("\n  outliers             environment  order*: slower=50us, errors\n", text)
+        self.assertEqual(self.run_it("engine", "--outlier", "risk_*: slowest=0.1%, limit=20/s; order*: slower=1ms"),
+                         f"engine (pid {engine.pid}): outlier rule order*: slower=50us, errors -> slower=1ms, "
+                         "outlier rule risk_*: slowest=0.1%, limit=20/s added\n")
+        text = self.run_it("engine", "0.5", "--outlier", "*: measure", "--remove-outlier", "order*", "--show")
+        self.assertIn(": rate 1 -> 0.5, outlier rule order* removed, outlier rule *: measure added\n", text)
+        self.assertIn("\n  outliers             tune         risk_*: slowest=0.1%, limit=20/s\n"
+                      "                       tune         *: measure\n", text)
+        state = self.state()
+        self.assertEqual(state["outliers"], [{"pattern": "risk_*", "slowest": 0.001, "limit": 20, "source": "tune"},
+                                             {"pattern": "*", "measure": True, "source": "tune"}])
+        for arguments in (("top", "--once", "--interval", "100ms"), ("doctor", "--no-send")):
+            result = subprocess.run([command(), *arguments], env=environment(self.shm), text=True, capture_output=True,
+                                    timeout=PATIENCE, check=False)
+            self.assertIn("risk_*: slowest=0.1%, limit=20/s (tune)", " ".join(result.stdout.split()))
+        # Removals come first, wherever they stand: the rule becomes the last one.
+        self.run_it("engine", "--outlier", "risk_*: errors", "--remove-outlier", "risk_*")
+        self.assertEqual([rule["pattern"] for rule in self.state()["outliers"]], ["*", "risk_*"])
+
+    def test_bad_outlier_rules(self):
+        engine = self.engine(NSP_OUTLIERS="order*: slower=50us")
+        message = self.unchanged(engine, "engine", "--outlier", "a: errors; b: slower=50", code=2)
+        self.assertIn("character 22, \"50\": a time needs a unit", message)
+        self.assertIn("is empty", self.unchanged(engine, "engine", "--outlier", " ; ", code=2))
+        self.assertIn("given twice", self.unchanged(engine, "engine", "--outlier", "a: errors", "--outlier", "a: asked", code=2))
+        self.assertIn("a pattern is empty", self.unchanged(engine, "engine", "--remove-outlier", "", code=2))
+        message = self.unchanged(engine, "engine", "0.5", "--remove-outlier", "order")
+        self.assertIn("no outlier rule has the pattern order, and nothing was changed; its outlier rules are: order*", message)
+        rules = "; ".join(f"rule{i}: errors" for i in range(63))
+        message = self.unchanged(engine, "engine", "0.5", "--outlier", rules)
+        self.assertIn("already 63 outlier rules", message)
+        message = self.unchanged(engine, "engine", "x=0.5", "--remove-outlier", "order*", "--outlier", rules)
+        self.assertIn("more than 64 classes of names", message)
+
     def test_patterns_steer_no_terminal(self):
         self.engine()
         for options in ((), ("--show",), ("--remove", "bad\x1b[2J")):

@@ -182,6 +182,13 @@ static void tell_sampling(doctor *d, const nsp_session *session)
     for (size_t i = 0; i < session->rule_count; i++)
         doctor_advise(d, "%s%% of %s (%s)", sampling_share(share, session->rules[i].rate, 100),
                       session->rules[i].pattern, sampling_source(session->rules[i].source));
+    for (size_t i = 0; i < session->outlier_count; i++) {
+        text outlier = {0};
+        sampling_outlier(&outlier, &session->outliers[i]);
+        doctor_advise(d, "outlier rule %.*s (%s)", (int)outlier.length, outlier.data,
+                      sampling_source(session->outliers[i].source));
+        text_free(&outlier);
+    }
     if (session->limit != 0)
         doctor_advise(d, "at most %.6g traces a second (%s): all rates are multiplied by %.4g now",
                       session->limit, sampling_source(session->limit_source), session->limit_factor);

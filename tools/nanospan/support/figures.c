@@ -46,6 +46,16 @@ static void copy_latencies(figures_engine *engine, const nsp_session *session)
     engine->seen.latencies = NULL; // they are in engine->latencies
 }
 
+static void copy_outliers(figures_engine *engine, const nsp_session *session)
+{
+    const size_t count = session->problem == NULL ? session->outlier_count : 0;
+    engine->outliers = need_zeroes(count + 1, sizeof *engine->outliers);
+    for (size_t i = 0; i < count; i++)
+        engine->outliers[i] = session->outliers[i];
+    engine->seen.outliers = engine->outliers;
+    engine->seen.outlier_count = count;
+}
+
 static bool add(void *argument, const nsp_session *session)
 {
     figures *all = argument;
@@ -62,6 +72,7 @@ static bool add(void *argument, const nsp_session *session)
     engine->rules = need_zeroes(rules + 1, sizeof *engine->rules);
     if (rules != 0)
         memcpy(engine->rules, session->rules, rules * sizeof *engine->rules);
+    copy_outliers(engine, session);
     copy_threads(engine, session);
     copy_latencies(engine, session);
     engine->changed_process = need_copy(session->changed_process);
@@ -84,6 +95,7 @@ void figures_free(figures *all)
         free(all->engines[i].problem);
         free(all->engines[i].changed_process);
         free(all->engines[i].rules);
+        free(all->engines[i].outliers);
         free(all->engines[i].threads);
         for (size_t k = 0; k < all->engines[i].seen.latency_count; k++)
             free(all->engines[i].latencies[k].name);

@@ -43,6 +43,7 @@ typedef struct figures_engine {
     char *problem;    // why it cannot be read; NULL: it was read
     char *changed_process;
     nsp_session_rule *rules;
+    nsp_session_outlier *outliers;
     figures_thread *threads;
     figures_latency *latencies; // seen.latency_count of them, those with the most roots first
     figures_rates rates;

@@ -42,6 +42,14 @@ void sampling_limit(text *out, double limit)
         text_put(out, "none");
 }
 
+void sampling_outlier(text *out, const nsp_session_outlier *outlier)
+{
+    char conditions[NSP_OUTLIER_RULE_TEXT_MAX];
+    nsp_outlier_rule_text(&outlier->rule, conditions, sizeof conditions);
+    trace_notes_plain(out, nsp__slice_of(outlier->pattern));
+    text_format(out, ": %s", conditions);
+}
+
 void sampling_changed(text *out, const nsp_session *session)
 {
     char age[UNITS_SIZE];
@@ -88,12 +96,37 @@ static void put_rules(text *out, const nsp_session *session)
     text_char(out, ']');
 }
 
+static void put_outliers(text *out, const nsp_session *session)
+{
+    text_put(out, ",\"outliers\":[");
+    for (size_t i = 0; i < session->outlier_count; i++) {
+        const nsp_session_outlier *outlier = &session->outliers[i];
+        const nsp_outlier_rule *rule = &outlier->rule;
+        text_put(out, i != 0 ? ",{\"pattern\":" : "{\"pattern\":");
+        json_string(out, nsp__slice_of(outlier->pattern));
+        if (rule->slower_ns != 0) {
+            text_put(out, ",\"slower_ns\":");
+            json_unsigned(out, rule->slower_ns);
+        }
+        if (rule->slowest != 0)
+            put_number(out, "slowest", rule->slowest);
+        text_format(out, "%s%s%s", rule->errors ? ",\"errors\":true" : "",
+                    rule->asked ? ",\"asked\":true" : "", rule->measure ? ",\"measure\":true" : "");
+        if (rule->limit != 0)
+            put_number(out, "limit", rule->limit);
+        put_source(out, "source", outlier->source);
+        text_char(out, '}');
+    }
+    text_char(out, ']');
+}
+
 void sampling_json(text *out, const nsp_session *session)
 {
     text_put(out, "\"rate\":");
     json_double(out, session->rate);
     put_source(out, "rate_source", session->rate_source);
     put_rules(out, session);
+    put_outliers(out, session);
     text_format(out, ",\"parent_policy\":\"%s\",\"limit\":", sampling_parents(session->parent_policy));
     if (session->limit != 0)
         json_double(out, session->limit);

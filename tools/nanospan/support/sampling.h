@@ -22,6 +22,9 @@ const char *sampling_share(char out[SAMPLING_SHARE], double rate, double whole);
 // Adds the limit: "500/s", or "none".
 void sampling_limit(text *out, double limit);
 
+// Adds an outlier rule as NSP_OUTLIERS has it: "order*: slower=50us, errors".
+void sampling_outlier(text *out, const nsp_session_outlier *outlier);
+
 // Adds who has changed it last, and when: "by process 4711 (nanospan tune), 5 s ago". Nothing if the session does not
 // say it.
 void sampling_changed(text *out, const nsp_session *session);

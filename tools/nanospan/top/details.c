@@ -114,6 +114,11 @@ static void sampling_details(top_lines *to, const figures_engine *engine, size_t
         text_format(&parts, ", %s%% of %s (%s)", sampling_share(share, engine->rules[i].rate, 100), pattern,
                     sampling_source(engine->rules[i].source));
     }
+    for (size_t i = 0; i < seen->outlier_count; i++) {
+        text_put(&parts, ", keeps ");
+        sampling_outlier(&parts, &engine->outliers[i]);
+        text_format(&parts, " (%s)", sampling_source(engine->outliers[i].source));
+    }
     if (seen->limit != 0)
         text_format(&parts, ", limit %.6g/s (%s), all rates times %.4g", seen->limit,
                     sampling_source(seen->limit_source), seen->limit_factor);

@@ -24,9 +24,39 @@ static void complain_no_rule(const figures_engine *engine, const char *pattern)
     text_free(&rules);
 }
 
+static bool has_outlier(const figures_engine *engine, const char *pattern)
+{
+    for (size_t i = 0; i < engine->seen.outlier_count; i++)
+        if (strcmp(engine->outliers[i].pattern, pattern) == 0)
+            return true;
+    return false;
+}
+
+// Whether there are too many outlier rules, or too many classes, is found out by the change itself.
+static bool removes_outliers(const figures_engine *engine, const tune_options *o)
+{
+    for (size_t i = 0; i < o->count; i++) {
+        const char *pattern = o->changes[i].pattern;
+        if (o->changes[i].kind != NSP_TUNE_REMOVE_OUTLIER_RULE || has_outlier(engine, pattern))
+            continue;
+        text rules = {0};
+        for (size_t k = 0; k < engine->seen.outlier_count; k++)
+            text_format(&rules, "%s%s", k != 0 ? ", " : "", engine->outliers[k].pattern);
+        complain("%s (pid %u): no outlier rule has the pattern %s, and nothing was changed; %s%.*s",
+                 engine->service, engine->seen.pid, pattern,
+                 rules.length != 0 ? "its outlier rules are: " : "it has no outlier rules", (int)rules.length,
+                 rules.length != 0 ? rules.data : "");
+        text_free(&rules);
+        return false;
+    }
+    return true;
+}
+
 // False after a message: as far as can be seen, the engine cannot be changed in this way.
 static bool possible(const figures_engine *engine, const tune_options *o)
 {
+    if (!removes_outliers(engine, o))
+        return false;
     size_t rules = engine->seen.rule_count;
     for (size_t i = 0; i < o->count; i++)
         if (o->changes[i].kind == NSP_TUNE_REMOVE_RULE) {

@@ -76,6 +76,12 @@ static void add_state(text *out, const figures_engine *engine)
         trace_notes_plain(out, nsp__slice_of(engine->rules[i].pattern));
         text_char(out, '\n');
     }
+    for (size_t i = 0; i < seen->outlier_count; i++) {
+        add_row(out, i == 0 ? "outliers" : "", "", sampling_source(engine->outliers[i].source));
+        text_put(out, "  ");
+        sampling_outlier(out, &engine->outliers[i]);
+        text_char(out, '\n');
+    }
     add_limit_row(out, engine);
     text_format(out, "  %-8s  %s\n", "parents",
                 seen->parent_policy == NSP_PARENT_DECIDE
@@ -138,6 +144,45 @@ static void add_rule_changes(text *out, size_t begin, const figures_engine *was,
         text_put(item(out, begin), "rules in another order");
 }
 
+static const nsp_session_outlier *find_outlier(const figures_engine *engine, const char *pattern)
+{
+    for (size_t i = 0; i < engine->seen.outlier_count; i++)
+        if (strcmp(engine->outliers[i].pattern, pattern) == 0)
+            return &engine->outliers[i];
+    return NULL;
+}
+
+static void add_outlier_changes(text *out, size_t begin, const figures_engine *was, const figures_engine *is)
+{
+    const nsp_session_outlier *last = NULL;
+    bool moved = false;
+    for (size_t i = 0; i < was->seen.outlier_count; i++)
+        if (find_outlier(is, was->outliers[i].pattern) == NULL) {
+            text_put(item(out, begin), "outlier rule ");
+            trace_notes_plain(out, nsp__slice_of(was->outliers[i].pattern));
+            text_put(out, " removed");
+        }
+    for (size_t i = 0; i < is->seen.outlier_count; i++) {
+        const nsp_session_outlier *outlier = &is->outliers[i], *before = find_outlier(was, outlier->pattern);
+        char it_was[NSP_OUTLIER_RULE_TEXT_MAX] = "", is_now[NSP_OUTLIER_RULE_TEXT_MAX];
+        nsp_outlier_rule_text(&outlier->rule, is_now, sizeof is_now);
+        if (before != NULL)
+            nsp_outlier_rule_text(&before->rule, it_was, sizeof it_was);
+        moved |= before != NULL && last != NULL && before < last;
+        last = before != NULL ? before : last;
+        if (strcmp(it_was, is_now) == 0)
+            continue;
+        text_put(item(out, begin), "outlier rule ");
+        trace_notes_plain(out, nsp__slice_of(outlier->pattern));
+        if (before == NULL)
+            text_format(out, ": %s added", is_now);
+        else
+            text_format(out, ": %s -> %s", it_was, is_now);
+    }
+    if (moved)
+        text_put(item(out, begin), "outlier rules in another order");
+}
+
 static void add_changes(text *out, const figures_engine *was, const figures_engine *is)
 {
     const nsp_session *before = &was->seen, *now = &is->seen;
@@ -156,6 +201,7 @@ static void add_changes(text *out, const figures_engine *was, const figures_engi
         text_put(out, kept_by_nobody(is) ? " (once somebody drains it: nobody does)" : "");
     }
     add_rule_changes(out, begin, was, is);
+    add_outlier_changes(out, begin, was, is);
     if (before->parent_policy != now->parent_policy)
         text_format(item(out, begin), "remote parents %s -> %s", sampling_parents(before->parent_policy),
                     sampling_parents(now->parent_policy));

@@ -14,6 +14,8 @@ enum {
     OPTION_REMOVE = 256,
     OPTION_PARENT,
     OPTION_LIMIT,
+    OPTION_OUTLIER,
+    OPTION_REMOVE_OUTLIER,
     OPTION_ALL,
     OPTION_SHOW,
     OPTION_JSON,
@@ -30,6 +32,13 @@ static const struct argp_option OPTIONS[] = {
      "follow: traces of a remote parent are recorded if the parent was (the default of engines); decide: the "
      "engine's rate decides about them too",
      1},
+    {"outlier", OPTION_OUTLIER, "RULES", 0,
+     "Keep traces that are not sampled all the same: 'PATTERN: CONDITION, ...' with slower=TIME, "
+     "slowest=SHARE, errors, "
+     "asked, measure and limit=N/s; several rules are separated by ;. May be repeated",
+     1},
+    {"remove-outlier", OPTION_REMOVE_OUTLIER, "PATTERN", 0,
+     "Remove the outlier rule with exactly this pattern; may be repeated", 1},
     {"all", OPTION_ALL, NULL, 0, "Change all running engines that SESSION fits, not just one", 2},
     {"show", OPTION_SHOW, NULL, 0, "Print what is in force, after the change if there is one", 2},
     {"json", OPTION_JSON, NULL, 0, "Print one line of JSON for each engine", 2},
@@ -62,7 +71,8 @@ static const char DOC[] =
     "  nanospan tune execution                    show what is in force\n"
     "  nanospan tune execution 0.1                record one trace in ten\n"
     "  nanospan tune execution 0.01 'risk_*'=1    all of these, 1 % of others\n"
-    "  nanospan tune 4711 --remove 'risk_*' --limit 500/s\n";
+    "  nanospan tune 4711 --remove 'risk_*' --limit 500/s\n"
+    "  nanospan tune execution --outlier 'order*: slower=50us, errors'\n";
 
 static void add(tune_options *o, nsp_tune_change change)
 {
@@ -96,6 +106,43 @@ static bool pattern_of(const char *given)
         complain("a pattern has at most %d bytes; this one has %zu: %s", NSP_SAMPLER_PATTERN_MAX,
                  strlen(given), given);
     return false;
+}
+
+static bool remove_outlier_of(char *given, tune_options *o)
+{
+    if (!pattern_of(given) || twice(o, NSP_TUNE_REMOVE_OUTLIER_RULE, given, "--remove-outlier"))
+        return false;
+    add(o, (nsp_tune_change){.kind = NSP_TUNE_REMOVE_OUTLIER_RULE, .pattern = given});
+    // Removals come first, wherever they stand.
+    const nsp_tune_change last = o->changes[o->count - 1];
+    memmove(&o->changes[1], &o->changes[0], (o->count - 1) * sizeof last);
+    o->changes[0] = last;
+    return true;
+}
+
+static bool outlier_of(const char *given, tune_options *o)
+{
+    char pattern[NSP_SAMPLER_PATTERN_MAX + 1];
+    const size_t before = o->count;
+    size_t at = 0;
+    nsp_status status = NSP_OK;
+    while (status == NSP_OK) {
+        nsp_outlier_rule rule = NSP_OUTLIER_RULE_INIT;
+        status = nsp_outlier_rule_read(given, &at, pattern, &rule);
+        if (status != NSP_OK)
+            break;
+        if (twice(o, NSP_TUNE_OUTLIER_RULE, pattern, "the outlier rule of"))
+            return false;
+        nsp_outlier_rule *kept = need_zeroes(1, sizeof *kept);
+        *kept = rule;
+        add(o,
+            (nsp_tune_change){.kind = NSP_TUNE_OUTLIER_RULE, .pattern = need_copy(pattern), .outlier = kept});
+    }
+    if (status != NSP_ERR_NOT_FOUND)
+        complain("--outlier '%s': %s", given, nsp_error_detail());
+    else if (o->count == before)
+        complain("--outlier is empty: it takes a rule such as 'order*: slower=50us'");
+    return status == NSP_ERR_NOT_FOUND && o->count != before;
 }
 
 static bool remove_of(char *given, tune_options *o)
@@ -170,6 +217,8 @@ static error_t parse(int key, char *given, struct argp_state *state)
     case OPTION_REMOVE: right = remove_of(given, o); break;
     case OPTION_PARENT: right = parent_of(given, o); break;
     case OPTION_LIMIT: right = limit_of(given, o); break;
+    case OPTION_OUTLIER: right = outlier_of(given, o); break;
+    case OPTION_REMOVE_OUTLIER: right = remove_outlier_of(given, o); break;
     case OPTION_ALL: o->all = true; break;
     case OPTION_SHOW: o->show = true; break;
     case OPTION_JSON: o->json = true; break;
@@ -184,6 +233,16 @@ static error_t parse(int key, char *given, struct argp_state *state)
     if (!right)
         exit(EXIT_USAGE);
     return 0;
+}
+
+static void free_changes(tune_options *o)
+{
+    for (size_t i = 0; i < o->count; i++)
+        if (o->changes[i].kind == NSP_TUNE_OUTLIER_RULE) {
+            free((void *)(uintptr_t)o->changes[i].pattern);
+            free((void *)(uintptr_t)o->changes[i].outlier);
+        }
+    free(o->changes);
 }
 
 static bool change_and_show(tune_choice *choice, const tune_options *o)
@@ -216,6 +275,6 @@ int command_tune(int argc, char **argv)
     for (int i = 0; i < argc; i++)
         free(o.argv[i]);
     free(o.argv);
-    free(o.changes);
+    free_changes(&o);
     return sound ? EXIT_GOOD : EXIT_PROBLEM;
 }
