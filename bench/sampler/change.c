@@ -51,11 +51,11 @@ static bool set_rules(void)
 // Ticks of one root, which may be the first after a change: *changed.
 static uint32_t time_root(nsp_name name, bool *changed)
 {
-    uint32_t generation = nsp__thread_v3->generation;
+    uint32_t generation = nsp__thread_v4->generation;
     uint64_t begin = ticks_fenced();
     nsp_span_end(nsp_span_begin(name));
     uint64_t ticks = ticks_fenced() - begin;
-    *changed = nsp__thread_v3->generation != generation;
+    *changed = nsp__thread_v4->generation != generation;
     return ticks < UINT32_MAX ? (uint32_t)ticks : UINT32_MAX;
 }
 

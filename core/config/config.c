@@ -11,7 +11,8 @@
 
 // The size of a struct tells which members its caller knows. That works only if no member is ever placed in
 // the padding of an older one, so the last member must end where the struct ends.
-_Static_assert(offsetof(nsp_config, outliers) + sizeof(((nsp_config *)0)->outliers) == sizeof(nsp_config),
+_Static_assert(offsetof(nsp_config, outlier_bytes) + sizeof(((nsp_config *)0)->outlier_bytes) ==
+                   sizeof(nsp_config),
                "padding behind nsp_config");
 
 // What a resolved configuration owns. service_name is always set and always the first of the texts, so it
@@ -118,6 +119,9 @@ static uint64_t power_of_two_from(uint64_t value)
 static void round_up(nsp_config *config)
 {
     config->ring_bytes = (size_t)power_of_two_from(config->ring_bytes);
+    if (config->outlier_bytes != 0)
+        config->outlier_bytes =
+            (size_t)power_of_two_from(config->outlier_bytes < 4096 ? 4096 : config->outlier_bytes);
     config->record_bytes = (config->record_bytes + 7) & ~UINT32_C(7);
     config->batch_bytes *=
         nsp__config_exporter_count(config); // each exporter of a list has its own part of a batch

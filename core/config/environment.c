@@ -138,6 +138,9 @@ const nsp__variable nsp__variables[] = {
     ROW("NSP_THREADS", count, threads, "1024", "the most threads that record at once", RANGE(1, 4096)),
     ROW("NSP_WATERMARK", ratio, watermark, "0.75",
         "the fill level of a ring above which new traces are refused", .ratio_min = 0.1),
+    ROW("NSP_OUTLIER_BYTES", bytes, outlier_bytes, "64 KiB",
+        "the size of each thread's buffer for traces that are decided at their end, 4 KiB or more; rounded up to a "
+        "power of two; 0: none", RANGE(0, 16 * MIB)),
     ROW("NSP_SHM_DIR", folder, shm_dir, "/dev/shm", "the folder of the sessions; none: private memory",),
     ROW("NSP_HUGE_PAGES", flag_relaxed, huge_pages, "false",
         "true: the session's memory lies in pages of 2 MiB, to which each of its parts is rounded up",),

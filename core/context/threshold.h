@@ -22,6 +22,8 @@ enum { NSP__THRESHOLD_DIGITS = 14, NSP__THRESHOLD_TEXT_SIZE = NSP__THRESHOLD_DIG
 // "No threshold" in the record of a trace that B3 marks as debug, which is recorded whatever the rate is.
 // Children inherit it with their parent's code, so the whole trace in this process is marked.
 #define NSP__THRESHOLD_CODE_DEBUG (UINT32_MAX - 1)
+// "No threshold" in the record of a trace of which it is decided at its end whether anybody will see it.
+#define NSP__THRESHOLD_CODE_SPECULATIVE (UINT32_MAX - 2)
 
 // How many of the threshold's 14 digits are f, counted from the left.
 static inline unsigned nsp__threshold_leading_f(uint64_t threshold)

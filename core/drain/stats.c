@@ -5,6 +5,7 @@
 
 #include "clock/clock.h"
 #include "base/name.h"
+#include "context/threshold.h"
 #include "trace/trace_state.h"
 
 static uint64_t get(const uint64_t *counter)
@@ -22,6 +23,8 @@ bool nsp__stats_open(const nsp__frame *frame, nsp__slot_finder find, void *argum
 {
     if ((__atomic_load_n(&frame->tag, __ATOMIC_ACQUIRE) & NSP__RECORDING) == 0) // F2: acquires F1
         return false;
+    if (__atomic_load_n(&frame->record.threshold, __ATOMIC_RELAXED) == NSP__THRESHOLD_CODE_SPECULATIVE)
+        return false; // it was not attempted
     const nsp__slot *slot = find(argument, __atomic_load_n(&frame->ring, __ATOMIC_RELAXED));
     uint64_t position = __atomic_load_n(&frame->position, __ATOMIC_ACQUIRE); // F2
     return position == 0 || slot == NULL || position > get(&slot->published);
@@ -96,6 +99,20 @@ void nsp__stats_add_slot(nsp_stats *out, const nsp__slot *slot)
     out->threads += __atomic_load_n(&slot->state, __ATOMIC_RELAXED) == NSP__SLOT_ACTIVE;
 }
 
+// Kept spans are read first and begun ones last, so that what is under way counts as speculating.
+void nsp__stats_add_speculation(nsp_stats *out, const nsp__speculation *speculation)
+{
+    uint64_t apart_decided = get(&speculation->apart_kept), kept = get(&speculation->kept);
+    uint64_t apart_taken_back = get(&speculation->apart_taken_back);
+    uint64_t settled = get(&speculation->settled) - NSP__SPECULATED_FIRST;
+    uint64_t begun = get(&speculation->slot.counters.attempted) - NSP__SPECULATED_FIRST;
+    out->kept += kept + apart_decided;
+    out->taken_back += (settled > kept ? settled - kept : 0) + apart_taken_back;
+    out->speculated += begun + get(&speculation->apart_begun);
+    out->kept_incomplete += get(&speculation->kept_incomplete);
+    out->kept_limited += get(&speculation->kept_limited);
+}
+
 void nsp__stats_add_unattached(nsp_stats *out, const nsp__control *control)
 {
     uint64_t attempted = get(&control->unattached_attempted);
@@ -107,6 +124,8 @@ void nsp__stats_add_unattached(nsp_stats *out, const nsp__control *control)
 
 void nsp__stats_total(nsp_stats *out, uint64_t settled, uint64_t drained, uint64_t committed)
 {
+    const uint64_t decided = out->kept + out->taken_back;
+    out->speculating = out->speculated > decided ? out->speculated - decided : 0;
     out->in_batches = drained > settled ? drained - settled : 0;
     out->in_rings = committed > drained ? committed - drained : 0;
     out->dropped = out->dropped_ring_full + out->dropped_too_deep + out->dropped_detached_full +
@@ -118,6 +137,8 @@ static void add_slot(nsp_stats *out, nsp__slot *slot, const nsp__slot_place *pla
     for (uint32_t depth = 0; depth < slot->frame_count; depth++)
         out->open += nsp__stats_open(nsp__frame_at(slot, depth), slot_at, NULL);
     nsp__stats_add_slot(out, slot);
+    nsp__stats_add_speculation(
+        out, (const nsp__speculation *)(const void *)((const char *)slot + NSP__SPECULATION_OFFSET));
     out->threads_private +=
         place->is_private && __atomic_load_n(&slot->state, __ATOMIC_RELAXED) == NSP__SLOT_ACTIVE;
 }

@@ -7,6 +7,7 @@
 #include <nanospan/stats.h>
 
 #include "shm/session.h"
+#include "shm/speculation.h"
 
 // Fills the whole struct. Counters are read from the end of the pipeline to its beginning, so that attempted
 // is at least the sum of the rest while spans move on.
@@ -37,6 +38,9 @@ uint64_t nsp__stats_roots_unsampled(const nsp__slot *slot);
 
 // Adds all other counters of a slot except attempted, which comes last.
 void nsp__stats_add_slot(nsp_stats *out, const nsp__slot *slot);
+
+// Adds what the slot's thread has speculated.
+void nsp__stats_add_speculation(nsp_stats *out, const nsp__speculation *speculation);
 
 // Adds the spans of threads without a slot, except those that ended there, which are read earlier.
 void nsp__stats_add_unattached(nsp_stats *out, const nsp__control *control);

@@ -4,6 +4,7 @@
 #include "shm/batches.h"
 #include "shm/control.h"
 #include "shm/slot.h"
+#include "shm/speculation.h"
 
 _Static_assert(NSP__DETACHED_STRIDE % NSP__FRAME_ALIGN == 0, "handles are addresses of frames");
 
@@ -65,6 +66,8 @@ void nsp__sections_write(nsp__control *control, const nsp_config *config)
         1);
     add(control, NSP__SECTION_OUTLIERS | NSP__SECTION_OPTIONAL, offsetof(nsp__control, outliers),
         sizeof(nsp__outliers), 2);
+    add(control, NSP__SECTION_SPECULATION | NSP__SECTION_OPTIONAL, NSP__SPECULATION_OFFSET,
+        sizeof(nsp__speculation), 1);
 }
 
 uint32_t nsp__section_version(uint32_t kind)

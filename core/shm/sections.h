@@ -34,6 +34,7 @@
 //   SKIPS               roots still to be left out, by class
 //   SLOT_GENERATION     of the policy, as the thread sees it; optional. Whoever changes a policy needs it. From version
 //                       2 on, that is only for whoever knows OUTLIERS too
+//   SPECULATION         nsp__speculation; optional: without it, no trace is decided at its end
 //   LATENCIES           nsp__latencies; optional: without it nothing was measured
 //   FRAME               the fixed part of an open span's frame; slot.frames_offset and frame_stride say where
 // In `detached`:
@@ -69,6 +70,7 @@
     SECTION(FIGURES, 22, 1, "figures")                                                                       \
     SECTION(OUTLIERS, 23, 1, "outliers")                                                                     \
     SECTION(OUTLIER_BOUNDS, 24, 1, "outlier bounds")                                                         \
+    SECTION(SPECULATION, 25, 1, "speculation")                                                               \
     SECTION(LATENCIES, 26, 1, "latencies")
 
 typedef enum nsp__section_kind {

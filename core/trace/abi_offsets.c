@@ -2,7 +2,7 @@
 //
 // The binary interface, member by member: what inline code compiles into applications and bindings. If a line
 // here has to change, the interface is a new one, with another SOVERSION and another number in the name of
-// nsp__thread_v3.
+// nsp__thread_v4.
 #include <nanospan/exporter.h>
 #include <nanospan/span.h>
 
@@ -135,7 +135,7 @@ AT(nsp_item_link, reserved, 30);
 _Static_assert(NSP__RECORDING == 1 && NSP__FRAME_ALIGN == 256 && NSP__TAG_MASK == 0xff, "handles");
 _Static_assert(NSP__UNSAMPLED_ROOT == 2 && NSP__UNSAMPLED_CHILD == 4 && NSP__ENTERED_INERT == 6 &&
                    NSP__ENDED == 8 && NSP__BUSY == 10 && NSP__OFF == 12 && NSP__UNATTACHED == 14 &&
-                   NSP__NOTHING == 16,
+                   NSP__NOTHING == 16 && NSP__SUSPENDED == 18,
                "sentinels");
 _Static_assert(NSP_TYPE_STR == 1 && NSP_TYPE_BOOL == 2 && NSP_TYPE_I64 == 3 && NSP_TYPE_F64 == 4 &&
                    NSP_TYPE_BYTES == 5 && NSP_TYPE_STRS == 6 && NSP_TYPE_BOOLS == 7 && NSP_TYPE_I64S == 8 &&

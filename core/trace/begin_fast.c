@@ -5,6 +5,7 @@
 #include "trace/commit.h"
 #include "trace/misuse.h"
 #include "trace/span_context.h"
+#include "trace/speculation.h"
 #include "trace/stack.h"
 #include "trace/thread.h"
 #include "trace/trace_state.h"
@@ -93,10 +94,13 @@ static inline bool under_pressure(nsp__producer *producer, const nsp__slot *slot
            nsp__ring_fill(&producer->ring) > producer->watermark;
 }
 
-// The first root of its class since the policy changed: draws the class, and decides again.
-static NOINLINE nsp_span *begin_undrawn(nsp__producer *producer, nsp_name name, nsp_ticks start,
-                                        uint32_t name_class)
+// A root of a class with an outlier rule; or the first one of its class since the policy changed: draws the class, and
+// decides again.
+static NOINLINE NSP__HOT nsp_span *begin_by_rule(nsp__producer *producer, nsp_name name, nsp_ticks start,
+                                                 uint32_t name_class, bool pressure)
 {
+    if (NSP__LIKELY(producer->thresholds[name_class] == NSP__THRESHOLD_RULED))
+        return nsp__ruled_begin(producer, name, nsp__ticks_or_now(start), name_class, pressure);
     nsp__entry *top = producer->hot.top;
     nsp__busy_begin(producer);
     nsp__sampler_settle(producer, name_class);
@@ -117,8 +121,8 @@ static inline nsp_span *refused(nsp__producer *producer, nsp__entry *top, uint32
 static NOINLINE nsp_span *refuse_hit(nsp__producer *producer, nsp_name name, nsp_ticks start,
                                      uint32_t name_class)
 {
-    if (producer->thresholds[name_class] == NSP__THRESHOLD_UNDRAWN)
-        return begin_undrawn(producer, name, start, name_class);
+    if (producer->thresholds[name_class] >= NSP__THRESHOLD_RULED)
+        return begin_by_rule(producer, name, start, name_class, true);
     nsp__entry *top = producer->hot.top;
     nsp__busy_begin(producer);
     nsp__sampler_draw(producer, name_class);
@@ -140,8 +144,8 @@ static NOINLINE nsp_span *refuse_root(nsp__producer *producer, nsp_name name, ns
 static NOINLINE NSP__HOT nsp_span *begin_hit(nsp__producer *producer, nsp__entry *top, nsp_name name,
                                              nsp_ticks start, uint32_t name_class)
 {
-    if (NSP__UNLIKELY(producer->thresholds[name_class] == NSP__THRESHOLD_UNDRAWN))
-        return begin_undrawn(producer, name, start, name_class);
+    if (NSP__UNLIKELY(producer->thresholds[name_class] >= NSP__THRESHOLD_RULED))
+        return begin_by_rule(producer, name, start, name_class, false);
     nsp__slot *slot = producer->slot;
     nsp__frame *frame = top[1].frame;
     nsp__busy_begin(producer);
@@ -207,19 +211,22 @@ nsp_span *nsp__begin_special(nsp__thread *thread, nsp_name name, nsp_ticks start
     if (top->current == NSP__BUSY) {
         if (nsp__parents_state())
             return NULL;
-        nsp__count_nested(&producer->slot->counters.dropped_in_signal);
+        nsp__count_nested(&producer->home.slot->counters.dropped_in_signal);
         return (nsp_span *)NSP__UNSAMPLED_CHILD;
     }
     if (nsp__parents_state())
         return NULL;
+    if (top->current == NSP__SUSPENDED)
+        return nsp__begin_under_suspended(producer, name, start);
     if (top->current != NSP__NOTHING) // under an inert span, unless it was ended elsewhere
         return begin_under_ended(producer, name, start);
     nsp__sampler_fetch(producer, name);
     nsp__busy_begin(producer);
+    producer->outliers = false; // nothing is open
     // If the thread's session has ended, there may be a new one. The thread is detached while it is still
     // busy, so if a signal handler then attaches it to the new one, that is not undone.
     if (!nsp__sampler_refresh(producer))
-        nsp__thread_v3 = &nsp__nobody;
+        nsp__thread_v4 = &nsp__nobody;
     nsp__busy_end(producer, top);
     return nsp_span_begin_at(name, start);
 }

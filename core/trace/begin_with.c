@@ -8,6 +8,7 @@
 #include "trace/detached.h"
 #include "trace/head_decision.h"
 #include "trace/span_context.h"
+#include "trace/speculation.h"
 #include "trace/misuse.h"
 #include "trace/stack.h"
 #include "trace/thread.h"
@@ -75,7 +76,7 @@ static NOINLINE nsp__producer *make_ready(void)
         if (nsp__is_busy(producer)) {
             if (nsp__parents_state())
                 return NULL;
-            nsp__count_nested(&producer->slot->counters.dropped_in_signal);
+            nsp__count_nested(&producer->home.slot->counters.dropped_in_signal);
             return NULL;
         }
         if (up_to_date(producer))
@@ -85,7 +86,7 @@ static NOINLINE nsp__producer *make_ready(void)
         nsp__entry *top = nsp__busy_take_top(producer);
         bool session = nsp__sampler_refresh(producer);
         if (!session)
-            nsp__thread_v3 = &nsp__nobody; // first, as in nsp__begin_special
+            nsp__thread_v4 = &nsp__nobody; // first, as in nsp__begin_special
         nsp__busy_end(producer, top);
         if (session)
             return producer;
@@ -113,18 +114,49 @@ static uintptr_t publish(nsp__producer *producer, nsp__frame *frame, bool record
 
 // ---- on the stack ----
 
+static nsp_span *begin_too_deep(nsp__producer *producer, nsp__entry *top)
+{
+    nsp__count(&producer->home.slot->counters.attempted);
+    nsp__count(&producer->home.slot->counters.dropped_too_deep);
+    nsp__busy_end(producer, top);
+    return (nsp_span *)NSP__UNSAMPLED_CHILD;
+}
+
+// True for the parent of a local root.
+static bool parent_is_elsewhere(const nsp_context *parent)
+{
+    return parent == NULL || parent->remote || !nsp__context_has_ids(parent);
+}
+
+// The same where a rule may look at the span, or at one below it.
+static NOINLINE nsp_span *begin_apart_by_rule(nsp__producer *producer, nsp__entry *top, nsp_name name,
+                                              const nsp_context *parent, nsp_ticks start)
+{
+    uintptr_t handle;
+    top = nsp__stack_settle(producer, top);
+    if (parent_is_elsewhere(parent) && nsp__ruled_begin_apart(producer, top, name, start, parent, &handle))
+        return (nsp_span *)handle;
+    nsp__entry *under = nsp__stack_suspend(producer, top);
+    if (under == NULL || under[1].frame == NULL)
+        return begin_too_deep(producer, nsp__stack_settle(producer, top));
+    nsp__frame *frame = under != top ? under->frame : under[1].frame;
+    nsp__frame_open(frame, name, nsp__ticks_or_now(start));
+    bool recording = nsp__head_decide(producer, frame, name, parent);
+    under[1].current = handle = publish(producer, frame, recording);
+    nsp__busy_end(producer, under + 1);
+    return (nsp_span *)handle;
+}
+
 static nsp_span *begin_apart(nsp__producer *producer, nsp_name name, const nsp_context *parent,
                              nsp_ticks start)
 {
     nsp__entry *top = nsp__busy_take_top(producer);
+    if (NSP__UNLIKELY(producer->outliers))
+        return begin_apart_by_rule(producer, top, name, parent, start);
     nsp__entry *entry = top + 1;
     nsp__frame *frame = entry->frame;
-    if (frame == NULL) {
-        nsp__count(&producer->slot->counters.attempted);
-        nsp__count(&producer->slot->counters.dropped_too_deep);
-        nsp__busy_end(producer, top);
-        return (nsp_span *)NSP__UNSAMPLED_CHILD;
-    }
+    if (frame == NULL)
+        return begin_too_deep(producer, top);
     nsp__frame_open(frame, name, nsp__ticks_or_now(start));
     bool recording = nsp__head_decide(producer, frame, name, parent);
     uintptr_t handle = entry->current = publish(producer, frame, recording);
@@ -193,7 +225,7 @@ static NOINLINE nsp_span *begin_without_identity(nsp__producer *producer, nsp__e
 
 static NOINLINE nsp_span *detached_full(nsp__producer *producer, nsp__entry *top)
 {
-    nsp__count(&producer->slot->counters.dropped_detached_full);
+    nsp__count(&producer->home.slot->counters.dropped_detached_full);
     return begin_without_identity(producer, top);
 }
 
@@ -239,7 +271,7 @@ static NOINLINE nsp_span *decide_and_take(nsp__producer *producer, nsp__entry *t
 static bool surely_sampled(nsp__producer *producer, nsp_name name, const nsp_context *parent)
 {
     if (parent == NULL)
-        return __atomic_load_n(&producer->slot->skips.left[nsp__sampler_settled_class(producer, name)],
+        return __atomic_load_n(&producer->home.slot->skips.left[nsp__sampler_settled_class(producer, name)],
                                __ATOMIC_RELAXED) <= 0;
     return (parent->flags & NSP_TRACE_FLAG_SAMPLED) != 0 &&
            (!parent->remote || producer->parent_policy == NSP_PARENT_FOLLOW);
@@ -252,13 +284,13 @@ static nsp_span *take_and_decide(nsp__producer *producer, nsp__entry *top, nsp_n
 {
     nsp__frame *frame = nsp__detached_take(producer, &producer->recorded);
     if (frame == NULL) {
-        nsp__count(&producer->slot->counters.attempted);
+        nsp__count(&producer->home.slot->counters.attempted);
         return detached_full(producer, top);
     }
     nsp__frame_open(frame, name, start);
     if (child) {
         const nsp__frame *above = nsp__frame_of((nsp_span *)top->current);
-        nsp__record_child_of(producer, producer->slot, &frame->record, &above->record);
+        nsp__record_child_of(producer, producer->home.slot, &frame->record, &above->record);
         if ((frame->record.flags & NSP__RECORD_TRACESTATE) != 0)
             nsp__tracestate_inherit(frame, above);
     } else if (!nsp__head_decide(producer, frame, name, parent)) {
@@ -269,6 +301,67 @@ static nsp_span *take_and_decide(nsp__producer *producer, nsp__entry *top, nsp_n
     nsp_span *span = (nsp_span *)publish(producer, frame, true);
     nsp__busy_end(producer, top);
     return span;
+}
+
+// A local root that a rule looks at. NULL: it is none.
+static NOINLINE nsp_span *begin_detached_root(nsp__producer *producer, nsp__entry *top, nsp_name name,
+                                              nsp_ticks start, const nsp_context *parent)
+{
+    if (!nsp__ruled_name(producer, name))
+        return NULL;
+    identity_draft draft;
+    draft_open(&draft);
+    bool sampled = nsp__head_decide(producer, &draft.frame, name, parent);
+    bool speculates = !sampled && producer->ruled_classes[nsp__sampler_class(producer, name)].speculates;
+    nsp__frame *frame = sampled || speculates ? nsp__detached_take(producer, &producer->recorded) : NULL;
+    if (sampled && frame == NULL)
+        return detached_full(producer, top);
+    const bool recording = frame != NULL;
+    if (!recording)
+        frame = nsp__detached_take(producer, &producer->unsampled);
+    if (frame == NULL)
+        return begin_without_identity(producer, top);
+    nsp__frame_open(frame, name, start);
+    if (recording && !sampled) {
+        nsp__ruled_speculate(&draft.frame, nsp__span_id_draw(producer) | 1);
+        __atomic_fetch_add(&producer->speculation->apart_begun, 1, __ATOMIC_RELEASE); // C1: to C2
+    }
+    identity_copy(frame, &draft.frame);
+    frame->detached = NSP__DETACHED_RULED;
+    frame->reserved = 0;
+    nsp_span *span = (nsp_span *)publish(producer, frame, recording);
+    nsp__busy_end(producer, top);
+    return span;
+}
+
+// A span under a speculative one: it does not record.
+static NOINLINE nsp_span *begin_detached_under(nsp__producer *producer, nsp__entry *top, nsp_name name,
+                                               nsp_ticks start)
+{
+    nsp_context around;
+    nsp__context_invalid(&around);
+    nsp__ruled_left_out(producer, top);
+    nsp__context_around(producer, top, &around);
+    return nsp_context_valid(&around) ? decide_and_take(producer, top, name, start, NULL, &around)
+                                      : begin_without_identity(producer, top);
+}
+
+// Where there are outlier rules: handles what they concern. NULL: nothing. With *top settled.
+static NOINLINE nsp_span *begin_detached_by_rule(nsp__producer *producer, nsp__entry **top, nsp_name name,
+                                                 nsp_ticks start, const nsp_context *parent, bool apart)
+{
+    *top = nsp__stack_settle(producer,
+                             nsp__has_frame((nsp_span *)(*top)->current) && !nsp__session_over(producer)
+                                 ? nsp__stack_drop_ended(producer, *top)
+                                 : *top);
+    const nsp_span *current = (const nsp_span *)(*top)->current;
+    if (apart || (*top)->current == NSP__NOTHING)
+        return parent_is_elsewhere(parent) ? begin_detached_root(producer, *top, name, start, parent) : NULL;
+    if ((*top)->current == NSP__SUSPENDED ||
+        (nsp__has_frame(current) && nsp_span_recording(current) && nsp__span_open(current) &&
+         nsp__frame_speculative(nsp__frame_of(current))))
+        return begin_detached_under(producer, *top, name, start);
+    return NULL;
 }
 
 nsp_span *nsp_span_begin_detached(nsp_name name, const nsp_span_options *given)
@@ -282,11 +375,16 @@ nsp_span *nsp_span_begin_detached(nsp_name name, const nsp_span_options *given)
     bool apart = options->new_root || parent != NULL;
     nsp_ticks start = nsp__ticks_or_now(options->start);
     nsp__entry *top = nsp__busy_take_top(producer);
+    nsp_span *span;
+    if (NSP__UNLIKELY(producer->outliers)) {
+        span = begin_detached_by_rule(producer, &top, name, start, parent, apart);
+        if (span != NULL)
+            return describe(span, options);
+    }
     if (!apart && nsp__has_frame((nsp_span *)top->current) && !nsp__session_over(producer))
         top = nsp__stack_drop_ended(producer, top);
     apart = apart || top->current == NSP__NOTHING;
     bool child = !apart && (top->current & NSP__RECORDING) != 0;
-    nsp_span *span;
     if (child || (apart && surely_sampled(producer, name, parent))) {
         span = take_and_decide(producer, top, name, start, parent, child);
     } else if (apart) {

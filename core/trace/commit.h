@@ -261,6 +261,8 @@ static inline void nsp__commit_and_close(nsp__producer *producer, nsp__frame *fr
 {
     nsp__slot *slot = producer->slot;
     bool committed = nsp__commit(producer, slot, frame, end);
+    if (NSP__UNLIKELY(!committed && slot != producer->home.slot))
+        producer->ruled_marks |= NSP__TRACE_OUTGROWN;
     nsp__frame_close(frame);
     nsp__count_commit(slot, committed);
 }

@@ -5,6 +5,7 @@
 #include "trace/commit.h"
 #include "trace/end_slow.h"
 #include "trace/misuse.h"
+#include "trace/speculation.h"
 #include "trace/stack.h"
 
 // Calls that are not tail calls would make the hot functions save and restore registers. So everything
@@ -35,8 +36,10 @@ ALWAYS_INLINE bool innermost(const nsp__entry *top, const nsp_span *span)
                        top->frame == nsp__frame_of(span));
 }
 
+// The ring is full, or the buffer of speculative spans.
 static NOINLINE void end_dropped(nsp__producer *producer, nsp__entry *top)
 {
+    nsp__ruled_mark_dropped(producer);
     nsp__frame_close(top->frame);
     nsp__count_commit(producer->slot, false);
     nsp__busy_end(producer, pop(top));
@@ -72,7 +75,7 @@ NSP__HOT void nsp__end_on(nsp_span *span, nsp_ticks end, nsp__thread *thread)
     }
     nsp__entry *top = producer->hot.top;
     if (!innermost(top, span)) {
-        nsp__end_elsewhere(span, end);
+        nsp__end_uncommon(span, end, thread);
         return;
     }
     nsp__frame *frame = nsp__frame_of(span);
@@ -113,6 +116,7 @@ ALWAYS_INLINE nsp_span *reopen(nsp__producer *producer, nsp__slot *slot, nsp__en
 
 static NOINLINE nsp_span *next_dropped(nsp__producer *producer, nsp__entry *top, nsp_name name, nsp_ticks at)
 {
+    nsp__ruled_mark_dropped(producer);
     nsp__frame_close(top->frame);
     nsp__count_commit(producer->slot, false);
     return reopen(producer, producer->slot, top, top->frame, name, at);

@@ -4,6 +4,8 @@
 #include "trace/commit.h"
 #include "trace/detached.h"
 #include "trace/misuse.h"
+#include "trace/speculation.h"
+#include "trace/span_context.h"
 #include "trace/stack.h"
 #include "trace/thread.h"
 #include "trace/trace_state.h"
@@ -14,12 +16,27 @@
 
 // ---- end and next ----
 
+// Closes the span of this entry, which is open, on a stack that may have speculative spans.
+static void end_by_rule(nsp__producer *producer, nsp__entry *top, const nsp__entry *entry, nsp_ticks end)
+{
+    const nsp_span *span = (const nsp_span *)entry->current;
+    nsp__frame *frame = nsp__frame_of(span);
+    if (frame == producer->ruled_frame) {
+        nsp__ruled_end(producer, top, entry, nsp__ticks_or_now(end));
+    } else if (nsp_span_recording(span)) {
+        nsp__pen_turn(producer, frame);
+        nsp__commit_and_close(producer, frame, end);
+    } else {
+        nsp__frame_close(frame);
+    }
+}
+
 // Ends a span of the thread's stack, recording or not. A signal handler that interrupts nanospan finds
 // nothing there that it may end.
 static void end_on_stack(nsp__producer *producer, nsp_span *span, nsp_ticks end)
 {
     nsp__frame *frame = nsp__frame_of(span);
-    nsp__entry *top = nsp__busy_take_top(producer);
+    nsp__entry *top = nsp__stack_settle(producer, nsp__busy_take_top(producer));
     nsp__entry *entry = nsp__stack_find_begun(producer, top, span);
     if (entry == NULL) {
         // It is on another thread's stack, or a signal handler has just ended it, or we are in one ourselves.
@@ -32,12 +49,15 @@ static void end_on_stack(nsp__producer *producer, nsp_span *span, nsp_ticks end)
         nsp__misused(); // spans above it are still open; they stay
         rest = top;
     }
-    if (nsp_span_recording(span))
+    if (NSP__UNLIKELY(producer->outliers) && nsp__span_open(span)) {
+        end_by_rule(producer, top, entry, end);
+    } else if (nsp_span_recording(span)) {
         nsp__commit_and_close(producer, frame, end);
-    else
+    } else {
         nsp__frame_close(frame);
+    }
     entry->current = NSP__ENDED;
-    nsp__busy_end(producer, nsp__stack_trim(rest));
+    nsp__busy_end(producer, nsp__stack_settle(producer, rest));
 }
 
 // Uses some attached thread's copy of the pool, because the session's own may be changing, if one ends and
@@ -63,8 +83,24 @@ static bool claim_detached(const nsp_span *span)
                                        __ATOMIC_RELAXED);
 }
 
-// Ends a detached span, recording or not. producer: NULL if the thread cannot be attached.
-static void end_detached(nsp__producer *producer, nsp_span *span, nsp_ticks end)
+// Counts a detached span that ends without coming into a ring: its thread cannot be attached, or is a signal handler.
+// ruled: it is a ruled root.
+static void count_lost(nsp__producer *producer, bool recording, bool speculative)
+{
+    if (speculative) {
+        nsp__ruled_apart_lost_anywhere(producer);
+    } else if (recording) {
+        if (producer == NULL)
+            nsp__count_unattached(offsetof(nsp__control, unattached_dropped));
+        else
+            nsp__count_nested(&producer->home.slot->counters.dropped_end_in_signal);
+    }
+}
+
+// Ends a detached span, recording or not. producer: NULL if the thread cannot be attached. ruled: constant; the frame
+// says so.
+static inline __attribute__((always_inline)) void end_detached(nsp__producer *producer, nsp_span *span,
+                                                               nsp_ticks end, bool ruled)
 {
     nsp__frame *frame = nsp__frame_of(span);
     bool recording = nsp_span_recording(span);
@@ -73,29 +109,48 @@ static void end_detached(nsp__producer *producer, nsp_span *span, nsp_ticks end)
         return;
     }
     NSP__TESTPOINT("detached: claimed for its end");
+    bool speculative = ruled && recording && nsp__frame_speculative(frame);
     if (producer == NULL) {
+        if (ruled)
+            frame->detached = 1;
         nsp__frame_close(frame);
-        if (recording)
-            nsp__count_unattached(offsetof(nsp__control, unattached_dropped));
+        count_lost(NULL, recording, speculative);
         release_unattached(frame);
         return;
     }
     if (nsp__is_busy(producer)) {
+        if (ruled)
+            frame->detached = 1;
         nsp__frame_close(frame);
-        if (recording)
-            nsp__count_nested(&producer->slot->counters.dropped_end_in_signal);
+        count_lost(producer, recording, speculative);
     } else {
         nsp__entry *top = nsp__busy_take_top(producer);
-        __atomic_store_n(&frame->ring, producer->slot->index, __ATOMIC_RELAXED);
-        if (recording)
+        if (NSP__UNLIKELY(producer->outliers))
+            nsp__pen_to_ring_if_not(producer);
+        __atomic_store_n(&frame->ring, producer->home.slot->index, __ATOMIC_RELAXED);
+        if (ruled)
+            nsp__ruled_end_apart(producer, frame, nsp__ticks_or_now(end), recording);
+        else if (recording)
             nsp__commit_and_close(producer, frame, end);
         else
             nsp__frame_close(frame);
         nsp__stack_rename(producer, top, span, NSP__ENDED); // if it was entered and not left
-        nsp__busy_end(producer, nsp__stack_trim(top));
+        nsp__busy_end(producer, nsp__stack_settle(producer, top));
     }
     NSP__TESTPOINT("detached: its place is not free yet");
     nsp__detached_release(producer, frame);
+}
+
+static __attribute__((noinline, cold)) void end_detached_ruled(nsp__producer *producer, nsp_span *span,
+                                                               nsp_ticks end)
+{
+    end_detached(producer, span, end, true);
+}
+
+static __attribute__((noinline)) void end_detached_usual(nsp__producer *producer, nsp_span *span,
+                                                         nsp_ticks end)
+{
+    end_detached(producer, span, end, false);
 }
 
 // True if the frame belongs to the current session. Ending a span of an earlier session is not a mistake.
@@ -107,8 +162,8 @@ static bool of_this_session(const nsp__frame *frame)
         const nsp__producer *producer = nsp__producer_at(i);
         if (producer == NULL)
             continue;
-        uintptr_t slot = (uintptr_t)producer->slot;
-        if ((uintptr_t)frame - slot < (uintptr_t)producer->ring.bytes - slot ||
+        uintptr_t slot = (uintptr_t)producer->home.slot;
+        if ((uintptr_t)frame - slot < (uintptr_t)producer->home.ring.bytes - slot ||
             nsp__detached_owned(producer, frame))
             return true;
     }
@@ -125,7 +180,7 @@ static void end_closed(nsp_span *span)
     if (producer != NULL && !nsp__is_busy(producer) && nsp__session_over(producer)) {
         nsp__entry *top = nsp__busy_take_top(producer);
         removed = nsp__stack_rename(producer, top, span, NSP__ENDED);
-        nsp__busy_end(producer, nsp__stack_trim(top));
+        nsp__busy_end(producer, nsp__stack_settle(producer, top));
     }
     if (!removed && of_this_session(nsp__frame_of(span)))
         nsp__misused();
@@ -140,9 +195,12 @@ void nsp__end_elsewhere(nsp_span *span, nsp_ticks end)
         return;
     }
     nsp__producer *producer = nsp__producer_self();
-    if (nsp__frame_of(span)->detached) {
-        nsp_status status; // a thread of an earlier session is attached to this one
-        end_detached(nsp__producer_attach(NULL, &status), span, end);
+    nsp_status status; // a thread of an earlier session is attached to this one
+    const uint16_t detached = nsp__frame_of(span)->detached;
+    if (NSP__LIKELY(detached == 1)) {
+        end_detached_usual(nsp__producer_attach(NULL, &status), span, end);
+    } else if (detached != 0) {
+        end_detached_ruled(nsp__producer_attach(NULL, &status), span, end);
     } else if (producer == NULL) {
         nsp__misused();
     } else {
@@ -158,7 +216,7 @@ static nsp_span *become_sibling(nsp__producer *producer, nsp__entry *top, nsp_sp
     nsp__frame *frame = nsp__frame_of(span);
     nsp__record *record = &frame->record;
     bool local_root = record->local_root_id == record->span_id;
-    __atomic_store_n(&frame->ring, producer->slot->index, __ATOMIC_RELAXED);
+    __atomic_store_n(&frame->ring, producer->home.slot->index, __ATOMIC_RELAXED);
     nsp__commit_and_close(producer, frame, at);
     uint64_t id = nsp__attempt(producer, producer->slot);
     uint32_t kept = 0;
@@ -199,6 +257,16 @@ static nsp_span *next_of_closed(nsp__producer *producer, nsp_span *span, nsp_nam
     return (nsp_span *)NSP__UNSAMPLED_CHILD;
 }
 
+// The context of a local root's parent, in another process.
+static const nsp_context *parent_context(const nsp__frame *frame, nsp_context *out)
+{
+    nsp__identity_context(frame, out);
+    memcpy(out->span_id, &frame->record.parent_id, sizeof out->span_id);
+    out->remote = true;
+    out->local_root = 0;
+    return out;
+}
+
 nsp_span *nsp__next_elsewhere(nsp_span *span, nsp_name name, nsp_ticks at)
 {
     if (nsp__parents_state())
@@ -214,18 +282,24 @@ nsp_span *nsp__next_elsewhere(nsp_span *span, nsp_name name, nsp_ticks at)
     }
     if (!open || (!detached && nsp__stack_find_begun(producer, producer->hot.top, span) == NULL))
         return next_of_closed(producer, span, name, at);
-    if (frame->record.parent_id == 0) {
-        // The sibling of a root is a root: a new trace, with a decision of its own.
+    bool ruled = frame == producer->ruled_frame || frame->detached == NSP__DETACHED_RULED;
+    if (frame->record.parent_id == 0 || ruled) {
+        // The sibling of a root is a root: a new trace, with a decision of its own. That of a ruled root is one too,
+        // although its parent is the same.
+        nsp_context around;
         nsp_span_options options = NSP_SPAN_OPTIONS_INIT;
-        options.new_root = true;
+        options.new_root = frame->record.parent_id == 0;
         options.start = at;
+        if (!options.new_root)
+            options.parent = parent_context(frame, &around);
         nsp__end_elsewhere(span, at);
         if (detached)
             return nsp_span_begin_detached(name, &options);
-        return producer->hot.top->current == NSP__NOTHING ? nsp_span_begin_at(name, at)
-                                                          : nsp_span_begin_with(name, &options);
+        return options.new_root && producer->hot.top->current == NSP__NOTHING
+                   ? nsp_span_begin_at(name, at)
+                   : nsp_span_begin_with(name, &options);
     }
-    nsp__entry *top = nsp__busy_take_top(producer);
+    nsp__entry *top = nsp__stack_settle(producer, nsp__busy_take_top(producer));
     nsp__entry *entry = detached ? top : nsp__stack_find_begun(producer, top, span);
     bool ours = entry != NULL && (detached ? claim_detached(span) : nsp__span_open(span));
     if (!ours) { // a signal handler has just ended it, or a shutdown the session
@@ -234,8 +308,10 @@ nsp_span *nsp__next_elsewhere(nsp_span *span, nsp_name name, nsp_ticks at)
     }
     if (entry != top)
         nsp__misused(); // spans above it are still open; they stay
+    if (NSP__UNLIKELY(producer->outliers))
+        nsp__pen_turn(producer, frame);
     nsp_span *sibling = become_sibling(producer, top, span, name, at);
-    nsp__busy_end(producer, top);
+    nsp__busy_end(producer, nsp__stack_settle(producer, top));
     return sibling;
 }
 
@@ -250,21 +326,23 @@ static void end_unsampled_root(nsp__producer *producer)
         bottom->current = NSP__NOTHING;
 }
 
-void nsp__end_inert(nsp_span *span)
+void nsp__end_inert(nsp_span *span, nsp_ticks end)
 {
-    if (nsp__parents_state())
+    if (nsp__parents_state() || (nsp__has_frame(span) && nsp__end_measured(span, end, nsp__thread_v4)))
         return;
     nsp_status status;
     nsp__producer *producer = nsp__producer_self();
     if (nsp__has_frame(span)) {
         if (!nsp__span_open(span))
             end_closed(span);
-        else if (nsp__frame_of(span)->detached)
-            end_detached(nsp__producer_attach(NULL, &status), span, 0);
+        else if (nsp__frame_of(span)->detached == 1)
+            end_detached_usual(nsp__producer_attach(NULL, &status), span, 0);
+        else if (nsp__frame_of(span)->detached != 0)
+            end_detached_ruled(nsp__producer_attach(NULL, &status), span, end);
         else if (producer == NULL)
             nsp__misused();
         else
-            end_on_stack(producer, span, 0);
+            end_on_stack(producer, span, end);
     } else if ((uintptr_t)span == NSP__UNSAMPLED_ROOT && producer != NULL && !nsp__is_busy(producer)) {
         end_unsampled_root(producer);
     } else {
@@ -277,7 +355,7 @@ nsp_span *nsp__next_inert(nsp_span *span, nsp_name name, nsp_ticks at)
     if (nsp__parents_state())
         return NULL;
     if ((uintptr_t)span == NSP__UNSAMPLED_ROOT) {
-        nsp__end_inert(span);
+        nsp__end_inert(span, at);
         return nsp_span_begin_at(name, at);
     }
     nsp__producer *producer = nsp__producer_self();
@@ -289,12 +367,18 @@ nsp_span *nsp__next_inert(nsp_span *span, nsp_name name, nsp_ticks at)
         return (nsp_span *)NSP__UNSAMPLED_CHILD;
     }
     nsp__frame *frame = nsp__frame_of(span);
-    if (frame->record.parent_id != 0 || frame->record.flags & NSP__RECORD_PARENT_REMOTE)
+    bool root = frame->record.parent_id == 0 && (frame->record.flags & NSP__RECORD_PARENT_REMOTE) == 0;
+    bool ruled =
+        (producer != NULL && frame == producer->ruled_frame) || frame->detached == NSP__DETACHED_RULED;
+    if (!root && !ruled)
         return span; // the sibling has the same parent, so the same decision
+    nsp_context around;
     nsp_span_options options = NSP_SPAN_OPTIONS_INIT;
-    options.new_root = true;
+    options.new_root = root;
     options.start = at;
+    if (!root)
+        options.parent = parent_context(frame, &around);
     bool detached = frame->detached != 0;
-    nsp__end_inert(span);
+    nsp__end_inert(span, at);
     return detached ? nsp_span_begin_detached(name, &options) : nsp_span_begin_with(name, &options);
 }

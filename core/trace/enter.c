@@ -4,6 +4,7 @@
 #include "base/fork.h"
 #include "trace/commit.h"
 #include "trace/misuse.h"
+#include "trace/speculation.h"
 #include "trace/stack.h"
 #include "trace/thread.h"
 #include "trace/trace_state.h"
@@ -30,6 +31,32 @@ static bool can_be_entered(const nsp_span *span)
            (!nsp__process_copied() && nsp__span_open(span) && nsp__frame_of(span)->detached);
 }
 
+// True for a detached local root of which it is decided where it ends: what would be its children does not record.
+static bool closed_to_children(const nsp_span *span)
+{
+    return nsp__has_frame(span) && nsp_span_recording(span) &&
+           nsp__frame_of(span)->detached == NSP__DETACHED_RULED &&
+           nsp__frame_speculative(nsp__frame_of(span));
+}
+
+// Where the span may be speculative, or lie above one that is. Returns the new top.
+static nsp__entry *enter_apart(nsp__producer *producer, nsp__entry *top, const nsp_span *span)
+{
+    const bool closed = closed_to_children(span);
+    nsp__entry *below = closed || (!nsp_span_recording(span)) ? top : nsp__stack_suspend(producer, top);
+    if (below == NULL || below[1].frame == NULL || (closed && below[2].frame == NULL)) {
+        producer->enters_too_deep++;
+        return nsp__stack_settle(producer, top);
+    }
+    below[1].current = entered_as(span);
+    producer->outliers = true;
+    if (closed)
+        below[2].current = NSP__SUSPENDED;
+    if (!nsp__pen_is_home(producer))
+        nsp__pen_to_ring(producer);
+    return below + (closed ? 2 : 1);
+}
+
 void nsp_span_enter(nsp_span *span)
 {
     nsp_status status;
@@ -37,9 +64,11 @@ void nsp_span_enter(nsp_span *span)
     if (producer == NULL || nsp__is_busy(producer))
         return;
     // From here on no handler ends the span, or takes the same entry.
-    nsp__entry *top = nsp__busy_take_top(producer), *entry = top + 1;
+    nsp__entry *top = nsp__stack_settle(producer, nsp__busy_take_top(producer)), *entry = top + 1;
     if (!can_be_entered(span)) {
         nsp__misused();
+    } else if (NSP__UNLIKELY(producer->outliers || closed_to_children(span))) {
+        top = enter_apart(producer, top, span);
     } else if (entry->frame == NULL) {
         producer->enters_too_deep++;
     } else {
@@ -57,6 +86,8 @@ static nsp__entry *leave(nsp__producer *producer, nsp__entry *top, const nsp_spa
         return top;
     }
     nsp__entry *entry = find_entered(producer, top, entered_as(span));
+    if (entry != NULL && entry == top - 1 && top->current == NSP__SUSPENDED)
+        (top--)->current = NSP__ENDED;
     // A span that was ended while it was entered has lost its entry, which is fine. One that is open was
     // never entered.
     if (entry != top &&
@@ -65,7 +96,7 @@ static nsp__entry *leave(nsp__producer *producer, nsp__entry *top, const nsp_spa
     if (entry == NULL)
         return top;
     entry->current = NSP__ENDED;
-    return nsp__stack_trim(top);
+    return nsp__stack_settle(producer, top);
 }
 
 void nsp_span_leave(nsp_span *span)
@@ -73,6 +104,6 @@ void nsp_span_leave(nsp_span *span)
     nsp__producer *producer = nsp__producer_self();
     if (producer == NULL || nsp__is_busy(producer))
         return;
-    nsp__entry *top = nsp__busy_take_top(producer);
+    nsp__entry *top = nsp__stack_settle(producer, nsp__busy_take_top(producer));
     nsp__busy_end(producer, leave(producer, top, span));
 }

@@ -7,14 +7,20 @@
 #include "context/threshold.h"
 #include "trace/commit.h"
 #include "trace/span_context.h"
+#include "trace/speculation.h"
+
+static nsp__ring *nsp__ring_of(nsp__producer *producer)
+{
+    return nsp__pen_is_home(producer) ? &producer->ring : &producer->home.ring;
+}
 
 // True, and counted, if there is too little room for a new trace. A debug trace is never refused; it loses
 // spans only when there is no room at all.
 static bool refused(nsp__producer *producer, uint8_t flags)
 {
-    if ((flags & NSP_TRACE_FLAG_DEBUG) != 0 || nsp__ring_fill(&producer->ring) <= producer->watermark)
+    if ((flags & NSP_TRACE_FLAG_DEBUG) != 0 || nsp__ring_fill(nsp__ring_of(producer)) <= producer->watermark)
         return false;
-    nsp__count(&producer->slot->counters.roots_refused);
+    nsp__count(&producer->home.slot->counters.roots_refused);
     return true;
 }
 
@@ -35,23 +41,33 @@ static void inert_root(nsp__producer *producer, nsp__frame *frame, uint64_t thre
     record->flags = NSP__RECORD_RANDOM;
 }
 
+// No skip is left. A class with an outlier rule has none, and decides here.
+static bool hit(nsp__producer *producer, uint32_t name_class)
+{
+    if (NSP__UNLIKELY(producer->thresholds[name_class] == NSP__THRESHOLD_RULED))
+        return nsp__ruled_head(producer, name_class);
+    nsp__sampler_draw(producer, name_class);
+    return true;
+}
+
 static bool decide_root(nsp__producer *producer, nsp__frame *frame, nsp_name name)
 {
     uint32_t name_class = nsp__sampler_settled_class(producer, name);
-    int64_t *left = &producer->slot->skips.left[name_class];
+    int64_t *left = &producer->home.slot->skips.left[name_class];
     int64_t skips = __atomic_load_n(left, __ATOMIC_RELAXED);
     bool sampled = skips <= 0;
     if (!sampled)
         __atomic_store_n(left, skips - 1, __ATOMIC_RELAXED);
     else if (producer->thresholds[name_class] != 0)
-        nsp__sampler_draw(producer, name_class);
+        sampled = hit(producer, name_class);
     sampled = sampled && !refused(producer, 0);
     if (sampled) {
-        nsp__sampler_trace_id(producer, producer->thresholds[name_class], true, frame->record.trace_id);
-        nsp__record_root(producer, producer->slot, &frame->record, name_class);
+        nsp__sampler_trace_id(producer, nsp__class_threshold(producer, name_class), true,
+                              frame->record.trace_id);
+        nsp__record_root(producer, producer->home.slot, &frame->record, name_class);
         return true;
     }
-    inert_root(producer, frame, producer->thresholds[name_class]);
+    inert_root(producer, frame, nsp__class_threshold(producer, name_class));
     return false;
 }
 
@@ -69,7 +85,7 @@ static bool decide_given_root(nsp__producer *producer, nsp__frame *frame, nsp_na
     }
     nsp__record *record = &frame->record;
     nsp__sampler_trace_id(producer, 0, true, record->trace_id);
-    nsp__record_root(producer, producer->slot, record, 0);
+    nsp__record_root(producer, producer->home.slot, record, 0);
     nsp__record_set_traits(
         record, nsp__record_root_traits(debug ? NSP__THRESHOLD_CODE_DEBUG : NSP__THRESHOLD_CODE_NONE));
     record->flags &= (uint8_t)~NSP__RECORD_DECIDED;
@@ -95,7 +111,7 @@ static bool decide_remote(nsp__producer *producer, nsp_name name, nsp_context *c
         threshold = NSP_CONTEXT_UNKNOWN;
     } else if (producer->parent_policy == NSP_PARENT_DECIDE ||
                (context->flags & NSP_TRACE_FLAG_DEFERRED) != 0) {
-        threshold = producer->thresholds[nsp__sampler_settled_class(producer, name)];
+        threshold = nsp__class_threshold(producer, nsp__sampler_settled_class(producer, name));
         sampled = randomness_of(context) >= threshold;
         *here = true;
     } else if (threshold != NSP_CONTEXT_UNKNOWN && (randomness_of(context) >= threshold) != sampled) {
@@ -132,7 +148,7 @@ bool nsp__head_decide(nsp__producer *producer, nsp__frame *frame, nsp_name name,
         nsp__identity_inert(producer, frame, &given);
         return false;
     }
-    nsp__identity_write(frame, nsp__attempt(producer, producer->slot), &given);
+    nsp__identity_write(frame, nsp__attempt(producer, producer->home.slot), &given);
     frame->record.flags |= here ? NSP__RECORD_KEPT | NSP__RECORD_DECIDED : NSP__RECORD_KEPT;
     return true;
 }

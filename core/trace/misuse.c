@@ -14,7 +14,7 @@ void nsp__misused(void)
 {
     nsp__producer *producer = nsp__producer_self();
     if (producer != NULL && !nsp__session_over(producer))
-        nsp__count_nested(&producer->slot->counters.misused);
+        nsp__count_nested(&producer->home.slot->counters.misused);
     else
         nsp__count_unattached(offsetof(nsp__control, unattached_misused));
 }

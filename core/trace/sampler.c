@@ -11,17 +11,18 @@
 #include "base/hot.h"
 #include "base/testpoint.h"
 #include "context/threshold.h"
+#include "trace/ruled_class.h"
 
 NSP__HOT void nsp__sampler_draw(nsp__producer *producer, uint32_t name_class)
 {
-    int64_t *left = &producer->slot->skips.left[name_class];
+    int64_t *left = &producer->home.slot->skips.left[name_class];
     uint64_t unused = (uint64_t)*left;
     uint64_t skip = nsp__random_skip(&producer->random, producer->inverse_logs[name_class]);
     if (skip > INT64_MAX)
         skip = INT64_MAX;                                    // as good as never
     __atomic_store_n(left, (int64_t)skip, __ATOMIC_RELEASE); // C1: after the previous draw; to C2
     // Modulo 2^64: what counts is the sum minus what is left.
-    uint64_t *skipped = &producer->slot->counters.roots_skipped;
+    uint64_t *skipped = &producer->home.slot->counters.roots_skipped;
     __atomic_store_n(skipped, *skipped - unused + skip, __ATOMIC_RELEASE); // C1
 }
 
@@ -30,7 +31,7 @@ NSP__HOT void nsp__sampler_draw(nsp__producer *producer, uint32_t name_class)
 // order for all.
 static uint32_t follow(nsp__producer *producer)
 {
-    uint32_t generation, *own = &producer->slot->skips.generation;
+    uint32_t generation, *own = &producer->home.slot->skips.generation;
     do {
         generation =
             __atomic_load_n(&producer->control->policy_generation, __ATOMIC_ACQUIRE); // N1: acquires N2
@@ -65,10 +66,10 @@ static bool generation_holds(const nsp__producer *producer, uint32_t generation)
 // reads in between counts too few roots, as within a draw, and never a whole skip of roots that did not begin.
 static void undraw(nsp__producer *producer)
 {
-    uint64_t *skipped = &producer->slot->counters.roots_skipped, counted = *skipped;
+    uint64_t *skipped = &producer->home.slot->counters.roots_skipped, counted = *skipped;
     for (uint64_t drawn = producer->drawn; drawn != 0; drawn &= drawn - 1) {
         unsigned name_class = (unsigned)__builtin_ctzll(drawn);
-        int64_t *left = &producer->slot->skips.left[name_class];
+        int64_t *left = &producer->home.slot->skips.left[name_class];
         counted -= (uint64_t)*left;
         producer->thresholds[name_class] = NSP__THRESHOLD_UNDRAWN;
         __atomic_store_n(skipped, counted, __ATOMIC_RELEASE); // C1
@@ -81,7 +82,7 @@ static void undraw(nsp__producer *producer)
 void nsp__sampler_fetch(const nsp__producer *producer, nsp_name name)
 {
     const nsp__control *control = producer->control;
-    const uint32_t slot = __atomic_load_n(&producer->slot->skips.generation, __ATOMIC_RELAXED) & 1;
+    const uint32_t slot = __atomic_load_n(&producer->home.slot->skips.generation, __ATOMIC_RELAXED) & 1;
     const nsp__policy *policy = &control->policies[slot];
     const uint32_t name_class = nsp__sampler_class(producer, name); // most changes leave it as it is
     __builtin_prefetch(&control->policy_generation);
@@ -96,12 +97,14 @@ bool nsp__sampler_refresh(nsp__producer *producer)
 {
     const nsp__control *control = producer->control;
     uint32_t generation, rules;
+    bool ruled;
     // A policy's slot is rewritten only two generations later, so if the generation is still the same after
     // something was read, that is consistent.
     do {
         generation = follow(producer);
         if (generation == 0)
             return false;
+        ruled = nsp__outliers_count(nsp__outliers_of(control, generation)) != 0;
         const nsp__policy *policy = &control->policies[generation & 1];
         rules = __atomic_load_n(&policy->rules, __ATOMIC_RELAXED) & (NSP__CLASSES - 1);
         producer->parent_policy = __atomic_load_n(&policy->parent_policy, __ATOMIC_RELAXED);
@@ -109,6 +112,7 @@ bool nsp__sampler_refresh(nsp__producer *producer)
         producer->hot.classes = rules != 0 ? policy->classes : nsp__no_classes(producer);
     } while (!generation_holds(producer, generation));
     undraw(producer);
+    producer->outliers = producer->outliers || ruled;
     producer->hot.generation = generation;
     return true;
 }
@@ -134,9 +138,9 @@ bool nsp__sampler_copy_class(nsp__producer *producer, uint32_t name_class)
     producer->thresholds[name_class] = threshold;
     producer->root_traits[name_class] = nsp__record_root_traits(nsp__threshold_encode(threshold));
     producer->inverse_logs[name_class] = inverse_log;
-    producer->outliers[name_class] = outlier;
     producer->drawn |= UINT64_C(1) << name_class;
     nsp__sampler_draw(producer, name_class);
+    nsp__ruled_class_set(producer, name_class, &outlier);
     return true;
 }
 

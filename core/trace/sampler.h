@@ -99,7 +99,7 @@ static inline uint32_t nsp__sampler_class(const nsp__producer *producer, nsp_nam
 static inline uint32_t nsp__sampler_settled_class(nsp__producer *producer, nsp_name name)
 {
     const uint32_t name_class = nsp__sampler_class(producer, name);
-    return NSP__LIKELY(producer->thresholds[name_class] != NSP__THRESHOLD_UNDRAWN)
+    return NSP__LIKELY(producer->thresholds[name_class] < NSP__THRESHOLD_RULED)
                ? name_class
                : nsp__sampler_copied_class(producer, name);
 }

@@ -9,6 +9,7 @@
 #include "base/mapping.h"
 #include "base/paging.h"
 #include "base/testpoint.h"
+#include "trace/outlier_decision.h"
 #include "trace/trace_state.h"
 #include "trace/warm.h"
 
@@ -56,7 +57,9 @@ static void frames_prepare(nsp__slot *slot)
 {
     for (uint32_t i = 0; i < slot->frame_count; i++) {
         nsp__frame *frame = nsp__frame_at(slot, i);
-        frame_prepare(frame, slot->record_bytes);
+        // A ruled root has to find room for what is written on it when its trace is kept.
+        const bool ruled = i == slot->frame_count - 1;
+        frame_prepare(frame, slot->record_bytes - (ruled ? NSP__ITEM_BYTES(8) : 0));
         frame->ring = slot->index;
     }
 }
@@ -99,6 +102,23 @@ static void producer_retire(nsp__producer *producer)
         nsp__mapping_retire(producer);
 }
 
+static void speculation_prepare(nsp__producer *producer, nsp__slot *slot)
+{
+    nsp__speculation *speculation = (nsp__speculation *)(void *)((char *)slot + NSP__SPECULATION_OFFSET);
+    nsp__slot *buffer = &speculation->slot;
+    producer->speculation = speculation;
+    if (buffer->ring_bytes == 0)
+        return;
+    producer->speculative = (nsp__pen){
+        .ring = {.bytes = (uint8_t *)buffer + buffer->ring_offset,
+                 .slot = buffer,
+                 .limit = buffer->ring_bytes,
+                 .capacity = buffer->ring_bytes,
+                 .mask = buffer->ring_bytes - 1},
+        .slot = buffer,
+    };
+}
+
 static void producer_prepare(nsp__producer *producer, nsp__slot *slot)
 {
     producer->slot = slot;
@@ -110,9 +130,12 @@ static void producer_prepare(nsp__producer *producer, nsp__slot *slot)
     producer->watermark = slot->ring_bytes * nsp__trace_state.watermark_permille / 1000;
     producer->headroom = slot->ring_bytes - producer->watermark;
     producer->ring.limit = slot->ring_bytes;
+    producer->home = producer->pen;
     producer->busy.current = NSP__BUSY;
-    for (uint32_t i = 0; i < slot->frame_count; i++)
+    for (uint32_t i = 0; i < slot->frame_count - 1; i++)
         producer->stack[i + 1].frame = nsp__frame_at(slot, i);
+    producer->ruled_frame = nsp__frame_at(slot, slot->frame_count - 1);
+    speculation_prepare(producer, slot);
     producer->hot.top = &producer->stack[0];
     producer->stack[0].current = NSP__NOTHING;
     producer->hot.classes = nsp__no_classes(producer);
@@ -141,14 +164,33 @@ static bool slot_claim(nsp__trace *trace)
 static void slot_lay_out(nsp__slot *slot, uint64_t ring_bytes)
 {
     const nsp__trace *trace = &nsp__trace_state;
-    slot->frame_count = trace->open_spans;
+    slot->frame_count =
+        trace->open_spans + 1; // the last one is for the ruled root, wherever that is on the stack
     slot->frame_stride = frame_stride(trace->record_bytes);
     slot->record_bytes = trace->record_bytes;
     slot->ring_bytes = ring_bytes;
-    slot->frames_offset = (NSP__SLOT_BYTES + NSP__FRAME_ALIGN - 1) & ~(uint64_t)(NSP__FRAME_ALIGN - 1);
+    slot->frames_offset = (NSP__SPECULATION_OFFSET + sizeof(nsp__speculation) + NSP__FRAME_ALIGN - 1) &
+                          ~(uint64_t)(NSP__FRAME_ALIGN - 1);
     slot->ring_offset =
         (slot->frames_offset + (uint64_t)slot->frame_stride * slot->frame_count + 4095) & ~(uint64_t)4095;
     slot->state = NSP__SLOT_ACTIVE;
+}
+
+// The buffer of speculative spans lies behind the ring, which ends there.
+static void speculation_lay_out(nsp__speculation *speculation, uint64_t end)
+{
+    const nsp__trace *trace = &nsp__trace_state;
+    nsp__slot *buffer = &speculation->slot;
+    buffer->record_bytes = trace->record_bytes;
+    buffer->ring_bytes = trace->outlier_bytes;
+    buffer->ring_offset = end - NSP__SPECULATION_OFFSET;
+    buffer->counters.attempted = speculation->settled = NSP__SPECULATED_FIRST;
+}
+
+// Bytes of a ring, or of what is written like one, with the place behind it that lets no record wrap.
+static uint64_t ring_extent(uint64_t ring_bytes, uint32_t record_bytes)
+{
+    return ring_bytes != 0 ? (ring_bytes + record_bytes + sizeof(uint64_t) + 127) & ~UINT64_C(127) : 0;
 }
 
 // Makes a slot that nobody used before: first a claim, then the thread's half in the process, then the slot's
@@ -166,7 +208,8 @@ static nsp__producer *slot_make(uint64_t ring_bytes, nsp_status *status)
     nsp__slot layout, *slot;
     memset(&layout, 0, sizeof layout);
     slot_lay_out(&layout, ring_bytes);
-    uint64_t bytes = layout.ring_offset + ring_bytes + layout.record_bytes + sizeof(uint64_t);
+    const uint64_t ring_end = layout.ring_offset + ring_extent(ring_bytes, layout.record_bytes);
+    uint64_t bytes = ring_end + ring_extent(trace->outlier_bytes, layout.record_bytes);
     nsp__slot_place place = {0, 0, 0, 0};
     void *address = NULL;
     nsp__producer *producer = producer_map(layout.frame_count);
@@ -178,6 +221,7 @@ static nsp__producer *slot_make(uint64_t ring_bytes, nsp_status *status)
     slot = address;
     NSP__TESTPOINT("attach: slot mapped");
     *slot = layout;
+    speculation_lay_out((nsp__speculation *)(void *)((char *)slot + NSP__SPECULATION_OFFSET), ring_end);
     producer_prepare(producer, slot);
     // S3: releases nothing but the count itself to S4; each place says by S1 that it is there.
     slot->index = __atomic_fetch_add(&control->slot_count, 1, __ATOMIC_ACQ_REL);
@@ -202,14 +246,14 @@ static nsp__producer *slot_reuse(uint64_t ring_bytes)
     uint32_t count = __atomic_load_n(&trace->control->slot_count, __ATOMIC_ACQUIRE); // S4
     for (uint32_t i = 0; i < count; i++) {
         nsp__producer *producer = nsp__producer_at(i);
-        if (producer == NULL || producer->slot->ring_bytes != ring_bytes)
+        if (producer == NULL || producer->home.slot->ring_bytes != ring_bytes)
             continue;
-        uint32_t state = __atomic_load_n(&producer->slot->state, __ATOMIC_RELAXED);
+        uint32_t state = __atomic_load_n(&producer->home.slot->state, __ATOMIC_RELAXED);
         bool taken = false;
         // Acquires what the previous thread left behind (release in thread_exit). Tried again if the drainer
         // has just turned a CLOSED slot into a DRAINED one.
         while ((state == NSP__SLOT_CLOSED || state == NSP__SLOT_DRAINED) && !taken)
-            taken = __atomic_compare_exchange_n(&producer->slot->state, &state, NSP__SLOT_ACTIVE, false,
+            taken = __atomic_compare_exchange_n(&producer->home.slot->state, &state, NSP__SLOT_ACTIVE, false,
                                                 __ATOMIC_ACQ_REL, __ATOMIC_RELAXED); // SL2: acquires SL1
         if (taken)
             return producer;
@@ -222,7 +266,7 @@ static nsp__producer *slot_reuse(uint64_t ring_bytes)
 // otherwise.
 static bool vanished(const nsp__producer *producer, uint32_t *tid)
 {
-    *tid = __atomic_load_n(&producer->slot->tid, __ATOMIC_ACQUIRE); // TD2: acquires TD1
+    *tid = __atomic_load_n(&producer->home.slot->tid, __ATOMIC_ACQUIRE); // TD2: acquires TD1
     return *tid != 0 && syscall(SYS_tgkill, getpid(), *tid, 0) != 0 && errno == ESRCH &&
            producer->hot.top != &producer->busy;
 }
@@ -233,8 +277,8 @@ static nsp__producer *slot_reclaim(uint64_t ring_bytes)
     uint32_t count = __atomic_load_n(&nsp__trace_state.control->slot_count, __ATOMIC_ACQUIRE), tid; // S4
     for (uint32_t i = 0; i < count; i++) {
         nsp__producer *producer = nsp__producer_at(i);
-        if (producer != NULL && producer->slot->ring_bytes == ring_bytes && vanished(producer, &tid) &&
-            __atomic_compare_exchange_n(&producer->slot->tid, &tid, 0, false, __ATOMIC_ACQUIRE, // TD2
+        if (producer != NULL && producer->home.slot->ring_bytes == ring_bytes && vanished(producer, &tid) &&
+            __atomic_compare_exchange_n(&producer->home.slot->tid, &tid, 0, false, __ATOMIC_ACQUIRE, // TD2
                                         __ATOMIC_RELAXED))
             return producer;
     }
@@ -312,6 +356,7 @@ void nsp__trace_begin(nsp__session *session, const nsp_config *config)
     trace->watermark_permille = (uint64_t)(config->watermark * 1000);
     trace->ring_bytes = round_power(config->ring_bytes);
     trace->record_bytes = config->record_bytes;
+    trace->outlier_bytes = config->outlier_bytes;
     trace->open_spans = config->open_spans;
     trace->threads = config->threads;
     __atomic_store_n(&trace->slots_claimed, 0, __ATOMIC_RELAXED);
@@ -322,6 +367,7 @@ void nsp__trace_begin(nsp__session *session, const nsp_config *config)
     __atomic_store_n(&trace->event_attributes, config->event_attribute_count_limit, __ATOMIC_RELAXED);
     __atomic_store_n(&trace->link_attributes, config->link_attribute_count_limit, __ATOMIC_RELAXED);
     __atomic_store_n(&trace->epoch, trace->epoch + 1, __ATOMIC_RELAXED);
+    nsp__outlier_keys_prepare();
     frames_detach(&trace->pool, trace->pool.stride - NSP__FRAME_ALIGN - FRAME_HEADER);
     unsampled_pool_make(config->detached_spans);
 }
@@ -348,7 +394,7 @@ void nsp__trace_end(void)
             continue;
         __atomic_store_n(&trace->producers[i], NULL, __ATOMIC_RELEASE); // T1
         __atomic_store_n(&trace->slots[i], NULL, __ATOMIC_RELEASE);     // T1
-        nsp__mapping_retire(producer->slot);
+        nsp__mapping_retire(producer->home.slot);
         nsp__mapping_leave(producer);
     }
     nsp__mapping_retire(trace->pool.nodes);

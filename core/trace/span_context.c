@@ -110,7 +110,7 @@ static void unsampled_context(nsp__producer *producer, nsp_context *out)
         // The policy may have changed since the root began.
         while (!nsp__sampler_settle(producer, name_class))
             ;
-        nsp__sampler_trace_id(producer, producer->thresholds[name_class], false,
+        nsp__sampler_trace_id(producer, nsp__class_threshold(producer, name_class), false,
                               producer->unsampled_root.trace_id);
         producer->unsampled_root.span_id = nsp__span_id_draw(producer);
         producer->hot.unsampled_class = name_class | NSP__UNSAMPLED_DRAWN;

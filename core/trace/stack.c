@@ -4,6 +4,7 @@
 #include <nanospan/thread.h>
 
 #include "trace/commit.h"
+#include "trace/speculation.h"
 
 bool nsp__drop_ended(nsp__producer *producer)
 {
@@ -26,15 +27,20 @@ static void reset_top(nsp__producer *producer, nsp_ticks now)
         return;
     }
     const nsp_span *span = (const nsp_span *)top->current;
-    if (nsp__has_frame(span) && nsp__frame_of(span) == top->frame && nsp__span_open(span)) {
-        nsp__count(&producer->slot->counters.leaked);
-        if (nsp_span_recording(span))
-            nsp__commit_and_close(producer, top->frame, now);
+    nsp__frame *frame = nsp__frame_of(span);
+    if (nsp__has_frame(span) && nsp__entry_begun(producer, top) && nsp__span_open(span)) {
+        nsp__count(&producer->home.slot->counters.leaked);
+        if (producer->outliers && nsp_span_recording(span))
+            nsp__pen_turn(producer, frame);
+        if (frame == producer->ruled_frame)
+            nsp__ruled_abandon(producer, top, top, now);
+        else if (nsp_span_recording(span))
+            nsp__commit_and_close(producer, frame, now);
         else
-            nsp__frame_close(top->frame);
+            nsp__frame_close(frame);
     }
     top->current = NSP__ENDED;
-    nsp__busy_end(producer, nsp__stack_trim(top));
+    nsp__busy_end(producer, nsp__stack_settle(producer, top));
 }
 
 void nsp_thread_reset(void)
@@ -47,7 +53,7 @@ void nsp_thread_reset(void)
         reset_top(producer, now);
     nsp__entry *bottom = nsp__busy_take_top(producer);
     if (bottom->current != NSP__NOTHING && !nsp__wiped(producer)) {
-        nsp__count(&producer->slot->counters.leaked);
+        nsp__count(&producer->home.slot->counters.leaked);
         bottom->current = NSP__NOTHING;
     }
     producer->enters_too_deep = 0;

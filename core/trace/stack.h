@@ -25,12 +25,21 @@ static inline nsp__entry *nsp__stack_drop_ended(nsp__producer *producer, nsp__en
     return top;
 }
 
+// True if the span that this entry stands for was begun here, and not entered: it lies in the entry's own frame, or in
+// one of those that keep it from the hot path (speculation.h).
+static inline bool nsp__entry_begun(const nsp__producer *producer, const nsp__entry *entry)
+{
+    const nsp__frame *frame = nsp__frame_of((const nsp_span *)entry->current);
+    return frame == entry->frame || frame == producer->ruled_frame ||
+           (entry[-1].current == NSP__SUSPENDED && frame == entry[-1].frame);
+}
+
 // The entry where this span was begun on the stack that has this top; NULL if there is none.
 static inline nsp__entry *nsp__stack_find_begun(nsp__producer *producer, nsp__entry *top,
                                                 const nsp_span *span)
 {
     for (nsp__entry *entry = top; entry > &producer->stack[0]; entry--)
-        if (entry->current == (uintptr_t)span && entry->frame == nsp__frame_of(span))
+        if (entry->current == (uintptr_t)span && nsp__entry_begun(producer, entry))
             return entry;
     return NULL;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "trace/reuse.h"
+#include "trace/speculation.h"
 #include "trace/value.h"
 
 // There is no counter of lost messages, so a message is cut to the room that is left, to nothing if
@@ -39,12 +40,15 @@ void nsp__status_set(nsp_span *span, nsp_span_status status, const char *message
     nsp__writer to;
     if (!nsp__writer_begin(&to, span, NSP__DROPPED_ATTRIBUTE))
         return;
+    const bool was_error = to.record->status == NSP_SPAN_STATUS_ERROR;
     if (status == NSP_SPAN_STATUS_OK) {
         to.record->status = NSP_SPAN_STATUS_OK;
     } else if (status == NSP_SPAN_STATUS_ERROR && to.record->status != NSP_SPAN_STATUS_OK) {
         to.record->status = NSP_SPAN_STATUS_ERROR;
         put_message(&to, message);
     }
+    if (was_error != (to.record->status == NSP_SPAN_STATUS_ERROR))
+        nsp__ruled_note_error(to.record, !was_error);
     nsp__writer_end(&to);
 }
 

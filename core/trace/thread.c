@@ -45,7 +45,7 @@ static nsp__producer *attach(const nsp_thread_options *options, nsp_status *stat
     nsp__producer *producer = nsp__slot_take(options != NULL ? options->ring_bytes : 0, status);
     if (producer == NULL)
         return NULL;
-    name_slot(producer->slot, options != NULL ? options->name : NULL);
+    name_slot(producer->home.slot, options != NULL ? options->name : NULL);
     producer->random = nsp__random_seed();
     producer->id_base = nsp__random_next(&producer->random) | 1;
     producer->id_step = (nsp__random_next(&producer->random) | 1) << 1;
@@ -59,7 +59,7 @@ static nsp__producer *attach(const nsp_thread_options *options, nsp_status *stat
         pthread_setspecific(exit_key, producer);
     NSP__TESTPOINT("attach: before visible");
     nsp__sampler_begin_thread(producer);
-    nsp__thread_v3 = &producer->hot;
+    nsp__thread_v4 = &producer->hot;
     NSP__TESTPOINT("attach: visible");
     nsp_thread_reset(); // ends what the thread before left open in a reclaimed slot
     *status = NSP_OK;
@@ -107,7 +107,7 @@ static nsp__producer *attach_marked(const nsp_thread_options *options, nsp_statu
         *status = NSP_OK;
         return producer;
     }
-    nsp__thread_v3 = &nsp__nobody; // of a session that has ended; there may be a new one
+    nsp__thread_v4 = &nsp__nobody; // of a session that has ended; there may be a new one
     // Either the shutdown sees this thread attaching and waits for it (nsp__trace_quiesce), or this thread
     // sees that tracing ends: both sides write, then read, in one order for all.
     __atomic_fetch_add(&nsp__trace_state.attaching, 1, __ATOMIC_SEQ_CST);
@@ -214,15 +214,15 @@ nsp_status nsp_thread_attach(const nsp_thread_options *options)
 static void thread_exit(void *argument)
 {
     nsp__producer *producer = argument;
-    if (nsp__thread_v3 != &producer->hot)
+    if (nsp__thread_v4 != &producer->hot)
         return; // tracing was shut down since, or this is the child of a fork
     nsp_thread_reset();
-    nsp__thread_v3 = &nsp__nobody;
-    __atomic_store_n(&producer->slot->tid, 0, __ATOMIC_RELAXED);
+    nsp__thread_v4 = &nsp__nobody;
+    __atomic_store_n(&producer->home.slot->tid, 0, __ATOMIC_RELAXED);
     NSP__TESTPOINT("detach: slot still active");
     // Releases the thread's half to the next one in the slot (slot_reuse in slots.c).
     uint32_t expected = NSP__SLOT_ACTIVE;
-    __atomic_compare_exchange_n(&producer->slot->state, &expected, NSP__SLOT_CLOSED, false,
+    __atomic_compare_exchange_n(&producer->home.slot->state, &expected, NSP__SLOT_CLOSED, false,
                                 __ATOMIC_RELEASE, // SL1
                                 __ATOMIC_RELAXED);
 }
@@ -243,6 +243,6 @@ void nsp__trace_abandon(void)
     memset(&trace->unsampled_pool, 0, sizeof trace->unsampled_pool);
     trace->attaching = 0;
     __atomic_store_n(&trace->control, NULL, __ATOMIC_RELEASE); // T3
-    nsp__thread_v3 = &nsp__nobody;
+    nsp__thread_v4 = &nsp__nobody;
     memset(&local, 0, sizeof local);
 }

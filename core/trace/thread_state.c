@@ -3,4 +3,4 @@
 
 static nsp__entry nobody_stack = {NSP__OFF, NULL};
 nsp__thread nsp__nobody = {.top = &nobody_stack};
-__thread nsp__thread *nsp__thread_v3 __attribute__((tls_model("initial-exec"))) = &nsp__nobody;
+__thread nsp__thread *nsp__thread_v4 __attribute__((tls_model("initial-exec"))) = &nsp__nobody;

@@ -11,7 +11,7 @@
 #include "shm/control.h"
 #include "shm/latencies.h"
 #include "shm/ring.h"
-#include "trace/outlier_rules.h"
+#include "shm/speculation.h"
 
 // A detached span's place in the pool, process-local (the shared half is its frame). It belongs to the thread
 // slot that began the last span in it, and comes back over that thread's wait-free stack when the span ends.
@@ -52,12 +52,45 @@ typedef struct nsp__detached_places {
     uint32_t next_other;                               // whose places are looked at next
 } nsp__detached_places;
 
+// Where spans are recorded: what begin counts in, and end writes to.
+typedef struct nsp__pen {
+    nsp__ring ring;
+    nsp__slot *slot;
+} nsp__pen;
+
+// What a root of a class with an outlier rule needs of the policy; of the classes that were used since it was met.
+typedef struct nsp__ruled_class {
+    uint64_t threshold; // of the class's rate; thresholds[] says NSP__THRESHOLD_RULED in its place
+    int64_t left;       // roots that the head still leaves out. Process-local: no class with a rule has skips
+    uint64_t slower;    // ticks: a root of so many is slow; UINT64_MAX: that is no condition
+    const uint64_t
+        *slowest; // ticks: a root of so many is among the slowest; UINT64_MAX: no condition, or not yet known
+    uint64_t interval;  // ticks from one kept trace to the next at the rule's limit; 0: there is no limit
+    uint64_t second;    // ticks
+    uint64_t slower_ns; // what `slower` was made from
+    uint32_t rule, conditions;
+    bool speculates; // its unsampled roots record; otherwise their duration is all that is wanted
+} nsp__ruled_class;
+
+// What has been noted about the trace of the ruled root, besides its spans. Bits 0 to 31 count its spans with the status
+// ERROR.
+#define NSP__TRACE_ERROR UINT64_C(1)
+#define NSP__TRACE_ERRORS UINT64_C(0xffffffff)
+#define NSP__TRACE_ASKED (UINT64_C(1) << 32)    // nsp_trace_keep
+#define NSP__TRACE_OUTGROWN (UINT64_C(1) << 33) // a span found no room in the buffer
+
 // Process-local state of one thread slot. Only the thread writes it, except for its free detached places. It
 // lives as long as the process; the next thread in the slot takes it over.
 typedef struct nsp__producer {
-    nsp__thread hot; // first: nsp__thread_v3 points here
-    nsp__ring ring;
-    nsp__slot *slot;
+    nsp__thread hot; // first: nsp__thread_v4 points here
+    // The pen in force: `home`, or `speculative` while a span of a speculative trace is on top of the stack.
+    union {
+        nsp__pen pen;
+        struct {
+            nsp__ring ring;
+            nsp__slot *slot;
+        };
+    };
     const nsp__control *control;
     uint64_t random;           // state of the generator
     uint64_t id_base, id_step; // of its span ids (nsp__attempt)
@@ -66,13 +99,23 @@ typedef struct nsp__producer {
     uint32_t parent_policy;
     nsp__entry busy; // what `top` points to while nanospan is at work
 
+    // The root that a rule looks at where it ends (speculation.h). There is one at most, in a frame of its own.
+    nsp__frame *ruled_frame;
+    const nsp__ruled_class *ruled_class;
+    uint64_t ruled_marks; // NSP__TRACE_...
+    nsp__pen home;        // of the thread's own slot; its ring.limit holds while the other pen is in force
+    nsp__pen speculative; // slot NULL: there is no buffer
+    nsp__speculation *speculation; // of which speculative.slot is a part
+    bool outliers;                 // the policy has outlier rules, or a ruled root is open
+
     // The sampler: of each class that was used since the policy of hot.generation was met, what was copied from
     // that policy.
     uint64_t drawn;                     // those classes, as bits
     uint64_t thresholds[NSP__CLASSES];  // of the others NSP__THRESHOLD_UNDRAWN
     uint64_t root_traits[NSP__CLASSES]; // the last word of a sampled root's fixed part
     double inverse_logs[NSP__CLASSES];
-    nsp__outlier_class outliers[NSP__CLASSES];
+
+    nsp__ruled_class ruled_classes[NSP__CLASSES];
 
     // The context of the unsampled root that is current, drawn when first asked for.
     struct {
@@ -113,12 +156,14 @@ _Static_assert(offsetof(nsp__producer, stack) % 4096 >= 256 &&
 // no page for its class.
 static inline uint8_t *nsp__no_classes(nsp__producer *producer)
 {
-    return (uint8_t *)&producer->stack[producer->slot->frame_count + 2];
+    return (uint8_t *)&producer->stack[producer->home.slot->frame_count + 2];
 }
 
 // Stands for the threshold of a class that was not used since the policy changed. Its roots have no skips, so that
 // the next one comes to nsp__begin_root. It is no threshold: those go up to NSP__THRESHOLD_NEVER.
 #define NSP__THRESHOLD_UNDRAWN UINT64_MAX
+// Stands for the threshold of a class with an outlier rule. Its roots have no skips either.
+#define NSP__THRESHOLD_RULED (UINT64_MAX - 1)
 
 _Static_assert(NSP__CLASSES <= 64, "a class is a bit of nsp__producer.drawn");
 
@@ -139,7 +184,7 @@ static inline nsp__producer *nsp__producer_of(nsp__thread *thread)
 // NULL if the thread is not attached.
 static inline nsp__producer *nsp__producer_self(void)
 {
-    nsp__thread *thread = nsp__thread_v3;
+    nsp__thread *thread = nsp__thread_v4;
     return thread != &nsp__nobody ? nsp__producer_of(thread) : NULL;
 }
 
@@ -178,6 +223,14 @@ static inline uint64_t nsp__record_root_traits(uint32_t threshold_code)
 {
     return (uint64_t)threshold_code << 32 | NSP__RECORD_SAMPLED | NSP__RECORD_RANDOM | NSP__RECORD_KEPT |
            NSP__RECORD_ROOT | NSP__RECORD_DECIDED;
+}
+
+// The threshold of a class that is drawn.
+static inline uint64_t nsp__class_threshold(const nsp__producer *producer, uint32_t name_class)
+{
+    uint64_t threshold = producer->thresholds[name_class];
+    return NSP__LIKELY(threshold != NSP__THRESHOLD_RULED) ? threshold
+                                                          : producer->ruled_classes[name_class].threshold;
 }
 
 // An id for a span that does not record; never 0.

@@ -16,7 +16,7 @@ void nsp__trace_activate(bool active)
 bool nsp__parents_state_left(void)
 {
     nsp__trace_activate(false);
-    nsp__thread_v3 = &nsp__nobody;
+    nsp__thread_v4 = &nsp__nobody;
     return true;
 }
 

@@ -14,7 +14,7 @@ typedef struct nsp__trace {
     nsp__control *control;
     nsp__detached_pool pool, unsampled_pool;
     uint64_t watermark_permille; // of a ring's bytes
-    uint64_t ring_bytes;
+    uint64_t ring_bytes, outlier_bytes;
     uint32_t record_bytes, open_spans, threads;
     uint32_t value_limit;
     uint32_t attributes, events, links; // limits of a span

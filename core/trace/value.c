@@ -93,7 +93,7 @@ void nsp__value_count_cut(void)
 {
     nsp__producer *producer = nsp__producer_self();
     if (producer != NULL)
-        nsp__count_nested(&producer->slot->counters.values_cut);
+        nsp__count_nested(&producer->home.slot->counters.values_cut);
     else
         nsp__count_unattached(offsetof(nsp__control, unattached_values_cut));
 }

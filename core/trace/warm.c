@@ -50,7 +50,7 @@ void nsp__warm_prepare(nsp__producer *producer)
         frame->limit = frame->value_limit = RECORD_BYTES;
         own->stack[i + 1].frame = frame;
     }
-    own->slot = own->ring.slot = &discard->slot;
+    own->slot = own->ring.slot = own->home.slot = &discard->slot;
     own->ring.bytes = (uint8_t *)discard->ring;
     own->ring.limit = UINT64_MAX;
     own->busy.current = NSP__BUSY;
@@ -75,7 +75,7 @@ static inline __attribute__((always_inline)) void fetch(const void *from, size_t
 // What the next span will use, in the state in which a span leaves it.
 static inline void fetch_state(const nsp__producer *producer, const nsp__entry *top)
 {
-    const nsp__slot *slot = producer->slot;
+    const nsp__slot *slot = producer->home.slot;
     const nsp__frame *frame = top[1].frame;
     fetch(producer, offsetof(nsp__producer, thresholds) + sizeof producer->thresholds[0]);
     fetch(producer->root_traits, 1);
@@ -83,7 +83,7 @@ static inline void fetch_state(const nsp__producer *producer, const nsp__entry *
     fetch(producer->hot.skips, 1);
     fetch(&slot->published, 1);
     fetch(&slot->counters, 1);
-    fetch(nsp__ring_place(&producer->ring, nsp__slot_tail(slot)), NSP__PREFETCH_AHEAD + 2 * NSP__LINE);
+    fetch(nsp__ring_place(&producer->home.ring, nsp__slot_tail(slot)), NSP__PREFETCH_AHEAD + 2 * NSP__LINE);
     if (frame != NULL)
         fetch(frame, NSP__FRAME_ALIGN);
 }
@@ -123,7 +123,7 @@ static inline void record_and_discard(nsp__producer *own)
 
 void nsp_thread_warm(void)
 {
-    nsp__thread *thread = nsp__thread_v3;
+    nsp__thread *thread = nsp__thread_v4;
     nsp__entry *top = thread->top;
     uintptr_t current = __atomic_load_n(&top->current, __ATOMIC_RELAXED);
     // Without a session, that was all that spans use. 0: in the child of a fork.

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "context/threshold.h"
 #include "drain/span_view.h"
 #include "shm/control.h"
 #include "shm/slot.h"
@@ -104,6 +105,8 @@ static bool read_frame(reading *me, const nsp__frame *frame)
 {
     if ((frame->tag & NSP__RECORDING) == 0)
         return true;
+    if (frame->record.threshold == NSP__THRESHOLD_CODE_SPECULATIVE)
+        return true; // not attempted, unless its trace is kept
     const nsp__slot *slot = slot_at(me, frame->ring);
     if (frame->position != 0 && slot != NULL && frame->position <= slot->published) {
         me->out->committed++;

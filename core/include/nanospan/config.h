@@ -138,6 +138,9 @@ typedef struct nsp_config {
 
     // Which unsampled traces are kept all the same, as in nsp_outlier_set_rules; NULL: none
     const char *outliers; // NSP_OUTLIERS
+    // NSP_OUTLIER_BYTES: each thread's buffer for traces of which it is decided at their end (docs/outliers.md); 64 KiB;
+    // 4 KiB to 16 MiB, rounded up to a power of two. 0: none, and then no trace is kept at its end.
+    size_t outlier_bytes;
 } nsp_config;
 
 // Sets a configuration's size and nothing else: call nsp_config_init to fill it in.

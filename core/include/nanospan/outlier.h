@@ -81,6 +81,12 @@ NSP_API nsp_status nsp_outlier_rule_read(const char *text, size_t *at,
 // bytes. They read back as the same rule. Returns their length. Needs no session.
 NSP_API size_t nsp_outlier_rule_text(const nsp_outlier_rule *rule, char *text, size_t size);
 
+// Keeps the trace of the current span, if it is one of which a rule decides at its end: one that a rule with a condition
+// other than `measure` concerns. Such a rule need not have the condition `asked`, which only says that the traces of these
+// roots are to be recorded for this function's sake. Returns true if the trace will be kept, unless the rule's limit is
+// reached; false, without an effect, for every other trace. Signal safe; never waits.
+NSP_API bool nsp_trace_keep(void);
+
 #endif
 NSP_END_DECLS
 #endif

@@ -62,12 +62,22 @@ typedef struct nsp_stats {
     // longer if that one had to leave records there. 0: no ring had any.
     uint64_t lag_ns;
     uint64_t lag_longest_ns; // the most that any pass found
+
+    // Traces of which it is decided at their end whether they are kept (docs/outliers.md). They are outside of the
+    // account above until they are kept; from then on they are in `attempted` too. At rest:
+    //   speculated = speculating + taken_back + kept
+    uint64_t speculated;      // spans begun in such traces
+    uint64_t taken_back;      // those of them that were not kept
+    uint64_t kept;            // those that were
+    uint64_t kept_incomplete; // traces that were kept without some of their spans
+    uint64_t speculating;     // spans of traces that are not decided yet
+    uint64_t kept_limited;    // traces that were not kept because of their rule's limit
 } nsp_stats;
 
 #define NSP_STATS_INIT                                                                                       \
     {                                                                                                        \
         sizeof(nsp_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,  \
-            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                                                               \
+            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                                             \
     }
 
 NSP_BEGIN_DECLS

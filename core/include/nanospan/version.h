@@ -11,7 +11,7 @@
 
 // The version of the binary interface, which is also the shared library's SOVERSION. It changes when a layout
 // that inline code relies on changes.
-#define NSP_ABI_VERSION 3
+#define NSP_ABI_VERSION 4
 
 #define NSP__VERSION_TEXT_OF(major, minor, patch) #major "." #minor "." #patch
 #define NSP__VERSION_TEXT(major, minor, patch) NSP__VERSION_TEXT_OF(major, minor, patch)

@@ -13,6 +13,7 @@
 #include "drain/batch.h"
 #include "shm/control.h"
 #include "shm/slot.h"
+#include "shm/speculation.h"
 
 // What is read of a slot as a whole. The rest has sections of its own, and is not of the same size in all releases.
 enum { NSP__SLOT_HEAD = offsetof(nsp__slot, counters) };
@@ -165,6 +166,11 @@ bool nsp__session_copy_batch_bytes(const nsp__session_copy *copy, const nsp__bat
                                    uint8_t *to);
 // For each thread, the ring position up to which the batch holds its records; control->threads_max words.
 bool nsp__session_copy_coverage(const nsp__session_copy *copy, uint32_t index, uint64_t *positions);
+
+// ---- speculation ----
+
+// What a thread's slot says of its speculative spans. False if the session has no such section, or if it cannot be read.
+bool nsp__session_copy_speculation(const nsp__session_copy *copy, uint32_t slot, nsp__speculation *out);
 
 // ---- names, resource ----
 

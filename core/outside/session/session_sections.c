@@ -39,11 +39,13 @@ static const struct {
     {NSP__SECTION_FIGURES, true, sizeof(nsp__figures), 1},
     {NSP__SECTION_OUTLIERS, true, sizeof(nsp__outliers), 2},
     {NSP__SECTION_OUTLIER_BOUNDS, true, sizeof(nsp__outlier_bounds), 1},
+    {NSP__SECTION_SPECULATION, false, sizeof(nsp__speculation), 1},
     {NSP__SECTION_LATENCIES, false, sizeof(nsp__latencies), 1},
 };
 
-// Number 0 is none, and 25 belongs to a section that is still to come.
-_Static_assert(sizeof known / sizeof known[0] + 2 == NSP__SECTION_KINDS, "every section is read");
+#define COUNT_OF(kind, number, version, name) +1
+_Static_assert(sizeof known / sizeof known[0] == 0 NSP__SECTIONS(COUNT_OF), "every section is read");
+#undef COUNT_OF
 
 // Refuses a section that is not known here, unless it is optional; notes the others.
 static bool note(nsp__session_copy *copy, const nsp__section *section)
@@ -79,7 +81,7 @@ static bool may_be_missing(nsp__section_kind kind)
     return kind == NSP__SECTION_DRAINER || kind == NSP__SECTION_TUNING ||
            kind == NSP__SECTION_SLOT_GENERATION || kind == NSP__SECTION_FIGURES ||
            kind == NSP__SECTION_OUTLIERS || kind == NSP__SECTION_OUTLIER_BOUNDS ||
-           kind == NSP__SECTION_LATENCIES;
+           kind == NSP__SECTION_SPECULATION || kind == NSP__SECTION_LATENCIES;
 }
 
 // Checks that everything is there that this version reads.
@@ -113,6 +115,7 @@ static int place_of(size_t i)
     case NSP__SECTION_SLOT_COUNTERS:
     case NSP__SECTION_SKIPS:
     case NSP__SECTION_LATENCIES:
+    case NSP__SECTION_SPECULATION:
     case NSP__SECTION_SLOT_GENERATION: return 2; // in each slot
     case NSP__SECTION_BATCH_HEADER:
     case NSP__SECTION_COVERAGE:

@@ -9,7 +9,7 @@
 #include "outside/session/session_files.h"
 #include "outside/session/session_sections.h"
 
-enum { FRAMES_MAX = 1024 };
+enum { FRAMES_MAX = 1025 };
 
 // True if these parts of a slot's place are within it, behind the slot, and do not overlap. head: bytes of the slot.
 static bool parts_sane(uint64_t bytes, uint64_t head, uint64_t frames_at, uint64_t frames, uint64_t ring_at,
@@ -233,6 +233,15 @@ bool nsp__session_copy_slot_lost(const nsp__session_copy *copy, uint32_t index)
 {
     return index < copy->slot_count && is_shared(&copy->control->places[index]) &&
            copy->slots[index].ring_bytes == 0;
+}
+
+bool nsp__session_copy_speculation(const nsp__session_copy *copy, uint32_t slot, nsp__speculation *out)
+{
+    const nsp__section *section = &copy->sections[NSP__SECTION_SPECULATION];
+    const nsp__slot_place *place = &copy->control->places[slot];
+    return section->version != 0 && nsp__within(place->bytes, section->offset, sizeof *out) &&
+           nsp__session_section_read(copy, NSP__SECTION_SPECULATION, copy->threads_fd, place->offset, out,
+                                     sizeof *out, 1);
 }
 
 uint64_t nsp__session_copy_slot_at(const nsp__session_copy *copy, uint32_t slot)

@@ -46,13 +46,16 @@ static bool count_frames(nsp__session_copy *copy, nsp_stats *out, uint32_t *open
     for (uint32_t i = 0; i < copy->slot_count; i++) {
         const nsp__slot *slot = nsp__session_copy_slot(copy, i);
         uint32_t here = 0;
+        bool used = true;
         for (uint32_t depth = 0; slot != NULL && depth < slot->frame_count; depth++) {
+            // The last one is for a root of any depth.
+            if (!used && depth + 1 < slot->frame_count)
+                continue;
             nsp__frame frame;
             if (!nsp__session_copy_frame(copy, i, depth, &frame, sizeof frame))
                 return nsp__session_copy_fail(copy, NSP__SESSION_DAMAGED,
                                               "the frames of thread %u cannot be read", i);
-            if (is_unused(copy, &frame))
-                break;
+            used = used && !is_unused(copy, &frame);
             here += nsp__stats_open(&frame, nsp__session_copy_slot, copy);
         }
         out->open += here;
@@ -60,6 +63,24 @@ static bool count_frames(nsp__session_copy *copy, nsp_stats *out, uint32_t *open
             open[i] = here;
     }
     return true;
+}
+
+// What was speculated. Where the engine died while it kept a trace, whose spans it had counted as attempted but not
+// published, they do not count: *attempted is made less by them.
+static void count_speculation(const nsp__session_copy *copy, nsp_stats *out, uint64_t *attempted)
+{
+    for (uint32_t i = 0; i < copy->slot_count; i++) {
+        const nsp__slot *slot = &copy->slots[i];
+        nsp__speculation speculation;
+        if (slot->ring_bytes == 0 || !nsp__session_copy_speculation(copy, i, &speculation))
+            continue;
+        nsp__stats_add_speculation(out, &speculation);
+        const uint64_t position = speculation.keeping.position;
+        if (!copy->alive && position != 0 && position > slot->published &&
+            slot->counters.attempted >= speculation.keeping.attempted &&
+            *attempted >= speculation.keeping.spans)
+            *attempted -= speculation.keeping.spans;
+    }
 }
 
 // Threads for which shared memory had no room are in no slot, so their spans that wait in batches are missing
@@ -93,6 +114,7 @@ bool nsp__session_stats(nsp__session_copy *copy, nsp_stats *out, uint32_t *open)
             nsp__stats_add_slot(out, &copy->slots[i]);
     if (!nsp__session_copy_attempted(copy, &attempted))
         return false;
+    count_speculation(copy, out, &attempted);
     nsp__stats_add_unattached(out, control);
     out->attempted += attempted;
     nsp__stats_total(out, settled, drained, committed);

@@ -13,6 +13,7 @@
 #include "drain/batch_pool.h"
 #include "shm/control.h"
 #include "shm/slot.h"
+#include "shm/speculation.h"
 #include "support/sections.h"
 
 static nsp_config config = {
@@ -75,6 +76,7 @@ static void entries_say_where_things_lie(void **state)
     assert_section(NSP__SECTION_SLOT_COUNTERS, offsetof(nsp__slot, counters), sizeof(nsp__slot_counters), 1);
     assert_section(NSP__SECTION_SKIPS, offsetof(nsp__slot, skips.left), sizeof(int64_t), NSP__CLASSES);
     assert_section(NSP__SECTION_SLOT_GENERATION, offsetof(nsp__slot, skips.generation), sizeof(uint32_t), 1);
+    assert_section(NSP__SECTION_SPECULATION, NSP__SPECULATION_OFFSET, sizeof(nsp__speculation), 1);
     assert_section(NSP__SECTION_LATENCIES, NSP__SLOT_LATENCIES, sizeof(nsp__latencies), 1);
     assert_section(NSP__SECTION_FRAME, 0, sizeof(nsp__frame), 1);
     assert_section(NSP__SECTION_DETACHED, 0, NSP__DETACHED_STRIDE, 5);

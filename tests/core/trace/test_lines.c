@@ -45,6 +45,19 @@ static const member slot[] = {
     MEMBER(nsp__slot, skips, THREAD, false),    // the generation in it is written at a change of the policy
 };
 
+// In each slot too, and written by its thread alone; the members for detached spans by any, but seldom.
+static const member speculation[] = {
+    MEMBER(nsp__speculation, slot, THREAD, false),
+    MEMBER(nsp__speculation, settled, THREAD, false),
+    MEMBER(nsp__speculation, kept, THREAD, false),
+    MEMBER(nsp__speculation, kept_incomplete, THREAD, false),
+    MEMBER(nsp__speculation, kept_limited, THREAD, false),
+    MEMBER(nsp__speculation, apart_begun, THREAD, false),
+    MEMBER(nsp__speculation, apart_kept, THREAD, false),
+    MEMBER(nsp__speculation, apart_taken_back, THREAD, false),
+    MEMBER(nsp__speculation, keeping, THREAD, false),
+};
+
 static const member control[] = {
     MEMBER(nsp__control, magic, CONSTANT, true),
     MEMBER(nsp__control, version, CONSTANT, true),
@@ -104,10 +117,18 @@ static const member producer[] = {
     MEMBER(nsp__producer, headroom, THREAD, false),
     MEMBER(nsp__producer, parent_policy, THREAD, false),
     MEMBER(nsp__producer, busy, THREAD, false),
+    MEMBER(nsp__producer, ruled_frame, THREAD, false),
+    MEMBER(nsp__producer, ruled_class, THREAD, false),
+    MEMBER(nsp__producer, ruled_marks, THREAD, false),
+    MEMBER(nsp__producer, home, THREAD, false),
+    MEMBER(nsp__producer, speculative, THREAD, false),
+    MEMBER(nsp__producer, speculation, THREAD, false),
+    MEMBER(nsp__producer, outliers, THREAD, false),
     MEMBER(nsp__producer, drawn, THREAD, false),
     MEMBER(nsp__producer, thresholds, THREAD, false),
     MEMBER(nsp__producer, root_traits, THREAD, false),
     MEMBER(nsp__producer, inverse_logs, THREAD, false),
+    MEMBER(nsp__producer, ruled_classes, THREAD, false),
     MEMBER(nsp__producer, unsampled_root, THREAD, false),
     MEMBER(nsp__producer, discard, THREAD, false),
     MEMBER(nsp__producer, latencies, THREAD, false),
@@ -166,6 +187,12 @@ static void slots(void **state)
     check(slot, sizeof slot / sizeof slot[0]);
 }
 
+static void speculations(void **state)
+{
+    (void)state;
+    check(speculation, sizeof speculation / sizeof speculation[0]);
+}
+
 static void controls(void **state)
 {
     (void)state;
@@ -182,6 +209,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(slots),
+        cmocka_unit_test(speculations),
         cmocka_unit_test(controls),
         cmocka_unit_test(producers),
     };

@@ -289,12 +289,14 @@ static bool recorded(const char *text)
     return recording;
 }
 
-// What this thread has copied for roots of this name.
-static nsp__outlier_class copied(const char *text)
+// What this thread has copied for roots of this name; all 0 if no outlier rule concerns them.
+static nsp__ruled_class copied(const char *text)
 {
     recorded(text);
     const nsp__producer *producer = nsp__producer_self();
-    return producer->outliers[nsp__sampler_class(producer, nsp_intern(text, strlen(text)))];
+    const uint32_t its = nsp__sampler_class(producer, nsp_intern(text, strlen(text)));
+    const bool ruled = producer->thresholds[its] == NSP__THRESHOLD_RULED;
+    return ruled ? producer->ruled_classes[its] : (nsp__ruled_class){.rule = 0};
 }
 
 static const nsp_outlier_rule measure = {.size = sizeof measure, .measure = true};
@@ -364,9 +366,10 @@ static void a_rule_is_published_with_all_that_it_says(void **state)
                      NSP__OUTLIER_SLOWER | NSP__OUTLIER_SLOWEST | NSP__OUTLIER_ERRORS | NSP__OUTLIER_ASKED);
     assert_true(its->slower_ns == 50000 && its->slowest == 0.001 && its->limit == 20);
     assert_int_equal(its->source, NSP_SAMPLER_CODE);
-    const nsp__outlier_class of_thread = copied("order");
+    const nsp__ruled_class of_thread = copied("order");
     assert_true(of_thread.rule == 1 && of_thread.conditions == its->conditions &&
-                of_thread.slower_ns == 50000 && of_thread.limit == 20);
+                of_thread.slower_ns == 50000 && of_thread.speculates);
+    assert_int_equal(of_thread.interval, of_thread.second / 20);
     // Set again, it keeps its place; the size may be left out.
     assert_int_equal(nsp_outlier_set_rule("*", &measure), NSP_OK);
     assert_int_equal(nsp_outlier_set_rule("order*", &(nsp_outlier_rule){.errors = true}), NSP_OK);

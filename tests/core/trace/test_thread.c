@@ -155,7 +155,7 @@ static void five_hundred_at_once(void **state)
 
 static const nsp__slot *own_slot(void)
 {
-    return ((const nsp__producer *)(const void *)nsp__thread_v3)->slot;
+    return ((const nsp__producer *)(const void *)nsp__thread_v4)->slot;
 }
 
 static void *attach_as_asked(void *argument)

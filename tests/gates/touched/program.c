@@ -99,8 +99,8 @@ static void print_places(void)
     nsp_span *span = nsp_span_begin(NSP_NAME("place"));
     if (!nsp_span_recording(span))
         exit(1);
-    const nsp__thread *thread = nsp__thread_v3;
-    place("the pointer to the thread's state (thread-local)", &nsp__thread_v3);
+    const nsp__thread *thread = nsp__thread_v4;
+    place("the pointer to the thread's state (thread-local)", &nsp__thread_v4);
     place("the thread's state", thread);
     place("the stack of open spans", thread->top - 1);
     place("the first frame", nsp__frame_of(span));

@@ -160,9 +160,11 @@ static uint64_t session_bytes(const nsp_config *config)
 
 static uint64_t thread_bytes(const nsp_config *config)
 {
-    const uint64_t frame = config->record_bytes + 512, header = 8192;
-    return part_bytes(config,
-                      header + config->ring_bytes + config->record_bytes + config->open_spans * frame);
+    const uint64_t frame = config->record_bytes + 512, header = 8192,
+                   speculation =
+                       config->outlier_bytes != 0 ? config->outlier_bytes + config->record_bytes : 0;
+    return part_bytes(config, header + config->ring_bytes + config->record_bytes + speculation +
+                                  (config->open_spans + 1) * frame);
 }
 
 static bool can_write(const char *folder)

@@ -36,6 +36,9 @@
 // What stands at the bottom of a thread's stack while nothing is open. It is not 0, because that is what the child of
 // a fork finds there before its handlers have run: it may touch nothing of the session, which it does not have.
 #define NSP__NOTHING ((uintptr_t)16)
+// What is under it records a trace of which it is decided at its end whether anybody will see it (speculation.h), and
+// may not have children as it stands: either a span of another trace was current meanwhile, or it is a detached span.
+#define NSP__SUSPENDED ((uintptr_t)18)
 
 // The fixed part of a record; items (see nsp_item_next) follow. Ids are stored as on the wire. In shared
 // memory: written by the span's thread, read by the drainer once it is published in a ring.
@@ -90,7 +93,7 @@ typedef struct nsp__frame {
     uint16_t limit;         // bytes that the record may have
     uint16_t value_limit;   // characters of a text, bytes of a byte value
     uint16_t drops_at;      // where the DROPS item lies in the record, if its flag says that there is one
-    uint16_t detached;      // 1: not on a stack
+    uint16_t detached;      // not 0: not on a stack. 2: and a rule looks at it where it ends (speculation.h)
     uint16_t
         locked; // 1 while the library writes into the record: the cursor has no attributes left meanwhile
     uint16_t reserved_too;
@@ -175,7 +178,7 @@ typedef struct nsp__thread {
 NSP_BEGIN_DECLS
 // The calling thread's state. Threads that are not attached share one state. Never NULL.
 // Initial-exec, so that reading it is one instruction.
-extern NSP_API __thread nsp__thread *nsp__thread_v3 __attribute__((tls_model("initial-exec")));
+extern NSP_API __thread nsp__thread *nsp__thread_v4 __attribute__((tls_model("initial-exec")));
 NSP_END_DECLS
 
 static inline __attribute__((unused, always_inline)) nsp__frame *nsp__frame_of(const nsp_span *span)

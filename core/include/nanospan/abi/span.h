@@ -38,13 +38,13 @@ extern void (*nsp__testpoint_hook)(const char *name);
 #define NSP__DIRECT
 #endif
 
-// start, end, at: 0 stands for now. thread: nsp__thread_v3, which the caller has at hand.
+// start, end, at: 0 stands for now. thread: nsp__thread_v4, which the caller has at hand.
 NSP_API NSP__DIRECT nsp_span *nsp__begin_root(nsp__thread *thread, nsp_name name, nsp_ticks start,
                                               uint32_t name_class);
 NSP_API NSP__DIRECT nsp_span *nsp__begin_child(nsp__thread *thread, nsp_name name, nsp_ticks start);
 NSP_API nsp_span *nsp__begin_special(nsp__thread *thread, nsp_name name, nsp_ticks start);
 NSP_API NSP__DIRECT void nsp__end_on(nsp_span *span, nsp_ticks end, nsp__thread *thread);
-NSP_API void nsp__end_inert(nsp_span *span);
+NSP_API void nsp__end_inert(nsp_span *span, nsp_ticks end);
 NSP_API NSP__DIRECT nsp_span *nsp__next_on(nsp_span *span, nsp_name name, nsp_ticks at, nsp__thread *thread);
 NSP_API nsp_span *nsp__next_inert(nsp_span *span, nsp_name name, nsp_ticks at);
 // value: the bits of an I64 or F64, 0 or 1 of a BOOL.
@@ -81,7 +81,7 @@ static inline __attribute__((unused, always_inline)) bool nsp__skip(int64_t *lef
 
 NSP_INLINE nsp_span *nsp_span_begin_at(nsp_name name, nsp_ticks start)
 {
-    nsp__thread *thread = nsp__thread_v3;
+    nsp__thread *thread = nsp__thread_v4;
     nsp__entry *top = thread->top;
     uintptr_t current = __atomic_load_n(&top->current, __ATOMIC_RELAXED);
     if (current == NSP__NOTHING) {
@@ -116,11 +116,11 @@ NSP_INLINE void nsp_span_end_at(nsp_span *span, nsp_ticks end)
 {
     uintptr_t handle = (uintptr_t)span;
     if (handle & NSP__RECORDING) {
-        nsp__end_on(span, end, nsp__thread_v3);
+        nsp__end_on(span, end, nsp__thread_v4);
         return;
     }
     if (NSP__LIKELY(handle == NSP__UNSAMPLED_ROOT)) {
-        nsp__entry *top = nsp__thread_v3->top;
+        nsp__entry *top = nsp__thread_v4->top;
         if (NSP__LIKELY(__atomic_load_n(&top->current, __ATOMIC_RELAXED) == NSP__UNSAMPLED_ROOT)) {
             top->current = NSP__NOTHING;
             return;
@@ -128,7 +128,7 @@ NSP_INLINE void nsp_span_end_at(nsp_span *span, nsp_ticks end)
     } else if (handle == 0 || handle == NSP__UNSAMPLED_CHILD) {
         return;
     }
-    nsp__end_inert(span);
+    nsp__end_inert(span, end);
 }
 
 NSP_INLINE void nsp_span_end(nsp_span *span)
@@ -140,7 +140,7 @@ NSP_INLINE nsp_span *nsp_span_next_at(nsp_span *span, nsp_name name, nsp_ticks a
 {
     uintptr_t handle = (uintptr_t)span;
     if (handle & NSP__RECORDING)
-        return nsp__next_on(span, name, at, nsp__thread_v3);
+        return nsp__next_on(span, name, at, nsp__thread_v4);
     if (handle == 0 || handle == NSP__UNSAMPLED_CHILD)
         return span;
     return nsp__next_inert(span, name, at);
@@ -158,9 +158,12 @@ static inline __attribute__((unused)) void nsp__span_cleanup(nsp_span **span)
 
 NSP_INLINE nsp_span *nsp_span_current(void)
 {
-    uintptr_t current = __atomic_load_n(&nsp__thread_v3->top->current, __ATOMIC_RELAXED);
-    if (NSP__UNLIKELY(current >= NSP__ENTERED_INERT && current <= NSP__NOTHING))
-        return current >= NSP__OFF ? NULL : (nsp_span *)NSP__UNSAMPLED_CHILD;
+    const nsp__entry *top = nsp__thread_v4->top;
+    uintptr_t current = __atomic_load_n(&top->current, __ATOMIC_RELAXED);
+    if (NSP__UNLIKELY(current >= NSP__ENTERED_INERT && current <= NSP__SUSPENDED))
+        return current == NSP__SUSPENDED ? (nsp_span *)top[-1].current
+               : current >= NSP__OFF     ? NULL
+                                         : (nsp_span *)NSP__UNSAMPLED_CHILD;
     return (nsp_span *)current;
 }
 

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Where a thread records a trace of which it is decided at the end whether anybody will see it: a second slot, with a
+// buffer in the place of the ring. Nobody drains it. Its `published` goes forward with each span and back when the
+// trace is taken back, so the same lines are written again and again, and never leave the thread's own cache. In
+// shared memory, written by the slot's thread; read only by statistics and after a crash.
+#ifndef NSP_SHM_SPECULATION_H
+#define NSP_SHM_SPECULATION_H
+
+#include "shm/slot.h"
+
+// Speculative spans are counted in slot.counters.attempted too, but from this number on. A thread makes the ids of its
+// spans from that number (nsp__attempt), and so no speculative span has the id of another one.
+#define NSP__SPECULATED_FIRST (UINT64_C(1) << 62)
+
+typedef struct nsp__speculation {
+    // ring_bytes 0: there is no buffer, and the thread never speculates. ring_offset counts from here. Its frames are
+    // those of the thread's own slot.
+    nsp__slot slot;
+
+    // Written at the end of each speculative trace.
+    //
+    // slot.counters.attempted when it was last decided about a trace. Up to here all speculative spans were kept or
+    // taken back; those from here on belong to the trace that is open.
+    uint64_t settled __attribute__((aligned(128)));
+    uint64_t kept;            // spans that came into the ring after all
+    uint64_t kept_incomplete; // traces that were kept without some of their spans
+    uint64_t kept_limited;    // traces that would have been kept if their rule's limit had not been reached
+    // Detached local roots. One thread begins them, and perhaps another one ends them.
+    uint64_t apart_begun, apart_kept, apart_taken_back;
+    // While a trace is being kept: where the thread's ring ends with it, how many spans these are, and what `attempted`
+    // of the thread's own slot is once they are counted. From them a reader after a crash can tell how far it came.
+    // position 0: no trace is just being kept.
+    struct {
+        uint64_t position, spans, attempted;
+    } keeping;
+} nsp__speculation;
+
+// Where it lies in a thread's memory, from the beginning of its slot.
+#define NSP__SPECULATION_OFFSET                                                                              \
+    (((uint64_t)NSP__SLOT_BYTES + NSP__FRAME_ALIGN - 1) & ~(uint64_t)(NSP__FRAME_ALIGN - 1))
+
+#endif

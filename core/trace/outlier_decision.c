@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "trace/outlier_decision.h"
+
+#include "base/testpoint.h"
+#include "clock/clock.h"
+#include "shm/control.h"
+
+nsp_name nsp__outlier_key_kept, nsp__outlier_key_left_out;
+
+void nsp__outlier_keys_prepare(void)
+{
+    nsp__outlier_key_kept = nsp_intern("nanospan.kept", sizeof "nanospan.kept" - 1);
+    nsp__outlier_key_left_out = nsp_intern("nanospan.left_out", sizeof "nanospan.left_out" - 1);
+}
+
+// As whoever receives the span computes its duration: the difference of two times.
+static bool is_slow(const nsp__producer *producer, const nsp__ruled_class *rule, nsp_ticks start,
+                    nsp_ticks end)
+{
+    struct nsp__clock_segment segment;
+    if ((rule->conditions & NSP__OUTLIER_SLOWER) == 0 || end <= start)
+        return false;
+    nsp__clock_segment_at(&producer->control->clock, end, &segment);
+    return nsp__clock_convert(&segment, end) - nsp__clock_convert(&segment, start) >= rule->slower_ns;
+}
+
+const char *nsp__outlier_why(const nsp__producer *producer, const nsp__ruled_class *rule, nsp_ticks start,
+                             nsp_ticks end, uint64_t marks)
+{
+    const uint64_t ticks = end > start ? end - start : 0;
+    if (ticks >= rule->slower && is_slow(producer, rule, start, end))
+        return "slow";
+    if (ticks >= __atomic_load_n(rule->slowest, __ATOMIC_RELAXED))
+        return "slowest";
+    if ((marks & NSP__TRACE_ERRORS) != 0 && (rule->conditions & NSP__OUTLIER_ERRORS) != 0)
+        return "error";
+    return (marks & NSP__TRACE_ASKED) != 0 ? "asked" : NULL;
+}
+
+// By rule: when the next kept trace would come if they came exactly at the limit, in ticks (the generic cell rate
+// algorithm, ITU-T I.371). One second's worth may come before its time.
+static uint64_t due[NSP__CLASSES];
+
+bool nsp__outlier_within_limit(const nsp__ruled_class *rule, nsp_ticks end)
+{
+    if (rule->interval == 0)
+        return true;
+    const uint64_t burst = rule->second > rule->interval ? rule->second - rule->interval : 0;
+    uint64_t *next = &due[rule->rule % NSP__CLASSES];
+    uint64_t at = __atomic_load_n(next, __ATOMIC_RELAXED);
+    for (int tries = 0; tries < 2; tries++) {
+        // Further ahead than the burst leads: from a reading that somebody supplied, or before another limit.
+        const bool impossible = (int64_t)(at - end) > (int64_t)(burst + rule->interval);
+        const uint64_t from = impossible || (int64_t)(at - end) < 0 ? end : at;
+        if (from - end > burst)
+            return false;
+        NSP__TESTPOINT("outlier: limit read");
+        if (__atomic_compare_exchange_n(next, &at, from + rule->interval, false, __ATOMIC_RELAXED,
+                                        __ATOMIC_RELAXED))
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Ruled roots: how they begin, and how they end if nothing is kept.
+#include "trace/speculation.h"
+
+#include "base/hot.h"
+#include "trace/commit.h"
+#include "trace/end_slow.h"
+#include "trace/head_decision.h"
+#include "trace/misuse.h"
+#include "trace/ruled_class.h"
+#include "trace/sampler.h"
+#include "trace/span_context.h"
+#include "trace/speculation_keep.h"
+
+// As in end_fast.c.
+#define NOINLINE __attribute__((noinline, cold))
+
+// ---- begin ----
+
+// The last word of a root's fixed part.
+static const uint64_t speculative_root = (uint64_t)NSP__THRESHOLD_CODE_SPECULATIVE << 32 |
+                                         NSP__RECORD_RANDOM | NSP__RECORD_KEPT | NSP__RECORD_ROOT;
+static const uint64_t measured_root = (uint64_t)NSP__THRESHOLD_CODE_NONE << 32 | NSP__RECORD_RANDOM;
+
+bool nsp__ruled_head(nsp__producer *producer, uint32_t name_class)
+{
+    nsp__ruled_class *class = &producer->ruled_classes[name_class];
+    if (class->left > 0) {
+        class->left--;
+        nsp__count(&producer->home.slot->counters.roots_skipped);
+        return false;
+    }
+    nsp__ruled_class_draw(producer, name_class);
+    return true;
+}
+
+// Begins a ruled root that the head samples.
+static NOINLINE nsp_span *begin_sampled(nsp__producer *producer, nsp__entry *top, uint32_t name_class)
+{
+    nsp__frame *frame = producer->ruled_frame;
+    nsp__ruled_class_draw(producer, name_class);
+    nsp__sampler_trace_id(producer, producer->ruled_classes[name_class].threshold, true,
+                          frame->record.trace_id);
+    uint64_t id = nsp__record_root(producer, producer->home.slot, &frame->record, name_class);
+    return nsp__push(producer, top + 1, frame, id);
+}
+
+// Begins one of which only the duration is wanted.
+static nsp_span *begin_measured(nsp__producer *producer, nsp__entry *entry, nsp__frame *frame)
+{
+    nsp__record *record = &frame->record;
+    uint64_t id = nsp__span_id_draw(producer);
+    *(nsp__pair *)(void *)&record->span_id = (nsp__pair){id, 0};
+    record->local_root_id = id;
+    nsp__record_set_traits(record, measured_root);
+    uintptr_t handle = nsp__frame_handle(frame, ++producer->unrecorded, 0);
+    nsp__frame_publish(frame, handle);
+    entry->current = handle;
+    nsp__busy_end(producer, entry);
+    return (nsp_span *)handle;
+}
+
+NSP__HOT nsp_span *nsp__ruled_begin(nsp__producer *producer, nsp_name name, nsp_ticks start,
+                                    uint32_t name_class, bool pressure)
+{
+    nsp__ruled_class *class = &producer->ruled_classes[name_class];
+    nsp__entry *top = producer->hot.top;
+    nsp__frame *frame = producer->ruled_frame;
+    nsp__busy_begin(producer);
+    nsp__frame_open(frame, name, start);
+    producer->ruled_class = class;
+    producer->ruled_marks = 0;
+    if (NSP__LIKELY(class->left > 0)) {
+        class->left--;
+        nsp__count(&producer->home.slot->counters.roots_skipped);
+    } else if (!pressure) {
+        return begin_sampled(producer, top, name_class);
+    } else {
+        nsp__ruled_class_draw(producer, name_class);
+        nsp__count(&producer->home.slot->counters.roots_refused);
+    }
+    nsp__record *record = &frame->record;
+    nsp__sampler_trace_id(producer, class->threshold, false, record->trace_id);
+    if (!class->speculates)
+        return begin_measured(producer, top + 1, frame);
+    uint64_t id = nsp__attempt(producer, producer->speculative.slot);
+    *(nsp__pair *)(void *)&record->span_id = (nsp__pair){id, 0};
+    record->local_root_id = id;
+    nsp__record_set_traits(record, speculative_root);
+    nsp__pen_to_buffer(producer);
+    return nsp__push(producer, top + 1, frame, id);
+}
+
+// ---- begin, apart from the common case ----
+
+void nsp__ruled_speculate(nsp__frame *frame, uint64_t id)
+{
+    nsp__record *record = &frame->record;
+    record->span_id = record->local_root_id = id;
+    if ((record->flags & NSP__RECORD_TRACESTATE) != 0) {
+        uint64_t *tag = (uint64_t *)(void *)(record + 1);
+        *tag = (*tag & ~(NSP__ITEM_MARK_BITS << 56)) | nsp__item_mark(id | NSP__RECORDING);
+    }
+    record->flags |= NSP__RECORD_KEPT | (record->parent_id == 0 ? NSP__RECORD_ROOT : 0);
+    record->threshold = NSP__THRESHOLD_CODE_SPECULATIVE;
+}
+
+bool nsp__ruled_begin_apart(nsp__producer *producer, nsp__entry *top, nsp_name name, nsp_ticks start,
+                            const nsp_context *context, uintptr_t *handle)
+{
+    if (nsp__ruled_root_open(producer) || top[1].frame == NULL)
+        return false;
+    const uint32_t name_class = nsp__sampler_settled_class(producer, name);
+    if (producer->thresholds[name_class] != NSP__THRESHOLD_RULED)
+        return false;
+    nsp__ruled_class *class = &producer->ruled_classes[name_class];
+    nsp__frame *frame = producer->ruled_frame;
+    nsp__frame_open(frame, name, nsp__ticks_or_now(start));
+    producer->ruled_class = class;
+    producer->ruled_marks = 0;
+    if (nsp__head_decide(producer, frame, name, context)) {
+        *handle = nsp__frame_handle(frame, frame->record.span_id, NSP__RECORDING);
+    } else if (class->speculates) {
+        nsp__ruled_speculate(frame, nsp__attempt(producer, producer->speculative.slot));
+        *handle = nsp__frame_handle(frame, frame->record.span_id, NSP__RECORDING);
+        nsp__pen_to_buffer(producer);
+    } else {
+        *handle = nsp__frame_handle(frame, ++producer->unrecorded, 0);
+    }
+    nsp__frame_publish(frame, *handle);
+    top[1].current = *handle;
+    nsp__busy_end(producer, top + 1);
+    return true;
+}
+
+bool nsp__ruled_name(nsp__producer *producer, nsp_name name)
+{
+    return producer->thresholds[nsp__sampler_settled_class(producer, name)] == NSP__THRESHOLD_RULED;
+}
+
+// ---- end ----
+
+// What lies in the frame and in the buffer goes, and with it the whole trace. In the order in which a reader after a
+// crash finds either an open root or none.
+static inline __attribute__((always_inline)) void take_back(nsp__producer *producer, nsp__frame *frame)
+{
+    nsp__speculation *speculation = producer->speculation;
+    nsp__frame_close(frame);
+    NSP__TESTPOINT("speculation: root closed");
+    nsp__slot_publish(&speculation->slot, 0);
+    __atomic_store_n(&speculation->settled,
+                     __atomic_load_n(&speculation->slot.counters.attempted, __ATOMIC_RELAXED),
+                     __ATOMIC_RELEASE); // C1
+}
+
+void nsp__speculation_take_back(nsp__producer *producer, nsp__frame *frame)
+{
+    take_back(producer, frame);
+}
+
+// As settle_after_handler in end_fast.c.
+static NOINLINE void ended_already(nsp__producer *producer, nsp__entry *top, nsp_span *span, nsp_ticks end)
+{
+    nsp__busy_end(producer, nsp__session_over(producer) ? top : nsp__stack_drop_ended(producer, top));
+    nsp__end_elsewhere(span, end);
+}
+
+static NOINLINE void end_with_look(nsp__producer *producer, nsp__entry *top, nsp_ticks end)
+{
+    nsp__ruled_end(producer, top, top, end);
+    top->current = NSP__ENDED;
+    nsp__busy_end(producer, nsp__stack_settle_ruled(producer, top));
+}
+
+NSP__HOT void nsp__end_uncommon(nsp_span *span, nsp_ticks end, nsp__thread *thread)
+{
+    nsp__producer *producer = nsp__producer_of(thread);
+    nsp__entry *top = thread->top;
+    nsp__frame *frame = nsp__frame_of(span);
+    // On a thread that is not attached, and in the child of a fork, the top is another one, and this is not read further.
+    if (top->current != (uintptr_t)span || frame != producer->ruled_frame) {
+        nsp__end_elsewhere(span, end);
+        return;
+    }
+    nsp__busy_begin(producer);
+    if (NSP__UNLIKELY(!nsp__frame_holds(frame, (uintptr_t)span))) {
+        ended_already(producer, top, span, end);
+        return;
+    }
+    const nsp__ruled_class *rule = producer->ruled_class;
+    const uint64_t ticks = end - frame->record.start;
+    if (NSP__UNLIKELY(ticks >= rule->slower || ticks >= __atomic_load_n(rule->slowest, __ATOMIC_RELAXED) ||
+                      producer->ruled_marks != 0 || !nsp__frame_speculative(frame))) {
+        end_with_look(producer, top, end);
+        return;
+    }
+    take_back(producer, frame);
+    nsp__pen_to_ring(producer);
+    do
+        top--;
+    while (NSP__UNLIKELY(top->current == NSP__ENDED));
+    nsp__busy_end(producer, top);
+}
+
+bool nsp__end_measured(nsp_span *span, nsp_ticks end, nsp__thread *thread)
+{
+    nsp__producer *producer = nsp__producer_of(thread);
+    nsp__entry *top = thread->top;
+    nsp__frame *frame = nsp__frame_of(span);
+    if (top->current != (uintptr_t)span || frame != producer->ruled_frame)
+        return false;
+    end = nsp__ticks_or_now(end);
+    nsp__busy_begin(producer);
+    if (NSP__UNLIKELY(!nsp__frame_holds(frame, (uintptr_t)span))) {
+        nsp__busy_end(producer, top);
+        return false;
+    }
+    nsp__ruled_end(producer, top, top, end);
+    top->current = NSP__ENDED;
+    nsp__busy_end(producer, nsp__stack_settle_ruled(producer, top));
+    return true;
+}
