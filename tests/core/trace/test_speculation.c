@@ -13,9 +13,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/testpoint.h"
 #include "support/capture.h"
+#include "support/sanitizer.h"
+#include "support/single_steps.h"
 #include "trace/ruled_class.h"
 #include "trace/speculation.h"
 
@@ -720,6 +724,185 @@ static void a_session_ends_under_it(void **state)
     assert_counts(4, 0, 4, 4);
 }
 
+// ---- signal handlers ----
+
+static nsp_context request_parent;
+static uint64_t handler_runs, handler_slow;
+static bool in_handler_slow;
+
+// What a program may do in one: a child of what is current, a trace of its own on top of it, and, where nothing is open,
+// a ruled root.
+static void on_trap(int number)
+{
+    (void)number;
+    handler_runs++;
+    nsp_span *span = nsp_span_begin_at(NSP_NAME("handler"), now_ticks);
+    nsp_span_end_at(span, after_ns(in_handler_slow ? SLOW_NS : 10));
+    nsp_span_options options = NSP_SPAN_OPTIONS_INIT;
+    options.parent = &request_parent;
+    nsp_span *request = nsp_span_begin_with(NSP_NAME("request"), &options);
+    nsp_span_end(nsp_span_begin(NSP_NAME("inside")));
+    handler_slow += nsp_span_recording(request);
+    nsp_span_end(request);
+}
+
+static bool stepped_trace(void)
+{
+    nsp_span *root = root_at(now_ticks);
+    nsp_span *child = nsp_span_begin_at(NSP_NAME("child"), now_ticks);
+    child = nsp_span_next_at(child, NSP_NAME("sibling"), now_ticks + 10);
+    nsp_span_options options = NSP_SPAN_OPTIONS_INIT;
+    options.parent = &request_parent;
+    options.start = now_ticks;
+    nsp_span *request = nsp_span_begin_with(NSP_NAME("request"), &options);
+    nsp_span_end_at(request, now_ticks + 10);
+    nsp_span_end_at(child, now_ticks + 20);
+    nsp_span_end_at(root, now_ticks + (in_handler_slow ? UINT64_C(1) << 40 : 30));
+    return nsp_span_current() == NULL;
+}
+
+static void signals_come_at_every_instruction(void **state)
+{
+    (void)state;
+    STEPS_OR_SKIP();
+    if (TEST_UNDER_TSAN)
+        SKIP_BECAUSE("the thread sanitizer is not reentrant: no handler may run within its own functions");
+    nsp_config config;
+    configure(&config, 0);
+    config.ring_bytes = 16 << 20;
+    begin_with(&config);
+    rule(NSP__OUTLIER_SLOWER);
+    sampled_parent(&request_parent, true);
+    (void)(NSP_NAME("handler") + NSP_NAME("request") + NSP_NAME("inside") + NSP_NAME("child") +
+           NSP_NAME("sibling"));
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on_trap;
+    assert_int_equal(sigaction(SIGTRAP, &action, NULL), 0);
+    for (int slow = 0; slow < 2; slow++) {
+        in_handler_slow = slow != 0;
+        handler_runs = handler_slow = 0;
+        assert_true(run_stepped(stepped_trace));
+        assert_true(handler_runs > 300 && handler_slow > 100);
+        assert_true(nsp__pen_is_home(nsp__producer_self()));
+        capture_settle();
+        nsp_stats now = stats();
+        assert_int_equal(now.misused, 0);
+        assert_int_equal(now.open + now.speculating, 0);
+        assert_int_equal(capture_distinct(), capture_count());
+        if (slow == 0)
+            assert_int_equal(now.kept, 0);
+        else
+            assert_true(now.kept >= 3 && capture_count_named("order") == 1 &&
+                        capture_count_named("sibling") == 1);
+    }
+    signal(SIGTRAP, SIG_DFL);
+}
+
+// ---- fork ----
+
+static void a_child_process_goes_on_without_it(void **state)
+{
+    (void)state;
+    rule(NSP__OUTLIER_SLOWER);
+    nsp_span *root = root_at(now_ticks), *span = nsp_span_begin(NSP_NAME("child"));
+    nsp_context before, in_child;
+    nsp_span_context(span, &before);
+    pid_t pid = fork();
+    if (pid == 0) {
+        nsp_span_context(span, &in_child);
+        bool same = memcmp(before.trace_id, in_child.trace_id, sizeof before.trace_id) == 0 &&
+                    (in_child.flags & NSP_TRACE_FLAG_SAMPLED) == 0;
+        nsp_span_end(nsp_span_begin(NSP_NAME("in the child")));
+        nsp_span_end(span);
+        nsp_span_end(root);
+        _exit(same && nsp_span_current() == NULL && !nsp_trace_keep() ? 0 : 1);
+    }
+    int status = -1;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    nsp_span_end(span);
+    nsp_span_end_at(root, after_ns(SLOW_NS));
+    capture_settle();
+    assert_int_equal(capture_count(), 2);
+    assert_counts(2, 0, 2, 2);
+    assert_int_equal(stats().misused, 0);
+}
+
+// ---- many threads ----
+
+enum { THREADS = 4, TRACES = 3000 };
+
+static uint64_t slow_traces, other_spans; // atomic
+
+// Traces of every shape; which of them are slow, each thread knows.
+static void *trace_a_lot(void *seed)
+{
+    uint64_t random = (uint64_t)(uintptr_t)seed;
+    nsp_span_end(nsp_span_begin(NSP_NAME("first")));
+    rule(NSP__OUTLIER_SLOWER);
+    for (int i = 0; i < TRACES; i++) {
+        uint64_t draw = nsp__random_next(&random);
+        const bool slow = draw % 16 == 0, other = draw / 16 % 4 == 0, away = draw / 64 % 8 == 0;
+        nsp_span_options options = NSP_SPAN_OPTIONS_INIT;
+        options.start = now_ticks;
+        if (away) {
+            nsp_span *root = nsp_span_begin_detached(NSP_NAME("order"), &options);
+            nsp_span_enter(root);
+            nsp_span_end(nsp_span_begin(NSP_NAME("left out")));
+            nsp_span_leave(root);
+            nsp_span_end_at(root, now_ticks + (slow ? UINT64_C(1) << 40 : 1));
+        } else {
+            nsp_span *root = root_at(now_ticks);
+            for (uint64_t k = 0; k < draw / 512 % 6; k++) {
+                nsp_span *child = nsp_span_begin_at(NSP_NAME("child"), now_ticks);
+                nsp_span_set_i64(child, NSP_NAME("number"), (int64_t)k);
+                if (other && k == 2) {
+                    options.parent = &request_parent;
+                    nsp_span_end(nsp_span_begin_with(NSP_NAME("request"), &options));
+                    __atomic_fetch_add(&other_spans, 1, __ATOMIC_RELAXED);
+                }
+                nsp_span_end_at(child, now_ticks + 1);
+            }
+            nsp_span_end_at(root, now_ticks + (slow ? UINT64_C(1) << 40 : 1));
+        }
+        if (slow)
+            __atomic_fetch_add(&slow_traces, 1, __ATOMIC_RELAXED);
+    }
+    return NULL;
+}
+
+static void many_threads_keep_exactly_what_is_slow(void **state)
+{
+    (void)state;
+    nsp_config config;
+    configure(&config, 0);
+    config.ring_bytes = 8 << 20; // all of it fits
+    begin_with(&config);
+    sampled_parent(&request_parent, true);
+    pthread_t threads[THREADS];
+    for (size_t i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, trace_a_lot, (void *)(uintptr_t)(i + 1)), 0);
+    for (int looks = 0; looks < 50; looks++) { // while they run: never less than what there is
+        nsp_stats now = NSP_STATS_INIT;
+        assert_int_equal(nsp_stats_get(&now), NSP_OK);
+        assert_true(now.speculated >= now.kept);
+        assert_true(now.attempted >= now.open + now.dropped + now.in_rings + now.in_batches + now.exported);
+    }
+    for (size_t i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    capture_settle();
+    nsp_stats now = stats();
+    assert_int_equal(capture_count_named("order"), slow_traces);
+    assert_int_equal(capture_count_named("request"), other_spans);
+    assert_int_equal(capture_distinct(), capture_count());
+    assert_int_equal(now.kept + other_spans, capture_count());
+    assert_int_equal(now.misused + now.dropped, 0);
+    for (size_t i = 0; i < capture_count(); i++)
+        if (strcmp(capture_at(i)->name, "child") == 0)
+            assert_non_null(captured_text(capture_at(i), "number"));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -750,6 +933,9 @@ int main(void)
         TEST(a_reset_takes_back),
         TEST(the_end_of_a_thread_takes_back),
         TEST(a_session_ends_under_it),
+        OWN(signals_come_at_every_instruction),
+        TEST(a_child_process_goes_on_without_it),
+        OWN(many_threads_keep_exactly_what_is_slow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
