@@ -6,11 +6,13 @@
 #include <string.h>
 
 #include <nanospan/nanospan.h>
+#include <nanospan/outlier.h>
 
 #include "harness/noise.h"
 #include "harness/session.h"
 #include "harness/ticks.h"
 #include "hot_path/special.h"
+#include "trace/ruled_class.h"
 
 #define OPERATION static __attribute__((noinline)) void
 
@@ -263,6 +265,34 @@ OPERATION run_tree6(size_t count)
     }
 }
 
+// ---- roots that an outlier rule looks at where they end; the head samples none ----
+
+// Gives the thread's default class this rule, when the thread has met the policy.
+static bool prepare_rule(uint32_t conditions, uint64_t slower_ns)
+{
+    const nsp__outlier_class rule = {.rule = 1, .conditions = conditions, .slower_ns = slower_ns};
+    if (nsp_sampler_set_rate(0) != NSP_OK)
+        return false;
+    nsp_span_end(nsp_span_begin(NSP_NAME("span0")));
+    nsp__ruled_class_set(nsp__producer_self(), 0, &rule);
+    return true;
+}
+
+static bool prepare_taken_back(void)
+{
+    return prepare_rule(NSP__OUTLIER_SLOWER, NSP_OUTLIER_SLOWER_MAX);
+}
+
+static bool prepare_kept(void)
+{
+    return prepare_rule(NSP__OUTLIER_SLOWER, 1);
+}
+
+static bool prepare_measured(void)
+{
+    return prepare_rule(NSP__OUTLIER_MEASURE, 0);
+}
+
 #define PLAIN NULL, NULL, NULL, NULL, 0 // needs only a session
 
 const bench_operation operations[] = {
@@ -296,6 +326,16 @@ const bench_operation operations[] = {
     {"unsampled6", "an unsampled tree of 6, a setter each; per span", UNSAMPLED, 6, run_tree6, PLAIN},
     {"remote_unsampled", "with a remote parent that is not sampled, a setter", SAMPLED, 1,
      run_remote_unsampled, PLAIN},
+    {"speculative0", "a root that is taken back, without attributes", UNSAMPLED, 1, run_span0,
+     prepare_taken_back, NULL, NULL, NULL, 0},
+    {"speculative3", "the same with 3 attributes", UNSAMPLED, 1, run_span3, prepare_taken_back, NULL, NULL,
+     NULL, 0},
+    {"speculative6", "a tree of 6 that is taken back, an attribute each; per span", UNSAMPLED, 6, run_tree6,
+     prepare_taken_back, NULL, NULL, NULL, 0},
+    {"kept0", "a root that is kept, without attributes", SAMPLED, 1, run_span0, prepare_kept, NULL, NULL,
+     NULL, 0},
+    {"measured3", "a root of which only the duration is taken, 3 setters called", UNSAMPLED, 1, run_span3,
+     prepare_measured, NULL, NULL, NULL, 0},
     {"disabled", "tracing disabled, 3 setters called", DISABLED, 1, run_span3, PLAIN},
     {"warm", "nsp_thread_warm, which a waiting thread calls; no span", SAMPLED, 1, run_warm, PLAIN},
 };

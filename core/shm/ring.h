@@ -61,6 +61,12 @@ static inline void nsp__slot_publish(nsp__slot *slot, uint64_t tail)
     __atomic_store_n(&slot->published, tail, __ATOMIC_RELEASE);
 }
 
+// The same without what is known of the ring.
+static inline uint64_t nsp__slot_fill(const nsp__slot *slot)
+{
+    return nsp__slot_tail(slot) - __atomic_load_n(&slot->consumed, __ATOMIC_ACQUIRE); // R4
+}
+
 // Bytes in use. Reads the consumer's position again.
 static inline uint64_t nsp__ring_fill(nsp__ring *ring)
 {

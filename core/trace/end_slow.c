@@ -328,11 +328,13 @@ static void end_unsampled_root(nsp__producer *producer)
 
 void nsp__end_inert(nsp_span *span, nsp_ticks end)
 {
-    if (nsp__parents_state() || (nsp__has_frame(span) && nsp__end_measured(span, end, nsp__thread_v4)))
+    if (nsp__parents_state())
         return;
     nsp_status status;
     nsp__producer *producer = nsp__producer_self();
     if (nsp__has_frame(span)) {
+        if (producer != NULL && NSP__UNLIKELY(producer->outliers) && nsp__end_measured(producer, span, end))
+            return;
         if (!nsp__span_open(span))
             end_closed(span);
         else if (nsp__frame_of(span)->detached == 1)

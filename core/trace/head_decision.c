@@ -9,16 +9,11 @@
 #include "trace/span_context.h"
 #include "trace/speculation.h"
 
-static nsp__ring *nsp__ring_of(nsp__producer *producer)
-{
-    return nsp__pen_is_home(producer) ? &producer->ring : &producer->home.ring;
-}
-
 // True, and counted, if there is too little room for a new trace. A debug trace is never refused; it loses
 // spans only when there is no room at all.
 static bool refused(nsp__producer *producer, uint8_t flags)
 {
-    if ((flags & NSP_TRACE_FLAG_DEBUG) != 0 || nsp__ring_fill(nsp__ring_of(producer)) <= producer->watermark)
+    if ((flags & NSP_TRACE_FLAG_DEBUG) != 0 || nsp__slot_fill(producer->home.slot) <= producer->watermark)
         return false;
     nsp__count(&producer->home.slot->counters.roots_refused);
     return true;

@@ -7,6 +7,7 @@
 #include "trace/commit.h"
 #include "trace/end_slow.h"
 #include "trace/head_decision.h"
+#include "trace/latency.h"
 #include "trace/misuse.h"
 #include "trace/ruled_class.h"
 #include "trace/sampler.h"
@@ -195,6 +196,7 @@ NSP__HOT void nsp__end_uncommon(nsp_span *span, nsp_ticks end, nsp__thread *thre
         end_with_look(producer, top, end);
         return;
     }
+    nsp__latency_add(producer, frame->record.name, ticks);
     take_back(producer, frame);
     nsp__pen_to_ring(producer);
     do
@@ -203,10 +205,9 @@ NSP__HOT void nsp__end_uncommon(nsp_span *span, nsp_ticks end, nsp__thread *thre
     nsp__busy_end(producer, top);
 }
 
-bool nsp__end_measured(nsp_span *span, nsp_ticks end, nsp__thread *thread)
+bool nsp__end_measured(nsp__producer *producer, nsp_span *span, nsp_ticks end)
 {
-    nsp__producer *producer = nsp__producer_of(thread);
-    nsp__entry *top = thread->top;
+    nsp__entry *top = producer->hot.top;
     nsp__frame *frame = nsp__frame_of(span);
     if (top->current != (uintptr_t)span || frame != producer->ruled_frame)
         return false;

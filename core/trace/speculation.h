@@ -135,7 +135,7 @@ void nsp__ruled_abandon(nsp__producer *producer, nsp__entry *top, const nsp__ent
 void nsp__end_uncommon(nsp_span *span, nsp_ticks end, nsp__thread *thread);
 
 // If this is the ruled root, which does not record, and it is on top, ends it and returns true.
-bool nsp__end_measured(nsp_span *span, nsp_ticks end, nsp__thread *thread);
+bool nsp__end_measured(nsp__producer *producer, nsp_span *span, nsp_ticks end);
 
 // ---- detached ruled roots ----
 

@@ -5,6 +5,7 @@
 
 #include "base/fork.h"
 #include "trace/commit.h"
+#include "trace/latency.h"
 #include "trace/misuse.h"
 #include "trace/outlier_decision.h"
 #include "trace/sampler.h"
@@ -27,10 +28,16 @@ static void close_above(nsp__entry *top, const nsp__entry *entry)
     }
 }
 
+static uint64_t ticks_of(const nsp__frame *frame, nsp_ticks end)
+{
+    return end > frame->record.start ? end - frame->record.start : 0;
+}
+
 void nsp__ruled_end(nsp__producer *producer, nsp__entry *top, const nsp__entry *entry, nsp_ticks end)
 {
     const nsp__ruled_class *rule = producer->ruled_class;
     nsp__frame *frame = producer->ruled_frame;
+    nsp__latency_add(producer, frame->record.name, ticks_of(frame, end));
     if ((frame->tag & NSP__RECORDING) == 0) {
         nsp__frame_close(frame);
         return;
@@ -76,6 +83,8 @@ void nsp__ruled_end_apart(nsp__producer *producer, nsp__frame *frame, nsp_ticks 
     if ((__atomic_load_n(&frame->reserved, __ATOMIC_RELAXED) & NSP__APART_ASKED) != 0)
         marks |= NSP__TRACE_ASKED;
     const char *why = ruled ? nsp__outlier_why(producer, rule, frame->record.start, end, marks) : NULL;
+    if (ruled)
+        nsp__latency_add(producer, frame->record.name, ticks_of(frame, end));
     frame->detached = 1; // the place's next span is an ordinary one
     if (!recording) {
         nsp__frame_close(frame);

@@ -86,6 +86,17 @@ static inline void fetch_state(const nsp__producer *producer, const nsp__entry *
     fetch(nsp__ring_place(&producer->home.ring, nsp__slot_tail(slot)), NSP__PREFETCH_AHEAD + 2 * NSP__LINE);
     if (frame != NULL)
         fetch(frame, NSP__FRAME_ALIGN);
+    if (!producer->outliers)
+        return;
+    const nsp__speculation *speculation = producer->speculation;
+    fetch(&producer->ruled_frame, offsetof(nsp__producer, drawn) - offsetof(nsp__producer, ruled_frame));
+    fetch(producer->ruled_classes, sizeof producer->ruled_classes[0]);
+    fetch(producer->ruled_frame, NSP__FRAME_ALIGN);
+    fetch(&speculation->slot.published, 1);
+    fetch(&speculation->slot.counters, 1);
+    fetch(&speculation->settled, 1);
+    if (producer->speculative.slot != NULL)
+        fetch(producer->speculative.ring.bytes, NSP__PREFETCH_AHEAD);
 }
 
 // ---- the discarded spans ----

@@ -81,6 +81,8 @@ static bool read_parts(const nsp__session_copy *copy, nsp__slot *slot, const nsp
             nsp__within(place->bytes, sections[NSP__SECTION_SLOT_GENERATION].offset, sizeof(uint32_t))) &&
            (sections[NSP__SECTION_LATENCIES].version == 0 ||
             nsp__within(place->bytes, sections[NSP__SECTION_LATENCIES].offset, sizeof(nsp__latencies))) &&
+           (sections[NSP__SECTION_SPECULATION].version == 0 ||
+            nsp__within(place->bytes, sections[NSP__SECTION_SPECULATION].offset, sizeof(nsp__speculation))) &&
            nsp__session_section_read(copy, NSP__SECTION_SLOT, fd, at, slot, NSP__SLOT_HEAD, 1) &&
            nsp__session_section_read(copy, NSP__SECTION_SLOT_COUNTERS, fd, at, &slot->counters,
                                      sizeof slot->counters, 1) &&

@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/testpoint.h"
+#include "drain/stats.h"
 #include "support/capture.h"
 #include "support/sanitizer.h"
 #include "support/single_steps.h"
@@ -799,6 +799,84 @@ static void signals_come_at_every_instruction(void **state)
     signal(SIGTRAP, SIG_DFL);
 }
 
+// ---- crash ----
+
+// What a reader would find if the thread died at this instruction. In the ring are whole traces, the root last, and they
+// are what was attempted, but for a trace that was just being kept. No frame counts as open.
+static uint64_t looks, found_wrong, found_keeping;
+
+static const nsp__slot *no_slot(void *nothing, uint32_t index)
+{
+    (void)nothing;
+    (void)index;
+    return NULL;
+}
+
+static void look(int number)
+{
+    (void)number;
+    nsp__producer *producer = nsp__producer_self();
+    nsp__slot *slot = producer->home.slot;
+    uint64_t records = 0, children = 0;
+    bool right = true;
+    looks++;
+    for (uint64_t at = 0; at < slot->published;) {
+        const nsp__record *record =
+            (const nsp__record *)(const void *)(producer->home.ring.bytes + (at & producer->home.ring.mask));
+        const bool root = record->span_id == record->local_root_id;
+        children = root ? 0 : children + 1;
+        right = right && record->bytes >= sizeof *record && record->bytes % 8 == 0;
+        at += record->bytes;
+        records++;
+    }
+    right = right && children == 0;
+    const nsp__speculation *speculation = producer->speculation;
+    uint64_t attempted = slot->counters.attempted;
+    if (speculation->keeping.position > slot->published && attempted >= speculation->keeping.attempted) {
+        attempted -= speculation->keeping.spans;
+        found_keeping++;
+    }
+    right = right && attempted == records;
+    for (uint32_t i = 0; i < slot->frame_count; i++)
+        right = right && !nsp__stats_open(nsp__frame_at(slot, i), no_slot, NULL);
+    found_wrong += !right;
+}
+
+static bool kept_and_taken_back(void)
+{
+    for (int i = 0; i < 3; i++) {
+        nsp_span *root = root_at(now_ticks), *child = nsp_span_begin_at(NSP_NAME("child"), now_ticks);
+        nsp_span_set_i64(child, NSP_NAME("number"), i);
+        child = nsp_span_next_at(child, NSP_NAME("sibling"), now_ticks + 1);
+        nsp_span_end_at(child, now_ticks + 2);
+        nsp_span_end_at(root, now_ticks + (i == 1 ? 2 : UINT64_C(1) << 40));
+    }
+    return true;
+}
+
+static void a_crash_leaves_whole_traces(void **state)
+{
+    (void)state;
+    STEPS_OR_SKIP();
+    nsp_config config;
+    configure(&config, 0);
+    config.collector = NSP_COLLECTOR_INVOKER; // nobody drains meanwhile
+    begin_with(&config);
+    rule(NSP__OUTLIER_SLOWER);
+    (void)(NSP_NAME("number") + NSP_NAME("child") + NSP_NAME("sibling"));
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = look;
+    assert_int_equal(sigaction(SIGTRAP, &action, NULL), 0);
+    looks = found_wrong = found_keeping = 0;
+    assert_true(run_stepped(kept_and_taken_back));
+    signal(SIGTRAP, SIG_DFL);
+    assert_true(looks > 1000 && found_keeping > 50);
+    assert_int_equal(found_wrong, 0);
+    capture_settle();
+    assert_int_equal(capture_count(), 6);
+}
+
 // ---- fork ----
 
 static void a_child_process_goes_on_without_it(void **state)
@@ -883,7 +961,7 @@ static void many_threads_keep_exactly_what_is_slow(void **state)
     pthread_t threads[THREADS];
     for (size_t i = 0; i < THREADS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, trace_a_lot, (void *)(uintptr_t)(i + 1)), 0);
-    for (int looks = 0; looks < 50; looks++) { // while they run: never less than what there is
+    for (int times = 0; times < 50; times++) { // while they run: never less than what there is
         nsp_stats now = NSP_STATS_INIT;
         assert_int_equal(nsp_stats_get(&now), NSP_OK);
         assert_true(now.speculated >= now.kept);
@@ -934,6 +1012,7 @@ int main(void)
         TEST(the_end_of_a_thread_takes_back),
         TEST(a_session_ends_under_it),
         OWN(signals_come_at_every_instruction),
+        OWN(a_crash_leaves_whole_traces),
         TEST(a_child_process_goes_on_without_it),
         OWN(many_threads_keep_exactly_what_is_slow),
     };
