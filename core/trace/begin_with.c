@@ -346,22 +346,46 @@ static NOINLINE nsp_span *begin_detached_under(nsp__producer *producer, nsp__ent
                                       : begin_without_identity(producer, top);
 }
 
-// Where there are outlier rules: handles what they concern. NULL: nothing. With *top settled.
-static NOINLINE nsp_span *begin_detached_by_rule(nsp__producer *producer, nsp__entry **top, nsp_name name,
+// With the producer busy.
+static inline __attribute__((always_inline)) nsp_span *begin_detached_usual(nsp__producer *producer,
+                                                                            nsp__entry *top, nsp_name name,
+                                                                            nsp_ticks start,
+                                                                            const nsp_context *parent,
+                                                                            bool apart)
+{
+    if (!apart && nsp__has_frame((nsp_span *)top->current) && !nsp__session_over(producer))
+        top = nsp__stack_drop_ended(producer, top);
+    apart = apart || top->current == NSP__NOTHING;
+    bool child = !apart && (top->current & NSP__RECORDING) != 0;
+    if (child || (apart && surely_sampled(producer, name, parent)))
+        return take_and_decide(producer, top, name, start, parent, child);
+    if (apart)
+        return decide_and_take(producer, top, name, start, parent, NULL);
+    nsp_context around;
+    nsp__context_invalid(&around);
+    nsp__context_around(producer, top, &around);
+    return nsp_context_valid(&around) ? decide_and_take(producer, top, name, start, NULL, &around)
+                                      : begin_without_identity(producer, top);
+}
+
+// The same where there are outlier rules.
+static NOINLINE nsp_span *begin_detached_by_rule(nsp__producer *producer, nsp__entry *top, nsp_name name,
                                                  nsp_ticks start, const nsp_context *parent, bool apart)
 {
-    *top = nsp__stack_settle(producer,
-                             nsp__has_frame((nsp_span *)(*top)->current) && !nsp__session_over(producer)
-                                 ? nsp__stack_drop_ended(producer, *top)
-                                 : *top);
-    const nsp_span *current = (const nsp_span *)(*top)->current;
-    if (apart || (*top)->current == NSP__NOTHING)
-        return parent_is_elsewhere(parent) ? begin_detached_root(producer, *top, name, start, parent) : NULL;
-    if ((*top)->current == NSP__SUSPENDED ||
-        (nsp__has_frame(current) && nsp_span_recording(current) && nsp__span_open(current) &&
-         nsp__frame_speculative(nsp__frame_of(current))))
-        return begin_detached_under(producer, *top, name, start);
-    return NULL;
+    if (nsp__has_frame((nsp_span *)top->current) && !nsp__session_over(producer))
+        top = nsp__stack_drop_ended(producer, top);
+    top = nsp__stack_settle(producer, top);
+    const nsp_span *current = (const nsp_span *)top->current;
+    nsp_span *span = NULL;
+    if (apart || top->current == NSP__NOTHING) {
+        if (parent_is_elsewhere(parent))
+            span = begin_detached_root(producer, top, name, start, parent);
+    } else if (top->current == NSP__SUSPENDED ||
+               (nsp__has_frame(current) && nsp_span_recording(current) && nsp__span_open(current) &&
+                nsp__frame_speculative(nsp__frame_of(current)))) {
+        span = begin_detached_under(producer, top, name, start);
+    }
+    return span != NULL ? span : begin_detached_usual(producer, top, name, start, parent, apart);
 }
 
 nsp_span *nsp_span_begin_detached(nsp_name name, const nsp_span_options *given)
@@ -375,26 +399,8 @@ nsp_span *nsp_span_begin_detached(nsp_name name, const nsp_span_options *given)
     bool apart = options->new_root || parent != NULL;
     nsp_ticks start = nsp__ticks_or_now(options->start);
     nsp__entry *top = nsp__busy_take_top(producer);
-    nsp_span *span;
-    if (NSP__UNLIKELY(producer->outliers)) {
-        span = begin_detached_by_rule(producer, &top, name, start, parent, apart);
-        if (span != NULL)
-            return describe(span, options);
-    }
-    if (!apart && nsp__has_frame((nsp_span *)top->current) && !nsp__session_over(producer))
-        top = nsp__stack_drop_ended(producer, top);
-    apart = apart || top->current == NSP__NOTHING;
-    bool child = !apart && (top->current & NSP__RECORDING) != 0;
-    if (child || (apart && surely_sampled(producer, name, parent))) {
-        span = take_and_decide(producer, top, name, start, parent, child);
-    } else if (apart) {
-        span = decide_and_take(producer, top, name, start, parent, NULL);
-    } else {
-        nsp_context around;
-        nsp__context_invalid(&around);
-        nsp__context_around(producer, top, &around);
-        span = nsp_context_valid(&around) ? decide_and_take(producer, top, name, start, NULL, &around)
-                                          : begin_without_identity(producer, top);
-    }
+    nsp_span *span = NSP__UNLIKELY(producer->outliers)
+                         ? begin_detached_by_rule(producer, top, name, start, parent, apart)
+                         : begin_detached_usual(producer, top, name, start, parent, apart);
     return describe(span, options);
 }

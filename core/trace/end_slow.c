@@ -16,12 +16,31 @@
 
 // ---- end and next ----
 
-// Closes the span of this entry, which is open, on a stack that may have speculative spans.
-static void end_by_rule(nsp__producer *producer, nsp__entry *top, const nsp__entry *entry, nsp_ticks end)
+// Takes a span off the stack; entry: where it was begun, or NULL.
+static nsp__entry *rest_without(nsp__entry *top, const nsp__entry *entry)
 {
-    const nsp_span *span = (const nsp_span *)entry->current;
+    if (entry == top)
+        return top - 1;
+    nsp__misused(); // spans above it are still open; they stay
+    return top;
+}
+
+// As end_on_stack, on a stack that may have speculative spans. With the producer busy.
+static __attribute__((noinline, cold)) void end_on_stack_by_rule(nsp__producer *producer, nsp__entry *top,
+                                                                 nsp_span *span, nsp_ticks end)
+{
     nsp__frame *frame = nsp__frame_of(span);
-    if (frame == producer->ruled_frame) {
+    top = nsp__stack_settle_ruled(producer, top);
+    nsp__entry *entry = nsp__stack_find_begun(producer, top, span);
+    if (entry == NULL) {
+        nsp__misused();
+        nsp__busy_end(producer, top);
+        return;
+    }
+    nsp__entry *rest = rest_without(top, entry);
+    if (!nsp__span_open(span)) {
+        // The session has just ended.
+    } else if (frame == producer->ruled_frame) {
         nsp__ruled_end(producer, top, entry, nsp__ticks_or_now(end));
     } else if (nsp_span_recording(span)) {
         nsp__pen_turn(producer, frame);
@@ -29,6 +48,8 @@ static void end_by_rule(nsp__producer *producer, nsp__entry *top, const nsp__ent
     } else {
         nsp__frame_close(frame);
     }
+    entry->current = NSP__ENDED;
+    nsp__busy_end(producer, nsp__stack_settle_ruled(producer, rest));
 }
 
 // Ends a span of the thread's stack, recording or not. A signal handler that interrupts nanospan finds
@@ -36,7 +57,11 @@ static void end_by_rule(nsp__producer *producer, nsp__entry *top, const nsp__ent
 static void end_on_stack(nsp__producer *producer, nsp_span *span, nsp_ticks end)
 {
     nsp__frame *frame = nsp__frame_of(span);
-    nsp__entry *top = nsp__stack_settle(producer, nsp__busy_take_top(producer));
+    nsp__entry *top = nsp__busy_take_top(producer);
+    if (NSP__UNLIKELY(producer->outliers)) {
+        end_on_stack_by_rule(producer, top, span, end);
+        return;
+    }
     nsp__entry *entry = nsp__stack_find_begun(producer, top, span);
     if (entry == NULL) {
         // It is on another thread's stack, or a signal handler has just ended it, or we are in one ourselves.
@@ -49,15 +74,12 @@ static void end_on_stack(nsp__producer *producer, nsp_span *span, nsp_ticks end)
         nsp__misused(); // spans above it are still open; they stay
         rest = top;
     }
-    if (NSP__UNLIKELY(producer->outliers) && nsp__span_open(span)) {
-        end_by_rule(producer, top, entry, end);
-    } else if (nsp_span_recording(span)) {
+    if (nsp_span_recording(span))
         nsp__commit_and_close(producer, frame, end);
-    } else {
+    else
         nsp__frame_close(frame);
-    }
     entry->current = NSP__ENDED;
-    nsp__busy_end(producer, nsp__stack_settle(producer, rest));
+    nsp__busy_end(producer, nsp__stack_trim(rest));
 }
 
 // Uses some attached thread's copy of the pool, because the session's own may be changing, if one ends and
@@ -97,10 +119,10 @@ static void count_lost(nsp__producer *producer, bool recording, bool speculative
     }
 }
 
-// Ends a detached span, recording or not. producer: NULL if the thread cannot be attached. ruled: constant; the frame
-// says so.
+// Ends a detached span, recording or not. producer: NULL if the thread cannot be attached. by_rule: constant; there may
+// be speculative spans on the stack, and this may be a ruled root.
 static inline __attribute__((always_inline)) void end_detached(nsp__producer *producer, nsp_span *span,
-                                                               nsp_ticks end, bool ruled)
+                                                               nsp_ticks end, bool by_rule)
 {
     nsp__frame *frame = nsp__frame_of(span);
     bool recording = nsp_span_recording(span);
@@ -109,7 +131,8 @@ static inline __attribute__((always_inline)) void end_detached(nsp__producer *pr
         return;
     }
     NSP__TESTPOINT("detached: claimed for its end");
-    bool speculative = ruled && recording && nsp__frame_speculative(frame);
+    const bool ruled = by_rule && frame->detached == NSP__DETACHED_RULED;
+    const bool speculative = ruled && recording && nsp__frame_speculative(frame);
     if (producer == NULL) {
         if (ruled)
             frame->detached = 1;
@@ -125,7 +148,7 @@ static inline __attribute__((always_inline)) void end_detached(nsp__producer *pr
         count_lost(producer, recording, speculative);
     } else {
         nsp__entry *top = nsp__busy_take_top(producer);
-        if (NSP__UNLIKELY(producer->outliers))
+        if (by_rule)
             nsp__pen_to_ring_if_not(producer);
         __atomic_store_n(&frame->ring, producer->home.slot->index, __ATOMIC_RELAXED);
         if (ruled)
@@ -135,7 +158,7 @@ static inline __attribute__((always_inline)) void end_detached(nsp__producer *pr
         else
             nsp__frame_close(frame);
         nsp__stack_rename(producer, top, span, NSP__ENDED); // if it was entered and not left
-        nsp__busy_end(producer, nsp__stack_settle(producer, top));
+        nsp__busy_end(producer, by_rule ? nsp__stack_settle_ruled(producer, top) : nsp__stack_trim(top));
     }
     NSP__TESTPOINT("detached: its place is not free yet");
     nsp__detached_release(producer, frame);
@@ -147,10 +170,12 @@ static __attribute__((noinline, cold)) void end_detached_ruled(nsp__producer *pr
     end_detached(producer, span, end, true);
 }
 
-static __attribute__((noinline)) void end_detached_usual(nsp__producer *producer, nsp_span *span,
-                                                         nsp_ticks end)
+static void end_detached_usual(nsp__producer *producer, nsp_span *span, nsp_ticks end)
 {
-    end_detached(producer, span, end, false);
+    if (producer != NULL && NSP__UNLIKELY(producer->outliers))
+        end_detached_ruled(producer, span, end);
+    else
+        end_detached(producer, span, end, false);
 }
 
 // True if the frame belongs to the current session. Ending a span of an earlier session is not a mistake.

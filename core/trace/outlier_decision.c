@@ -24,13 +24,22 @@ static bool is_slow(const nsp__producer *producer, const nsp__ruled_class *rule,
     return nsp__clock_convert(&segment, end) - nsp__clock_convert(&segment, start) >= rule->slower_ns;
 }
 
+// The bound holds for the rules of one policy, and not before whoever drains has looked.
+static bool is_among_slowest(const nsp__producer *producer, const nsp__ruled_class *rule, uint64_t ticks)
+{
+    const nsp__outlier_bounds *bounds = &producer->control->outlier_bounds;
+    return (rule->conditions & NSP__OUTLIER_SLOWEST) != 0 &&
+           __atomic_load_n(&bounds->generation, __ATOMIC_RELAXED) == producer->hot.generation &&
+           ticks >= __atomic_load_n(rule->slowest, __ATOMIC_RELAXED);
+}
+
 const char *nsp__outlier_why(const nsp__producer *producer, const nsp__ruled_class *rule, nsp_ticks start,
                              nsp_ticks end, uint64_t marks)
 {
     const uint64_t ticks = end > start ? end - start : 0;
     if (ticks >= rule->slower && is_slow(producer, rule, start, end))
         return "slow";
-    if (ticks >= __atomic_load_n(rule->slowest, __ATOMIC_RELAXED))
+    if (is_among_slowest(producer, rule, ticks))
         return "slowest";
     if ((marks & NSP__TRACE_ERRORS) != 0 && (rule->conditions & NSP__OUTLIER_ERRORS) != 0)
         return "error";

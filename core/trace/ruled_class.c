@@ -60,6 +60,8 @@ void nsp__ruled_class_set(nsp__producer *producer, uint32_t name_class, const ns
     };
     if ((from->conditions & NSP__OUTLIER_SLOWER) != 0)
         class->slower = certainly_faster(ticks_of((double)from->slower_ns, rate));
+    if ((from->conditions & NSP__OUTLIER_SLOWEST) != 0)
+        class->slowest = &producer->control->outlier_bounds.slowest_ticks[from->rule % NSP__CLASSES];
     if (from->limit > 0)
         class->interval = ticks_of(1e9 / from->limit, rate);
     give_up_skips(producer, name_class);

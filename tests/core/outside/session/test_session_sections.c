@@ -156,8 +156,7 @@ static void impossible_sections_are_refused(void **state)
             // Parts of a slot are read by the beginning of one element.
             if (other.stride != 0 && other.offset == 0 &&
                 ((kind >= NSP__SECTION_SLOT && kind <= NSP__SECTION_SKIPS) ||
-                 kind == NSP__SECTION_SLOT_GENERATION || kind == NSP__SECTION_SPECULATION ||
-                 kind == NSP__SECTION_LATENCIES))
+                 kind == NSP__SECTION_SLOT_GENERATION))
                 continue;
             copied_write("control", at, &other, sizeof other);
             if (copied_look(problem) == NSP__SESSION_READABLE)
