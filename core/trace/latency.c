@@ -20,7 +20,7 @@ static uint32_t find(nsp__latencies *latencies, nsp_name name)
 
 nsp__latency_place *nsp__latency_take(nsp__producer *producer, nsp_name name)
 {
-    nsp__latencies *latencies = nsp__slot_latencies(producer->slot);
+    nsp__latencies *latencies = nsp__slot_latencies(producer->home.slot);
     const uint32_t index = find(latencies, name);
     if (index == NSP__LATENCY_PLACES) {
         nsp__count(&latencies->unmeasured);
