@@ -12,7 +12,6 @@
 #include "harness/session.h"
 #include "harness/ticks.h"
 #include "hot_path/special.h"
-#include "trace/ruled_class.h"
 
 #define OPERATION static __attribute__((noinline)) void
 
@@ -267,30 +266,25 @@ OPERATION run_tree6(size_t count)
 
 // ---- roots that an outlier rule looks at where they end; the head samples none ----
 
-// Gives the thread's default class this rule, when the thread has met the policy.
-static bool prepare_rule(uint32_t conditions, uint64_t slower_ns)
+static bool prepare_rule(nsp_outlier_rule rule)
 {
-    const nsp__outlier_class rule = {.rule = 1, .conditions = conditions, .slower_ns = slower_ns};
-    if (nsp_sampler_set_rate(0) != NSP_OK)
-        return false;
-    nsp_span_end(nsp_span_begin(NSP_NAME("span0")));
-    nsp__ruled_class_set(nsp__producer_self(), 0, &rule);
-    return true;
+    rule.size = sizeof rule;
+    return nsp_sampler_set_rate(0) == NSP_OK && nsp_outlier_set_rule("*", &rule) == NSP_OK;
 }
 
 static bool prepare_taken_back(void)
 {
-    return prepare_rule(NSP__OUTLIER_SLOWER, NSP_OUTLIER_SLOWER_MAX);
+    return prepare_rule((nsp_outlier_rule){.slower_ns = NSP_OUTLIER_SLOWER_MAX});
 }
 
 static bool prepare_kept(void)
 {
-    return prepare_rule(NSP__OUTLIER_SLOWER, 1);
+    return prepare_rule((nsp_outlier_rule){.slower_ns = 1});
 }
 
 static bool prepare_measured(void)
 {
-    return prepare_rule(NSP__OUTLIER_MEASURE, 0);
+    return prepare_rule((nsp_outlier_rule){.measure = true});
 }
 
 #define PLAIN NULL, NULL, NULL, NULL, 0 // needs only a session

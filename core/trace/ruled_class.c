@@ -28,28 +28,14 @@ void nsp__ruled_class_draw(nsp__producer *producer, uint32_t name_class)
     class->left = skip > INT64_MAX ? INT64_MAX : (int64_t)skip;
 }
 
-// What was drawn for the class without a rule goes out of the count again, as in sampler.c.
-static void give_up_skips(nsp__producer *producer, uint32_t name_class)
-{
-    int64_t *left = &producer->home.slot->skips.left[name_class];
-    uint64_t *skipped = &producer->home.slot->counters.roots_skipped;
-    __atomic_store_n(skipped, *skipped - (uint64_t)*left, __ATOMIC_RELEASE); // C1: to C2
-    __atomic_store_n(left, 0, __ATOMIC_RELEASE);                             // C1
-}
-
 void nsp__ruled_class_set(nsp__producer *producer, uint32_t name_class, const nsp__outlier_class *from)
 {
-    const uint64_t threshold = nsp__class_threshold(producer, name_class);
     nsp__ruled_class *class = &producer->ruled_classes[name_class];
-    if (from->rule == 0) {
-        producer->thresholds[name_class] = threshold;
-        return;
-    }
     struct nsp__clock_segment segment;
     nsp__clock_segment_at(&producer->control->clock, nsp_now(), &segment);
     const uint64_t rate = segment.rate != 0 ? segment.rate : UINT64_C(1) << NSP__CLOCK_RATE_BITS;
     *class = (nsp__ruled_class){
-        .threshold = threshold,
+        .threshold = producer->thresholds[name_class],
         .slower = UINT64_MAX,
         .slowest = &never,
         .second = ticks_of(1e9, rate),
@@ -64,7 +50,6 @@ void nsp__ruled_class_set(nsp__producer *producer, uint32_t name_class, const ns
         class->slowest = &producer->control->outlier_bounds.slowest_ticks[from->rule % NSP__CLASSES];
     if (from->limit > 0)
         class->interval = ticks_of(1e9 / from->limit, rate);
-    give_up_skips(producer, name_class);
     producer->thresholds[name_class] = NSP__THRESHOLD_RULED;
     producer->outliers = true;
     nsp__ruled_class_draw(producer, name_class);

@@ -7,8 +7,8 @@
 #include "trace/outlier_rules.h"
 #include "trace/thread_state.h"
 
-// Gives a class that is drawn, with its threshold, this outlier rule; or takes it away, if the rule's number is 0. With
-// the producer busy, or before the thread begins spans.
+// Gives a class this outlier rule, which is one. Its threshold and inverse logarithm are those of its rate, and it has no
+// skips. With the producer busy, or before the thread begins spans.
 void nsp__ruled_class_set(nsp__producer *producer, uint32_t name_class, const nsp__outlier_class *from);
 
 // Draws how many roots of a ruled class are left out by the head until the next hit.

@@ -139,8 +139,10 @@ bool nsp__sampler_copy_class(nsp__producer *producer, uint32_t name_class)
     producer->root_traits[name_class] = nsp__record_root_traits(nsp__threshold_encode(threshold));
     producer->inverse_logs[name_class] = inverse_log;
     producer->drawn |= UINT64_C(1) << name_class;
-    nsp__sampler_draw(producer, name_class);
-    nsp__ruled_class_set(producer, name_class, &outlier);
+    if (NSP__UNLIKELY(outlier.rule != 0))
+        nsp__ruled_class_set(producer, name_class, &outlier);
+    else
+        nsp__sampler_draw(producer, name_class);
     return true;
 }
 

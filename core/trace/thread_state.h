@@ -135,8 +135,6 @@ typedef struct nsp__producer {
 
     nsp__detached_places recorded, unsampled; // of the two pools of detached spans
 
-    uint64_t apart[64]; // moves the stack to where the assertion below wants it
-
     // From here on, pages of their own, which the child of a fork finds zeroed, while it has a copy of the
     // members above. In the child, `top` therefore leads to an entry that is 0, which is no handle and nothing
     // that stands for one, and so sends the next span to nsp__begin_special. So the hot path needs no check.

@@ -20,7 +20,6 @@
 #include "support/capture.h"
 #include "support/sanitizer.h"
 #include "support/single_steps.h"
-#include "trace/ruled_class.h"
 #include "trace/speculation.h"
 
 enum { SLOW_NS = 1000000 };
@@ -35,9 +34,15 @@ static nsp_ticks after_ns(uint64_t ns)
 
 static void rule_with(uint32_t conditions, double limit)
 {
-    const nsp__outlier_class rule = {
-        .rule = 1, .conditions = conditions, .slower_ns = SLOW_NS, .limit = limit};
-    nsp__ruled_class_set(nsp__producer_self(), 0, &rule);
+    const nsp_outlier_rule rule = {
+        .size = sizeof rule,
+        .slower_ns = (conditions & NSP__OUTLIER_SLOWER) != 0 ? SLOW_NS : 0,
+        .errors = (conditions & NSP__OUTLIER_ERRORS) != 0,
+        .asked = (conditions & NSP__OUTLIER_ASKED) != 0,
+        .measure = (conditions & NSP__OUTLIER_MEASURE) != 0,
+        .limit = limit,
+    };
+    assert_int_equal(nsp_outlier_set_rule("*", &rule), NSP_OK);
 }
 
 static void rule(uint32_t conditions)
@@ -453,8 +458,6 @@ static void detached_children_are_left_out(void **state)
 
 static void *end_elsewhere(void *span)
 {
-    nsp_span_end(nsp_span_begin(NSP_NAME("first")));
-    rule(NSP__OUTLIER_SLOWER);
     nsp_span_end_at(span, after_ns(SLOW_NS));
     return NULL;
 }
@@ -686,8 +689,6 @@ static void a_reset_takes_back(void **state)
 
 static void *leave_open(void *nothing)
 {
-    nsp_span_end(nsp_span_begin(NSP_NAME("first")));
-    rule(NSP__OUTLIER_SLOWER);
     nsp_span *root = root_at(now_ticks);
     nsp_span_begin(NSP_NAME("child"));
     return root != NULL ? nothing : NULL;
@@ -696,6 +697,7 @@ static void *leave_open(void *nothing)
 static void the_end_of_a_thread_takes_back(void **state)
 {
     (void)state;
+    rule(NSP__OUTLIER_SLOWER);
     for (int i = 0; i < 3; i++) {
         pthread_t thread;
         assert_int_equal(pthread_create(&thread, NULL, leave_open, NULL), 0);
@@ -917,8 +919,6 @@ static uint64_t slow_traces, other_spans; // atomic
 static void *trace_a_lot(void *seed)
 {
     uint64_t random = (uint64_t)(uintptr_t)seed;
-    nsp_span_end(nsp_span_begin(NSP_NAME("first")));
-    rule(NSP__OUTLIER_SLOWER);
     for (int i = 0; i < TRACES; i++) {
         uint64_t draw = nsp__random_next(&random);
         const bool slow = draw % 16 == 0, other = draw / 16 % 4 == 0, away = draw / 64 % 8 == 0;
@@ -957,6 +957,7 @@ static void many_threads_keep_exactly_what_is_slow(void **state)
     configure(&config, 0);
     config.ring_bytes = 8 << 20; // all of it fits
     begin_with(&config);
+    rule(NSP__OUTLIER_SLOWER);
     sampled_parent(&request_parent, true);
     pthread_t threads[THREADS];
     for (size_t i = 0; i < THREADS; i++)
