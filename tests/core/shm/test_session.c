@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "common/time.h"
+#include "shm/speculation.h"
 #include "support/child.h"
 #include "support/sanitizer.h"
 #include "support/session_fixture.h"
@@ -393,7 +394,8 @@ static uint64_t bytes_of_session(void)
 {
     nsp_config config;
     small_sessions(&config);
-    return sizeof(nsp__control) + config.batches * config.batch_bytes + NSP__SLOT_BYTES;
+    return sizeof(nsp__control) + config.batches * config.batch_bytes + NSP__SPECULATION_OFFSET +
+           sizeof(nsp__speculation) + config.ring_bytes + config.outlier_bytes;
 }
 
 static void dead_sessions_are_pruned(void **state)
