@@ -153,14 +153,13 @@ static nsp_span *begin_apart(nsp__producer *producer, nsp_name name, const nsp_c
     nsp__entry *top = nsp__busy_take_top(producer);
     if (NSP__UNLIKELY(producer->outliers))
         return begin_apart_by_rule(producer, top, name, parent, start);
-    nsp__entry *entry = top + 1;
-    nsp__frame *frame = entry->frame;
+    nsp__frame *frame = top[1].frame;
     if (frame == NULL)
         return begin_too_deep(producer, top);
     nsp__frame_open(frame, name, nsp__ticks_or_now(start));
     bool recording = nsp__head_decide(producer, frame, name, parent);
-    uintptr_t handle = entry->current = publish(producer, frame, recording);
-    nsp__busy_end(producer, entry);
+    uintptr_t handle = top[1].current = publish(producer, frame, recording);
+    nsp__busy_end(producer, top + 1);
     return (nsp_span *)handle;
 }
 
@@ -268,7 +267,8 @@ static NOINLINE nsp_span *decide_and_take(nsp__producer *producer, nsp__entry *t
 }
 
 // True if the span will record, unless it is refused because the ring is too full.
-static bool surely_sampled(nsp__producer *producer, nsp_name name, const nsp_context *parent)
+static inline __attribute__((always_inline)) bool surely_sampled(nsp__producer *producer, nsp_name name,
+                                                                 const nsp_context *parent)
 {
     if (parent == NULL)
         return __atomic_load_n(&producer->home.slot->skips.left[nsp__sampler_settled_class(producer, name)],
@@ -279,8 +279,10 @@ static bool surely_sampled(nsp__producer *producer, nsp_name name, const nsp_con
 
 // For the child of a current span that records, and for a span that surely will: writes its identity straight
 // into its frame.
-static nsp_span *take_and_decide(nsp__producer *producer, nsp__entry *top, nsp_name name, nsp_ticks start,
-                                 const nsp_context *parent, bool child)
+static inline __attribute__((always_inline)) nsp_span *take_and_decide(nsp__producer *producer,
+                                                                       nsp__entry *top, nsp_name name,
+                                                                       nsp_ticks start,
+                                                                       const nsp_context *parent, bool child)
 {
     nsp__frame *frame = nsp__detached_take(producer, &producer->recorded);
     if (frame == NULL) {

@@ -29,11 +29,16 @@ static NOINLINE void end_by_clock(nsp_span *span, nsp__thread *thread)
     nsp__end_on(span, nsp_now(), thread);
 }
 
-// True if the span is the innermost of this thread, in its own frame: what the hot path handles.
+// True if the span is the innermost of this thread.
+ALWAYS_INLINE bool is_current(const nsp__entry *top, const nsp_span *span)
+{
+    return NSP__LIKELY(__atomic_load_n(&top->current, __ATOMIC_RELAXED) == (uintptr_t)span);
+}
+
+// And it is in its own frame: what the hot path handles.
 ALWAYS_INLINE bool innermost(const nsp__entry *top, const nsp_span *span)
 {
-    return NSP__LIKELY(__atomic_load_n(&top->current, __ATOMIC_RELAXED) == (uintptr_t)span &&
-                       top->frame == nsp__frame_of(span));
+    return NSP__LIKELY(is_current(top, span) && top->frame == nsp__frame_of(span));
 }
 
 // The ring is full, or the buffer of speculative spans.
@@ -74,11 +79,15 @@ NSP__HOT void nsp__end_on(nsp_span *span, nsp_ticks end, nsp__thread *thread)
         end = nsp__counter_read();
     }
     nsp__entry *top = producer->hot.top;
-    if (!innermost(top, span)) {
-        nsp__end_uncommon(span, end, thread);
+    if (!is_current(top, span)) {
+        nsp__end_elsewhere(span, end);
         return;
     }
     nsp__frame *frame = nsp__frame_of(span);
+    if (NSP__UNLIKELY(top->frame != frame)) {
+        nsp__end_current(span, end, thread);
+        return;
+    }
     nsp__slot *slot = producer->slot;
     nsp__busy_begin(producer);
     if (NSP__UNLIKELY(!nsp__frame_holds(frame, (uintptr_t)span))) {

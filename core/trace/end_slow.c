@@ -25,12 +25,12 @@ static nsp__entry *rest_without(nsp__entry *top, const nsp__entry *entry)
     return top;
 }
 
-// As end_on_stack, on a stack that may have speculative spans. With the producer busy.
-static __attribute__((noinline, cold)) void end_on_stack_by_rule(nsp__producer *producer, nsp__entry *top,
-                                                                 nsp_span *span, nsp_ticks end)
+// As end_on_stack, on a stack that may have speculative spans.
+static __attribute__((noinline, cold)) void end_on_stack_by_rule(nsp__producer *producer, nsp_span *span,
+                                                                 nsp_ticks end)
 {
     nsp__frame *frame = nsp__frame_of(span);
-    top = nsp__stack_settle_ruled(producer, top);
+    nsp__entry *top = nsp__stack_settle_ruled(producer, nsp__busy_take_top(producer));
     nsp__entry *entry = nsp__stack_find_begun(producer, top, span);
     if (entry == NULL) {
         nsp__misused();
@@ -52,16 +52,12 @@ static __attribute__((noinline, cold)) void end_on_stack_by_rule(nsp__producer *
     nsp__busy_end(producer, nsp__stack_settle_ruled(producer, rest));
 }
 
-// Ends a span of the thread's stack, recording or not. A signal handler that interrupts nanospan finds
-// nothing there that it may end.
-static void end_on_stack(nsp__producer *producer, nsp_span *span, nsp_ticks end)
+// As end_on_stack, on any other stack.
+static __attribute__((noinline)) void end_on_stack_usual(nsp__producer *producer, nsp_span *span,
+                                                         nsp_ticks end)
 {
     nsp__frame *frame = nsp__frame_of(span);
     nsp__entry *top = nsp__busy_take_top(producer);
-    if (NSP__UNLIKELY(producer->outliers)) {
-        end_on_stack_by_rule(producer, top, span, end);
-        return;
-    }
     nsp__entry *entry = nsp__stack_find_begun(producer, top, span);
     if (entry == NULL) {
         // It is on another thread's stack, or a signal handler has just ended it, or we are in one ourselves.
@@ -80,6 +76,16 @@ static void end_on_stack(nsp__producer *producer, nsp_span *span, nsp_ticks end)
         nsp__frame_close(frame);
     entry->current = NSP__ENDED;
     nsp__busy_end(producer, nsp__stack_trim(rest));
+}
+
+// Ends a span of the thread's stack, recording or not. A signal handler that interrupts nanospan finds
+// nothing there that it may end; and if it makes `outliers` true, it leaves no ruled root behind.
+static void end_on_stack(nsp__producer *producer, nsp_span *span, nsp_ticks end)
+{
+    if (NSP__UNLIKELY(producer->outliers))
+        end_on_stack_by_rule(producer, span, end);
+    else
+        end_on_stack_usual(producer, span, end);
 }
 
 // Uses some attached thread's copy of the pool, because the session's own may be changing, if one ends and
@@ -351,30 +357,64 @@ static void end_unsampled_root(nsp__producer *producer)
         bottom->current = NSP__NOTHING;
 }
 
-void nsp__end_inert(nsp_span *span, nsp_ticks end)
+static __attribute__((noinline)) void end_inert_detached(nsp_span *span, nsp_ticks end)
 {
-    if (nsp__parents_state())
-        return;
     nsp_status status;
+    nsp__producer *producer = nsp__producer_attach(NULL, &status);
+    if (nsp__frame_of(span)->detached == NSP__DETACHED_RULED)
+        end_detached_ruled(producer, span, end);
+    else
+        end_detached_usual(producer, span, 0);
+}
+
+// Where the span may be a ruled root of which only the duration is wanted, or the thread is not attached.
+static __attribute__((noinline, cold)) void end_inert_by_rule(nsp__producer *producer, nsp_span *span,
+                                                              nsp_ticks end)
+{
+    if (producer != NULL && nsp__end_measured(producer, span, end))
+        return;
+    if (!nsp__span_open(span))
+        end_closed(span);
+    else if (nsp__frame_of(span)->detached != 0)
+        end_inert_detached(span, end);
+    else if (producer == NULL)
+        nsp__misused();
+    else
+        end_on_stack(producer, span, end);
+}
+
+static inline __attribute__((always_inline)) void end_inert(nsp_span *span, nsp_ticks end)
+{
     nsp__producer *producer = nsp__producer_self();
     if (nsp__has_frame(span)) {
-        if (producer != NULL && NSP__UNLIKELY(producer->outliers) && nsp__end_measured(producer, span, end))
-            return;
-        if (!nsp__span_open(span))
+        if (NSP__UNLIKELY(producer == NULL || producer->outliers))
+            end_inert_by_rule(producer, span, end);
+        else if (!nsp__span_open(span))
             end_closed(span);
-        else if (nsp__frame_of(span)->detached == 1)
-            end_detached_usual(nsp__producer_attach(NULL, &status), span, 0);
-        else if (nsp__frame_of(span)->detached != 0)
-            end_detached_ruled(nsp__producer_attach(NULL, &status), span, end);
-        else if (producer == NULL)
-            nsp__misused();
+        else if (NSP__UNLIKELY(nsp__frame_of(span)->detached != 0))
+            end_inert_detached(span, end);
         else
-            end_on_stack(producer, span, end);
+            end_on_stack_usual(producer, span, 0);
     } else if ((uintptr_t)span == NSP__UNSAMPLED_ROOT && producer != NULL && !nsp__is_busy(producer)) {
         end_unsampled_root(producer);
     } else {
         nsp__misused();
     }
+}
+
+static __attribute__((noinline, cold)) void end_inert_copied(nsp_span *span, nsp_ticks end)
+{
+    if (!nsp__parents_state_left())
+        end_inert(span, end);
+}
+
+// Apart, so that the usual case saves no register.
+void nsp__end_inert(nsp_span *span, nsp_ticks end)
+{
+    if (NSP__UNLIKELY(nsp__process_copied()))
+        end_inert_copied(span, end);
+    else
+        end_inert(span, end);
 }
 
 nsp_span *nsp__next_inert(nsp_span *span, nsp_name name, nsp_ticks at)

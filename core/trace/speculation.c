@@ -174,13 +174,12 @@ static NOINLINE void end_with_look(nsp__producer *producer, nsp__entry *top, nsp
     nsp__busy_end(producer, nsp__stack_settle_ruled(producer, top));
 }
 
-NSP__HOT void nsp__end_uncommon(nsp_span *span, nsp_ticks end, nsp__thread *thread)
+NSP__HOT void nsp__end_current(nsp_span *span, nsp_ticks end, nsp__thread *thread)
 {
     nsp__producer *producer = nsp__producer_of(thread);
     nsp__entry *top = thread->top;
     nsp__frame *frame = nsp__frame_of(span);
-    // On a thread that is not attached, and in the child of a fork, the top is another one, and this is not read further.
-    if (top->current != (uintptr_t)span || frame != producer->ruled_frame) {
+    if (NSP__UNLIKELY(frame != producer->ruled_frame)) {
         nsp__end_elsewhere(span, end);
         return;
     }

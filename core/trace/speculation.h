@@ -131,8 +131,8 @@ void nsp__ruled_end(nsp__producer *producer, nsp__entry *top, const nsp__entry *
 // The same for a root that nobody ends: what was speculated is taken back.
 void nsp__ruled_abandon(nsp__producer *producer, nsp__entry *top, const nsp__entry *entry, nsp_ticks end);
 
-// The end of a span that is not in the frame of its depth, or not on top.
-void nsp__end_uncommon(nsp_span *span, nsp_ticks end, nsp__thread *thread);
+// The end of the span on top, which is not in the frame of its depth. The thread is attached.
+void nsp__end_current(nsp_span *span, nsp_ticks end, nsp__thread *thread);
 
 // If this is the ruled root, which does not record, and it is on top, ends it and returns true.
 bool nsp__end_measured(nsp__producer *producer, nsp_span *span, nsp_ticks end);

@@ -97,16 +97,8 @@ typedef struct nsp__producer {
     uint64_t watermark;        // bytes in the ring above which new traces are refused
     uint64_t headroom;         // the ring's other bytes
     uint32_t parent_policy;
+    bool outliers;   // the policy has outlier rules, or a ruled root is open
     nsp__entry busy; // what `top` points to while nanospan is at work
-
-    // The root that a rule looks at where it ends (speculation.h). There is one at most, in a frame of its own.
-    nsp__frame *ruled_frame;
-    const nsp__ruled_class *ruled_class;
-    uint64_t ruled_marks; // NSP__TRACE_...
-    nsp__pen home;        // of the thread's own slot; its ring.limit holds while the other pen is in force
-    nsp__pen speculative; // slot NULL: there is no buffer
-    nsp__speculation *speculation; // of which speculative.slot is a part
-    bool outliers;                 // the policy has outlier rules, or a ruled root is open
 
     // The sampler: of each class that was used since the policy of hot.generation was met, what was copied from
     // that policy.
@@ -115,6 +107,13 @@ typedef struct nsp__producer {
     uint64_t root_traits[NSP__CLASSES]; // the last word of a sampled root's fixed part
     double inverse_logs[NSP__CLASSES];
 
+    // The root that a rule looks at where it ends (speculation.h). There is one at most, in a frame of its own.
+    nsp__frame *ruled_frame;
+    const nsp__ruled_class *ruled_class;
+    uint64_t ruled_marks; // NSP__TRACE_...
+    nsp__pen home;        // of the thread's own slot; its ring.limit holds while the other pen is in force
+    nsp__pen speculative; // slot NULL: there is no buffer
+    nsp__speculation *speculation; // of which speculative.slot is a part
     nsp__ruled_class ruled_classes[NSP__CLASSES];
 
     // The context of the unsampled root that is current, drawn when first asked for.

@@ -89,7 +89,8 @@ static inline void fetch_state(const nsp__producer *producer, const nsp__entry *
     if (!producer->outliers)
         return;
     const nsp__speculation *speculation = producer->speculation;
-    fetch(&producer->ruled_frame, offsetof(nsp__producer, drawn) - offsetof(nsp__producer, ruled_frame));
+    fetch(&producer->ruled_frame,
+          offsetof(nsp__producer, ruled_classes) - offsetof(nsp__producer, ruled_frame));
     fetch(producer->ruled_classes, sizeof producer->ruled_classes[0]);
     fetch(producer->ruled_frame, NSP__FRAME_ALIGN);
     fetch(&speculation->slot.published, 1);
