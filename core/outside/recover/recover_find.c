@@ -132,7 +132,7 @@ static void add_up(nsp_recovery *recovery)
             continue;
         nsp__stats_add_ended(&stats, &slot->counters);
         nsp__stats_add_slot(&stats, slot);
-        stats.attempted += slot->counters.attempted;
+        stats.attempted += slot->counters.attempted - nsp__session_copy_half_kept(&recovery->copy, i);
     }
     nsp__stats_add_unattached(&stats, control);
     nsp__stats_settled(&stats, &control->counters);

@@ -172,6 +172,10 @@ bool nsp__session_copy_coverage(const nsp__session_copy *copy, uint32_t index, u
 // What a thread's slot says of its speculative spans. False if the session has no such section, or if it cannot be read.
 bool nsp__session_copy_speculation(const nsp__session_copy *copy, uint32_t slot, nsp__speculation *out);
 
+// Of a dead engine: the spans of the trace that this thread was just keeping, if it had counted them as attempted and not
+// published them. They were never recorded.
+uint64_t nsp__session_copy_half_kept(const nsp__session_copy *copy, uint32_t slot);
+
 // ---- names, resource ----
 
 // A name's text, zero terminated, or NULL if the session has no such name. Valid until the copy is closed.

@@ -75,11 +75,8 @@ static void count_speculation(const nsp__session_copy *copy, nsp_stats *out, uin
         if (slot->ring_bytes == 0 || !nsp__session_copy_speculation(copy, i, &speculation))
             continue;
         nsp__stats_add_speculation(out, &speculation);
-        const uint64_t position = speculation.keeping.position;
-        if (!copy->alive && position != 0 && position > slot->published &&
-            slot->counters.attempted >= speculation.keeping.attempted &&
-            *attempted >= speculation.keeping.spans)
-            *attempted -= speculation.keeping.spans;
+        const uint64_t half_kept = copy->alive ? 0 : nsp__session_copy_half_kept(copy, i);
+        *attempted -= half_kept <= *attempted ? half_kept : 0;
     }
 }
 
