@@ -577,6 +577,11 @@ NSP__OFF size_t nsp_outlier_rule_text(const nsp_outlier_rule *rule, char *text, 
     return 0;
 }
 
+NSP__OFF bool nsp_trace_keep(void)
+{
+    return false;
+}
+
 NSP__OFF nsp_status nsp_sampler_set_rule(const char *pattern, double rate)
 {
     NSP__OFF2(pattern, rate);
