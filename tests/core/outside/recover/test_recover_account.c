@@ -306,7 +306,8 @@ static void shift_sections(const char *session)
     for (uint32_t i = 0; i < control->section_count; i++) {
         uint32_t kind = control->sections[i].kind & ~NSP__SECTION_OPTIONAL;
         if (kind == NSP__SECTION_SLOT || kind == NSP__SECTION_SLOT_COUNTERS || kind == NSP__SECTION_SKIPS ||
-            kind == NSP__SECTION_SLOT_GENERATION || kind == NSP__SECTION_LATENCIES)
+            kind == NSP__SECTION_SLOT_GENERATION || kind == NSP__SECTION_LATENCIES ||
+            kind == NSP__SECTION_SPECULATION)
             control->sections[i].offset += SHIFT;
     }
     overwrite(session, "control", 0, control, sizeof *control);
