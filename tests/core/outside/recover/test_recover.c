@@ -132,7 +132,8 @@ static void engine_that_speculates(void *argument)
     const char *point = argument;
     const nsp_ticks start = nsp_now(), later = start + (UINT64_C(1) << 40);
     start_engine(NSP_COLLECTOR_INVOKER);
-    CHILD_CHECK(nsp_sampler_set_rate(0) == NSP_OK && nsp_outlier_set_rules("*: slower=1ms") == NSP_OK);
+    CHILD_CHECK(nsp_sampler_set_rate(0) == NSP_OK &&
+                nsp_outlier_set_rules("*: slower=1ms, limit=1000/s") == NSP_OK);
     for (int i = 0; i <= 10; i++) {
         if (i == 10 && point != NULL)
             die_at(point, 1);
@@ -160,6 +161,7 @@ static void speculative_traces_are_left_out(void **state)
     } cases[] = {
         {NULL, 20},
 #ifdef NSP_TESTPOINTS
+        {"outlier: limit read", 20},
         {"speculation: about to keep", 20},
         {"speculation: counted as attempted", 20},
         {"speculation: a record is copied", 20},
