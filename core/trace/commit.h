@@ -143,7 +143,12 @@ static inline uint64_t nsp__record_traits(const nsp__record *record)
 
 static inline void nsp__record_set_traits(nsp__record *record, uint64_t traits)
 {
+#ifdef NSP__TSAN
+    // Whoever reads the statistics looks at the threshold (nsp__stats_open), perhaps of a frame that is just reused.
+    __atomic_store_n((uint64_t *)(void *)&record->flags, traits, __ATOMIC_RELAXED);
+#else
     __builtin_memcpy(&record->flags, &traits, sizeof traits);
+#endif
 }
 
 // A mask of these flags and the threshold.

@@ -103,8 +103,8 @@ void nsp__ruled_speculate(nsp__frame *frame, uint64_t id)
         uint64_t *tag = (uint64_t *)(void *)(record + 1);
         *tag = (*tag & ~(NSP__ITEM_MARK_BITS << 56)) | nsp__item_mark(id | NSP__RECORDING);
     }
-    record->flags |= NSP__RECORD_KEPT | (record->parent_id == 0 ? NSP__RECORD_ROOT : 0);
-    record->threshold = NSP__THRESHOLD_CODE_SPECULATIVE;
+    const uint64_t flags = record->flags | NSP__RECORD_KEPT | (record->parent_id == 0 ? NSP__RECORD_ROOT : 0);
+    nsp__record_set_traits(record, (uint64_t)NSP__THRESHOLD_CODE_SPECULATIVE << 32 | flags);
 }
 
 bool nsp__ruled_begin_apart(nsp__producer *producer, nsp__entry *top, nsp_name name, nsp_ticks start,
