@@ -27,11 +27,12 @@ enum {
 
 typedef struct nsp__outlier {
     uint32_t conditions;
-    uint32_t source;    // who has set it, an nsp_sampler_source
-    uint64_t slower_ns; // with SLOWER; otherwise 0
-    double slowest;     // with SLOWEST: more than 0, at most 1; otherwise 0
-    double limit;       // traces a second that the rule keeps at most; 0: no limit
-    uint64_t reserved[2];
+    uint32_t source;     // who has set it, an nsp_sampler_source
+    uint64_t slower_ns;  // with SLOWER; otherwise 0
+    double slowest;      // with SLOWEST: more than 0, at most 1; otherwise 0
+    double limit;        // traces a second that the rule keeps at most; 0: no limit
+    uint64_t history_ns; // how long what is not kept stays at least of interest; 0: it does not stay
+    uint64_t reserved;
     char pattern[NSP_SAMPLER_PATTERN_MAX + 1] __attribute__((aligned(8)));
 } nsp__outlier;
 

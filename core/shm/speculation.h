@@ -3,7 +3,21 @@
 // Where a thread records a trace of which it is decided at the end whether anybody will see it: a second slot, with a
 // buffer in the place of the ring. Nobody drains it. Its `published` goes forward with each span and back when the
 // trace is taken back, so the same lines are written again and again, and never leave the thread's own cache. In
-// shared memory, written by the slot's thread; read only by statistics and after a crash.
+// shared memory, written by the slot's thread; read by statistics, after a crash, and by whoever copies history.
+//
+// History. What is taken back under a rule with `history` stays, and the next trace goes behind it: the buffer then is
+// a ring that overwrites its oldest traces, and `published` only grows. A reader copies it while the thread goes on:
+//
+//   - history_end (H2), acquired, says up to where all is whole: the records of traces that have ended, each trace's
+//     together, its local root last, which alone has a local_root_id equal to its span_id. Each lies at its position
+//     modulo ring_bytes, with no wrap. What lies between history_end and `published` is an open trace's, or stale.
+//   - slot.consumed (H1) says from where on: it is where a trace begins, or history_end. The thread stores it, and only
+//     then overwrites what is before it. So the reader loads it, copies from there to history_end, fences (acquire),
+//     and loads it again: what lies before the new value was perhaps overwritten meanwhile. Whole traces are left.
+//   - What lies before history_kept has been looked at when an outlier was kept, and is in the ring if it was wanted.
+//     Who reads it again would export it twice; it is to be loaded again behind the copy, like `consumed`.
+//
+// The spans are counted as taken back, and those of history that is kept with an outlier as kept instead.
 #ifndef NSP_SHM_SPECULATION_H
 #define NSP_SHM_SPECULATION_H
 
@@ -23,6 +37,10 @@ typedef struct nsp__speculation {
     // slot.counters.attempted when it was last decided about a trace. Up to here all speculative spans were kept or
     // taken back; those from here on belong to the trace that is open.
     uint64_t settled __attribute__((aligned(128)));
+    // Up to here the buffer holds history. It is where the next trace begins, and to where `published` returns when one
+    // is taken back without a trace. Without history always 0.
+    uint64_t history_end;     // H2
+    uint64_t history_kept;    // at most history_end
     uint64_t kept;            // spans that came into the ring after all
     uint64_t kept_incomplete; // traces that were kept without some of their spans
     uint64_t kept_limited;    // traces that would have been kept if their rule's limit had not been reached

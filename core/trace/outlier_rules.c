@@ -56,7 +56,8 @@ nsp_outlier_rule nsp__outlier_of(const nsp__outlier *rule)
                               .errors = (rule->conditions & NSP__OUTLIER_ERRORS) != 0,
                               .asked = (rule->conditions & NSP__OUTLIER_ASKED) != 0,
                               .measure = (rule->conditions & NSP__OUTLIER_MEASURE) != 0,
-                              .limit = rule->limit};
+                              .limit = rule->limit,
+                              .history_ns = rule->history_ns};
 }
 
 static uint32_t find(const nsp__outliers *outliers, const char *pattern)
@@ -82,6 +83,7 @@ nsp_status nsp__outlier_set(nsp__outliers *outliers, const char *pattern, const 
     its->slower_ns = rule->slower_ns;
     its->slowest = rule->slowest;
     its->limit = rule->limit;
+    its->history_ns = rule->history_ns;
     memcpy(its->pattern, pattern, strlen(pattern));
     return NSP_OK;
 }
@@ -255,6 +257,7 @@ void nsp__outliers_copy_class(const nsp__outliers *outliers, uint32_t name_class
     out->conditions = __atomic_load_n(&rule->conditions, __ATOMIC_RELAXED);
     out->slower_ns = __atomic_load_n(&rule->slower_ns, __ATOMIC_RELAXED);
     __atomic_load(&rule->limit, &out->limit, __ATOMIC_RELAXED);
+    out->history_ns = __atomic_load_n(&rule->history_ns, __ATOMIC_RELAXED);
 }
 
 // ---- reading and writing ----

@@ -16,6 +16,7 @@ typedef struct nsp__outlier_class {
     uint32_t conditions; // NSP__OUTLIER_...
     uint64_t slower_ns;  // with NSP__OUTLIER_SLOWER
     double limit;        // traces a second; 0: no limit
+    uint64_t history_ns; // 0: without history
 } nsp__outlier_class;
 
 // The state of this generation.

@@ -19,6 +19,8 @@ bool nsp__outlier_rule_valid(const nsp_outlier_rule *rule, char *problem, size_t
     *problem = 0;
     if (rule->slower_ns > NSP_OUTLIER_SLOWER_MAX)
         snprintf(problem, size, "slower has to be at most a day");
+    else if (rule->history_ns > NSP_OUTLIER_HISTORY_MAX)
+        snprintf(problem, size, "history has to be at most a minute");
     else if (rule->slowest != 0 && !(rule->slowest >= NSP_OUTLIER_SLOWEST_MIN && rule->slowest <= 1))
         snprintf(problem, size, "slowest has to be a share of %g to 1, which is 100%%",
                  NSP_OUTLIER_SLOWEST_MIN);
@@ -30,6 +32,8 @@ bool nsp__outlier_rule_valid(const nsp_outlier_rule *rule, char *problem, size_t
         snprintf(problem, size, "a rule needs slower, slowest, errors, asked or measure");
     else if (!keeps && rule->limit != 0)
         snprintf(problem, size, "limit needs something that is kept: slower, slowest, errors or asked");
+    else if (!keeps && rule->history_ns != 0)
+        snprintf(problem, size, "history needs something that is kept: slower, slowest, errors or asked");
     return *problem == 0;
 }
 
@@ -77,7 +81,9 @@ static bool is_word(nsp__slice slice, const char *word)
     return slice.length == strlen(word) && strncasecmp(slice.text, word, slice.length) == 0;
 }
 
-static bool read_time(const reader *me, nsp__slice value, uint64_t *ns)
+// A time from 1 ns to `most`, which `in_words` says too. word: what it is the value of.
+static bool read_time(const reader *me, nsp__slice value, const char *word, uint64_t most,
+                      const char *in_words, uint64_t *ns)
 {
     static const struct {
         const char *unit;
@@ -86,13 +92,13 @@ static bool read_time(const reader *me, nsp__slice value, uint64_t *ns)
     double number;
     nsp__slice unit;
     if (!nsp__decimal_read(value, &number, &unit))
-        return complain(me, value, "slower needs a time, such as 50us");
+        return complain(me, value, "%s needs a time, such as 50us", word);
     for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
         if (!is_word(unit, units[i].unit))
             continue;
         number = round(number * units[i].ns);
-        if (!(number >= 1 && number <= (double)NSP_OUTLIER_SLOWER_MAX))
-            return complain(me, value, "slower has to be a time from 1ns to a day");
+        if (!(number >= 1 && number <= (double)most))
+            return complain(me, value, "%s has to be a time from 1ns to %s", word, in_words);
         *ns = (uint64_t)number;
         return true;
     }
@@ -123,7 +129,7 @@ static bool read_limit(const reader *me, nsp__slice value, double *limit)
 }
 
 // Each may be there once.
-enum { SLOWER = 1, SLOWEST = 2, ERRORS = 4, ASKED = 8, MEASURE = 16, LIMIT = 32 };
+enum { SLOWER = 1, SLOWEST = 2, ERRORS = 4, ASKED = 8, MEASURE = 16, LIMIT = 32, HISTORY = 64 };
 
 static bool read_condition(const reader *me, nsp__slice part, nsp_outlier_rule *out, unsigned *seen)
 {
@@ -131,8 +137,9 @@ static bool read_condition(const reader *me, nsp__slice part, nsp_outlier_rule *
         const char *word;
         unsigned what;
         bool valued;
-    } known[] = {{"slower", SLOWER, true}, {"slowest", SLOWEST, true},  {"errors", ERRORS, false},
-                 {"asked", ASKED, false},  {"measure", MEASURE, false}, {"limit", LIMIT, true}};
+    } known[] = {{"slower", SLOWER, true},  {"slowest", SLOWEST, true},  {"errors", ERRORS, false},
+                 {"asked", ASKED, false},   {"measure", MEASURE, false}, {"limit", LIMIT, true},
+                 {"history", HISTORY, true}};
     nsp__slice rest = part, word = part;
     const bool valued = memchr(part.text, '=', part.length) != NULL && nsp__slice_split(&rest, '=', &word);
     const nsp__slice value = valued ? trim(rest) : (nsp__slice){part.text, 0};
@@ -147,14 +154,18 @@ static bool read_condition(const reader *me, nsp__slice part, nsp_outlier_rule *
                             valued ? "takes no value" : "needs a value, after a =");
     }
     if (what == 0)
-        return complain(me, part, "is none of slower=TIME, slowest=SHARE, errors, asked, measure, limit=N/s");
+        return complain(
+            me, part,
+            "is none of slower=TIME, slowest=SHARE, errors, asked, measure, limit=N/s, history=TIME");
     if ((*seen & what) != 0)
         return complain(me, part, "is there twice in this rule");
     *seen |= what;
     out->errors |= what == ERRORS;
     out->asked |= what == ASKED;
     out->measure |= what == MEASURE;
-    return what == SLOWER    ? read_time(me, value, &out->slower_ns)
+    return what == SLOWER ? read_time(me, value, "slower", NSP_OUTLIER_SLOWER_MAX, "a day", &out->slower_ns)
+           : what == HISTORY
+               ? read_time(me, value, "history", NSP_OUTLIER_HISTORY_MAX, "a minute", &out->history_ns)
            : what == SLOWEST ? read_share(me, value, &out->slowest)
            : what == LIMIT   ? read_limit(me, value, &out->limit)
                              : true;
@@ -278,14 +289,14 @@ static void put(nsp__text *out, size_t *count, const char *word, nsp__slice valu
 }
 
 // In the largest unit of which it is a multiple.
-static void put_time(nsp__text *out, size_t *count, uint64_t ns)
+static void put_time(nsp__text *out, size_t *count, const char *word, uint64_t ns)
 {
     static const char *const units[] = {"ns", "us", "ms", "s"};
     size_t unit = 0;
     char text[40];
     for (; unit < 3 && ns % 1000 == 0; unit++)
         ns /= 1000;
-    put(out, count, "slower=", number_text(text, (double)ns, units[unit]));
+    put(out, count, word, number_text(text, (double)ns, units[unit]));
 }
 
 // In percent, unless that cannot be read back as the same share, or is longer.
@@ -308,7 +319,7 @@ size_t nsp_outlier_rule_text(const nsp_outlier_rule *given, char *text, size_t s
     if (given != NULL)
         memcpy(&rule, given, given->size != 0 && given->size < sizeof rule ? given->size : sizeof rule);
     if (rule.slower_ns != 0)
-        put_time(&out, &count, rule.slower_ns);
+        put_time(&out, &count, "slower=", rule.slower_ns);
     if (rule.slowest != 0)
         put_share(&out, &count, rule.slowest);
     if (rule.errors)
@@ -319,6 +330,8 @@ size_t nsp_outlier_rule_text(const nsp_outlier_rule *given, char *text, size_t s
         put(&out, &count, "measure", nothing);
     if (rule.limit != 0)
         put(&out, &count, "limit=", number_text(limit, rule.limit, "/s"));
+    if (rule.history_ns != 0)
+        put_time(&out, &count, "history=", rule.history_ns);
     *out.at = 0;
     if (size != 0)
         snprintf(text, size, "%s", all);

@@ -21,6 +21,7 @@ static void check_rule(const char *pattern, const nsp_outlier_rule *rule)
     MUST(nsp_outlier_rule_read(text, &at, again_pattern, &again) == NSP_OK);
     MUST(at == strlen(text) && strcmp(pattern, again_pattern) == 0);
     MUST(again.slower_ns == rule->slower_ns && again.slowest == rule->slowest && again.limit == rule->limit);
+    MUST(again.history_ns == rule->history_ns);
     MUST(again.errors == rule->errors && again.asked == rule->asked && again.measure == rule->measure);
 }
 

@@ -21,6 +21,9 @@ typedef struct nsp_outlier_rule {
     bool asked;     // traces for which the program calls nsp_trace_keep
     bool measure;   // keeps nothing, for a rule that only measures
     double limit;   // the most traces a second that the rule keeps, on average over a second; 0: no limit
+    // Traces that were not kept stay in the thread's buffer until they are overwritten. One that is kept keeps those
+    // that ended on its thread in this time before it, as far as the buffer reaches. 0: nothing stays.
+    uint64_t history_ns;
 } nsp_outlier_rule;
 
 #ifdef __cplusplus
@@ -44,8 +47,9 @@ enum {
     NSP_OUTLIER_RULE_TEXT_MAX = 256 // bytes that nsp_outlier_rule_text needs at most, with the zero
 };
 
-// The longest slower_ns, a day; the least share; and the least and the greatest limit.
+// The longest slower_ns, a day, and history_ns, a minute; the least share; and the least and the greatest limit.
 #define NSP_OUTLIER_SLOWER_MAX UINT64_C(86400000000000)
+#define NSP_OUTLIER_HISTORY_MAX UINT64_C(60000000000)
 #define NSP_OUTLIER_SLOWEST_MIN 1e-9
 #define NSP_OUTLIER_LIMIT_MIN NSP_SAMPLER_LIMIT_MIN
 #define NSP_OUTLIER_LIMIT_MAX NSP_SAMPLER_LIMIT_MAX

@@ -49,6 +49,8 @@ static const member slot[] = {
 static const member speculation[] = {
     MEMBER(nsp__speculation, slot, THREAD, false),
     MEMBER(nsp__speculation, settled, THREAD, false),
+    MEMBER(nsp__speculation, history_end, THREAD, false),
+    MEMBER(nsp__speculation, history_kept, THREAD, false),
     MEMBER(nsp__speculation, kept, THREAD, false),
     MEMBER(nsp__speculation, kept_incomplete, THREAD, false),
     MEMBER(nsp__speculation, kept_limited, THREAD, false),

@@ -357,6 +357,7 @@ static void a_rule_is_published_with_all_that_it_says(void **state)
     rule.slowest = 0.001;
     rule.errors = rule.asked = true;
     rule.limit = 20;
+    rule.history_ns = 10000000;
     const uint32_t generation = nsp__trace_state.control->policy_generation;
     assert_int_equal(nsp_outlier_set_rule("order*", &rule), NSP_OK);
     assert_int_equal(nsp__trace_state.control->policy_generation, generation + 1);
@@ -364,7 +365,8 @@ static void a_rule_is_published_with_all_that_it_says(void **state)
     assert_string_equal(its->pattern, "order*");
     assert_int_equal(its->conditions,
                      NSP__OUTLIER_SLOWER | NSP__OUTLIER_SLOWEST | NSP__OUTLIER_ERRORS | NSP__OUTLIER_ASKED);
-    assert_true(its->slower_ns == 50000 && its->slowest == 0.001 && its->limit == 20);
+    assert_true(its->slower_ns == 50000 && its->slowest == 0.001 && its->limit == 20 &&
+                its->history_ns == 10000000);
     assert_int_equal(its->source, NSP_SAMPLER_CODE);
     const nsp__ruled_class of_thread = copied("order");
     assert_true(of_thread.rule == 1 && of_thread.conditions == its->conditions &&
@@ -396,6 +398,9 @@ static void a_bad_rule_is_refused_and_the_old_ones_stay(void **state)
         {.size = sizeof measure, .errors = true, .limit = -1},
         {.size = sizeof measure, .errors = true, .limit = __builtin_nan("")},
         {.size = sizeof measure, .errors = true, .limit = 1e10},
+        {.size = sizeof measure, .history_ns = 5},
+        {.size = sizeof measure, .measure = true, .history_ns = 5},
+        {.size = sizeof measure, .errors = true, .history_ns = NSP_OUTLIER_HISTORY_MAX + 1},
         {.size = 8, .errors = true},
         {.size = 100000, .errors = true},
     };

@@ -40,6 +40,8 @@ static void conditions_are_read(void **state)
     assert_string_equal(pattern, "*");
     assert_true(rule.slowest == 0.001 && rule.limit == 20);
     assert_true(rule.slower_ns == 0 && !rule.errors && !rule.asked && !rule.measure);
+    assert_true(rule.history_ns == 0 && rule_of("a: errors, history=1.5ms").history_ns == 1500000);
+    assert_true(rule_of("a: History=60s, asked").history_ns == NSP_OUTLIER_HISTORY_MAX);
     rule = rule_of("a: asked");
     assert_true(rule.asked && !rule.errors && !rule.measure);
     rule = rule_of("a: measure");
@@ -172,6 +174,14 @@ static const struct bad_text {
     {"a: errors, limit=", 18, "such as 20/s"},
     {"a: limit=20/s", 1, "a rule needs slower"},
     {"a: measure, limit=20/s", 1, "slower, slowest, errors or asked"},
+    {"a: history=1ms", 1, "a rule needs slower"},
+    {"a: measure, history=1ms", 1, "history needs something that is kept"},
+    {"a: errors, history", 12, "needs a value"},
+    {"a: errors, history=1", 20, "needs a unit"},
+    {"a: errors, history=soon", 20, "history needs a time"},
+    {"a: errors, history=0s", 20, "1ns to a minute"},
+    {"a: errors, history=61s", 20, "1ns to a minute"},
+    {"a: errors, history=1s, history=1s", 24, "twice"},
     {"a: errors; b: errors; a: asked", 23, "a rule already, at character 1"},
     {" \n a : errors ;  a: asked", 18, "a rule already, at character 4"},
 };

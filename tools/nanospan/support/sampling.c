@@ -114,6 +114,10 @@ static void put_outliers(text *out, const nsp_session *session)
                     rule->asked ? ",\"asked\":true" : "", rule->measure ? ",\"measure\":true" : "");
         if (rule->limit != 0)
             put_number(out, "limit", rule->limit);
+        if (rule->history_ns != 0) {
+            text_put(out, ",\"history_ns\":");
+            json_unsigned(out, rule->history_ns);
+        }
         put_source(out, "source", outlier->source);
         text_char(out, '}');
     }

@@ -35,7 +35,7 @@ static const struct argp_option OPTIONS[] = {
     {"outlier", OPTION_OUTLIER, "RULES", 0,
      "Keep traces that are not sampled all the same: 'PATTERN: CONDITION, ...' with slower=TIME, "
      "slowest=SHARE, errors, "
-     "asked, measure and limit=N/s; several rules are separated by ;. May be repeated",
+     "asked, measure, limit=N/s and history=TIME; several rules are separated by ;. May be repeated",
      1},
     {"remove-outlier", OPTION_REMOVE_OUTLIER, "PATTERN", 0,
      "Remove the outlier rule with exactly this pattern; may be repeated", 1},
