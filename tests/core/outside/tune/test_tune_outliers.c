@@ -55,7 +55,8 @@ static void rates_and_outlier_rules_are_one_change(void **state)
     assert_string_equal(outliers->rule[3].pattern, "slow*");
     assert_int_equal(outliers->rule[3].source, NSP_SAMPLER_TUNE);
     assert_true(outliers->rule[3].slower_ns == 50000 && outliers->rule[3].limit == 20);
-    tuned_logged("outlier rule *.old: measure added, outlier rule slow*: slower=50us, errors, limit=20/s added");
+    tuned_logged(
+        "outlier rule *.old: measure added, outlier rule slow*: slower=50us, errors, limit=20/s added");
     // Another change of rates alone, and another factor, leave them as they are.
     assert_int_equal(tuned_set_rate(tune, 0.5), NSP_OK);
     assert_int_equal(outliers_now()->rules, 3);
