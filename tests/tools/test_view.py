@@ -151,6 +151,29 @@ class View(unittest.TestCase):
         self.assertTrue(all(len(text) <= 100 for text in out.splitlines()))
         self.assertEqual(self.view("--summary", lines=[]), f"0 traces, 0 spans in {self.file}\n")
 
+    def test_kept_traces(self):
+        """Those that were kept at their end say so in the list, and are counted by reason below the summary."""
+        def kept(trace, why, name="order", **more):
+            return line(span(trace, 1, name, 0, trace * 1000, attributes=[
+                {"key": "note", "value": {"stringValue": 'a "quoted" \\ word'}}, {"key": "n", "value": {"intValue": "3"}},
+                {"key": "nanospan.kept", "value": {"stringValue": why}}], **more), span(trace, 2, "match", 0, 500, 1))
+        reasons = ["slow", "slow", "slowest", "error", "asked", "history", "snapshot", "later"]
+        lines = [kept(i, why) for i, why in enumerate(reasons, 1)]
+        lines += [line(span(20, 1, "order"), span(20, 2, "nanospan.kept", 0, 5, 1)), kept(21, "slow", "tick", parentSpanId="00000000000000ff")]
+        # What looks like it, and is not: another key, a value, an event's attribute, a span's name, a child.
+        lines += [line(span(22, 1, "odd", attributes=[{"key": "nanospan.left_out", "value": {"intValue": "1"}},
+                                                      {"key": "x", "value": {"stringValue": "nanospan.kept"}}],
+                            events=[{"name": "e", "attributes": [{"key": "nanospan.kept", "value": {"stringValue": "slow"}}]}]))]
+        out = self.view("--limit", "0", lines=lines)
+        self.assertEqual((self.code, self.err), (0, ""))
+        heads = re.findall(r"^● (.+?)  .*?(?:  kept: (\w+))?$", out, re.M)
+        wanted = [("order", why.replace("later", "otherwise")) for why in reasons]
+        self.assertCountEqual(heads, wanted + [("order", ""), ("(root not seen)", "slow"), ("odd", "")])
+        out = self.view("--summary").splitlines()
+        self.assertIn("kept: 8 of order (slow 2, slowest 1, error 1, asked 1, history 1, snapshot 1, otherwise 1)", out)
+        self.assertIn("kept: 1 of (root not seen) (slow 1)", out)
+        self.assertEqual(sum("kept: " in text for text in out), 2, out)
+
     def test_bad_lines(self):
         good = line(span(1, 1, "good"))
         bad = ["nonsense", "[]", '{"resourceSpans": 5}', good[:-1], good + "x", '{"a": "\\q"}', '{"a": "\\u12"}', '{"a" 1}',

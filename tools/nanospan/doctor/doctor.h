@@ -101,5 +101,6 @@ void doctor_span(doctor *d);
 void doctor_machine(doctor *d);
 void doctor_logout(doctor *d); // a part of it
 void doctor_sessions(doctor *d);
+void doctor_outliers(doctor *d, const nsp_session *session, const char *service); // a part of it
 
 #endif

@@ -258,6 +258,7 @@ static void tell_alive(doctor *d, const nsp_session *session)
         tell_drainer(d, session);
     tell_causes(d, DOCTOR_WARN, service_of(session), session->pid, s, session->external);
     tell_other_signs(d, session);
+    doctor_outliers(d, session, service_of(session));
     uint64_t seconds = ns / DOCTOR_SECOND + 1;
     if (session->rate >= 1 && session->rule_count == 0 && session->limit == 0 &&
         s->attempted / seconds >= BUSY) {

@@ -204,6 +204,7 @@ static void rate_engine(figures_engine *now, const figures_engine *before)
         .batches = rate(s->batches_sent, b->batches_sent, seconds),
         .bytes = rate(s->bytes_sent, b->bytes_sent, seconds),
         .retries = rate(s->retries, b->retries, seconds),
+        .kept = rate(s->kept, b->kept, seconds),
     };
     if (s->answers > b->answers && s->answer_ns >= b->answer_ns)
         now->answer_ns = mean(s->answer_ns - b->answer_ns, s->answers - b->answers);

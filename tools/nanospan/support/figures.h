@@ -17,6 +17,7 @@ typedef struct figures_rates {
     double batches; // requests that were answered
     double bytes;   // of their bodies
     double retries;
+    double kept; // spans that the head left out, and an outlier rule kept
 } figures_rates;
 
 typedef struct figures_thread {

@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define MARK "\"nanospan." // the beginning of every key that a row has
+
 enum { BUFFER = 1 << 20, MOST_COMPLAINTS = 10, PROGRESS_LINES = 16 };
 
 // The state while a line is read: for its rows or, if `wanted` is set, for the notes of some of its spans.
@@ -20,6 +22,7 @@ typedef struct line_reader {
     uint32_t line;
     uint32_t ordinal;
     span_notes *wanted, *wanted_end;
+    text copy; // of the line as it was, since reading changes it; empty if no span of it can have a mark
 } line_reader;
 
 static FILE *copy_of_stdin(void)
@@ -92,6 +95,24 @@ static uint8_t read_status(nsp__json_reader *json)
     return (uint8_t)code;
 }
 
+// The attributes that a row has. The reader has skipped all of them, and reads those of marked lines again, from the
+// copy: whatever else is wrong with them shows only where they are shown.
+static void read_marks(line_reader *in, size_t from, size_t to, span_row *row)
+{
+    nsp__json_reader json;
+    slice key, value;
+    if (to <= from || to > in->copy.length ||
+        memmem(in->copy.data + from, to - from, MARK, sizeof MARK - 1) == NULL)
+        return;
+    nsp__json_begin(&json, in->copy.data + from, to - from);
+    nsp__json_enter(&json, '[');
+    while (nsp__json_element(&json)) {
+        trace_notes_string_attribute(&json, &key, &value);
+        if (json.wrong == NULL && nsp__slice_is(key, "nanospan.kept"))
+            row->kept = (uint8_t)kept_from(value);
+    }
+}
+
 static void read_span(line_reader *in)
 {
     nsp__json_reader *json = &in->json;
@@ -121,6 +142,10 @@ static void read_span(line_reader *in)
             end = nsp__json_number(json);
         } else if (nsp__slice_is(name, "status")) {
             row.status = read_status(json);
+        } else if (nsp__slice_is(name, "attributes") && in->copy.length != 0) {
+            const char *from = json->at;
+            nsp__json_skip(json);
+            read_marks(in, (size_t)(from - in->file->line), (size_t)(json->at - in->file->line), &row);
         } else {
             nsp__json_skip(json);
         }
@@ -212,6 +237,9 @@ static const char *read_line(line_reader *in, char *data, size_t length)
     slice name;
     nsp__json_begin(&in->json, data, length);
     in->ordinal = 0;
+    in->copy.length = 0;
+    if (in->wanted == NULL && memmem(data, length, MARK, sizeof MARK - 1) != NULL)
+        text_add(&in->copy, data, length);
     nsp__json_enter(&in->json, '{');
     while (nsp__json_key(&in->json, &name)) {
         if (!nsp__slice_is(name, "resourceSpans")) {
@@ -268,6 +296,7 @@ bool trace_file_read(trace_file *file, trace_store *store)
             complain_of_line(file, store->line_count, wrong);
         }
     }
+    text_free(&in.copy);
     if (file->show_progress)
         fputs("\r\033[K", stderr);
     if (ferror(file->stream)) {

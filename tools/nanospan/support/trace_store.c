@@ -114,6 +114,21 @@ span_row *trace_store_row(trace_store *store)
     return &store->rows[store->row_count++];
 }
 
+const char *kept_word(kept_why why)
+{
+    static const char *const WORDS[KEPT_WORDS] = {"",      "slow",    "slowest",  "error",
+                                                  "asked", "history", "snapshot", "otherwise"};
+    return WORDS[why];
+}
+
+kept_why kept_from(slice word)
+{
+    for (kept_why why = KEPT_SLOW; why < KEPT_OTHERWISE; why++)
+        if (nsp__slice_is(word, kept_word(why)))
+            return why;
+    return KEPT_OTHERWISE;
+}
+
 static int by_id(const void *a, const void *b)
 {
     const span_row *left = a, *right = b;
@@ -175,9 +190,12 @@ static void arrange_one(trace_store *store, trace *t)
         uint64_t end = rows[i].start + rows[i].duration;
         t->end = end > t->end ? end : t->end;
         t->errors += rows[i].status == STATUS_ERROR;
+        t->kept = t->kept != KEPT_NOT ? t->kept : rows[i].kept;
         if (!rows[i].parent && (root == NULL || rows[i].duration > root->duration))
             root = &rows[i];
     }
+    if (root != NULL && root->kept != KEPT_NOT)
+        t->kept = root->kept;
     t->rooted = root != NULL;
     t->root = (uint32_t)((root != NULL ? root : rows) - store->rows);
     t->duration = root != NULL ? root->duration : t->end - t->start;

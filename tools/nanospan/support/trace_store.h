@@ -9,6 +9,19 @@
 
 enum { STATUS_ERROR = 2 };
 
+// What nanospan.kept says of a local root: why its trace was kept although the head had left it out.
+typedef enum kept_why {
+    KEPT_NOT,
+    KEPT_SLOW,
+    KEPT_SLOWEST,
+    KEPT_ERROR,
+    KEPT_ASKED,
+    KEPT_HISTORY,
+    KEPT_SNAPSHOT,
+    KEPT_OTHERWISE, // another word, of another release
+    KEPT_WORDS
+} kept_why;
+
 typedef struct span_row {
     uint64_t id;     // never 0
     uint64_t parent; // 0: a root
@@ -21,6 +34,7 @@ typedef struct span_row {
     uint32_t ordinal; // among the spans of its line
     uint8_t kind;     // OTLP's value
     uint8_t status;
+    uint8_t kept; // kept_why
 } span_row;
 
 typedef struct trace {
@@ -33,6 +47,7 @@ typedef struct trace {
     uint64_t end;      // end of the span that ends last
     uint64_t duration; // duration of the root, or from start to end if there is none
     bool rooted;
+    uint8_t kept; // kept_why of its root, or of the earliest of its local roots that has one
 } trace;
 
 // A hash table with open addressing that holds indices into one of the arrays below.
@@ -58,6 +73,10 @@ typedef struct trace_store {
 
 void trace_store_init(trace_store *store);
 void trace_store_free(trace_store *store);
+
+// The attribute's value; "" for KEPT_NOT.
+const char *kept_word(kept_why why);
+kept_why kept_from(slice word);
 
 uint32_t trace_store_string(trace_store *store, slice value);
 uint32_t trace_store_trace(trace_store *store, uint64_t high, uint64_t low);

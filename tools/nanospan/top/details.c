@@ -130,6 +130,22 @@ static void sampling_details(top_lines *to, const figures_engine *engine, size_t
     flush(to, TOP_PLAIN, "Sample", &parts, width);
 }
 
+// What became of the traces that the head has left out and an outlier rule concerns: spans first, then traces.
+static void outlier_details(top_lines *to, const figures_engine *engine, size_t width)
+{
+    const nsp_stats *s = &engine->seen.stats;
+    text parts = {0};
+    if (engine->seen.outlier_count == 0 && s->speculated == 0)
+        return;
+    add_count(&parts, "speculated", s->speculated);
+    add_count(&parts, "undecided", s->speculating);
+    add_count(&parts, "taken back", s->taken_back);
+    add_count(&parts, "kept", s->kept);
+    add_count(&parts, "traces without some of their spans", s->kept_incomplete);
+    add_count(&parts, "traces beyond a limit", s->kept_limited);
+    flush(to, s->kept_incomplete != 0 ? TOP_WARN : TOP_PLAIN, "Ends", &parts, width);
+}
+
 // A line for each name. Those with few roots are left out if there are many.
 static void latency_details(top_lines *to, const figures_engine *engine, size_t width)
 {
@@ -197,5 +213,6 @@ void top_details(top_lines *to, const figures_engine *engine, const top_view *vi
     add_count(&parts, "clock steps", s->clock_steps);
     flush(to, TOP_PLAIN, "Drain", &parts, width);
     sampling_details(to, engine, width);
+    outlier_details(to, engine, width);
     latency_details(to, engine, width);
 }

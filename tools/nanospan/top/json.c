@@ -93,6 +93,12 @@ static const struct {
     STAT(pass_ns),
     STAT(lag_ns),
     STAT(lag_longest_ns),
+    STAT(speculated),
+    STAT(taken_back),
+    STAT(kept),
+    STAT(kept_incomplete),
+    STAT(speculating),
+    STAT(kept_limited),
 };
 
 static void stats(text *out, const nsp_stats *of)
@@ -128,6 +134,7 @@ static void engine_rates(text *out, const figures_engine *engine)
     put_rate(out, "batches", of->batches, engine->rated);
     put_rate(out, "bytes", of->bytes, engine->rated);
     put_rate(out, "retries", of->retries, engine->rated);
+    put_rate(out, "kept", of->kept, engine->rated);
     text_char(out, '}');
 }
 

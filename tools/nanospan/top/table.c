@@ -124,6 +124,11 @@ static void unsampled_cell(char out[TOP_CELL], const row *r)
     per_second(out, rates_of(r)->unsampled, rated(r));
 }
 
+static void kept_cell(char out[TOP_CELL], const row *r)
+{
+    per_second(out, r->engine->rates.kept, rated(r));
+}
+
 static void exported_cell(char out[TOP_CELL], const row *r)
 {
     per_second(out, r->engine->rates.exported, rated(r));
@@ -168,6 +173,7 @@ static const struct {
     {"REQ/s", 6, false, false, batches_cell},
     {"BYTES/s", 7, false, false, bytes_cell},
     {"RETRY/s", 7, false, false, retries_cell},
+    {"KEPT/s", 6, false, false, kept_cell},
 };
 enum { COLUMN_COUNT = sizeof COLUMNS / sizeof COLUMNS[0], NAME_MIN = 16, NAME_MAX_WIDTH = 40 };
 

@@ -14,6 +14,7 @@ typedef struct group {
     uint64_t *durations;
     size_t count;
     uint64_t failed; // traces that contain an error
+    uint64_t kept[KEPT_WORDS];
 } group;
 
 typedef struct scale {
@@ -89,6 +90,7 @@ static size_t make_groups(const trace_store *store, const trace **sorted, size_t
         durations[i] = sorted[i]->duration;
         g->count++;
         g->failed += sorted[i]->errors > 0;
+        g->kept[sorted[i]->kept]++;
     }
     return made;
 }
@@ -132,6 +134,26 @@ static void row(paint *p, const group *g, size_t names, size_t bins, const scale
     text_char(p->out, '\n');
 }
 
+// Which of a name were kept at their end, although the head had left them out: they are no random sample.
+static void kept_line(paint *p, const group *g)
+{
+    text line = {0};
+    char number[UNITS_SIZE];
+    units_count(number, g->count - g->kept[KEPT_NOT]);
+    text_format(&line, "kept: %s of %.*s (", number, (int)g->name.length, g->name.text);
+    bool first = true;
+    for (kept_why why = KEPT_SLOW; why < KEPT_WORDS; why++) {
+        if (g->kept[why] == 0)
+            continue;
+        units_count(number, g->kept[why]);
+        text_format(&line, "%s%s %s", first ? "" : ", ", kept_word(why), number);
+        first = false;
+    }
+    text_put(&line, ")\n");
+    paint_add(p, PAINT_CYAN, (slice){line.data, line.length});
+    text_free(&line);
+}
+
 void view_summary(paint *p, const trace_store *store, const trace *const *traces, size_t count)
 {
     if (!count)
@@ -163,8 +185,11 @@ void view_summary(paint *p, const trace_store *store, const trace *const *traces
     bins = p->width > fixed + names + bins ? p->width - fixed - names : bins;
     bins = bins > MOST_BINS ? MOST_BINS : bins;
     titles(p, names, bins, &s);
-    for (size_t i = 0; i < made; i++) {
+    for (size_t i = 0; i < made; i++)
         row(p, &groups[i], names, bins, &s);
+    for (size_t i = 0; i < made; i++) {
+        if (groups[i].kept[KEPT_NOT] < groups[i].count)
+            kept_line(p, &groups[i]);
         text_free(&shown[i]);
     }
     free(shown);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A table of traces by root name: their number, durations, and the distribution of the durations.
+// A table of traces by root name: their number, durations, and the distribution of the durations. Below it, how many of
+// them were kept at their end, and why.
 #ifndef NANOSPAN_VIEW_SUMMARY_H
 #define NANOSPAN_VIEW_SUMMARY_H
 

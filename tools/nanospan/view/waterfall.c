@@ -140,6 +140,11 @@ static void headline(canvas *c)
         text_format(&facts, "  %" PRIu32 " failed", t->errors);
         paint_add(c->p, PAINT_RED, (slice){facts.data, facts.length});
     }
+    if (t->kept != KEPT_NOT) {
+        facts.length = 0;
+        text_format(&facts, "  kept: %s", kept_word((kept_why)t->kept));
+        paint_add(c->p, PAINT_CYAN, (slice){facts.data, facts.length});
+    }
     facts.length = 0;
     text_format(&facts, "\n  trace %016" PRIx64 "%016" PRIx64 "  %s UTC\n", t->id[0], t->id[1], time);
     paint_add(c->p, PAINT_DIM, (slice){facts.data, facts.length});
