@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Runs receiver, engine and feed together: sends orders, changes the sample rate half-way by `nanospan tune`, stops
-# everything, shows the traces, and checks that all counters agree. Then kills a second engine in the middle of its orders,
+# everything, shows the traces, and checks that all counters agree. A second engine samples nothing and keeps the orders
+# that took too long: its own stopwatch says whether these are all. Then kills a third one in the middle of its orders,
 # recovers what it had not sent, and checks that nothing is missing. Needs only the build folder; `./run demo` builds it
 # first.
 set -euo pipefail
@@ -17,8 +18,8 @@ usage: demo.sh BUILD_DIR [--orders N] [--rate R] [--keep DIR]
                about 170 MB for 100,000 orders
 
 The first half of the orders is sampled at 100 %; then nanospan tune sets 10 % for the rest, in the programs that
-run. Then a second engine is killed, and its
-spans are recovered. The exit code is 0 if everything agrees.
+run. A second engine samples nothing, keeps what took too long, and holds orders up on purpose. Then a third one is
+killed, and its spans are recovered. The exit code is 0 if everything agrees.
 TEXT
 }
 
@@ -62,6 +63,7 @@ fi
 folder=$(cd "$folder" && pwd)
 rm -f "$folder"/{port,address,traces.jsonl,sink.json,engine.json,feed.json,drop_copy.bin}
 rm -f "$folder"/{slow_port,second_address,crashed.jsonl,recovery.json,go_on}
+rm -f "$folder"/{kept_port,kept_address,outliers.jsonl,slow_orders.json}
 
 me=demo logs=$folder
 # shellcheck source=examples/processes.sh
@@ -72,7 +74,8 @@ trap 'kill_all; rm -rf "$shm"' EXIT
 # The tracing of the demo is configured only here, so variables of the caller must not reach it.
 for name in $(compgen -e); do
     case $name in
-    OTEL_* | OTLP_* | SERVICE_NAME | SERVICE_VERSION | ENVIRONMENT | ENABLE_TRACING | TRACE_SAMPLE_RATE) unset "$name" ;;
+    OTEL_* | OTLP_* | SERVICE_NAME | SERVICE_VERSION | ENVIRONMENT | ENABLE_TRACING | TRACE_SAMPLE_RATE | NSP_OUTLIERS | NSP_SWITCHES)
+        unset "$name" ;;
     esac
 done
 
@@ -146,7 +149,28 @@ fi
 heading "Are the traces true?"
 python3 "$examples/check_traces.py" "$folder" --slowest 10 || good=no
 
-heading "A second run, in which the engine is killed: kill -9 in the middle of its orders"
+heading "A second run, in which nothing is sampled, and what took 500 us or longer is kept (NSP_OUTLIERS)"
+# The engine holds one order in thousands up on purpose, as real engines are held up, and notes with a stopwatch of its
+# own which orders took long. The receiver must get exactly these.
+start_process kept "$build/bin/nanospan" sink --listen 127.0.0.1:0 --port-file "$folder/kept_port" \
+    --output "$folder/outliers.jsonl"
+wait_for "$folder/kept_port" kept
+port=$(tr -d '[:space:]' <"$folder/kept_port")
+OTLP_ENDPOINT=http://127.0.0.1:${port##*:} TRACE_SAMPLE_RATE=0 NSP_OUTLIERS='order: slower=500us' NSP_SWITCHES=1 \
+    start_process engine "$build/bin/engine" --listen 127.0.0.1:0 --address-file "$folder/kept_address" \
+    --faults all --fault-every "$((orders / 40 + 1))" --slow-orders "$folder/slow_orders.json" --slower 500us
+wait_for "$folder/kept_address" engine
+ENABLE_TRACING=false start_process feed "$build/bin/feed" --file "$examples/orders/orders.csv" \
+    --connect "$(cat "$folder/kept_address")" --orders "$orders" --rate "$((rate * 5 / 2))"
+wait_for_end feed "$limit" || good=no
+stop engine || good=no
+stop kept || good=no
+grep -v '^nanospan: info: tracing is on' "$folder/engine.log" | grep '^nanospan: ' || true
+python3 "$examples/check_outliers.py" "$folder" || good=no
+echo
+"$build/bin/nanospan" view "$folder/outliers.jsonl" --limit 1 || good=no
+
+heading "A third run, in which the engine is killed: kill -9 in the middle of its orders"
 # The receiver takes its time, so that spans wait in batches and rings. The feed is not traced: it says only what it
 # notices.
 start_process slow "$build/bin/nanospan" sink --listen 127.0.0.1:0 --port-file "$folder/slow_port" \

@@ -33,6 +33,8 @@ bool engine_init(struct engine *engine, size_t max_orders, uint32_t account_coun
 
 void engine_free(struct engine *engine)
 {
+    faults_stop(&engine->faults);
+    stopwatch_free(&engine->stopwatch);
     stream_free(&engine->stream);
     free(engine->fills);
     for (unsigned i = 0; i < INSTRUMENTS; i++)

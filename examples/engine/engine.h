@@ -14,7 +14,9 @@
 #include "engine/account.h"
 #include "engine/book.h"
 #include "engine/drop_copy.h"
+#include "engine/faults.h"
 #include "engine/order.h"
+#include "engine/stopwatch.h"
 
 // Written only by the trading thread, with count(); other threads read it with counted() while the engine
 // runs.
@@ -27,7 +29,7 @@ struct counters {
     uint64_t filled_units;  // of the incoming order of each trade
     uint64_t resting;       // orders in the books
     uint64_t with_context;  // order messages that carried a trace context
-    uint64_t orders_traced; // order messages whose span is recorded
+    uint64_t orders_traced; // order messages whose span is recorded, also if it is not kept at its end
     uint64_t lives_traced;  // order_life spans begun
     uint64_t withdrawn;     // orders taken off the books when their feed disconnected
     uint64_t connections;
@@ -55,10 +57,13 @@ struct engine {
     struct histogram
         tick_to_trade; // from receive to the end of submit, in ticks; only read after the thread has ended
     nsp_ticks first_order, last_order;
+    struct faults faults;
+    struct stopwatch stopwatch;
     bool failed; // the drop copy cannot be written: trading must stop
 };
 
-// Allocates everything. On failure, prints a line on standard error and returns false.
+// Allocates everything. No order is held up, and nobody looks for slow ones, unless that is set and started afterwards.
+// On failure, prints a line on standard error and returns false.
 bool engine_init(struct engine *engine, size_t max_orders, uint32_t account_count, const char *drop_copy);
 void engine_free(struct engine *engine);
 

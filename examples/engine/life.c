@@ -12,6 +12,8 @@ void life_begin(struct order *order, const nsp_span *message, nsp_ticks accepted
 {
     nsp_link link; // the context in it is large, and is written as a whole
     nsp_span_context(message, &link.context);
+    if ((link.context.flags & NSP_TRACE_FLAG_SAMPLED) == 0)
+        return; // an outlier rule decides about that trace when it ends
     link.attributes = NULL;
     link.attribute_count = 0;
     nsp_span_options options = NSP_SPAN_OPTIONS_INIT;

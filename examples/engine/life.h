@@ -4,8 +4,9 @@
 // detached span. It outlives the message that brought the order, and ends wherever the order does.
 //
 // It is a trace of its own, because it may last for hours, and has a link to the trace of the order message.
-// It is recorded exactly if that trace is, so that every link leads to a recorded span: life_begin is called
-// only for recorded orders, and a sampler rule keeps every order_life (life_sample_all).
+// It is recorded exactly if the head has sampled that trace, so that every link leads to a recorded span: life_begin is
+// called only for recorded orders, and a sampler rule keeps every order_life (life_sample_all). An order about which an
+// outlier rule decides at its end has none, since that is too late to begin one.
 #ifndef ENGINE_LIFE_H
 #define ENGINE_LIFE_H
 

@@ -23,10 +23,12 @@
 #include "engine/summary.h"
 
 struct options {
-    const char *listen, *address_file, *drop_copy, *stats_json;
+    const char *listen, *address_file, *drop_copy, *stats_json, *slow_orders;
     uint32_t accounts, max_orders;
     int cpu;
     bool pin, progress, once;
+    struct faults faults;
+    uint64_t slower_ns;
 };
 
 static const char usage[] =
@@ -45,6 +47,13 @@ static const char usage[] =
     "  --once               end when the first feed disconnects\n"
     "  --progress           print a line each second\n"
     "  --stats-json FILE    write the final numbers to FILE\n"
+    "  --faults LIST        hold orders up now and then, each by one of LIST: preemption, page-fault, lock,\n"
+    "                       strategy; or by all of them\n"
+    "  --fault-every N      one order in N, at random (default 2000)\n"
+    "  --fault-time TIME    for about so long: half of it to two and a half times as long (default 1ms)\n"
+    "  --fault-seed N       which orders (default 1)\n"
+    "  --slow-orders FILE   write to FILE which orders took long, by the engine's own stopwatch, at the end\n"
+    "  --slower TIME        what that means (default 500us)\n"
     "  --help               show this text\n"
     "\n"
     "SIGTERM and SIGINT end the engine cleanly; SIGUSR1 prints the numbers so far. Tracing is configured\n"
@@ -65,6 +74,12 @@ static struct options parse(int argc, char **argv)
         ONCE,
         PROGRESS,
         STATS_JSON,
+        FAULT_LIST,
+        FAULT_EVERY,
+        FAULT_TIME,
+        FAULT_SEED,
+        SLOW_ORDERS,
+        SLOWER,
         HELP
     };
     static const struct option known[] = {
@@ -78,6 +93,12 @@ static struct options parse(int argc, char **argv)
         {"once", no_argument, NULL, ONCE},
         {"progress", no_argument, NULL, PROGRESS},
         {"stats-json", required_argument, NULL, STATS_JSON},
+        {"faults", required_argument, NULL, FAULT_LIST},
+        {"fault-every", required_argument, NULL, FAULT_EVERY},
+        {"fault-time", required_argument, NULL, FAULT_TIME},
+        {"fault-seed", required_argument, NULL, FAULT_SEED},
+        {"slow-orders", required_argument, NULL, SLOW_ORDERS},
+        {"slower", required_argument, NULL, SLOWER},
         {"help", no_argument, NULL, HELP},
         {NULL, 0, NULL, 0},
     };
@@ -86,7 +107,9 @@ static struct options parse(int argc, char **argv)
                               .accounts = 64,
                               .max_orders = 4096,
                               .cpu = -1,
-                              .pin = true};
+                              .pin = true,
+                              .faults = {.every = 2000, .time_ns = 1000 * 1000, .seed = 1},
+                              .slower_ns = 500 * 1000};
     int option;
     while ((option = getopt_long(argc, argv, "h", known, NULL)) != -1) {
         switch (option) {
@@ -104,6 +127,23 @@ static struct options parse(int argc, char **argv)
         case ONCE: options.once = true; break;
         case PROGRESS: options.progress = true; break;
         case STATS_JSON: options.stats_json = optarg; break;
+        case FAULT_LIST:
+            if (faults_parse(optarg, &options.faults.kinds))
+                break;
+            fprintf(stderr,
+                    "engine: --faults takes a list of preemption, page-fault, lock and strategy, or all, not "
+                    "'%s'\n",
+                    optarg);
+            exit(2);
+        case FAULT_EVERY:
+            options.faults.every = (uint32_t)argument_count("engine", "--fault-every", optarg, 1, UINT32_MAX);
+            break;
+        case FAULT_TIME: options.faults.time_ns = argument_time("engine", "--fault-time", optarg); break;
+        case FAULT_SEED:
+            options.faults.seed = argument_count("engine", "--fault-seed", optarg, 0, UINT32_MAX);
+            break;
+        case SLOW_ORDERS: options.slow_orders = optarg; break;
+        case SLOWER: options.slower_ns = argument_time("engine", "--slower", optarg); break;
         case 'h':
         case HELP: fputs(usage, stdout); exit(0);
         default: fputs("engine: see engine --help\n", stderr); exit(2);
@@ -188,6 +228,9 @@ static int trade(const struct options *options, struct engine *engine, const sig
     bool good = summary_print(engine, ns_per_tick);
     if (options->stats_json != NULL && !summary_write_json(engine, ns_per_tick, options->stats_json))
         good = false;
+    if (options->slow_orders != NULL &&
+        !stopwatch_write(&engine->stopwatch, &engine->faults, engine->counters.orders, options->slow_orders))
+        good = false;
     if (engine->failed)
         fprintf(stderr, "engine: stopped, because the drop copy '%s' could not be written\n",
                 options->drop_copy);
@@ -214,7 +257,13 @@ int main(int argc, char **argv)
         tracing_stop();
         return 1;
     }
-    int code = trade(&options, &engine, &signals);
+    engine.faults = options.faults;
+    engine.stopwatch.slower_ns = options.slow_orders != NULL ? options.slower_ns : 0;
+    int code = 1;
+    if (faults_start(&engine.faults) && stopwatch_init(&engine.stopwatch))
+        code = trade(&options, &engine, &signals);
+    else
+        tracing_stop();
     engine_free(&engine);
     return code;
 }

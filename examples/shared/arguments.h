@@ -12,4 +12,7 @@ uint64_t argument_count(const char *program, const char *option, const char *tex
                         uint64_t most);
 double argument_real(const char *program, const char *option, const char *text, double least, double most);
 
+// Reads a time with its unit, such as 500us or 1.5ms, of a nanosecond to an hour; in nanoseconds. As above.
+uint64_t argument_time(const char *program, const char *option, const char *text);
+
 #endif

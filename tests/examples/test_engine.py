@@ -302,6 +302,34 @@ class Pauses(unittest.TestCase):
         self.assertEqual(said["first_pause_after"], 1)
 
 
+class Faults(unittest.TestCase):
+    def run_engine(self, *options):
+        return subprocess.run([BIN / "engine", *options], env=untraced(), capture_output=True, text=True, timeout=60, check=False)
+
+    def test_wrong_usage(self):
+        for options in (("--faults", "preemption,,lock"), ("--faults", ""), ("--faults", "lock,"), ("--faults", "loc"),
+                        ("--fault-time", "5"), ("--slower", "0us"), ("--slower", "us"), ("--slower", "5 us"), ("--fault-every", "0")):
+            result = self.run_engine(*options)
+            self.assertEqual((result.returncode, result.stdout), (2, ""), options)
+            self.assertIn(options[0], result.stderr)
+
+    def test_each_kind_holds_orders_up(self):
+        """Also without tracing, and without a processor of its own."""
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder, "slow.json")
+            engine = Engine("--faults", "lock,page-fault,strategy,preemption", "--fault-every", "2", "--fault-time", "1ms",
+                            "--slow-orders", file)
+            client = Client(engine)
+            for number in range(1, 101):
+                client.ask(client.order(number, BUY, 59000, 1))
+            client.close()
+            code, said = engine.stop()
+            self.assertEqual(code, 0, said)
+            held_up = json.loads(file.read_text(encoding="utf-8"))["held_up"]
+            self.assertEqual(set(held_up), {"preemption", "page-fault", "lock", "strategy"})
+            self.assertTrue(all(count > 3 for count in held_up.values()) and sum(held_up.values()) < 80, held_up)
+
+
 class Endings(unittest.TestCase):
     def test_drop_copy_that_cannot_be_written_stops_trading(self):
         engine = Engine("--drop-copy", "/dev/full")
@@ -375,6 +403,26 @@ class Demo(unittest.TestCase):
         self.assertEqual(self.check(lambda text: text.replace("nanospan.unfinished", "unfinished", 1), *spans), 1)
         self.assertEqual(self.check(lambda text: text.replace('"attempted":', '"attempted":1', 1), *account), 1)
         self.assertEqual(self.check(lambda text: text.replace('"balanced":true', '"balanced":false', 1), *account), 1)
+
+    def test_slow_orders_are_kept(self):
+        """Of all orders exactly those arrive that the engine's stopwatch calls slow; each kind of fault has made some."""
+        slow, = re.findall(r"of 4,000 orders (\d+) were slower than 500 us; all are here\n", self.done.stdout)
+        said = json.loads((self.folder / "slow_orders.json").read_text(encoding="utf-8"))
+        self.assertEqual((said["orders"], len(said["slow"]), said["slower_ns"]), (4000, int(slow), 500000))
+        held_up = sum(said["held_up"].values())
+        self.assertEqual(sum(order["fault"] != "none" for order in said["slow"]), held_up, "each was held up for 500 us or longer")
+        self.assertGreater(held_up, 10)
+        self.assertTrue(all(order["ns"] >= 500000 for order in said["slow"]))
+
+    def test_a_lie_about_slow_orders_is_found(self):
+        spans, list_ = ("outliers.jsonl", "check_outliers.py"), ("slow_orders.json", "check_outliers.py")
+        self.assertEqual(self.check(lambda text: re.sub(r"\n \{.*\},", "", text, count=1), *list_), 1)  # one too many arrived
+        self.assertEqual(self.check(lambda text: text.replace('{"id": ', '{"id": 9', 1), *list_), 1)
+        self.assertEqual(self.check(lambda text: re.sub(r'"ns": (\d+)', lambda ns: f'"ns": {int(ns[1]) + 1}', text, count=1), *list_), 1)
+        self.assertEqual(self.check(lambda text: re.sub(r'"fault": "[\w-]+"', '"fault": "x"', text, count=1), *list_), 1)
+        self.assertEqual(self.check(lambda text: text.replace('"lost": 0', '"lost": 1'), *list_), 1)
+        for before, after in (('"slow"', '"slowest"'), ('"match"', '"mash"'), ('"order"', '"tick"'), ('"report"', '"order"')):
+            self.assertEqual(self.check(lambda text: text.replace(before, after, 1), *spans), 1, before)
 
     def test_a_lie_is_found(self):
         self.assertEqual(self.check(lambda text: text + "nonsense\n"), 1)  # not even JSON
