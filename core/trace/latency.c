@@ -4,10 +4,10 @@
 #include "shm/slot.h"
 
 // The index of the name's place, or of the first that is free, which becomes that; or else the number of
-// places. It is taken in one step, since a signal handler may be looking for one too.
+// places. It is taken in one step, since a signal handler may be looking for one too. 0 is no name, and has no place.
 static uint32_t find(nsp__latencies *latencies, nsp_name name)
 {
-    for (uint32_t i = 0; i < NSP__LATENCY_PLACES; i++) {
+    for (uint32_t i = 0; i < NSP__LATENCY_PLACES && name != 0; i++) {
         uint32_t *there = &latencies->places[i].name, now = __atomic_load_n(there, __ATOMIC_RELAXED);
         if (now == 0 &&
             __atomic_compare_exchange_n(there, &now, name, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))

@@ -58,8 +58,9 @@ bool nsp__outlier_within_limit(const nsp__ruled_class *rule, nsp_ticks end)
     uint64_t *next = &due[rule->rule % NSP__CLASSES];
     uint64_t at = __atomic_load_n(next, __ATOMIC_RELAXED);
     for (int tries = 0; tries < 2; tries++) {
-        // Further ahead than the burst leads: from a reading that somebody supplied, or before another limit.
-        const bool impossible = (int64_t)(at - end) > (int64_t)(burst + rule->interval);
+        // Further ahead than the burst leads: from a reading that somebody supplied, or before another limit. Not at
+        // once, since ends do not come here in the order of the clock.
+        const bool impossible = (int64_t)(at - end) > (int64_t)(burst + rule->interval + rule->second);
         const uint64_t from = impossible || (int64_t)(at - end) < 0 ? end : at;
         if (from - end > burst)
             return false;

@@ -11,7 +11,7 @@ bool nsp__drop_ended(nsp__producer *producer)
     if (nsp__is_busy(producer) || nsp__session_over(producer))
         return false;
     nsp__entry *before = nsp__busy_take_top(producer);
-    nsp__entry *top = nsp__stack_drop_ended(producer, before);
+    nsp__entry *top = nsp__stack_settle(producer, nsp__stack_drop_ended(producer, before));
     bool inert = top == before && top->current != NSP__NOTHING && (top->current & NSP__RECORDING) == 0;
     nsp__busy_end(producer, top);
     return !inert;

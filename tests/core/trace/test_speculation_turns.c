@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Speculative traces among what happens around them: spans that end while they are entered, times out of order, names
+// without room.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <nanospan/latency.h>
+#include <nanospan/outlier.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/capture.h"
+#include "trace/speculation.h"
+
+enum { SLOW_NS = 1000000 };
+
+static nsp_ticks now_ticks;
+
+static nsp_ticks after_ns(int64_t ns)
+{
+    return nsp_ticks_from_unix_ns(nsp_ticks_to_unix_ns(now_ticks) + (uint64_t)ns);
+}
+
+static void rules(const char *text)
+{
+    assert_int_equal(nsp_outlier_set_rules(text), NSP_OK);
+}
+
+static int begin(void **state)
+{
+    (void)state;
+    nsp_config config;
+    capture_config(&config);
+    config.collector = NSP_COLLECTOR_THREAD;
+    config.sample_rate = 0;
+    capture_start(&config);
+    now_ticks = nsp_now();
+    nsp_span_end(nsp_span_begin(NSP_NAME("first of all"))); // attaches the thread
+    return 0;
+}
+
+static nsp_stats stats(void)
+{
+    nsp_stats now = capture_balance();
+    assert_int_equal(now.speculated, now.speculating + now.taken_back + now.kept);
+    return now;
+}
+
+static int end(void **state)
+{
+    nsp_stats now = stats();
+    assert_int_equal(now.speculating, 0);
+    assert_int_equal(now.open, 0);
+    assert_true(nsp__pen_is_home(nsp__producer_self()));
+    capture_end();
+    return capture_teardown(state);
+}
+
+static nsp_span *root_named(nsp_name name)
+{
+    return nsp_span_begin_at(name, now_ticks);
+}
+
+static nsp_span *detached_named(nsp_name name)
+{
+    nsp_span_options options = NSP_SPAN_OPTIONS_INIT;
+    options.start = now_ticks;
+    options.new_root = true;
+    return nsp_span_begin_detached(name, &options);
+}
+
+static void *end_it(void *span)
+{
+    nsp_span_end(span);
+    return NULL;
+}
+
+static void end_on_another_thread(nsp_span *span)
+{
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, end_it, span), 0);
+    pthread_join(thread, NULL);
+}
+
+// The root that was begun before is slow or not; the child after the entered span is its.
+static void child_then_end(nsp_span *root, bool slow)
+{
+    nsp_span *child = nsp_span_begin_at(NSP_NAME("child"), now_ticks);
+    assert_true(nsp_span_recording(child));
+    nsp_span_end_at(child, after_ns(10));
+    assert_ptr_equal(nsp_span_current(), root);
+    nsp_span_end_at(root, after_ns(slow ? SLOW_NS : SLOW_NS - 1));
+    capture_settle();
+    assert_int_equal(capture_count_named("child"), slow);
+    assert_int_equal(capture_count_named("order"), slow);
+    assert_int_equal(stats().misused, 0);
+}
+
+static void an_inert_span_ends_elsewhere_while_entered(void **state)
+{
+    (void)state;
+    rules("order: slower=1ms");
+    for (int slow = 0; slow < 2; slow++) {
+        nsp_span *other = detached_named(NSP_NAME("other"));
+        assert_false(nsp_span_recording(other));
+        nsp_span *root = root_named(NSP_NAME("order"));
+        nsp_span_enter(other);
+        end_on_another_thread(other);
+        child_then_end(root, slow != 0);
+    }
+}
+
+static void a_limit_holds_where_times_are_not_in_order(void **state)
+{
+    (void)state;
+    rules("order: slower=1us, limit=10/s");
+    for (int i = 0; i < 1000; i++) { // two queues, of which one is a little behind
+        nsp_span *root = root_named(NSP_NAME("order"));
+        nsp_span_end_at(root, after_ns(SLOW_NS + i * 100 - (i % 2) * 5000));
+    }
+    capture_settle();
+    assert_in_range(capture_count_named("order"), 10, 11);
+}
+
+// ---- percentiles ----
+
+static void a_root_of_no_name_is_nobody_elses(void **state)
+{
+    (void)state;
+    rules("*: measure");
+    for (int i = 0; i < 5; i++)
+        nsp_span_end_at(root_named(0), after_ns(1000));
+    for (int i = 0; i < 3; i++)
+        nsp_span_end_at(root_named(NSP_NAME("order")), after_ns(1000));
+    for (int i = 0; i < 5; i++)
+        nsp_span_end_at(root_named(0), after_ns(1000));
+    nsp_latency latency = NSP_LATENCY_INIT;
+    assert_int_equal(nsp_latency_get("order", &latency), NSP_OK);
+    assert_int_equal(latency.count, 3);
+}
+
+// ---- room ----
+
+static void fill(nsp_span *root)
+{
+    char value[2000];
+    memset(value, 'x', sizeof value);
+    for (int i = 0; i < 300; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "k%d", i);
+        nsp_span_set_strn(root, nsp_intern(key, strlen(key)), value, (size_t)(i * 7 % 100));
+    }
+    for (int i = 0; i < 40; i++)
+        nsp_span_set_i64(root, NSP_NAME("i"), i);
+    nsp_span_add_event(root, NSP_NAME("e"));
+}
+
+static void a_full_root_says_why_it_is_kept(void **state)
+{
+    (void)state;
+    rules("*: slower=1ms");
+    nsp_span *root = root_named(NSP_NAME("order"));
+    fill(root);
+    for (int i = 0; i < 3000; i++) {
+        nsp_span *child = nsp_span_begin(NSP_NAME("child"));
+        nsp_span_end(child);
+    }
+    nsp_span_end_at(root, after_ns(SLOW_NS));
+    nsp_span *apart = detached_named(NSP_NAME("apart"));
+    fill(apart);
+    nsp_span_enter(apart);
+    nsp_span_end(nsp_span_begin(NSP_NAME("child")));
+    nsp_span_leave(apart);
+    nsp_span_end_at(apart, after_ns(SLOW_NS));
+    capture_settle();
+    for (int i = 0; i < 2; i++) {
+        const captured_span *span = capture_named(i == 0 ? "order" : "apart");
+        assert_true(span->dropped_attributes != 0);
+        assert_non_null(captured_text(span, "nanospan.kept"));
+        assert_non_null(captured_text(span, "nanospan.left_out"));
+    }
+}
+
+int main(void)
+{
+#define TEST(function) cmocka_unit_test_setup_teardown(function, begin, end)
+    const struct CMUnitTest tests[] = {
+        TEST(an_inert_span_ends_elsewhere_while_entered),
+        TEST(a_limit_holds_where_times_are_not_in_order),
+        TEST(a_root_of_no_name_is_nobody_elses),
+        TEST(a_full_root_says_why_it_is_kept),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
