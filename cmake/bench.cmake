@@ -46,7 +46,7 @@ if(NSP_BUILD_BENCH)
     # becomes one object that exports only its table of functions, so that both can be linked into one
     # program.
     set(engine_sources bench/order_path/engine/path.c examples/shared/stream.c)
-    foreach(part account book drop_copy engine instrument life order process stages)
+    foreach(part account book drop_copy engine faults instrument life order process stages stopwatch)
         list(APPEND engine_sources examples/engine/${part}.c)
     endforeach()
     foreach(variant traced untraced)
