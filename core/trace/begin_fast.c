@@ -51,8 +51,9 @@ static NOINLINE nsp_span *begin_under_ended(nsp__producer *producer, nsp_name na
 static NOINLINE nsp_span *begin_under_changed(nsp__producer *producer, nsp_name name, nsp_ticks start,
                                               nsp__entry *top)
 {
-    nsp__entry *rest =
-        nsp__session_over(producer) ? nsp__stack_trim(top) : nsp__stack_drop_ended(producer, top);
+    nsp__entry *rest = nsp__session_over(producer)
+                           ? nsp__stack_trim(top)
+                           : nsp__stack_settle(producer, nsp__stack_drop_ended(producer, top));
     bool same = rest == top && (rest->current & NSP__RECORDING) != 0;
     nsp__busy_end(producer, rest);
     return same ? (nsp_span *)NSP__UNSAMPLED_CHILD : nsp_span_begin_at(name, start);

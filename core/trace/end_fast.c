@@ -55,7 +55,9 @@ static NOINLINE void end_dropped(nsp__producer *producer, nsp__entry *top)
 // ended too, unless another one has taken its place. Or the session is over.
 static NOINLINE void settle_after_handler(nsp__producer *producer, nsp__entry *top)
 {
-    nsp__busy_end(producer, nsp__session_over(producer) ? pop(top) : nsp__stack_drop_ended(producer, top));
+    nsp__busy_end(producer, nsp__session_over(producer)
+                                ? pop(top)
+                                : nsp__stack_settle(producer, nsp__stack_drop_ended(producer, top)));
 }
 
 // Either a handler has ended the span, or the session is over and its frames are zero. In the second case

@@ -30,6 +30,10 @@ static __attribute__((noinline, cold)) void end_on_stack_by_rule(nsp__producer *
                                                                  nsp_ticks end)
 {
     nsp__frame *frame = nsp__frame_of(span);
+    if (nsp__is_busy(producer)) { // in a handler that has interrupted nanospan: the pen must stay where it is
+        nsp__misused();
+        return;
+    }
     nsp__entry *top = nsp__stack_settle_ruled(producer, nsp__busy_take_top(producer));
     nsp__entry *entry = nsp__stack_find_begun(producer, top, span);
     if (entry == NULL) {

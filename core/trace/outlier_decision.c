@@ -29,7 +29,7 @@ static bool is_among_slowest(const nsp__producer *producer, const nsp__ruled_cla
 {
     const nsp__outlier_bounds *bounds = &producer->control->outlier_bounds;
     return (rule->conditions & NSP__OUTLIER_SLOWEST) != 0 &&
-           __atomic_load_n(&bounds->generation, __ATOMIC_RELAXED) == producer->hot.generation &&
+           __atomic_load_n(&bounds->generation, __ATOMIC_RELAXED) == rule->generation &&
            ticks >= __atomic_load_n(rule->slowest, __ATOMIC_RELAXED);
 }
 

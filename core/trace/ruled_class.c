@@ -36,10 +36,11 @@ void nsp__ruled_class_set(nsp__producer *producer, uint32_t name_class, const ns
     const uint64_t rate = segment.rate != 0 ? segment.rate : UINT64_C(1) << NSP__CLOCK_RATE_BITS;
     *class = (nsp__ruled_class){
         .threshold = producer->thresholds[name_class],
-        .slower = UINT64_MAX,
+        .slower = UINT64_C(1) << 63, // more than any duration, but less than one below 0
         .slowest = &never,
         .second = ticks_of(1e9, rate),
         .rule = from->rule,
+        .generation = producer->hot.generation,
         .conditions = from->conditions,
         .slower_ns = from->slower_ns,
         .speculates = (from->conditions & NSP__OUTLIER_KEEPS) != 0 && producer->speculative.slot != NULL,

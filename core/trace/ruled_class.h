@@ -11,6 +11,15 @@
 // skips. With the producer busy, or before the thread begins spans.
 void nsp__ruled_class_set(nsp__producer *producer, uint32_t name_class, const nsp__outlier_class *from);
 
+// The policy changes: the open ruled root, if there is one, keeps the rule with which it began.
+static inline void nsp__ruled_class_save(nsp__producer *producer)
+{
+    if (producer->ruled_class == NULL || producer->ruled_class == &producer->ruled_class_before)
+        return;
+    producer->ruled_class_before = *producer->ruled_class;
+    producer->ruled_class = &producer->ruled_class_before;
+}
+
 // Draws how many roots of a ruled class are left out by the head until the next hit.
 void nsp__ruled_class_draw(nsp__producer *producer, uint32_t name_class);
 

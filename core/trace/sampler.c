@@ -112,6 +112,7 @@ bool nsp__sampler_refresh(nsp__producer *producer)
         producer->hot.classes = rules != 0 ? policy->classes : nsp__no_classes(producer);
     } while (!generation_holds(producer, generation));
     undraw(producer);
+    nsp__ruled_class_save(producer);
     producer->outliers = producer->outliers || ruled;
     producer->hot.generation = generation;
     return true;

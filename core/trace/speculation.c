@@ -163,7 +163,9 @@ void nsp__speculation_take_back(nsp__producer *producer, nsp__frame *frame)
 // As settle_after_handler in end_fast.c.
 static NOINLINE void ended_already(nsp__producer *producer, nsp__entry *top, nsp_span *span, nsp_ticks end)
 {
-    nsp__busy_end(producer, nsp__session_over(producer) ? top : nsp__stack_drop_ended(producer, top));
+    nsp__busy_end(producer, nsp__session_over(producer)
+                                ? top
+                                : nsp__stack_settle_ruled(producer, nsp__stack_drop_ended(producer, top)));
     nsp__end_elsewhere(span, end);
 }
 

@@ -74,6 +74,9 @@ void nsp__ruled_abandon(nsp__producer *producer, nsp__entry *top, const nsp__ent
 
 void nsp__ruled_end_apart(nsp__producer *producer, nsp__frame *frame, nsp_ticks end, bool recording)
 {
+    // A thread that begins no roots has met no change of the rules.
+    if (producer->hot.generation != __atomic_load_n(&producer->hot.skips->generation, __ATOMIC_RELAXED)) // N1
+        nsp__sampler_refresh(producer);
     const uint32_t name_class = nsp__sampler_settled_class(producer, frame->record.name);
     const bool ruled = producer->thresholds[name_class] == NSP__THRESHOLD_RULED;
     const nsp__ruled_class *rule = &producer->ruled_classes[name_class];

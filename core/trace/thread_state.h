@@ -62,13 +62,14 @@ typedef struct nsp__pen {
 typedef struct nsp__ruled_class {
     uint64_t threshold; // of the class's rate; thresholds[] says NSP__THRESHOLD_RULED in its place
     int64_t left;       // roots that the head still leaves out. Process-local: no class with a rule has skips
-    uint64_t slower;    // ticks: a root of so many is slow; UINT64_MAX: that is no condition
+    uint64_t slower;    // ticks: a root of so many is slow; 2^63: that is no condition
     const uint64_t
         *slowest; // ticks: a root of so many is among the slowest; UINT64_MAX: no condition, or not yet known
     uint64_t interval;  // ticks from one kept trace to the next at the rule's limit; 0: there is no limit
     uint64_t second;    // ticks
     uint64_t slower_ns; // what `slower` was made from
     uint32_t rule, conditions;
+    uint32_t generation; // of the policy that has this rule
     bool speculates; // its unsampled roots record; otherwise their duration is all that is wanted
 } nsp__ruled_class;
 
@@ -109,7 +110,8 @@ typedef struct nsp__producer {
 
     // The root that a rule looks at where it ends (speculation.h). There is one at most, in a frame of its own.
     nsp__frame *ruled_frame;
-    const nsp__ruled_class *ruled_class;
+    const nsp__ruled_class *ruled_class; // in ruled_classes; if the policy has changed since, ruled_class_before
+    nsp__ruled_class ruled_class_before;
     uint64_t ruled_marks; // NSP__TRACE_...
     nsp__pen home;        // of the thread's own slot; its ring.limit holds while the other pen is in force
     nsp__pen speculative; // slot NULL: there is no buffer
