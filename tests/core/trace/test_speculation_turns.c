@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Speculative traces among what happens around them: spans that end while they are entered, times out of order, names
-// without room.
+// Speculative traces among what happens around them: spans that end while they are entered, rules that change, times
+// out of order, names without room, and handlers that end what they interrupt.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,10 +10,12 @@
 #include <nanospan/latency.h>
 #include <nanospan/outlier.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/testpoint.h"
 #include "support/capture.h"
 #include "trace/speculation.h"
 
@@ -115,6 +117,75 @@ static void an_inert_span_ends_elsewhere_while_entered(void **state)
     }
 }
 
+static void an_order_ends_elsewhere_while_entered(void **state)
+{
+    (void)state;
+    rules("*: slower=1ms");
+    for (int slow = 0; slow < 2; slow++) {
+        nsp_span *other = detached_named(NSP_NAME("other"));
+        assert_true(nsp_span_recording(other));
+        nsp_span *root = root_named(NSP_NAME("order"));
+        nsp_span_enter(other);
+        nsp__frame_of(other)->record.start = nsp_now();
+        end_on_another_thread(other);
+        child_then_end(root, slow != 0);
+    }
+}
+
+// ---- rules that change ----
+
+static void *end_slowly(void *span)
+{
+    nsp_span_end_at(span, after_ns(SLOW_NS));
+    return NULL;
+}
+
+static sem_t attached, go;
+static nsp_span *order;
+
+static void *only_ends(void *nothing)
+{
+    assert_int_equal(nsp_thread_attach(NULL), NSP_OK);
+    sem_post(&attached);
+    sem_wait(&go);
+    end_slowly(order);
+    return nothing;
+}
+
+static void a_thread_that_only_ends_orders_knows_the_rules(void **state)
+{
+    (void)state;
+    sem_init(&attached, 0, 0);
+    sem_init(&go, 0, 0);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, only_ends, NULL), 0);
+    sem_wait(&attached);
+    rules("order: slower=1ms");
+    order = detached_named(NSP_NAME("order"));
+    assert_true(nsp_span_recording(order));
+    sem_post(&go);
+    pthread_join(thread, NULL);
+    capture_settle();
+    assert_int_equal(capture_count_named("order"), 1);
+    nsp_latency latency = NSP_LATENCY_INIT;
+    assert_int_equal(nsp_latency_get("order", &latency), NSP_OK);
+}
+
+static void an_open_root_keeps_its_rule(void **state)
+{
+    (void)state;
+    rules("order: slower=1ms");
+    nsp_span *root = root_named(NSP_NAME("order"));
+    rules("quote: slower=1ns; order: slower=1ms");
+    nsp_span_end(detached_named(NSP_NAME("order"))); // the thread meets the new rules
+    nsp_span_end(detached_named(NSP_NAME("quote")));
+    capture_settle();
+    const size_t before = capture_count_named("order");
+    nsp_span_end_at(root, after_ns(SLOW_NS - 1));
+    capture_settle();
+    assert_int_equal(capture_count_named("order"), before);
+}
+
 static void a_limit_holds_where_times_are_not_in_order(void **state)
 {
     (void)state;
@@ -129,6 +200,19 @@ static void a_limit_holds_where_times_are_not_in_order(void **state)
 
 // ---- percentiles ----
 
+static void times_run_backwards(void **state)
+{
+    (void)state;
+    rules("order: errors");
+    nsp_span_end_at(root_named(NSP_NAME("order")), after_ns(1000));
+    nsp_span_end_at(root_named(NSP_NAME("order")), after_ns(-1000));
+    nsp_span_end_at(root_named(NSP_NAME("order")), after_ns(-1000));
+    nsp_latency latency = NSP_LATENCY_INIT;
+    assert_int_equal(nsp_latency_get("order", &latency), NSP_OK);
+    assert_int_equal(latency.count, 3);
+    assert_in_range(latency.sum_ns, 900, 1100);
+}
+
 static void a_root_of_no_name_is_nobody_elses(void **state)
 {
     (void)state;
@@ -142,6 +226,9 @@ static void a_root_of_no_name_is_nobody_elses(void **state)
     nsp_latency latency = NSP_LATENCY_INIT;
     assert_int_equal(nsp_latency_get("order", &latency), NSP_OK);
     assert_int_equal(latency.count, 3);
+    nsp_name bad = 60000;
+    nsp_span_end_at(root_named(bad), after_ns(1000));
+    assert_int_equal(nsp_latency_get("order2", &latency), NSP_ERR_NOT_FOUND);
 }
 
 // ---- room ----
@@ -181,8 +268,46 @@ static void a_full_root_says_why_it_is_kept(void **state)
     for (int i = 0; i < 2; i++) {
         const captured_span *span = capture_named(i == 0 ? "order" : "apart");
         assert_true(span->dropped_attributes != 0);
+        printf("%s: kept %s left_out %s dropped %u\n", span->name, captured_text(span, "nanospan.kept"),
+               captured_text(span, "nanospan.left_out"), span->dropped_attributes);
         assert_non_null(captured_text(span, "nanospan.kept"));
         assert_non_null(captured_text(span, "nanospan.left_out"));
+    }
+}
+
+// ---- handlers ----
+
+static nsp_span *interrupted_root;
+static const char *stop_at;
+
+static void end_the_root(const char *place)
+{
+    if (strcmp(place, stop_at) != 0)
+        return;
+    __atomic_store_n(&nsp__testpoint_hook, NULL, __ATOMIC_RELEASE);
+    nsp_span_end(interrupted_root);
+}
+
+static void a_handler_ends_what_it_interrupts(void **state)
+{
+    (void)state;
+    static const char *const places[] = {"begin: no tag yet", "commit: position noted"};
+    rules("order: slower=1ms");
+    for (size_t i = 0; i < 2; i++) {
+        stop_at = places[i];
+        interrupted_root = root_named(NSP_NAME("order"));
+        __atomic_store_n(&nsp__testpoint_hook, end_the_root, __ATOMIC_RELEASE);
+        nsp_span *child = nsp_span_begin_at(NSP_NAME("child"), now_ticks);
+        nsp_span_end_at(child, after_ns(10));
+        assert_null(nsp__testpoint_hook);
+        nsp_span_end_at(nsp_span_begin_at(NSP_NAME("child"), now_ticks), after_ns(10));
+        assert_ptr_equal(nsp_span_current(), interrupted_root);
+        nsp_span_end_at(interrupted_root, after_ns(10));
+        capture_settle();
+        nsp_stats now = stats();
+        assert_int_equal(now.misused, i + 1); // it could not be ended then
+        assert_int_equal(capture_count(), 0);
+        assert_int_equal(now.attempted, 0);
     }
 }
 
@@ -191,9 +316,14 @@ int main(void)
 #define TEST(function) cmocka_unit_test_setup_teardown(function, begin, end)
     const struct CMUnitTest tests[] = {
         TEST(an_inert_span_ends_elsewhere_while_entered),
+        TEST(an_order_ends_elsewhere_while_entered),
+        TEST(a_thread_that_only_ends_orders_knows_the_rules),
+        TEST(an_open_root_keeps_its_rule),
         TEST(a_limit_holds_where_times_are_not_in_order),
+        TEST(times_run_backwards),
         TEST(a_root_of_no_name_is_nobody_elses),
         TEST(a_full_root_says_why_it_is_kept),
+        TEST(a_handler_ends_what_it_interrupts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
