@@ -68,6 +68,14 @@ size_t recovered_unfinished(void)
     return found;
 }
 
+size_t recovered_kept(const char *why)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < count; i++)
+        found += strcmp(spans[i].kept, why) == 0;
+    return found;
+}
+
 static int by_id(const void *left, const void *right)
 {
     uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
@@ -128,6 +136,10 @@ static bool append(void *state, nsp_batch *batch, const nsp_span_view *view)
             span.attributes++;
         if (item.type == NSP_TYPE_I64 && strcmp(key, "number") == 0)
             memcpy(&span.number, item.payload, sizeof span.number);
+        if (item.type == NSP_TYPE_I64 && strcmp(key, "nanospan.left_out") == 0)
+            memcpy(&span.left_out, item.payload, sizeof span.left_out);
+        if (item.type == NSP_TYPE_STR && strcmp(key, "nanospan.kept") == 0)
+            snprintf(span.kept, sizeof span.kept, "%.*s", item.length, (const char *)item.payload);
         if (item.type == NSP_TYPE_STR && strcmp(key, "text") == 0)
             snprintf(span.text, sizeof span.text, "%.*s", item.length, (const char *)item.payload);
     }

@@ -17,6 +17,8 @@ typedef struct recovered_span {
     uint64_t start_ns, end_ns;
     int64_t number;      // of the attribute "number"; INT64_MIN: none
     char text[48];       // of the attribute "text"; "": none
+    char kept[16];       // of nanospan.kept; "": none
+    int64_t left_out;    // of nanospan.left_out; 0: none
     unsigned attributes; // without nanospan.unfinished
     bool unfinished;     // nanospan.unfinished is true
 } recovered_span;
@@ -49,6 +51,8 @@ size_t recovered_count(void);
 const recovered_span *recovered_at(size_t index);
 size_t recovered_named(const char *name);
 size_t recovered_unfinished(void);
+// Those of which nanospan.kept says this.
+size_t recovered_kept(const char *why);
 // The number of distinct span ids.
 size_t recovered_distinct(void);
 

@@ -56,6 +56,31 @@ class IntoFile(Recovery):
         self.assertIn("101    exported earlier, by the engine, an agent or a recovery", third.stdout)
         self.assertEqual(list(self.file.parent.iterdir()), [self.file])
 
+    def test_traces_that_were_not_decided(self):
+        rules = {"TRACE_SAMPLE_RATE": "0", "NSP_OUTLIERS": "*: slower=1000s"}
+        self.killed(10, 3, **rules)
+        account = self.one("--keep", "--output", self.file)["account"]
+        self.assertEqual((account["attempted"], account["exported"], account["speculative"]), (0, 0, 0))
+        self.assertFalse(self.file.exists())
+        account = self.one("--speculative", "--output", self.file)["account"]
+        self.assertEqual((account["attempted"], account["exported"], account["unfinished"], account["speculative"]),
+                         (3, 3, 3, 3))
+        spans, twice = spans_of(lines_of(self.file))
+        self.assertEqual((len(spans), twice), (3, 0))
+        self.check_spans(spans, 0, 3)
+        kept = {span.attributes["number"]: span.attributes.get("nanospan.kept") for span in spans.values()}
+        self.assertEqual(kept, {0: "recovered", 1: None, 2: None})
+        self.assertEqual(self.left(), [])
+
+    def test_speculative_is_said(self):
+        self.killed(0, 1, TRACE_SAMPLE_RATE="0", NSP_OUTLIERS="*: slower=1000s")
+        result = self.run_it("--speculative", "--output", self.file)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertRegex(result.stdout, r"1  of these in traces that were open, and not decided")
+        refused = self.run_it("--list", "--speculative")
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn("--list only shows the sessions", refused.stderr)
+
     def test_file_is_the_users_own(self):
         self.killed(10, 0)
         self.one("--output", self.file, before=lambda: os.umask(0o022))

@@ -66,6 +66,11 @@ typedef struct nsp_recovery_account {
     // how many spans they had. What is known, because it had left their rings, is in `attempted` and where it
     // belongs, and the account is balanced with that.
     uint64_t threads_lost;
+    // Only with nsp_recovery_options.speculative, from the beginning of the export on; they count as if they had been
+    // kept. speculative: part of `attempted`, and of `finished` or `unfinished`: spans of traces of which it is decided
+    // at their end, and was not. history: part of `attempted` and of `finished`: spans of such traces that had ended,
+    // and that their thread had not overwritten.
+    uint64_t speculative, history;
 } nsp_recovery_account;
 
 typedef struct nsp_recovery nsp_recovery;
@@ -87,16 +92,21 @@ typedef struct nsp_recovery_options {
     uint64_t timeout_ns;            // for the whole export; 0: none
     nsp_recovery_progress progress; // NULL: none
     void *argument;
+    // Also exports the traces of which it is decided at their end (outlier.h), and was not when the engine died: what
+    // was finished of them, and what was open as unfinished; and those that lie in history. Their local roots get
+    // nanospan.kept = "recovered", and nanospan.left_out if spans are missing. Otherwise they are left out, and counted
+    // nowhere.
+    bool speculative;
 } nsp_recovery_options;
 
 #define NSP_RECOVERY_ACCOUNT_INIT                                                                            \
     {                                                                                                        \
-        sizeof(nsp_recovery_account), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0       \
+        sizeof(nsp_recovery_account), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
     }
 
 #define NSP_RECOVERY_OPTIONS_INIT                                                                            \
     {                                                                                                        \
-        sizeof(nsp_recovery_options), NULL, NULL, NSP_IN_DOUBT_SEND, false, 0, NULL, NULL                    \
+        sizeof(nsp_recovery_options), NULL, NULL, NSP_IN_DOUBT_SEND, false, 0, NULL, NULL, false             \
     }
 
 enum { NSP_RECOVERY_PROBLEM_MAX = 200 };
@@ -136,7 +146,8 @@ NSP_API bool nsp_recovery_damaged(const nsp_recovery *recovery);
 // a full disk, or a pipe that nobody reads. Then it is of no use to try other sessions with it.
 NSP_API bool nsp_recovery_exporter_failed(const nsp_recovery *recovery);
 
-// Exports what was found: batches in the order in which they were closed, then the rings, then unfinished
+// Exports what was found: batches in the order in which they were closed, then the rings, then the buffers of
+// traces that were not decided if the options say so, then unfinished
 // spans, which get the attribute nanospan.unfinished = true and end at the last reading of the clock that the
 // session knows, or with the last span of those batches if that is later. What is confirmed is settled in the
 // session at once, unless settle_later is set; nothing else of it is changed. If this process dies meanwhile,

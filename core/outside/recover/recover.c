@@ -83,6 +83,7 @@ static void forget(nsp_recovery *recovery)
 {
     nsp__settlement_free(&recovery->later);
     free(recovery->rings);
+    free(recovery->buffers);
     free(recovery->frames);
     free(recovery->batches);
     nsp__recovery_names_free(&recovery->names);

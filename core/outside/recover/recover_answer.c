@@ -72,6 +72,8 @@ static bool *refused_mark(const nsp__outbox *outbox, const nsp__piece *piece)
     switch (piece->kind) {
     case NSP__PIECE_RING: return &outbox->recovery->rings[piece->index].refused;
     case NSP__PIECE_FRAME: return &outbox->recovery->frames[piece->index].refused;
+    case NSP__PIECE_HISTORY:
+    case NSP__PIECE_OPEN: return &outbox->recovery->buffers[piece->index].refused;
     default: return &outbox->recovery->batches[piece->index].refused;
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is exported, and in which order: batches as they were closed, the rings, unfinished spans.
+// What is exported, and in which order: batches as they were closed, the rings, traces that were not decided if that is
+// asked for, unfinished spans.
 #include <stdlib.h>
 #include <string.h>
 
@@ -152,6 +153,45 @@ static bool export_ring(nsp_recovery *recovery, converter *to, uint32_t index)
     return put_all;
 }
 
+// ---- traces that were not decided ----
+
+// Room for nanospan.kept behind a record.
+static void put_marked(const nsp_recovery *recovery, const nsp__record *record, nsp__record *copy)
+{
+    memcpy(copy, record, record->bytes);
+    nsp__recovery_mark_kept(recovery, copy);
+}
+
+static bool put_speculative(nsp_recovery *recovery, converter *to, uint32_t index, uint64_t at,
+                            const nsp__record *record, nsp__record *room)
+{
+    const nsp__found_buffer *found = &recovery->buffers[index];
+    const bool ended = at <= found->copy.history_end;
+    const nsp__piece piece = {
+        .kind = ended ? NSP__PIECE_HISTORY : NSP__PIECE_OPEN, .index = index, .position = at, .spans = 1};
+    if (!ended && record->local_root_id != found->open_root)
+        return true;
+    if (!ended || record->span_id != record->local_root_id)
+        return put(to, record, &piece);
+    put_marked(recovery, record, room);
+    return put(to, room, &piece);
+}
+
+static bool export_buffer(nsp_recovery *recovery, converter *to, uint32_t index)
+{
+    const nsp__buffer_copy buffer = recovery->buffers[index].copy; // settling changes the original meanwhile
+    if (!buffer.sane || buffer.from == buffer.to)
+        return true;
+    nsp__ring_copy ring;
+    nsp__record *room = aligned_alloc(_Alignof(nsp__record), NSP__FRAME_COPY_MAX + NSP__UNFINISHED_ROOM);
+    bool put_all = nsp__ring_copy_begin_buffer(&ring, &recovery->copy, index, &buffer) && room != NULL;
+    for (const nsp__record *record; put_all && (record = nsp__ring_copy_next(&ring)) != NULL;)
+        put_all = put_speculative(recovery, to, index, ring.at, record, room);
+    nsp__ring_copy_end(&ring);
+    free(room);
+    return put_all;
+}
+
 // ---- unfinished spans ----
 
 static bool export_frames(nsp_recovery *recovery, converter *to)
@@ -180,6 +220,9 @@ static bool export_all(nsp_recovery *recovery, nsp__outbox *outbox, nsp_in_doubt
     for (uint32_t i = 0; i < recovery->copy.slot_count; i++)
         if (!export_ring(recovery, &to, i))
             return false;
+    for (uint32_t i = 0; i < recovery->copy.slot_count && recovery->buffers != NULL; i++)
+        if (!export_buffer(recovery, &to, i))
+            return false;
     // The clock's last reading may be older than the last spans that a batch was given.
     to.end_min_ns = end_ns;
     return export_frames(recovery, &to);
@@ -197,6 +240,8 @@ nsp_status nsp_recovery_export(nsp_recovery *recovery, const nsp_recovery_option
         memcpy(&options, given, given->size < sizeof options ? given->size : sizeof options);
     if (recovery->empty)
         return NSP_OK;
+    if (options.speculative && !nsp__recovery_find_speculative(recovery))
+        return nsp__fail(NSP_ERR_NO_MEMORY, "no memory for a recovery");
     nsp__outbox *outbox;
     nsp_status status = nsp__outbox_open(&outbox, recovery, &options);
     if (status != NSP_OK)

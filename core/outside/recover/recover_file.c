@@ -18,13 +18,14 @@
 static const char file_name[] = "written", new_name[] = "written.new";
 
 // Changes with the form of the note; one of another form is not believed.
-#define MAGIC UINT64_C(0x317475706e77736e)
+#define MAGIC UINT64_C(0x327475706e77736e)
 
 typedef struct note {
     uint64_t magic;
     // Which file, and that nobody has written to it since. An inode's number may be used again.
     uint64_t device, inode, length, modified_ns;
     uint64_t left_foreign;  // all other spans of the session are in the file
+    uint64_t speculative;   // 1: so are the traces that were not decided
     nsp__counters counters; // of the session, when they are settled
     char path[PATH_MAX];    // absolute; only so long as it is
 } note;
@@ -57,6 +58,7 @@ nsp_status nsp_recovery_note_file(nsp_recovery *recovery, const char *path, int 
         return NSP_OK;
     note it = describe(&status);
     it.left_foreign = account.left_foreign;
+    it.speculative = recovery->buffers != NULL;
     it.counters = nsp__recovery_counters(recovery, &recovery->later);
     memcpy(it.path, path, length + 1);
     NSP__TESTPOINT("recover: file to be noted");
@@ -111,6 +113,17 @@ static bool take_all(nsp_recovery *recovery, nsp__settlement *to)
         piece.position = slot->published;
         added = nsp__request_add(&all, &piece);
     }
+    for (uint32_t i = 0; added && i < recovery->copy.slot_count && recovery->buffers != NULL; i++) {
+        const nsp__found_buffer *found = &recovery->buffers[i];
+        nsp__piece piece = {.kind = NSP__PIECE_HISTORY,
+                            .index = i,
+                            .position = found->copy.history_end,
+                            .spans = found->history};
+        added = found->history == 0 || nsp__request_add(&all, &piece);
+        piece = (nsp__piece){
+            .kind = NSP__PIECE_OPEN, .index = i, .position = found->copy.to, .spans = found->open};
+        added = added && (found->open == 0 || nsp__request_add(&all, &piece));
+    }
     for (uint32_t i = 0; added && i < recovery->frame_count; i++)
         added = nsp__request_add(&all, &(nsp__piece){.kind = NSP__PIECE_FRAME, .index = i, .spans = 1});
     for (uint32_t i = 0; added && i < recovery->batch_count; i++) {
@@ -127,7 +140,8 @@ static bool take_all(nsp_recovery *recovery, nsp__settlement *to)
 static bool settle(nsp_recovery *recovery, const note *it)
 {
     nsp__settlement all = {0};
-    bool settled = take_all(recovery, &all);
+    bool settled =
+        (it->speculative == 0 || nsp__recovery_find_speculative(recovery)) && take_all(recovery, &all);
     if (settled) {
         recovery->copy.control->counters = it->counters;
         settled = nsp__recovery_write(recovery, &all);

@@ -48,13 +48,8 @@ static bool ended_in_lost_slot(const nsp_recovery *recovery, const nsp__frame *f
     return frame->position != 0 && nsp__session_copy_slot_lost(&recovery->copy, frame->ring);
 }
 
-static bool add_frame(nsp_recovery *recovery, nsp__found_frame found, nsp__frame *frame)
+bool nsp__recovery_add_frame(nsp_recovery *recovery, const nsp__found_frame *found, nsp__frame *frame)
 {
-    const bool read = nsp__recovery_read_frame(recovery, &found, frame, sizeof *frame);
-    recovery->lost_frames += !read;
-    if (!read || !nsp__stats_open(frame, nsp__session_copy_slot, &recovery->copy) ||
-        ended_in_lost_slot(recovery, frame))
-        return true;
     if ((recovery->frame_count & (recovery->frame_count - 1)) == 0) { // a power of two: the array is full
         size_t capacity = recovery->frame_count != 0 ? 2 * recovery->frame_count : 1;
         nsp__found_frame *frames = reallocarray(recovery->frames, capacity, sizeof *frames);
@@ -62,11 +57,21 @@ static bool add_frame(nsp_recovery *recovery, nsp__found_frame found, nsp__frame
             return false;
         recovery->frames = frames;
     }
-    recovery->frames[recovery->frame_count++] = found;
+    recovery->frames[recovery->frame_count++] = *found;
     recovery->account.unfinished++;
-    if (nsp__recovery_read_frame(recovery, &found, frame, NSP__FRAME_COPY_MAX))
+    if (nsp__recovery_read_frame(recovery, found, frame, NSP__FRAME_COPY_MAX))
         nsp__recovery_note_reading(recovery, nsp__recovery_frame_reading(frame));
     return true;
+}
+
+static bool add_frame(nsp_recovery *recovery, nsp__found_frame found, nsp__frame *frame)
+{
+    const bool read = nsp__recovery_read_frame(recovery, &found, frame, sizeof *frame);
+    recovery->lost_frames += !read;
+    if (!read || !nsp__stats_open(frame, nsp__session_copy_slot, &recovery->copy) ||
+        ended_in_lost_slot(recovery, frame))
+        return true;
+    return nsp__recovery_add_frame(recovery, &found, frame);
 }
 
 static bool find_frames(nsp_recovery *recovery)

@@ -12,7 +12,8 @@
 // First positions and `drained`, then frames, batches, and last the counters. A span that was taken out, and that
 // no counter has yet, is found by the next recovery as the difference.
 
-// Refuses a slot that is not available: what its place says is another thread's, or nobody's.
+// Beside `committed`, `attempted` changes only where speculative spans were exported. Refuses a slot that is not
+// available: what its place says is another thread's, or nobody's.
 static bool write_slot(nsp_recovery *recovery, uint32_t index)
 {
     const nsp__slot *slot = nsp__session_copy_slot(&recovery->copy, index);
@@ -22,12 +23,15 @@ static bool write_slot(nsp_recovery *recovery, uint32_t index)
     }
     const uint64_t words[2] = {slot->consumed, slot->drained};
     _Static_assert(offsetof(nsp__slot, drained) == offsetof(nsp__slot, consumed) + 8, "written at once");
+    const uint64_t counts[2] = {slot->counters.attempted, slot->counters.committed};
+    _Static_assert(offsetof(nsp__slot_counters, attempted) == 0 &&
+                       offsetof(nsp__slot_counters, committed) == 8,
+                   "written at once");
     return nsp__write_at(recovery->copy.threads_fd, words, sizeof words,
                          nsp__session_copy_slot_at(&recovery->copy, index) + offsetof(nsp__slot, consumed)) &&
-           nsp__write_at(recovery->copy.threads_fd, &slot->counters.committed,
-                         sizeof slot->counters.committed,
-                         nsp__session_copy_slot_counters_at(&recovery->copy, index) +
-                             offsetof(nsp__slot_counters, committed));
+           nsp__write_at(recovery->copy.threads_fd, counts, sizeof counts,
+                         nsp__session_copy_slot_counters_at(&recovery->copy, index)) &&
+           nsp__recovery_write_speculative(recovery, index);
 }
 
 // What a batch that was being filled holds, its drainer had yet to release. Once that batch is settled, nothing
@@ -48,7 +52,9 @@ static bool release_covered(nsp_recovery *recovery)
 static uint32_t slot_of(const nsp_recovery *recovery, const nsp__piece *piece)
 {
     switch (piece->kind) {
-    case NSP__PIECE_RING: return piece->index;
+    case NSP__PIECE_RING:
+    case NSP__PIECE_HISTORY:
+    case NSP__PIECE_OPEN: return piece->index;
     case NSP__PIECE_FRAME: return recovery->frames[piece->index].slot;
     default: return NSP__NO_SLOT;
     }
@@ -64,8 +70,9 @@ static void take_out(nsp_recovery *recovery, const nsp__settlement *settlement)
             continue;
         nsp__slot *slot = &recovery->copy.slots[index];
         slot->drained += piece->spans;
-        if (piece->kind == NSP__PIECE_FRAME) {
-            slot->counters.committed++;
+        nsp__recovery_take_speculative(recovery, piece);
+        if (piece->kind != NSP__PIECE_RING) {
+            slot->counters.committed += piece->spans;
         } else {
             slot->consumed = piece->position;
             if (slot->counters.committed < slot->drained) // the last record was not counted any more

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "outside/recover/recovery.h"
+#include "trace/speculation.h"
 
 bool nsp__recovery_read_frame(const nsp_recovery *recovery, const nsp__found_frame *found, nsp__frame *frame,
                               size_t size)
@@ -52,16 +53,39 @@ nsp_ticks nsp__recovery_frame_reading(const nsp__frame *frame)
     return latest;
 }
 
+static void add_item(nsp__record *record, uint64_t tag, const void *payload, uint32_t length)
+{
+    uint8_t item[32] = {0};
+    memcpy(item, &tag, sizeof tag);
+    if (length != 0)
+        memcpy(item + sizeof tag, payload, length);
+    memcpy((uint8_t *)record + record->bytes, item, NSP__ITEM_BYTES(length));
+    record->bytes += NSP__ITEM_BYTES(length);
+}
+
+void nsp__recovery_mark_kept(const nsp_recovery *recovery, nsp__record *record)
+{
+    static const char why[] = "recovered";
+    add_item(record, nsp__item_tag(recovery->names.kept, NSP_TYPE_STR, 0, sizeof why - 1), why,
+             sizeof why - 1);
+}
+
 const nsp__record *nsp__recovery_unfinished(const nsp_recovery *recovery, const nsp__found_frame *found,
                                             nsp__frame *frame)
 {
     if (!nsp__recovery_read_frame(recovery, found, frame, NSP__FRAME_COPY_MAX))
         return NULL;
     nsp__record *record = &frame->record;
-    uint32_t bytes = (uint32_t)sizeof *record + own_items(frame);
-    const uint64_t mark[2] = {nsp__item_tag(recovery->names.unfinished, NSP_TYPE_BOOL, 1, 0), 0};
-    memcpy((uint8_t *)record + bytes, mark, sizeof mark);
-    record->bytes = bytes + (uint32_t)sizeof mark;
+    record->bytes = (uint32_t)sizeof *record + own_items(frame);
+    add_item(record, nsp__item_tag(recovery->names.unfinished, NSP_TYPE_BOOL, 1, 0), NULL, 0);
+    if (found->speculative && record->span_id == record->local_root_id) {
+        nsp__recovery_mark_kept(recovery, record);
+        const uint64_t left_out =
+            found->detached ? frame->reserved & ~NSP__APART_ASKED : recovery->buffers[found->slot].left_out;
+        if (left_out != 0)
+            add_item(record, nsp__item_tag(recovery->names.left_out, NSP_TYPE_I64, 0, sizeof left_out),
+                     &left_out, sizeof left_out);
+    }
     record->end = recovery->last_reading > record->start ? recovery->last_reading : record->start;
     return record;
 }

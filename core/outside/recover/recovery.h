@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The inside of a recovery (<nanospan/recover.h>): recover.c opens and ends it, recover_left.c finds what a
-// drainer has left, recover_find.c counts what is there, recover_damage.c what is not, recover_export.c sends it, recover_settle.c enters the outcome in the
+// drainer has left, recover_find.c counts what is there, recover_speculative.c what was not decided, recover_damage.c what is not, recover_export.c sends it, recover_settle.c enters the outcome in the
 // session, and recover_file.c notes there which file has everything, until that is entered.
 #ifndef NSP_OUTSIDE_RECOVERY_H
 #define NSP_OUTSIDE_RECOVERY_H
@@ -35,8 +35,21 @@ typedef struct nsp__found_frame {
     // Where it lies on a stack, and whose counters say that it was taken out. A detached span belongs to no
     // thread before one ends it, so any slot will do; NSP__NO_SLOT if there is none.
     uint32_t slot;
-    bool refused; // as in nsp__found_ring
+    bool speculative; // of a trace that was not decided yet
+    bool refused;     // as in nsp__found_ring
 } nsp__found_frame;
+
+// What a thread's buffer of speculative spans holds, where the recovery is to export that.
+typedef struct nsp__found_buffer {
+    nsp__buffer_copy copy;
+    uint64_t history, open; // records of traces that have ended, and of the one that is open
+    uint64_t open_root;     // that one's local root; 0: none is open
+    uint64_t left_out;      // spans of the open one that are neither there nor open
+    // Of them, so many were counted as attempted when the engine died, and are not any more.
+    uint64_t half_kept;
+    bool changed; // by a settlement that is being written
+    bool refused; // as in nsp__found_ring
+} nsp__found_buffer;
 
 typedef struct nsp__found_batch {
     nsp__batch_header header;
@@ -54,6 +67,7 @@ struct nsp_recovery {
     uint32_t attempts;            // that failed so far, without this one; 0 once something is settled
     bool advanced;                // something is settled
     nsp__found_ring *rings;       // by slot
+    nsp__found_buffer *buffers;   // by slot; NULL: speculative traces are left out
     nsp__found_frame *frames;
     size_t frame_count;
     nsp__found_batch *batches; // in the order in which they were closed; one that was being filled comes last
@@ -97,6 +111,19 @@ void nsp__recovery_note_reading(nsp_recovery *recovery, nsp_ticks ticks);
 // recover_find.c: finds everything that a dead engine has left, and fills the account. False: no memory.
 bool nsp__recovery_find(nsp_recovery *recovery);
 
+// Adds an open frame, and notes what readings of the clock it has. frame: room for NSP__FRAME_COPY_MAX bytes. False: no
+// memory.
+bool nsp__recovery_add_frame(nsp_recovery *recovery, const nsp__found_frame *found, nsp__frame *frame);
+
+// recover_speculative.c. Finds the traces that were not decided yet when the engine died, and those that its threads had
+// not overwritten since: fills `buffers`, and adds to `frames` and to the account. Once. False: no memory.
+bool nsp__recovery_find_speculative(nsp_recovery *recovery);
+// Takes pieces of them out, in the copies of the session; of a frame, one span. Returns how much that adds to what the
+// slot's thread attempted.
+void nsp__recovery_take_speculative(nsp_recovery *recovery, const nsp__piece *piece);
+// Writes what that has changed beside the slot. False with errno set: it cannot be written.
+bool nsp__recovery_write_speculative(nsp_recovery *recovery, uint32_t slot);
+
 // recover_damage.c. The sum of all places in the account.
 uint64_t nsp__recovery_known(const nsp_recovery_account *account);
 // True if there were threads whose counts the session does not say.
@@ -114,9 +141,12 @@ void nsp__recovery_find_hidden(nsp_recovery *recovery);
 // recover_unfinished.c: reads an open frame and turns it into the record of an unfinished span. `frame` has
 // room for NSP__FRAME_COPY_MAX + NSP__UNFINISHED_ROOM bytes, and the result lies in it. NULL: it cannot be
 // read any more.
+// A local root of a trace that was not decided also gets nanospan.kept and, if spans are missing, nanospan.left_out.
 enum { NSP__UNFINISHED_ROOM = 64 };
 const nsp__record *nsp__recovery_unfinished(const nsp_recovery *recovery, const nsp__found_frame *found,
                                             nsp__frame *frame);
+// Adds nanospan.kept to the local root of a trace that had ended. There is room behind it.
+void nsp__recovery_mark_kept(const nsp_recovery *recovery, nsp__record *record);
 bool nsp__recovery_read_frame(const nsp_recovery *recovery, const nsp__found_frame *found, nsp__frame *frame,
                               size_t size);
 // The latest reading of the clock in an open frame.

@@ -60,9 +60,13 @@ bool nsp__recovery_names_init(nsp__recovery_names *names, const nsp__session_cop
         if (nsp__session_copy_name(copy, name, &length) != NULL)
             enter(names, name);
     }
-    static const char unfinished[] = "nanospan.unfinished";
+    static const char unfinished[] = "nanospan.unfinished", kept[] = "nanospan.kept",
+                      left_out[] = "nanospan.left_out";
     names->unfinished = nsp__recovery_intern(names, unfinished, sizeof unfinished - 1);
-    return names->unfinished != NSP_NAME_OVERFLOW;
+    names->kept = nsp__recovery_intern(names, kept, sizeof kept - 1);
+    names->left_out = nsp__recovery_intern(names, left_out, sizeof left_out - 1);
+    return names->unfinished != NSP_NAME_OVERFLOW && names->kept != NSP_NAME_OVERFLOW &&
+           names->left_out != NSP_NAME_OVERFLOW;
 }
 
 void nsp__recovery_names_free(nsp__recovery_names *names)

@@ -16,7 +16,7 @@ typedef struct nsp__recovery_names {
     uint32_t added_count, added_capacity;
     nsp_name *table; // by hash, open addressing; 0: empty
     uint32_t table_size, table_used;
-    nsp_name unfinished; // "nanospan.unfinished"
+    nsp_name unfinished, kept, left_out; // "nanospan.unfinished", and so on
 } nsp__recovery_names;
 
 // False: no memory. To be freed in either case.

@@ -9,7 +9,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef enum nsp__piece_kind { NSP__PIECE_RING, NSP__PIECE_FRAME, NSP__PIECE_BATCH } nsp__piece_kind;
+typedef enum nsp__piece_kind {
+    NSP__PIECE_RING,
+    NSP__PIECE_FRAME,
+    NSP__PIECE_BATCH,
+    NSP__PIECE_HISTORY, // of a thread's buffer of speculative spans: traces that have ended
+    NSP__PIECE_OPEN     // of the same buffer: finished spans of the trace that is open
+} nsp__piece_kind;
 
 // What becomes of a piece's spans: they are in the request, or they are not sent.
 typedef enum nsp__piece_fate { NSP__PIECE_SENT, NSP__PIECE_INVALID, NSP__PIECE_SKIPPED } nsp__piece_fate;
@@ -18,8 +24,8 @@ typedef enum nsp__piece_fate { NSP__PIECE_SENT, NSP__PIECE_INVALID, NSP__PIECE_S
 typedef struct nsp__piece {
     nsp__piece_kind kind;
     nsp__piece_fate fate;
-    uint32_t index;    // RING: the slot; FRAME: in `frames`; BATCH: in `batches`
-    uint64_t position; // RING: up to where it is taken out
+    uint32_t index;    // RING, HISTORY, OPEN: the slot; FRAME: in `frames`; BATCH: in `batches`
+    uint64_t position; // RING, HISTORY, OPEN: up to where it is taken out
     uint64_t spans;
 } nsp__piece;
 

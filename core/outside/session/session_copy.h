@@ -145,6 +145,9 @@ typedef struct nsp__ring_copy {
 // (errno ENOMEM). To be ended in either case.
 bool nsp__ring_copy_begin(nsp__ring_copy *ring, const nsp__session_copy *copy, uint32_t slot, uint64_t from,
                           uint64_t to);
+// The same for a ring, or what is like one, that is described by `slot` and lies there in the file `threads`.
+bool nsp__ring_copy_begin_at(nsp__ring_copy *ring, const nsp__session_copy *copy, const nsp__slot *slot,
+                             uint64_t file_at, uint64_t from, uint64_t to);
 // The next record, valid until the next call. NULL at the end, or if the ring is damaged there or cannot be
 // read (then .damaged is true, and .at says where).
 const nsp__record *nsp__ring_copy_next(nsp__ring_copy *ring);
@@ -172,9 +175,27 @@ bool nsp__session_copy_coverage(const nsp__session_copy *copy, uint32_t index, u
 // What a thread's slot says of its speculative spans. False if the session has no such section, or if it cannot be read.
 bool nsp__session_copy_speculation(const nsp__session_copy *copy, uint32_t slot, nsp__speculation *out);
 
+// Where that lies in the file `threads`.
+uint64_t nsp__session_copy_speculation_at(const nsp__session_copy *copy, uint32_t slot);
+
 // Of a dead engine: the spans of the trace that this thread was just keeping, if it had counted them as attempted and not
 // published them. They were never recorded.
 uint64_t nsp__session_copy_half_kept(const nsp__session_copy *copy, uint32_t slot);
+
+// A thread's buffer. Its records are read like those of a ring.
+typedef struct nsp__buffer_copy {
+    nsp__speculation speculation;
+    bool sane; // its place and its positions; otherwise nothing of it can be read
+    // `from` and history_end are at most `to`, and no more than the buffer is between them. Up to history_end lie traces
+    // that have ended and are not kept, behind it what there is of the one that is open.
+    uint64_t from, history_end, to;
+} nsp__buffer_copy;
+
+// False if the thread has no buffer, or if it cannot be read.
+bool nsp__session_copy_buffer(const nsp__session_copy *copy, uint32_t slot, nsp__buffer_copy *out);
+// Of one that is sane; it has to stay until the ring copy is ended. False: no memory.
+bool nsp__ring_copy_begin_buffer(nsp__ring_copy *ring, const nsp__session_copy *copy, uint32_t slot,
+                                 const nsp__buffer_copy *buffer);
 
 // ---- names, resource ----
 

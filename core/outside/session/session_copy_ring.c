@@ -18,12 +18,23 @@ bool nsp__ring_copy_begin(nsp__ring_copy *ring, const nsp__session_copy *copy, u
 {
     memset(ring, 0, sizeof *ring);
     errno = 0;
-    if (slot >= copy->slot_count || copy->slots[slot].ring_bytes == 0 || from > to ||
-        to - from > copy->slots[slot].ring_bytes)
+    if (slot >= copy->slot_count || copy->slots[slot].ring_bytes == 0)
+        return false;
+    const nsp__slot *its = &copy->slots[slot];
+    return nsp__ring_copy_begin_at(ring, copy, its, copy->control->places[slot].offset + its->ring_offset,
+                                   from, to);
+}
+
+bool nsp__ring_copy_begin_at(nsp__ring_copy *ring, const nsp__session_copy *copy, const nsp__slot *slot,
+                             uint64_t file_at, uint64_t from, uint64_t to)
+{
+    memset(ring, 0, sizeof *ring);
+    errno = 0;
+    if (from > to || to - from > slot->ring_bytes)
         return false;
     ring->copy = copy;
-    ring->slot = &copy->slots[slot];
-    ring->file_at = copy->control->places[slot].offset + ring->slot->ring_offset;
+    ring->slot = slot;
+    ring->file_at = file_at;
     ring->at = ring->window_from = ring->window_to = from;
     ring->to = to;
     ring->window = aligned_alloc(64, WINDOW);

@@ -237,26 +237,6 @@ bool nsp__session_copy_slot_lost(const nsp__session_copy *copy, uint32_t index)
            copy->slots[index].ring_bytes == 0;
 }
 
-bool nsp__session_copy_speculation(const nsp__session_copy *copy, uint32_t slot, nsp__speculation *out)
-{
-    const nsp__section *section = &copy->sections[NSP__SECTION_SPECULATION];
-    const nsp__slot_place *place = &copy->control->places[slot];
-    return section->version != 0 && nsp__within(place->bytes, section->offset, sizeof *out) &&
-           nsp__session_section_read(copy, NSP__SECTION_SPECULATION, copy->threads_fd, place->offset, out,
-                                     sizeof *out, 1);
-}
-
-uint64_t nsp__session_copy_half_kept(const nsp__session_copy *copy, uint32_t slot)
-{
-    const nsp__slot *its = &copy->slots[slot];
-    nsp__speculation speculation;
-    if (its->ring_bytes == 0 || !nsp__session_copy_speculation(copy, slot, &speculation))
-        return 0;
-    const uint64_t position = speculation.keeping.position, spans = speculation.keeping.spans;
-    const bool counted = its->counters.attempted >= speculation.keeping.attempted;
-    return position > its->published && counted && spans <= its->counters.attempted ? spans : 0;
-}
-
 uint64_t nsp__session_copy_slot_at(const nsp__session_copy *copy, uint32_t slot)
 {
     return copy->control->places[slot].offset + copy->sections[NSP__SECTION_SLOT].offset;

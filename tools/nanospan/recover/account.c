@@ -39,6 +39,8 @@ static const account_line LINES[] = {
     LINE(lost_at_crash, SUM, "lost in the crash, while they were beginning or ending"),
     LINE(finished, PART, "finished, in the rings"),
     LINE(unfinished, PART, "unfinished, and marked nanospan.unfinished"),
+    LINE(speculative, PART, "of these in traces that were open, and not decided"),
+    LINE(history, PART, "of these in traces that lay in history"),
     LINE(from_batches, PART, "in batches that were not sent"),
     LINE(in_doubt, PART, "of these in doubt: the receiver may already have had them"),
     LINE(left_foreign, PART, "in batches of a custom exporter, which only that can read"),

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { OPTION_IN_DOUBT = 256, OPTION_JSON, OPTION_KEEP };
+enum { OPTION_IN_DOUBT = 256, OPTION_JSON, OPTION_KEEP, OPTION_SPECULATIVE };
 
 static const struct argp_option OPTIONS[] = {
     {"endpoint", 'e', "URL", 0,
@@ -26,6 +26,11 @@ static const struct argp_option OPTIONS[] = {
      1},
     {"list", 'l', NULL, 0, "Only show the sessions, also those of living engines", 1},
     {"keep", OPTION_KEEP, NULL, 0, "Do not remove the sessions whose spans were recovered", 2},
+    {"speculative", OPTION_SPECULATIVE, NULL, 0,
+     "Also send the traces of which an outlier rule would have decided at their end: those that were open, "
+     "and those "
+     "that lie in history (see docs/outliers.md)",
+     2},
     {"in-doubt", OPTION_IN_DOUBT, "WHAT", 0,
      "What to do with spans that the receiver may already have, because the engine died while it sent them: "
      "send them again (send, the default), or leave them out (skip)",
@@ -112,6 +117,7 @@ static bool set_option(recover_options *o, int key, const char *given)
     case OPTION_IN_DOUBT: return option_in_doubt(given, &o->in_doubt);
     case OPTION_JSON: o->json = true; return true;
     case OPTION_KEEP: o->keep = true; return true;
+    case OPTION_SPECULATIVE: o->speculative = true; return true;
     default: return false;
     }
 }
@@ -133,7 +139,7 @@ static error_t parse(int key, char *given, struct argp_state *state)
     case ARGP_KEY_END:
         if (o->endpoint != NULL && o->output != NULL)
             argp_error(state, "--endpoint and --output exclude each other: choose one");
-        if (o->list && (o->endpoint != NULL || o->output != NULL || o->keep))
+        if (o->list && (o->endpoint != NULL || o->output != NULL || o->keep || o->speculative))
             argp_error(state, "--list only shows the sessions; leave out the other options");
         return 0;
     default: break;

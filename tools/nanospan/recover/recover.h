@@ -17,6 +17,7 @@ typedef struct recover_options {
     nsp_in_doubt in_doubt;
     uint64_t timeout_ns; // for the whole run
     bool list, keep, json;
+    bool speculative;
 } recover_options;
 
 // A session as it was when the command looked at it. All texts are owned.

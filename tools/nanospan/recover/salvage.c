@@ -92,6 +92,7 @@ static bool export_session(recover_result *result, const recover_options *o, con
     nsp_recovery_options options = NSP_RECOVERY_OPTIONS_INIT;
     options.config = config;
     options.in_doubt = o->in_doubt;
+    options.speculative = o->speculative;
     options.settle_later = o->output != NULL;
     options.timeout_ns = time_left(deadline_ns);
     options.progress = show_progress;

@@ -126,67 +126,6 @@ static void at_testpoints(void **state)
 #endif
 }
 
-// Ten traces of two spans are kept, and the engine dies while it decides about the next one, or while that is open.
-static void engine_that_speculates(void *argument)
-{
-    const char *point = argument;
-    const nsp_ticks start = nsp_now(), later = start + (UINT64_C(1) << 40);
-    start_engine(NSP_COLLECTOR_INVOKER);
-    CHILD_CHECK(nsp_sampler_set_rate(0) == NSP_OK &&
-                nsp_outlier_set_rules("*: slower=1ms, limit=1000/s") == NSP_OK);
-    for (int i = 0; i <= 10; i++) {
-        if (i == 10 && point != NULL)
-            die_at(point, 1);
-        nsp_span *root = nsp_span_begin_at(NSP_NAME("kept root"), start);
-        CHILD_CHECK(nsp_span_recording(root));
-        nsp_span_end_at(nsp_span_begin_at(NSP_NAME("kept child"), start), start + 1);
-        if (i == 10 && point == NULL) {
-            nsp_span_begin_at(NSP_NAME("an open child"), start);
-            CHILD_CHECK(nsp_span_recording(nsp_span_begin_detached(
-                NSP_NAME("an order"),
-                &(nsp_span_options){.size = sizeof(nsp_span_options), .new_root = true})));
-            raise(SIGKILL);
-        }
-        nsp_span_end_at(root, later);
-    }
-}
-
-// What is not decided yet is nobody's span: not sent, not unfinished, not lost.
-static void speculative_traces_are_left_out(void **state)
-{
-    (void)state;
-    const struct {
-        const char *point;
-        uint64_t finished;
-    } cases[] = {
-        {NULL, 20},
-#ifdef NSP_TESTPOINTS
-        {"outlier: limit read", 20},
-        {"speculation: about to keep", 20},
-        {"speculation: counted as attempted", 20},
-        {"speculation: a record is copied", 20},
-        {"speculation: position noted", 20},
-        {"speculation: published", 22},
-        {"speculation: root closed", 22},
-#endif
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        char session[SESSION_PATH_MAX];
-        recovered_reset();
-        engine_dies(directory, engine_that_speculates, (void *)(uintptr_t)cases[i].point, session);
-        nsp_recovery_account account = recover_all(session);
-        if (account.attempted != cases[i].finished || account.finished != cases[i].finished ||
-            account.exported != cases[i].finished)
-            fail_msg("%s: %llu attempted, %llu finished, %llu exported",
-                     cases[i].point != NULL ? cases[i].point : "open", (unsigned long long)account.attempted,
-                     (unsigned long long)account.finished, (unsigned long long)account.exported);
-        assert_int_equal(account.unfinished + account.left + account.lost_at_crash, 0);
-        assert_int_equal(recovered_named("kept root"), cases[i].finished / 2);
-        assert_int_equal(recovered_named("kept child"), cases[i].finished / 2);
-        assert_int_equal(recovered_count(), cases[i].finished);
-    }
-}
-
 // Dies between taking room for an attribute and writing it. In that room lies an attribute of the span that used
 // the frame before.
 static void engine_in_a_setter(void *argument)
@@ -498,8 +437,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(finished_and_unfinished, recovered_set_up, recovered_tear_down),
         cmocka_unit_test_setup_teardown(at_testpoints, recovered_set_up, recovered_tear_down),
-        cmocka_unit_test_setup_teardown(speculative_traces_are_left_out, recovered_set_up,
-                                        recovered_tear_down),
         cmocka_unit_test_setup_teardown(leftovers_are_left_out, recovered_set_up, recovered_tear_down),
         cmocka_unit_test_setup_teardown(settled_later, recovered_set_up, recovered_tear_down),
         cmocka_unit_test_setup_teardown(a_killed_recovery_repeats_one_request, recovered_set_up,
