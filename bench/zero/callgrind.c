@@ -28,7 +28,6 @@ typedef struct row {
     char name[40];
     const char *what;
     unsigned spans;
-    double tolerance;     // by which two runs may differ
     double counted[RUNS]; // per operation; NAN: not yet
 } row;
 
@@ -56,7 +55,7 @@ static const char *const *arguments_of(const char *folder)
     return arguments;
 }
 
-static void add_row(const char *prefix, const char *name, const char *what, unsigned spans, double tolerance)
+static void add_row(const char *prefix, const char *name, const char *what, unsigned spans)
 {
     if (row_count == ROWS_MAX)
         return;
@@ -64,7 +63,6 @@ static void add_row(const char *prefix, const char *name, const char *what, unsi
     snprintf(one->name, sizeof one->name, "instructions_%s%s", prefix, name);
     one->what = what;
     one->spans = spans;
-    one->tolerance = tolerance;
     for (int i = 0; i < RUNS; i++)
         one->counted[i] = NAN;
 }
@@ -74,11 +72,10 @@ static void fill_rows(void)
     if (row_count != 0)
         return;
     for (size_t i = 0; i < operation_count; i++)
-        add_row("", operations[i].name, operations[i].what, operations[i].spans, 0);
-    // The engine measures its own latency, and keeping a new maximum takes some instructions.
+        add_row("", operations[i].name, operations[i].what, operations[i].spans);
     for (size_t i = 0; i < ORDER_CONDITIONS; i++)
         if (order_countable(i))
-            add_row("order_", order_conditions[i].name, order_conditions[i].what, 1, 2);
+            add_row("order_", order_conditions[i].name, order_conditions[i].what, 1);
 }
 
 static row *find_row(const char *name)
@@ -206,7 +203,7 @@ static void measure(size_t index, const bench_setup *setup, bench_result *out)
         result_fail(out, "nothing was counted");
         return;
     }
-    if (fabs(first - second) > rows[index].tolerance)
+    if (first != second)
         result_fail(out, "the runs disagree: %.2f instructions in one, %.2f in the other", first, second);
     result_add(out, "instructions_count", first);
     result_add(out, "instructions_per_span_count", first / rows[index].spans);
