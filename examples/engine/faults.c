@@ -146,16 +146,18 @@ static uint32_t draw(struct faults *faults)
     return (uint32_t)(faults->random * 2685821657736338717u >> 32);
 }
 
-enum fault faults_draw(struct faults *faults)
+void faults_draw(struct faults *faults)
 {
-    if (faults->kinds == 0 || draw(faults) % faults->every != 0)
-        return FAULT_NONE;
+    faults->drawn = faults->struck = FAULT_NONE;
+    faults->preempted = false;
+    if (draw(faults) % faults->every != 0)
+        return;
     faults->hold_ns = faults->time_ns / 2 + faults->time_ns * 2 * (draw(faults) % 1024) / 1024;
     enum fault fault;
     do
         fault = (enum fault)(draw(faults) % FAULTS);
     while ((faults->kinds >> fault & 1) == 0);
-    return fault;
+    faults->drawn = fault;
 }
 
 // Works on until the other thread has taken this processor away for as long as it needs. If this thread may run on
@@ -202,16 +204,17 @@ static uint64_t preemptions(void)
     return getrusage(RUSAGE_THREAD, &usage) == 0 ? (uint64_t)usage.ru_nivcsw : 0;
 }
 
-bool faults_strike(struct faults *faults, enum fault fault)
+void faults_strike(struct faults *faults)
 {
     const uint64_t before = preemptions();
-    switch (fault) {
+    switch (faults->drawn) {
     case FAULT_PREEMPTION: be_preempted(faults); break;
     case FAULT_PAGE_FAULT: fault_pages(faults); break;
     case FAULT_LOCK: wait_for_lock(faults); break;
     case FAULT_STRATEGY: compute(faults->hold_ns); break;
-    default: return false;
+    default: return;
     }
-    faults->held_up[fault]++;
-    return preemptions() > before;
+    faults->held_up[faults->drawn]++;
+    faults->struck = faults->drawn;
+    faults->preempted = preemptions() > before;
 }

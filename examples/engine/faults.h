@@ -22,6 +22,11 @@ struct faults {
 
     uint64_t held_up[FAULTS]; // orders, by kind; of the trading thread
 
+    // The order that is being processed: what is to hold it up, what has, and whether the kernel says that it was
+    // preempted meanwhile.
+    enum fault drawn, struck;
+    bool preempted;
+
     // Private.
     uint64_t random, hold_ns;
     uint8_t *memory;
@@ -41,10 +46,10 @@ const char *fault_text(enum fault fault);
 bool faults_start(struct faults *faults);
 void faults_stop(struct faults *faults);
 
-// Whether this order is to be held up, and how.
-enum fault faults_draw(struct faults *faults);
+// An order begins: draws whether it is to be held up, and how. To be called only if there are kinds.
+void faults_draw(struct faults *faults);
 
-// Holds the caller up; true if the kernel says that it was preempted meanwhile.
-bool faults_strike(struct faults *faults, enum fault fault);
+// Holds the caller up, as it was drawn.
+void faults_strike(struct faults *faults);
 
 #endif

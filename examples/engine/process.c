@@ -23,18 +23,11 @@ struct order_trace {
     nsp_ticks at; // when the stage began; 0 if the order is not recorded
 };
 
-// What holds the order up on purpose, in the stage in which it would happen (engine --faults).
-struct trouble {
-    enum fault drawn, struck;
-    bool preempted;
-};
-
-static void strike(struct engine *engine, struct trouble *trouble, enum fault fault)
+// Holds the order up on purpose, in the stage in which it would happen (engine --faults).
+static inline void strike(struct engine *engine, enum fault fault)
 {
-    if (trouble->drawn != fault)
-        return;
-    trouble->preempted = faults_strike(&engine->faults, fault);
-    trouble->struck = fault;
+    if (__builtin_expect(engine->faults.drawn == fault, 0))
+        faults_strike(&engine->faults);
 }
 
 // The sampler decides here, once for each order: by the sender's context if there is one, otherwise by its
@@ -136,20 +129,20 @@ nsp_ticks process_order(struct engine *engine, const uint8_t *message, size_t le
     struct order_trace trace;
     struct request request = {0};
     struct outcome outcome = {.result = RESULT_REJECTED};
-    struct trouble trouble = {.drawn = faults_draw(&engine->faults)};
-    const bool timed = engine->stopwatch.slower_ns != 0;
 
-    if (timed && start == 0)
+    if (engine->faults.kinds != 0)
+        faults_draw(&engine->faults);
+    if (engine->stopwatch.slower_ns != 0 && start == 0)
         start = clock_now();
     trace_begin(&trace, engine, message, length, start);
     outcome.reason = stage_decode(engine, message, length, &request);
     if (outcome.reason == REASON_NONE && !request.cancel) {
         TRACE_NEXT(&trace, "check_balance");
-        strike(engine, &trouble, FAULT_PAGE_FAULT);
+        strike(engine, FAULT_PAGE_FAULT);
         outcome.reason = stage_check_balance(engine, &request);
         if (outcome.reason == REASON_NONE) {
             TRACE_NEXT(&trace, "calculate_size");
-            strike(engine, &trouble, FAULT_STRATEGY);
+            strike(engine, FAULT_STRATEGY);
             outcome.reason = stage_calculate_size(engine, &request);
         }
     }
@@ -157,7 +150,7 @@ nsp_ticks process_order(struct engine *engine, const uint8_t *message, size_t le
     if (outcome.reason == REASON_NONE) {
         TRACE_NEXT(&trace, "match");
         accepted = trace.at;
-        strike(engine, &trouble, FAULT_PREEMPTION);
+        strike(engine, FAULT_PREEMPTION);
         if (request.cancel)
             outcome.reason = stage_cancel(engine, &request, &outcome);
         else
@@ -167,7 +160,7 @@ nsp_ticks process_order(struct engine *engine, const uint8_t *message, size_t le
     if (taken) {
         TRACE_NEXT(&trace, "submit_to_exchange");
         matched = trace.at;
-        strike(engine, &trouble, FAULT_LOCK);
+        strike(engine, FAULT_LOCK);
         if (!stage_submit(engine, &request, &outcome)) {
             nsp_span_set_status(trace.stage, NSP_SPAN_STATUS_ERROR, "the drop copy cannot be written");
             engine->failed = true;
@@ -185,19 +178,21 @@ nsp_ticks process_order(struct engine *engine, const uint8_t *message, size_t le
     bool recorded = nsp_span_recording(trace.root);
     if (recorded) {
         describe(trace.root, &request, &outcome);
-        if (trouble.struck != FAULT_NONE)
-            nsp_span_set_str(trace.root, NSP_KEY("order.held_up_by"), fault_text(trouble.struck));
+        if (engine->faults.struck != FAULT_NONE)
+            nsp_span_set_str(trace.root, NSP_KEY("order.held_up_by"), fault_text(engine->faults.struck));
         count(&engine->counters.orders_traced, 1);
     }
     stage_retire(engine, &outcome);
     keep_count(engine, &request, &outcome);
 
+    const bool timed = engine->stopwatch.slower_ns != 0;
     nsp_ticks end = recorded || timed ? clock_now() : 0;
     nsp_span_end_at(trace.stage, end);
     nsp_span_end_at(trace.root, end);
     if (timed)
-        stopwatch_take(
-            &engine->stopwatch, start, end,
-            (struct slow_order){.id = request.id, .fault = trouble.struck, .preempted = trouble.preempted});
+        stopwatch_take(&engine->stopwatch, start, end,
+                       (struct slow_order){.id = request.id,
+                                           .fault = engine->faults.struck,
+                                           .preempted = engine->faults.preempted});
     return end;
 }
