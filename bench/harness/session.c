@@ -106,7 +106,7 @@ uint64_t session_published(void)
 
 uint64_t session_ring_bytes(void)
 {
-    return nsp__producer_self()->ring.capacity;
+    return nsp__ring_capacity(&nsp__producer_self()->ring);
 }
 
 uint64_t session_losses(void)

@@ -277,6 +277,11 @@ static bool prepare_taken_back(void)
     return prepare_rule((nsp_outlier_rule){.slower_ns = NSP_OUTLIER_SLOWER_MAX});
 }
 
+static bool prepare_history(void)
+{
+    return prepare_rule((nsp_outlier_rule){.slower_ns = NSP_OUTLIER_SLOWER_MAX, .history_ns = 10000000});
+}
+
 static bool prepare_kept(void)
 {
     return prepare_rule((nsp_outlier_rule){.slower_ns = 1});
@@ -326,6 +331,10 @@ const bench_operation operations[] = {
      NULL, 0},
     {"speculative6", "a tree of 6 that is taken back, an attribute each; per span", UNSAMPLED, 6, run_tree6,
      prepare_taken_back, NULL, NULL, NULL, 0},
+    {"speculative0_history", "a root that is taken back and becomes history", UNSAMPLED, 1, run_span0,
+     prepare_history, NULL, NULL, NULL, 0},
+    {"speculative3_history", "the same with 3 attributes", UNSAMPLED, 1, run_span3, prepare_history, NULL,
+     NULL, NULL, 0},
     {"kept0", "a root that is kept, without attributes", SAMPLED, 1, run_span0, prepare_kept, NULL, NULL,
      NULL, 0},
     {"measured3", "a root of which only the duration is taken, 3 setters called", UNSAMPLED, 1, run_span3,

@@ -181,7 +181,7 @@ static bool make_rings(void)
     memset(slot, 0, sizeof *slot);
     memset(ck_slots, 0, SLOTS * sizeof *ck_slots);
     memset(queue.slots, 0, SLOTS * sizeof *queue.slots);
-    ring = (nsp__ring){.bytes = bytes, .slot = slot, .capacity = RING_BYTES, .mask = RING_BYTES - 1};
+    ring = (nsp__ring){.bytes = bytes, .slot = slot, .mask = RING_BYTES - 1};
     ck_ring_init(&ck_ring, SLOTS);
     return true;
 }

@@ -43,7 +43,7 @@ static bool half_full(void)
 {
     const nsp__producer *producer = nsp__producer_self();
     uint64_t consumed = __atomic_load_n(&producer->slot->consumed, __ATOMIC_ACQUIRE);
-    return nsp__ring_tail(&producer->ring) - consumed > producer->ring.capacity / 2;
+    return nsp__ring_tail(&producer->ring) - consumed > nsp__ring_capacity(&producer->ring) / 2;
 }
 
 static void run_until(recorder *me, uint64_t end)

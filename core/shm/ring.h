@@ -16,10 +16,15 @@
 // The producer's half, local to the process.
 typedef struct nsp__ring {
     uint8_t *bytes;
+    uint64_t mask;  // the capacity, which is a power of two, less one
+    uint64_t limit; // may be filled up to here: the last known slot->consumed plus the capacity
     nsp__slot *slot;
-    uint64_t limit;          // may be filled up to here: the last known slot->consumed plus the capacity
-    uint64_t capacity, mask; // a power of two, and one less
 } nsp__ring;
+
+static inline uint64_t nsp__ring_capacity(const nsp__ring *ring)
+{
+    return ring->mask + 1;
+}
 
 // The producer's own position. The producer wrote it itself, so a relaxed load is enough.
 static inline uint64_t nsp__slot_tail(const nsp__slot *slot)
@@ -38,7 +43,7 @@ static inline uint64_t nsp__ring_tail(const nsp__ring *ring)
 static inline bool nsp__ring_look(nsp__ring *ring, uint64_t reached)
 {
     // R4: acquires R3: the consumer is done reading what it released.
-    ring->limit = __atomic_load_n(&ring->slot->consumed, __ATOMIC_ACQUIRE) + ring->capacity;
+    ring->limit = __atomic_load_n(&ring->slot->consumed, __ATOMIC_ACQUIRE) + nsp__ring_capacity(ring);
     return reached <= ring->limit;
 }
 
@@ -71,7 +76,7 @@ static inline uint64_t nsp__slot_fill(const nsp__slot *slot)
 static inline uint64_t nsp__ring_fill(nsp__ring *ring)
 {
     uint64_t consumed = __atomic_load_n(&ring->slot->consumed, __ATOMIC_ACQUIRE); // R4
-    ring->limit = consumed + ring->capacity;
+    ring->limit = consumed + nsp__ring_capacity(ring);
     return nsp__ring_tail(ring) - consumed;
 }
 

@@ -91,18 +91,16 @@ static inline bool under_pressure(nsp__producer *producer, const nsp__slot *slot
 {
     // Looks at the consumer's line only when the ring seems full.
     uint64_t tail = nsp__slot_tail(slot);
-    return NSP__UNLIKELY(tail + producer->headroom > producer->ring.limit) &&
-           nsp__ring_fill(&producer->ring) > producer->watermark;
+    if (NSP__LIKELY(tail + producer->headroom <= producer->ring.limit))
+        return false;
+    const bool is = nsp__ring_fill(&producer->ring) > producer->watermark;
+    producer->home.ring.limit = producer->ring.limit; // no span is open, so the pen is at home
+    return is;
 }
 
-// A root of a class with an outlier rule; or the first one of its class since the policy changed: draws the class, and
-// decides again.
-static NOINLINE NSP__HOT nsp_span *begin_by_rule(nsp__producer *producer, nsp_name name, nsp_ticks start,
-                                                 uint32_t name_class, bool pressure)
+nsp_span *nsp__begin_undrawn(nsp__producer *producer, nsp__entry *top, nsp_name name, nsp_ticks start,
+                             uint32_t name_class)
 {
-    if (NSP__LIKELY(producer->thresholds[name_class] == NSP__THRESHOLD_RULED))
-        return nsp__ruled_begin(producer, name, nsp__ticks_or_now(start), name_class, pressure);
-    nsp__entry *top = producer->hot.top;
     nsp__busy_begin(producer);
     nsp__sampler_settle(producer, name_class);
     nsp__busy_end(producer, top);
@@ -122,9 +120,11 @@ static inline nsp_span *refused(nsp__producer *producer, nsp__entry *top, uint32
 static NOINLINE nsp_span *refuse_hit(nsp__producer *producer, nsp_name name, nsp_ticks start,
                                      uint32_t name_class)
 {
-    if (producer->thresholds[name_class] >= NSP__THRESHOLD_RULED)
-        return begin_by_rule(producer, name, start, name_class, true);
     nsp__entry *top = producer->hot.top;
+    if (producer->thresholds[name_class] == NSP__THRESHOLD_RULED)
+        return nsp__ruled_begin_pressed(producer, top, name, nsp__ticks_or_now(start), name_class);
+    if (producer->thresholds[name_class] == NSP__THRESHOLD_UNDRAWN)
+        return nsp__begin_undrawn(producer, top, name, start, name_class);
     nsp__busy_begin(producer);
     nsp__sampler_draw(producer, name_class);
     return refused(producer, top, name_class);
@@ -142,11 +142,9 @@ static NOINLINE nsp_span *refuse_root(nsp__producer *producer, nsp_name name, ns
 }
 
 // A root that the sampler records, among others that it leaves out.
-static NOINLINE NSP__HOT nsp_span *begin_hit(nsp__producer *producer, nsp__entry *top, nsp_name name,
-                                             nsp_ticks start, uint32_t name_class)
+NSP__HOT nsp_span *nsp__begin_hit(nsp__producer *producer, nsp__entry *top, nsp_name name, nsp_ticks start,
+                                  uint32_t name_class)
 {
-    if (NSP__UNLIKELY(producer->thresholds[name_class] >= NSP__THRESHOLD_RULED))
-        return begin_by_rule(producer, name, start, name_class, false);
     nsp__slot *slot = producer->slot;
     nsp__frame *frame = top[1].frame;
     nsp__busy_begin(producer);
@@ -175,7 +173,7 @@ NSP__HOT nsp_span *nsp__begin_root(nsp__thread *thread, nsp_name name, nsp_ticks
     }
     nsp__entry *top = thread->top;
     if (NSP__UNLIKELY(producer->thresholds[name_class] != 0))
-        return begin_hit(producer, top, name, start, name_class);
+        return nsp__ruled_begin(producer, top, name, start, name_class);
     nsp__busy_begin(producer);
     // Name and start are stored first: with fewer values alive, no register has to be saved.
     nsp__frame *frame = top[1].frame;

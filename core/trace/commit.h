@@ -215,22 +215,27 @@ static inline __attribute__((always_inline)) void nsp__ring_prefetch(const char 
     nsp__prefetch_write(next + NSP__LINE);
 }
 
-// Writes the span's record into the ring; the frame keeps its content. False if the ring is full. The caller
-// closes the frame, or turns it into another span, and only then counts the outcome (nsp__count_commit), so
-// that no reader of the counters sees a span twice.
-static inline bool nsp__commit(nsp__producer *producer, nsp__slot *slot, nsp__frame *frame, nsp_ticks end)
+// Reads the consumer's position again, and notes it for when the pen is put away. That of the buffer, which the thread
+// moves itself, is noted there already.
+static inline bool nsp__pen_look(nsp__producer *producer, uint64_t reached)
 {
-    nsp__ring *ring = &producer->ring;
-    uint64_t bytes = nsp__frame_bytes(frame);
-    uint64_t tail = nsp__slot_tail(slot);
-    uint64_t reached = tail + bytes;
-    if (!nsp__ring_reserve(ring, tail, bytes))
-        return false;
-    // The position at which the record will end is noted before the record is published. From it a reader
-    // after a crash can tell whether the record of this frame was published.
-    __atomic_store_n(&frame->position, reached, __ATOMIC_RELAXED);
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    NSP__TESTPOINT("commit: position noted");
+    const bool room = nsp__ring_look(&producer->ring, reached);
+    if (NSP__LIKELY(producer->slot == producer->home.slot))
+        producer->home.ring.limit = producer->ring.limit;
+    return room;
+}
+
+// As nsp__ring_reserve, where the pen writes.
+static inline bool nsp__pen_reserve(nsp__producer *producer, uint64_t tail, uint64_t size)
+{
+    return NSP__LIKELY(tail + size <= producer->ring.limit) || nsp__pen_look(producer, tail + size);
+}
+
+// Writes the span's record, of so many bytes, at the tail.
+static inline __attribute__((always_inline)) void nsp__record_put(const nsp__ring *ring, uint64_t tail,
+                                                                  const nsp__frame *frame, uint64_t bytes,
+                                                                  nsp_ticks end)
+{
     // Each load must be served by a single store: a load that is wider than the store would wait for the
     // memory. Ids and items were written in pairs.
     const char *from = (const char *)&frame->record;
@@ -251,9 +256,36 @@ static inline bool nsp__commit(nsp__producer *producer, nsp__slot *slot, nsp__fr
         PAIR(at) = *(const nsp__pair *)(const void *)(from + at);
     }
 #undef PAIR
+}
+
+// Writes the span's record into the ring; the frame keeps its content. False if the ring seems full: then
+// nsp__commit_after_all looks whether it is. end_of_record: becomes the position at which the record ends. The caller
+// closes the frame, or turns it into another span, and only then counts the outcome (nsp__count_commit), so
+// that no reader of the counters sees a span twice.
+static inline bool nsp__commit_to(nsp__producer *producer, nsp__slot *slot, nsp__frame *frame, nsp_ticks end,
+                                  uint64_t *end_of_record)
+{
+    nsp__ring *ring = &producer->ring;
+    uint64_t bytes = nsp__frame_bytes(frame);
+    uint64_t tail = nsp__slot_tail(slot);
+    uint64_t reached = *end_of_record = tail + bytes;
+    if (NSP__UNLIKELY(reached > ring->limit))
+        return false;
+    // The position at which the record will end is noted before the record is published. From it a reader
+    // after a crash can tell whether the record of this frame was published.
+    __atomic_store_n(&frame->position, reached, __ATOMIC_RELAXED);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    NSP__TESTPOINT("commit: position noted");
+    nsp__record_put(ring, tail, frame, bytes, end);
     nsp__slot_publish(slot, reached);
     NSP__TESTPOINT("commit: published");
     return true;
+}
+
+static inline bool nsp__commit(nsp__producer *producer, nsp__slot *slot, nsp__frame *frame, nsp_ticks end)
+{
+    uint64_t end_of_record;
+    return nsp__commit_to(producer, slot, frame, end, &end_of_record);
 }
 
 static inline void nsp__count_commit(nsp__slot *slot, bool committed)
@@ -261,15 +293,23 @@ static inline void nsp__count_commit(nsp__slot *slot, bool committed)
     nsp__count(committed ? &slot->counters.committed : &slot->counters.dropped_ring_full);
 }
 
+// After nsp__commit has failed: makes room if it can, and tries again. False, and noted if the trace is speculative, if
+// the ring is full.
+bool nsp__commit_after_all(nsp__producer *producer, nsp__frame *frame, nsp_ticks end)
+    __attribute__((noinline, cold));
+void nsp__commit_after_all_and_close(nsp__producer *producer, nsp__frame *frame, nsp_ticks end)
+    __attribute__((noinline, cold));
+
 // All of these steps, for a span that ends.
 static inline void nsp__commit_and_close(nsp__producer *producer, nsp__frame *frame, nsp_ticks end)
 {
     nsp__slot *slot = producer->slot;
-    bool committed = nsp__commit(producer, slot, frame, end);
-    if (NSP__UNLIKELY(!committed && slot != producer->home.slot))
-        producer->ruled_marks |= NSP__TRACE_OUTGROWN;
+    if (NSP__UNLIKELY(!nsp__commit(producer, slot, frame, end))) {
+        nsp__commit_after_all_and_close(producer, frame, end);
+        return;
+    }
     nsp__frame_close(frame);
-    nsp__count_commit(slot, committed);
+    nsp__count_commit(slot, true);
 }
 
 #endif

@@ -41,13 +41,25 @@ ALWAYS_INLINE bool innermost(const nsp__entry *top, const nsp_span *span)
     return NSP__LIKELY(is_current(top, span) && top->frame == nsp__frame_of(span));
 }
 
-// The ring is full, or the buffer of speculative spans.
+static NOINLINE void end_after_all(nsp__producer *producer, nsp__entry *top, nsp_ticks end)
+{
+    nsp__commit_after_all_and_close(producer, top->frame, end);
+    nsp__busy_end(producer, pop(top));
+}
+
+// The ring is full.
 static NOINLINE void end_dropped(nsp__producer *producer, nsp__entry *top)
 {
-    nsp__ruled_mark_dropped(producer);
     nsp__frame_close(top->frame);
     nsp__count_commit(producer->slot, false);
     nsp__busy_end(producer, pop(top));
+}
+
+// True if the pen cannot write up to this position, whatever is tried.
+ALWAYS_INLINE bool surely_full(const nsp__producer *producer, const nsp__slot *slot, uint64_t reached)
+{
+    return slot == producer->home.slot && reached - __atomic_load_n(&slot->consumed, __ATOMIC_ACQUIRE) > // R4
+                                              nsp__ring_capacity(&producer->ring);
 }
 
 // A signal handler has ended the span, after this thread looked at the stack and before handlers were kept
@@ -96,8 +108,12 @@ NSP__HOT void nsp__end_on(nsp_span *span, nsp_ticks end, nsp__thread *thread)
         ended_already(producer, top);
         return;
     }
-    if (NSP__UNLIKELY(!nsp__commit(producer, slot, frame, end))) {
-        end_dropped(producer, top);
+    uint64_t reached;
+    if (NSP__UNLIKELY(!nsp__commit_to(producer, slot, frame, end, &reached))) {
+        if (surely_full(producer, slot, reached))
+            end_dropped(producer, top);
+        else
+            end_after_all(producer, top, end);
         return;
     }
     nsp__frame_close(frame);
@@ -125,11 +141,9 @@ ALWAYS_INLINE nsp_span *reopen(nsp__producer *producer, nsp__slot *slot, nsp__en
     return nsp__push(producer, top, frame, id);
 }
 
-static NOINLINE nsp_span *next_dropped(nsp__producer *producer, nsp__entry *top, nsp_name name, nsp_ticks at)
+static NOINLINE nsp_span *next_full(nsp__producer *producer, nsp__entry *top, nsp_name name, nsp_ticks at)
 {
-    nsp__ruled_mark_dropped(producer);
-    nsp__frame_close(top->frame);
-    nsp__count_commit(producer->slot, false);
+    nsp__commit_after_all_and_close(producer, top->frame, at);
     return reopen(producer, producer->slot, top, top->frame, name, at);
 }
 
@@ -159,7 +173,7 @@ NSP__HOT nsp_span *nsp__next_on(nsp_span *span, nsp_name name, nsp_ticks at, nsp
     if (NSP__UNLIKELY(!nsp__frame_holds(frame, (uintptr_t)span)))
         return next_after_handler(producer, top, span, name, at);
     if (NSP__UNLIKELY(!nsp__commit(producer, slot, frame, at)))
-        return next_dropped(producer, top, name, at);
+        return next_full(producer, top, name, at);
     // The published position already says that the span is no longer open.
     nsp__count_commit(slot, true);
     return reopen(producer, slot, top, frame, name, at);

@@ -25,11 +25,18 @@ static inline __attribute__((always_inline)) void nsp__latency_note(nsp__latency
 #endif
 }
 
+// The thread's place for a name, if it was taken before.
+static inline __attribute__((always_inline)) nsp__latency_place *nsp__latency_place_of(
+    const nsp__producer *producer, nsp_name name)
+{
+    return producer->latencies[producer->latency_of[name & (NSP_NAME_MAX - 1)]];
+}
+
 // Counts the duration of a local root, of at least 0 ticks. Only on the producer's thread, with a session.
 static inline __attribute__((always_inline)) void nsp__latency_add(nsp__producer *producer, nsp_name name,
                                                                    uint64_t ticks)
 {
-    nsp__latency_place *place = producer->latencies[producer->latency_of[name & (NSP_NAME_MAX - 1)]];
+    nsp__latency_place *place = nsp__latency_place_of(producer, name);
     if (NSP__UNLIKELY(place == NULL) && (place = nsp__latency_take(producer, name)) == NULL)
         return;
     nsp__latency_note(place, ticks);

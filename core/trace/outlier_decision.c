@@ -5,11 +5,12 @@
 #include "clock/clock.h"
 #include "shm/control.h"
 
-nsp_name nsp__outlier_key_kept, nsp__outlier_key_left_out;
+nsp_name nsp__outlier_key_kept, nsp__outlier_key_left_out, nsp__outlier_key_history;
 
 void nsp__outlier_keys_prepare(void)
 {
     nsp__outlier_key_kept = nsp_intern("nanospan.kept", sizeof "nanospan.kept" - 1);
+    nsp__outlier_key_history = nsp_intern("nanospan.history", sizeof "nanospan.history" - 1);
     nsp__outlier_key_left_out = nsp_intern("nanospan.left_out", sizeof "nanospan.left_out" - 1);
 }
 
@@ -37,7 +38,7 @@ const char *nsp__outlier_why(const nsp__producer *producer, const nsp__ruled_cla
                              nsp_ticks end, uint64_t marks)
 {
     const uint64_t ticks = end > start ? end - start : 0;
-    if (ticks >= rule->slower && is_slow(producer, rule, start, end))
+    if (ticks >= rule->bound && is_slow(producer, rule, start, end))
         return "slow";
     if (is_among_slowest(producer, rule, ticks))
         return "slowest";

@@ -17,6 +17,6 @@ bool nsp__outlier_within_limit(const nsp__ruled_class *rule, nsp_ticks end);
 
 // The keys of what is written on a kept root. Before the session's threads begin spans.
 void nsp__outlier_keys_prepare(void);
-extern nsp_name nsp__outlier_key_kept, nsp__outlier_key_left_out;
+extern nsp_name nsp__outlier_key_kept, nsp__outlier_key_left_out, nsp__outlier_key_history;
 
 #endif

@@ -37,7 +37,9 @@ void nsp__ruled_class_set(nsp__producer *producer, uint32_t name_class, const ns
     *class = (nsp__ruled_class){
         .threshold = producer->thresholds[name_class],
         .slower = UINT64_C(1) << 63, // more than any duration, but less than one below 0
+        .bound = UINT64_C(1) << 63,
         .slowest = &never,
+        .history_ns = from->history_ns,
         .second = ticks_of(1e9, rate),
         .rule = from->rule,
         .generation = producer->hot.generation,
@@ -46,7 +48,9 @@ void nsp__ruled_class_set(nsp__producer *producer, uint32_t name_class, const ns
         .speculates = (from->conditions & NSP__OUTLIER_KEEPS) != 0 && producer->speculative.slot != NULL,
     };
     if ((from->conditions & NSP__OUTLIER_SLOWER) != 0)
-        class->slower = certainly_faster(ticks_of((double)from->slower_ns, rate));
+        class->slower = class->bound = certainly_faster(ticks_of((double)from->slower_ns, rate));
+    if (class->history_ns != 0 && class->speculates)
+        class->slower = 0;
     if ((from->conditions & NSP__OUTLIER_SLOWEST) != 0)
         class->slowest = &producer->control->outlier_bounds.slowest_ticks[from->rule % NSP__CLASSES];
     if (from->limit > 0)

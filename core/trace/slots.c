@@ -111,20 +111,17 @@ static void speculation_prepare(nsp__producer *producer, nsp__slot *slot)
         return;
     producer->speculative = (nsp__pen){
         .ring = {.bytes = (uint8_t *)buffer + buffer->ring_offset,
-                 .slot = buffer,
-                 .limit = buffer->ring_bytes,
-                 .capacity = buffer->ring_bytes,
-                 .mask = buffer->ring_bytes - 1},
-        .slot = buffer,
+                 .mask = buffer->ring_bytes - 1,
+                 .limit = __atomic_load_n(&buffer->consumed, __ATOMIC_RELAXED) + buffer->ring_bytes,
+                 .slot = buffer},
     };
+    producer->history_shift = (uint64_t)__builtin_ctzll(buffer->ring_bytes / NSP__HISTORY_PIECES);
 }
 
 static void producer_prepare(nsp__producer *producer, nsp__slot *slot)
 {
-    producer->slot = slot;
     producer->ring.slot = slot;
     producer->ring.bytes = (uint8_t *)slot + slot->ring_offset;
-    producer->ring.capacity = slot->ring_bytes;
     producer->ring.mask = slot->ring_bytes - 1;
     producer->control = nsp__trace_state.control;
     producer->watermark = slot->ring_bytes * nsp__trace_state.watermark_permille / 1000;

@@ -10,6 +10,7 @@
 #include "trace/commit.h"
 #include "trace/inherited.h"
 #include "trace/misuse.h"
+#include "trace/speculation.h"
 #include <nanospan/exporter.h>
 
 // ---- the tracestate item: always the first of a record that has one ----
@@ -83,6 +84,8 @@ void nsp__identity_tracestate(nsp__frame *frame, const nsp_context *context)
 void nsp__identity_context(const nsp__frame *frame, nsp_context *out)
 {
     const nsp__record *record = &frame->record;
+    if ((record->flags & NSP__RECORD_SAMPLED) == 0 && frame->detached == 0)
+        nsp__ruled_note_seen(frame);
     memset(out, 0, offsetof(nsp_context, tracestate));
     const char *text = NULL;
     size_t length = tracestate_of(frame, &text);

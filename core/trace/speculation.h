@@ -48,7 +48,6 @@ static inline bool nsp__pen_is_home(const nsp__producer *producer)
 
 static inline __attribute__((always_inline)) void nsp__pen_to_buffer(nsp__producer *producer)
 {
-    producer->home.ring.limit = producer->ring.limit;
     producer->pen = producer->speculative;
 }
 
@@ -73,6 +72,14 @@ static inline void nsp__pen_turn(nsp__producer *producer, const nsp__frame *fram
         nsp__pen_to_ring(producer);
     else
         nsp__pen_to_buffer(producer);
+}
+
+// Nothing is open any more.
+static inline __attribute__((always_inline)) void nsp__speculation_settle(nsp__speculation *speculation)
+{
+    __atomic_store_n(&speculation->settled,
+                     __atomic_load_n(&speculation->slot.counters.attempted, __ATOMIC_RELAXED),
+                     __ATOMIC_RELEASE); // C1
 }
 
 // ---- the stack ----
@@ -107,10 +114,22 @@ nsp_span *nsp__begin_under_suspended(nsp__producer *producer, nsp_name name, nsp
 
 // ---- ruled roots ----
 
-// Begins the root of a class whose threshold is NSP__THRESHOLD_RULED. start: 0 stands for now. Under pressure the head
-// samples none, but what is speculated costs the ring nothing.
-nsp_span *nsp__ruled_begin(nsp__producer *producer, nsp_name name, nsp_ticks start, uint32_t name_class,
-                           bool pressure);
+// Begins a root of a class whose threshold is not 0, on this top, which is the bottom. Most of these are ruled, so that
+// is looked at first.
+nsp_span *nsp__ruled_begin(nsp__producer *producer, nsp__entry *top, nsp_name name, nsp_ticks start,
+                           size_t name_class);
+
+// begin_fast.c: a root that the sampler records, among others that it leaves out; and the first one of its class since
+// the policy changed, which draws the class, and decides again.
+nsp_span *nsp__begin_hit(nsp__producer *producer, nsp__entry *top, nsp_name name, nsp_ticks start,
+                         uint32_t name_class);
+nsp_span *nsp__begin_undrawn(nsp__producer *producer, nsp__entry *top, nsp_name name, nsp_ticks start,
+                             uint32_t name_class);
+
+// The same where the threshold is NSP__THRESHOLD_RULED, under pressure: the head samples none, but what is speculated
+// costs the ring nothing.
+nsp_span *nsp__ruled_begin_pressed(nsp__producer *producer, nsp__entry *top, nsp_name name, nsp_ticks start,
+                                   uint32_t name_class);
 
 // For a local root that begins by nsp_span_begin_with, with the producer busy, on a settled top: begins it if a rule
 // looks at it. False if there is none. handle: becomes the handle. context: as of nsp__head_decide.
@@ -155,12 +174,17 @@ void nsp__ruled_left_out(nsp__producer *producer, const nsp__entry *top);
 
 // ---- what is noted about a trace ----
 
-// A record that the pen in force was to write found no room.
-static inline void nsp__ruled_mark_dropped(nsp__producer *producer)
+static inline uint64_t nsp__ruled_seen(const nsp__producer *producer)
 {
-    if (!nsp__pen_is_home(producer))
-        producer->ruled_marks |= NSP__TRACE_OUTGROWN;
+    return __atomic_load_n(&producer->ruled_seen, __ATOMIC_RELAXED);
 }
+
+// Somebody is about to see the identity of the span in this frame: the next ruled root has another trace id.
+void nsp__ruled_note_seen(const nsp__frame *frame);
+
+// At the end of a ruled root, but not on the hot path: forgets what was noted about its trace, and its id if that was
+// used. With the frame closed.
+void nsp__ruled_forget(nsp__producer *producer);
 
 // The span's status has become ERROR, or is that no more.
 void nsp__ruled_note_error(const nsp__record *record, bool is_error);

@@ -10,6 +10,7 @@
 #include "trace/outlier_decision.h"
 #include "trace/sampler.h"
 #include "trace/speculation.h"
+#include "trace/speculation_history.h"
 #include "trace/speculation_keep.h"
 #include "trace/trace_state.h"
 
@@ -40,6 +41,7 @@ void nsp__ruled_end(nsp__producer *producer, nsp__entry *top, const nsp__entry *
     nsp__latency_add(producer, frame->record.name, ticks_of(frame, end));
     if ((frame->tag & NSP__RECORDING) == 0) {
         nsp__frame_close(frame);
+        nsp__ruled_forget(producer);
         return;
     }
     const char *why = nsp__outlier_why(producer, rule, frame->record.start, end, producer->ruled_marks);
@@ -50,12 +52,17 @@ void nsp__ruled_end(nsp__producer *producer, nsp__entry *top, const nsp__entry *
     if (!speculative) {
         nsp__speculation_commit(producer, frame, end, why);
     } else if (why != NULL && nsp__outlier_within_limit(rule, end)) {
+        producer->ruled_marks |= NSP__TRACE_ID_USED;
         nsp__speculation_keep(producer, frame, end, false, why);
     } else {
         if (why != NULL)
             nsp__count(&producer->speculation->kept_limited);
-        nsp__speculation_take_back(producer, frame);
+        producer->ruled_marks |= rule->history_ns != 0 ? NSP__TRACE_ID_USED : 0;
+        const bool whole = (producer->ruled_marks & NSP__TRACE_OUTGROWN) == 0;
+        if (rule->history_ns == 0 || !whole || !nsp__history_add(producer, frame, end))
+            nsp__speculation_take_back(producer, frame);
     }
+    nsp__ruled_forget(producer);
 }
 
 void nsp__ruled_abandon(nsp__producer *producer, nsp__entry *top, const nsp__entry *entry, nsp_ticks end)
@@ -68,6 +75,7 @@ void nsp__ruled_abandon(nsp__producer *producer, nsp__entry *top, const nsp__ent
     close_above(top, entry);
     nsp__pen_to_ring(producer);
     nsp__speculation_take_back(producer, frame);
+    nsp__ruled_forget(producer);
 }
 
 // ---- detached ----
@@ -117,6 +125,13 @@ void nsp__ruled_apart_lost_anywhere(nsp__producer *producer)
 }
 
 // ---- what is noted ----
+
+void nsp__ruled_note_seen(const nsp__frame *frame)
+{
+    nsp__producer *owner = nsp__producer_at(__atomic_load_n(&frame->ring, __ATOMIC_RELAXED));
+    if (owner != NULL)
+        __atomic_store_n(&owner->ruled_seen, 1, __ATOMIC_RELAXED);
+}
 
 void nsp__ruled_note_error(const nsp__record *record, bool is_error)
 {

@@ -3,7 +3,33 @@
 // The stack where speculative spans and others lie on top of each other.
 #include "trace/commit.h"
 #include "trace/speculation.h"
+#include "trace/speculation_history.h"
 #include "trace/trace_state.h"
+
+static __attribute__((noinline)) bool commit_again(nsp__producer *producer, nsp__frame *frame, nsp_ticks end)
+{
+    return nsp__commit(producer, producer->slot, frame, end);
+}
+
+bool nsp__commit_after_all(nsp__producer *producer, nsp__frame *frame, nsp_ticks end)
+{
+    if (nsp__pen_look(producer, nsp__slot_tail(producer->slot) + nsp__frame_bytes(frame)))
+        return commit_again(producer, frame, end);
+    if (nsp__pen_is_home(producer))
+        return false;
+    if (nsp__history_make_room(producer, nsp__slot_tail(producer->slot) + nsp__frame_bytes(frame)))
+        return commit_again(producer, frame, end);
+    producer->ruled_marks |= NSP__TRACE_OUTGROWN;
+    return false;
+}
+
+void nsp__commit_after_all_and_close(nsp__producer *producer, nsp__frame *frame, nsp_ticks end)
+{
+    nsp__slot *slot = producer->slot;
+    const bool committed = nsp__commit_after_all(producer, frame, end);
+    nsp__frame_close(frame);
+    nsp__count_commit(slot, committed);
+}
 
 // True if what stands under NSP__SUSPENDED is a detached span that may have no children.
 static bool is_apart(uintptr_t current)

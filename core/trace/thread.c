@@ -13,6 +13,7 @@
 #include "base/testpoint.h"
 #include "trace/sampler.h"
 #include "trace/slots.h"
+#include "trace/speculation_history.h"
 #include "trace/stack.h"
 #include "trace/trace_state.h"
 #include "trace/warm.h"
@@ -58,6 +59,7 @@ static nsp__producer *attach(const nsp_thread_options *options, nsp_status *stat
     if (exit_key_made)
         pthread_setspecific(exit_key, producer);
     NSP__TESTPOINT("attach: before visible");
+    nsp__history_begin_thread(producer);
     nsp__sampler_begin_thread(producer);
     nsp__thread_v4 = &producer->hot;
     NSP__TESTPOINT("attach: visible");

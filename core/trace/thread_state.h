@@ -52,26 +52,38 @@ typedef struct nsp__detached_places {
     uint32_t next_other;                               // whose places are looked at next
 } nsp__detached_places;
 
-// Where spans are recorded: what begin counts in, and end writes to.
-typedef struct nsp__pen {
+// Where spans are recorded: what begin counts in, and end writes to. Copied as a whole, and so short.
+typedef union nsp__pen {
     nsp__ring ring;
-    nsp__slot *slot;
+    struct {
+        uint64_t unnamed[3];
+        nsp__slot *slot;
+    };
 } nsp__pen;
+
+_Static_assert(offsetof(nsp__pen, slot) == offsetof(nsp__ring, slot) && sizeof(nsp__pen) == 32,
+               "the slot of a pen is that of its ring");
 
 // What a root of a class with an outlier rule needs of the policy; of the classes that were used since it was met.
 typedef struct nsp__ruled_class {
     uint64_t threshold; // of the class's rate; thresholds[] says NSP__THRESHOLD_RULED in its place
     int64_t left;       // roots that the head still leaves out. Process-local: no class with a rule has skips
-    uint64_t slower;    // ticks: a root of so many is slow; 2^63: that is no condition
+    // ticks: a root of so many may be slow; 2^63: that is no condition. 0 with history, so that the end of every root
+    // comes to where history is dealt with.
+    uint64_t slower;
     const uint64_t
         *slowest; // ticks: a root of so many is among the slowest; UINT64_MAX: no condition, or not yet known
-    uint64_t interval;  // ticks from one kept trace to the next at the rule's limit; 0: there is no limit
-    uint64_t second;    // ticks
-    uint64_t slower_ns; // what `slower` was made from
-    uint32_t rule, conditions;
+    uint64_t bound; // what `slower` would be without history
+    uint64_t history_ns;
+    bool speculates;     // its unsampled roots record; otherwise their duration is all that is wanted
     uint32_t generation; // of the policy that has this rule
-    bool speculates; // its unsampled roots record; otherwise their duration is all that is wanted
-} nsp__ruled_class;
+    uint64_t interval;   // ticks from one kept trace to the next at the rule's limit; 0: there is no limit
+    uint64_t second;     // ticks
+    uint64_t slower_ns;  // what `slower` was made from
+    uint32_t rule, conditions;
+} __attribute__((aligned(128))) nsp__ruled_class; // so that its address is a shift away from its number
+
+enum { NSP__HISTORY_PIECES = 8 };
 
 // What has been noted about the trace of the ruled root, besides its spans. Bits 0 to 31 count its spans with the status
 // ERROR.
@@ -79,6 +91,7 @@ typedef struct nsp__ruled_class {
 #define NSP__TRACE_ERRORS UINT64_C(0xffffffff)
 #define NSP__TRACE_ASKED (UINT64_C(1) << 32)    // nsp_trace_keep
 #define NSP__TRACE_OUTGROWN (UINT64_C(1) << 33) // a span found no room in the buffer
+#define NSP__TRACE_ID_USED (UINT64_C(1) << 34)  // the next trace cannot have the id of this one
 
 // Process-local state of one thread slot. Only the thread writes it, except for its free detached places. It
 // lives as long as the process; the next thread in the slot takes it over.
@@ -87,8 +100,9 @@ typedef struct nsp__producer {
     // The pen in force: `home`, or `speculative` while a span of a speculative trace is on top of the stack.
     union {
         nsp__pen pen;
+        nsp__ring ring;
         struct {
-            nsp__ring ring;
+            uint64_t unnamed[3];
             nsp__slot *slot;
         };
     };
@@ -110,13 +124,24 @@ typedef struct nsp__producer {
 
     // The root that a rule looks at where it ends (speculation.h). There is one at most, in a frame of its own.
     nsp__frame *ruled_frame;
-    const nsp__ruled_class *ruled_class; // in ruled_classes; if the policy has changed since, ruled_class_before
-    nsp__ruled_class ruled_class_before;
+    // In ruled_classes, the class of the root that is open, or was last; if the policy has changed since, in
+    // ruled_class_before. If not NULL, the frame holds, while no root is open, a trace id that nobody has seen yet, drawn
+    // from those that the head leaves out at the rate of ruled_threshold.
+    const nsp__ruled_class *ruled_class;
+    uint64_t ruled_threshold;
     uint64_t ruled_marks; // NSP__TRACE_...
-    nsp__pen home;        // of the thread's own slot; its ring.limit holds while the other pen is in force
-    nsp__pen speculative; // slot NULL: there is no buffer
+    uint64_t
+        ruled_seen; // not 0: somebody has asked for the identity of a span of its trace. Written by any thread
     nsp__speculation *speculation; // of which speculative.slot is a part
-    nsp__ruled_class ruled_classes[NSP__CLASSES];
+    uint64_t history_shift;        // of history_pieces
+    // Aligned, as they are copied in pairs of words.
+    nsp__pen home __attribute__((aligned(16))); // of the thread's own slot
+    nsp__pen speculative;                       // slot NULL: there is no buffer
+    nsp__ruled_class ruled_classes[NSP__CLASSES], ruled_class_before;
+    // History (speculation_history.h) is given up in pieces of the buffer of 2^history_shift bytes. Of each that it
+    // reaches into: where the first trace begins that lies there or behind it.
+    uint64_t history_pieces[NSP__HISTORY_PIECES];
+    uint64_t history_own; // from here on it is this thread's; the rest is of others that had the slot
 
     // The context of the unsampled root that is current, drawn when first asked for.
     struct {

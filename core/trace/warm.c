@@ -50,7 +50,7 @@ void nsp__warm_prepare(nsp__producer *producer)
         frame->limit = frame->value_limit = RECORD_BYTES;
         own->stack[i + 1].frame = frame;
     }
-    own->slot = own->ring.slot = own->home.slot = &discard->slot;
+    own->ring.slot = own->home.slot = &discard->slot;
     own->ring.bytes = (uint8_t *)discard->ring;
     own->ring.limit = UINT64_MAX;
     own->busy.current = NSP__BUSY;

@@ -301,6 +301,7 @@ static void configure(nsp_config *config, char **argv, uint64_t random)
     config->log_level = NSP_LOG_ERROR;
     config->record_bytes = 2048;
     config->ring_bytes = 64 * 1024;
+    config->outlier_bytes = 4096;                        // history is given up soon
     config->watermark = random / 64 % 4 == 0 ? 1 : 0.75; // 1: it drops what ends while the ring is full
     config->open_spans = 8;
     config->threads = 16;
@@ -360,7 +361,7 @@ int main(int argc, char **argv)
     if (nsp_init(&config) != NSP_OK)
         fail("nsp_init");
     if (nsp_sampler_set_rule("beside*", 0) != NSP_OK ||
-        nsp_outlier_set_rules("beside*: slower=1000s") != NSP_OK)
+        nsp_outlier_set_rules("beside*: slower=1000s, history=1ms") != NSP_OK)
         fail("rules");
     __atomic_store_n(&shared->phase, JOURNAL_RUNNING, __ATOMIC_RELEASE);
     run();

@@ -48,8 +48,7 @@ static void world_make(world *me, uint64_t capacity)
     memset(me->slot, 0, sizeof *me->slot);
     me->slot->ring_bytes = capacity;
     // A whole record's length behind the ring is checked: nothing beyond its tail may be written.
-    me->ring = (nsp__ring){
-        .bytes = malloc(capacity + RECORD_MAX), .slot = me->slot, .capacity = capacity, .mask = capacity - 1};
+    me->ring = (nsp__ring){.bytes = malloc(capacity + RECORD_MAX), .slot = me->slot, .mask = capacity - 1};
     memset(me->ring.bytes, 0xee, capacity + RECORD_MAX);
     me->ring.limit = capacity;
     me->producer_random = 88172645463325252u;
@@ -101,7 +100,8 @@ static uint32_t take(const world *me, uint64_t at, uint64_t end, uint64_t sequen
 {
     if (at == end)
         return 0;
-    const uint64_t *from = (const uint64_t *)(const void *)(me->ring.bytes + (at & (me->ring.capacity - 1)));
+    const uint64_t *from =
+        (const uint64_t *)(const void *)(me->ring.bytes + (at & (nsp__ring_capacity(&me->ring) - 1)));
     uint32_t size = (uint32_t)from[0];
     uint64_t sum = 0;
     if (size < 16 || size > RECORD_MAX || size % 8 != 0 || size > end - at ||
@@ -122,13 +122,13 @@ static void consume(world *me)
     uint64_t sequence = 0, at = 0;
     while (sequence < me->records) {
         uint64_t end = __atomic_load_n(&me->slot->published, __ATOMIC_ACQUIRE); // R2
-        assert_true(end - at <= me->ring.capacity);
+        assert_true(end - at <= nsp__ring_capacity(&me->ring));
         uint64_t released = at;
         if (end == at || (me->slow_consumer && draw(&me->consumer_random) % 4))
             sched_yield();
         for (uint32_t size; (size = take(me, at, end, sequence)) != 0; sequence++) {
             at += size;
-            if (at - released >= me->ring.capacity / 8) {
+            if (at - released >= nsp__ring_capacity(&me->ring) / 8) {
                 __atomic_store_n(&me->slot->consumed, at, __ATOMIC_RELEASE); // R3
                 released = at;
             }

@@ -218,6 +218,70 @@ static void contexts_say_unsampled(void **state)
     assert_memory_equal(capture_named("child")->trace_id, of_root.trace_id, NSP_TRACE_ID_SIZE);
 }
 
+// The trace id that the next root of a rule would have.
+static bool next_id_is_another(uint64_t before[2])
+{
+    const uint64_t *now = nsp__producer_self()->ruled_frame->record.trace_id;
+    const bool another = memcmp(before, now, NSP_TRACE_ID_SIZE) != 0;
+    memcpy(before, now, NSP_TRACE_ID_SIZE);
+    return another;
+}
+
+// Each way in which a program can see a trace id, or make another trace know it.
+static void see(int how, nsp_span *root, nsp_span *child)
+{
+    nsp_context context;
+    char text[64];
+    pid_t pid;
+    switch (how) {
+    case 0: nsp_span_context(root, &context); break;
+    case 1: nsp_span_context(child, &context); break;
+    case 2: nsp_span_context(NULL, &context); break;
+    case 3:
+        nsp_span_context(child, &context);
+        nsp_context_format(&context, text);
+        break;
+    case 4: nsp_span_end(nsp_span_begin_detached(NSP_NAME("away"), NULL)); break;
+    case 5:
+        pid = fork();
+        if (pid == 0)
+            _exit(0);
+        waitpid(pid, NULL, 0);
+        break;
+    default: break;
+    }
+}
+
+// Of traces that are taken back nobody can tell whether they had the same id, unless somebody has seen it.
+static void a_trace_id_that_was_seen_is_not_used_again(void **state)
+{
+    (void)state;
+    enum { SIGHTS = 6 };
+    uint64_t id[2] = {0, 0};
+    for (int measured = 0; measured < 2; measured++) {
+        rule(measured ? NSP__OUTLIER_MEASURE : NSP__OUTLIER_SLOWER);
+        nsp_span_end_at(root_at(now_ticks), after_ns(10));
+        next_id_is_another(id);
+        for (int how = 0; how < 2 * SIGHTS; how++) {
+            nsp_span *root = root_at(now_ticks);
+            assert_memory_equal(nsp__frame_of(root)->record.trace_id, id, NSP_TRACE_ID_SIZE);
+            nsp_span *child = nsp_span_begin_at(NSP_NAME("child"), now_ticks);
+            if (how % 2 == 1)
+                see(how / 2, root, child);
+            nsp_span_end_at(child, after_ns(5));
+            nsp_span_end_at(root, after_ns(10));
+            assert_int_equal(next_id_is_another(id), how % 2);
+        }
+    }
+    rule(NSP__OUTLIER_SLOWER);
+    for (int i = 0; i < 3; i++)
+        trace_of_four(SLOW_NS);
+    capture_settle();
+    for (int i = 1; i < 3; i++)
+        assert_memory_not_equal(capture_at(0)->trace_id, capture_at((size_t)i * 4)->trace_id,
+                                NSP_TRACE_ID_SIZE);
+}
+
 static void errors_are_kept(void **state)
 {
     (void)state;
@@ -1072,6 +1136,7 @@ int main(void)
         TEST(slow_traces_are_kept_whole),
         TEST(siblings_are_kept_too),
         TEST(contexts_say_unsampled),
+        TEST(a_trace_id_that_was_seen_is_not_used_again),
         TEST(errors_are_kept),
         TEST(asked_for_is_kept),
         TEST(limits_hold_by_the_clock),
