@@ -18,6 +18,7 @@
 
 #include "drain/stats.h"
 #include "support/capture.h"
+#include "support/emulator.h"
 #include "support/sanitizer.h"
 #include "support/single_steps.h"
 #include "trace/speculation.h"
@@ -963,6 +964,7 @@ static void a_crash_leaves_whole_traces(void **state)
 static void a_child_process_goes_on_without_it(void **state)
 {
     (void)state;
+    SKIP_WITHOUT_THREADS_IN_CHILDREN(); // the one of its own session
     rule(NSP__OUTLIER_SLOWER);
     nsp_span *root = root_at(now_ticks), *span = nsp_span_begin(NSP_NAME("child"));
     nsp_context before, in_child;
