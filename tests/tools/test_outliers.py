@@ -98,6 +98,24 @@ class Outliers(unittest.TestCase):
         self.assertEqual(len(spans), 2 * len(roots), "each has its child, and there is no other span")
         self.assertTrue(all("nanospan.left_out" not in span.attributes for span in spans.values()))
 
+    def test_history_comes_with_what_was_slow(self):
+        """What the thread did before: each trace once, marked, and linked from the slow one."""
+        with Sink() as sink:
+            engine = self.ruled(OTEL_TRACES_EXPORTER="otlp", OTLP_ENDPOINT=f"http://127.0.0.1:{sink.port}")
+            self.run_it("tune", "ruled", "--outlier", "order*: slower=1ms, history=60s")
+            engine.record(1, 29)
+            state = self.look()["stats"]
+            self.run_it("tune", "ruled", "--remove-outlier", "order*")
+            engine.end()
+            sink.stop()
+            spans, twice = spans_of(sink.lines())
+            view = self.run_it("view", "--summary", sink.output)
+        why = {span.attributes["number"]: span.attributes["nanospan.kept"] for span in spans.values() if span.name == "order"}
+        self.assertEqual(why, {number: "history" if number % 10 else "slow" for number in range(1, 21)})
+        self.assertEqual((twice, len(spans)), (0, 40))
+        self.assertEqual((state["kept"], state["taken_back"], state["speculated"]), (40, 18, 58), "what became history is kept")
+        self.assertIn("kept: 20 of order (slow 2, history 18)\n", view)
+
     # ---- the figures ----
 
     def test_figures(self):

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// ctest: TIMEOUT 300
 //
 // History: what was taken back, lies in the buffer until it is overwritten, and is kept with an outlier. Against a
 // model that knows each trace, and under a reader that copies while the thread goes on.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// ctest: COST 130
+// ctest: COST 130 TIMEOUT 480
 //
 // Spans in signal handlers, at every point where a signal can arrive. SIGTRAP is raised after each
 // instruction of the span calls, and the handler begins and ends spans of its own.

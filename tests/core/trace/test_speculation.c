@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// ctest: TIMEOUT 300
 //
 // Traces of which it is decided at their end whether they are kept: every record, every count, and what may happen
 // between their beginning and their end.
