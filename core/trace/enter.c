@@ -43,7 +43,9 @@ static bool closed_to_children(const nsp_span *span)
 static nsp__entry *enter_apart(nsp__producer *producer, nsp__entry *top, const nsp_span *span)
 {
     const bool closed = closed_to_children(span);
-    nsp__entry *below = closed || (!nsp_span_recording(span)) ? top : nsp__stack_suspend(producer, top);
+    // An inert span too: its entry may go while another trace's span is still above it, and what ends there on the hot
+    // path must not come down to a speculative one.
+    nsp__entry *below = closed ? top : nsp__stack_suspend(producer, top);
     if (below == NULL || below[1].frame == NULL || (closed && below[2].frame == NULL)) {
         producer->enters_too_deep++;
         return nsp__stack_settle(producer, top);

@@ -103,6 +103,39 @@ static void child_then_end(nsp_span *root, bool slow)
     assert_int_equal(stats().misused, 0);
 }
 
+// A sampled trace lies on top of the entered span when that ends, and ends after it.
+static void an_entered_span_ends_below_another_trace(void **state)
+{
+    (void)state;
+    nsp_context sampled;
+    assert_int_equal(
+        nsp_context_parse(&sampled, "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01", NULL), NSP_OK);
+    static const char *const texts[] = {"order: slower=1ms", "*: slower=1ms"}; // the entered one is inert, or ruled
+    for (int i = 0; i < 4; i++) {
+        rules(texts[i % 2]);
+        const bool slow = i >= 2;
+        nsp_span *other = detached_named(NSP_NAME("other"));
+        assert_int_equal(nsp_span_recording(other), i % 2);
+        nsp_span *root = root_named(NSP_NAME("order"));
+        nsp_span_enter(other);
+        nsp_span_options options = NSP_SPAN_OPTIONS_INIT;
+        options.parent = &sampled;
+        nsp_span *request = nsp_span_begin_with(NSP_NAME("request"), &options);
+        assert_true(nsp_span_recording(request));
+        nsp_span_end_at(other, after_ns(10));
+        assert_ptr_equal(nsp_span_current(), request);
+        nsp_span_end(request);
+        assert_ptr_equal(nsp_span_current(), root);
+        nsp_span *child = nsp_span_begin_at(NSP_NAME("child"), now_ticks);
+        nsp_span_end_at(child, after_ns(10));
+        nsp_span_end_at(root, after_ns(slow ? SLOW_NS : SLOW_NS - 1));
+        capture_settle();
+        assert_int_equal(capture_count_named("child"), slow ? i - 1 : 0);
+        assert_int_equal(capture_count_named("order"), slow ? i - 1 : 0);
+        assert_int_equal(stats().misused, 0);
+    }
+}
+
 static void an_inert_span_ends_elsewhere_while_entered(void **state)
 {
     (void)state;
@@ -316,6 +349,7 @@ int main(void)
 #define TEST(function) cmocka_unit_test_setup_teardown(function, begin, end)
     const struct CMUnitTest tests[] = {
         TEST(an_inert_span_ends_elsewhere_while_entered),
+        TEST(an_entered_span_ends_below_another_trace),
         TEST(an_order_ends_elsewhere_while_entered),
         TEST(a_thread_that_only_ends_orders_knows_the_rules),
         TEST(an_open_root_keeps_its_rule),
