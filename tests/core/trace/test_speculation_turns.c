@@ -110,7 +110,8 @@ static void an_entered_span_ends_below_another_trace(void **state)
     nsp_context sampled;
     assert_int_equal(
         nsp_context_parse(&sampled, "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01", NULL), NSP_OK);
-    static const char *const texts[] = {"order: slower=1ms", "*: slower=1ms"}; // the entered one is inert, or ruled
+    static const char *const texts[] = {"order: slower=1ms",
+                                        "*: slower=1ms"}; // the entered one is inert, or ruled
     for (int i = 0; i < 4; i++) {
         rules(texts[i % 2]);
         const bool slow = i >= 2;
