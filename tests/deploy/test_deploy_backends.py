@@ -293,7 +293,7 @@ class Gateway(unittest.TestCase):
             self.assertEqual(post(url, request(half), trusting, Authorization=f"Bearer {token}"), 200)
 
         # What the head at rate 0 has left out, and an outlier rule has kept: it has no threshold.
-        outliers = {f"{draw.getrandbits(128) | 1:032x}": why for why in ("slow", "slowest", "error", "asked", "history", "snapshot") * 3}
+        outliers = {f"{draw.getrandbits(128) | 1:032x}": why for why in ("slow", "slowest", "error", "asked", "history", "snapshot", "recovered") * 3}
         self.assertTrue(any(int(trace_id[18:], 16) < 3 << 54 for trace_id in outliers))
         spans = [one for trace_id, why in outliers.items() for one in (span(trace_id, nanospan_kept=why), span(trace_id, "leaf"))]
         self.assertEqual(post(url, request(spans), trusting, Authorization="Bearer the-new-token"), 200)

@@ -110,11 +110,19 @@ class Outliers(unittest.TestCase):
             sink.stop()
             spans, twice = spans_of(sink.lines())
             view = self.run_it("view", "--summary", sink.output)
+            raw = [span for line in sink.lines() for resource in line["resourceSpans"] for scope in resource["scopeSpans"]
+                   for span in scope["spans"] if span["name"] == "order"]
         why = {span.attributes["number"]: span.attributes["nanospan.kept"] for span in spans.values() if span.name == "order"}
         self.assertEqual(why, {number: "history" if number % 10 else "slow" for number in range(1, 21)})
         self.assertEqual((twice, len(spans)), (0, 40))
         self.assertEqual((state["kept"], state["taken_back"], state["speculated"]), (40, 18, 58), "what became history is kept")
         self.assertIn("kept: 20 of order (slow 2, history 18)\n", view)
+        ids = {spans[span["traceId"], span["spanId"]].attributes["number"]: span["spanId"] for span in raw}
+        links = {spans[span["traceId"], span["spanId"]].attributes["number"]: [link["spanId"] for link in span.get("links", ())]
+                 for span in raw}
+        for slow in (10, 20):
+            self.assertEqual(links[slow], [ids[number] for number in range(slow - 1, slow - 10, -1)], "newest first")
+            self.assertTrue(all(links[number] == [ids[slow]] for number in range(slow - 9, slow)))
 
     # ---- the figures ----
 

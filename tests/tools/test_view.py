@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# ctest: TIMEOUT 240
 """`nanospan view`: the trees that it draws, its filters and orders, and its messages about bad files."""
 import json
 import os
@@ -157,7 +158,7 @@ class View(unittest.TestCase):
             return line(span(trace, 1, name, 0, trace * 1000, attributes=[
                 {"key": "note", "value": {"stringValue": 'a "quoted" \\ word'}}, {"key": "n", "value": {"intValue": "3"}},
                 {"key": "nanospan.kept", "value": {"stringValue": why}}], **more), span(trace, 2, "match", 0, 500, 1))
-        reasons = ["slow", "slow", "slowest", "error", "asked", "history", "snapshot", "later"]
+        reasons = ["slow", "slow", "slowest", "error", "asked", "history", "snapshot", "recovered", "later"]
         lines = [kept(i, why) for i, why in enumerate(reasons, 1)]
         lines += [line(span(20, 1, "order"), span(20, 2, "nanospan.kept", 0, 5, 1)), kept(21, "slow", "tick", parentSpanId="00000000000000ff")]
         # What looks like it, and is not: another key, a value, an event's attribute, a span's name, a child.
@@ -170,7 +171,7 @@ class View(unittest.TestCase):
         wanted = [("order", why.replace("later", "otherwise")) for why in reasons]
         self.assertCountEqual(heads, wanted + [("order", ""), ("(root not seen)", "slow"), ("odd", "")])
         out = self.view("--summary").splitlines()
-        self.assertIn("kept: 8 of order (slow 2, slowest 1, error 1, asked 1, history 1, snapshot 1, otherwise 1)", out)
+        self.assertIn("kept: 9 of order (slow 2, slowest 1, error 1, asked 1, history 1, snapshot 1, recovered 1, otherwise 1)", out)
         self.assertIn("kept: 1 of (root not seen) (slow 1)", out)
         self.assertEqual(sum("kept: " in text for text in out), 2, out)
 

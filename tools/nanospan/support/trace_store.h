@@ -18,6 +18,7 @@ typedef enum kept_why {
     KEPT_ASKED,
     KEPT_HISTORY,
     KEPT_SNAPSHOT,
+    KEPT_RECOVERED,
     KEPT_OTHERWISE, // another word, of another release
     KEPT_WORDS
 } kept_why;
