@@ -154,21 +154,18 @@ static void add_history(kept_trace *trace, nsp__producer *producer, const nsp__f
 }
 
 // From `keeping` a reader after a crash can tell whether the trace came into the ring, and whether it was counted there.
-static void publish_trace(nsp__producer *producer, nsp__frame *frame, nsp_ticks end, bool apart,
-                          const kept_trace *trace)
+static void publish_trace(nsp__producer *producer, nsp__frame *frame, nsp_ticks end, const kept_trace *trace)
 {
     nsp__speculation *speculation = producer->speculation;
     nsp__slot *slot = producer->home.slot;
     nsp_item_link links[LINKS_MAX];
     const uint64_t tail = nsp__slot_tail(slot), reached = tail + whole_bytes(trace, frame);
     const uint64_t begin = tail + trace->history.bytes, spans = trace->spans + trace->history.spans;
-    if (!apart) {
-        speculation->keeping.spans = spans;
-        speculation->keeping.attempted = slot->counters.attempted + spans;
-        __atomic_signal_fence(__ATOMIC_SEQ_CST);
-        __atomic_store_n(&speculation->keeping.position, reached, __ATOMIC_RELAXED);
-        __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    }
+    speculation->keeping.spans = spans;
+    speculation->keeping.attempted = slot->counters.attempted + spans;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    __atomic_store_n(&speculation->keeping.position, reached, __ATOMIC_RELAXED);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
     NSP__TESTPOINT("speculation: about to keep");
     add_to(&slot->counters.attempted, spans);
     NSP__TESTPOINT("speculation: counted as attempted");
@@ -204,7 +201,7 @@ void nsp__speculation_keep(nsp__producer *producer, nsp__frame *frame, nsp_ticks
     if (room) {
         if (!apart && producer->ruled_class->history_ns != 0)
             add_history(&trace, producer, frame);
-        publish_trace(producer, frame, end, apart, &trace);
+        publish_trace(producer, frame, end, &trace);
     } else { // the loss of its root is one of the ring
         add_to(&slot->counters.attempted, 1);
         add_to(&slot->counters.dropped_ring_full, 1);
@@ -214,12 +211,12 @@ void nsp__speculation_keep(nsp__producer *producer, nsp__frame *frame, nsp_ticks
     if (apart) {
         nsp__frame_close(frame);
         __atomic_fetch_add(&speculation->apart_kept, 1, __ATOMIC_RELEASE); // C1: to C2
-        return;
+    } else {
+        // What lies there has been looked at, and is not kept once more.
+        __atomic_store_n(&speculation->history_kept, nsp__history_end(producer), __ATOMIC_RELEASE); // H1
+        add_to(&speculation->kept, trace.spans + trace.history.spans);
+        nsp__speculation_take_back(producer, frame);
     }
-    // What lies there has been looked at, and is not kept once more.
-    __atomic_store_n(&speculation->history_kept, nsp__history_end(producer), __ATOMIC_RELEASE); // H1
-    add_to(&speculation->kept, trace.spans + trace.history.spans);
-    nsp__speculation_take_back(producer, frame);
     __atomic_store_n(&speculation->keeping.position, 0, __ATOMIC_RELAXED);
 }
 

@@ -41,7 +41,8 @@ static bool is_apart(uintptr_t current)
 nsp__entry *nsp__stack_settle_ruled(nsp__producer *producer, nsp__entry *top)
 {
     for (;; top--) {
-        top = nsp__stack_trim(top);
+        // What was ended elsewhere goes here, so that nobody meets it without the pen being turned.
+        top = nsp__session_over(producer) ? nsp__stack_trim(top) : nsp__stack_drop_ended(producer, top);
         if (top->current != NSP__SUSPENDED || is_apart(top[-1].current))
             break;
     }

@@ -160,10 +160,12 @@ NSP_INLINE nsp_span *nsp_span_current(void)
 {
     const nsp__entry *top = nsp__thread_v4->top;
     uintptr_t current = __atomic_load_n(&top->current, __ATOMIC_RELAXED);
-    while (NSP__UNLIKELY(current == NSP__SUSPENDED || current == NSP__ENDED))
-        current = __atomic_load_n(&(--top)->current, __ATOMIC_RELAXED);
-    if (NSP__UNLIKELY(current >= NSP__ENTERED_INERT && current <= NSP__NOTHING))
-        return current >= NSP__OFF ? NULL : (nsp_span *)NSP__UNSAMPLED_CHILD;
+    if (NSP__UNLIKELY(current >= NSP__ENTERED_INERT && current <= NSP__SUSPENDED)) {
+        while (current == NSP__SUSPENDED || current == NSP__ENDED)
+            current = __atomic_load_n(&(--top)->current, __ATOMIC_RELAXED);
+        if (current >= NSP__ENTERED_INERT && current <= NSP__NOTHING)
+            return current >= NSP__OFF ? NULL : (nsp_span *)NSP__UNSAMPLED_CHILD;
+    }
     return (nsp_span *)current;
 }
 

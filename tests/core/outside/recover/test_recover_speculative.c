@@ -370,6 +370,46 @@ static void at_random(void **state)
     at_random_instants("*: asked, slower=1000s", 1);
 }
 
+// Orders that cross threads, detached local roots, of an engine that dies while it keeps one.
+static void engine_that_speculates_apart(void *argument)
+{
+    const char *point = argument;
+    const nsp_ticks start = nsp_now(), later = start + (UINT64_C(1) << 40);
+    const nsp_span_options options = {.size = sizeof options, .new_root = true, .start = start};
+    start_engine(NSP_COLLECTOR_INVOKER);
+    CHILD_CHECK(nsp_sampler_set_rate(0) == NSP_OK && nsp_outlier_set_rules("*: slower=1ms") == NSP_OK);
+    for (int i = 0; i <= 10; i++) {
+        if (i == 10)
+            die_at(point, 1);
+        nsp_span *root = nsp_span_begin_detached(NSP_NAME("kept order"), &options);
+        CHILD_CHECK(nsp_span_recording(root));
+        nsp_span_end_at(root, later);
+    }
+}
+
+static void orders_that_are_half_kept_are_left_out(void **state)
+{
+    (void)state;
+#ifdef NSP_TESTPOINTS
+    static const char *const points[] = {"speculation: about to keep", "speculation: counted as attempted",
+                                         "speculation: position noted", "speculation: published"};
+    for (size_t i = 0; i < sizeof points / sizeof points[0]; i++) {
+        const uint64_t finished = i < 3 ? 10 : 11;
+        char session[SESSION_PATH_MAX];
+        recovered_reset();
+        engine_dies(directory, engine_that_speculates_apart, (void *)(uintptr_t)points[i], session);
+        nsp_recovery_account account = recover_all(session);
+        if (account.attempted != finished || account.finished != finished || account.exported != finished ||
+            account.lost_at_crash != 0 || account.unfinished != 0)
+            fail_msg("%s: %llu attempted, %llu finished, %llu exported, %llu lost", points[i],
+                     (unsigned long long)account.attempted, (unsigned long long)account.finished,
+                     (unsigned long long)account.exported, (unsigned long long)account.lost_at_crash);
+    }
+#else
+    skip();
+#endif
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -380,6 +420,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_killed_recovery_leaves_an_account, recovered_set_up,
                                         recovered_tear_down),
         cmocka_unit_test_setup_teardown(at_random, recovered_set_up, recovered_tear_down),
+        cmocka_unit_test_setup_teardown(orders_that_are_half_kept_are_left_out, recovered_set_up,
+                                        recovered_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
