@@ -116,8 +116,8 @@ span_row *trace_store_row(trace_store *store)
 
 const char *kept_word(kept_why why)
 {
-    static const char *const WORDS[KEPT_WORDS] = {"",      "slow",    "slowest",  "error",
-                                                  "asked", "history", "snapshot", "recovered", "otherwise"};
+    static const char *const WORDS[KEPT_WORDS] = {"",        "slow",     "slowest",   "error",    "asked",
+                                                  "history", "snapshot", "recovered", "otherwise"};
     return WORDS[why];
 }
 
