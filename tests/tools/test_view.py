@@ -163,6 +163,7 @@ class View(unittest.TestCase):
         lines += [line(span(20, 1, "order"), span(20, 2, "nanospan.kept", 0, 5, 1)), kept(21, "slow", "tick", parentSpanId="00000000000000ff")]
         # What looks like it, and is not: another key, a value, an event's attribute, a span's name, a child.
         lines += [line(span(22, 1, "odd", attributes=[{"key": "nanospan.left_out", "value": {"intValue": "1"}},
+                                                      {"key": "nanospan.keep", "value": {"stringValue": "slow"}},
                                                       {"key": "x", "value": {"stringValue": "nanospan.kept"}}],
                             events=[{"name": "e", "attributes": [{"key": "nanospan.kept", "value": {"stringValue": "slow"}}]}]))]
         out = self.view("--limit", "0", lines=lines)
