@@ -86,20 +86,21 @@ static NOINLINE nsp_span *begin_sampled(nsp__producer *producer, nsp__entry *top
     return nsp__push(producer, top + 1, frame, id);
 }
 
-// The class is not that of the ruled root before; perhaps it has no rule.
+// The class is not that of the ruled root before; perhaps it has no rule. With the producer busy.
 static __attribute__((noinline)) nsp_span *begin_in_other_class(nsp__producer *producer, nsp__entry *top,
                                                                 nsp_name name, nsp_ticks start,
                                                                 uint32_t name_class)
 {
     const uint64_t threshold = producer->thresholds[name_class];
-    if (threshold == NSP__THRESHOLD_UNDRAWN)
-        return nsp__begin_undrawn(producer, top, name, start, name_class);
-    if (threshold != NSP__THRESHOLD_RULED)
-        return nsp__begin_hit(producer, top, name, start, name_class);
-    nsp__busy_begin(producer);
-    class_choose(producer, &producer->ruled_classes[name_class]);
+    if (threshold == NSP__THRESHOLD_RULED) {
+        class_choose(producer, &producer->ruled_classes[name_class]);
+        producer->outliers = true; // a handler may have met other rules since the caller found the class
+    }
     nsp__busy_end(producer, top);
-    return nsp__ruled_begin(producer, top, name, start, name_class);
+    if (threshold == NSP__THRESHOLD_RULED)
+        return nsp__ruled_begin(producer, top, name, start, name_class);
+    return threshold == NSP__THRESHOLD_UNDRAWN ? nsp__begin_undrawn(producer, top, name, start, name_class)
+                                               : nsp__begin_hit(producer, top, name, start, name_class);
 }
 
 // Begins one of which only the duration is wanted.
@@ -141,10 +142,10 @@ NSP__HOT nsp_span *nsp__ruled_begin(nsp__producer *producer, nsp__entry *top, ns
     // As wide as the register in which the caller has it.
     const uint32_t name_class = (uint32_t)wide_class;
     nsp__ruled_class *class = &producer->ruled_classes[wide_class];
+    nsp__busy_begin(producer); // first, so that no handler meets other rules after the class was looked at
     if (NSP__UNLIKELY(class != producer->ruled_class))
         return begin_in_other_class(producer, top, name, start, name_class);
     nsp__frame *frame = producer->ruled_frame;
-    nsp__busy_begin(producer);
     nsp__frame_open(frame, name, start);
     if (NSP__UNLIKELY(--class->left < 0))
         return begin_sampled(producer, top, name_class);
