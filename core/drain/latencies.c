@@ -16,12 +16,20 @@ static uint64_t in_ns(double ticks, double tick_ns)
 
 void nsp__latencies_add(nsp_latency *out, uint64_t *ticks, const nsp__latency_place *place)
 {
+    const uint32_t latest = nsp__latency_latest(place);
+    __atomic_thread_fence(__ATOMIC_ACQUIRE); // LT2
     for (uint32_t step = 0; step < NSP__LATENCY_STEPS; step++) {
         const uint32_t count = nsp__latency_count(place, step);
         out->counts[step] += count;
         out->count += count;
     }
     *ticks += __atomic_load_n(&place->ticks, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_ACQUIRE); // LT2: acquires LT1: who finds it counted finds another latest
+    // If it is still the latest, it was not counted before; otherwise whoever looks next finds it counted.
+    if (latest == NSP__LATENCY_STEPS || nsp__latency_latest(place) != latest)
+        return;
+    out->counts[latest]++;
+    out->count++;
 }
 
 void nsp__latencies_total(nsp_latency *out, uint64_t ticks, uint64_t tick_rate)

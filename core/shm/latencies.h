@@ -20,7 +20,11 @@ enum {
 typedef struct nsp__latency_place {
     uint64_t ticks; // how long all of them took together; whoever reads sees by it that something has come
     uint32_t name;  // 0: the place is free; otherwise it never changes
-    uint32_t reserved[13];
+    uint32_t reserved;
+    // The biased step in which the last one counts; 0: there was none. The next one counts it: the place of a count that
+    // has to be computed from the clock would keep the processor from all loads that follow, for as long as that takes.
+    uint64_t latest;
+    uint64_t reserved_too[5];
     uint32_t counts[NSP__LATENCY_STEPS]; // by step; they wrap around
 } nsp__latency_place;
 
@@ -71,7 +75,14 @@ static inline __attribute__((always_inline)) uint32_t nsp__latency_step(uint64_t
     return (uint32_t)(nsp__latency_biased_step(ticks) - NSP__LATENCY_BIAS);
 }
 
-// How many durations a place holds by now, of one step.
+// What a place says of the step of its last duration. NSP__LATENCY_STEPS: there was none.
+static inline uint32_t nsp__latency_latest(const nsp__latency_place *place)
+{
+    const uint64_t step = __atomic_load_n(&place->latest, __ATOMIC_RELAXED) - NSP__LATENCY_BIAS;
+    return step < NSP__LATENCY_STEPS ? (uint32_t)step : (uint32_t)NSP__LATENCY_STEPS;
+}
+
+// How many durations a place has counted by now, of one step.
 static inline uint32_t nsp__latency_count(const nsp__latency_place *place, uint32_t step)
 {
     return __atomic_load_n(&place->counts[step], __ATOMIC_RELAXED);

@@ -11,18 +11,18 @@
 // on this slot, and counts a root that finds none. A signal handler may come between.
 nsp__latency_place *nsp__latency_take(nsp__producer *producer, nsp_name name);
 
-// Single instructions where possible, so that what a signal handler counts in between is not overwritten.
+// With the producer busy.
 static inline __attribute__((always_inline)) void nsp__latency_note(nsp__latency_place *place, uint64_t ticks)
 {
-    uint32_t *count = &place->counts[nsp__latency_biased_step(ticks) - NSP__LATENCY_BIAS];
-#if defined(__x86_64__) && !defined(NSP__TSAN)
-    __asm__ __volatile__("addl $1, %0" : "+m"(*count));
-    __asm__ __volatile__("addq %1, %0" : "+m"(place->ticks) : "r"(ticks));
-#else
-    __atomic_store_n(count, __atomic_load_n(count, __ATOMIC_RELAXED) + 1, __ATOMIC_RELAXED);
+    const uint64_t before = __atomic_load_n(&place->latest, __ATOMIC_RELAXED);
+    __atomic_store_n(&place->latest, nsp__latency_biased_step(ticks), __ATOMIC_RELAXED);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST); // whoever finds the same as before has not found it counted
     __atomic_store_n(&place->ticks, __atomic_load_n(&place->ticks, __ATOMIC_RELAXED) + ticks,
                      __ATOMIC_RELAXED);
-#endif
+    if (NSP__UNLIKELY(before == 0))
+        return;
+    uint32_t *count = &place->counts[before - NSP__LATENCY_BIAS];
+    __atomic_store_n(count, __atomic_load_n(count, __ATOMIC_RELAXED) + 1, __ATOMIC_RELEASE); // LT1: to LT2
 }
 
 // The thread's place for a name, if it was taken before.

@@ -49,14 +49,29 @@ const char *nsp__outlier_why(const nsp__producer *producer, const nsp__ruled_cla
 
 // By rule: when the next kept trace would come if they came exactly at the limit, in ticks (the generic cell rate
 // algorithm, ITU-T I.371). One second's worth may come before its time.
-static uint64_t due[NSP__CLASSES];
+static struct limit {
+    uint64_t identity; // whose it is: rules come and go, and get the numbers of others
+    uint64_t due;
+} limits[NSP__CLASSES];
+
+// The word of this rule, which begins anew if it was another one's. Threads that still have the old rule, for a root or
+// two, make it begin anew once more.
+static uint64_t *limit_of(const nsp__ruled_class *rule)
+{
+    struct limit *its = &limits[rule->rule % NSP__CLASSES];
+    uint64_t known = __atomic_load_n(&its->identity, __ATOMIC_RELAXED);
+    if (known != rule->identity && __atomic_compare_exchange_n(&its->identity, &known, rule->identity, false,
+                                                               __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        __atomic_store_n(&its->due, 0, __ATOMIC_RELAXED);
+    return &its->due;
+}
 
 bool nsp__outlier_within_limit(const nsp__ruled_class *rule, nsp_ticks end)
 {
     if (rule->interval == 0)
         return true;
     const uint64_t burst = rule->second > rule->interval ? rule->second - rule->interval : 0;
-    uint64_t *next = &due[rule->rule % NSP__CLASSES];
+    uint64_t *next = limit_of(rule);
     uint64_t at = __atomic_load_n(next, __ATOMIC_RELAXED);
     for (int tries = 0; tries < 2; tries++) {
         // Further ahead than the burst leads: from a reading that somebody supplied, or before another limit. Not at

@@ -258,6 +258,10 @@ void nsp__outliers_copy_class(const nsp__outliers *outliers, uint32_t name_class
     out->slower_ns = __atomic_load_n(&rule->slower_ns, __ATOMIC_RELAXED);
     __atomic_load(&rule->limit, &out->limit, __ATOMIC_RELAXED);
     out->history_ns = __atomic_load_n(&rule->history_ns, __ATOMIC_RELAXED);
+    _Alignas(8) char pattern[NSP_SAMPLER_PATTERN_MAX + 1];
+    nsp__words_copy(pattern, rule->pattern, sizeof pattern);
+    out->identity = nsp__fnv(NSP__FNV_START, (const uint8_t *)pattern, sizeof pattern);
+    out->identity = nsp__fnv(out->identity, (const uint8_t *)&out->limit, sizeof out->limit) | 1;
 }
 
 // ---- reading and writing ----

@@ -17,6 +17,7 @@ typedef struct nsp__outlier_class {
     uint64_t slower_ns;  // with NSP__OUTLIER_SLOWER
     double limit;        // traces a second; 0: no limit
     uint64_t history_ns; // 0: without history
+    uint64_t identity;   // of the pattern and the limit; never 0
 } nsp__outlier_class;
 
 // The state of this generation.

@@ -42,6 +42,7 @@ void nsp__ruled_class_set(nsp__producer *producer, uint32_t name_class, const ns
         .history_ns = from->history_ns,
         .second = ticks_of(1e9, rate),
         .rule = from->rule,
+        .identity = from->identity,
         .generation = producer->hot.generation,
         .conditions = from->conditions,
         .slower_ns = from->slower_ns,

@@ -77,6 +77,7 @@ typedef struct nsp__ruled_class {
     uint64_t history_ns;
     bool speculates;     // its unsampled roots record; otherwise their duration is all that is wanted
     uint32_t generation; // of the policy that has this rule
+    uint64_t identity;   // of the rule, whatever its number
     uint64_t interval;   // ticks from one kept trace to the next at the rule's limit; 0: there is no limit
     uint64_t second;     // ticks
     uint64_t slower_ns;  // what `slower` was made from
@@ -97,7 +98,11 @@ enum { NSP__HISTORY_PIECES = 8 };
 // lives as long as the process; the next thread in the slot takes it over.
 typedef struct nsp__producer {
     nsp__thread hot; // first: nsp__thread_v4 points here
-    // The pen in force: `home`, or `speculative` while a span of a speculative trace is on top of the stack.
+    const nsp__control *control;
+    uint64_t random;   // state of the generator
+    uint64_t headroom; // bytes that the ring has above the watermark
+    // The pen in force: `home`, or `speculative` while a span of a speculative trace is on top of the stack. On one
+    // line: of a pair of words that reaches over two, a processor would not pass on a word to the next load.
     union {
         nsp__pen pen;
         nsp__ring ring;
@@ -106,11 +111,8 @@ typedef struct nsp__producer {
             nsp__slot *slot;
         };
     };
-    const nsp__control *control;
-    uint64_t random;           // state of the generator
     uint64_t id_base, id_step; // of its span ids (nsp__attempt)
     uint64_t watermark;        // bytes in the ring above which new traces are refused
-    uint64_t headroom;         // the ring's other bytes
     uint32_t parent_policy;
     bool outliers;   // the policy has outlier rules, or a ruled root is open
     nsp__entry busy; // what `top` points to while nanospan is at work
@@ -172,6 +174,7 @@ typedef struct nsp__producer {
 
 // They must not lie at the same offset in two pages, because the processor would then take a load from one
 // for a load of what was just stored to the other.
+_Static_assert(offsetof(nsp__producer, pen) % 64 == 0, "a pen does not reach over two lines");
 _Static_assert(offsetof(nsp__producer, stack) % 4096 >= 256 &&
                    offsetof(nsp__producer, stack) % 4096 <= 4096 - 256,
                "a thread's state and its stack must not be a multiple of 4 KiB apart");

@@ -52,6 +52,7 @@ static bool add_place(reading *me)
     } else {
         for (uint32_t step = 0; step < NSP__LATENCY_STEPS; step++)
             me->unmeasured += me->place.counts[step];
+        me->unmeasured += nsp__latency_latest(&me->place) != NSP__LATENCY_STEPS;
     }
     return true;
 }
@@ -69,6 +70,11 @@ static bool read_slot(reading *me, uint32_t slot)
         if (!nsp__read_at(copy->threads_fd, &me->place, sizeof me->place, at + i * sizeof me->place) ||
             me->place.name == 0)
             break;
+        // While roots end, the latest may be among what was counted.
+        uint64_t latest = 0;
+        const uint64_t there = at + i * sizeof me->place + offsetof(nsp__latency_place, latest);
+        if (!nsp__read_at(copy->threads_fd, &latest, sizeof latest, there) || latest != me->place.latest)
+            me->place.latest = 0;
         if (!add_place(me))
             return false;
     }

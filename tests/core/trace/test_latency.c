@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "support/capture.h"
+#include "drain/latencies.h"
 #include "trace/latency.h"
 
 // ---- steps ----
@@ -88,13 +89,16 @@ static void the_first_names_have_a_place(void **state)
     for (unsigned name = 0; name < NSP__LATENCY_PLACES; name++) {
         const nsp__latency_place *place = &latencies()->places[name];
         assert_int_equal(place->name, numbered(name));
-        assert_int_equal(place->ticks, 3000 * name + 6);
-        uint32_t all = 0;
-        for (uint32_t step = 0; step < NSP__LATENCY_STEPS; step++)
-            all += nsp__latency_count(place, step);
-        assert_int_equal(all, 3);
+        nsp_latency all = NSP_LATENCY_INIT;
+        uint64_t ticks = 0;
+        nsp__latencies_add(&all, &ticks, place);
+        assert_int_equal(ticks, 3000 * name + 6);
+        assert_int_equal(all.count, 3);
         for (unsigned round = 1; round <= 3; round++)
-            assert_true(nsp__latency_count(place, nsp__latency_step(1000 * name + round)) > 0);
+            assert_true(all.counts[nsp__latency_step(1000 * name + round)] > 0);
+        const uint32_t last = nsp__latency_step(1000 * name + 3);
+        assert_int_equal(nsp__latency_latest(place), last); // counted with the next
+        assert_int_equal(all.counts[last], nsp__latency_count(place, last) + 1);
     }
     assert_int_equal(latencies()->unmeasured, 3 * 2);
 }
@@ -130,7 +134,10 @@ static void the_next_thread_goes_on(void **state)
     assert_ptr_equal(slots[0], slots[1]);
     const nsp__latency_place *place = &nsp__slot_latencies(slots[0])->places[0];
     assert_int_equal(place->name, name);
-    assert_int_equal(nsp__latency_count(place, nsp__latency_step(500)), 2);
+    nsp_latency all = NSP_LATENCY_INIT;
+    uint64_t ticks = 0;
+    nsp__latencies_add(&all, &ticks, place);
+    assert_int_equal(all.counts[nsp__latency_step(500)], 2);
     assert_int_equal(place[1].name, 0);
 }
 

@@ -109,13 +109,13 @@ static const member control[] = {
 // In private memory. Nobody but the thread looks at it, except for the free places of detached spans.
 static const member producer[] = {
     MEMBER(nsp__producer, hot, THREAD, false),
-    MEMBER(nsp__producer, ring, THREAD, false),
     MEMBER(nsp__producer, control, THREAD, false),
     MEMBER(nsp__producer, random, THREAD, false),
+    MEMBER(nsp__producer, headroom, THREAD, false),
+    MEMBER(nsp__producer, ring, THREAD, false),
     MEMBER(nsp__producer, id_base, THREAD, false),
     MEMBER(nsp__producer, id_step, THREAD, false),
     MEMBER(nsp__producer, watermark, THREAD, false),
-    MEMBER(nsp__producer, headroom, THREAD, false),
     MEMBER(nsp__producer, parent_policy, THREAD, false),
     MEMBER(nsp__producer, outliers, THREAD, false),
     MEMBER(nsp__producer, busy, THREAD, false),

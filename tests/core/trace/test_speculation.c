@@ -338,6 +338,22 @@ static void limits_hold_by_the_clock(void **state)
     assert_int_equal(stats().kept_limited, now.kept_limited);
 }
 
+// The debt of a rule goes with it: the next one of that number begins without.
+static void a_limit_is_that_of_its_rule(void **state)
+{
+    (void)state;
+    rule_with(NSP__OUTLIER_SLOWER, 10);
+    for (int i = 0; i < 100; i++)
+        nsp_span_end_at(root_at(now_ticks), after_ns(SLOW_NS));
+    assert_int_equal(stats().kept, 10);
+    const nsp_outlier_rule other = {.size = sizeof other, .slower_ns = SLOW_NS, .limit = 20};
+    assert_int_equal(nsp_outlier_remove_rule("*"), NSP_OK);
+    assert_int_equal(nsp_outlier_set_rule("ord*", &other), NSP_OK);
+    for (int i = 0; i < 100; i++)
+        nsp_span_end_at(root_at(now_ticks), after_ns(SLOW_NS));
+    assert_int_equal(stats().kept, 10 + 20);
+}
+
 // ---- what does not fit ----
 
 static void what_outgrows_the_buffer_is_its_root_alone(void **state)
@@ -1141,6 +1157,7 @@ int main(void)
         TEST(contexts_say_unsampled),
         TEST(a_trace_id_that_was_seen_is_not_used_again),
         TEST(errors_are_kept),
+        TEST(a_limit_is_that_of_its_rule),
         TEST(asked_for_is_kept),
         TEST(limits_hold_by_the_clock),
         TEST(what_outgrows_the_buffer_is_its_root_alone),
