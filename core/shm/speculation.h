@@ -14,6 +14,7 @@
 //   - slot.consumed (H1) says from where on: it is where a trace begins, or history_end. The thread stores it, and only
 //     then overwrites what is before it. So the reader loads it, copies from there to history_end, fences (acquire),
 //     and loads it again: what lies before the new value was perhaps overwritten meanwhile. Whole traces are left.
+//     (It may also have passed the history_end that was loaded before: then nothing is left.)
 //   - What lies before history_kept has been looked at when an outlier was kept, and is in the ring if it was wanted.
 //     Who reads it again would export it twice; it is to be loaded again behind the copy, like `consumed`.
 //

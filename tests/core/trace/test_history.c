@@ -549,6 +549,8 @@ static void read_first_half(const nsp__speculation *its)
 {
     reader.end = __atomic_load_n(&its->history_end, __ATOMIC_ACQUIRE);    // H2
     reader.from = __atomic_load_n(&its->slot.consumed, __ATOMIC_ACQUIRE); // H1
+    if (reader.from > reader.end) // it has passed the end that was loaded before
+        reader.from = reader.end;
     reader.middle = reader.from + (reader.end - reader.from) / 16 * 8;
     copy_positions(its, reader.from, reader.middle);
     reader.reading = true;
