@@ -45,6 +45,15 @@ typedef struct reader {
     size_t size;
 } reader;
 
+// The number of the character at this place: bytes that continue one in UTF-8 are not counted.
+static size_t character_at(const char *text, const char *place)
+{
+    size_t number = 1;
+    for (; text < place; text++)
+        number += ((unsigned char)*text & 0xc0) != 0x80;
+    return number;
+}
+
 // Says what is wrong with this part of the text.
 __attribute__((format(printf, 3, 4))) static bool complain(const reader *me, nsp__slice part,
                                                            const char *format, ...)
@@ -58,7 +67,7 @@ __attribute__((format(printf, 3, 4))) static bool complain(const reader *me, nsp
     va_end(arguments);
     memcpy(copy, part.text, length);
     copy[length] = 0;
-    snprintf(me->problem, me->size, "character %zu, \"%s%s\": %s", (size_t)(part.text - me->text) + 1,
+    snprintf(me->problem, me->size, "character %zu, \"%s%s\": %s", character_at(me->text, part.text),
              nsp__visible(shown, sizeof shown, copy), part.length > SHOWN ? "..." : "", what);
     return false;
 }
@@ -221,7 +230,7 @@ static size_t begins_before(const char *text, size_t end, const char *pattern)
         const nsp__outlier_found found =
             nsp__outlier_text_next(text, &at, other, &rule, unused, sizeof unused);
         if (at < end && found == NSP__OUTLIER_RULE && strcmp(pattern, other) == 0)
-            return begin + strspn(text + begin, "; \t\r\n") + 1;
+            return character_at(text, text + begin + strspn(text + begin, "; \t\r\n"));
     }
     return 0;
 }

@@ -184,6 +184,8 @@ static const struct bad_text {
     {"a: errors, history=1s, history=1s", 24, "twice"},
     {"a: errors; b: errors; a: asked", 23, "a rule already, at character 1"},
     {" \n a : errors ;  a: asked", 18, "a rule already, at character 4"},
+    {"größe: asked; größe: errors", 15, "a rule already, at character 1"},
+    {"€*: slower=50", 12, "a time needs a unit"},
 };
 
 static void a_bad_text_is_refused_and_the_place_is_named(void **state)
