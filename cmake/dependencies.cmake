@@ -11,6 +11,10 @@ pkg_check_modules(PROTOBUF_C REQUIRED IMPORTED_TARGET libprotobuf-c)
 pkg_check_modules(CURL REQUIRED IMPORTED_TARGET libcurl)
 pkg_check_modules(DEFLATE REQUIRED IMPORTED_TARGET libdeflate)
 
+# For a probe of core/trace/outlier_kept.c (Debian: systemtap-sdt-dev). Optional, and nothing is linked.
+include(CheckIncludeFile)
+check_include_file(sys/sdt.h NSP_HAVE_SDT)
+
 # What the two libraries need: libnanospan-core, and the exporters on top of it.
 set(nsp_core_dependencies PkgConfig::URCU_QSBR PkgConfig::URCU_CDS PkgConfig::CK Threads::Threads m)
 set(nsp_exporter_dependencies PkgConfig::PROTOBUF_C PkgConfig::CURL PkgConfig::DEFLATE Threads::Threads m)

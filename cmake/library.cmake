@@ -9,6 +9,9 @@ file(GLOB_RECURSE core_sources CONFIGURE_DEPENDS core/*.c)
 # wait for both.
 set_source_files_properties(core/trace/begin_fast.c core/trace/end_fast.c core/trace/end_slow.c core/trace/stack.c
     PROPERTIES COMPILE_OPTIONS -fno-tree-slp-vectorize)
+if(NSP_HAVE_SDT)
+    set_source_files_properties(core/trace/outlier_kept.c PROPERTIES COMPILE_DEFINITIONS NSP_USDT=1)
+endif()
 file(GLOB_RECURSE exporter_sources CONFIGURE_DEPENDS exporters/*.c)
 file(GLOB proto_files CONFIGURE_DEPENDS exporters/proto/*.proto)
 file(GLOB public_headers CONFIGURE_DEPENDS core/include/nanospan/*.h exporters/include/nanospan/*.h)

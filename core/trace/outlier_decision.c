@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trace/outlier_decision.h"
 
+#include <nanospan/outlier.h>
+#include <string.h>
+
 #include "base/testpoint.h"
 #include "clock/clock.h"
 #include "shm/control.h"
@@ -15,14 +18,20 @@ void nsp__outlier_keys_prepare(void)
 }
 
 // As whoever receives the span computes its duration: the difference of two times.
+static uint64_t duration_ns(const nsp__producer *producer, nsp_ticks start, nsp_ticks end)
+{
+    struct nsp__clock_segment segment;
+    if (end <= start)
+        return 0;
+    nsp__clock_segment_at(&producer->control->clock, end, &segment);
+    return nsp__clock_convert(&segment, end) - nsp__clock_convert(&segment, start);
+}
+
 static bool is_slow(const nsp__producer *producer, const nsp__ruled_class *rule, nsp_ticks start,
                     nsp_ticks end)
 {
-    struct nsp__clock_segment segment;
-    if ((rule->conditions & NSP__OUTLIER_SLOWER) == 0 || end <= start)
-        return false;
-    nsp__clock_segment_at(&producer->control->clock, end, &segment);
-    return nsp__clock_convert(&segment, end) - nsp__clock_convert(&segment, start) >= rule->slower_ns;
+    return (rule->conditions & NSP__OUTLIER_SLOWER) != 0 && end > start &&
+           duration_ns(producer, start, end) >= rule->slower_ns;
 }
 
 // The bound holds for the rules of one policy, and not before whoever drains has looked.
@@ -45,6 +54,13 @@ const char *nsp__outlier_why(const nsp__producer *producer, const nsp__ruled_cla
     if ((marks & NSP__TRACE_ERRORS) != 0 && (rule->conditions & NSP__OUTLIER_ERRORS) != 0)
         return "error";
     return (marks & NSP__TRACE_ASKED) != 0 ? "asked" : NULL;
+}
+
+void nsp__outlier_tell(const nsp__producer *producer, const nsp__frame *frame, nsp_ticks end, const char *why)
+{
+    if (why != NULL && strncmp(why, "slow", 4) == 0) // or "slowest"
+        nsp_outlier_kept(nsp_name_text(frame->record.name, NULL),
+                         duration_ns(producer, frame->record.start, end));
 }
 
 // By rule: when the next kept trace would come if they came exactly at the limit, in ticks (the generic cell rate

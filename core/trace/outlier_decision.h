@@ -11,6 +11,11 @@
 const char *nsp__outlier_why(const nsp__producer *producer, const nsp__ruled_class *rule, nsp_ticks start,
                              nsp_ticks end, uint64_t marks);
 
+// The trace of this root is published, and was kept for this reason: if that is that it was slow, tells those who watch
+// (nsp_outlier_kept).
+void nsp__outlier_tell(const nsp__producer *producer, const nsp__frame *frame, nsp_ticks end,
+                       const char *why);
+
 // Takes one of the traces that the rule's limit leaves. False: there is none. For all threads together, by the readings
 // of the clock at which roots end. Lock-free, with two attempts at most.
 bool nsp__outlier_within_limit(const nsp__ruled_class *rule, nsp_ticks end);

@@ -218,6 +218,8 @@ void nsp__speculation_keep(nsp__producer *producer, nsp__frame *frame, nsp_ticks
         nsp__speculation_take_back(producer, frame);
     }
     __atomic_store_n(&speculation->keeping.position, 0, __ATOMIC_RELAXED);
+    if (room)
+        nsp__outlier_tell(producer, frame, end, why);
 }
 
 void nsp__speculation_commit(nsp__producer *producer, nsp__frame *frame, nsp_ticks end, const char *why)
@@ -237,4 +239,6 @@ void nsp__speculation_commit(nsp__producer *producer, nsp__frame *frame, nsp_tic
     }
     nsp__frame_close(frame);
     nsp__count_commit(slot, room);
+    if (room)
+        nsp__outlier_tell(producer, frame, end, why);
 }

@@ -331,7 +331,8 @@ static void use_outliers(void)
     CHECK(nsp_outlier_set_rules("*: slowest=0.1%, limit=20/s") == NSP_OK &&
           nsp_outlier_set_rules(NULL) == NSP_OK);
     CHECK(NSP_OUTLIER_RULES_MAX == 63 && NSP_OUTLIER_LIMIT_MAX > 1);
-    CHECK(!nsp_trace_keep()); // no span is current
+    CHECK(!nsp_trace_keep());     // no span is current
+    nsp_outlier_kept("order", 1); // does nothing
 }
 
 static void use_tune(void)

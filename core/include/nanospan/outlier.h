@@ -91,6 +91,14 @@ NSP_API size_t nsp_outlier_rule_text(const nsp_outlier_rule *rule, char *text, s
 // reached; false, without an effect, for every other trace. Signal safe; never waits.
 NSP_API bool nsp_trace_keep(void);
 
+// The library calls this function itself, for each trace that is kept because it was slow (`slower`, `slowest`), those
+// included that the head sampled too, and it does nothing. It is a place for breakpoints, uprobes, bpftrace and
+// magic-trace, and there is a USDT probe nanospan:outlier_kept with the same arguments in it, if <sys/sdt.h> was there
+// when the library was built. It runs on the thread on which the root has ended, within that call, after the trace was
+// published: what is stopped there has just lived through it. The name of the root is zero terminated and lives as long
+// as the process. nanospan is at work on the thread meanwhile, so nothing that is put in its place may call nanospan.
+NSP_API void nsp_outlier_kept(const char *name, uint64_t duration_ns);
+
 #endif
 NSP_END_DECLS
 #endif

@@ -582,6 +582,12 @@ NSP__OFF bool nsp_trace_keep(void)
     return false;
 }
 
+NSP__OFF void nsp_outlier_kept(const char *name, uint64_t duration_ns)
+{
+    (void)name;
+    (void)duration_ns;
+}
+
 NSP__OFF nsp_status nsp_sampler_set_rule(const char *pattern, double rate)
 {
     NSP__OFF2(pattern, rate);
