@@ -176,6 +176,39 @@ class View(unittest.TestCase):
         self.assertIn("kept: 1 of (root not seen) (slow 1)", out)
         self.assertEqual(sum("kept: " in text for text in out), 2, out)
 
+    def test_time_off_the_cpu(self):
+        """Events that say so are marks in the bar, their sum stands above it, and the summary says what they explain."""
+        def off(name, at, ns, key="nanospan.off_cpu_ns", value="intValue"):
+            return {"timeUnixNano": str(START + at), "name": name, "attributes": [{"key": key, "value": {value: str(ns)}}]}
+
+        def order(trace, ns, *events):
+            return line(span(trace, 1, "order", 0, ns, attributes=[{"key": "nanospan.off_cpu_ns", "value": {"intValue": "1"}}]),
+                        span(trace, 2, "match", 0, ns, 1, events=list(events)))
+        out = self.view(lines=[order(1, 100_000, off("waited", 0, 25_000), off("preempted", 50_000, 25_000))])
+        self.assertEqual((self.code, self.err), (0, ""))
+        self.assertIn("  off the CPU: ▒ preempted 25.00 µs  ░ waited 25.00 µs\n", out)
+        root, child = (next(text for text in out.splitlines() if name in text and "█" in text) for name in ("order", "match"))
+        self.assertFalse("░" in root or "▒" in root, root)
+        bar = child[child.index("░"):].rstrip()
+        self.assertRegex(bar, "^░+█+▒+█+$")
+        self.assertAlmostEqual(bar.count("░"), len(bar) // 4, delta=1)
+        self.assertAlmostEqual(bar.count("▒"), len(bar) // 4, delta=1)
+        # What looks like it, and is not.
+        for event in (off("waited", 0, 5, key="ns"), off("slept", 0, 5), {"name": "waited"}, {"name": "nanospan.off_cpu_ns"}):
+            out = self.view(lines=[order(1, 100_000, event)])
+            self.assertEqual((self.code, self.err), (0, ""))
+            self.assertNotIn("off the CPU: ", out)
+        # Slivers do not hide the bar, and coloured output has the same marks.
+        out = self.view("--color=always", lines=[order(1, 100_000, *(off("waited", i * 1000, 1) for i in range(50)))])
+        self.assertIn("\033[33m░ waited 50 ns", out)
+        self.assertEqual(out.count("░"), 1)
+        # Of 200 orders, the two slowest are off the CPU for half of their time.
+        lines = [order(i, 1000) for i in range(1, 199)] + [order(199, 101_000, off("preempted", 0, 60_000)),
+                                                           order(200, 101_000, off("waited", 0, 41_000)), line(span(500, 1, "b"))]
+        out = self.view("--summary", lines=lines).splitlines()
+        self.assertIn("off the CPU: of the slowest 1 % of order (2 traces) 50.0 % of the time, preempted 29.7 %, waited 20.3 %; of all 25.2 %", out)
+        self.assertEqual(sum("off the CPU" in text for text in out), 1, out)
+
     def test_bad_lines(self):
         good = line(span(1, 1, "good"))
         bad = ["nonsense", "[]", '{"resourceSpans": 5}', good[:-1], good + "x", '{"a": "\\q"}', '{"a": "\\u12"}', '{"a" 1}',

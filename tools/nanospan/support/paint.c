@@ -142,6 +142,43 @@ void paint_bar(paint *p, paint_colour colour, double from, double to, size_t col
     text_free(&bar);
 }
 
+// Which part a cell of the whole line is of; NULL: of none.
+static const paint_part *part_of(const paint_part *parts, size_t count, size_t cell, size_t columns)
+{
+    const double begin = (double)cell / (double)columns, end = (double)(cell + 1) / (double)columns;
+    for (size_t i = 0; i < count; i++) {
+        const double from = parts[i].from > begin ? parts[i].from : begin,
+                     to = parts[i].to < end ? parts[i].to : end;
+        const double middle = (parts[i].from + parts[i].to) / 2;
+        const bool sliver = (parts[i].to - parts[i].from) * (double)columns < 1.0 / 8;
+        if (to - from >= (end - begin) / 2 || (!sliver && middle >= begin && middle < end))
+            return &parts[i];
+    }
+    return NULL;
+}
+
+void paint_bar_in_parts(paint *p, paint_colour colour, double from, double to, size_t columns,
+                        const paint_part *parts, size_t count)
+{
+    text plain = {0};
+    paint cells = {.out = &plain};
+    paint_bar(&cells, PAINT_PLAIN, from, to, columns);
+    // Each column is one character of it.
+    size_t cell = 0;
+    for (size_t at = 0; at < plain.length; cell++) {
+        size_t next = at + 1;
+        while (next < plain.length && ((unsigned char)plain.data[next] & 0xc0) == 0x80)
+            next++;
+        const paint_part *part = plain.data[at] != ' ' ? part_of(parts, count, cell, columns) : NULL;
+        if (part != NULL)
+            paint_add(p, part->colour, nsp__slice_of(part->mark));
+        else
+            paint_add(p, colour, (slice){plain.data + at, next - at});
+        at = next;
+    }
+    text_free(&plain);
+}
+
 static size_t within(size_t width)
 {
     return width < NARROWEST ? NARROWEST : width > WIDEST ? WIDEST : width;

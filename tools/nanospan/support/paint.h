@@ -37,6 +37,18 @@ void paint_spaces(paint *p, size_t count);
 // A bar of `columns` that runs from share `from` to share `to`, both 0 to 1; a sliver is always visible.
 void paint_bar(paint *p, paint_colour colour, double from, double to, size_t columns);
 
+// A part of a bar that is drawn in another way, in the shares that the bar has.
+typedef struct paint_part {
+    double from, to;
+    paint_colour colour;
+    const char *mark; // one column wide
+} paint_part;
+
+// The same bar with these parts, which follow one another. A cell of which a part has at least half is the part's, and
+// the one in the middle of a part that is more than a sliver is, too.
+void paint_bar_in_parts(paint *p, paint_colour colour, double from, double to, size_t columns,
+                        const paint_part *parts, size_t count);
+
 // The width of valid UTF-8 in columns: of most characters it is one, of Chinese ones two, of combining ones none.
 size_t paint_width(slice value);
 

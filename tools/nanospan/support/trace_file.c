@@ -95,16 +95,98 @@ static uint8_t read_status(nsp__json_reader *json)
     return (uint8_t)code;
 }
 
+// An attribute that is a text or a whole number; what it is not is empty, or 0.
+static slice read_attribute(nsp__json_reader *json, slice *text_value, uint64_t *number)
+{
+    slice name, key = {"", 0};
+    *text_value = (slice){"", 0};
+    *number = 0;
+    nsp__json_enter(json, '{');
+    while (nsp__json_key(json, &name)) {
+        if (nsp__slice_is(name, "key")) {
+            nsp__json_scalar(json, &key);
+            continue;
+        }
+        if (!nsp__slice_is(name, "value")) {
+            nsp__json_skip(json);
+            continue;
+        }
+        nsp__json_enter(json, '{');
+        while (nsp__json_key(json, &name))
+            if (nsp__slice_is(name, "stringValue"))
+                nsp__json_scalar(json, text_value);
+            else if (nsp__slice_is(name, "intValue"))
+                *number = nsp__json_number(json);
+            else
+                nsp__json_skip(json);
+    }
+    return key;
+}
+
+// True if what lies between these places of the line has a mark; then it can be read from the copy.
+static bool begin_marked(const line_reader *in, size_t from, size_t to, nsp__json_reader *json)
+{
+    if (to <= from || to > in->copy.length ||
+        memmem(in->copy.data + from, to - from, MARK, sizeof MARK - 1) == NULL)
+        return false;
+    nsp__json_begin(json, in->copy.data + from, to - from);
+    return true;
+}
+
+static void read_pause(nsp__json_reader *json, trace_store *store, span_row *row)
+{
+    slice name, label = {"", 0}, text_value;
+    off_cpu pause = {0};
+    bool timed = false;
+    nsp__json_enter(json, '{');
+    while (nsp__json_key(json, &name)) {
+        if (nsp__slice_is(name, "name")) {
+            nsp__json_scalar(json, &label);
+        } else if (nsp__slice_is(name, "timeUnixNano")) {
+            pause.start = nsp__json_number(json);
+        } else if (nsp__slice_is(name, "attributes")) {
+            nsp__json_enter(json, '[');
+            while (nsp__json_element(json)) {
+                uint64_t number;
+                if (nsp__slice_is(read_attribute(json, &text_value, &number), "nanospan.off_cpu_ns")) {
+                    pause.duration = number;
+                    timed = true;
+                }
+            }
+        } else {
+            nsp__json_skip(json);
+        }
+    }
+    pause.preempted = nsp__slice_is(label, "preempted");
+    if (json->wrong != NULL || !timed || (!pause.preempted && !nsp__slice_is(label, "waited")))
+        return;
+    if (row->pause_count == 0)
+        row->first_pause = (uint32_t)store->pause_count;
+    store->pauses =
+        need_room(store->pauses, store->pause_count, &store->pause_capacity, sizeof *store->pauses);
+    store->pauses[store->pause_count++] = pause;
+    row->pause_count++;
+}
+
+// The same for the events that are times off the CPU.
+static void read_pauses(line_reader *in, size_t from, size_t to, span_row *row)
+{
+    nsp__json_reader json;
+    if (!begin_marked(in, from, to, &json))
+        return;
+    nsp__json_enter(&json, '[');
+    while (nsp__json_element(&json))
+        read_pause(&json, in->store, row);
+}
+
 // The attributes that a row has. The reader has skipped all of them, and reads those of marked lines again, from the
 // copy: whatever else is wrong with them shows only where they are shown.
 static void read_marks(line_reader *in, size_t from, size_t to, span_row *row)
 {
     nsp__json_reader json;
     slice key, value;
-    if (to <= from || to > in->copy.length ||
-        memmem(in->copy.data + from, to - from, MARK, sizeof MARK - 1) == NULL)
+    if (!begin_marked(in, from, to, &json))
         return;
-    nsp__json_begin(&json, in->copy.data + from, to - from);
     nsp__json_enter(&json, '[');
     while (nsp__json_element(&json)) {
         trace_notes_string_attribute(&json, &key, &value);
@@ -142,10 +224,16 @@ static void read_span(line_reader *in)
             end = nsp__json_number(json);
         } else if (nsp__slice_is(name, "status")) {
             row.status = read_status(json);
-        } else if (nsp__slice_is(name, "attributes") && in->copy.length != 0) {
-            const char *from = json->at;
+        } else if (in->copy.length != 0 &&
+                   (nsp__slice_is(name, "attributes") || nsp__slice_is(name, "events"))) {
+            const bool events = nsp__slice_is(name, "events");
+            const size_t from = (size_t)(json->at - in->file->line);
             nsp__json_skip(json);
-            read_marks(in, (size_t)(from - in->file->line), (size_t)(json->at - in->file->line), &row);
+            const size_t to = (size_t)(json->at - in->file->line);
+            if (events)
+                read_pauses(in, from, to, &row);
+            else
+                read_marks(in, from, to, &row);
         } else {
             nsp__json_skip(json);
         }

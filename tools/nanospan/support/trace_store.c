@@ -25,6 +25,7 @@ void trace_store_free(trace_store *store)
     free(store->rows);
     free(store->traces);
     free(store->lines);
+    free(store->pauses);
     free(store->trace_index.slots);
     free(store->string_index.slots);
 }
@@ -191,6 +192,10 @@ static void arrange_one(trace_store *store, trace *t)
         t->end = end > t->end ? end : t->end;
         t->errors += rows[i].status == STATUS_ERROR;
         t->kept = t->kept != KEPT_NOT ? t->kept : rows[i].kept;
+        for (uint32_t pause = 0; pause < rows[i].pause_count; pause++) {
+            const off_cpu *one = &store->pauses[rows[i].first_pause + pause];
+            *(one->preempted ? &t->preempted : &t->waited) += one->duration;
+        }
         if (!rows[i].parent && (root == NULL || rows[i].duration > root->duration))
             root = &rows[i];
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The spans of a file. Each takes 56 bytes, which hold what sorting and filtering need. Everything else stays
+// The spans of a file. Each takes 64 bytes, which hold what sorting and filtering need. Everything else stays
 // in the file and is read again for the spans that are shown.
 #ifndef NANOSPAN_SUPPORT_TRACE_STORE_H
 #define NANOSPAN_SUPPORT_TRACE_STORE_H
@@ -23,6 +23,13 @@ typedef enum kept_why {
     KEPT_WORDS
 } kept_why;
 
+// A time that a span's thread was off its CPU: an event of the span, `preempted` or `waited`.
+typedef struct off_cpu {
+    uint64_t start; // Unix time, ns
+    uint64_t duration;
+    bool preempted;
+} off_cpu;
+
 typedef struct span_row {
     uint64_t id;     // never 0
     uint64_t parent; // 0: a root
@@ -35,7 +42,9 @@ typedef struct span_row {
     uint32_t ordinal; // among the spans of its line
     uint8_t kind;     // OTLP's value
     uint8_t status;
-    uint8_t kept; // kept_why
+    uint8_t kept;         // kept_why
+    uint32_t pause_count; // of its times off the CPU
+    uint32_t first_pause; // in the store's pauses
 } span_row;
 
 typedef struct trace {
@@ -49,6 +58,8 @@ typedef struct trace {
     uint64_t duration; // duration of the root, or from start to end if there is none
     bool rooted;
     uint8_t kept; // kept_why of its root, or of the earliest of its local roots that has one
+    // How long its spans' threads were off their CPUs, as far as that has become events.
+    uint64_t preempted, waited;
 } trace;
 
 // A hash table with open addressing that holds indices into one of the arrays below.
@@ -65,6 +76,8 @@ typedef struct trace_store {
     size_t trace_count, trace_capacity;
     slice *strings; // owned copies; string 0 is ""
     size_t string_count, string_capacity;
+    off_cpu *pauses;
+    size_t pause_count, pause_capacity;
     uint64_t *lines; // where each line starts in the file
     size_t line_count, line_capacity;
     index_table trace_index, string_index;

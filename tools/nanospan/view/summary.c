@@ -15,6 +15,8 @@ typedef struct group {
     size_t count;
     uint64_t failed; // traces that contain an error
     uint64_t kept[KEPT_WORDS];
+    const trace *const *traces; // the fastest first
+    bool off_cpu;               // some of them say how long they were off the CPU
 } group;
 
 typedef struct scale {
@@ -85,12 +87,13 @@ static size_t make_groups(const trace_store *store, const trace **sorted, size_t
     for (size_t i = 0; i < count; i++) {
         uint32_t name = name_of(store, sorted[i]);
         if (!made || groups[made - 1].string != name)
-            groups[made++] = (group){.string = name, .durations = &durations[i]};
+            groups[made++] = (group){.string = name, .durations = &durations[i], .traces = &sorted[i]};
         group *g = &groups[made - 1];
         durations[i] = sorted[i]->duration;
         g->count++;
         g->failed += sorted[i]->errors > 0;
         g->kept[sorted[i]->kept]++;
+        g->off_cpu |= (sorted[i]->preempted | sorted[i]->waited) != 0;
     }
     return made;
 }
@@ -154,6 +157,41 @@ static void kept_line(paint *p, const group *g)
     text_free(&line);
 }
 
+typedef struct off_share {
+    double preempted, waited; // of the time that these traces took, in percent
+} off_share;
+
+static off_share share_of(const trace *const *traces, size_t count)
+{
+    double took = 0, preempted = 0, waited = 0;
+    for (size_t i = 0; i < count; i++) {
+        took += (double)traces[i]->duration;
+        preempted += (double)traces[i]->preempted;
+        waited += (double)traces[i]->waited;
+    }
+    return took > 0 ? (off_share){100 * preempted / took, 100 * waited / took} : (off_share){0, 0};
+}
+
+// How much of the tail is explained by what was not the traces' own work: the slowest hundredth beside all of them.
+static void off_cpu_line(paint *p, const group *g)
+{
+    const size_t tail = (g->count + 99) / 100;
+    const off_share slowest = share_of(g->traces + (g->count - tail), tail),
+                    all = share_of(g->traces, g->count);
+    text line = {0};
+    char number[UNITS_SIZE];
+    units_count(number, tail);
+    text_format(&line,
+                "off the CPU: of the slowest 1 %% of %.*s (%s %s) %.1f %% of the time, preempted %.1f %%, "
+                "waited %.1f "
+                "%%; of all %.1f %%\n",
+                (int)g->name.length, g->name.text, number, tail == 1 ? "trace" : "traces",
+                slowest.preempted + slowest.waited, slowest.preempted, slowest.waited,
+                all.preempted + all.waited);
+    paint_add(p, PAINT_YELLOW, (slice){line.data, line.length});
+    text_free(&line);
+}
+
 void view_summary(paint *p, const trace_store *store, const trace *const *traces, size_t count)
 {
     if (!count)
@@ -190,6 +228,8 @@ void view_summary(paint *p, const trace_store *store, const trace *const *traces
     for (size_t i = 0; i < made; i++) {
         if (groups[i].kept[KEPT_NOT] < groups[i].count)
             kept_line(p, &groups[i]);
+        if (groups[i].off_cpu)
+            off_cpu_line(p, &groups[i]);
         text_free(&shown[i]);
     }
     free(shown);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A table of traces by root name: their number, durations, and the distribution of the durations. Below it, how many of
-// them were kept at their end, and why.
+// them were kept at their end, and why, and how long the slowest were off the CPU.
 #ifndef NANOSPAN_VIEW_SUMMARY_H
 #define NANOSPAN_VIEW_SUMMARY_H
 

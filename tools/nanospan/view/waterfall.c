@@ -116,6 +116,32 @@ static void lay_out(canvas *c, uint32_t shown)
     c->line = rest - c->names;
 }
 
+// Where the thread was off its CPU.
+static const struct {
+    paint_colour colour;
+    const char *mark;
+} WAITED = {PAINT_YELLOW, "\u2591"}, PREEMPTED = {PAINT_RED, "\u2592"};
+
+// Which also says what the marks in the bars are.
+static void off_cpu_line(canvas *c)
+{
+    const trace *t = c->t;
+    char preempted[UNITS_SIZE], waited[UNITS_SIZE];
+    text facts = {0};
+    units_duration(preempted, t->preempted);
+    units_duration(waited, t->waited);
+    paint_add(c->p, PAINT_DIM, nsp__slice_of("  off the CPU: "));
+    if (t->preempted != 0)
+        text_format(&facts, "%s preempted %s", PREEMPTED.mark, preempted);
+    paint_add(c->p, PREEMPTED.colour, (slice){facts.data, facts.length});
+    facts.length = 0;
+    if (t->waited != 0)
+        text_format(&facts, "%s%s waited %s", t->preempted != 0 ? "  " : "", WAITED.mark, waited);
+    text_char(&facts, '\n');
+    paint_add(c->p, WAITED.colour, (slice){facts.data, facts.length});
+    text_free(&facts);
+}
+
 static void headline(canvas *c)
 {
     const trace *t = c->t;
@@ -148,6 +174,8 @@ static void headline(canvas *c)
     facts.length = 0;
     text_format(&facts, "\n  trace %016" PRIx64 "%016" PRIx64 "  %s UTC\n", t->id[0], t->id[1], time);
     paint_add(c->p, PAINT_DIM, (slice){facts.data, facts.length});
+    if ((t->preempted | t->waited) != 0)
+        off_cpu_line(c);
     text_free(&name);
     text_free(&facts);
 }
@@ -165,6 +193,22 @@ static void column_titles(canvas *c)
     paint_add(c->p, PAINT_DIM, nsp__slice_of("0"));
     paint_right(c->p, PAINT_DIM, nsp__slice_of(total), c->line - 1);
     text_char(c->p->out, '\n');
+}
+
+static void bar_with_pauses(canvas *c, const span_row *row, paint_colour colour, double from, double to)
+{
+    const double whole = (double)(c->t->end - c->t->start);
+    paint_part *parts = need_memory(row->pause_count * sizeof *parts);
+    for (uint32_t i = 0; i < row->pause_count; i++) {
+        const off_cpu *pause = &c->store->pauses[row->first_pause + i];
+        const double begin = pause->start > c->t->start ? (double)(pause->start - c->t->start) : 0;
+        parts[i] = (paint_part){.from = whole > 0 ? begin / whole : 0,
+                                .to = whole > 0 ? (begin + (double)pause->duration) / whole : 1,
+                                .colour = pause->preempted ? PREEMPTED.colour : WAITED.colour,
+                                .mark = pause->preempted ? PREEMPTED.mark : WAITED.mark};
+    }
+    paint_bar_in_parts(c->p, colour, from, to, c->line, parts, row->pause_count);
+    free(parts);
 }
 
 static void span_line(canvas *c, uint32_t at, bool under_orphan)
@@ -201,11 +245,11 @@ static void span_line(canvas *c, uint32_t at, bool under_orphan)
     double whole = (double)(c->t->end - c->t->start);
     double from = whole > 0 ? (double)(row->start - c->t->start) / whole : 0;
     double to = whole > 0 ? (double)(row->start + row->duration - c->t->start) / whole : 1;
-    paint_bar(c->p,
-              failed                        ? PAINT_RED
-              : node->first_child == NOBODY ? PAINT_CYAN
-                                            : PAINT_BLUE,
-              from, to, c->line);
+    const paint_colour line = failed ? PAINT_RED : node->first_child == NOBODY ? PAINT_CYAN : PAINT_BLUE;
+    if (row->pause_count == 0)
+        paint_bar(c->p, line, from, to, c->line);
+    else
+        bar_with_pauses(c, row, line, from, to);
     text_char(c->p->out, '\n');
     text_free(&name);
     text_free(&behind);
