@@ -141,6 +141,10 @@ const nsp__variable nsp__variables[] = {
     ROW("NSP_OUTLIER_BYTES", bytes, outlier_bytes, "64 KiB",
         "the size of each thread's buffer for traces that are decided at their end, 4 KiB or more; rounded up to a "
         "power of two; 0: none", RANGE(0, 16 * MIB)),
+    ROW("NSP_CPU_NUMBERS", flag_relaxed, cpu_numbers, "true",
+        "false: local roots do not say on which CPUs they began and ended",),
+    ROW("NSP_SWITCHES", flag_relaxed, switches, "false",
+        "true: spans say how long their thread was off the CPU, if the kernel permits software perf events",),
     ROW("NSP_SHM_DIR", folder, shm_dir, "/dev/shm", "the folder of the sessions; none: private memory",),
     ROW("NSP_HUGE_PAGES", flag_relaxed, huge_pages, "false",
         "true: the session's memory lies in pages of 2 MiB, to which each of its parts is rounded up",),

@@ -90,6 +90,8 @@ static void free_tables(nsp__collector *collector)
     free(collector->limit.roots);
     collector->limit.roots = NULL;
     nsp__outlier_watch_free(&collector->watch);
+    nsp__switches_free(collector->switches);
+    collector->switches = NULL;
     collector->sources = NULL;
     collector->snapshot = NULL;
     collector->damaged = NULL;
@@ -116,8 +118,11 @@ nsp_status nsp__collector_start(nsp__collector *collector, const nsp__collector_
     collector->snapshot = calloc(config->threads, sizeof *collector->snapshot);
     collector->damaged = calloc(config->threads, sizeof *collector->damaged);
     collector->limit.roots = calloc(config->threads, sizeof *collector->limit.roots);
+    const bool switches = options->control != NULL && config->switches;
+    if (switches)
+        collector->switches = nsp__switches_new(&options->control->drainer.switch_names, 0, config);
     if (collector->sources == NULL || collector->snapshot == NULL || collector->damaged == NULL ||
-        collector->limit.roots == NULL) {
+        collector->limit.roots == NULL || (switches && collector->switches == NULL)) {
         free_tables(collector);
         return nsp__fail(NSP_ERR_NO_MEMORY, "no memory for the collector");
     }

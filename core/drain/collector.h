@@ -19,6 +19,7 @@
 #include "drain/ring_source.h"
 #include "drain/ring_window.h"
 #include "drain/sender.h"
+#include "drain/switches.h"
 
 // What a collector drains, and what it works with. All of it stays the caller's, who keeps it until the collector
 // has ended.
@@ -71,6 +72,7 @@ typedef struct nsp__collector {
     bool behind; // after the last pass, something of what it found is still in the rings
     nsp__limit limit;
     nsp__outlier_watch watch;
+    nsp__switches *switches; // NULL: they are not wanted
     // CLOCK_MONOTONIC: everything that was published before is drained.
     uint64_t drained_ns;
     nsp__notices notices;

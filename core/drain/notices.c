@@ -8,6 +8,7 @@
 #include "base/paging.h"
 #include "common/time.h"
 #include "common/visible.h"
+#include "drain/switches.h"
 #include "trace/policy_text.h"
 #include "trace/trace_state.h"
 
@@ -174,6 +175,11 @@ void nsp__notices_log(const nsp__notices *notices, const char *whose)
     for (int i = 0; i < NSP__TROUBLES; i++)
         if (notices->trouble[i])
             nsp__log(NSP_LOG_WARN, troubles[i], "%s", troubles[i]);
+    if (notices->switches.error != 0) {
+        char why[300];
+        nsp__switches_explain(why, sizeof why, notices->switches.error, notices->switches.mapping);
+        nsp__log(NSP_LOG_WARN, whose != NULL ? whose : "switches", "%s%s%s", label, colon, why);
+    }
     if (notices->paging)
         nsp__paging_report();
 }

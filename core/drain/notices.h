@@ -28,7 +28,11 @@ typedef struct nsp__notices {
         char what[NSP__NOTICE_POLICY]; // has changed; "": nothing
     } policy;
     bool trouble[NSP__TROUBLES]; // with threads that attach
-    bool paging;                 // a thread's memory is not as wanted (base/paging.h)
+    struct {
+        int error; // not 0: why they are not recorded, as of nsp__switch_ring_open
+        bool mapping;
+    } switches;
+    bool paging; // a thread's memory is not as wanted (base/paging.h)
 } nsp__notices;
 
 // What had been seen at the last look.

@@ -109,6 +109,9 @@ void nsp__pass(nsp__collector *collector, size_t *budget)
     const uint32_t count = collector->snapshot_count;
     // Comes after the snapshot, so that every span of this pass lies before the anchor.
     nsp__clock_anchor(options->clock);
+    if (NSP__UNLIKELY(collector->switches != NULL))
+        nsp__switches_read(collector->switches, collector->sources, count, options->clock, options->figures,
+                           &collector->notices);
     // If the spans' process reads another clock than this one, the first span finds its own segment.
     struct nsp__clock_segment segment;
     nsp__clock_segment_at(options->clock, nsp_now(), &segment);

@@ -121,6 +121,16 @@ static inline __attribute__((always_inline)) void prefetch_ahead(const nsp__ring
         __builtin_prefetch((const void *)(written + i * LINE), 1);
 }
 
+// Writes the thread's context switches into the view of a span. False if there are none.
+static bool add_switches(const nsp__collector *collector, const nsp__ring_walk *walk,
+                         const nsp__record *record, nsp_span_view *view)
+{
+    nsp__switches *switches = collector->switches;
+    const uint32_t slot = walk->source->index;
+    return NSP__UNLIKELY(switches != NULL) && nsp__switches_concern(switches, slot, record) &&
+           nsp__switches_describe(switches, slot, record, view);
+}
+
 typedef enum append_result { APPENDED, NO_BATCH, TOO_BIG } append_result;
 
 // Encodes one span into the current batch or, if that is full, into the next one.
@@ -159,9 +169,15 @@ bool nsp__ring_drain(nsp__collector *collector, nsp__ring_walk *walk, struct nsp
         prefetch_ahead(walk, collector);
         nsp_span_view view;
         nsp__span_view_make(&view, record, clock, segment);
+        const nsp_span_view plain = view;
+        const bool switched = add_switches(collector, walk, record, &view);
         result = append(collector, walk, &view);
+        if (NSP__UNLIKELY(switched && result == TOO_BIG))
+            result = append(collector, walk, &plain);
         if (NSP__UNLIKELY(result == NO_BATCH))
             break;
+        if (NSP__UNLIKELY(switched))
+            nsp__switches_taken(collector->switches);
         nsp__limit_count(&collector->limit, record, view.end_ns - view.start_ns);
         if (NSP__UNLIKELY(result == TOO_BIG)) {
             walk->discarded++;

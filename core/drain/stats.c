@@ -61,6 +61,8 @@ void nsp__stats_figures(nsp_stats *out, const nsp__figures *figures)
     out->pass_ns = figure(&figures->pass_ns);
     out->lag_ns = figure(&figures->lag_ns);
     out->lag_longest_ns = figure(&figures->lag_longest_ns);
+    out->switches = figure(&figures->switches);
+    out->switches_lost = figure(&figures->switches_lost);
 }
 
 void nsp__stats_add_ended(nsp_stats *out, const nsp__slot_counters *counters)

@@ -6,7 +6,12 @@
 #ifndef NSP_SHM_DRAINER_H
 #define NSP_SHM_DRAINER_H
 
-#include <nanospan/base.h>
+#include <nanospan/name.h>
+
+// The names of what context switches become in a span (drain/switches.h).
+typedef struct nsp__switch_names {
+    nsp_name off_cpu, preempted, waited;
+} nsp__switch_names;
 
 typedef struct nsp__drainer {
     uint32_t
@@ -23,7 +28,10 @@ typedef struct nsp__drainer {
     // drained yet. Drainer
     uint64_t pass_ns;
     uint32_t pid; // of the drainer, as it sees itself. Drainer
-    uint8_t padding[92];
+    // 1: the context switches of the engine's threads are wanted. Engine (release DN7, acquire DN8)
+    uint32_t switches;
+    nsp__switch_names switch_names; // if they are. Engine
+    uint8_t padding[76];
 } nsp__drainer;
 
 _Static_assert(sizeof(nsp__drainer) == 128, "it lies on lines of its own");

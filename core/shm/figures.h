@@ -21,7 +21,8 @@ typedef struct nsp__figures {
     // Whoever drains.
     uint64_t pass_ns; // CLOCK_MONOTONIC of the end of the last pass over the rings; 0: there was none
     uint64_t lag_ns, lag_longest_ns;
-    uint8_t padding_too[104];
+    uint64_t switches, switches_lost; // context switches that were read, and those that were not
+    uint8_t padding_too[88];
     uint64_t ring_peak[NSP__FIGURES_RINGS]; // by thread slot: the most bytes that a pass found in its ring
 } nsp__figures;
 

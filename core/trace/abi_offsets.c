@@ -19,7 +19,7 @@ AT(nsp__record, end, 16);
 AT(nsp__record, flags, 24);
 AT(nsp__record, kind, 25);
 AT(nsp__record, status, 26);
-AT(nsp__record, reserved, 27);
+AT(nsp__record, detached, 27);
 AT(nsp__record, threshold, 28);
 AT(nsp__record, trace_id, 32);
 AT(nsp__record, span_id, 48);
@@ -46,7 +46,7 @@ AT(nsp__frame, value_limit, 38);
 AT(nsp__frame, drops_at, 40);
 AT(nsp__frame, detached, 42);
 AT(nsp__frame, locked, 44);
-AT(nsp__frame, reserved_too, 46);
+AT(nsp__frame, cpu, 46);
 AT(nsp__frame, interrupting, 48);
 AT(nsp__frame, record, 56);
 

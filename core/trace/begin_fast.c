@@ -3,6 +3,7 @@
 // The recorded half of the hot path: begin.
 #include "base/hot.h"
 #include "trace/commit.h"
+#include "trace/cpu.h"
 #include "trace/misuse.h"
 #include "trace/span_context.h"
 #include "trace/speculation.h"
@@ -150,6 +151,7 @@ NSP__HOT nsp_span *nsp__begin_hit(nsp__producer *producer, nsp__entry *top, nsp_
     nsp__busy_begin(producer);
     nsp__sampler_draw(producer, name_class);
     nsp__frame_open(frame, name, start);
+    nsp__cpu_begin(producer, frame);
     nsp__sampler_trace_id(producer, producer->thresholds[name_class], true, frame->record.trace_id);
     return nsp__push(producer, top + 1, frame, nsp__record_root(producer, slot, &frame->record, name_class));
 }
@@ -178,6 +180,7 @@ NSP__HOT nsp_span *nsp__begin_root(nsp__thread *thread, nsp_name name, nsp_ticks
     // Name and start are stored first: with fewer values alive, no register has to be saved.
     nsp__frame *frame = top[1].frame;
     nsp__frame_open(frame, name, start);
+    nsp__cpu_begin(producer, frame);
     nsp__sampler_trace_id_any(producer, frame->record.trace_id);
     return nsp__push(producer, top + 1, frame, nsp__record_root(producer, slot, &frame->record, name_class));
 }

@@ -5,6 +5,7 @@
 
 #include "context/context.h"
 #include "trace/commit.h"
+#include "trace/cpu.h"
 #include "trace/detached.h"
 #include "trace/head_decision.h"
 #include "trace/span_context.h"
@@ -142,6 +143,7 @@ static NOINLINE nsp_span *begin_apart_by_rule(nsp__producer *producer, nsp__entr
     nsp__frame *frame = under != top ? under->frame : under[1].frame;
     nsp__frame_open(frame, name, nsp__ticks_or_now(start));
     bool recording = nsp__head_decide(producer, frame, name, parent);
+    nsp__cpu_begin_if_root(producer, frame, under);
     under[1].current = handle = publish(producer, frame, recording);
     nsp__busy_end(producer, under + 1);
     return (nsp_span *)handle;
@@ -158,6 +160,7 @@ static nsp_span *begin_apart(nsp__producer *producer, nsp_name name, const nsp_c
         return begin_too_deep(producer, top);
     nsp__frame_open(frame, name, nsp__ticks_or_now(start));
     bool recording = nsp__head_decide(producer, frame, name, parent);
+    nsp__cpu_begin_if_root(producer, frame, top);
     uintptr_t handle = top[1].current = publish(producer, frame, recording);
     nsp__busy_end(producer, top + 1);
     return (nsp_span *)handle;
@@ -261,6 +264,7 @@ static NOINLINE nsp_span *decide_and_take(nsp__producer *producer, nsp__entry *t
         return detached_full(producer, top);
     nsp__frame_open(frame, name, start);
     identity_copy(frame, &draft.frame);
+    nsp__cpu_begin_if_root(producer, frame, NULL);
     nsp_span *span = (nsp_span *)publish(producer, frame, true);
     nsp__busy_end(producer, top);
     return span;
@@ -300,6 +304,7 @@ static inline __attribute__((always_inline)) nsp_span *take_and_decide(nsp__prod
         nsp__detached_release(producer, frame);
         return unsampled;
     }
+    nsp__cpu_begin_if_root(producer, frame, NULL);
     nsp_span *span = (nsp_span *)publish(producer, frame, true);
     nsp__busy_end(producer, top);
     return span;
@@ -324,6 +329,7 @@ static NOINLINE nsp_span *begin_detached_root(nsp__producer *producer, nsp__entr
     if (frame == NULL)
         return begin_without_identity(producer, top);
     nsp__frame_open(frame, name, start);
+    nsp__cpu_begin(producer, frame);
     if (recording && !sampled) {
         nsp__ruled_speculate(&draft.frame, nsp__span_id_draw(producer) | 1);
         __atomic_fetch_add(&producer->speculation->apart_begun, 1, __ATOMIC_RELEASE); // C1: to C2

@@ -231,10 +231,12 @@ static inline bool nsp__pen_reserve(nsp__producer *producer, uint64_t tail, uint
     return NSP__LIKELY(tail + size <= producer->ring.limit) || nsp__pen_look(producer, tail + size);
 }
 
-// Writes the span's record, of so many bytes, at the tail.
-static inline __attribute__((always_inline)) void nsp__record_put(const nsp__ring *ring, uint64_t tail,
-                                                                  const nsp__frame *frame, uint64_t bytes,
-                                                                  nsp_ticks end)
+// Writes the span's record, of which the frame has so many bytes, at the tail. The record will have `bytes`; what is
+// missing belongs where the result is.
+static inline __attribute__((always_inline)) char *nsp__record_put_part(const nsp__ring *ring, uint64_t tail,
+                                                                        const nsp__frame *frame,
+                                                                        uint64_t kept, uint64_t bytes,
+                                                                        nsp_ticks end)
 {
     // Each load must be served by a single store: a load that is wider than the store would wait for the
     // memory. Ids and items were written in pairs.
@@ -249,13 +251,22 @@ static inline __attribute__((always_inline)) void nsp__record_put(const nsp__rin
     PAIR(48) = *(const nsp__pair *)(const void *)(from + 48);
     *(uint64_t *)(void *)(to + 64) = head[8];
     NSP__TESTPOINT("commit: half copied");
-    for (uint64_t at = sizeof(nsp__record); at < bytes; at += sizeof(nsp__pair)) {
+    for (uint64_t at = sizeof(nsp__record); at < kept; at += sizeof(nsp__pair)) {
         // Keeps one counter for both sides, because what the compiler would make of it takes longer to set
         // up.
         __asm__("" : "+r"(at));
         PAIR(at) = *(const nsp__pair *)(const void *)(from + at);
     }
 #undef PAIR
+    return to + kept;
+}
+
+// The same for a record of which the frame has everything.
+static inline __attribute__((always_inline)) void nsp__record_put(const nsp__ring *ring, uint64_t tail,
+                                                                  const nsp__frame *frame, uint64_t bytes,
+                                                                  nsp_ticks end)
+{
+    (void)nsp__record_put_part(ring, tail, frame, bytes, bytes, end);
 }
 
 // Writes the span's record into the ring; the frame keeps its content. False if the ring seems full: then
@@ -286,6 +297,25 @@ static inline bool nsp__commit(nsp__producer *producer, nsp__slot *slot, nsp__fr
 {
     uint64_t end_of_record;
     return nsp__commit_to(producer, slot, frame, end, &end_of_record);
+}
+
+// The same for a record that has an item more than its frame.
+static inline __attribute__((always_inline)) bool nsp__commit_with(nsp__producer *producer, nsp__slot *slot,
+                                                                   nsp__frame *frame, nsp_ticks end,
+                                                                   nsp__pair item)
+{
+    const nsp__ring *ring = &producer->ring;
+    const uint64_t kept = nsp__frame_bytes(frame), bytes = kept + sizeof item;
+    const uint64_t tail = nsp__slot_tail(slot), reached = tail + bytes;
+    if (NSP__UNLIKELY(reached > ring->limit))
+        return false;
+    __atomic_store_n(&frame->position, reached, __ATOMIC_RELAXED);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    NSP__TESTPOINT("commit: position noted");
+    *(nsp__pair *)(void *)nsp__record_put_part(ring, tail, frame, kept, bytes, end) = item;
+    nsp__slot_publish(slot, reached);
+    NSP__TESTPOINT("commit: published");
+    return true;
 }
 
 static inline void nsp__count_commit(nsp__slot *slot, bool committed)

@@ -3,6 +3,7 @@
 // The recorded half of the hot path: end and next.
 #include "base/hot.h"
 #include "trace/commit.h"
+#include "trace/cpu.h"
 #include "trace/end_slow.h"
 #include "trace/misuse.h"
 #include "trace/speculation.h"
@@ -81,6 +82,36 @@ static NOINLINE void ended_already(nsp__producer *producer, nsp__entry *top)
         nsp__misused();
 }
 
+// The rest of it for a span under which nothing is open, with the producer busy: a local root, as a rule. This one has
+// moved to another CPU, or it is not known where it is, or it is no local root, or the ring seems full.
+static __attribute__((noinline)) void end_elsewhere(nsp_span *span, nsp_ticks end, nsp__thread *thread,
+                                                    nsp__entry *top)
+{
+    nsp__producer *producer = nsp__producer_of(thread);
+    nsp__frame *frame = nsp__frame_of(span);
+    nsp__cpu_end(producer, frame, false);
+    nsp__commit_and_close(producer, frame, end);
+    nsp__busy_end(producer, pop(top));
+}
+
+// This one ends on the CPU on which it began.
+static __attribute__((noinline)) NSP__HOT void end_outermost(nsp_span *span, nsp_ticks end,
+                                                             nsp__thread *thread, nsp__entry *top)
+{
+    nsp__producer *producer = nsp__producer_of(thread);
+    nsp__frame *frame = nsp__frame_of(span);
+    nsp__slot *slot = producer->slot;
+    const uint32_t cpu = nsp__cpu_now(producer);
+    if (NSP__UNLIKELY(frame->cpu != cpu ||
+                      !nsp__commit_with(producer, slot, frame, end, (nsp__pair){nsp__cpu_tag, cpu}))) {
+        end_elsewhere(span, end, thread, top);
+        return;
+    }
+    nsp__frame_close(frame);
+    nsp__count_commit(slot, true);
+    nsp__busy_end(producer, pop(top));
+}
+
 NSP__HOT void nsp__end_on(nsp_span *span, nsp_ticks end, nsp__thread *thread)
 {
     // For a thread that is not attached this is not a producer, and only its stack is looked at.
@@ -108,6 +139,13 @@ NSP__HOT void nsp__end_on(nsp_span *span, nsp_ticks end, nsp__thread *thread)
         ended_already(producer, top);
         return;
     }
+    // One look says that what is below neither has ended nor is the stack's bottom, so that only a local root pays for
+    // what is written at its end.
+    nsp__entry *below = top - 1;
+    if (below->current <= NSP__NOTHING && (frame->cpu != NSP__CPU_UNKNOWN || below->current == NSP__ENDED)) {
+        end_outermost(span, end, thread, top);
+        return;
+    }
     uint64_t reached;
     if (NSP__UNLIKELY(!nsp__commit_to(producer, slot, frame, end, &reached))) {
         if (surely_full(producer, slot, reached))
@@ -118,7 +156,7 @@ NSP__HOT void nsp__end_on(nsp_span *span, nsp_ticks end, nsp__thread *thread)
     }
     nsp__frame_close(frame);
     nsp__count_commit(slot, true);
-    nsp__busy_end(producer, pop(top));
+    nsp__busy_end(producer, below);
 }
 
 // ---- next ----

@@ -2,6 +2,7 @@
 #include "trace/end_slow.h"
 
 #include "trace/commit.h"
+#include "trace/cpu.h"
 #include "trace/detached.h"
 #include "trace/misuse.h"
 #include "trace/speculation.h"
@@ -48,6 +49,7 @@ static __attribute__((noinline, cold)) void end_on_stack_by_rule(nsp__producer *
         nsp__ruled_end(producer, top, entry, nsp__ticks_or_now(end));
     } else if (nsp_span_recording(span)) {
         nsp__pen_turn(producer, frame);
+        nsp__cpu_end(producer, frame, false);
         nsp__commit_and_close(producer, frame, end);
     } else {
         nsp__frame_close(frame);
@@ -74,10 +76,12 @@ static __attribute__((noinline)) void end_on_stack_usual(nsp__producer *producer
         nsp__misused(); // spans above it are still open; they stay
         rest = top;
     }
-    if (nsp_span_recording(span))
+    if (nsp_span_recording(span)) {
+        nsp__cpu_end(producer, frame, false);
         nsp__commit_and_close(producer, frame, end);
-    else
+    } else {
         nsp__frame_close(frame);
+    }
     entry->current = NSP__ENDED;
     nsp__busy_end(producer, nsp__stack_trim(rest));
 }
@@ -161,12 +165,15 @@ static inline __attribute__((always_inline)) void end_detached(nsp__producer *pr
         if (by_rule)
             nsp__pen_to_ring_if_not(producer);
         __atomic_store_n(&frame->ring, producer->home.slot->index, __ATOMIC_RELAXED);
-        if (ruled)
+        frame->record.detached = 1;
+        if (ruled) {
             nsp__ruled_end_apart(producer, frame, nsp__ticks_or_now(end), recording);
-        else if (recording)
+        } else if (recording) {
+            nsp__cpu_end(producer, frame, true);
             nsp__commit_and_close(producer, frame, end);
-        else
+        } else {
             nsp__frame_close(frame);
+        }
         nsp__stack_rename(producer, top, span, NSP__ENDED); // if it was entered and not left
         nsp__busy_end(producer, by_rule ? nsp__stack_settle_ruled(producer, top) : nsp__stack_trim(top));
     }
@@ -252,6 +259,8 @@ static nsp_span *become_sibling(nsp__producer *producer, nsp__entry *top, nsp_sp
     nsp__record *record = &frame->record;
     bool local_root = record->local_root_id == record->span_id;
     __atomic_store_n(&frame->ring, producer->home.slot->index, __ATOMIC_RELAXED);
+    record->detached = frame->detached != 0;
+    nsp__cpu_end(producer, frame, record->detached != 0);
     nsp__commit_and_close(producer, frame, at);
     uint64_t id = nsp__attempt(producer, producer->slot);
     uint32_t kept = 0;
@@ -261,11 +270,14 @@ static nsp_span *become_sibling(nsp__producer *producer, nsp__entry *top, nsp_sp
         kept = NSP__ITEM_BYTES(*tag >> 32 & 0xffff);
     }
     nsp__frame_open(frame, name, at);
+    if (frame->cpu != NSP__CPU_UNKNOWN)
+        nsp__cpu_begin(producer, frame);
     frame->cursor += kept;
     record->span_id = id;
     if (local_root)
         record->local_root_id = record->span_id;
     record->flags &= (uint8_t)~NSP__RECORD_DROPS;
+    record->detached = 0;
     record->kind = NSP_KIND_INTERNAL;
     record->status = NSP_SPAN_STATUS_UNSET;
     uintptr_t handle = nsp__frame_handle(frame, id, NSP__RECORDING);

@@ -9,7 +9,9 @@
 #include "base/mapping.h"
 #include "base/paging.h"
 #include "base/testpoint.h"
+#include "trace/cpu.h"
 #include "trace/outlier_decision.h"
+#include "trace/switch_names.h"
 #include "trace/trace_state.h"
 #include "trace/warm.h"
 
@@ -51,6 +53,7 @@ static void frame_prepare(nsp__frame *frame, uint32_t bytes)
     frame->limit = (uint16_t)(sizeof(nsp__record) + items);
     frame->initial = NSP__CURSOR(trace->attributes, sizeof(nsp__record));
     frame->value_limit = at_most(trace->value_limit, UINT16_MAX);
+    frame->cpu = NSP__CPU_UNKNOWN;
 }
 
 static void frames_prepare(nsp__slot *slot)
@@ -364,7 +367,10 @@ void nsp__trace_begin(nsp__session *session, const nsp_config *config)
     __atomic_store_n(&trace->event_attributes, config->event_attribute_count_limit, __ATOMIC_RELAXED);
     __atomic_store_n(&trace->link_attributes, config->link_attribute_count_limit, __ATOMIC_RELAXED);
     __atomic_store_n(&trace->epoch, trace->epoch + 1, __ATOMIC_RELAXED);
+    trace->cpu_numbers = config->cpu_numbers;
     nsp__outlier_keys_prepare();
+    nsp__cpu_keys_prepare(config->cpu_numbers);
+    nsp__switch_names_prepare(session->control, config->switches);
     frames_detach(&trace->pool, trace->pool.stride - NSP__FRAME_ALIGN - FRAME_HEADER);
     unsampled_pool_make(config->detached_spans);
 }

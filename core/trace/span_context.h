@@ -22,7 +22,7 @@ static inline void nsp__identity_clear(nsp__record *record)
     record->flags = 0;
     record->kind = NSP_KIND_INTERNAL;
     record->status = NSP_SPAN_STATUS_UNSET;
-    record->reserved = 0;
+    record->detached = 0;
     record->threshold = NSP__THRESHOLD_CODE_NONE;
 }
 

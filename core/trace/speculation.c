@@ -5,6 +5,7 @@
 
 #include "base/hot.h"
 #include "trace/commit.h"
+#include "trace/cpu.h"
 #include "trace/end_slow.h"
 #include "trace/head_decision.h"
 #include "trace/latency.h"
@@ -77,6 +78,7 @@ void nsp__ruled_forget(nsp__producer *producer)
 static NOINLINE nsp_span *begin_sampled(nsp__producer *producer, nsp__entry *top, uint32_t name_class)
 {
     nsp__frame *frame = producer->ruled_frame;
+    nsp__cpu_begin(producer, frame);
     producer->ruled_class = &producer->ruled_classes[name_class];
     producer->ruled_marks = NSP__TRACE_ID_USED;
     nsp__ruled_class_draw(producer, name_class);
@@ -127,6 +129,7 @@ static inline __attribute__((always_inline)) nsp_span *begin_left_out(nsp__produ
     producer->ruled_marks = 0;
     if (!class->speculates)
         return begin_measured(producer, entry, frame);
+    nsp__cpu_begin(producer, frame);
     uint64_t id = nsp__attempt(producer, producer->speculative.slot);
     nsp__record *record = &frame->record;
     *(nsp__pair *)(void *)&record->span_id = (nsp__pair){id, 0};
@@ -192,6 +195,7 @@ bool nsp__ruled_begin_apart(nsp__producer *producer, nsp__entry *top, nsp_name n
     nsp__ruled_class *class = &producer->ruled_classes[name_class];
     nsp__frame *frame = producer->ruled_frame;
     nsp__frame_open(frame, name, nsp__ticks_or_now(start));
+    nsp__cpu_begin(producer, frame);
     producer->ruled_class = class; // and the id that is drawn where the root ends is one of this class
     producer->ruled_marks = NSP__TRACE_ID_USED;
     if (nsp__head_decide(producer, frame, name, context)) {

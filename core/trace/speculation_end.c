@@ -5,6 +5,7 @@
 
 #include "base/fork.h"
 #include "trace/commit.h"
+#include "trace/cpu.h"
 #include "trace/latency.h"
 #include "trace/misuse.h"
 #include "trace/outlier_decision.h"
@@ -50,9 +51,11 @@ void nsp__ruled_end(nsp__producer *producer, nsp__entry *top, const nsp__entry *
         close_above(top, entry);
     nsp__pen_to_ring(producer);
     if (!speculative) {
+        nsp__cpu_end(producer, frame, false);
         nsp__speculation_commit(producer, frame, end, why);
     } else if (why != NULL && nsp__outlier_within_limit(rule, end)) {
         producer->ruled_marks |= NSP__TRACE_ID_USED;
+        nsp__cpu_end(producer, frame, false);
         nsp__speculation_keep(producer, frame, end, false, why);
     } else {
         if (why != NULL)
@@ -100,8 +103,10 @@ void nsp__ruled_end_apart(nsp__producer *producer, nsp__frame *frame, nsp_ticks 
     if (!recording) {
         nsp__frame_close(frame);
     } else if (!nsp__frame_speculative(frame)) {
+        nsp__cpu_end(producer, frame, true);
         nsp__speculation_commit(producer, frame, end, why);
     } else if (why != NULL && nsp__outlier_within_limit(rule, end)) {
+        nsp__cpu_end(producer, frame, true);
         nsp__speculation_keep(producer, frame, end, true, why);
     } else {
         nsp__frame_close(frame);

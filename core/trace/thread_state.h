@@ -114,8 +114,9 @@ typedef struct nsp__producer {
     uint64_t id_base, id_step; // of its span ids (nsp__attempt)
     uint64_t watermark;        // bytes in the ring above which new traces are refused
     uint32_t parent_policy;
-    bool outliers;   // the policy has outlier rules, or a ruled root is open
-    nsp__entry busy; // what `top` points to while nanospan is at work
+    bool outliers;       // the policy has outlier rules, or a ruled root is open
+    const uint32_t *cpu; // the number of the CPU that the thread runs on lies there (trace/cpu.h)
+    nsp__entry busy;     // what `top` points to while nanospan is at work
 
     // The sampler: of each class that was used since the policy of hot.generation was met, what was copied from
     // that policy.
@@ -135,7 +136,6 @@ typedef struct nsp__producer {
     uint64_t
         ruled_seen; // not 0: somebody has asked for the identity of a span of its trace. Written by any thread
     nsp__speculation *speculation; // of which speculative.slot is a part
-    uint64_t history_shift;        // of history_pieces
     // Aligned, as they are copied in pairs of words.
     nsp__pen home __attribute__((aligned(16))); // of the thread's own slot
     nsp__pen speculative;                       // slot NULL: there is no buffer
@@ -143,6 +143,7 @@ typedef struct nsp__producer {
     // History (speculation_history.h) is given up in pieces of the buffer of 2^history_shift bytes. Of each that it
     // reaches into: where the first trace begins that lies there or behind it.
     uint64_t history_pieces[NSP__HISTORY_PIECES];
+    uint64_t history_shift;
     uint64_t history_own; // from here on it is this thread's; the rest is of others that had the slot
 
     // The context of the unsampled root that is current, drawn when first asked for.

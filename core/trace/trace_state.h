@@ -27,6 +27,7 @@ typedef struct nsp__trace {
     uint32_t attaching;     // threads that are just being attached
     bool disabled;          // tracing was turned off by configuration; set by lifecycle
     bool external;          // the session is drained from outside
+    bool cpu_numbers;       // local roots say on which CPU they ran
     uint32_t epoch;         // number of this session within the process
     // By slot index (release T1, acquire T2). Whoever only needs a thread's slot, above all the drainer, uses
     // the second table and so does not touch the lines of a producer, which are written at every span.

@@ -60,6 +60,7 @@ void nsp__warm_prepare(nsp__producer *producer)
     own->hot.top = &own->stack[0];
     own->stack[0].current = NSP__NOTHING;
     own->hot.reads_counter = producer->hot.reads_counter;
+    own->cpu = producer->cpu;
     own->hot.generation = NSP__GENERATION_NONE;
     discard->recording = false;
 }

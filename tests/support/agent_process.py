@@ -22,10 +22,10 @@ EXTERNAL = {"NSP_COLLECTOR": "external", "OTLP_ENDPOINT": ""}
 class Agent:
     """A running agent, a context manager: at the end of the block it is killed."""
 
-    def __init__(self, shm, *options, before=None, start=True, **settings):
+    def __init__(self, shm, *options, before=None, start=True, prefix=(), **settings):
         # Batches are not waited for, and a receiver that is away is tried again soon.
         settings = {"OTEL_BSP_SCHEDULE_DELAY": "50", "NSP_RETRY_MIN_MS": "10", "NSP_RETRY_MAX_MS": "100", **settings}
-        self.process = subprocess.Popen([command(), "agent", *map(str, options)], text=True, errors="backslashreplace",
+        self.process = subprocess.Popen([*prefix, command(), "agent", *map(str, options)], text=True, errors="backslashreplace",
                                         stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, preexec_fn=before,
                                         env=environment(shm, **settings))
         self.pid = self.process.pid

@@ -10,7 +10,7 @@ from pathlib import Path
 from peers import missing
 
 BUILD = Path(os.environ.get("NSP_BUILD_DIR", "build"))
-SPARE = ("PATH", "HOME", "LD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS")
+SPARE = ("PATH", "HOME", "LD_LIBRARY_PATH", "NSP_CPU_NUMBERS", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS")
 PATIENCE = 60
 
 Span = collections.namedtuple("Span", "service name attributes start end")

@@ -33,7 +33,7 @@ from sink_process import Sink, command
 SOURCE = Path(os.environ.get("NSP_SOURCE_DIR") or Path(__file__).parents[2])
 BUILD = Path(os.environ.get("NSP_BUILD_DIR", "build"))
 SHM = tempfile.TemporaryDirectory(prefix="nanospan-doctor-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
-SPARE = ("PATH", "HOME", "LD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS")
+SPARE = ("PATH", "HOME", "LD_LIBRARY_PATH", "NSP_CPU_NUMBERS", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS")
 
 
 class Report:
@@ -930,6 +930,33 @@ class Engines(unittest.TestCase):
                 self.skipTest("other users cannot enter the build directory")
             self.assertEqual(Report(result).levels("machine.lock"), [level], result.stdout)
         self.assertEqual(examine("--no-send").levels("machine.lock"), [])  # nobody asked for it
+
+
+    def test_context_switches(self):
+        """What the kernel says depends on the machine; that it is said, and by what name, does not."""
+        self.assertEqual(examine("--no-send").levels("machine.switches"), [])  # nobody asked for them
+        finding = examine("--no-send", NSP_SWITCHES="yes").one("machine.switches")
+        if finding["level"] == "ok":
+            self.assertRegex(finding["text"], r"the kernel permits perf events of context switches \(kernel.perf_event_paranoid is -?\d\)")
+        else:
+            self.assertTrue(finding["advice"], finding)
+
+    def test_context_switches_that_are_forbidden(self):
+        """As nobody with Debian's own setting, or with a kernel that knows nothing of them: by a system call that fails."""
+        refuse = Path(command()).parent.parent / "tests" / "refusing"
+        if not os.access(refuse, os.X_OK):
+            self.skipTest(f"there is no {refuse}")
+        for error, text, advice in (("EACCES", "does not permit perf events (kernel.perf_event_paranoid is", "kernel.perf_event_paranoid to 2"),
+                                    ("ENOSYS", "has no perf events of context switches", "everything else works")):
+            kept = {name: os.environ[name] for name in SPARE if name in os.environ}
+            result = subprocess.run([refuse, error, command(), "doctor", "--json", "--no-send"], capture_output=True, text=True,
+                                    timeout=60, env={**kept, "NSP_SHM_DIR": "none", "NSP_SWITCHES": "1"}, check=False)
+            if result.returncode == 77:
+                self.skipTest(result.stdout)
+            finding = Report(result).one("machine.switches")
+            self.assertEqual(finding["level"], "warn")
+            self.assertIn(text, finding["text"])
+            self.assertIn(advice, finding["advice"][0])
 
 
 class LoggingOut(unittest.TestCase):

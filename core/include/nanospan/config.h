@@ -132,9 +132,12 @@ typedef struct nsp_config {
     // The session's memory (docs/production.md says how much there is): control, pools, batches and the rings
     // of all threads, also of those that come later. What the system refuses is logged once, and tracing goes
     // on without it.
-    bool huge_pages;     // NSP_HUGE_PAGES: in pages of 2 MiB, to which each part is rounded up; false
-    bool lock_memory;    // NSP_LOCK_MEMORY: locked, so that it is never swapped out; false
-    uint8_t reserved[6]; // zero
+    bool huge_pages;  // NSP_HUGE_PAGES: in pages of 2 MiB, to which each part is rounded up; false
+    bool lock_memory; // NSP_LOCK_MEMORY: locked, so that it is never swapped out; false
+    // Why a trace was slow (docs/outliers.md)
+    bool cpu_numbers;    // NSP_CPU_NUMBERS: local roots say on which CPUs they began and ended; true
+    bool switches;       // NSP_SWITCHES: spans say how long their thread was off the CPU; false
+    uint8_t reserved[4]; // zero
 
     // Which unsampled traces are kept all the same, as in nsp_outlier_set_rules; NULL: none
     const char *outliers; // NSP_OUTLIERS

@@ -72,12 +72,17 @@ typedef struct nsp_stats {
     uint64_t kept_incomplete; // traces that were kept without some of their spans
     uint64_t speculating;     // spans of traces that are not decided yet
     uint64_t kept_limited;    // traces that were not kept because of their rule's limit
+
+    // With nsp_config.switches: context switches of the threads that record. Lost are those that were not read, and
+    // spans that began before what is known of their thread.
+    uint64_t switches; // those that were read, in spans or not
+    uint64_t switches_lost;
 } nsp_stats;
 
 #define NSP_STATS_INIT                                                                                       \
     {                                                                                                        \
         sizeof(nsp_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,  \
-            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                                             \
+            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                                       \
     }
 
 NSP_BEGIN_DECLS

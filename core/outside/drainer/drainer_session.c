@@ -133,6 +133,17 @@ static void look_at_outliers(nsp__drained_session *session)
                             session->live.threads_max, nsp__monotonic_ns());
 }
 
+// The engine may come to say that it wants them after its session can be found.
+static void look_at_switches(nsp__drained_session *session)
+{
+    const nsp__drainer *shared = nsp__session_live_drainer(&session->live);
+    if (session->collector.switches != NULL ||
+        __atomic_load_n(&shared->switches, __ATOMIC_ACQUIRE) != 1) // DN8
+        return;
+    const nsp__switch_names names = shared->switch_names;
+    session->collector.switches = nsp__switches_new(&names, session->pid, &session->config);
+}
+
 bool nsp__drained_session_rests(const nsp__drained_session *session, uint64_t now_ns)
 {
     const nsp__collector *collector = &session->collector;
@@ -143,6 +154,8 @@ bool nsp__drained_session_rests(const nsp__drained_session *session, uint64_t no
         nsp__limit_wakes(&collector->limit, now_ns) ||
         (collector->current != NULL && collector->current->exported.spans != 0) ||
         __atomic_load_n(&shared->flush_wanted, __ATOMIC_RELAXED) != session->flush_done ||
+        (collector->switches != NULL &&
+         nsp__switches_wait(collector->switches, collector->sources, session->live.slot_count)) ||
         nsp__session_live_slots(&session->live) != session->live.slot_count)
         return false;
     // Relaxed: the pass that comes if something is new reads all of it again, in order.
@@ -176,6 +189,7 @@ uint64_t nsp__drained_session_pass(nsp__drained_session *session, bool closing, 
     look_around(session);
     if (!collector->frozen)
         listen(session);
+    look_at_switches(session);
     nsp__pass(collector, &budget);
     collector->frozen = closing;
     look_at_limit(session, closing);

@@ -118,6 +118,8 @@ static const struct {
     {"NSP_SHM_DIR", "/dev/shm", "none", "none", "shm"},
     {"NSP_HUGE_PAGES", "0", "yes", "1", "2 MiB"},
     {"NSP_LOCK_MEMORY", "0", "On", "1", "maybe"},
+    {"NSP_CPU_NUMBERS", "1", "Off", "0", "maybe"},
+    {"NSP_SWITCHES", "0", "On", "1", "maybe"},
     {"NSP_KEEP_SESSIONS", "8", "0", "0", "65537"},
     {"NSP_KEEP_BYTES", "1073741824", "512 KiB", "524288", "512 KB"},
     {"NSP_COLLECTOR", "0", "external", "2", "nobody"},

@@ -99,6 +99,7 @@ void doctor_settings(doctor *d);
 void doctor_endpoint(doctor *d);
 void doctor_span(doctor *d);
 void doctor_machine(doctor *d);
+void doctor_switches(doctor *d);
 void doctor_logout(doctor *d); // a part of it
 void doctor_sessions(doctor *d);
 void doctor_outliers(doctor *d, const nsp_session *session, const char *service); // a part of it

@@ -321,4 +321,5 @@ void doctor_machine(doctor *d)
     doctor_logout(d);
     check_locks(d);
     check_processors(d);
+    doctor_switches(d);
 }

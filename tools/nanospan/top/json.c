@@ -99,6 +99,8 @@ static const struct {
     STAT(kept_incomplete),
     STAT(speculating),
     STAT(kept_limited),
+    STAT(switches),
+    STAT(switches_lost),
 };
 
 static void stats(text *out, const nsp_stats *of)

@@ -49,7 +49,7 @@ typedef struct nsp__record {
     uint8_t flags;       // NSP__RECORD_...
     uint8_t kind;
     uint8_t status;
-    uint8_t reserved;
+    uint8_t detached;   // 1: it was a detached span, which belongs to no thread; in a ring only
     uint32_t threshold; // code of the sampling threshold
     uint64_t trace_id[2];
     uint64_t span_id, parent_id, local_root_id;
@@ -95,8 +95,8 @@ typedef struct nsp__frame {
     uint16_t drops_at;      // where the DROPS item lies in the record, if its flag says that there is one
     uint16_t detached;      // not 0: not on a stack. 2: and a rule looks at it where it ends (speculation.h)
     uint16_t
-        locked; // 1 while the library writes into the record: the cursor has no attributes left meanwhile
-    uint16_t reserved_too;
+        locked;   // 1 while the library writes into the record: the cursor has no attributes left meanwhile
+    uint16_t cpu; // of a local root: the CPU on which it began; 0xffff: not known
     nsp__dropped interrupting; // what signal handlers tried to set while it was locked
     nsp__record record;        // its items begin on a cache line
 } nsp__frame;
