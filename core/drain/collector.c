@@ -92,6 +92,7 @@ static void free_tables(nsp__collector *collector)
     nsp__outlier_watch_free(&collector->watch);
     nsp__switches_free(collector->switches);
     collector->switches = NULL;
+    nsp__snapshot_free(&collector->taking);
     collector->sources = NULL;
     collector->snapshot = NULL;
     collector->damaged = NULL;
@@ -111,6 +112,10 @@ nsp_status nsp__collector_start(nsp__collector *collector, const nsp__collector_
     memset(collector, 0, sizeof *collector);
     collector->options = *options;
     collector->closed = options->closed;
+    collector->taking.key = options->kept;
+    if (options->snapshots != NULL) // what an earlier drainer has not done, is not done again
+        collector->taking.done = collector->taking.number =
+            __atomic_load_n(&options->snapshots->done, __ATOMIC_RELAXED);
     collector->drained_ns = first_drained_ns(options->figures);
     collector->window = (nsp__ring_window){.bytes = options->window, .size = options->window_bytes};
     nsp__notices_begin(&collector->known);

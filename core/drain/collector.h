@@ -20,6 +20,7 @@
 #include "drain/ring_window.h"
 #include "drain/sender.h"
 #include "drain/switches.h"
+#include "drain/snapshot.h"
 
 // What a collector drains, and what it works with. All of it stays the caller's, who keeps it until the collector
 // has ended.
@@ -32,9 +33,11 @@ typedef struct nsp__collector_options {
     nsp__clock *clock;            // of the session, or a copy of it
     const nsp_exporter *exporter; // NULL: records are discarded and counted
     void *exporter_state;
-    nsp__sender *sender;   // NULL if exporter is
-    nsp__batch_pool *pool; // as the sender
-    uint64_t closed;       // the largest sequence in the headers of the session's batches; 0 in a new one
+    nsp__sender *sender;       // NULL if exporter is
+    nsp__batch_pool *pool;     // as the sender
+    nsp__snapshots *snapshots; // of the session, or NULL: nobody asks for one
+    nsp_name kept;             // the name nanospan.kept in the session
+    uint64_t closed;           // the largest sequence in the headers of the session's batches; 0 in a new one
 
     // The rest is for the rings of another process, which are not trusted. Such a collector has no thread and no
     // flush.
@@ -49,7 +52,7 @@ typedef struct nsp__collector_options {
     size_t window_bytes;
 } nsp__collector_options;
 
-typedef struct nsp__collector {
+struct nsp__collector {
     nsp__collector_options options;
 
     pthread_mutex_t drain; // held by whoever drains
@@ -73,6 +76,7 @@ typedef struct nsp__collector {
     nsp__limit limit;
     nsp__outlier_watch watch;
     nsp__switches *switches; // NULL: they are not wanted
+    nsp__snapshot taking;
     // CLOCK_MONOTONIC: everything that was published before is drained.
     uint64_t drained_ns;
     nsp__notices notices;
@@ -88,7 +92,7 @@ typedef struct nsp__collector {
     bool stop, ended;
     bool has_thread;
     pthread_t thread;
-} nsp__collector;
+};
 
 // Prepares the collector, and starts its thread if the mode is NSP_COLLECTOR_THREAD and the rings are this
 // process's. NSP_ERR_NO_MEMORY, or why a thread cannot be started: nothing is left to be freed.

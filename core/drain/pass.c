@@ -16,6 +16,25 @@ static void slot_drained(nsp__slot *slot, const nsp__ring_walk *walk)
                                     __ATOMIC_RELAXED);
 }
 
+static nsp__ring_source source_of(nsp__slot *slot, uint32_t index)
+{
+    const uint8_t *speculation = (const uint8_t *)slot + NSP__SPECULATION_OFFSET;
+    const nsp__slot *buffer = &((const nsp__speculation *)(const void *)speculation)->slot;
+    return (nsp__ring_source){
+        .slot = slot,
+        .bytes = (const uint8_t *)slot + slot->ring_offset,
+        .ring_bytes = slot->ring_bytes,
+        .record_bytes = slot->record_bytes,
+        .latencies = nsp__slot_latencies(slot),
+        .speculation = buffer->ring_bytes != 0 ? (const nsp__speculation *)(const void *)speculation : NULL,
+        .buffer = speculation + buffer->ring_offset,
+        .buffer_bytes = buffer->ring_bytes,
+        .index = index,
+        .consumed = slot->consumed,
+        .available = true,
+    };
+}
+
 // The rings of this process. A slot's memory stays where it is while the session lasts.
 static uint32_t look_at_own(const nsp__control *control, nsp__ring_source *sources)
 {
@@ -23,14 +42,7 @@ static uint32_t look_at_own(const nsp__control *control, nsp__ring_source *sourc
     for (uint32_t i = 0; i < count; i++) {
         nsp__slot *slot;
         if (!sources[i].available && (slot = nsp__slot_at(i)) != NULL)
-            sources[i] = (nsp__ring_source){.slot = slot,
-                                            .bytes = (const uint8_t *)slot + slot->ring_offset,
-                                            .ring_bytes = slot->ring_bytes,
-                                            .record_bytes = slot->record_bytes,
-                                            .latencies = nsp__slot_latencies(slot),
-                                            .index = i,
-                                            .consumed = slot->consumed,
-                                            .available = true};
+            sources[i] = source_of(slot, i);
     }
     return count;
 }
@@ -143,6 +155,8 @@ void nsp__pass(nsp__collector *collector, size_t *budget)
         left |= walk.at != walk.end;
     }
     note_pass(collector, begin_ns, waited, left || turn != count);
+    if (NSP__UNLIKELY(nsp__snapshot_waits(collector)))
+        nsp__snapshot_pass(collector, &segment, budget, room);
     nsp__batch *batch = collector->current;
     if (batch != NULL && batch->exported.spans != 0 &&
         nsp__monotonic_ns() - batch->exported.first_ns >= options->config->schedule_delay_ns)

@@ -6,7 +6,7 @@
 #ifndef NSP_DRAIN_RING_SOURCE_H
 #define NSP_DRAIN_RING_SOURCE_H
 
-#include "shm/slot.h"
+#include "shm/speculation.h"
 
 typedef struct nsp__ring_source {
     nsp__slot *slot;
@@ -14,6 +14,11 @@ typedef struct nsp__ring_source {
     uint64_t ring_bytes; // a power of two; another record_bytes can be read after it
     uint32_t record_bytes;
     const nsp__latencies *latencies; // NULL: the session has none
+    // The buffer of speculative spans, and what the slot says of it; NULL: the thread has none. Its records are as large
+    // as those of the ring.
+    const nsp__speculation *speculation;
+    const uint8_t *buffer;
+    uint64_t buffer_bytes; // as ring_bytes
     uint32_t index;
     // Up to here the drainer has emptied the ring. It says so in the slot, and never asks there, because what
     // stands there could make it take records twice.

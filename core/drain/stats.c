@@ -115,6 +115,18 @@ void nsp__stats_add_speculation(nsp_stats *out, const nsp__speculation *speculat
     out->kept_limited += get(&speculation->kept_limited);
 }
 
+// Read once: those that come later are in neither sum.
+void nsp__stats_add_snapshots(nsp_stats *out, const nsp__snapshots *snapshots, uint64_t *drained,
+                              uint64_t *committed)
+{
+    const uint64_t spans = get(&snapshots->spans);
+    out->snapshot = spans;
+    out->snapshot_overtaken = get(&snapshots->overtaken);
+    out->attempted += spans;
+    *drained += spans;
+    *committed += spans;
+}
+
 void nsp__stats_add_unattached(nsp_stats *out, const nsp__control *control)
 {
     uint64_t attempted = get(&control->unattached_attempted);
@@ -157,6 +169,7 @@ void nsp__stats_read(nsp_stats *out, const nsp__session *session)
         const nsp__slot *slot = nsp__slot_at(i);
         drained += slot != NULL ? get(&slot->drained) : 0;
     }
+    nsp__stats_add_snapshots(out, &control->snapshots, &drained, &committed);
     for (uint32_t i = 0; i < count; i++) {
         const nsp__slot *slot = nsp__slot_at(i);
         committed += slot != NULL ? get(&slot->counters.committed) : 0;

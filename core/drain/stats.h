@@ -42,6 +42,10 @@ void nsp__stats_add_slot(nsp_stats *out, const nsp__slot *slot);
 // Adds what the slot's thread has speculated.
 void nsp__stats_add_speculation(nsp_stats *out, const nsp__speculation *speculation);
 
+// Adds what snapshots have exported, also to the sums of all slots.
+void nsp__stats_add_snapshots(nsp_stats *out, const nsp__snapshots *snapshots, uint64_t *drained,
+                              uint64_t *committed);
+
 // Adds the spans of threads without a slot, except those that ended there, which are read earlier.
 void nsp__stats_add_unattached(nsp_stats *out, const nsp__control *control);
 

@@ -23,7 +23,9 @@ void nsp__external_begin(const nsp_config *config)
 static bool all_settled(const nsp__session *session)
 {
     nsp_stats stats;
-    uint64_t settled = nsp__stats_settled(&stats, &session->control->counters), drained = 0;
+    uint64_t settled = nsp__stats_settled(&stats, &session->control->counters);
+    uint64_t drained =
+        __atomic_load_n(&session->control->snapshots.spans, __ATOMIC_ACQUIRE);         // C2: acquires C1
     uint32_t count = __atomic_load_n(&session->control->slot_count, __ATOMIC_ACQUIRE); // S4
     for (uint32_t i = 0; i < count; i++) {
         const nsp__slot *slot = nsp__slot_at(i);

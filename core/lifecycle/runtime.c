@@ -20,6 +20,7 @@
 #include "drain/stats.h"
 #include "lifecycle/external.h"
 #include "outside/prune.h"
+#include "trace/outlier_decision.h"
 #include "trace/sampler.h"
 #include "trace/slots.h"
 #include "trace/thread.h"
@@ -167,6 +168,8 @@ static nsp_status collector_start(nsp__runtime *runtime)
         .exporter_state = runtime->exporter_state,
         .sender = runtime->sender,
         .pool = &runtime->pool,
+        .snapshots = &control->snapshots,
+        .kept = nsp__outlier_key_kept,
     };
     return nsp__collector_start(&runtime->collector, &options);
 }

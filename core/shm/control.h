@@ -14,6 +14,7 @@
 #include "shm/outlier_bounds.h"
 #include "shm/outliers.h"
 #include "shm/sections.h"
+#include "shm/snapshots.h"
 #include "clock/clock.h"
 
 #define NSP__SESSION_MAGIC 0x6e616e6f7370616eULL // "nanospan"
@@ -119,6 +120,7 @@ typedef struct nsp__control {
     nsp__figures figures __attribute__((aligned(128)));
     nsp__outliers outliers[2] __attribute__((aligned(128)));
     nsp__outlier_bounds outlier_bounds __attribute__((aligned(128)));
+    nsp__snapshots snapshots __attribute__((aligned(128)));
 } nsp__control;
 
 _Static_assert((int)NSP__FIGURES_RINGS == (int)NSP__THREADS_MAX, "a figure for each ring");

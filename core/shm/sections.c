@@ -66,6 +66,8 @@ void nsp__sections_write(nsp__control *control, const nsp_config *config)
         1);
     add(control, NSP__SECTION_OUTLIERS | NSP__SECTION_OPTIONAL, offsetof(nsp__control, outliers),
         sizeof(nsp__outliers), 2);
+    add(control, NSP__SECTION_SNAPSHOTS | NSP__SECTION_OPTIONAL, offsetof(nsp__control, snapshots),
+        sizeof(nsp__snapshots), 1);
     add(control, NSP__SECTION_SPECULATION | NSP__SECTION_OPTIONAL, NSP__SPECULATION_OFFSET,
         sizeof(nsp__speculation), 1);
 }

@@ -28,6 +28,7 @@
 //   FIGURES             nsp__figures; optional: without it they are 0
 //   OUTLIERS            nsp__outliers, beside each state of POLICY; optional: without it there are no outlier rules
 //   OUTLIER_BOUNDS      nsp__outlier_bounds; optional: without it no rule keeps a share
+//   SNAPSHOTS           nsp__snapshots; optional: without it nobody asks for one
 // In `threads`, where the offset counts from the slot's place:
 //   SLOT                nsp__slot, at its beginning
 //   SLOT_COUNTERS       nsp__slot_counters
@@ -71,7 +72,8 @@
     SECTION(OUTLIERS, 23, 1, "outliers")                                                                     \
     SECTION(OUTLIER_BOUNDS, 24, 1, "outlier bounds")                                                         \
     SECTION(SPECULATION, 25, 1, "speculation")                                                               \
-    SECTION(LATENCIES, 26, 1, "latencies")
+    SECTION(LATENCIES, 26, 1, "latencies")                                                                   \
+    SECTION(SNAPSHOTS, 27, 1, "snapshots")
 
 typedef enum nsp__section_kind {
 #define NSP__SECTION_KIND(kind, number, version, name) NSP__SECTION_##kind = (number),

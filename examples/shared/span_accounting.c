@@ -45,6 +45,8 @@ static const struct line notes[] = {
     LINE(kept, "of these: kept, and attempted"),
     LINE(kept_incomplete, "traces kept without some spans"),
     LINE(kept_limited, "traces not kept because of a limit"),
+    LINE(snapshot, "spans exported by a snapshot of history"),
+    LINE(snapshot_overtaken, "records overtaken while a snapshot read them"),
     LINE(leaked, "spans ended by thread reset or exit"),
     LINE(misused, "calls with a wrong span"),
     LINE(names_overflowed, "names that did not fit into the table"),

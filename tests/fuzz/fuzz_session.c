@@ -11,6 +11,7 @@
 // Parsers: core/outside/session/session_copy.c core/outside/session/session_sections.c core/outside/session/session_slots.c
 // Parsers: core/outside/session/session_texts.c core/outside/session/session_copy_frames.c core/outside/session/session_copy_ring.c
 // Parsers: core/outside/session/session_copy_batches.c core/outside/session/session_stats.c
+// Parsers: core/outside/session/session_copy_buffer.c core/drain/history_copy.c core/outside/recover/recover_speculative.c
 #include "fuzz.h"
 
 #include <nanospan/inspect.h>
@@ -195,7 +196,7 @@ static void quiet(void *context, nsp_log_level level, const char *line)
 }
 
 // False if the session cannot be opened.
-static bool recover(nsp_recovery_account *account)
+static bool recover(nsp_recovery_account *account, bool speculative)
 {
     char path[sizeof killed->user + sizeof killed->name], problem[NSP_RECOVERY_PROBLEM_MAX] = "";
     nsp_recovery *recovery;
@@ -216,6 +217,7 @@ static bool recover(nsp_recovery_account *account)
     nsp_recovery_options options = NSP_RECOVERY_OPTIONS_INIT;
     options.exporter = &counting;
     options.config = &config;
+    options.speculative = speculative;
     sent = 0;
     MUST(nsp_recovery_export(recovery, &options) == NSP_OK && nsp_recovery_settle(recovery) == NSP_OK);
     *account = (nsp_recovery_account)NSP_RECOVERY_ACCOUNT_INIT;
@@ -230,11 +232,48 @@ static bool recover(nsp_recovery_account *account)
 // A recovery takes far longer than reading does, so the last byte selects one of this many inputs for it.
 enum { RECOVERED = 8 };
 
-static void check_recovery(void)
+static void check_recovery(bool speculative)
 {
     nsp_recovery_account account;
-    if (recover(&account) && recover(&account)) // what is damaged stays, and is found again
+    if (recover(&account, speculative) &&
+        recover(&account, speculative)) // what is damaged stays, and is found again
         MUST(account.exported == 0);
+}
+
+// ---- history ----
+
+static void see_thread(void *argument, const nsp_history_thread *thread)
+{
+    uint64_t *spans = argument;
+    MUST(thread->traces <= thread->spans && strlen(thread->name) < 32);
+    *spans += thread->spans;
+}
+
+static void check_history(void)
+{
+    char path[sizeof killed->user + sizeof killed->name], problem[NSP_RECOVERY_PROBLEM_MAX] = "";
+    nsp_config config;
+    snprintf(path, sizeof path, "%s/%s", killed->user, killed->name);
+    nsp_config_init(&config);
+    config.log = quiet;
+    config.batch_bytes = 64 * 1024;
+    config.batches = 2;
+    nsp_exporter counting = killed_session_exporter;
+    counting.name = "counting";
+    counting.send = count_spans;
+    nsp_recovery_options options = NSP_RECOVERY_OPTIONS_INIT;
+    options.exporter = &counting;
+    options.config = &config;
+    nsp_history_account account = NSP_HISTORY_ACCOUNT_INIT;
+    uint64_t spans = 0;
+    sent = 0;
+    if (nsp_history_export(path, 0, &options, &account, see_thread, &spans, problem, sizeof problem) !=
+        NSP_OK) {
+        MUST(problem[0] != 0 && fuzz_is_line(problem, strlen(problem)) && account.spans == 0);
+        return;
+    }
+    MUST(account.exported == sent && account.spans == spans && account.traces <= spans);
+    MUST(account.exported + account.invalid == spans);
 }
 
 // ---- the property ----
@@ -269,8 +308,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     size_t first = killed_session_change(bytes, size);
     check_copy(bytes + first, size - first);
     MUST(nsp_sessions_each(killed->root, visit, &visits) == NSP_OK && visits == 1);
-    if (size != 0 && bytes[size - 1] % RECOVERED == 0)
-        check_recovery();
+    if (size > 1 && bytes[size - 1] % RECOVERED == 0 && bytes[size - 2] % 4 == 3)
+        check_history();
+    else if (size != 0 && bytes[size - 1] % RECOVERED == 0)
+        check_recovery(size > 1 && bytes[size - 2] % 2 != 0);
     killed_session_restore();
     return 0;
 }

@@ -254,6 +254,12 @@ static void use_inspection(void)
     CHECK(sessions == 0);
 }
 
+static void see_history(void *argument, const nsp_history_thread *thread)
+{
+    (void)argument;
+    (void)thread;
+}
+
 static bool see_progress(void *argument, const nsp_recovery_account *account)
 {
     return argument == NULL || account->left == 0;
@@ -289,6 +295,11 @@ static void use_recovery(void)
         CHECK(nsp_recovery_settle(recovery) == NSP_OK && nsp_recovery_remove(recovery, true) == NSP_OK);
     }
     nsp_recovery_close(recovery);
+    nsp_history_account found = NSP_HISTORY_ACCOUNT_INIT;
+    status = nsp_history_export("/nowhere/name.1.2", 10000000, &options, &found, see_history, NULL, problem,
+                                sizeof problem);
+    CHECK(status == (DISABLED ? NSP_ERR_DISABLED : NSP_ERR_NOT_FOUND) && found.size == sizeof found &&
+          found.spans == 0 && found.exported == 0);
 }
 
 static void use_drainer(void)
@@ -333,6 +344,8 @@ static void use_outliers(void)
     CHECK(NSP_OUTLIER_RULES_MAX == 63 && NSP_OUTLIER_LIMIT_MAX > 1);
     CHECK(!nsp_trace_keep());     // no span is current
     nsp_outlier_kept("order", 1); // does nothing
+    CHECK(!nsp_trace_keep());     // no span is current
+    CHECK(nsp_snapshot(10000000) == NSP_OK);
 }
 
 static void use_tune(void)

@@ -111,6 +111,33 @@ typedef struct nsp_recovery_options {
 
 enum { NSP_RECOVERY_PROBLEM_MAX = 200 };
 
+// What one thread's history gave.
+typedef struct nsp_history_thread {
+    size_t size;
+    const char *name; // valid during the call
+    uint32_t slot, tid;
+    uint64_t traces, spans; // that were exported
+    uint64_t overtaken;     // records that the thread overwrote while they were read, about
+    uint64_t reach_ns; // how long before the reading the oldest trace ended that was whole; 0: there was none
+    uint64_t buffer_bytes;
+} nsp_history_thread;
+
+typedef void (*nsp_history_visit)(void *argument, const nsp_history_thread *thread);
+
+// What a session's history gave.
+typedef struct nsp_history_account {
+    size_t size;
+    uint64_t rules;   // outlier rules with history_ns: without one there is no history
+    uint64_t threads; // that have a buffer which can be read
+    uint64_t traces, spans, overtaken;
+    uint64_t exported, rejected, unconfirmed, invalid; // of the spans; the others were not sent
+} nsp_history_account;
+
+#define NSP_HISTORY_ACCOUNT_INIT                                                                             \
+    {                                                                                                        \
+        sizeof(nsp_history_account), 0, 0, 0, 0, 0, 0, 0, 0, 0                                               \
+    }
+
 NSP_BEGIN_DECLS
 #ifndef NSP_DISABLE
 
@@ -192,6 +219,17 @@ NSP_API nsp_status nsp_recovery_remove(nsp_recovery *recovery, bool with_what_is
 
 // Unlocks and frees. NULL does nothing.
 NSP_API void nsp_recovery_close(nsp_recovery *recovery);
+
+// Reads the history in the session in `directory`, of an engine that runs, from outside, and exports it like a recovery:
+// whole traces whose local roots ended in the last before_ns nanoseconds (0: all there are), which get
+// nanospan.kept = "snapshot". Writes nothing into the session and locks nothing: the engine goes on, and whoever drains
+// it too. So what is exported is in no account of the engine, and comes again if this is called again. Of the options,
+// in_doubt, settle_later and speculative do not matter; `progress` gets an account of what is sent. visit: called for each
+// thread after the reading, or NULL. problem, size: as for nsp_recovery_open.
+// Errors: those of nsp_recovery_open, and of nsp_recovery_export.
+NSP_API nsp_status nsp_history_export(const char *directory, uint64_t before_ns,
+                                      const nsp_recovery_options *options, nsp_history_account *account,
+                                      nsp_history_visit visit, void *argument, char *problem, size_t size);
 
 #endif
 NSP_END_DECLS

@@ -77,12 +77,15 @@ typedef struct nsp_stats {
     // spans that began before what is known of their thread.
     uint64_t switches; // those that were read, in spans or not
     uint64_t switches_lost;
+    // What nsp_snapshot has exported: spans, which are part of `attempted`, and of `taken_back` too, since that is what
+    // their threads did with them; and records that their threads had overwritten while they were read, about.
+    uint64_t snapshot, snapshot_overtaken;
 } nsp_stats;
 
 #define NSP_STATS_INIT                                                                                       \
     {                                                                                                        \
         sizeof(nsp_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,  \
-            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                                       \
+            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                                 \
     }
 
 NSP_BEGIN_DECLS

@@ -122,6 +122,11 @@ static void enter_counts(nsp__drained_session *session, const nsp_recovery *foun
         sources[i].consumed = slot->consumed;
         NSP__TESTPOINT("drainer: position entered");
     }
+    nsp__snapshots *snapshots = session->collector.options.snapshots;
+    if (snapshots != NULL) {
+        put(&snapshots->spans, found->copy.control->snapshots.spans);
+        put(&snapshots->noting, 0);
+    }
     put(&counters->exported, completed->exported);
     put(&counters->rejected, completed->rejected);
     put(&counters->unconfirmed, completed->unconfirmed);

@@ -151,7 +151,7 @@ bool nsp__drained_session_rests(const nsp__drained_session *session, uint64_t no
     if (session->state != NSP_DRAINED_LIVING || session->gone ||
         now_ns - session->looked_ns >= NSP__DRAINER_PASS_NS || session->leftover != NULL ||
         session->live.missing || nsp__live_policy_new(&session->policy) ||
-        nsp__limit_wakes(&collector->limit, now_ns) ||
+        nsp__limit_wakes(&collector->limit, now_ns) || nsp__snapshot_waits(collector) ||
         (collector->current != NULL && collector->current->exported.spans != 0) ||
         __atomic_load_n(&shared->flush_wanted, __ATOMIC_RELAXED) != session->flush_done ||
         (collector->switches != NULL &&

@@ -54,3 +54,11 @@ const char *nsp__live_name_text(const void *argument, nsp_name name, size_t *len
         *length = found ? names->known[name].length : 0;
     return found ? names->known[name].text : "";
 }
+
+nsp_name nsp__live_name_find(const nsp__live_names *names, const char *text)
+{
+    for (nsp_name name = 1; name < NSP_NAME_MAX && name < names->names.count; name++)
+        if (strcmp(nsp__live_name_text(names, name, NULL), text) == 0)
+            return name;
+    return 0;
+}

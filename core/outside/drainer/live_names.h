@@ -21,6 +21,9 @@ typedef struct nsp__live_names {
 bool nsp__live_names_init(nsp__live_names *names, const nsp__session_copy *copy, const uint8_t *control);
 void nsp__live_names_free(nsp__live_names *names);
 
+// The number of this text; 0 if there is no such name yet.
+nsp_name nsp__live_name_find(const nsp__live_names *names, const char *text);
+
 // For nsp_exporter_context.name_text: the text, zero terminated and valid until the names are freed; "" if
 // there is no such name, or none yet, or what stands there is damaged. One thread at a time.
 const char *nsp__live_name_text(const void *names, nsp_name name, size_t *length);

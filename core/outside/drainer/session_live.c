@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/descriptor.h"
+#include "drain/history_copy.h"
 #include "outside/session/session_files.h"
 #include "outside/session/session_slots.h"
 #include "shm/session_lock.h"
@@ -66,6 +67,12 @@ nsp__outlier_bounds *nsp__session_live_bounds(const nsp__session_live *live)
                : NULL;
 }
 
+nsp__snapshots *nsp__session_live_snapshots(const nsp__session_live *live)
+{
+    return live->copy.sections[NSP__SECTION_SNAPSHOTS].version != 0 ? in_control(live, NSP__SECTION_SNAPSHOTS)
+                                                                    : NULL;
+}
+
 nsp__batch_header *nsp__session_live_header(const nsp__session_live *live, uint32_t batch)
 {
     return (nsp__batch_header *)(void *)in_batches(live, NSP__SECTION_BATCH_HEADER, batch);
@@ -88,10 +95,11 @@ uint8_t *nsp__session_live_data(const nsp__session_live *live, uint32_t batch)
 static bool well_placed(nsp__session_live *live)
 {
     static const nsp__section_kind words[] = {
-        NSP__SECTION_ENGINE,    NSP__SECTION_COUNTERS,     NSP__SECTION_CLOCK,    NSP__SECTION_NAMES,
-        NSP__SECTION_SLOT,      NSP__SECTION_BATCH_HEADER, NSP__SECTION_COVERAGE, NSP__SECTION_DRAINER,
-        NSP__SECTION_PLACES,    NSP__SECTION_FIGURES,      NSP__SECTION_OUTLIERS, NSP__SECTION_OUTLIER_BOUNDS,
-        NSP__SECTION_LATENCIES,
+        NSP__SECTION_ENGINE,    NSP__SECTION_COUNTERS,    NSP__SECTION_CLOCK,
+        NSP__SECTION_NAMES,     NSP__SECTION_SLOT,        NSP__SECTION_BATCH_HEADER,
+        NSP__SECTION_COVERAGE,  NSP__SECTION_DRAINER,     NSP__SECTION_PLACES,
+        NSP__SECTION_FIGURES,   NSP__SECTION_OUTLIERS,    NSP__SECTION_OUTLIER_BOUNDS,
+        NSP__SECTION_LATENCIES, NSP__SECTION_SPECULATION, NSP__SECTION_SNAPSHOTS,
     };
     const nsp__section *sections = live->copy.sections;
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
@@ -215,6 +223,24 @@ static bool is_limit(int error)
     return error == EMFILE || error == ENFILE || error == ENOMEM || error == EAGAIN;
 }
 
+// Where the thread's buffer lies, from sizes that are read once. One that is not sane is as good as none.
+static void find_buffer(const nsp__session_live *live, uint8_t *mapped, uint64_t bytes,
+                        nsp__ring_source *source)
+{
+    const nsp__section *section = &live->copy.sections[NSP__SECTION_SPECULATION];
+    if (section->version == 0)
+        return;
+    const nsp__speculation *speculation = (const nsp__speculation *)(const void *)(mapped + section->offset);
+    const uint64_t size = __atomic_load_n(&speculation->slot.ring_bytes, __ATOMIC_RELAXED);
+    const uint64_t at = __atomic_load_n(&speculation->slot.ring_offset, __ATOMIC_RELAXED);
+    if (size == 0 || (size & (size - 1)) != 0 || size > NSP__HISTORY_BYTES_MAX || at > bytes ||
+        at % sizeof(uint64_t) != 0 || !nsp__within(bytes, section->offset + at, size + source->record_bytes))
+        return;
+    source->speculation = speculation;
+    source->buffer = mapped + section->offset + at;
+    source->buffer_bytes = size;
+}
+
 // Maps a slot whose place was copied, after its own sizes were copied and validated. False: the session cannot be
 // drained any more. If the slot cannot be mapped now, it stays unavailable.
 static bool map_slot(nsp__session_live *live, uint32_t index, const nsp__slot_place *place,
@@ -261,6 +287,7 @@ static bool map_slot(nsp__session_live *live, uint32_t index, const nsp__slot_pl
         .consumed = slot.consumed,
         .available = true,
     };
+    find_buffer(live, mapped, place->bytes, source);
     return true;
 }
 

@@ -139,6 +139,7 @@ static void add_up(nsp_recovery *recovery)
         nsp__stats_add_slot(&stats, slot);
         stats.attempted += slot->counters.attempted - nsp__session_copy_half_kept(&recovery->copy, i);
     }
+    stats.attempted += control->snapshots.spans;
     nsp__stats_add_unattached(&stats, control);
     nsp__stats_settled(&stats, &control->counters);
     nsp__stats_total(&stats, 0, 0, 0);

@@ -178,6 +178,7 @@ bool nsp__recovery_find_left(nsp_recovery *recovery)
     }
     if (!find_batches(recovery) || !find_covered(recovery))
         return false;
+    recovery->drained += copy->control->snapshots.spans;
     recovery->settled = nsp__stats_settled(&stats, &copy->control->counters) + recovery->account.from_batches;
     return true;
 }
@@ -200,6 +201,13 @@ void nsp__recovery_complete_counts(nsp_recovery *recovery)
             recovery->drained + recovery->rings[i].covered <= recovery->settled + slot->discarding)
             nsp__recovery_count_covered(recovery, i);
     }
+    nsp__snapshots *snapshots = &recovery->copy.control->snapshots;
+    // What a snapshot had counted, and not noted in its batch, was never recorded.
+    const uint64_t unrecorded =
+        nsp__least(nsp__least(snapshots->noting, snapshots->spans),
+                   recovery->drained > recovery->settled ? recovery->drained - recovery->settled : 0);
+    snapshots->spans -= unrecorded;
+    recovery->drained -= unrecorded;
     // Of the spans that were being given up, those that were not counted as discarded are missing between
     // `drained` and the counters, and were not sent.
     const uint64_t missing =

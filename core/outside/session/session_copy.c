@@ -246,6 +246,9 @@ static bool read_control(nsp__session_copy *copy)
     if (sections[NSP__SECTION_OUTLIER_BOUNDS].version != 0)
         whole = whole && in_control(copy, NSP__SECTION_OUTLIER_BOUNDS, &control->outlier_bounds,
                                     sizeof control->outlier_bounds, 1);
+    if (sections[NSP__SECTION_SNAPSHOTS].version != 0)
+        whole = whole &&
+                in_control(copy, NSP__SECTION_SNAPSHOTS, &control->snapshots, sizeof control->snapshots, 1);
     return whole || nsp__session_copy_damaged(copy, "its control file is cut short");
 }
 

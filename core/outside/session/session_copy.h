@@ -19,7 +19,7 @@
 enum { NSP__SLOT_HEAD = offsetof(nsp__slot, counters) };
 
 // The kinds of sections that this version knows are below this number.
-enum { NSP__SECTION_KINDS = NSP__SECTION_LATENCIES + 1 };
+enum { NSP__SECTION_KINDS = NSP__SECTION_SNAPSHOTS + 1 };
 
 typedef enum nsp__session_state {
     NSP__SESSION_READABLE,
@@ -185,7 +185,8 @@ uint64_t nsp__session_copy_half_kept(const nsp__session_copy *copy, uint32_t slo
 // A thread's buffer. Its records are read like those of a ring.
 typedef struct nsp__buffer_copy {
     nsp__speculation speculation;
-    bool sane; // its place and its positions; otherwise nothing of it can be read
+    bool placed; // its place is sane
+    bool sane;   // and so are its positions, which those of a thread that runs need not be
     // `from` and history_end are at most `to`, and no more than the buffer is between them. Up to history_end lie traces
     // that have ended and are not kept, behind it what there is of the one that is open.
     uint64_t from, history_end, to;

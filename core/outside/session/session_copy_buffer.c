@@ -3,6 +3,7 @@
 // A thread's buffer of speculative spans, and what its slot says of them.
 #include "outside/session/session_copy.h"
 
+#include "drain/history_copy.h"
 #include "outside/session/session_files.h"
 #include "outside/session/session_sections.h"
 
@@ -37,7 +38,7 @@ static bool is_sane(const nsp__session_copy *copy, uint32_t slot, const nsp__slo
     const uint64_t bytes = buffer->ring_bytes;
     const uint64_t place = copy->control->places[slot].bytes,
                    at = copy->sections[NSP__SECTION_SPECULATION].offset;
-    return bytes != 0 && (bytes & (bytes - 1)) == 0 && bytes <= place &&
+    return bytes != 0 && (bytes & (bytes - 1)) == 0 && bytes <= NSP__HISTORY_BYTES_MAX &&
            buffer->record_bytes == copy->slots[slot].record_bytes && buffer->ring_offset <= place &&
            nsp__within(place, at + buffer->ring_offset, bytes + buffer->record_bytes);
 }
@@ -49,11 +50,11 @@ bool nsp__session_copy_buffer(const nsp__session_copy *copy, uint32_t slot, nsp_
         !nsp__session_copy_speculation(copy, slot, speculation) || speculation->slot.ring_bytes == 0)
         return false;
     nsp__slot *buffer = &speculation->slot;
-    out->sane = is_sane(copy, slot, buffer);
+    out->placed = is_sane(copy, slot, buffer);
     out->from = buffer->consumed;
     out->history_end = speculation->history_end;
     out->to = buffer->published;
-    out->sane = out->sane && out->from <= out->to && out->history_end <= out->to &&
+    out->sane = out->placed && out->from <= out->to && out->history_end <= out->to &&
                 out->to - out->from <= buffer->ring_bytes && speculation->history_kept <= out->history_end;
     if (out->from < speculation->history_kept)
         out->from = speculation->history_kept;

@@ -41,6 +41,7 @@ static const struct {
     {NSP__SECTION_OUTLIER_BOUNDS, true, sizeof(nsp__outlier_bounds), 1},
     {NSP__SECTION_SPECULATION, false, sizeof(nsp__speculation), 1},
     {NSP__SECTION_LATENCIES, false, sizeof(nsp__latencies), 1},
+    {NSP__SECTION_SNAPSHOTS, true, sizeof(nsp__snapshots), 1},
 };
 
 #define COUNT_OF(kind, number, version, name) +1
@@ -81,7 +82,8 @@ static bool may_be_missing(nsp__section_kind kind)
     return kind == NSP__SECTION_DRAINER || kind == NSP__SECTION_TUNING ||
            kind == NSP__SECTION_SLOT_GENERATION || kind == NSP__SECTION_FIGURES ||
            kind == NSP__SECTION_OUTLIERS || kind == NSP__SECTION_OUTLIER_BOUNDS ||
-           kind == NSP__SECTION_SPECULATION || kind == NSP__SECTION_LATENCIES;
+           kind == NSP__SECTION_SPECULATION || kind == NSP__SECTION_LATENCIES ||
+           kind == NSP__SECTION_SNAPSHOTS;
 }
 
 // Checks that everything is there that this version reads.

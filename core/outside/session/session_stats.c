@@ -103,6 +103,7 @@ bool nsp__session_stats(nsp__session_copy *copy, nsp_stats *out, uint32_t *open)
     *out = (nsp_stats)NSP_STATS_INIT;
     uint64_t settled = nsp__stats_settled(out, &control->counters);
     add_ended(copy, out, &drained, &committed);
+    nsp__stats_add_snapshots(out, &control->snapshots, &drained, &committed);
     out->dropped_no_thread = control->unattached_dropped;
     if (!count_detached(copy, out) || !count_frames(copy, out, open))
         return false;

@@ -77,6 +77,7 @@ static void entries_say_where_things_lie(void **state)
     assert_section(NSP__SECTION_SKIPS, offsetof(nsp__slot, skips.left), sizeof(int64_t), NSP__CLASSES);
     assert_section(NSP__SECTION_SLOT_GENERATION, offsetof(nsp__slot, skips.generation), sizeof(uint32_t), 1);
     assert_section(NSP__SECTION_SPECULATION, NSP__SPECULATION_OFFSET, sizeof(nsp__speculation), 1);
+    assert_section(NSP__SECTION_SNAPSHOTS, offsetof(nsp__control, snapshots), sizeof(nsp__snapshots), 1);
     assert_section(NSP__SECTION_LATENCIES, NSP__SLOT_LATENCIES, sizeof(nsp__latencies), 1);
     assert_section(NSP__SECTION_FRAME, 0, sizeof(nsp__frame), 1);
     assert_section(NSP__SECTION_DETACHED, 0, NSP__DETACHED_STRIDE, 5);

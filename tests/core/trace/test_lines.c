@@ -104,6 +104,12 @@ static const member control[] = {
     MEMBER(nsp__control, figures.ring_peak, DRAINER, true),
     MEMBER(nsp__control, outliers, CONSTANT, true),
     MEMBER(nsp__control, outlier_bounds, DRAINER, true),
+    MEMBER(nsp__control, snapshots.wanted, CONSTANT, true),
+    MEMBER(nsp__control, snapshots.since_ns, CONSTANT, true),
+    MEMBER(nsp__control, snapshots.done, DRAINER, true),
+    MEMBER(nsp__control, snapshots.spans, DRAINER, true),
+    MEMBER(nsp__control, snapshots.overtaken, DRAINER, true),
+    MEMBER(nsp__control, snapshots.noting, DRAINER, true),
 };
 
 // In private memory. Nobody but the thread looks at it, except for the free places of detached spans.

@@ -151,6 +151,17 @@ NSP__OFF nsp_status nsp_recovery_remove(nsp_recovery *recovery, bool with_what_i
     NSP__OFF2(recovery, with_what_is_left);
     return NSP_ERR_DISABLED;
 }
+NSP__OFF nsp_status nsp_history_export(const char *directory, uint64_t before_ns,
+                                       const nsp_recovery_options *options, nsp_history_account *account,
+                                       nsp_history_visit visit, void *argument, char *problem, size_t size)
+{
+    NSP__OFF3(directory, before_ns, options);
+    NSP__OFF3(account, visit, argument);
+    if (problem != NULL && size != 0)
+        problem[0] = 0;
+    return NSP_ERR_DISABLED;
+}
+
 NSP__OFF void nsp_recovery_close(nsp_recovery *recovery)
 {
     NSP__OFF1(recovery);
@@ -586,6 +597,12 @@ NSP__OFF void nsp_outlier_kept(const char *name, uint64_t duration_ns)
 {
     (void)name;
     (void)duration_ns;
+}
+
+NSP__OFF nsp_status nsp_snapshot(uint64_t before_ns)
+{
+    NSP__OFF1(before_ns);
+    return NSP_OK;
 }
 
 NSP__OFF nsp_status nsp_sampler_set_rule(const char *pattern, double rate)

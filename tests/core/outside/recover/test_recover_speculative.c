@@ -268,6 +268,90 @@ static void a_killed_recovery_leaves_an_account(void **state)
 #endif
 }
 
+// ---- history ----
+
+// Fifty traces of three spans are taken back, and stay; one is kept, with those just before it; three more stay.
+static void engine_with_history(void *unused)
+{
+    (void)unused;
+    start_engine(NSP_COLLECTOR_INVOKER);
+    CHILD_CHECK(nsp_sampler_set_rate(0) == NSP_OK &&
+                nsp_outlier_set_rules("*: slower=10s, asked, history=60s") == NSP_OK);
+    for (int i = 0; i < 54; i++) {
+        nsp_span *root = nsp_span_begin(NSP_NAME("kept root"));
+        for (int child = 0; child < 2; child++)
+            nsp_span_end(nsp_span_begin(NSP_NAME("kept child")));
+        if (i == 50)
+            CHILD_CHECK(nsp_trace_keep());
+        nsp_span_end(root);
+    }
+    raise(SIGKILL);
+}
+
+static void history_is_exported(void **state)
+{
+    (void)state;
+    char session[SESSION_PATH_MAX];
+    engine_dies(directory, engine_with_history, NULL, session);
+    nsp_recovery_account account = recover(session, false);
+    assert_int_equal(account.exported, 51 * 3);
+    assert_int_equal(recovered_kept("history"), 50);
+    assert_int_equal(recovered_kept("asked"), 1);
+    account = recover(session, true);
+    assert_int_equal(account.exported, 3 * 3);
+    assert_int_equal(account.history, 3 * 3);
+    assert_int_equal(account.speculative, 0);
+    assert_int_equal(recovered_kept("recovered"), 3);
+    expect_settled(session, &account, true);
+}
+
+// ---- while a snapshot is exported ----
+
+// Dies while the spans of a snapshot are put into a batch. That is of a custom exporter, so they stay where they are.
+static void engine_that_takes_a_snapshot(void *point)
+{
+    start_engine(NSP_COLLECTOR_INVOKER);
+    CHILD_CHECK(nsp_sampler_set_rate(0) == NSP_OK &&
+                nsp_outlier_set_rules("*: slower=10s, history=60s") == NSP_OK);
+    for (int i = 0; i < 10; i++) {
+        nsp_span *root = nsp_span_begin(NSP_NAME("kept root"));
+        nsp_span_end(nsp_span_begin(NSP_NAME("kept child")));
+        nsp_span_end(root);
+    }
+    CHILD_CHECK(nsp_snapshot(0) == NSP_OK);
+    die_at(point, 1);
+    nsp_do_work(1000);
+}
+
+static void a_snapshot_that_is_cut_short_balances(void **state)
+{
+    (void)state;
+#ifdef NSP_TESTPOINTS
+    static const struct {
+        const char *point;
+        uint64_t counted;
+    } cases[] = {
+        {"snapshot: history copied", 0}, {"snapshot: about to count", 0},
+        {"snapshot: counted", 0},        {"collector: before coverage", 0},
+        {"collector: spans noted", 20},  {"snapshot: noted in the batch", 20},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char session[SESSION_PATH_MAX];
+        engine_dies(directory, engine_that_takes_a_snapshot, (void *)(uintptr_t)cases[i].point, session);
+        nsp_recovery *recovery = recovery_of(session);
+        const nsp_recovery_account account = balanced(recovery);
+        assert_false(nsp_recovery_damaged(recovery));
+        if (account.attempted != cases[i].counted || account.from_batches != cases[i].counted)
+            fail_msg("%s: %llu attempted, %llu in batches", cases[i].point,
+                     (unsigned long long)account.attempted, (unsigned long long)account.from_batches);
+        assert_int_equal(account.lost_at_crash + account.engine_unconfirmed, 0);
+        nsp_recovery_close(recovery);
+    }
+#else
+    skip();
+#endif
+}
+
 // ---- at any moment ----
 
 enum { WORKERS = 3, CHILDREN_MAX = 6 };
@@ -410,6 +494,12 @@ static void orders_that_are_half_kept_are_left_out(void **state)
 #endif
 }
 
+static void at_random_with_history(void **state)
+{
+    (void)state;
+    at_random_instants("*: asked, slower=1000s, history=1ms", 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -422,6 +512,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(at_random, recovered_set_up, recovered_tear_down),
         cmocka_unit_test_setup_teardown(orders_that_are_half_kept_are_left_out, recovered_set_up,
                                         recovered_tear_down),
+        cmocka_unit_test_setup_teardown(at_random_with_history, recovered_set_up, recovered_tear_down),
+        cmocka_unit_test_setup_teardown(a_snapshot_that_is_cut_short_balances, recovered_set_up,
+                                        recovered_tear_down),
+        cmocka_unit_test_setup_teardown(history_is_exported, recovered_set_up, recovered_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
