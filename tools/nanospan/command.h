@@ -19,6 +19,7 @@ int command_agent(int argc, char **argv);
 int command_top(int argc, char **argv);
 int command_metrics(int argc, char **argv);
 int command_tune(int argc, char **argv);
+int command_snapshot(int argc, char **argv);
 int command_version(int argc, char **argv);
 
 #endif

@@ -33,6 +33,8 @@ static const subcommand SUBCOMMANDS[] = {
     {"metrics", "nanospan metrics", "print or serve the figures of this user's engines for Prometheus",
      command_metrics},
     {"tune", "nanospan tune", "change what a running engine samples", command_tune},
+    {"snapshot", "nanospan snapshot", "export what a running engine did just now and did not keep",
+     command_snapshot},
     {"version", "nanospan version", "print the version", command_version},
 };
 #define SUBCOMMAND_COUNT (sizeof SUBCOMMANDS / sizeof SUBCOMMANDS[0])

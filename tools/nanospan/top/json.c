@@ -101,6 +101,8 @@ static const struct {
     STAT(kept_limited),
     STAT(switches),
     STAT(switches_lost),
+    STAT(snapshot),
+    STAT(snapshot_overtaken),
 };
 
 static void stats(text *out, const nsp_stats *of)
