@@ -143,7 +143,8 @@ static NOINLINE nsp_span *begin_apart_by_rule(nsp__producer *producer, nsp__entr
     nsp__frame *frame = under != top ? under->frame : under[1].frame;
     nsp__frame_open(frame, name, nsp__ticks_or_now(start));
     bool recording = nsp__head_decide(producer, frame, name, parent);
-    nsp__cpu_begin_if_root(producer, frame, under);
+    if (recording)
+        nsp__cpu_begin_if_root(producer, frame, under);
     under[1].current = handle = publish(producer, frame, recording);
     nsp__busy_end(producer, under + 1);
     return (nsp_span *)handle;
@@ -160,7 +161,8 @@ static nsp_span *begin_apart(nsp__producer *producer, nsp_name name, const nsp_c
         return begin_too_deep(producer, top);
     nsp__frame_open(frame, name, nsp__ticks_or_now(start));
     bool recording = nsp__head_decide(producer, frame, name, parent);
-    nsp__cpu_begin_if_root(producer, frame, top);
+    if (recording)
+        nsp__cpu_begin_if_root(producer, frame, top);
     uintptr_t handle = top[1].current = publish(producer, frame, recording);
     nsp__busy_end(producer, top + 1);
     return (nsp_span *)handle;
