@@ -283,8 +283,11 @@ static void run(void)
     for (int i = 0; i < WORKERS; i++)
         finish_handed_over(mailboxes[i]);
     end(root);
-    // However few roots the other threads began: this one meets, in every run, that the rules have changed.
+    // However few roots the other threads began: this one meets, in every run, that the rules have changed, and
+    // overwrites history.
     end(begin_root(false));
+    for (int i = 0; i < 100; i++)
+        nsp_span_end(begin_beside());
     end(life);
 }
 
