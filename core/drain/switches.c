@@ -324,7 +324,9 @@ static void read_paranoid(char *out, size_t size)
         fclose(file);
     }
     text[strcspn(text, "\n")] = 0;
-    snprintf(out, size, text[0] != 0 ? " (it is %s)" : "", text);
+    out[0] = 0;
+    if (text[0] != 0)
+        snprintf(out, size, " (it is %s)", text);
 }
 
 void nsp__switches_explain(char *out, size_t size, int error, bool mapping)

@@ -156,15 +156,18 @@ static uint64_t put_past(nsp__producer *producer, const past *its, const nsp_ite
                          uint64_t at)
 {
     const uint64_t additions = additions_of(producer, its);
-    nsp__record *root = NULL;
-    uint32_t bytes = 0;
-    for (uint64_t from = its->from; from < its->to; from += bytes, at += bytes) {
+    nsp__record *root;
+    uint32_t bytes;
+    uint64_t from = its->from;
+    do { // the root comes last
         const nsp__record *record = record_at(producer, from);
         bytes = record->bytes;
         root = (nsp__record *)(void *)nsp__ring_place(&producer->ring, at);
         memcpy(root, record, bytes);
+        from += bytes;
+        at += bytes;
         NSP__TESTPOINT("speculation: a record is copied");
-    }
+    } while (from < its->to);
     const uint64_t mark = nsp__item_mark(root->span_id | NSP__RECORDING);
     uint64_t *item = (uint64_t *)(void *)((uint8_t *)root + bytes);
     if (additions >= KEPT_BYTES) {
