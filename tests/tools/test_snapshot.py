@@ -70,9 +70,39 @@ class Snapshot(unittest.TestCase):
         self.engine()
         result = self.run_it("doomed", "--before", "1us", "--output", self.file)
         self.assertIn("0 traces, 0 spans", result.stdout)
-        self.assertIn("no trace", result.stderr)
+        self.assertRegex(result.stdout, "; its buffer reaches back ")
+        self.assertIn("no trace in history ended in the time of --before", result.stderr)
         self.run_it("doomed", "--before", "1m", "--output", self.file.with_name("all"))
         self.check(spans_of(lines_of(self.file.with_name("all")))[0], 100)
+
+    def test_one_is_one(self):
+        self.engine(finished=1)
+        self.assertRegex(self.run_it("doomed", "--output", self.file).stdout,
+                         r"^doomed \(pid \d+\): 1 trace, 1 span; 1 span exported to .*\n  thread \d+ .*: 1 trace, 1 span; its buffer ")
+
+    def test_nothing_yet(self):
+        self.engine(finished=0)
+        result = self.run_it("doomed", "--output", self.file)
+        self.assertIn("its buffer holds no history", result.stdout)
+        self.assertIn("no trace lies in history", result.stderr)
+
+    def test_the_file(self):
+        """Only this user may read it. If it cannot be made, that is all that is said; if nothing was exported, it is gone."""
+        self.engine(NSP_OUTLIERS="*: slower=1000s")
+        nowhere = self.run_it("doomed", "--output", self.file.with_name("nowhere") / "file", code=1)
+        self.assertEqual(nowhere.stdout, "")
+        self.assertRegex(nowhere.stderr, r"^nanospan snapshot: cannot create \S+: No such file or directory\n$")
+        self.run_it("doomed", "--output", self.file, code=1)
+        self.assertFalse(self.file.exists())
+        other = self.engine()
+        self.run_it(other.pid, "--output", self.file)
+        self.assertEqual(self.file.stat().st_mode & 0o777, 0o600)
+
+    def test_a_receiver_that_is_away(self):
+        self.engine()
+        result = self.run_it("doomed", "--endpoint", "http://127.0.0.1:1", "--timeout", "1s", code=1)
+        self.assertIn("100 traces, 100 spans; 0 spans exported to http://127.0.0.1:1", result.stdout)
+        self.assertIn("the receiver has not taken everything in time", result.stderr)
 
     def test_an_engine_that_an_agent_drains(self):
         with Sink() as sink, Agent(self.shm, OTLP_ENDPOINT=f"http://127.0.0.1:{sink.port}"):
@@ -92,6 +122,15 @@ class Snapshot(unittest.TestCase):
         engine.kill()
         result = self.run_it("doomed", "--output", self.file, code=1)
         self.assertIn(f"nanospan recover --speculative {engine.pid}", result.stderr)
+
+    @unittest.skipIf(os.geteuid() != 0, "only root can have a session of another user")
+    def test_another_users_session(self):
+        session = Path(self.shm, "nanospan-65534", "engine.1.0000")
+        session.mkdir(parents=True)
+        os.chown(session.parent, 65534, 65534)
+        os.chown(session, 65534, 65534)
+        result = self.run_it(session, "--output", self.file, code=1)
+        self.assertRegex(result.stderr, rf"{session} belongs to the user \S+, and only that user may read it: sudo -u \S+ nanospan snapshot ")
 
     def test_command_line(self):
         self.assertIn("no SESSION is given", self.run_it(code=2).stderr)

@@ -7,19 +7,24 @@
 #include "support/figures.h"
 #include "support/json_text.h"
 #include "support/options.h"
+#include "support/other_users.h"
 #include "support/session_match.h"
+#include "support/shell_word.h"
 #include "support/text.h"
 #include "support/trace_notes.h"
 #include "support/units.h"
 #include "common/time.h"
+#include "common/user_name.h"
 #include <argp.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <nanospan/recover.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { OPTION_JSON = 256, OPTION_SHM_DIR };
@@ -33,38 +38,42 @@ static const struct argp_option OPTIONS[] = {
      "Send the spans to this receiver, such as http://localhost:4318 (default: as the environment says, for "
      "instance OTLP_ENDPOINT)",
      1},
-    {"output", 'o', "FILE", 0, "Write the spans to this file as OTLP JSON lines; it must not exist", 1},
+    {"output", 'o', "FILE", 0,
+     "Write the spans to this file as OTLP JSON lines; it must not exist, and only this user may read it", 1},
     {"timeout", 't', "TIME", 0, "The longest that sending may take, 100ms to 1440m (default 60s)", 2},
-    {"shm-dir", OPTION_SHM_DIR, "DIR", 0,
-     "The folder in which sessions lie (default: NSP_SHM_DIR, or /dev/shm)", 2},
+    {"shm-dir", OPTION_SHM_DIR, "FOLDER", 0,
+     "The folder of sessions (default: NSP_SHM_DIR, otherwise /dev/shm)", 2},
     {"json", OPTION_JSON, NULL, 0, "Write one JSON object", 2},
     {0},
 };
 
-static const char DOC[] = "Exports the history of a running engine: what its threads did just now under "
-                          "outlier rules with `history`, and did "
-                          "not keep. It is read from outside and sent by this command, with the engine's own "
-                          "resource; the engine goes on, and "
-                          "nothing is written into its session. Local roots get nanospan.kept = snapshot."
-                          "\v"
-                          "SESSION is a service name, a process id, or a session's directory or its name, of "
-                          "one engine that runs. What an "
-                          "engine that died left, `nanospan recover --speculative` sends.\n\n"
-                          "A thread that overwrites its history faster than it is read loses the oldest of "
-                          "it to that; it is counted as "
-                          "overtaken. A second snapshot exports what still lies there again.\n\n"
-                          "Exit codes: 0 everything that was found was exported; 1 something was not, or no "
-                          "such engine runs, or no rule keeps "
-                          "history, and a message says what to do; 2 wrong command line.\n\n"
-                          "Examples:\n"
-                          "  nanospan tune execution --outlier 'order*: slower=500us, history=10ms'\n"
-                          "  nanospan snapshot execution --before 10ms --endpoint http://localhost:4318\n"
-                          "  nanospan snapshot execution --output now.jsonl && nanospan view now.jsonl\n";
+static const char DOC[] =
+    "Exports the history of a running engine: what its threads did just now under "
+    "outlier rules with `history`, and did "
+    "not keep. It is read from outside and sent by this command, with the engine's own "
+    "resource; the engine goes on, and "
+    "nothing is written into its session. Local roots get nanospan.kept = snapshot."
+    "\v"
+    "SESSION is a service name, a process id, or a session's directory or its name, of "
+    "one engine that runs. What an "
+    "engine that died left, `nanospan recover --speculative` sends.\n\n"
+    "A thread that overwrites its history faster than it is read loses the oldest of "
+    "it to that; it is counted as "
+    "overtaken. A second snapshot exports what still lies there again.\n\n"
+    "Exit codes: 0 everything that was found was exported; 1 something was not, or no "
+    "such engine runs, or no rule keeps "
+    "history, and a message says what to do; 2 wrong command line, or no receiver is named.\n\n"
+    "Examples:\n"
+    "  nanospan tune execution --outlier 'order*: slower=500us, history=10ms'\n"
+    "  nanospan snapshot execution --before 10ms --endpoint http://localhost:4318\n"
+    "  nanospan snapshot execution --output now.jsonl && nanospan view now.jsonl\n";
 
 typedef struct snapshot_options {
     const char *wanted, *endpoint, *output, *shm_dir;
     uint64_t before_ns, timeout_ns;
     bool json;
+    int argc;
+    char **argv;
 } snapshot_options;
 
 static bool timeout_of(const char *given, snapshot_options *o)
@@ -156,8 +165,42 @@ static void say_several(const figures *seen, const char *given)
     text_free(&names);
 }
 
+// ---- other users ----
+
+static void point_to_other_user(const snapshot_options *o, const char *owned, uid_t user, const char *shm_dir)
+{
+    char name[NSP__USER_NAME_MAX];
+    text command = {0};
+    other_users_command(&command, user, shm_dir);
+    text_put(&command, " snapshot");
+    for (int i = 1; i < o->argc; i++) {
+        text_char(&command, ' ');
+        shell_word(&command, o->argv[i]);
+    }
+    complain("%s belongs to the user %s, and only that user may read it%s%.*s", owned,
+             nsp__user_name(user, name),
+             geteuid() == 0 ? ": " : "; root may become that user: ", (int)command.length, command.data);
+    text_free(&command);
+}
+
+// An engine that this user does not have may be another user's.
+static void hint_others(const snapshot_options *o)
+{
+    struct stat status;
+    char process[64];
+    nsp_config config;
+    snprintf(process, sizeof process, "/proc/%.20s", o->wanted);
+    if (!session_is_number(o->wanted) || stat(process, &status) != 0 || status.st_uid == geteuid())
+        return;
+    nsp_config_init(&config);
+    snprintf(process, sizeof process, "the process %.20s", o->wanted);
+    point_to_other_user(o, process, status.st_uid, o->shm_dir != NULL ? o->shm_dir : config.shm_dir);
+}
+
+// ---- the choice ----
+
 // NULL after a message.
-static const figures_engine *choose(const figures *seen, const char *given)
+static const figures_engine *choose(const figures *seen, const snapshot_options *o, const char *given)
 {
     const figures_engine *ended = NULL;
     size_t count;
@@ -172,13 +215,15 @@ static const figures_engine *choose(const figures *seen, const char *given)
         complain("%s (pid %" PRIu32 "): %s", found->service, found->seen.pid, found->problem);
         return NULL;
     }
-    if (found == NULL && ended != NULL)
+    if (found == NULL && ended != NULL) {
         complain("%s (pid %" PRIu32
                  "): its engine has ended, or died; `nanospan recover --speculative %" PRIu32
                  "` sends what it has left",
                  ended->service, ended->seen.pid, ended->seen.pid);
-    else if (found == NULL)
+    } else if (found == NULL) {
         complain("no engine of this user fits %s; `nanospan top` shows which run", given);
+        hint_others(o);
+    }
     return found;
 }
 
@@ -199,17 +244,27 @@ static bool goes_on(void *argument, const nsp_recovery_account *account)
     return !stopped;
 }
 
+// Adds "1 trace", "1,234 traces".
+static void add_count(text *out, uint64_t count, const char *what)
+{
+    char number[UNITS_SIZE];
+    units_count(number, count);
+    text_format(out, "%s %s%s", number, what, count == 1 ? "" : "s");
+}
+
 typedef struct result {
     const figures_engine *engine;
     nsp_history_account account;
-    text threads; // the lines, or objects, of threads
+    text threads;      // the lines, or objects, of threads
+    uint64_t reach_ns; // of the thread whose buffer reaches back the furthest
     bool json;
 } result;
 
 static void add_thread(void *argument, const nsp_history_thread *thread)
 {
     result *me = argument;
-    char spans[UNITS_SIZE], traces[UNITS_SIZE], overtaken[UNITS_SIZE], reach[UNITS_SIZE];
+    me->reach_ns = thread->reach_ns > me->reach_ns ? thread->reach_ns : me->reach_ns;
+    char reach[UNITS_SIZE];
     if (me->json) {
         text_format(&me->threads, "%s{\"name\":", me->threads.length != 0 ? "," : "");
         json_string(&me->threads, nsp__slice_of(thread->name));
@@ -220,19 +275,22 @@ static void add_thread(void *argument, const nsp_history_thread *thread)
                     thread->buffer_bytes);
         return;
     }
-    units_count(traces, thread->traces);
-    units_count(spans, thread->spans);
-    units_count(overtaken, thread->overtaken);
     units_duration(reach, thread->reach_ns);
     text_format(&me->threads, "  thread %" PRIu32 " ", thread->tid);
     trace_notes_plain(&me->threads, nsp__slice_of(thread->name));
-    text_format(&me->threads, ": %s traces, %s spans", traces, spans);
+    text_put(&me->threads, ": ");
+    add_count(&me->threads, thread->traces, "trace");
+    text_put(&me->threads, ", ");
+    add_count(&me->threads, thread->spans, "span");
     if (thread->reach_ns != 0)
         text_format(&me->threads, "; its buffer reaches back %s", reach);
     else
         text_put(&me->threads, "; its buffer holds no history");
-    if (thread->overtaken != 0)
-        text_format(&me->threads, "; %s records were overtaken", overtaken);
+    if (thread->overtaken != 0) {
+        text_put(&me->threads, "; ");
+        add_count(&me->threads, thread->overtaken, "record");
+        text_put(&me->threads, thread->overtaken == 1 ? " was overtaken" : " were overtaken");
+    }
     text_char(&me->threads, '\n');
 }
 
@@ -251,13 +309,14 @@ static bool print(const result *me, const char *target)
                     a->unconfirmed, a->invalid, a->overtaken, (int)me->threads.length,
                     me->threads.data != NULL ? me->threads.data : "");
     } else {
-        char traces[UNITS_SIZE], spans[UNITS_SIZE], exported[UNITS_SIZE];
-        units_count(traces, a->traces);
-        units_count(spans, a->spans);
-        units_count(exported, a->exported);
         trace_notes_plain(&out, nsp__slice_of(me->engine->service));
-        text_format(&out, " (pid %" PRIu32 "): %s traces, %s spans; %s spans exported to %s\n",
-                    me->engine->seen.pid, traces, spans, exported, target);
+        text_format(&out, " (pid %" PRIu32 "): ", me->engine->seen.pid);
+        add_count(&out, a->traces, "trace");
+        text_put(&out, ", ");
+        add_count(&out, a->spans, "span");
+        text_put(&out, "; ");
+        add_count(&out, a->exported, "span");
+        text_format(&out, " exported to %s\n", target);
         text_format(&out, "%.*s", (int)me->threads.length, me->threads.data != NULL ? me->threads.data : "");
     }
     const bool sound = text_print(&out);
@@ -277,15 +336,17 @@ static bool say_problems(const result *me, nsp_status status, const char *proble
         complain("%s (pid %u): %s", service, pid, *detail ? detail : nsp_status_str(status));
         return false;
     }
-    if (a->rules == 0 && a->spans == 0) {
+    if (a->rules == 0 && me->reach_ns == 0) {
         complain("%s (pid %u): no outlier rule keeps history, so there is nothing to export; this sets one: "
                  "nanospan "
                  "tune %u --outlier '*: slower=1ms, history=10ms'",
                  service, pid, pid);
         return false;
     }
-    if (a->spans == 0)
-        complain("%s (pid %u): no trace %s in history", service, pid, "lies");
+    if (a->spans == 0 && me->reach_ns != 0)
+        complain("%s (pid %u): no trace in history ended in the time of --before", service, pid);
+    else if (a->spans == 0)
+        complain("%s (pid %u): no trace lies in history", service, pid);
     if (a->rejected + a->unconfirmed + a->invalid != 0)
         complain("%s (pid %u): not all spans were accepted; they still lie there, until they are overwritten",
                  service, pid);
@@ -310,7 +371,8 @@ static bool configure(nsp_config *config, const snapshot_options *o)
     if (o->output != NULL) {
         config->exporter = "file";
         config->file = o->output;
-        if (access(o->output, F_OK) != 0)
+        struct stat status;
+        if (lstat(o->output, &status) != 0)
             return true;
         complain("%s exists; name another FILE", o->output);
         return false;
@@ -322,8 +384,22 @@ static bool configure(nsp_config *config, const snapshot_options *o)
     return false;
 }
 
+// The file, so far empty, that the exporter will append to; only this user may read it.
+static bool create(const char *output)
+{
+    const int fd = open(output, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        complain("cannot create %s: %s", output, strerror(errno));
+        return false;
+    }
+    close(fd);
+    return true;
+}
+
 static bool take(const figures_engine *engine, const snapshot_options *o, const nsp_config *config)
 {
+    if (o->output != NULL && !create(o->output))
+        return false;
     char problem[NSP_RECOVERY_PROBLEM_MAX] = "";
     result me = {.engine = engine, .account = NSP_HISTORY_ACCOUNT_INIT, .json = o->json};
     nsp_recovery_options options = NSP_RECOVERY_OPTIONS_INIT;
@@ -332,15 +408,20 @@ static bool take(const figures_engine *engine, const snapshot_options *o, const 
     options.progress = goes_on;
     const nsp_status status = nsp_history_export(engine->directory, o->before_ns, &options, &me.account,
                                                  add_thread, &me, problem, sizeof problem);
-    const bool printed = print(&me, o->output != NULL ? o->output : destination_name(config));
+    // If it failed before anything was found, no number is known.
+    const bool known = status == NSP_OK || me.account.spans != 0;
+    const bool printed = !known || print(&me, o->output != NULL ? o->output : destination_name(config));
     const bool sound = say_problems(&me, status, problem);
+    struct stat file;
+    if (o->output != NULL && !sound && stat(o->output, &file) == 0 && file.st_size == 0)
+        unlink(o->output); // it would be in the way of the next try
     text_free(&me.threads);
     return printed && sound;
 }
 
 int command_snapshot(int argc, char **argv)
 {
-    snapshot_options o = {.timeout_ns = 60 * NSP__SECOND};
+    snapshot_options o = {.timeout_ns = 60 * NSP__SECOND, .argc = argc, .argv = argv};
     static const struct argp parser = {
         .options = OPTIONS, .parser = parse, .args_doc = "SESSION", .doc = DOC};
     argp_parse(&parser, argc, argv, 0, NULL, &o);
@@ -356,6 +437,10 @@ int command_snapshot(int argc, char **argv)
     if (session_may_be_directory(wanted)) {
         if (!session_place_of(&place, wanted))
             return EXIT_PROBLEM;
+        if (place.user != geteuid()) {
+            point_to_other_user(&o, wanted, place.user, NULL);
+            return EXIT_PROBLEM;
+        }
         o.shm_dir = place.folder;
         wanted = place.name;
     }
@@ -364,7 +449,7 @@ int command_snapshot(int argc, char **argv)
         complain("the sessions of this user cannot be read: %s", nsp_error_detail());
         return EXIT_PROBLEM;
     }
-    const figures_engine *engine = choose(&seen, wanted);
+    const figures_engine *engine = choose(&seen, &o, wanted);
     const bool sound = engine != NULL && take(engine, &o, &config);
     figures_free(&seen);
     return sound ? EXIT_GOOD : EXIT_PROBLEM;
