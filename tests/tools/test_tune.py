@@ -132,6 +132,11 @@ class Shows(TuneTest):
                                         "--remove takes back what is mistyped\n")
         self.assertIn("rule risk_* 1 added", result.stdout)
         self.assertEqual(self.run_raw("engine", "--remove", "risk_*", code=0).stderr, "")
+        self.assertEqual(self.run_raw("engine", "--outlier", "st?ad*: errors; *: measure", code=0).stderr, "")
+        result = self.run_raw("engine", "--outlier", "risk_*: errors; r: asked", code=0)
+        self.assertEqual(result.stderr, f"nanospan tune: engine (pid {engine.pid}): it has no name so far that matches risk_*, r; "
+                                        "--remove-outlier takes back what is mistyped\n")
+        self.assertIn("outlier rule risk_*: errors added", result.stdout)
 
     def test_json(self):
         engine = self.engine()

@@ -119,16 +119,16 @@ static bool open_all(nsp_tune **opened, const tune_choice *choice)
 }
 
 // Rules may be set before their first root comes. But if no name fits, it may also be mistyped.
-static void remark(const figures_engine *engine, nsp_tune *opened, const tune_options *o)
+static void remark(const figures_engine *engine, nsp_tune *opened, const tune_options *o, nsp_tune_kind kind)
 {
     text patterns = {0};
     for (size_t i = 0; i < o->count; i++)
-        if (o->changes[i].kind == NSP_TUNE_RULE && !nsp_tune_matches(opened, o->changes[i].pattern))
+        if (o->changes[i].kind == kind && !nsp_tune_matches(opened, o->changes[i].pattern))
             text_format(&patterns, "%s%s", patterns.length != 0 ? ", " : "", o->changes[i].pattern);
     if (patterns.length != 0)
-        complain("%s (pid %u): it has no name so far that matches %.*s; --remove takes back what is "
-                 "mistyped",
-                 engine->service, engine->seen.pid, (int)patterns.length, patterns.data);
+        complain("%s (pid %u): it has no name so far that matches %.*s; %s takes back what is mistyped",
+                 engine->service, engine->seen.pid, (int)patterns.length, patterns.data,
+                 kind == NSP_TUNE_RULE ? "--remove" : "--remove-outlier");
     text_free(&patterns);
 }
 
@@ -139,7 +139,8 @@ static bool apply_all(nsp_tune **opened, tune_choice *choice, const tune_options
     for (size_t i = 0; i < count; i++) {
         const nsp_status status = nsp_tune_apply(opened[i], o->changes, o->count, NULL);
         if (status == NSP_OK) {
-            remark(choice->engines[i], opened[i], o);
+            remark(choice->engines[i], opened[i], o, NSP_TUNE_RULE);
+            remark(choice->engines[i], opened[i], o, NSP_TUNE_OUTLIER_RULE);
             choice->engines[choice->count++] = choice->engines[i];
         } else {
             complain_of(choice->engines[i], status, nsp_error_detail(),
