@@ -98,6 +98,7 @@ NSP_API bool nsp_trace_keep(void);
 // published: what is stopped there has just lived through it. The name of the root is zero terminated and lives as long
 // as the process. nanospan is at work on the thread meanwhile, so nothing that is put in its place may call nanospan.
 NSP_API void nsp_outlier_kept(const char *name, uint64_t duration_ns);
+
 // Exports what all threads did in the last before_ns nanoseconds and did not keep, as far as rules have `history` and the
 // buffers reach: whole traces whose local roots ended since then, which get nanospan.kept = "snapshot". 0: all there is. A
 // trace that is open is not exported, nor one that was already, by an earlier snapshot or with an outlier. Waits for
