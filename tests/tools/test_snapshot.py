@@ -111,10 +111,13 @@ class Snapshot(unittest.TestCase):
         self.check(spans_of(lines_of(self.file))[0], 100)
 
     def test_without_history(self):
-        self.engine(NSP_OUTLIERS="*: slower=1000s")
-        result = self.run_it("doomed", "--output", self.file, code=1)
-        self.assertIn("no outlier rule keeps history", result.stderr)
-        self.assertIn("nanospan tune", result.stderr)
+        """What is proposed works: a new rule would come behind those that there are."""
+        for rules, proposed in (("a: measure; b: errors, limit=5/s; *: slower=1000s", "b: errors, limit=5/s, history=10ms"),
+                                ("a: measure", "*: slower=1ms, history=10ms")):
+            engine = self.engine(NSP_OUTLIERS=rules)
+            result = self.run_it(engine.pid, "--output", self.file, code=1)
+            self.assertIn("no outlier rule keeps history", result.stderr)
+            self.assertIn(f": nanospan tune {engine.pid} --outlier '{proposed}'\n", result.stderr)
 
     def test_engines_that_do_not_fit(self):
         engine = self.engine()

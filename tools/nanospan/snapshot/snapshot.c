@@ -326,6 +326,29 @@ static bool print(const result *me, const char *target)
     return sound;
 }
 
+// A new rule comes last, so where there is one that keeps anything it is that one which is to have history.
+static void say_no_rule(const figures_engine *engine)
+{
+    char conditions[NSP_OUTLIER_RULE_TEXT_MAX] = "slower=1ms";
+    const char *pattern = "*";
+    for (size_t i = engine->seen.outlier_count; i-- > 0;) {
+        const nsp_outlier_rule *rule = &engine->outliers[i].rule;
+        if (rule->slower_ns == 0 && rule->slowest == 0 && !rule->errors && !rule->asked)
+            continue;
+        pattern = engine->outliers[i].pattern;
+        nsp_outlier_rule_text(rule, conditions, sizeof conditions);
+    }
+    text with = {0}, word = {0};
+    text_format(&with, "%s: %s, history=10ms", pattern, conditions);
+    text_char(&with, 0);
+    shell_word(&word, with.data);
+    complain("%s (pid %u): no outlier rule keeps history, so there is nothing to export; this sets one: "
+             "nanospan tune %u --outlier %.*s",
+             engine->service, engine->seen.pid, engine->seen.pid, (int)word.length, word.data);
+    text_free(&word);
+    text_free(&with);
+}
+
 static bool say_problems(const result *me, nsp_status status, const char *problem)
 {
     const nsp_history_account *a = &me->account;
@@ -337,10 +360,7 @@ static bool say_problems(const result *me, nsp_status status, const char *proble
         return false;
     }
     if (a->rules == 0 && me->reach_ns == 0) {
-        complain("%s (pid %u): no outlier rule keeps history, so there is nothing to export; this sets one: "
-                 "nanospan "
-                 "tune %u --outlier '*: slower=1ms, history=10ms'",
-                 service, pid, pid);
+        say_no_rule(me->engine);
         return false;
     }
     if (a->spans == 0 && me->reach_ns != 0)
