@@ -123,13 +123,15 @@ endif()
 if(NSP_BUILD_STATIC)
     # One object each, with its hidden symbols made local: a program gets a whole library or nothing, and internal
     # names cannot clash with those of the program.
-    nsp_merge(core_whole nanospan_core --localize-hidden ${nsp_core_objects} ARCHIVES nsp_common_archive)
+    # <sys/sdt.h> puts the base of its probes into a group that linkers share by the name of this hidden symbol.
+    set(hide --localize-hidden --globalize-symbol=_.stapsdt.base)
+    nsp_merge(core_whole nanospan_core "${hide}" ${nsp_core_objects} ARCHIVES nsp_common_archive)
     nsp_add_static(nanospan_core_static nanospan-core ${core_whole})
     target_link_libraries(nanospan_core_static PRIVATE ${nsp_core_dependencies})
     # libnanospan.a has the core too, for those who link it alone, with a reference to the exporters. A linker takes
     # the core from the first archive that has it, and no other one.
-    nsp_merge(exporters_whole nanospan_exporters --localize-hidden ${nsp_exporter_objects} ARCHIVES nsp_common_archive)
-    nsp_merge(both_whole nanospan_both --localize-hidden ${core_whole} $<TARGET_OBJECTS:nsp_link>)
+    nsp_merge(exporters_whole nanospan_exporters "${hide}" ${nsp_exporter_objects} ARCHIVES nsp_common_archive)
+    nsp_merge(both_whole nanospan_both "${hide}" ${core_whole} $<TARGET_OBJECTS:nsp_link>)
     add_dependencies(nanospan_both_parts nanospan_core_static) # Make would make the core's object in both at the same time
     nsp_add_static(nanospan_static nanospan ${exporters_whole} ${both_whole})
     target_link_libraries(nanospan_static PUBLIC nanospan_core_static PRIVATE ${nsp_exporter_dependencies})
