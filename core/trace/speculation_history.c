@@ -97,12 +97,11 @@ static uint64_t additions_of(const nsp__producer *producer, const past *its)
                                                    : 0;
 }
 
+// Each trace is looked at several times, and the answer has to be the same each time, while whoever drains bends the map
+// from readings to times. So readings are compared. As a difference: the earliest may lie before the counter began.
 static bool in_time(const nsp__producer *producer, const nsp__history_choice *choice, const past *its)
 {
-    const nsp_ticks end = record_at(producer, its->root)->end;
-    struct nsp__clock_segment segment;
-    nsp__clock_segment_at(&producer->control->clock, end, &segment);
-    return nsp__clock_convert(&segment, end) >= choice->reaches_ns;
+    return (int64_t)(record_at(producer, its->root)->end - choice->reaches) >= 0;
 }
 
 void nsp__history_choose(nsp__producer *producer, const nsp__frame *frame, uint64_t history_ns, uint64_t room,
@@ -117,7 +116,7 @@ void nsp__history_choose(nsp__producer *producer, const nsp__frame *frame, uint6
     out->from = out->from > producer->history_own ? out->from : producer->history_own;
     nsp__clock_segment_at(&producer->control->clock, frame->record.start, &segment);
     const uint64_t begun = nsp__clock_convert(&segment, frame->record.start);
-    out->reaches_ns = begun > history_ns ? begun - history_ns : 0;
+    out->reaches = nsp_ticks_from_unix_ns(begun > history_ns ? begun - history_ns : 0);
     uint64_t needed = 0;
     past its;
     for (uint64_t at = out->from; at < out->to; at = its.to) {

@@ -53,7 +53,7 @@ static inline bool nsp__history_in_new_piece(const nsp__producer *producer, uint
 // What of the history is kept: all traces from `from` on whose roots ended in time, but for the oldest that do not fit.
 typedef struct nsp__history_choice {
     uint64_t from, to;       // positions in the buffer
-    uint64_t reaches_ns;     // the earliest time at which a root may have ended
+    nsp_ticks reaches;       // the earliest reading with which a root may have ended
     uint64_t left_out_bytes; // bytes in the ring that those would need which are left out, the oldest
     uint64_t bytes;          // bytes in the ring that the others need
     uint64_t traces, spans;

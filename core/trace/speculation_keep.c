@@ -212,8 +212,10 @@ void nsp__speculation_keep(nsp__producer *producer, nsp__frame *frame, nsp_ticks
         nsp__frame_close(frame);
         __atomic_fetch_add(&speculation->apart_kept, 1, __ATOMIC_RELEASE); // C1: to C2
     } else {
-        // What lies there has been looked at, and is not kept once more.
-        __atomic_store_n(&speculation->history_kept, nsp__history_end(producer), __ATOMIC_RELEASE); // H1
+        // What lies there has been looked at, and is not kept once more. An outlier whose rule wants none of it leaves it
+        // to the next one.
+        if (room && producer->ruled_class->history_ns != 0)
+            __atomic_store_n(&speculation->history_kept, nsp__history_end(producer), __ATOMIC_RELEASE); // H2
         add_to(&speculation->kept, trace.spans + trace.history.spans);
         nsp__speculation_take_back(producer, frame);
     }

@@ -335,6 +335,57 @@ static void traces_of_another_rule_use_the_room_behind_it(void **state)
         assert_string_not_equal(capture_at(i)->name, "plain");
 }
 
+static void an_outlier_without_history_leaves_it_to_the_next_one(void **state)
+{
+    (void)state;
+    begin(65536);
+    rule(NSP_OUTLIER_HISTORY_MAX);
+    const nsp_outlier_rule plain = {.size = sizeof plain, .slower_ns = SLOW_NS};
+    assert_int_equal(nsp_outlier_set_rule("plain", &plain), NSP_OK);
+    for (uint64_t i = 0; i < 10; i++)
+        trace(i, 1, 10 * i, 10 * i + 5);
+    nsp_span_end_at(nsp_span_begin_at(NSP_NAME("plain"), at_ns(200)), at_ns(200 + SLOW_NS));
+    capture_settle();
+    assert_int_equal(capture_count(), 1);
+    for (uint64_t i = 10; i < 15; i++)
+        trace(i, 1, SLOW_NS + 10 * i + 200, SLOW_NS + 10 * i + 205);
+    trace(15, 0, SLOW_NS + 500, 2 * SLOW_NS + 500);
+    capture_settle();
+    assert_int_equal(traces_kept(), 15);
+    trace(16, 0, 2 * SLOW_NS + 600, 3 * SLOW_NS + 600);
+    capture_settle();
+    assert_int_equal(traces_kept(), 15); // each once
+}
+
+// Whoever drains finds that the wall clock was set, after the thread has chosen what it keeps.
+static void step_the_clock(const char *name)
+{
+    if (strcmp(name, "speculation: counted as attempted") != 0)
+        return;
+    nsp__clock *clock = (nsp__clock *)(uintptr_t)&nsp__producer_self()->control->clock;
+    for (size_t i = 0; i < NSP__CLOCK_BREAKPOINTS; i++)
+        clock->breakpoints[i].offset -= UINT64_C(1000000000);
+}
+
+static void a_clock_that_is_set_meanwhile_changes_nothing(void **state)
+{
+    (void)state;
+    begin(65536);
+    rule(100000000);
+    for (uint64_t i = 0; i < 30; i++)
+        trace(i, 1, 10 * i, 10 * i + 5);
+    nsp_span *root = nsp_span_begin_at(NSP_NAME("order"), at_ns(1000));
+    describe(root, 30, 0);
+    const nsp_ticks slow = at_ns(1000 + SLOW_NS);
+    nsp__testpoint_hook = step_the_clock;
+    nsp_span_end_at(root, slow);
+    nsp__testpoint_hook = NULL;
+    capture_settle();
+    assert_int_equal(traces_kept(), 30);
+    assert_int_equal(capture_count(), 61);
+    assert_int_equal(capture_balance().dropped_invalid, 0);
+}
+
 static void what_outgrows_the_buffer_is_no_history(void **state)
 {
     (void)state;
@@ -809,6 +860,8 @@ int main(void)
         cmocka_unit_test_teardown(exactly_the_right_traces_are_kept, end),
         cmocka_unit_test_teardown(without_the_rule_nothing_stays, end),
         cmocka_unit_test_teardown(traces_of_another_rule_use_the_room_behind_it, end),
+        cmocka_unit_test_teardown(an_outlier_without_history_leaves_it_to_the_next_one, end),
+        cmocka_unit_test_teardown(a_clock_that_is_set_meanwhile_changes_nothing, end),
         cmocka_unit_test_teardown(what_outgrows_the_buffer_is_no_history, end),
         cmocka_unit_test_teardown(errors_and_what_was_asked_for_bring_it_along, end),
         cmocka_unit_test_teardown(what_the_limit_takes_back_is_history, end),
