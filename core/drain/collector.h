@@ -36,7 +36,7 @@ typedef struct nsp__collector_options {
     nsp__sender *sender;       // NULL if exporter is
     nsp__batch_pool *pool;     // as the sender
     nsp__snapshots *snapshots; // of the session, or NULL: nobody asks for one
-    nsp_name kept;             // the name nanospan.kept in the session
+    nsp_name kept;             // the name nanospan.kept in the session; 0: it comes later (taking.key)
     uint64_t closed;           // the largest sequence in the headers of the session's batches; 0 in a new one
 
     // The rest is for the rings of another process, which are not trusted. Such a collector has no thread and no

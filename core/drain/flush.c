@@ -56,6 +56,12 @@ static bool drained_up_to(const uint64_t *goal, uint32_t count)
     return true;
 }
 
+// A snapshot that was asked for before the flush is a part of what it waits for. Under the drain lock.
+static bool snapshot_taken(const nsp__collector *collector, uint64_t wanted)
+{
+    return (int64_t)(collector->taking.done - wanted) >= 0;
+}
+
 bool nsp__collector_flush(nsp__collector *collector, uint64_t deadline_ns, const bool *stopping)
 {
     const uint64_t slice_ns = 20 * NSP__MILLISECOND;
@@ -68,12 +74,14 @@ bool nsp__collector_flush(nsp__collector *collector, uint64_t deadline_ns, const
         const nsp__slot *slot = nsp__slot_at(i);
         goal[i] = slot != NULL ? __atomic_load_n(&slot->published, __ATOMIC_ACQUIRE) : 0; // R2
     }
+    const uint64_t wanted =
+        __atomic_load_n(&collector->options.control->snapshots.wanted, __ATOMIC_ACQUIRE); // SN2: acquires SN1
     bool settled = false, over;
     do {
         pass_for_flush(collector, deadline_ns);
         if (!lock_drain(collector, deadline_ns))
             break;
-        bool drained = drained_up_to(goal, count);
+        bool drained = drained_up_to(goal, count) && snapshot_taken(collector, wanted);
         // The pass may have stopped because no batch was free, and another one may have drained the rest into
         // an open batch.
         if (drained)

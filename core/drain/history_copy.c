@@ -59,7 +59,8 @@ static bool make_room(nsp__history *history, const nsp__history_source *source)
 
 static bool are_sane(const nsp__history_positions *p, const nsp__history_source *source)
 {
-    return p->consumed <= p->end && p->kept <= p->end && p->end - p->consumed <= source->bytes;
+    const bool aligned = (p->consumed | p->kept | p->end) % sizeof(uint64_t) == 0;
+    return aligned && p->consumed <= p->end && p->kept <= p->end && p->end - p->consumed <= source->bytes;
 }
 
 // If this thread waits for a processor between the loads, the buffer's thread may have filled it again meanwhile, and

@@ -13,6 +13,9 @@
 // For a root with its mark: no record is larger than 64 KiB.
 enum { ROOM = 64 * 1024 + 64 };
 
+// Bytes of history that are copied in one pass, while the rings wait. At least one buffer is.
+enum { COPIED_MOST = 4 * 1024 * 1024 };
+
 static void set(uint64_t *word, uint64_t value)
 {
     __atomic_store_n(word, value, __ATOMIC_RELEASE); // C1
@@ -187,7 +190,7 @@ static bool begin(nsp__collector *collector)
     if (me->exported == NULL || me->room == NULL)
         return false;
     me->number = wanted;
-    me->since_ns = __atomic_exchange_n(&shared->since_ns, 0, __ATOMIC_RELAXED);
+    me->since_ns = __atomic_exchange_n(&shared->since_ns, 0, __ATOMIC_ACQUIRE); // SN4: acquires SN3
     me->slot = me->since_ns != 0 ? 0 : collector->snapshot_count; // an earlier one has taken it along
     me->reading = false;
     return true;
@@ -200,9 +203,15 @@ void nsp__snapshot_pass(nsp__collector *collector, struct nsp__clock_segment *se
     if (!nsp__snapshot_waits(collector) || !room || !begin(collector))
         return;
     const uint32_t count = collector->options.exporter != NULL ? collector->snapshot_count : 0;
+    uint64_t copied = 0;
     bool whole = true;
     for (; me->slot < count && whole; me->slot += whole) {
-        me->reading = me->reading || read_slot(collector);
+        if (!me->reading && copied >= COPIED_MOST)
+            return;
+        if (!me->reading && read_slot(collector)) {
+            me->reading = true;
+            copied += me->history.end - me->history.at;
+        }
         whole = !me->reading || put_slot(collector, segment, budget);
         note(collector);
         me->reading = !whole;

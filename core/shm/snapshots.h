@@ -11,7 +11,7 @@ typedef struct nsp__snapshots {
     // Engine: the number of the last snapshot that was asked for (release SN1, acquire SN2).
     uint64_t wanted;
     // The earliest time that was asked for since a drainer has taken it: unix nanoseconds by the session's clock; 0: none
-    // was. The engine makes it less, before it stores `wanted`; a drainer takes it by an exchange with 0.
+    // was. The engine makes it less, before it stores `wanted` (release SN3); a drainer takes it (acquire SN4).
     uint64_t since_ns;
     uint8_t padding[112];
     // A drainer: the number of the last one that is done.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <nanospan/outlier.h>
 
+#include "base/fork.h"
 #include "clock/clock.h"
 #include "shm/control.h"
 #include "trace/trace_state.h"
@@ -18,15 +19,16 @@ static uint64_t since(const nsp__control *control, uint64_t before_ns)
 nsp_status nsp_snapshot(uint64_t before_ns)
 {
     nsp__control *control = __atomic_load_n(&nsp__trace_state.control, __ATOMIC_ACQUIRE); // T4: acquires T3
-    if (control == NULL)
+    if (control == NULL || nsp__process_copied())
         return NSP_ERR_NOT_INITIALISED;
     nsp__snapshots *snapshots = &control->snapshots;
     const uint64_t from_ns = since(control, before_ns);
     uint64_t before = __atomic_load_n(&snapshots->since_ns, __ATOMIC_RELAXED);
+    // Written even if it stays: whoever takes it along with another request finds what was recorded before this one too.
     // Another thread that makes it less comes in between at most as often as there are threads.
-    while ((before == 0 || before > from_ns) &&
-           !__atomic_compare_exchange_n(&snapshots->since_ns, &before, from_ns, false, __ATOMIC_RELAXED,
-                                        __ATOMIC_RELAXED))
+    while (!__atomic_compare_exchange_n(&snapshots->since_ns, &before,
+                                        before == 0 || before > from_ns ? from_ns : before, false,
+                                        __ATOMIC_RELEASE, __ATOMIC_RELAXED)) // SN3: to SN4
         ;
     __atomic_fetch_add(&snapshots->wanted, 1, __ATOMIC_RELEASE); // SN1: to SN2
     return NSP_OK;

@@ -102,8 +102,8 @@ NSP_API void nsp_outlier_kept(const char *name, uint64_t duration_ns);
 // Exports what all threads did in the last before_ns nanoseconds and did not keep, as far as rules have `history` and the
 // buffers reach: whole traces whose local roots ended since then, which get nanospan.kept = "snapshot". 0: all there is. A
 // trace that is open is not exported, nor one that was already, by an earlier snapshot or with an outlier. Waits for
-// nothing: whoever drains does it in its next pass, the agent for an engine that is drained from outside; several requests
-// until then are one, for the longest of these times. Threads go on, and may overwrite the oldest of it meanwhile
+// nothing: whoever drains does it in its next passes, the agent for an engine that is drained from outside; nsp_flush and
+// nsp_shutdown wait for it. Several requests until the next pass are one, for the longest of these times. Threads go on, and may overwrite the oldest of it meanwhile
 // (nsp_stats.snapshot_overtaken). NSP_ERR_NOT_INITIALISED: there is no session. Thread safe, signal safe; never waits.
 NSP_API nsp_status nsp_snapshot(uint64_t before_ns);
 

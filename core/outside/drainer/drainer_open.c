@@ -155,7 +155,6 @@ static nsp_status start_collector(opening *me)
         .sender = drainer->sender,
         .pool = &session->pool,
         .snapshots = nsp__session_live_snapshots(&session->live),
-        .kept = nsp__live_name_find(&session->names, "nanospan.kept"),
         .look = look,
         .look_argument = session,
         .window = drainer->window,

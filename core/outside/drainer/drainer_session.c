@@ -18,14 +18,14 @@
 
 // ---- a pass ----
 
-// True if everything was taken out that was published when the pass began.
+// True if everything was taken out that was published when the pass began, and the snapshots that were asked for.
 static bool all_taken(const nsp__drained_session *session)
 {
     const nsp__collector *collector = &session->collector;
     for (uint32_t i = 0; i < session->live.slot_count; i++)
         if (collector->sources[i].available && collector->sources[i].consumed != collector->snapshot[i])
             return false;
-    return !session->live.missing;
+    return !session->live.missing && !nsp__snapshot_waits(collector);
 }
 
 static uint64_t last_sequence(const nsp__drained_session *session)
@@ -144,6 +144,14 @@ static void look_at_switches(nsp__drained_session *session)
     session->collector.switches = nsp__switches_new(&names, session->pid, &session->config);
 }
 
+// The engine's names may come after its session can be found.
+static void look_at_snapshots(nsp__drained_session *session)
+{
+    nsp__snapshot *taking = &session->collector.taking;
+    if (NSP__UNLIKELY(taking->key == 0) && session->collector.options.snapshots != NULL)
+        taking->key = nsp__live_name_find(&session->names, "nanospan.kept");
+}
+
 bool nsp__drained_session_rests(const nsp__drained_session *session, uint64_t now_ns)
 {
     const nsp__collector *collector = &session->collector;
@@ -190,6 +198,7 @@ uint64_t nsp__drained_session_pass(nsp__drained_session *session, bool closing, 
     if (!collector->frozen)
         listen(session);
     look_at_switches(session);
+    look_at_snapshots(session);
     nsp__pass(collector, &budget);
     collector->frozen = closing;
     look_at_limit(session, closing);

@@ -136,6 +136,7 @@ static void call_all(void)
     CHILD_CHECK(nsp_flush(0) != NSP_OK);
     CHILD_CHECK(nsp_stats_get(&stats) != NSP_OK);
     CHILD_CHECK(nsp_sampler_set_rate(0.5) != NSP_OK);
+    CHILD_CHECK(nsp_snapshot(0) == NSP_ERR_NOT_INITIALISED);
 }
 
 // Makes a child without running any fork handler. Those of malloc do not run either, so a lock of malloc that

@@ -182,7 +182,8 @@ static void impossible_positions_are_refused(void **state)
 {
     (void)state;
     static const uint64_t positions[][3] = {
-        {0, 0, BUFFER + 8}, {16, 0, 8}, {0, 16, 8}, {0, 0, UINT64_MAX}, {UINT64_MAX, UINT64_MAX, 0}};
+        {0, 0, BUFFER + 8},          {16, 0, 8}, {0, 16, 8}, {0, 0, UINT64_MAX},
+        {UINT64_MAX, UINT64_MAX, 0}, {0, 0, 9},  {1, 0, 16}, {0, 4, 16}};
     writer *me = make_writer(0);
     const nsp__history_memory memory = {me->speculation, me->bytes};
     const nsp__history_source source = nsp__history_of_memory(&memory, BUFFER, RECORD_MAX);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "support/capture.h"
+#include "trace/trace_state.h"
 
 static nsp_stats stats(void)
 {
@@ -185,6 +186,68 @@ static void step_by_step(void **state)
     balanced_stats();
 }
 
+// It takes more batches than there are, so it goes on in later passes.
+static void a_flush_waits_for_all_of_it(void **state)
+{
+    nsp_config config;
+    capture_config(&config);
+    config.collector = NSP_COLLECTOR_INVOKER;
+    config.batches = 2;
+    config.batch_spans = 8;
+    assert_int_equal(start(state, &config), 0);
+    traces(100);
+    assert_int_equal(nsp_snapshot(0), NSP_OK);
+    capture_settle();
+    assert_int_equal(capture_count(), 300);
+    assert_int_equal(capture_distinct(), 300);
+    balanced_stats();
+    traces(50);
+    assert_int_equal(nsp_snapshot(0), NSP_OK);
+    assert_int_equal(nsp_shutdown(10000000000), NSP_OK);
+    assert_int_equal(capture_count(), 450);
+}
+
+static bool is_done(void)
+{
+    const nsp__snapshots *shared = &nsp__trace_state.control->snapshots;
+    return shared->done == shared->wanted;
+}
+
+static void *fill_a_large_buffer(void *both)
+{
+    traces(30000);
+    pthread_barrier_wait(both); // so that each has a slot of its own
+    return NULL;
+}
+
+// The rings are looked at in between.
+static void large_buffers_take_a_pass_each(void **state)
+{
+    nsp_config config;
+    capture_config(&config);
+    config.collector = NSP_COLLECTOR_INVOKER;
+    config.outlier_bytes = 16 << 20;
+    assert_int_equal(start(state, &config), 0);
+    pthread_t threads[2];
+    pthread_barrier_t both;
+    pthread_barrier_init(&both, NULL, 2);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, fill_a_large_buffer, &both), 0);
+    for (int i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    pthread_barrier_destroy(&both);
+    usleep(1000);
+    assert_int_equal(nsp_snapshot(1),
+                     NSP_OK); // nothing is so young, so there is nothing but reading to be done
+    int passes = 0;
+    do {
+        assert_int_equal(nsp_do_work(SIZE_MAX), 0);
+        passes++;
+    } while (!is_done());
+    assert_true(passes > 1);
+    assert_int_equal(capture_count(), 0);
+}
+
 static void without_a_session(void **state)
 {
     (void)state;
@@ -246,6 +309,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(as_far_back_as_asked, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_kept_is_not_exported_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(step_by_step, set_up, tear_down),
+        cmocka_unit_test_teardown(a_flush_waits_for_all_of_it, tear_down),
+        cmocka_unit_test_teardown(large_buffers_take_a_pass_each, tear_down),
         cmocka_unit_test_teardown(while_threads_go_on, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
