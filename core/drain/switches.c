@@ -339,12 +339,12 @@ void nsp__switches_explain(char *out, size_t size, int error, bool mapping)
                  "kernel.perf_event_mlock_kb or RLIMIT_MEMLOCK (ulimit -l), or give the program CAP_IPC_LOCK",
                  strerror(error));
     else if (error == EACCES || error == EPERM)
-        snprintf(out, size,
-                 "NSP_SWITCHES: the kernel does not permit perf events: set kernel.perf_event_paranoid to 2 "
-                 "or less%s, "
-                 "or give the program CAP_PERFMON; in a container, its seccomp profile must allow "
-                 "perf_event_open too",
-                 paranoid);
+        snprintf(
+            out, size,
+            "NSP_SWITCHES: the kernel does not permit perf events: kernel.perf_event_paranoid has to be 2 "
+            "or less%s, or the program needs CAP_PERFMON; and a seccomp profile, such as a container's, has "
+            "to allow perf_event_open",
+            paranoid);
     else if (error == EMFILE || error == ENFILE || error == ENOMEM || error == EBUSY)
         snprintf(out, size, "NSP_SWITCHES: the context switches of a thread are not recorded: %s",
                  strerror(error));

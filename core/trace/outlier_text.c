@@ -105,13 +105,14 @@ static bool read_time(const reader *me, nsp__slice value, const char *word, uint
     for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
         if (!is_word(unit, units[i].unit))
             continue;
-        number = round(number * units[i].ns);
-        if (!(number >= 1 && number <= (double)most))
+        number *= units[i].ns;
+        if (!(number > 0.999 && number <= (double)most))
             return complain(me, value, "%s has to be a time from 1ns to %s", word, in_words);
-        *ns = (uint64_t)number;
+        *ns = (uint64_t)round(number);
         return true;
     }
-    return complain(me, value, "a time needs a unit: ns, us, ms or s");
+    return unit.length == 0 ? complain(me, value, "a time needs a unit: ns, us, ms or s")
+                            : complain(me, value, "the unit of a time is ns, us, ms or s");
 }
 
 static bool read_share(const reader *me, nsp__slice value, double *share)

@@ -12,9 +12,10 @@ int main(int argc, char **argv)
 {
     if (argc < 3)
         return 2;
-    const int error = strcmp(argv[1], "EACCES") == 0  ? EACCES
-                      : strcmp(argv[1], "EPERM") == 0 ? EPERM
-                                                      : ENOSYS;
+    const int error = strcmp(argv[1], "EACCES") == 0   ? EACCES
+                      : strcmp(argv[1], "EPERM") == 0  ? EPERM
+                      : strcmp(argv[1], "EMFILE") == 0 ? EMFILE
+                                                       : ENOSYS;
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
     if (filter == NULL ||
         seccomp_rule_add(filter, SCMP_ACT_ERRNO((unsigned)error), SCMP_SYS(perf_event_open), 0) != 0 ||

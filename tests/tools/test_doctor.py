@@ -946,8 +946,9 @@ class Engines(unittest.TestCase):
         refuse = Path(command()).parent.parent / "tests" / "refusing"
         if not os.access(refuse, os.X_OK):
             self.skipTest(f"there is no {refuse}")
-        for error, text, advice in (("EACCES", "does not permit perf events (kernel.perf_event_paranoid is", "kernel.perf_event_paranoid to 2"),
-                                    ("ENOSYS", "has no perf events of context switches", "everything else works")):
+        for error, text, advice in (("EACCES", "does not permit perf events (kernel.perf_event_paranoid is", "kernel.perf_event_paranoid has to be 2"),
+                                    ("ENOSYS", "has no perf events of context switches", "everything else works"),
+                                    ("EMFILE", "cannot be recorded: Too many open files", "everything else works")):
             kept = {name: os.environ[name] for name in SPARE if name in os.environ}
             result = subprocess.run([refuse, error, command(), "doctor", "--json", "--no-send"], capture_output=True, text=True,
                                     timeout=60, env={**kept, "NSP_SHM_DIR": "none", "NSP_SWITCHES": "1"}, check=False)

@@ -108,7 +108,7 @@ class Switches(unittest.TestCase):
             wait_until(lambda: len(spans(sink)) >= 20, "20 spans")
             code, error = engine.end()
         self.assertEqual((code, error.count("NSP_SWITCHES")), (0, 1), error)
-        self.assertIn("set kernel.perf_event_paranoid to 2 or less", error)
+        self.assertIn("kernel.perf_event_paranoid has to be 2 or less", error)
         self.assertIn("CAP_PERFMON", error)
         self.assertTrue(all("events" not in span and number(span) is None for span in spans(sink)))
 

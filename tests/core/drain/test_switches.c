@@ -506,7 +506,7 @@ static void why_there_are_none_is_said(void **state)
     (void)state;
     char text[300];
     nsp__switches_explain(text, sizeof text, 13 /* EACCES */, false);
-    assert_non_null(strstr(text, "kernel.perf_event_paranoid to 2 or less"));
+    assert_non_null(strstr(text, "kernel.perf_event_paranoid has to be 2 or less"));
     assert_non_null(strstr(text, "CAP_PERFMON"));
     nsp__switches_explain(text, sizeof text, 1 /* EPERM */, true);
     assert_non_null(strstr(text, "kernel.perf_event_mlock_kb"));

@@ -149,7 +149,7 @@ static const struct bad_text {
     {"a: slower", 4, "needs a value"},
     {"a: errors=1", 4, "takes no value"},
     {"a: slower=50", 11, "needs a unit"},
-    {"a: slower=50 us", 11, "needs a unit"},
+    {"a: slower=50 us", 11, "the unit of a time"},
     {"a: slower=50min", 11, "needs a unit"},
     {"a: slower=fast", 11, "such as 50us"},
     {"a: slower=", 11, "such as 50us"},
@@ -186,6 +186,8 @@ static const struct bad_text {
     {" \n a : errors ;  a: asked", 18, "a rule already, at character 4"},
     {"größe: asked; größe: errors", 15, "a rule already, at character 1"},
     {"€*: slower=50", 12, "a time needs a unit"},
+    {"a: slower=2h", 11, "the unit of a time is ns, us, ms or s"},
+    {"a: slower=0.5ns", 11, "a time from 1ns to a day"},
 };
 
 static void a_bad_text_is_refused_and_the_place_is_named(void **state)

@@ -74,11 +74,13 @@ void doctor_switches(doctor *d)
         return;
     }
     if (error != EACCES && error != EPERM) {
-        doctor_say(
-            d, DOCTOR_WARN, "machine.switches",
-            "NSP_SWITCHES: this kernel has no perf events of context switches, or a seccomp profile hides "
-            "them: %s",
-            strerror(error));
+        const bool short_of = error == EMFILE || error == ENFILE || error == ENOMEM || error == EBUSY;
+        doctor_say(d, DOCTOR_WARN, "machine.switches",
+                   short_of
+                       ? "NSP_SWITCHES: the context switches of threads cannot be recorded: %s"
+                       : "NSP_SWITCHES: this kernel has no perf events of context switches, or a seccomp "
+                         "profile hides them: %s",
+                   strerror(error));
         doctor_advise(d, "spans will not say how long they were off the CPU; everything else works");
         return;
     }
@@ -86,7 +88,8 @@ void doctor_switches(doctor *d)
                "NSP_SWITCHES: the kernel does not permit perf events (kernel.perf_event_paranoid is %s): %s",
                paranoid[0] != 0 ? paranoid : "not known", strerror(error));
     doctor_advise(
-        d, "set kernel.perf_event_paranoid to 2 or less (sysctl -w), or give the program that drains, the "
-           "engine or its agent, CAP_PERFMON");
-    doctor_advise(d, "in a container, its seccomp profile must allow perf_event_open too");
+        d,
+        "kernel.perf_event_paranoid has to be 2 or less (sysctl -w), or the program that drains, the engine "
+        "or its agent, needs CAP_PERFMON");
+    doctor_advise(d, "a seccomp profile, such as a container's, has to allow perf_event_open");
 }
