@@ -150,7 +150,7 @@ static const struct bad_text {
     {"a: errors=1", 4, "takes no value"},
     {"a: slower=50", 11, "needs a unit"},
     {"a: slower=50 us", 11, "the unit of a time"},
-    {"a: slower=50min", 11, "needs a unit"},
+    {"a: slower=50min", 11, "the unit of a time"},
     {"a: slower=fast", 11, "such as 50us"},
     {"a: slower=", 11, "such as 50us"},
     {"a: slower=-1us", 11, "1ns to a day"},
