@@ -69,10 +69,11 @@ void nsp__identity_tracestate(nsp__frame *frame, const nsp_context *context)
     size_t length =
         nsp__tracestate_write(context, text, room < NSP_TRACESTATE_MAX ? room : NSP_TRACESTATE_MAX);
     uint64_t threshold = context->threshold;
-    frame->record.threshold =
-        threshold < NSP__THRESHOLD_NEVER ? nsp__threshold_encode(threshold) : NSP__THRESHOLD_CODE_NONE;
+    nsp__identity_threshold(&frame->record, threshold < NSP__THRESHOLD_NEVER
+                                                ? nsp__threshold_encode(threshold)
+                                                : NSP__THRESHOLD_CODE_NONE);
     if ((context->flags & NSP_TRACE_FLAG_DEBUG) != 0)
-        frame->record.threshold = NSP__THRESHOLD_CODE_DEBUG;
+        nsp__identity_threshold(&frame->record, NSP__THRESHOLD_CODE_DEBUG);
     else if (frame->record.threshold != NSP__THRESHOLD_CODE_NONE && is_text_of(text, length, threshold))
         return;
     if (length != 0)

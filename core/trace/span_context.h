@@ -16,6 +16,12 @@ void nsp__identity_tracestate(nsp__frame *frame, const nsp_context *context);
 // Copies a span's tracestate item from parent to child. Out of line, because few traces have one.
 void nsp__tracestate_inherit(nsp__frame *frame, const nsp__frame *parent);
 
+// Whoever reads the statistics looks at the threshold (nsp__stats_open), perhaps of a frame that is just reused.
+static inline void nsp__identity_threshold(nsp__record *record, uint32_t code)
+{
+    __atomic_store_n(&record->threshold, code, __ATOMIC_RELAXED);
+}
+
 // Resets everything in a record's identity but the ids.
 static inline void nsp__identity_clear(nsp__record *record)
 {
@@ -23,7 +29,7 @@ static inline void nsp__identity_clear(nsp__record *record)
     record->kind = NSP_KIND_INTERNAL;
     record->status = NSP_SPAN_STATUS_UNSET;
     record->detached = 0;
-    record->threshold = NSP__THRESHOLD_CODE_NONE;
+    nsp__identity_threshold(record, NSP__THRESHOLD_CODE_NONE);
 }
 
 // Writes the identity of a span with this id, whose parent is the span of the context.
@@ -43,7 +49,7 @@ static inline void nsp__identity_write(nsp__frame *frame, uint64_t id, const nsp
     if (!nsp__context_stateless(context))
         nsp__identity_tracestate(frame, context);
     else if ((context->flags & NSP_TRACE_FLAG_DEBUG) != 0)
-        record->threshold = NSP__THRESHOLD_CODE_DEBUG;
+        nsp__identity_threshold(record, NSP__THRESHOLD_CODE_DEBUG);
 }
 
 // Writes the identity of a child that does not record, or of a detached copy of the current span.

@@ -159,7 +159,7 @@ static const struct bad_text {
     {"a: slower=86401s", 11, "1ns to a day"},
     {"a: slower=1e400s", 11, "1ns to a day"},
     {"a: slower=nans", 11, "such as 50us"},
-    {"a: slower=0x10us", 11, "needs a unit"},
+    {"a: slower=0x10us", 11, "the unit of a time"},
     {"a: slowest=0", 12, "a share of"},
     {"a: slowest=0%", 12, "a share of"},
     {"a: slowest=101%", 12, "a share of"},
