@@ -479,7 +479,7 @@ static void step(worker *me)
         if (draw(10) == 0)
             change();
         break;
-    default: me->exits = draw(40) == 0;
+    default: __atomic_store_n(&me->exits, draw(40) == 0, __ATOMIC_RELEASE);
     }
     check_current(me);
 }
