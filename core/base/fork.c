@@ -11,8 +11,10 @@ uint32_t *nsp__process_mark = &never_wiped;
 static uint32_t number; // written while there is no other thread
 __thread bool nsp__forking __attribute__((tls_model("initial-exec")));
 
-__attribute__((constructor)) static void make_mark(void)
+__attribute__((constructor)) void nsp__process_prepare(void)
 {
+    if (nsp__process_mark != &never_wiped)
+        return;
     size_t bytes = (size_t)sysconf(_SC_PAGESIZE);
     void *page = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (page == MAP_FAILED)

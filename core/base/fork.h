@@ -17,6 +17,10 @@ static inline bool nsp__process_copied(void)
     return __atomic_load_n(nsp__process_mark, __ATOMIC_RELAXED) == 0;
 }
 
+// Makes that mark, when the library is loaded. A program may start tracing in a constructor of its own that runs before
+// those of the library, so it is made before there are threads then, and not while they look at it.
+void nsp__process_prepare(void);
+
 // Called by the library's fork handler in the child: from now on the process counts as a normal one.
 void nsp__process_claim(void);
 

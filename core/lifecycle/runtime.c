@@ -297,6 +297,7 @@ static void sampler_start(nsp__control *control, const nsp_config *config)
 nsp_status nsp__runtime_start(nsp__runtime *runtime)
 {
     const nsp_config *config = &runtime->config;
+    nsp__process_prepare();
     nsp_status status = check_exporters(config);
     if (status == NSP_OK)
         status = nsp__resource_build(&runtime->resource, config);
