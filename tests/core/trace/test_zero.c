@@ -195,7 +195,8 @@ static void watch(void *argument)
     configure(&config, what->rate, what->watermark != 0 ? what->watermark : 0.75);
     CHILD_CHECK(nsp_init(&config) == NSP_OK);
     CHILD_CHECK(nsp_thread_attach(NULL) == NSP_OK);
-    run(what->body, 3); // touches the program's own pages and interns names
+    // Touches the program's own pages and interns names; where chance decides, both with and without a record.
+    run(what->body, what->rate == 0 || what->rate == 1 ? 3 : 64);
     nsp_do_work(SIZE_MAX);
     if (what->trap) {
         trap_calls();
