@@ -13,6 +13,7 @@
 #include "shm/figures.h"
 #include "shm/outlier_bounds.h"
 #include "shm/outliers.h"
+#include "shm/paths.h"
 #include "shm/sections.h"
 #include "shm/snapshots.h"
 #include "clock/clock.h"
@@ -121,6 +122,7 @@ typedef struct nsp__control {
     nsp__outliers outliers[2] __attribute__((aligned(128)));
     nsp__outlier_bounds outlier_bounds __attribute__((aligned(128)));
     nsp__snapshots snapshots __attribute__((aligned(128)));
+    nsp__paths paths __attribute__((aligned(128)));
 } nsp__control;
 
 _Static_assert((int)NSP__FIGURES_RINGS == (int)NSP__THREADS_MAX, "a figure for each ring");

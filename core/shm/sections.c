@@ -68,6 +68,7 @@ void nsp__sections_write(nsp__control *control, const nsp_config *config)
         sizeof(nsp__outliers), 2);
     add(control, NSP__SECTION_SNAPSHOTS | NSP__SECTION_OPTIONAL, offsetof(nsp__control, snapshots),
         sizeof(nsp__snapshots), 1);
+    add(control, NSP__SECTION_PATHS, offsetof(nsp__control, paths), sizeof(nsp__paths), 1);
     add(control, NSP__SECTION_SPECULATION | NSP__SECTION_OPTIONAL, NSP__SPECULATION_OFFSET,
         sizeof(nsp__speculation), 1);
 }

@@ -29,6 +29,7 @@
 //   OUTLIERS            nsp__outliers, beside each state of POLICY; optional: without it there are no outlier rules
 //   OUTLIER_BOUNDS      nsp__outlier_bounds; optional: without it no rule keeps a share
 //   SNAPSHOTS           nsp__snapshots; optional: without it nobody asks for one
+//   PATHS               nsp__paths. Whoever reads records needs it; in sessions without it, no record has a body
 // In `threads`, where the offset counts from the slot's place:
 //   SLOT                nsp__slot, at its beginning
 //   SLOT_COUNTERS       nsp__slot_counters
@@ -73,7 +74,8 @@
     SECTION(OUTLIER_BOUNDS, 24, 1, "outlier bounds")                                                         \
     SECTION(SPECULATION, 25, 1, "speculation")                                                               \
     SECTION(LATENCIES, 26, 1, "latencies")                                                                   \
-    SECTION(SNAPSHOTS, 27, 1, "snapshots")
+    SECTION(SNAPSHOTS, 27, 1, "snapshots")                                                                   \
+    SECTION(PATHS, 28, 1, "paths")
 
 typedef enum nsp__section_kind {
 #define NSP__SECTION_KIND(kind, number, version, name) NSP__SECTION_##kind = (number),

@@ -23,6 +23,7 @@
 #include <nanospan/log.h>
 #include <nanospan/name.h>
 #include <nanospan/outlier.h>
+#include <nanospan/path.h>
 #include <nanospan/propagation.h>
 #include <nanospan/recover.h>
 #include <nanospan/sampler.h>

@@ -19,7 +19,7 @@
 enum { NSP__SLOT_HEAD = offsetof(nsp__slot, counters) };
 
 // The kinds of sections that this version knows are below this number.
-enum { NSP__SECTION_KINDS = NSP__SECTION_SNAPSHOTS + 1 };
+enum { NSP__SECTION_KINDS = NSP__SECTION_PATHS + 1 };
 
 typedef enum nsp__session_state {
     NSP__SESSION_READABLE,

@@ -42,6 +42,7 @@ static const struct {
     {NSP__SECTION_SPECULATION, false, sizeof(nsp__speculation), 1},
     {NSP__SECTION_LATENCIES, false, sizeof(nsp__latencies), 1},
     {NSP__SECTION_SNAPSHOTS, true, sizeof(nsp__snapshots), 1},
+    {NSP__SECTION_PATHS, true, sizeof(nsp__paths), 1},
 };
 
 #define COUNT_OF(kind, number, version, name) +1
@@ -83,7 +84,7 @@ static bool may_be_missing(nsp__section_kind kind)
            kind == NSP__SECTION_SLOT_GENERATION || kind == NSP__SECTION_FIGURES ||
            kind == NSP__SECTION_OUTLIERS || kind == NSP__SECTION_OUTLIER_BOUNDS ||
            kind == NSP__SECTION_SPECULATION || kind == NSP__SECTION_LATENCIES ||
-           kind == NSP__SECTION_SNAPSHOTS;
+           kind == NSP__SECTION_SNAPSHOTS || kind == NSP__SECTION_PATHS;
 }
 
 // Checks that everything is there that this version reads.
