@@ -7,6 +7,8 @@
 
 #include <nanospan/path.h>
 
+#include "common/fnv.h"
+
 enum { NSP__PATHS_MAX = 64 };
 
 typedef struct nsp__path_field {
@@ -29,6 +31,14 @@ typedef struct nsp__path_layout {
     nsp_name phase_names[NSP_PATH_PHASES_MAX];
     nsp__path_field field[NSP_PATH_FIELDS_MAX]; // in the order of declaration
 } nsp__path_layout;
+
+// What `checksum` is if the rest is whole. Never 0.
+static inline uint64_t nsp__path_layout_checksum(const nsp__path_layout *layout)
+{
+    const size_t from = sizeof layout->checksum;
+    const uint64_t sum = nsp__fnv(NSP__FNV_START, (const char *)layout + from, sizeof *layout - from);
+    return sum != 0 ? sum : 1;
+}
 
 typedef struct nsp__paths {
     uint32_t count; // numbers that are taken, perhaps more than there are
