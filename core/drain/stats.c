@@ -127,6 +127,11 @@ void nsp__stats_add_snapshots(nsp_stats *out, const nsp__snapshots *snapshots, u
     *committed += spans;
 }
 
+void nsp__stats_add_paths(nsp_stats *out, const nsp__paths *paths)
+{
+    out->paths_overflowed = get(&paths->overflowed);
+}
+
 void nsp__stats_add_unattached(nsp_stats *out, const nsp__control *control)
 {
     uint64_t attempted = get(&control->unattached_attempted);
@@ -199,6 +204,7 @@ void nsp__stats_read(nsp_stats *out, const nsp__session *session)
     }
     nsp__stats_total(out, settled, drained, committed);
     out->names_overflowed = nsp__name_overflowed();
+    nsp__stats_add_paths(out, &control->paths);
     out->threads_peak = count;
     out->clock_error_ns = nsp__clock_error_bound(&control->clock);
     out->clock_steps = nsp__clock_steps(&control->clock);

@@ -47,6 +47,8 @@ void nsp__stats_add_snapshots(nsp_stats *out, const nsp__snapshots *snapshots, u
                               uint64_t *committed);
 
 // Adds the spans of threads without a slot, except those that ended there, which are read earlier.
+// The declarations of paths that found no room.
+void nsp__stats_add_paths(nsp_stats *out, const nsp__paths *paths);
 void nsp__stats_add_unattached(nsp_stats *out, const nsp__control *control);
 
 // Computes the sums. `drained` and `committed` are the totals of all slots.

@@ -21,6 +21,7 @@
 #include "lifecycle/external.h"
 #include "outside/prune.h"
 #include "trace/outlier_decision.h"
+#include "trace/path_declare.h"
 #include "trace/sampler.h"
 #include "trace/slots.h"
 #include "trace/thread.h"
@@ -320,6 +321,7 @@ nsp_status nsp__runtime_start(nsp__runtime *runtime)
     nsp__paging_report();
     __atomic_store_n(&nsp__name_added, name_added, __ATOMIC_RELEASE); // H1: what the hook works on, to H2
     nsp__name_replay();
+    nsp__paths_replay();
     const bool external = runtime->session.external;
     status = external ? external_start(runtime) : NSP_OK;
     sampler_start(control, config); // readers find it complete now

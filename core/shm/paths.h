@@ -9,7 +9,7 @@
 
 #include "common/fnv.h"
 
-enum { NSP__PATHS_MAX = 64 };
+enum { NSP__PATHS_MAX = NSP_PATHS_MAX };
 
 typedef struct nsp__path_field {
     nsp_name key;

@@ -50,6 +50,7 @@ static const struct line notes[] = {
     LINE(leaked, "spans ended by thread reset or exit"),
     LINE(misused, "calls with a wrong span"),
     LINE(names_overflowed, "names that did not fit into the table"),
+    LINE(paths_overflowed, "declarations of paths that did not fit into the table"),
     LINE(values_cut, "values cut because their record was full"),
     LINE(batches_sent, "requests answered"),
     LINE(batches_failed, "attempts that failed"),

@@ -42,7 +42,7 @@ class Figures(unittest.TestCase):
 
     def test_causes_of_loss(self):
         header = (SOURCE / "core/include/nanospan/stats.h").read_text(encoding="utf-8")
-        causes = set(re.findall(r"\buint64_t ((?:dropped_|names_)\w+|discarded|unconfirmed|rejected|roots_refused|leaked|"
+        causes = set(re.findall(r"\buint64_t ((?:dropped_|names_|paths_)\w+|discarded|unconfirmed|rejected|roots_refused|leaked|"
                                 r"misused|values_cut|kept_incomplete|switches_lost);", header))
         rows = dict(re.findall(r"^\| `(\w+)` \| (?:`(\w+)` )?\|", section("What each loss means"), re.M))
         self.assertGreaterEqual(len(causes), 13)

@@ -80,12 +80,14 @@ typedef struct nsp_stats {
     // What nsp_snapshot has exported: spans, which are part of `attempted`, and of `taken_back` too, since that is what
     // their threads did with them; and records that their threads had overwritten while they were read, about.
     uint64_t snapshot, snapshot_overtaken;
+
+    uint64_t paths_overflowed; // declarations of paths that did not fit into their table (<nanospan/path.h>)
 } nsp_stats;
 
 #define NSP_STATS_INIT                                                                                       \
     {                                                                                                        \
         sizeof(nsp_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,  \
-            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                                 \
+            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                              \
     }
 
 NSP_BEGIN_DECLS

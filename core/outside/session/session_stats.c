@@ -114,6 +114,7 @@ bool nsp__session_stats(nsp__session_copy *copy, nsp_stats *out, uint32_t *open)
         return false;
     count_speculation(copy, out, &attempted);
     nsp__stats_add_unattached(out, control);
+    nsp__stats_add_paths(out, &control->paths);
     out->attempted += attempted;
     nsp__stats_total(out, settled, drained, committed);
     count_batches(copy, out);

@@ -206,6 +206,8 @@ static const family READABLE[] = {
      "Calls with a span that had ended, on the wrong thread, or out of order.", OF(misused)},
     {"nanospan_values_cut_total", COUNTER, "Values that were cut because their span's record was full.",
      OF(values_cut)},
+    {"nanospan_paths_overflowed_total", COUNTER, "Declarations of paths that did not fit into their table.",
+     OF(paths_overflowed)},
     {"nanospan_requests_answered_total", COUNTER, "Requests that were answered, whatever the answer.",
      OF(batches_sent)},
     {"nanospan_requests_failed_total", COUNTER, "Attempts to send that failed.", OF(batches_failed)},

@@ -85,6 +85,7 @@ static const struct {
     STAT(clock_error_ns),
     STAT(clock_steps),
     STAT(values_cut),
+    STAT(paths_overflowed),
     STAT(answers),
     STAT(answer_ns),
     STAT(answer_last_ns),
