@@ -44,6 +44,7 @@ typedef struct nsp__paths {
     uint32_t count; // numbers that are taken, perhaps more than there are
     uint32_t reserved;
     uint64_t overflowed;                   // declarations that found no number
+    uint64_t shared;                       // detached paths that do not record and found no room of their own
     nsp__path_layout path[NSP__PATHS_MAX]; // that of number n is path[n - 1]
 } nsp__paths;
 

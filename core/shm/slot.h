@@ -87,6 +87,17 @@ static inline void nsp__count(uint64_t *counter)
 #endif
 }
 
+// The same for several at once.
+static inline void nsp__count_more(uint64_t *counter, uint64_t amount)
+{
+#if defined(__x86_64__) && !defined(NSP__TSAN)
+    __asm__ __volatile__("addq %1, %0" : "+m"(*counter) : "er"(amount));
+#else
+    __atomic_store_n(counter, __atomic_load_n(counter, __ATOMIC_RELAXED) + amount,
+                     __ATOMIC_RELEASE); // C1: to C2
+#endif
+}
+
 // For counters that nested signal handlers may write.
 static inline void nsp__count_nested(uint64_t *counter)
 {

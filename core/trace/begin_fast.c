@@ -23,11 +23,11 @@ static NOINLINE nsp_span *too_deep(nsp__producer *producer, nsp__entry *top)
     return (nsp_span *)NSP__UNSAMPLED_CHILD;
 }
 
-static NOINLINE nsp_span *push_with_tracestate(nsp__producer *producer, nsp__entry *top, uintptr_t parent,
-                                               uint64_t id)
+static NOINLINE nsp_span *push_uncommon(nsp__producer *producer, nsp__entry *top, uintptr_t parent,
+                                        uint64_t id)
 {
     nsp__entry *entry = top + 1;
-    nsp__tracestate_inherit(entry->frame, nsp__frame_of((nsp_span *)parent));
+    nsp__inherit_uncommon(entry->frame, nsp__frame_of((nsp_span *)parent));
     return nsp__push(producer, entry, entry->frame, id);
 }
 
@@ -83,8 +83,8 @@ NSP__HOT nsp_span *nsp__begin_child(nsp__thread *thread, nsp_name name, nsp_tick
         return too_deep(producer, top);
     nsp__frame_open(frame, name, start);
     uint64_t id = nsp__record_child_of(producer, producer->slot, &frame->record, &parent->record);
-    if (NSP__UNLIKELY((frame->record.flags & NSP__RECORD_TRACESTATE) != 0))
-        return push_with_tracestate(producer, top, current, id);
+    if (NSP__UNLIKELY(nsp__record_inherits_uncommon(&frame->record)))
+        return push_uncommon(producer, top, current, id);
     return nsp__push(producer, entry, frame, id);
 }
 

@@ -299,8 +299,8 @@ static inline __attribute__((always_inline)) nsp_span *take_and_decide(nsp__prod
     if (child) {
         const nsp__frame *above = nsp__frame_of((nsp_span *)top->current);
         nsp__record_child_of(producer, producer->home.slot, &frame->record, &above->record);
-        if ((frame->record.flags & NSP__RECORD_TRACESTATE) != 0)
-            nsp__tracestate_inherit(frame, above);
+        if (nsp__record_inherits_uncommon(&frame->record))
+            nsp__inherit_uncommon(frame, above);
     } else if (!nsp__head_decide(producer, frame, name, parent)) {
         nsp_span *unsampled = begin_unsampled(producer, top, name, start, frame);
         nsp__detached_release(producer, frame);

@@ -7,6 +7,7 @@
 
 #include "base/testpoint.h"
 #include "base/tsan.h"
+#include "shm/path.h"
 #include "trace/thread_state.h"
 #include "trace/sampler.h"
 
@@ -98,7 +99,22 @@ static inline void nsp__frame_publish(nsp__frame *frame, uintptr_t handle)
 #if NSP__STORES_IN_ORDER
     *(nsp__quad *)(void *)&frame->tag = (nsp__quad){(uint32_t)handle, 0, 0, 0};
 #else
+    __atomic_store_n(&frame->reserved, 0, __ATOMIC_RELAXED);
     // F1: each releases the count of attempts to F2, since a reader may see one without the other.
+    __atomic_store_n(&frame->position, 0, __ATOMIC_RELEASE);
+    __atomic_store_n(&frame->tag, (uint32_t)handle, __ATOMIC_RELEASE); // F1
+#endif
+}
+
+// The same for the span of a path (path.h).
+static inline void nsp__frame_publish_path(nsp__frame *frame, uintptr_t handle)
+{
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    NSP__TESTPOINT("begin: no tag yet");
+#if NSP__STORES_IN_ORDER
+    *(nsp__quad *)(void *)&frame->tag = (nsp__quad){(uint32_t)handle, NSP__FRAME_PATH, 0, 0};
+#else
+    __atomic_store_n(&frame->reserved, NSP__FRAME_PATH, __ATOMIC_RELAXED);
     __atomic_store_n(&frame->position, 0, __ATOMIC_RELEASE);
     __atomic_store_n(&frame->tag, (uint32_t)handle, __ATOMIC_RELEASE); // F1
 #endif
@@ -112,6 +128,19 @@ static inline bool nsp__frame_holds(const nsp__frame *frame, uintptr_t handle)
     return __atomic_load_n(&frame->tag, __ATOMIC_RELAXED) == (uint32_t)handle;
 #else
     return frame->tag == (uint32_t)handle; // for an atomic load the compiler would need one more instruction
+#endif
+}
+
+// True if the frame holds this span, and it is an ordinary one (special 0), or a path (NSP__FRAME_PATH): one look says
+// both.
+static inline bool nsp__frame_holds_as(const nsp__frame *frame, uintptr_t handle, uint32_t special)
+{
+#ifdef NSP__TSAN
+    return nsp__frame_holds(frame, handle) && __atomic_load_n(&frame->reserved, __ATOMIC_RELAXED) == special;
+#else
+    uint64_t both;
+    __builtin_memcpy(&both, &frame->tag, sizeof both);
+    return both == ((uint64_t)special << 32 | (uint32_t)handle);
 #endif
 }
 
@@ -154,11 +183,23 @@ static inline void nsp__record_set_traits(nsp__record *record, uint64_t traits)
 // A mask of these flags and the threshold.
 #define NSP__TRAITS(flags) (UINT64_C(0xffffffff00000000) | (flags))
 
+// Of the traits of a record whose identity was just inherited: its parent has a tracestate, or it is a path. Then
+// nsp__inherit_uncommon completes the child.
+#define NSP__TRAITS_UNCOMMON (NSP__RECORD_TRACESTATE | (uint64_t)NSP__KIND_PATH << 8)
+
+static inline bool nsp__record_inherits_uncommon(const nsp__record *record)
+{
+    return ((uint32_t)nsp__record_traits(record) & (uint32_t)NSP__TRAITS_UNCOMMON) != 0;
+}
+
+// path.c
+void nsp__inherit_uncommon(nsp__frame *frame, const nsp__frame *parent);
+
 static inline uint64_t nsp__record_child_of(nsp__producer *producer, nsp__slot *slot, nsp__record *record,
                                             const nsp__record *parent)
 {
     const uint64_t inherited =
-        NSP__TRAITS(NSP__RECORD_SAMPLED | NSP__RECORD_RANDOM | NSP__RECORD_KEPT | NSP__RECORD_TRACESTATE);
+        NSP__TRAITS(NSP__RECORD_SAMPLED | NSP__RECORD_RANDOM | NSP__RECORD_KEPT | NSP__TRAITS_UNCOMMON);
     uint64_t id = nsp__attempt(producer, slot);
     *(nsp__pair *)record->trace_id = *(const nsp__pair *)parent->trace_id;
     *(nsp__pair *)(void *)&record->span_id = (nsp__pair){id, parent->span_id};
@@ -330,9 +371,22 @@ bool nsp__commit_after_all(nsp__producer *producer, nsp__frame *frame, nsp_ticks
 void nsp__commit_after_all_and_close(nsp__producer *producer, nsp__frame *frame, nsp_ticks end)
     __attribute__((noinline, cold));
 
+// path.c: the same for the span of a path.
+void nsp__path_commit_and_close(nsp__producer *producer, nsp__frame *frame, nsp_ticks end)
+    __attribute__((noinline));
+
+static inline bool nsp__frame_is_path(const nsp__frame *frame)
+{
+    return (__atomic_load_n(&frame->reserved, __ATOMIC_RELAXED) & NSP__FRAME_PATH) != 0;
+}
+
 // All of these steps, for a span that ends.
 static inline void nsp__commit_and_close(nsp__producer *producer, nsp__frame *frame, nsp_ticks end)
 {
+    if (NSP__UNLIKELY(nsp__frame_is_path(frame))) {
+        nsp__path_commit_and_close(producer, frame, end);
+        return;
+    }
     nsp__slot *slot = producer->slot;
     if (NSP__UNLIKELY(!nsp__commit(producer, slot, frame, end))) {
         nsp__commit_after_all_and_close(producer, frame, end);

@@ -6,6 +6,7 @@
 #include "trace/cpu.h"
 #include "trace/end_slow.h"
 #include "trace/misuse.h"
+#include "trace/path.h"
 #include "trace/speculation.h"
 #include "trace/stack.h"
 
@@ -82,6 +83,15 @@ static NOINLINE void ended_already(nsp__producer *producer, nsp__entry *top)
         nsp__misused();
 }
 
+// The span on top is not an ordinary one that is open in its frame.
+static NOINLINE void end_uncommon(nsp__producer *producer, nsp__entry *top, nsp_span *span, nsp_ticks end)
+{
+    if (nsp__frame_holds(top->frame, (uintptr_t)span))
+        nsp__path_end_busy(producer, top, end);
+    else
+        ended_already(producer, top);
+}
+
 // The rest of it for a span under which nothing is open, with the producer busy: a local root, as a rule. This one has
 // moved to another CPU, or it is not known where it is, or it is no local root, or the ring seems full.
 static __attribute__((noinline)) void end_elsewhere(nsp_span *span, nsp_ticks end, nsp__thread *thread,
@@ -135,8 +145,8 @@ NSP__HOT void nsp__end_on(nsp_span *span, nsp_ticks end, nsp__thread *thread)
     }
     nsp__slot *slot = producer->slot;
     nsp__busy_begin(producer);
-    if (NSP__UNLIKELY(!nsp__frame_holds(frame, (uintptr_t)span))) {
-        ended_already(producer, top);
+    if (NSP__UNLIKELY(!nsp__frame_holds_as(frame, (uintptr_t)span, 0))) {
+        end_uncommon(producer, top, span, end);
         return;
     }
     // One look says that what is below neither has ended nor is the stack's bottom, so that only a local root pays for
@@ -188,7 +198,10 @@ static NOINLINE nsp_span *next_full(nsp__producer *producer, nsp__entry *top, ns
 static NOINLINE nsp_span *next_after_handler(nsp__producer *producer, nsp__entry *top, nsp_span *span,
                                              nsp_name name, nsp_ticks at)
 {
-    settle_after_handler(producer, top);
+    if (nsp__frame_holds(top->frame, (uintptr_t)span)) // the span of a path
+        nsp__busy_end(producer, top);
+    else
+        settle_after_handler(producer, top);
     return nsp__next_elsewhere(span, name, at);
 }
 
@@ -208,7 +221,7 @@ NSP__HOT nsp_span *nsp__next_on(nsp_span *span, nsp_name name, nsp_ticks at, nsp
         return nsp__next_elsewhere(span, name, at);
     nsp__slot *slot = producer->slot;
     nsp__busy_begin(producer);
-    if (NSP__UNLIKELY(!nsp__frame_holds(frame, (uintptr_t)span)))
+    if (NSP__UNLIKELY(!nsp__frame_holds_as(frame, (uintptr_t)span, 0)))
         return next_after_handler(producer, top, span, name, at);
     if (NSP__UNLIKELY(!nsp__commit(producer, slot, frame, at)))
         return next_full(producer, top, name, at);

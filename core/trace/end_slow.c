@@ -262,10 +262,14 @@ static nsp_span *become_sibling(nsp__producer *producer, nsp__entry *top, nsp_sp
     record->detached = frame->detached != 0;
     nsp__cpu_end(producer, frame, record->detached != 0);
     nsp__commit_and_close(producer, frame, at);
+    const uint32_t items_at = nsp__frame_items_at(frame);
     uint64_t id = nsp__attempt(producer, producer->slot);
     uint32_t kept = 0;
     if (record->flags & NSP__RECORD_TRACESTATE) {
-        uint64_t *tag = (uint64_t *)(void *)(record + 1);
+        uint64_t *tag = (uint64_t *)(void *)(record + 1),
+                 *before = (uint64_t *)(void *)((char *)record + items_at);
+        memmove(tag, before,
+                NSP__ITEM_BYTES(*before >> 32 & 0xffff)); // the sibling of a path is an ordinary span
         *tag = (*tag & ~(NSP__ITEM_MARK_BITS << 56)) | nsp__item_mark(id); // it is the sibling's now
         kept = NSP__ITEM_BYTES(*tag >> 32 & 0xffff);
     }

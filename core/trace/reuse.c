@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "shm/path.h"
 #include "trace/reuse.h"
 
 #include <string.h>
@@ -50,7 +51,7 @@ static bool same(uint64_t a, uint64_t b)
 
 static walk walk_of(const nsp__writer *to)
 {
-    return (walk){.to = to, .next = sizeof(nsp__record)};
+    return (walk){.to = to, .next = nsp__frame_items_at(to->frame)};
 }
 
 static bool step(walk *w)
@@ -114,7 +115,8 @@ static void give_up_before(const nsp__writer *to, uint32_t end, uint64_t tag, ui
 
 bool nsp__reuse_look(nsp__writer *to, uint64_t tag, nsp__reuse *found)
 {
-    uint32_t count = count_items(to), distinct = 0, given_up = 0, number = 0, first = sizeof(nsp__record);
+    uint32_t count = count_items(to), distinct = 0, given_up = 0, number = 0,
+             first = nsp__frame_items_at(to->frame);
     uint64_t seen[NSP_NAME_MAX / 64];
     bool message = false;
     *found = (nsp__reuse){false, 0};

@@ -26,6 +26,8 @@ enum { RECORD_END_MAX = UINT16_MAX - NSP__ITEM_BYTES(sizeof(nsp__dropped)) - NSP
 static uint32_t frame_stride(uint32_t record_bytes)
 {
     uint32_t bytes = (FRAME_HEADER + record_bytes + NSP__FRAME_ALIGN - 1) & ~(NSP__FRAME_ALIGN - 1);
+    if (bytes < NSP__PATH_INERT_AT + NSP_PATH_BYTES_MAX)
+        bytes = NSP__PATH_INERT_AT + NSP_PATH_BYTES_MAX;
     // Strides of whole 4 KiB would put all frames into the same sets of the first cache level.
     return bytes % 4096 == 0 ? bytes + FRAME_SKEW : bytes;
 }
@@ -308,13 +310,15 @@ static void frames_detach(const nsp__detached_pool *pool, uint32_t record_bytes)
 }
 
 // One mapping, so that all of it becomes zero at once: the count of the places left, the nodes, the frames. A
-// frame holds an identity and the longest tracestate. If there is no memory, the pool is empty.
+// frame holds an identity, the longest tracestate, and what a path writes into. If there is no memory, the pool is empty.
 static void unsampled_pool_make(uint32_t count)
 {
     enum {
         RECORD = sizeof(nsp__record) + NSP__ITEM_BYTES(NSP_TRACESTATE_MAX) + RECORD_RESERVE,
-        STRIDE = (FRAME_HEADER + RECORD + NSP__FRAME_ALIGN - 1) / NSP__FRAME_ALIGN * NSP__FRAME_ALIGN
+        STRIDE = NSP__PATH_INERT_AT + NSP_PATH_BYTES_MAX
     };
+    _Static_assert(FRAME_HEADER + (int)RECORD <= (int)NSP__PATH_INERT_AT,
+                   "a path comes behind the tracestate");
     nsp__detached_pool *pool = &nsp__trace_state.unsampled_pool;
     size_t nodes_end = NSP__FRAME_ALIGN + count * sizeof(nsp__detached_node);
     size_t frames_at = (nodes_end + NSP__FRAME_ALIGN - 1) / NSP__FRAME_ALIGN * NSP__FRAME_ALIGN;

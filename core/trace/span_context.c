@@ -10,10 +10,11 @@
 #include "trace/commit.h"
 #include "trace/inherited.h"
 #include "trace/misuse.h"
+#include "trace/path.h"
 #include "trace/speculation.h"
 #include <nanospan/exporter.h>
 
-// ---- the tracestate item: always the first of a record that has one ----
+// ---- the tracestate item: always the first of a record that has one, behind a path ----
 
 // The length of the longest text that the frame has room for.
 static size_t tracestate_room(const nsp__frame *frame)
@@ -36,7 +37,8 @@ static size_t tracestate_of(const nsp__frame *frame, const char **text)
 {
     if ((frame->record.flags & NSP__RECORD_TRACESTATE) == 0)
         return 0;
-    const uint64_t *item = (const uint64_t *)(const void *)(&frame->record + 1);
+    const uint64_t *item =
+        (const uint64_t *)(const void *)((const char *)&frame->record + nsp__frame_items_at(frame));
     *text = (const char *)&item[1];
     return (size_t)(item[0] >> 32 & 0xffff);
 }
@@ -98,7 +100,8 @@ void nsp__identity_context(const nsp__frame *frame, nsp_context *out)
     }
     nsp__tracestate_read(out, text, length);
     memcpy(out->trace_id, record->trace_id, sizeof out->trace_id);
-    memcpy(out->span_id, &record->span_id, sizeof out->span_id);
+    const uint64_t id = nsp__frame_is_path(frame) ? nsp__path_current_id(record) : record->span_id;
+    memcpy(out->span_id, &id, sizeof out->span_id);
     out->flags = record->flags & (NSP_TRACE_FLAG_SAMPLED | NSP_TRACE_FLAG_RANDOM);
     if (record->threshold == NSP__THRESHOLD_CODE_DEBUG)
         out->flags |= NSP_TRACE_FLAG_DEBUG;

@@ -9,6 +9,7 @@
 #include "trace/latency.h"
 #include "trace/misuse.h"
 #include "trace/outlier_decision.h"
+#include "trace/path.h"
 #include "trace/sampler.h"
 #include "trace/speculation.h"
 #include "trace/speculation_history.h"
@@ -47,8 +48,10 @@ void nsp__ruled_end(nsp__producer *producer, nsp__entry *top, const nsp__entry *
     }
     const char *why = nsp__outlier_why(producer, rule, frame->record.start, end, producer->ruled_marks);
     const bool speculative = nsp__frame_speculative(frame);
-    if (speculative)
+    if (speculative) {
         close_above(top, entry);
+        nsp__count_phases(producer->speculative.slot, frame);
+    }
     nsp__pen_to_ring(producer);
     if (!speculative) {
         nsp__cpu_end(producer, frame, false);

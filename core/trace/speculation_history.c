@@ -84,7 +84,7 @@ static void past_at(const nsp__producer *producer, uint64_t position, past *out)
         out->root = out->to;
         record = record_at(producer, out->root);
         out->to += record->bytes;
-        out->spans++;
+        out->spans += nsp__record_spans(record);
     } while (record->span_id != record->local_root_id);
 }
 

@@ -7,6 +7,7 @@
 
 #include "trace/commit.h"
 #include "trace/outlier_decision.h"
+#include "trace/path.h"
 #include "trace/speculation.h"
 #include "trace/speculation_history.h"
 #include "trace/trace_state.h"
@@ -83,10 +84,10 @@ static uint64_t count_children(const nsp__producer *producer, uint64_t bytes)
 {
     const nsp__ring *from = &producer->speculative.ring;
     uint64_t count = 0;
-    for (uint64_t at = nsp__history_end(producer), end = at + bytes; at < end; count++) {
-        uint32_t length;
-        memcpy(&length, place_of(from, at), sizeof length);
-        at += length;
+    for (uint64_t at = nsp__history_end(producer), end = at + bytes; at < end;) {
+        const nsp__record *record = (const nsp__record *)(const void *)place_of(from, at);
+        count += nsp__record_spans(record);
+        at += record->bytes;
     }
     return count;
 }
@@ -116,7 +117,8 @@ static void describe_trace(kept_trace *trace, const nsp__producer *producer, con
                            uint64_t bytes, uint64_t begun, const char *why)
 {
     trace->bytes = bytes;
-    trace->spans = 1 + count_children(producer, bytes);
+    trace->spans =
+        1 + nsp__record_phases(&frame->record, nsp__frame_bytes(frame)) + count_children(producer, bytes);
     trace->more.count = trace->more.links = 0;
     trace->history.bytes = trace->history.traces = trace->history.spans = 0;
     trace->left_out = begun - trace->spans;
@@ -187,8 +189,11 @@ void nsp__speculation_keep(nsp__producer *producer, nsp__frame *frame, nsp_ticks
     nsp__speculation *speculation = producer->speculation;
     nsp__slot *slot = producer->home.slot, *buffer = &speculation->slot;
     const uint64_t apart_left_out =
-        apart ? __atomic_load_n(&frame->reserved, __ATOMIC_RELAXED) & ~NSP__APART_ASKED : 0;
-    const uint64_t begun = apart ? 1 + apart_left_out : buffer->counters.attempted - speculation->settled;
+        apart ? __atomic_load_n(&frame->reserved, __ATOMIC_RELAXED) & ~(NSP__APART_ASKED | NSP__FRAME_PATH)
+              : 0;
+    const uint64_t phases = nsp__record_phases(&frame->record, nsp__frame_bytes(frame));
+    const uint64_t begun =
+        apart ? 1 + phases + apart_left_out : buffer->counters.attempted - speculation->settled;
     const bool outgrown = !apart && (producer->ruled_marks & NSP__TRACE_OUTGROWN) != 0;
     kept_trace trace;
     const uint64_t in_buffer = nsp__slot_tail(buffer) - nsp__history_end(producer);
@@ -203,8 +208,8 @@ void nsp__speculation_keep(nsp__producer *producer, nsp__frame *frame, nsp_ticks
             add_history(&trace, producer, frame);
         publish_trace(producer, frame, end, &trace);
     } else { // the loss of its root is one of the ring
-        add_to(&slot->counters.attempted, 1);
-        add_to(&slot->counters.dropped_ring_full, 1);
+        add_to(&slot->counters.attempted, 1 + phases);
+        add_to(&slot->counters.dropped_ring_full, 1 + phases);
     }
     if (trace.left_out != 0 || !room)
         add_to(&speculation->kept_incomplete, 1);
@@ -227,6 +232,7 @@ void nsp__speculation_keep(nsp__producer *producer, nsp__frame *frame, nsp_ticks
 void nsp__speculation_commit(nsp__producer *producer, nsp__frame *frame, nsp_ticks end, const char *why)
 {
     nsp__slot *slot = producer->home.slot;
+    const uint32_t phases = nsp__count_phases(slot, frame);
     additions more;
     more.count = more.links = 0;
     if (why != NULL)
@@ -241,6 +247,8 @@ void nsp__speculation_commit(nsp__producer *producer, nsp__frame *frame, nsp_tic
     }
     nsp__frame_close(frame);
     nsp__count_commit(slot, room);
+    if (NSP__UNLIKELY(phases != 0))
+        nsp__count_more(room ? &slot->counters.committed : &slot->counters.dropped_ring_full, phases);
     if (room)
         nsp__outlier_tell(producer, frame, end, why);
 }

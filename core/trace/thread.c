@@ -12,6 +12,7 @@
 #include "base/name.h"
 #include "base/testpoint.h"
 #include "trace/cpu.h"
+#include "trace/path_special.h"
 #include "trace/sampler.h"
 #include "trace/slots.h"
 #include "trace/speculation_history.h"
@@ -57,6 +58,7 @@ static nsp__producer *attach(const nsp_thread_options *options, nsp_status *stat
     // one already.
     producer->hot.generation = NSP__GENERATION_NONE;
     nsp__warm_prepare(producer);
+    nsp__path_scratch_prepare();
     // A value other than NULL is what makes the destructor run.
     if (exit_key_made)
         pthread_setspecific(exit_key, producer);

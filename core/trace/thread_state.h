@@ -93,6 +93,7 @@ enum { NSP__HISTORY_PIECES = 8 };
 #define NSP__TRACE_ASKED (UINT64_C(1) << 32)    // nsp_trace_keep
 #define NSP__TRACE_OUTGROWN (UINT64_C(1) << 33) // a span found no room in the buffer
 #define NSP__TRACE_ID_USED (UINT64_C(1) << 34)  // the next trace cannot have the id of this one
+#define NSP__TRACE_PATH (UINT64_C(1) << 35)     // its root is a path
 
 // Process-local state of one thread slot. Only the thread writes it, except for its free detached places. It
 // lives as long as the process; the next thread in the slot takes it over.

@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Paths apart from their hot path: a span is begun in the ordinary way, and then gets its body. And what phases mean
+// to the spans around them.
+#include "trace/path.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/testpoint.h"
+#include "common/utf8.h"
+#include "trace/end_slow.h"
+#include "trace/misuse.h"
+#include "trace/path_special.h"
+#include "trace/span_context.h"
+#include "trace/stack.h"
+#include "trace/thread.h"
+#include "trace/trace_state.h"
+#include "trace/value.h"
+
+// ---- begin ----
+
+static void body_write(nsp__frame *frame, const nsp__path_declaration *declaration)
+{
+    char *body = (char *)(&frame->record + 1);
+    memcpy(body, declaration->unset, declaration->bytes);
+    memcpy(body, &declaration->head, sizeof declaration->head);
+    if ((declaration->head >> 56 & NSP__PATH_STARTS) != 0)
+        memcpy(body + sizeof declaration->head, &frame->record.start, sizeof frame->record.start);
+}
+
+// Moves the items that the span has already behind the body: its tracestate, and what a signal handler has set. They
+// are given up if there is no room.
+static void items_move(nsp__frame *frame, uint32_t bytes)
+{
+    const uint32_t used = nsp__frame_bytes(frame), items = used - (uint32_t)sizeof(nsp__record);
+    char *from = (char *)(&frame->record + 1);
+    if (used + bytes > frame->limit) {
+        frame->record.flags &= (uint8_t) ~(NSP__RECORD_TRACESTATE | NSP__RECORD_DROPS);
+        frame->cursor -= items;
+        return;
+    }
+    memmove(from + bytes, from, items);
+    frame->drops_at = (uint16_t)(frame->drops_at + bytes);
+}
+
+// Gives a span that records, and that is open on this thread or detached and known to nobody else, its body. A reader
+// after a crash takes it for a path once its kind says so, and for one without fields until the cursor is behind them.
+static void *body_open(nsp_span *span, const nsp__path_declaration *declaration)
+{
+    nsp__frame *frame = nsp__frame_of(span);
+    nsp__producer *producer = nsp__producer_self();
+    nsp__entry *top = producer != NULL ? nsp__busy_take_top(producer) : NULL;
+    if (nsp__span_open(span)) { // and not ended by a signal handler, or with its session
+        if (nsp__frame_bytes(frame) != sizeof(nsp__record))
+            items_move(frame, declaration->bytes);
+        body_write(frame, declaration);
+        frame->record.end = 0;
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        NSP__TESTPOINT("path: no body yet");
+        nsp__record_set_traits(&frame->record,
+                               nsp__record_traits(&frame->record) | (uint64_t)NSP__KIND_PATH << 8);
+        __atomic_fetch_or(&frame->reserved, NSP__FRAME_PATH, __ATOMIC_RELAXED);
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        frame->cursor += declaration->bytes;
+        if (producer != NULL && frame == producer->ruled_frame)
+            producer->ruled_marks |= NSP__TRACE_PATH;
+    }
+    if (producer != NULL)
+        nsp__busy_end(producer, top);
+    return (char *)(&frame->record + 1);
+}
+
+// What all threads share: for detached paths that find no place in a pool, and for threads without memory.
+static char shared_scratch[NSP__SCRATCH_BYTES] __attribute__((aligned(256)));
+
+static void scratch_fill(char *scratch)
+{
+    const struct {
+        size_t at;
+        uintptr_t handle;
+    } places[] = {{NSP__SCRATCH_ROOT, NSP__UNSAMPLED_ROOT}, {NSP__SCRATCH_CHILD, NSP__UNSAMPLED_CHILD}};
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+        memcpy(scratch + places[i].at - sizeof places[i].handle, &places[i].handle, sizeof places[i].handle);
+}
+
+// The room of a path that does not record.
+static void *room_for(nsp_span *span, bool detached)
+{
+    if (nsp__has_frame(span)) {
+        char *room = (char *)nsp__frame_of(span) + NSP__PATH_INERT_AT;
+        memcpy(room - sizeof span, &span, sizeof span);
+        return room;
+    }
+    const size_t at = (uintptr_t)span == NSP__UNSAMPLED_ROOT    ? NSP__SCRATCH_ROOT
+                      : (uintptr_t)span == NSP__UNSAMPLED_CHILD ? NSP__SCRATCH_CHILD
+                                                                : NSP__SCRATCH_NOTHING;
+    if (!detached)
+        return nsp__path_scratch(at);
+    nsp__control *control = __atomic_load_n(&nsp__trace_state.control, __ATOMIC_ACQUIRE); // T4: acquires T3
+    if (span != NULL && control != NULL)
+        __atomic_fetch_add(&control->paths.shared, 1, __ATOMIC_RELAXED);
+    return shared_scratch + at;
+}
+
+static void *path_of(nsp_span *span, const nsp__path_declaration *declaration, bool detached)
+{
+    return nsp_span_recording(span) ? body_open(span, declaration) : room_for(span, detached);
+}
+
+// False if a path of this declaration cannot record: the table of declarations is full, or NSP_RECORD_BYTES is too
+// small for it.
+static bool can_record(nsp__path_declaration *declaration)
+{
+    enum { MARGIN = 128 }; // a frame's limit is that much below the size of its record at most
+    return nsp__path_declare(declaration) &&
+           sizeof(nsp__record) + declaration->bytes + MARGIN <= nsp__trace_state.record_bytes;
+}
+
+// A path that cannot record where tracing runs is dropped, like a span that finds no frame.
+static void *dropped(void)
+{
+    nsp__producer *producer = nsp__producer_self();
+    if (producer != NULL && !nsp__is_busy(producer) && !nsp__parents_state() &&
+        !nsp__session_over(producer)) {
+        nsp__count_nested(&producer->home.slot->counters.attempted);
+        nsp__count_nested(&producer->home.slot->counters.dropped_too_deep);
+    }
+    return room_for((nsp_span *)NSP__UNSAMPLED_CHILD, false);
+}
+
+void *nsp__path_begin_special(nsp__path_declaration *declaration, nsp_ticks start)
+{
+    const bool may = can_record(declaration);
+    if (!may && __atomic_load_n(&nsp__active, __ATOMIC_RELAXED))
+        return dropped();
+    return path_of(nsp_span_begin_at(declaration->name, start), declaration, false);
+}
+
+// The caller's options, or the defaults, as those of a span.
+static void read_options(const nsp_path_options *given, nsp_path_options *out)
+{
+    static const nsp_path_options as_usual = NSP_PATH_OPTIONS_INIT;
+    *out = as_usual;
+    if (given != NULL)
+        memcpy(out, given, given->size < sizeof *out ? given->size : sizeof *out);
+}
+
+void *nsp__path_begin_with(nsp__path_declaration *declaration, const nsp_path_options *given)
+{
+    nsp_path_options options;
+    read_options(given, &options);
+    nsp_span_options its = NSP_SPAN_OPTIONS_INIT;
+    its.kind = options.kind;
+    its.parent = options.parent;
+    its.new_root = options.new_root;
+    its.start = options.start;
+    const bool may = can_record(declaration);
+    if (!may && __atomic_load_n(&nsp__active, __ATOMIC_RELAXED))
+        return dropped();
+    nsp_span *span = options.detached ? nsp_span_begin_detached(declaration->name, &its)
+                                      : nsp_span_begin_with(declaration->name, &its);
+    void *path = path_of(span, declaration, options.detached);
+    if (nsp_span_recording(span)) {
+        for (size_t i = 0; options.links != NULL && i < options.link_count; i++)
+            nsp_span_add_link_with(span, &options.links[i].context, options.links[i].attributes,
+                                   options.links[i].attribute_count);
+        if (options.status != NSP_SPAN_STATUS_UNSET)
+            nsp_span_set_status(span, options.status, options.status_message);
+    }
+    return path;
+}
+
+// ---- what does not record ----
+
+__thread char *nsp__path_scratch_v4 __attribute__((tls_model("initial-exec")));
+
+static pthread_key_t scratch_key;
+static bool scratch_key_made;
+
+// Rooms of threads that have ended, for others. They stay mapped, since what a program calls at a thread's end may still
+// have a path that is in one.
+enum { SPARES = 256 };
+static char *spares[SPARES];
+
+static char *spare_take(void)
+{
+    for (int i = 0; i < SPARES; i++)
+        if (__atomic_load_n(&spares[i], __ATOMIC_RELAXED) != NULL) {
+            char *scratch = __atomic_exchange_n(&spares[i], NULL, __ATOMIC_ACQUIRE); // SS2: acquires SS1
+            if (scratch != NULL)
+                return scratch;
+        }
+    return NULL;
+}
+
+static void spare_give(char *scratch)
+{
+    for (int i = 0; i < SPARES; i++) {
+        char *none = NULL;
+        if (__atomic_compare_exchange_n(&spares[i], &none, scratch, false, __ATOMIC_RELEASE, // SS1
+                                        __ATOMIC_RELAXED))
+            return;
+    }
+    munmap(scratch, NSP__SCRATCH_BYTES);
+}
+
+static void scratch_release(void *scratch)
+{
+    nsp__path_scratch_v4 = NULL;
+    spare_give(scratch);
+}
+
+// When the library is loaded, as in thread.c.
+__attribute__((constructor)) static void scratch_prepare(void)
+{
+    scratch_fill(shared_scratch);
+    scratch_key_made = pthread_key_create(&scratch_key, scratch_release) == 0;
+}
+
+char *nsp__path_scratch_make(void)
+{
+    if (!scratch_key_made)
+        return shared_scratch;
+    const int error = errno; // a span call must leave errno alone
+    char *scratch = spare_take();
+    if (scratch == NULL)
+        scratch = mmap(NULL, NSP__SCRATCH_BYTES, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    errno = error;
+    if (scratch == MAP_FAILED)
+        return shared_scratch;
+    scratch_fill(scratch);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    if (nsp__path_scratch_v4 != NULL) { // a signal handler has made it meanwhile
+        spare_give(scratch);
+        return nsp__path_scratch_v4;
+    }
+    nsp__path_scratch_v4 = scratch;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    pthread_setspecific(scratch_key, scratch);
+    return scratch;
+}
+
+void nsp__path_scratch_prepare(void)
+{
+    if (nsp__path_scratch_v4 == NULL)
+        nsp__path_scratch_make();
+}
+
+// ---- mark and fields ----
+
+void nsp__path_misused(void)
+{
+    nsp__misused();
+}
+
+size_t nsp__path_cut(const void *path, uint32_t capacity, const char *text, size_t length)
+{
+    const size_t fits = length > capacity ? nsp__utf8_cut(text, length, capacity) : length;
+    const size_t kept = nsp__utf8_cut_characters(text, fits, nsp__path_frame(path)->value_limit);
+    if (kept < length)
+        nsp__value_count_cut();
+    return kept;
+}
+
+// ---- the spans around it ----
+
+void nsp__inherit_uncommon(nsp__frame *frame, const nsp__frame *parent)
+{
+    nsp__record *record = &frame->record;
+    const uint64_t path = (uint64_t)NSP__KIND_PATH << 8;
+    if ((nsp__record_traits(record) & path) != 0) {
+        nsp__record_set_traits(record, nsp__record_traits(record) & ~path);
+        record->parent_id = nsp__path_current_id(&parent->record);
+    }
+    if ((record->flags & NSP__RECORD_TRACESTATE) != 0)
+        nsp__tracestate_inherit(frame, parent);
+}
+
+// ---- end ----
+
+void nsp__path_commit_after_all(nsp__producer *producer, nsp__frame *frame, nsp_ticks end, uint32_t phases)
+{
+    nsp__slot *slot = producer->slot;
+    const bool committed = nsp__commit_after_all(producer, frame, end);
+    nsp__frame_close(frame);
+    nsp__count_more(committed ? &slot->counters.committed : &slot->counters.dropped_ring_full,
+                    1 + (uint64_t)phases);
+}
+
+void nsp__path_commit_and_close(nsp__producer *producer, nsp__frame *frame, nsp_ticks end)
+{
+    nsp__slot *slot = producer->slot;
+    const uint32_t phases = nsp__path_count_phases(slot, frame);
+    if (NSP__UNLIKELY(!nsp__commit(producer, slot, frame, end))) {
+        nsp__path_commit_after_all(producer, frame, end, phases);
+        return;
+    }
+    nsp__frame_close(frame);
+    nsp__count_more(&slot->counters.committed, 1 + (uint64_t)phases);
+}
+
+// The handle under which the path is, or was, on the thread's stack: its frame reads as zero if the session is over.
+static nsp_span *find_span(const nsp__frame *frame)
+{
+    const uintptr_t tag = __atomic_load_n(&frame->tag, __ATOMIC_RELAXED) & NSP__TAG_MASK;
+    const nsp__producer *producer = nsp__producer_self();
+    if (tag != 0)
+        return nsp__frame_is_path(frame) ? (nsp_span *)((uintptr_t)frame | tag) : NULL;
+    if (producer == NULL || nsp__is_busy(producer) || !nsp__session_over(producer))
+        return NULL;
+    for (const nsp__entry *entry = producer->hot.top; entry > &producer->stack[0]; entry--)
+        if ((entry->current & ~NSP__TAG_MASK) == (uintptr_t)frame)
+            return (nsp_span *)entry->current;
+    return NULL;
+}
+
+void nsp__path_end_elsewhere(void *path, nsp_ticks end)
+{
+    if (nsp__parents_state())
+        return;
+    const nsp__frame *frame = nsp__path_frame(path);
+    nsp_span *span = find_span(frame);
+    // A handle that no open span has, so that it counts as misuse unless the session is over.
+    if (span == NULL)
+        span = (nsp_span *)((uintptr_t)frame | (__atomic_load_n(&frame->tag, __ATOMIC_RELAXED) != 1 ? 1 : 3));
+    nsp_span_end_at(span, end);
+}

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The recorded half of a path's hot path: begin and end. As begin_fast.c and end_fast.c for spans; whatever is
+// uncommon goes the way of ordinary spans (path.c).
+#include "base/hot.h"
+#include "trace/cpu.h"
+#include "trace/misuse.h"
+#include "trace/path.h"
+#include "trace/path_special.h"
+#include "trace/sampler.h"
+
+#define NOINLINE __attribute__((noinline, cold))
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+// ---- begin ----
+
+// Opens a frame for a path: as nsp__frame_open, and with nothing set in the body.
+ALWAYS_INLINE char *frame_open(nsp__frame *frame, const nsp__path_declaration *declaration, nsp_ticks start)
+{
+    char *body = (char *)(&frame->record + 1);
+    const char *unset = (const char *)declaration->unset;
+    const uint64_t head = declaration->head;
+    const uint32_t bytes = declaration->bytes;
+    __builtin_memcpy(&frame->cursor, &frame->initial, sizeof frame->initial);
+    frame->cursor += bytes;
+    frame->record.name = declaration->name;
+    frame->record.start = start;
+    frame->record.end = 0;
+    nsp__pair first = *(const nsp__pair *)(const void *)unset;
+    first[0] = head;
+    if ((head >> 56 & NSP__PATH_STARTS) != 0)
+        first[1] = start;
+    *(nsp__pair *)(void *)body = first;
+    for (uint32_t at = sizeof first; at < bytes; at += sizeof first) {
+        __asm__("" : "+r"(at)); // as in nsp__record_put_part
+        *(nsp__pair *)(void *)(body + at) = *(const nsp__pair *)(const void *)(unset + at);
+    }
+    return body;
+}
+
+// As nsp__push.
+ALWAYS_INLINE void *push(nsp__producer *producer, nsp__entry *entry, nsp__frame *frame, uint64_t id)
+{
+    const uintptr_t handle = nsp__frame_handle(frame, id, NSP__RECORDING);
+    nsp__record_set_traits(&frame->record,
+                           nsp__record_traits(&frame->record) | (uint64_t)NSP__KIND_PATH << 8);
+    nsp__frame_publish_path(frame, handle);
+    entry->current = handle;
+    nsp__busy_end(producer, entry);
+    return (char *)(&frame->record + 1);
+}
+
+// True if the declaration has its number, and the frame has room for the body.
+ALWAYS_INLINE bool fits(const nsp__frame *frame, const nsp__path_declaration *declaration)
+{
+    return declaration->head != 0 && sizeof(nsp__record) + declaration->bytes <= frame->limit;
+}
+
+NSP__HOT void *nsp__path_begin_root(nsp__path_declaration *declaration, nsp_ticks start, nsp__thread *thread,
+                                    uint32_t name_class)
+{
+    nsp__producer *producer = nsp__producer_of(thread);
+    nsp__slot *slot = producer->slot;
+    nsp__entry *top = thread->top;
+    nsp__frame *frame = top[1].frame;
+    if (NSP__UNLIKELY(nsp__slot_tail(slot) + producer->headroom > producer->ring.limit ||
+                      producer->thresholds[name_class] != 0 || !fits(frame, declaration)))
+        return nsp__path_begin_special(declaration, start);
+    if (start == 0) {
+        if (NSP__UNLIKELY(!producer->hot.reads_counter))
+            return nsp__path_begin_special(declaration, nsp_now());
+        start = nsp__counter_read();
+    }
+    nsp__busy_begin(producer);
+    frame_open(frame, declaration, start);
+    nsp__cpu_begin(producer, frame);
+    nsp__sampler_trace_id_any(producer, frame->record.trace_id);
+    return push(producer, top + 1, frame, nsp__record_root(producer, slot, &frame->record, name_class));
+}
+
+static NOINLINE void *push_uncommon(nsp__producer *producer, nsp__entry *entry, const nsp__frame *parent,
+                                    uint64_t id)
+{
+    nsp__inherit_uncommon(entry->frame, parent);
+    return push(producer, entry, entry->frame, id);
+}
+
+// What was on top has changed.
+static NOINLINE void *begin_child_specially(nsp__producer *producer, nsp__entry *top,
+                                            nsp__path_declaration *declaration, nsp_ticks start)
+{
+    nsp__busy_end(producer, top);
+    return nsp__path_begin_special(declaration, start);
+}
+
+NSP__HOT void *nsp__path_begin_child(nsp__path_declaration *declaration, nsp_ticks start, nsp__thread *thread)
+{
+    nsp__producer *producer = nsp__producer_of(thread);
+    if (start == 0) {
+        if (NSP__UNLIKELY(!producer->hot.reads_counter))
+            return nsp__path_begin_special(declaration, nsp_now());
+        start = nsp__counter_read();
+    }
+    nsp__entry *top = thread->top;
+    nsp__entry *entry = top + 1;
+    nsp__frame *frame = entry->frame;
+    nsp__busy_begin(producer);
+    const uintptr_t current = top->current;
+    const nsp__frame *parent = nsp__frame_of((nsp_span *)current);
+    if (NSP__UNLIKELY((current & NSP__RECORDING) == 0 || !nsp__frame_holds(parent, current) ||
+                      frame == NULL || !fits(frame, declaration)))
+        return begin_child_specially(producer, top, declaration, start);
+    frame_open(frame, declaration, start);
+    const uint64_t id = nsp__record_child_of(producer, producer->slot, &frame->record, &parent->record);
+    if (NSP__UNLIKELY(nsp__record_inherits_uncommon(&frame->record)))
+        return push_uncommon(producer, entry, parent, id);
+    return push(producer, entry, frame, id);
+}
+
+// ---- end ----
+
+static NOINLINE void end_by_clock(void *path, nsp__thread *thread)
+{
+    nsp__path_end_on(path, nsp_now(), thread);
+}
+
+// Takes ended entries off the top.
+ALWAYS_INLINE nsp__entry *pop(nsp__entry *entry)
+{
+    do
+        entry--;
+    while (NSP__UNLIKELY(entry->current == NSP__ENDED));
+    return entry;
+}
+
+ALWAYS_INLINE void closed(nsp__producer *producer, nsp__entry *top, nsp__slot *slot, nsp__frame *frame,
+                          uint32_t phases)
+{
+    nsp__frame_close(frame);
+    nsp__count_more(&slot->counters.committed, 1 + (uint64_t)phases);
+    nsp__busy_end(producer, pop(top));
+}
+
+static NOINLINE void end_full(nsp__producer *producer, nsp__entry *top, nsp_ticks end, uint32_t phases)
+{
+    nsp__path_commit_after_all(producer, top->frame, end, phases);
+    nsp__busy_end(producer, pop(top));
+}
+
+void nsp__path_end_busy(nsp__producer *producer, nsp__entry *top, nsp_ticks end)
+{
+    nsp__cpu_end(producer, top->frame, false);
+    nsp__path_commit_and_close(producer, top->frame, end);
+    nsp__busy_end(producer, pop(top));
+}
+
+NSP__HOT void nsp__path_end_on(void *path, nsp_ticks end, nsp__thread *thread)
+{
+    nsp__producer *producer = nsp__producer_of(thread);
+    if (end == 0) {
+        if (NSP__UNLIKELY(!producer->hot.reads_counter)) {
+            end_by_clock(path, thread);
+            return;
+        }
+        end = nsp__counter_read();
+    }
+    nsp__entry *top = thread->top;
+    nsp__frame *frame = nsp__path_frame(path);
+    const uintptr_t current = __atomic_load_n(&top->current, __ATOMIC_RELAXED);
+    if (NSP__UNLIKELY((current & ~NSP__TAG_MASK) != (uintptr_t)frame || top->frame != frame)) {
+        nsp__path_end_elsewhere(path, end);
+        return;
+    }
+    nsp__slot *slot = producer->slot;
+    nsp__busy_begin(producer);
+    if (NSP__UNLIKELY(!nsp__frame_holds_as(frame, current, NSP__FRAME_PATH))) {
+        nsp__busy_end(producer, top);
+        nsp__path_end_elsewhere(path, end);
+        return;
+    }
+    const uint32_t phases = nsp__path_count_phases(slot, frame);
+    const uint32_t cpu = nsp__cpu_now(producer);
+    if (top[-1].current <= NSP__NOTHING && NSP__LIKELY(frame->cpu == cpu)) {
+        if (NSP__LIKELY(nsp__commit_with(producer, slot, frame, end, (nsp__pair){nsp__cpu_tag, cpu}))) {
+            closed(producer, top, slot, frame, phases);
+            return;
+        }
+    } else {
+        nsp__cpu_end(producer, frame, false);
+        if (NSP__LIKELY(nsp__commit(producer, slot, frame, end))) {
+            closed(producer, top, slot, frame, phases);
+            return;
+        }
+    }
+    end_full(producer, top, end, phases);
+}
