@@ -32,20 +32,25 @@ static inline uint32_t nsp__record_body_bytes(const nsp__record *record, uint32_
     return bytes <= record_bytes - (uint32_t)sizeof *record ? bytes : 0;
 }
 
-// The phases that happened, of a record that has so many bytes.
+// The phase that is open, from 1; 0: none.
+static inline uint32_t nsp__path_open(const nsp__path_head *head)
+{
+    const uint32_t open = head->open & ~NSP__PATH_BY_CALL;
+    return open <= head->phases ? open : head->phases;
+}
+
+// The phases that happened, as the path has counted them: as many of its readings are not 0, unless the record is
+// damaged.
+static inline uint32_t nsp__path_phases(const nsp__path_head *head)
+{
+    const uint32_t open = nsp__path_open(head);
+    return head->skipped <= open ? open - head->skipped : 0;
+}
+
+// The same for a record that has so many bytes, path or not.
 static inline uint32_t nsp__record_phases(const nsp__record *record, uint32_t record_bytes)
 {
-    const uint32_t body = nsp__record_body_bytes(record, record_bytes);
-    if (body == 0)
-        return 0;
-    const nsp__path_head *head = nsp__record_path(record);
-    const uint64_t *readings = nsp__path_readings(head);
-    uint32_t declared = head->phases, room = (body - (uint32_t)sizeof *head) / 8, marked = 0;
-    if (declared > room)
-        declared = room;
-    for (uint32_t i = 0; i < declared; i++)
-        marked += readings[i] != 0;
-    return marked;
+    return nsp__record_body_bytes(record, record_bytes) != 0 ? nsp__path_phases(nsp__record_path(record)) : 0;
 }
 
 // The spans that a record in a ring stands for.

@@ -302,6 +302,26 @@ static inline __attribute__((always_inline)) char *nsp__record_put_part(const ns
     return to + kept;
 }
 
+// The same for a record that is followed by a pair, whatever that is: two pairs are copied at once, the last of which
+// may lie behind the record.
+static inline __attribute__((always_inline)) char *nsp__record_put_long(const nsp__ring *ring, uint64_t tail,
+                                                                        const nsp__frame *frame,
+                                                                        uint64_t kept, uint64_t bytes,
+                                                                        nsp_ticks end)
+{
+    const char *from = (const char *)&frame->record;
+    char *to = nsp__record_put_part(ring, tail, frame, sizeof(nsp__record), bytes, end);
+    from += sizeof(nsp__record);
+    for (uint64_t at = 0, left = kept - sizeof(nsp__record); at < left; at += 2 * sizeof(nsp__pair)) {
+        __asm__("" : "+r"(at));
+        nsp__pair first = *(const nsp__pair *)(const void *)(from + at);
+        nsp__pair second = *(const nsp__pair *)(const void *)(from + at + sizeof first);
+        *(nsp__pair *)(void *)(to + at) = first;
+        *(nsp__pair *)(void *)(to + at + sizeof first) = second;
+    }
+    return to + kept - sizeof(nsp__record);
+}
+
 // The same for a record of which the frame has everything.
 static inline __attribute__((always_inline)) void nsp__record_put(const nsp__ring *ring, uint64_t tail,
                                                                   const nsp__frame *frame, uint64_t bytes,

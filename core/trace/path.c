@@ -26,8 +26,11 @@ static void body_write(nsp__frame *frame, const nsp__path_declaration *declarati
 {
     char *body = (char *)(&frame->record + 1);
     memcpy(body, declaration->unset, declaration->bytes);
-    memcpy(body, &declaration->head, sizeof declaration->head);
-    if ((declaration->head >> 56 & NSP__PATH_STARTS) != 0)
+    uint64_t head = declaration->head;
+    if (!nsp__clock_is_counter)
+        head |= (uint64_t)NSP__PATH_BY_CALL << 8 * offsetof(nsp__path_head, open);
+    memcpy(body, &head, sizeof head);
+    if ((head >> 56 & NSP__PATH_STARTS) != 0)
         memcpy(body + sizeof declaration->head, &frame->record.start, sizeof frame->record.start);
 }
 
@@ -252,18 +255,36 @@ void nsp__path_scratch_prepare(void)
 
 // ---- mark and fields ----
 
-void nsp__path_misused(void)
+void nsp__path_mark_slow(void *path, uint32_t phase, nsp_ticks at)
 {
-    nsp__misused();
+    nsp__path_head *head = path;
+    nsp_ticks *reading = (nsp_ticks *)path + phase;
+    const uint32_t by_call = head->open & NSP__PATH_BY_CALL, open = head->open - by_call;
+    if (open >= phase || phase > head->phases) {
+        // A declaration that is not in the table has no phases.
+        if (head->phases != 0)
+            nsp__misused();
+        return;
+    }
+    *reading = nsp__ticks_or_now(at);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    head->skipped = (uint8_t)(head->skipped + (phase - 1 - open));
+    head->open = (uint8_t)(phase | by_call);
 }
 
-size_t nsp__path_cut(const void *path, uint32_t capacity, const char *text, size_t length)
+void nsp__path_set_cut(void *path, uint16_t *length, char *bytes, uint32_t capacity, const char *value,
+                       size_t size)
 {
-    const size_t fits = length > capacity ? nsp__utf8_cut(text, length, capacity) : length;
-    const size_t kept = nsp__utf8_cut_characters(text, fits, nsp__path_frame(path)->value_limit);
-    if (kept < length)
+    if (value == NULL)
+        size = 0;
+    const size_t fits = size > capacity ? nsp__utf8_cut(value, size, capacity) : size;
+    const size_t kept = nsp__utf8_cut_characters(value, fits, nsp__path_frame(path)->value_limit);
+    if (kept < size)
         nsp__value_count_cut();
-    return kept;
+    if (kept != 0)
+        memcpy(bytes, value, kept);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    *length = (uint16_t)kept;
 }
 
 // ---- the spans around it ----

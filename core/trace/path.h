@@ -12,7 +12,7 @@
 // The id under which the path in this frame's record is the parent of others: that of the open phase, if there is one.
 static inline uint64_t nsp__path_current_id(const nsp__record *record)
 {
-    const uint32_t open = nsp__record_path(record)->open;
+    const uint32_t open = nsp__path_open(nsp__record_path(record));
     return open != 0 ? nsp__path_phase_id(record->span_id, open) : record->span_id;
 }
 
@@ -20,7 +20,8 @@ static inline uint64_t nsp__path_current_id(const nsp__record *record)
 // they are. From `record.end`, which no frame needs otherwise, a reader after a crash can tell whether they are counted.
 static inline uint32_t nsp__path_count_phases(nsp__slot *slot, nsp__frame *frame)
 {
-    const uint32_t phases = nsp__record_phases(&frame->record, nsp__frame_bytes(frame));
+    const nsp__path_head *head = nsp__record_path(&frame->record);
+    const uint32_t phases = (head->open & ~NSP__PATH_BY_CALL) - head->skipped;
     const uint64_t attempted = __atomic_load_n(&slot->counters.attempted, __ATOMIC_RELAXED) + phases;
     frame->record.end = attempted;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);

@@ -15,14 +15,13 @@
 // ---- begin ----
 
 // Opens a frame for a path: as nsp__frame_open, and with nothing set in the body.
-ALWAYS_INLINE char *frame_open(nsp__frame *frame, const nsp__path_declaration *declaration, nsp_ticks start)
+ALWAYS_INLINE void frame_open(nsp__frame *frame, const nsp__path_declaration *declaration, nsp_ticks start)
 {
     char *body = (char *)(&frame->record + 1);
     const char *unset = (const char *)declaration->unset;
+    const uint64_t bytes = declaration->bytes, cursor = frame->initial + bytes;
     const uint64_t head = declaration->head;
-    const uint32_t bytes = declaration->bytes;
-    __builtin_memcpy(&frame->cursor, &frame->initial, sizeof frame->initial);
-    frame->cursor += bytes;
+    __builtin_memcpy(&frame->cursor, &cursor, sizeof cursor);
     frame->record.name = declaration->name;
     frame->record.start = start;
     frame->record.end = 0;
@@ -31,11 +30,10 @@ ALWAYS_INLINE char *frame_open(nsp__frame *frame, const nsp__path_declaration *d
     if ((head >> 56 & NSP__PATH_STARTS) != 0)
         first[1] = start;
     *(nsp__pair *)(void *)body = first;
-    for (uint32_t at = sizeof first; at < bytes; at += sizeof first) {
+    for (uint64_t at = sizeof first; at < bytes; at += sizeof first) {
         __asm__("" : "+r"(at)); // as in nsp__record_put_part
         *(nsp__pair *)(void *)(body + at) = *(const nsp__pair *)(const void *)(unset + at);
     }
-    return body;
 }
 
 // As nsp__push.
@@ -50,10 +48,10 @@ ALWAYS_INLINE void *push(nsp__producer *producer, nsp__entry *entry, nsp__frame 
     return (char *)(&frame->record + 1);
 }
 
-// True if the declaration has its number, and the frame has room for the body.
+// True if the frame has room for the body.
 ALWAYS_INLINE bool fits(const nsp__frame *frame, const nsp__path_declaration *declaration)
 {
-    return declaration->head != 0 && sizeof(nsp__record) + declaration->bytes <= frame->limit;
+    return sizeof(nsp__record) + declaration->bytes <= frame->limit;
 }
 
 NSP__HOT void *nsp__path_begin_root(nsp__path_declaration *declaration, nsp_ticks start, nsp__thread *thread,
@@ -64,13 +62,11 @@ NSP__HOT void *nsp__path_begin_root(nsp__path_declaration *declaration, nsp_tick
     nsp__entry *top = thread->top;
     nsp__frame *frame = top[1].frame;
     if (NSP__UNLIKELY(nsp__slot_tail(slot) + producer->headroom > producer->ring.limit ||
-                      producer->thresholds[name_class] != 0 || !fits(frame, declaration)))
+                      producer->thresholds[name_class] != 0 || !producer->hot.reads_counter ||
+                      !fits(frame, declaration)))
         return nsp__path_begin_special(declaration, start);
-    if (start == 0) {
-        if (NSP__UNLIKELY(!producer->hot.reads_counter))
-            return nsp__path_begin_special(declaration, nsp_now());
+    if (start == 0)
         start = nsp__counter_read();
-    }
     nsp__busy_begin(producer);
     frame_open(frame, declaration, start);
     nsp__cpu_begin(producer, frame);
@@ -96,11 +92,10 @@ static NOINLINE void *begin_child_specially(nsp__producer *producer, nsp__entry 
 NSP__HOT void *nsp__path_begin_child(nsp__path_declaration *declaration, nsp_ticks start, nsp__thread *thread)
 {
     nsp__producer *producer = nsp__producer_of(thread);
-    if (start == 0) {
-        if (NSP__UNLIKELY(!producer->hot.reads_counter))
-            return nsp__path_begin_special(declaration, nsp_now());
+    if (NSP__UNLIKELY(!producer->hot.reads_counter))
+        return nsp__path_begin_special(declaration, start);
+    if (start == 0)
         start = nsp__counter_read();
-    }
     nsp__entry *top = thread->top;
     nsp__entry *entry = top + 1;
     nsp__frame *frame = entry->frame;
@@ -133,25 +128,18 @@ ALWAYS_INLINE nsp__entry *pop(nsp__entry *entry)
     return entry;
 }
 
-ALWAYS_INLINE void closed(nsp__producer *producer, nsp__entry *top, nsp__slot *slot, nsp__frame *frame,
-                          uint32_t phases)
-{
-    nsp__frame_close(frame);
-    nsp__count_more(&slot->counters.committed, 1 + (uint64_t)phases);
-    nsp__busy_end(producer, pop(top));
-}
-
-static NOINLINE void end_full(nsp__producer *producer, nsp__entry *top, nsp_ticks end, uint32_t phases)
-{
-    nsp__path_commit_after_all(producer, top->frame, end, phases);
-    nsp__busy_end(producer, pop(top));
-}
-
+// All that is uncommon: the thread has moved to another CPU, or the ring seems full. With the producer busy.
 void nsp__path_end_busy(nsp__producer *producer, nsp__entry *top, nsp_ticks end)
 {
     nsp__cpu_end(producer, top->frame, false);
     nsp__path_commit_and_close(producer, top->frame, end);
     nsp__busy_end(producer, pop(top));
+}
+
+static NOINLINE void end_changed(nsp__producer *producer, nsp__entry *top, void *path, nsp_ticks end)
+{
+    nsp__busy_end(producer, top);
+    nsp__path_end_elsewhere(path, end);
 }
 
 NSP__HOT void nsp__path_end_on(void *path, nsp_ticks end, nsp__thread *thread)
@@ -171,26 +159,31 @@ NSP__HOT void nsp__path_end_on(void *path, nsp_ticks end, nsp__thread *thread)
         nsp__path_end_elsewhere(path, end);
         return;
     }
-    nsp__slot *slot = producer->slot;
     nsp__busy_begin(producer);
     if (NSP__UNLIKELY(!nsp__frame_holds_as(frame, current, NSP__FRAME_PATH))) {
-        nsp__busy_end(producer, top);
-        nsp__path_end_elsewhere(path, end);
+        end_changed(producer, top, path, end);
         return;
     }
-    const uint32_t phases = nsp__path_count_phases(slot, frame);
+    // As end_outermost in end_fast.c: a local root says on which CPU it was. The item is written in any case, behind what
+    // is published of a span that does not say so.
+    nsp__slot *slot = producer->slot;
     const uint32_t cpu = nsp__cpu_now(producer);
-    if (top[-1].current <= NSP__NOTHING && NSP__LIKELY(frame->cpu == cpu)) {
-        if (NSP__LIKELY(nsp__commit_with(producer, slot, frame, end, (nsp__pair){nsp__cpu_tag, cpu}))) {
-            closed(producer, top, slot, frame, phases);
-            return;
-        }
-    } else {
-        nsp__cpu_end(producer, frame, false);
-        if (NSP__LIKELY(nsp__commit(producer, slot, frame, end))) {
-            closed(producer, top, slot, frame, phases);
-            return;
-        }
+    const bool says = top[-1].current <= NSP__NOTHING && frame->cpu != NSP__CPU_UNKNOWN;
+    const nsp__pair item = {nsp__cpu_tag, cpu};
+    const uint64_t kept = nsp__frame_bytes(frame), tail = nsp__slot_tail(slot);
+    if (NSP__UNLIKELY(tail + kept + sizeof item > producer->ring.limit || (says && frame->cpu != cpu))) {
+        nsp__path_end_busy(producer, top, end);
+        return;
     }
-    end_full(producer, top, end, phases);
+    const uint64_t bytes = kept + (says ? sizeof item : 0);
+    const uint32_t phases = nsp__path_count_phases(slot, frame);
+    __atomic_store_n(&frame->position, tail + bytes, __ATOMIC_RELAXED);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    NSP__TESTPOINT("commit: position noted");
+    *(nsp__pair *)(void *)nsp__record_put_long(&producer->ring, tail, frame, kept, bytes, end) = item;
+    nsp__slot_publish(slot, tail + bytes);
+    NSP__TESTPOINT("commit: published");
+    nsp__frame_close(frame);
+    nsp__count_more(&slot->counters.committed, 1 + (uint64_t)phases);
+    nsp__busy_end(producer, pop(top));
 }

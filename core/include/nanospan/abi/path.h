@@ -31,10 +31,14 @@ enum {
 typedef struct nsp__path_head {
     uint16_t declaration; // its number in the session's table, from 1
     uint16_t bytes;       // of the body, a multiple of 16
-    uint16_t open;        // the phase that is open, from 1; 0: none
+    uint8_t open;         // the phase that is open, from 1; 0: none. With NSP__PATH_BY_CALL, marks are calls
+    uint8_t skipped;      // phases before it that did not happen
     uint8_t phases;       // how many are declared
     uint8_t flags;        // NSP__PATH_STARTS
 } nsp__path_head;
+
+// In `open`: the clock is not read in line.
+#define NSP__PATH_BY_CALL 0x80u
 
 // The first phase begins with the path, by the same reading.
 #define NSP__PATH_STARTS 1u
@@ -86,9 +90,11 @@ NSP_API NSP__DIRECT void *nsp__path_begin_child(nsp__path_declaration *declarati
 NSP_API void *nsp__path_begin_special(nsp__path_declaration *declaration, nsp_ticks start);
 NSP_API void *nsp__path_begin_with(nsp__path_declaration *declaration, const nsp_path_options *options);
 NSP_API NSP__DIRECT void nsp__path_end_on(void *path, nsp_ticks end, nsp__thread *thread);
-NSP_API void nsp__path_misused(void);
-// How many bytes of a text that is too long go into a field.
-NSP_API size_t nsp__path_cut(const void *path, uint32_t capacity, const char *text, size_t length);
+// A mark that is not the next one, or that reads the clock by a call.
+NSP_API void nsp__path_mark_slow(void *path, uint32_t phase, nsp_ticks at);
+// The same as nsp__path_set_text for a text that is perhaps too long, or NULL.
+NSP_API void nsp__path_set_cut(void *path, uint16_t *length, char *bytes, uint32_t capacity,
+                               const char *value, size_t size);
 
 static inline __attribute__((unused, always_inline)) void *nsp__path_scratch(size_t at)
 {
@@ -156,12 +162,12 @@ static inline __attribute__((unused, always_inline)) void nsp__path_mark(void *p
     if (!nsp__path_records(path))
         return;
     nsp__path_head *head = (nsp__path_head *)path;
-    if (NSP__UNLIKELY(head->open >= phase)) {
-        nsp__path_misused();
+    if (NSP__UNLIKELY(head->open != phase - 1)) {
+        nsp__path_mark_slow(path, phase, at);
         return;
     }
-    *reading = at != 0 ? at : nsp_now();
-    head->open = (uint16_t)phase;
+    *reading = at != 0 ? at : nsp__counter_read();
+    head->open = (uint8_t)phase;
 }
 
 static inline __attribute__((unused, always_inline)) void nsp__path_set_text(void *path, uint16_t *length,
@@ -170,13 +176,12 @@ static inline __attribute__((unused, always_inline)) void nsp__path_set_text(voi
 {
     if (!nsp__path_records(path))
         return;
-    if (NSP__UNLIKELY(value == NULL))
-        size = 0;
-    else if (NSP__UNLIKELY(size > capacity || size > nsp__path_frame(path)->value_limit))
-        size = nsp__path_cut(path, capacity, value, size);
-    if (__builtin_constant_p(size) || capacity > 16 || size > 16) {
-        if (size != 0)
-            __builtin_memcpy(bytes, value, size);
+    if (NSP__UNLIKELY(size > capacity || size > nsp__path_frame(path)->value_limit || value == NULL)) {
+        nsp__path_set_cut(path, length, bytes, capacity, value, size);
+        return;
+    }
+    if (__builtin_constant_p(size) || capacity > 16) {
+        __builtin_memcpy(bytes, value, size);
     } else if (size >= 8) {
         uint64_t first, last;
         __builtin_memcpy(&first, value, 8);
