@@ -181,12 +181,22 @@ static uint64_t head_of(const nsp__path_declaration *declaration, const nsp__pat
     return word;
 }
 
-// For good: every entry is whole, and none has this content.
+// For good: every entry is whole, and none has this content. The number 0 stands for a declaration that nobody knows: its
+// paths are spans, and their fields and marks lead to nothing.
 static void refuse(nsp__path_declaration *declaration, nsp_name name)
 {
+    // No phase is the next one, and none has happened.
+    enum { NO_PHASE = 0x7f };
+    _Static_assert((int)NO_PHASE > (int)NSP_PATH_PHASES_MAX, "it is no phase's number");
+    const nsp__path_head unknown = {
+        .bytes = (uint16_t)declaration->bytes, .open = NO_PHASE, .skipped = NO_PHASE};
+    uint64_t word, without = 0;
+    memcpy(&word, &unknown, sizeof word);
+    __atomic_compare_exchange_n(&declaration->head, &without, word, false, __ATOMIC_ACQ_REL,
+                                __ATOMIC_ACQUIRE); // PD3
     nsp_name none = 0;
     if (!__atomic_compare_exchange_n(&declaration->name, &none, name, false, __ATOMIC_RELEASE,
-                                     __ATOMIC_RELAXED)) // PD1: without a head
+                                     __ATOMIC_RELAXED)) // PD1
         return;
     __atomic_fetch_add(&table.overflowed, 1, __ATOMIC_RELAXED);
     nsp__paths *paths = session_paths();
@@ -208,7 +218,7 @@ __attribute__((noinline)) static bool enter(nsp__path_declaration *declaration, 
         if (number == 0 && whole)
             refuse(declaration, names->root);
         if (number == 0)
-            return false;
+            return whole;
     }
     share(number);
     // Another thread may have entered the same declaration at the same time, under another number. One head stays.
@@ -222,7 +232,7 @@ __attribute__((noinline)) static bool enter(nsp__path_declaration *declaration, 
 bool nsp__path_declare(nsp__path_declaration *declaration)
 {
     if (__atomic_load_n(&declaration->name, __ATOMIC_ACQUIRE) != 0) // PD2: acquires PD1
-        return declaration->head != 0;
+        return true;
     texts names;
     return intern_all(&names, declaration) && enter(declaration, &names);
 }

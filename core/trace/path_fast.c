@@ -30,9 +30,14 @@ ALWAYS_INLINE void frame_open(nsp__frame *frame, const nsp__path_declaration *de
     if ((head >> 56 & NSP__PATH_STARTS) != 0)
         first[1] = start;
     *(nsp__pair *)(void *)body = first;
-    for (uint64_t at = sizeof first; at < bytes; at += sizeof first) {
+    // Two pairs at once, the last of which may lie behind the body.
+    for (uint64_t at = sizeof first; at < bytes; at += 2 * sizeof first) {
         __asm__("" : "+r"(at)); // as in nsp__record_put_part
-        *(nsp__pair *)(void *)(body + at) = *(const nsp__pair *)(const void *)(unset + at);
+        const char *from = unset + at;
+        nsp__pair second = *(const nsp__pair *)(const void *)from;
+        nsp__pair third = *(const nsp__pair *)(const void *)(from + sizeof second);
+        *(nsp__pair *)(void *)(body + at) = second;
+        *(nsp__pair *)(void *)(body + at + sizeof second) = third;
     }
 }
 

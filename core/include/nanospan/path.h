@@ -142,9 +142,9 @@ typedef struct nsp_path_options {
 // Sets a STR to `length` bytes of UTF-8, which are copied; NULL counts as "". A text that is longer than the field's
 // capacity, or than the configured number of characters, is cut at a whole character and counted in
 // nsp_stats.values_cut. `path`, `text` and `length` are evaluated once.
-#define NSP_PATH_STR(path, field, text, length)                                                              \
+#define NSP_PATH_STR(path, field, text, size)                                                                \
     nsp__path_set_field((path), NSP__PATH_OFFSET(path, field.length), NSP__PATH_CAPACITY(path, field),       \
-                        (text), (length))
+                        (text), (size))
 
 // Returns the reading with which the path began; 0 if it is not recorded, so that no clock is read for it.
 #define nsp_path_start(path) nsp__path_start(NSP__PATH_CHECKED(path))

@@ -58,7 +58,7 @@ typedef struct nsp__path_declaration {
         head; // the nsp__path_head of a path that begins; 0: it is not in the table, or found no room there
     nsp_name name; // of the path's span; 0: not declared yet. Written last
     uint32_t bytes;
-    const void *unset; // a struct in which nothing is set
+    const void *unset; // a struct in which nothing is set, and 16 bytes behind it that may be read
     const char *root;  // the text of `name`
     uint32_t root_length, part_count;
     const nsp__path_part *parts;
@@ -79,7 +79,8 @@ enum {
 // Makes that room. Never NULL: if there is no memory, it is one that all threads share.
 NSP_API char *nsp__path_scratch_make(void);
 
-// Takes the declaration into the table, if it is not there. False if there is no room.
+// Takes the declaration into the table, unless that was tried. False if it could not be tried now, in a signal handler
+// that interrupted nanospan.
 NSP_API bool nsp__path_declare(nsp__path_declaration *declaration);
 
 // start, end, at: 0 stands for now.

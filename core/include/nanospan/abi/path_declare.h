@@ -123,11 +123,14 @@
         static const nsp__path_part nsp__parts[] = {LIST(NSP__PATH_PHASE_PART, NSP__PATH_I64_PART,           \
                                                          NSP__PATH_F64_PART, NSP__PATH_STR_PART,             \
                                                          NSP__PATH_BOOL_PART){NULL, 0, 0, 0, 0, 0}};         \
-        static const nsp__self nsp__unset = {                                                                \
-            {0, 0, 0, 0, 0},                                                                                 \
-            LIST(NSP__PATH_NO_READING, NSP__PATH_NONE, NSP__PATH_NONE, NSP__PATH_NONE, NSP__PATH_NONE)       \
-                LIST(NSP__PATH_NONE, NSP__PATH_I64_UNSET, NSP__PATH_F64_UNSET, NSP__PATH_STR_UNSET,          \
-                     NSP__PATH_BOOL_UNSET)};                                                                 \
+        static const struct {                                                                                \
+            nsp__self self;                                                                                  \
+            uint64_t read_over[2];                                                                           \
+        } nsp__unset = {{{0, 0, 0, 0, 0, 0},                                                                 \
+                         LIST(NSP__PATH_NO_READING, NSP__PATH_NONE, NSP__PATH_NONE, NSP__PATH_NONE,          \
+                              NSP__PATH_NONE) LIST(NSP__PATH_NONE, NSP__PATH_I64_UNSET, NSP__PATH_F64_UNSET, \
+                                                   NSP__PATH_STR_UNSET, NSP__PATH_BOOL_UNSET)},              \
+                        {0, 0}};                                                                             \
         NSP__SITE nsp__path_declaration nsp__declaration = {                                                 \
             0,                                                                                               \
             0,                                                                                               \
