@@ -110,6 +110,7 @@ static const member control[] = {
     MEMBER(nsp__control, snapshots.spans, DRAINER, true),
     MEMBER(nsp__control, snapshots.overtaken, DRAINER, true),
     MEMBER(nsp__control, snapshots.noting, DRAINER, true),
+    MEMBER(nsp__control, paths, ANYBODY, true), // whoever declares one
 };
 
 // In private memory. Nobody but the thread looks at it, except for the free places of detached spans.
