@@ -52,7 +52,7 @@ void nsp__cpu_end(const nsp__producer *producer, nsp__frame *frame, bool apart)
     if (begin == NSP__CPU_UNKNOWN || end >= NSP__CPU_UNKNOWN ||
         frame->record.local_root_id != frame->record.span_id)
         return;
-    add(frame, (nsp_name)nsp__cpu_tag, NSP_TYPE_I64, begin);
+    add(frame, (nsp_name)producer->cpu_tag, NSP_TYPE_I64, begin);
     if (begin == end || nsp__frame_bytes(frame) + 2 * NSP__ITEM_BYTES(8) > room)
         return;
     add(frame, key_end, NSP_TYPE_I64, end);

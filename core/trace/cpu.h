@@ -22,7 +22,8 @@ const uint32_t *nsp__cpu_of_thread(bool wanted);
 // The keys of the attributes, if there are to be any. Before the session's threads begin spans.
 void nsp__cpu_keys_prepare(bool wanted);
 
-// The item of the first attribute, but for the number.
+// The item of the first attribute, but for the number: what threads have of their own, where a span touches no page for
+// it (nsp__producer.cpu_tag).
 extern uint64_t nsp__cpu_tag;
 
 static inline uint32_t nsp__cpu_now(const nsp__producer *producer)

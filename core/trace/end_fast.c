@@ -113,7 +113,7 @@ static __attribute__((noinline)) NSP__HOT void end_outermost(nsp_span *span, nsp
     nsp__slot *slot = producer->slot;
     const uint32_t cpu = nsp__cpu_now(producer);
     if (NSP__UNLIKELY(frame->cpu != cpu ||
-                      !nsp__commit_with(producer, slot, frame, end, (nsp__pair){nsp__cpu_tag, cpu}))) {
+                      !nsp__commit_with(producer, slot, frame, end, (nsp__pair){producer->cpu_tag, cpu}))) {
         end_elsewhere(span, end, thread, top);
         return;
     }

@@ -54,6 +54,7 @@ static nsp__producer *attach(const nsp_thread_options *options, nsp_status *stat
     producer->id_step = (nsp__random_next(&producer->random) | 1) << 1;
     producer->hot.reads_counter = nsp__clock_is_counter;
     producer->cpu = nsp__cpu_of_thread(nsp__trace_state.cpu_numbers);
+    producer->cpu_tag = nsp__cpu_tag;
     // If the session ends now, its generation becomes 0, and the first root must not find that it has that
     // one already.
     producer->hot.generation = NSP__GENERATION_NONE;

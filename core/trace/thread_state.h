@@ -117,6 +117,7 @@ typedef struct nsp__producer {
     uint32_t parent_policy;
     bool outliers;       // the policy has outlier rules, or a ruled root is open
     const uint32_t *cpu; // the number of the CPU that the thread runs on lies there (trace/cpu.h)
+    uint64_t cpu_tag;    // of the attribute that says it: its item but for the number
     nsp__entry busy;     // what `top` points to while nanospan is at work
 
     // The sampler: of each class that was used since the policy of hot.generation was met, what was copied from
@@ -137,6 +138,7 @@ typedef struct nsp__producer {
     uint64_t
         ruled_seen; // not 0: somebody has asked for the identity of a span of its trace. Written by any thread
     nsp__speculation *speculation; // of which speculative.slot is a part
+    void *discard;                 // where nsp_thread_warm records (warm.c)
     // Aligned, as they are copied in pairs of words.
     nsp__pen home __attribute__((aligned(16))); // of the thread's own slot
     nsp__pen speculative;                       // slot NULL: there is no buffer
@@ -152,9 +154,6 @@ typedef struct nsp__producer {
         uint64_t trace_id[2];
         uint64_t span_id;
     } unsampled_root;
-
-    // Where nsp_thread_warm records (warm.c). Not among the last 128 bytes, which children may find wiped.
-    void *discard;
 
     // The places of names whose roots were measured (latency.h): [0] stands for the names that have none.
     nsp__latency_place *latencies[NSP__LATENCY_PLACES + 1];

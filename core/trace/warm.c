@@ -61,6 +61,7 @@ void nsp__warm_prepare(nsp__producer *producer)
     own->stack[0].current = NSP__NOTHING;
     own->hot.reads_counter = producer->hot.reads_counter;
     own->cpu = producer->cpu;
+    own->cpu_tag = producer->cpu_tag;
     own->hot.generation = NSP__GENERATION_NONE;
     discard->recording = false;
 }

@@ -126,6 +126,7 @@ static const member producer[] = {
     MEMBER(nsp__producer, parent_policy, THREAD, false),
     MEMBER(nsp__producer, outliers, THREAD, false),
     MEMBER(nsp__producer, cpu, THREAD, false),
+    MEMBER(nsp__producer, cpu_tag, THREAD, false),
     MEMBER(nsp__producer, busy, THREAD, false),
     MEMBER(nsp__producer, drawn, THREAD, false),
     MEMBER(nsp__producer, thresholds, THREAD, false),
@@ -138,6 +139,7 @@ static const member producer[] = {
     MEMBER(nsp__producer, ruled_seen, THREAD,
            false), // by others where they ask for the identity of its spans
     MEMBER(nsp__producer, speculation, THREAD, false),
+    MEMBER(nsp__producer, discard, THREAD, false),
     MEMBER(nsp__producer, home, THREAD, false),
     MEMBER(nsp__producer, speculative, THREAD, false),
     MEMBER(nsp__producer, ruled_classes, THREAD, false),
@@ -146,7 +148,6 @@ static const member producer[] = {
     MEMBER(nsp__producer, history_shift, THREAD, false),
     MEMBER(nsp__producer, history_own, THREAD, false),
     MEMBER(nsp__producer, unsampled_root, THREAD, false),
-    MEMBER(nsp__producer, discard, THREAD, false),
     MEMBER(nsp__producer, latencies, THREAD, false),
     MEMBER(nsp__producer, latency_of, THREAD, false),
     MEMBER(nsp__producer, unrecorded, THREAD, false),

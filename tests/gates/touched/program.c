@@ -74,6 +74,20 @@ OPERATION run_trace6(int64_t i)
     MARK_END;
 }
 
+// valgrind gives a program no restartable sequences, in which the kernel keeps the number of a thread's CPU. So that
+// local roots have one all the same (core/trace/cpu.h), this program says in the C library's place that they lie in its
+// own thread-local memory, beside which the C library's would lie.
+static __thread uint32_t restartable[8] __attribute__((aligned(32), used)) = {1, 1};
+#if defined(__x86_64__)
+__asm__(".pushsection .data.rel.ro,\"aw\"\n.balign 8\n"
+        ".globl __rseq_offset, __rseq_size\n"
+        ".type __rseq_offset, @object\n.size __rseq_offset, 8\n"
+        ".type __rseq_size, @object\n.size __rseq_size, 4\n"
+        "__rseq_offset: .quad restartable@tpoff\n"
+        "__rseq_size: .long 32\n"
+        ".popsection");
+#endif
+
 static void configure(nsp_config *config)
 {
     nsp_config_init(config);
