@@ -19,6 +19,7 @@
 #include "outside/session/folder.h"
 #include "outside/recover/recover_attempts.h"
 #include "outside/session/session_files.h"
+#include "outside/session/session_history.h"
 #include "outside/session/session_latencies.h"
 #include "outside/session/session_stats.h"
 #include "outside/session/session_threads.h"
@@ -165,6 +166,7 @@ static bool read_figures(inspection *me)
         !has_consumer(me))
         return false;
     me->seen.unsent = nsp__stats_unsent(&me->seen.stats);
+    me->seen.history_bytes = me->copy.alive ? 0 : nsp__session_history_bytes(&me->copy);
     me->seen.threads = me->threads;
     me->seen.thread_count = nsp__session_threads(&me->copy, me->open, me->threads);
     if (!nsp__session_latencies(&me->copy, &me->latencies, &me->seen.latency_count,

@@ -14,6 +14,7 @@
 #include "common/descriptor.h"
 #include "outside/session/folder.h"
 #include "outside/session/session_files.h"
+#include "outside/session/session_history.h"
 #include "outside/session/session_stats.h"
 #include "shm/session_lock.h"
 
@@ -22,6 +23,7 @@ typedef struct dead_session {
     uint64_t bytes;
     int64_t since_ns;
     uint64_t unsent; // spans; UINT64_MAX: nobody can tell
+    bool history;    // there are traces that were not decided, or lie in history
     char other[160]; // "", or why it is of another version
 } dead_session;
 
@@ -33,6 +35,7 @@ typedef struct pruning {
     unsigned removed;
     bool none_created;  // no engine is creating a session without having it locked
     uint64_t lost;      // unsent spans in those that were removed
+    unsigned histories; // of those that were removed: how many had such traces
     unsigned uncounted; // of those that were removed: nobody can tell what they held
 } pruning;
 
@@ -106,27 +109,34 @@ static void find_dead(pruning *me, char **names, size_t count)
     }
 }
 
-// How many spans would be lost. What was never complete, or is half removed, has none.
+// What would be lost. What was never complete, or is half removed, has none.
 static void examine(const pruning *me, dead_session *session)
 {
     nsp__session_copy copy;
     nsp_stats stats;
     session->unsent = UINT64_MAX;
     bool readable = nsp__session_copy_open(&copy, me->folder_fd, session->name, false);
-    if (readable && nsp__session_stats(&copy, &stats, NULL))
+    if (readable && nsp__session_stats(&copy, &stats, NULL)) {
         session->unsent = nsp__stats_unsent(&stats);
-    else if (copy.state == NSP__SESSION_NOT_STARTED)
+        session->history = stats.speculating != 0 || nsp__session_history_bytes(&copy) != 0;
+    } else if (copy.state == NSP__SESSION_NOT_STARTED)
         session->unsent = 0;
     else if (copy.state == NSP__SESSION_OTHER_VERSION)
         snprintf(session->other, sizeof session->other, "%s", copy.problem);
     nsp__session_copy_close(&copy);
 }
 
+// The least is removed first.
+static int worth(const dead_session *session)
+{
+    return session->unsent != 0 ? 2 : session->history ? 1 : 0;
+}
+
 static int first_to_go(const void *left, const void *right)
 {
     const dead_session *a = left, *b = right;
-    if ((a->unsent == 0) != (b->unsent == 0))
-        return a->unsent == 0 ? -1 : 1;
+    if (worth(a) != worth(b))
+        return worth(a) < worth(b) ? -1 : 1;
     return a->since_ns < b->since_ns ? -1 : a->since_ns > b->since_ns;
 }
 
@@ -165,6 +175,7 @@ static void make_room(pruning *me, uint32_t keep_sessions, uint64_t keep_bytes)
         if (!was_told(me, session) || !remove_dead(me, session->name))
             continue;
         me->removed++;
+        me->histories += session->history;
         if (session->unsent != UINT64_MAX)
             me->lost += session->unsent;
         else
@@ -190,7 +201,7 @@ static void remove_half_made(pruning *me)
 
 static void report(const pruning *me, const char *user_directory)
 {
-    char lost[80] = "", uncounted[80] = "";
+    char lost[80] = "", uncounted[80] = "", histories[120] = "";
     if (me->removed == 0)
         return;
     if (me->lost != 0)
@@ -198,9 +209,13 @@ static void report(const pruning *me, const char *user_directory)
     if (me->uncounted != 0)
         snprintf(uncounted, sizeof uncounted, "; %u could not be read, so nobody knows what %s held",
                  me->uncounted, me->uncounted == 1 ? "it" : "they");
-    nsp__log(me->lost != 0 || me->uncounted != 0 ? NSP_LOG_WARN : NSP_LOG_INFO, "",
-             "removed %u session%s of dead engines from %s%s%s", me->removed, me->removed == 1 ? "" : "s",
-             user_directory, lost, uncounted);
+    if (me->histories != 0)
+        snprintf(histories, sizeof histories,
+                 "; %u had history or traces that were not decided (nanospan recover --speculative)",
+                 me->histories);
+    const bool anything = me->lost != 0 || me->uncounted != 0 || me->histories != 0;
+    nsp__log(anything ? NSP_LOG_WARN : NSP_LOG_INFO, "", "removed %u session%s of dead engines from %s%s%s%s",
+             me->removed, me->removed == 1 ? "" : "s", user_directory, lost, uncounted, histories);
 }
 
 unsigned nsp__session_prune(const char *user_directory, uint32_t keep_sessions, uint64_t keep_bytes)

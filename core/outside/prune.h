@@ -6,8 +6,9 @@
 
 #include <nanospan/base.h>
 
-// user_directory: the folder that holds one user's sessions (".../nanospan-UID"). Sessions without unsent spans
-// go first, and of these the oldest; then the oldest of the others. One is removed only while its `consumer`
+// user_directory: the folder that holds one user's sessions (".../nanospan-UID"). Sessions without anything
+// to recover go first, and of these the oldest; then those with nothing but what `nanospan recover --speculative`
+// exports; then the oldest of the others. One is removed only while its `consumer`
 // lock is held, so those that somebody recovers or drains stay, like those of living engines. One of another
 // version of nanospan, whose spans cannot be counted, is first named in the log, and removed the next time.
 // Remains of engines that died while they created a session are always removed. Returns the number of removed

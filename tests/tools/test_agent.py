@@ -325,6 +325,21 @@ class Deaths(AgentTest):
         self.assertEqual(self.received(sink, "finished", "doomed"), list(range(5000)))
         self.assertEqual(self.received(sink, "open", "doomed"), [0, 1, 2])
 
+    def test_what_is_left_out_is_said(self):
+        """Also with --quiet, since it is gone then; an agent that is told to exports it."""
+        sink = self.sink()
+        rules = {"TRACE_SAMPLE_RATE": "0", "NSP_OUTLIERS": "*: slower=1000s, history=60s"}
+        for options, told in ((("--quiet", ), r"recovered: nothing was left to send; 20 spans lay in history, 2 in traces that were not "
+                               r"decided, and were not exported \(an agent with --speculative exports them\)"),
+                              (("--speculative", ), r"recovered: 22 (more )?spans exported, 2 of them unfinished$")):
+            self.doomed(20, 2, **rules).kill()
+            agent = self.agent("--endpoint", sink.url, *options, start=False)
+            agent.wait_for(told)
+            wait_until(lambda: self.left() == [], "the removal")
+            self.assertEqual(agent.end(), 0)
+        self.assertEqual(self.received(sink, "finished", "doomed"), list(range(20)))
+        self.assertEqual(self.received(sink, "open", "doomed"), [0, 1])
+
     def test_several_engines_die_at_once(self):
         """Each is recovered, one after the other, and its line is about itself."""
         sink = self.sink()

@@ -24,7 +24,7 @@ from pathlib import Path
 import backends
 import outside_lock
 from certificates import Certificates
-from engine_process import Engine, wait_until
+from engine_process import Engine, doomed, wait_until
 from peers import needs
 from ports import closed_port
 from receivers import Receiver, grpc_is_there
@@ -864,6 +864,15 @@ class Engines(unittest.TestCase):
                 self.assertEqual(report.levels("engine.dead"), ["note", "note"], report.text)
                 self.assertEqual(report.levels("span.accepted"), ["ok"])
 
+
+    def test_what_a_recovery_would_leave_out(self):
+        with tempfile.TemporaryDirectory(dir=SHM.name) as shm:
+            doomed(shm, 10, 2, TRACE_SAMPLE_RATE="0", NSP_OUTLIERS="*: slower=1000s, history=60s").kill()
+            dead = examine("--no-send", NSP_SHM_DIR=shm).one("engine.dead")
+            self.assertIn("0 of its spans were never sent", dead["text"])
+            self.assertRegex(dead["advice"][0], r"it also holds [\d.]+ (KiB|B) of history and 2 spans of traces that were not decided, "
+                             "which --speculative recovers; without it they go with the session")
+            self.assertRegex(dead["advice"][1], "nanospan recover --output crashed.jsonl --speculative /")
 
     def test_what_one_samples_and_how_it_keeps_up(self):
         with tempfile.TemporaryDirectory(dir=SHM.name) as shm, Sink() as sink:

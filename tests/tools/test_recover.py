@@ -81,6 +81,28 @@ class IntoFile(Recovery):
         self.assertEqual(refused.returncode, 2)
         self.assertIn("--list only shows the sessions", refused.stderr)
 
+    def test_what_is_left_out_is_said(self):
+        rules = {"TRACE_SAMPLE_RATE": "0", "NSP_OUTLIERS": "*: slower=1000s, history=60s"}
+        engine = self.killed(10, 3, **rules)
+        held = self.recover_list()[0]
+        self.assertEqual((held["not_sent"], held["undecided"]), (0, 3))
+        self.assertGreater(held["history_bytes"], 0)
+        self.assertRegex(self.run_it("--list").stdout,
+                         rf"doomed \(pid {engine.pid}\): it also holds [\d.]+ (KiB|B) of history and 3 spans of traces that were "
+                         r"not decided, which `nanospan recover` exports with --speculative, and removes without it\n")
+        said = self.run_it("--keep", "--output", self.file)
+        self.assertEqual(said.returncode, 0, said.stderr)
+        self.assertIn("  10 spans lay in history, 3 in traces that were not decided, and were not exported; --speculative exports them\n",
+                      said.stdout)
+        self.assertIn("nothing was left to write without --speculative", said.stderr)
+        account = self.one("--keep", "--output", self.file)["account"]
+        self.assertEqual((account["left_out_history"], account["left_out_speculative"]), (10, 3))
+        said = self.run_it("--speculative", "--output", self.file)
+        self.assertIn("10  finished, in the rings, in history, or in traces that were not decided\n", said.stdout)
+        self.assertIn("10  of these in traces that lay in history\n", said.stdout)
+        self.assertNotIn("were not exported", said.stdout)
+        self.assertEqual((len(spans_of(lines_of(self.file))[0]), self.left()), (13, []))
+
     def test_file_is_the_users_own(self):
         self.killed(10, 0)
         self.one("--output", self.file, before=lambda: os.umask(0o022))

@@ -165,6 +165,10 @@ typedef struct nsp_session {
     // The outlier rules, in the order in which they are tried; 0 if `problem` is set.
     const nsp_session_outlier *outliers;
     size_t outlier_count;
+
+    // Of a dead session: the bytes of the records in history (history_ns of an outlier rule), which a recovery exports only
+    // if it is asked to, like the spans of traces that were not decided, `speculating` of `stats`. 0 if `problem` is set.
+    uint64_t history_bytes;
 } nsp_session;
 
 // Called once for each session. Returns false to stop.

@@ -71,6 +71,9 @@ typedef struct nsp_recovery_account {
     // at their end, and was not. history: part of `attempted` and of `finished`: spans of such traces that had ended,
     // and that their thread had not overwritten.
     uint64_t speculative, history;
+    // What is left out without nsp_recovery_options.speculative, in the same two parts: known from nsp_recovery_open on,
+    // and part of nothing else here. It is gone when the session is removed. 0 once an export takes it along.
+    uint64_t left_out_speculative, left_out_history;
 } nsp_recovery_account;
 
 typedef struct nsp_recovery nsp_recovery;
@@ -95,13 +98,14 @@ typedef struct nsp_recovery_options {
     // Also exports the traces of which it is decided at their end (outlier.h), and was not when the engine died: what
     // was finished of them, and what was open as unfinished; and those that lie in history. Their local roots get
     // nanospan.kept = "recovered", and nanospan.left_out if spans are missing. Otherwise they are left out, and counted
-    // nowhere.
+    // in left_out_speculative and left_out_history.
     bool speculative;
 } nsp_recovery_options;
 
 #define NSP_RECOVERY_ACCOUNT_INIT                                                                            \
     {                                                                                                        \
-        sizeof(nsp_recovery_account), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
+        sizeof(nsp_recovery_account), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,   \
+            0, 0, 0                                                                                          \
     }
 
 #define NSP_RECOVERY_OPTIONS_INIT                                                                            \

@@ -73,7 +73,8 @@ static nsp_status find(opening *me)
         return nsp__opening_refuse(&me->at, NSP_ERR_DAMAGED, "its map of the clock is damaged");
     NSP__TESTPOINT("recover: before it is counted");
     recovery->interrupted = nsp__settling_interrupted(recovery->copy.directory);
-    if (!nsp__recovery_names_init(&recovery->names, &recovery->copy) || !nsp__recovery_find(recovery))
+    if (!nsp__recovery_names_init(&recovery->names, &recovery->copy) || !nsp__recovery_find(recovery) ||
+        !nsp__recovery_count_left_out(recovery))
         return no_memory(me);
     return NSP_OK;
 }

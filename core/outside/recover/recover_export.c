@@ -242,6 +242,8 @@ nsp_status nsp_recovery_export(nsp_recovery *recovery, const nsp_recovery_option
         return NSP_OK;
     if (options.speculative && !nsp__recovery_find_speculative(recovery))
         return nsp__fail(NSP_ERR_NO_MEMORY, "no memory for a recovery");
+    if (options.speculative)
+        recovery->account.left_out_speculative = recovery->account.left_out_history = 0;
     nsp__outbox *outbox;
     nsp_status status = nsp__outbox_open(&outbox, recovery, &options);
     if (status != NSP_OK)

@@ -134,6 +134,25 @@ bool nsp__recovery_find_speculative(nsp_recovery *recovery)
     return found;
 }
 
+// Finds it like an export that takes it along, and forgets it again.
+bool nsp__recovery_count_left_out(nsp_recovery *recovery)
+{
+    const nsp_recovery_account before = recovery->account;
+    const size_t frame_count = recovery->frame_count;
+    const nsp_ticks last_reading = recovery->last_reading;
+    const bool damaged = recovery->damaged, found = nsp__recovery_find_speculative(recovery);
+    const uint64_t speculative = recovery->account.speculative, history = recovery->account.history;
+    free(recovery->buffers);
+    recovery->buffers = NULL;
+    recovery->frame_count = frame_count;
+    recovery->last_reading = last_reading;
+    recovery->damaged = damaged;
+    recovery->account = before;
+    recovery->account.left_out_speculative = speculative;
+    recovery->account.left_out_history = history;
+    return found;
+}
+
 // ---- settling ----
 
 static void count_kept(nsp_recovery *recovery, uint32_t index, uint64_t spans, bool decided)

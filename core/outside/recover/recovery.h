@@ -118,6 +118,8 @@ bool nsp__recovery_add_frame(nsp_recovery *recovery, const nsp__found_frame *fou
 // recover_speculative.c. Finds the traces that were not decided yet when the engine died, and those that its threads had
 // not overwritten since: fills `buffers`, and adds to `frames` and to the account. Once. False: no memory.
 bool nsp__recovery_find_speculative(nsp_recovery *recovery);
+// Counts in the account what that would find, and changes nothing else. False: no memory.
+bool nsp__recovery_count_left_out(nsp_recovery *recovery);
 // Takes pieces of them out, in the copies of the session; of a frame, one span. Returns how much that adds to what the
 // slot's thread attempted.
 void nsp__recovery_take_speculative(nsp_recovery *recovery, const nsp__piece *piece);

@@ -21,7 +21,10 @@
 #include "support/recovered.h"
 #include "support/session_fixture.h"
 
-// An engine that is killed with this many unsent spans. Earlier sessions stay.
+// An engine that is killed with this many unsent spans, or with a trace in history, or one that is open and not decided.
+// Earlier sessions stay.
+enum { HISTORY = 1000, UNDECIDED };
+
 static void engine(void *argument)
 {
     const unsigned unsent = *(const unsigned *)argument;
@@ -32,8 +35,14 @@ static void engine(void *argument)
     CHILD_CHECK(nsp_init(&config) == NSP_OK);
     nsp_span_end(nsp_span_begin(NSP_NAME("sent")));
     CHILD_CHECK(nsp_flush(10000000000u) == NSP_OK);
-    for (unsigned i = 0; i < unsent; i++)
+    const bool speculates = unsent >= HISTORY;
+    if (speculates)
+        CHILD_CHECK(nsp_sampler_set_rate(0) == NSP_OK &&
+                    nsp_outlier_set_rules("*: slower=1000s, history=60s") == NSP_OK);
+    for (unsigned i = 0; i < (speculates ? unsent == HISTORY : unsent); i++)
         nsp_span_end(nsp_span_begin(NSP_NAME("unsent")));
+    if (unsent == UNDECIDED)
+        nsp_span_begin(NSP_NAME("undecided"));
     raise(SIGKILL);
 }
 
@@ -80,6 +89,29 @@ static void those_without_unsent_spans_go_first(void **state)
         assert_int_equal(prune(4 - removed, lost), 1);
         for (unsigned i = 0; i < 5; i++)
             assert_true(is_there(sessions[order[i]]) == (i > removed));
+    }
+}
+
+// What only a recovery with --speculative exports is kept longer than nothing, and less long than spans.
+static void history_goes_before_spans(void **state)
+{
+    (void)state;
+    char sessions[4][SESSION_PATH_MAX];
+    static const struct {
+        unsigned unsent;
+        int age;
+    } made[4] = {{HISTORY, 500}, {1, 600}, {0, 100}, {UNDECIDED, 400}};
+    for (int i = 0; i < 4; i++)
+        make_dead(made[i].unsent, made[i].age, sessions[i]);
+    static const int order[4] = {2, 0, 3, 1};
+    static const char *const said[4] = {"removed 1 session of dead engines", "; 1 had history or traces",
+                                        "; 1 had history or traces", "; 1 of their spans had not been sent"};
+    for (unsigned removed = 0; removed < 4; removed++) {
+        assert_int_equal(prune(3 - removed, said[removed]), 1);
+        for (unsigned i = 0; i < 4; i++)
+            if (is_there(sessions[order[i]]) != (i > removed))
+                fail_msg("after %u removals, session %d is %s", removed + 1, order[i],
+                         i > removed ? "gone" : "there");
     }
 }
 
@@ -295,6 +327,7 @@ int main(void)
 #define TEST(test) cmocka_unit_test_setup_teardown(test, make_directory, remove_directory)
     const struct CMUnitTest tests[] = {
         TEST(those_without_unsent_spans_go_first),
+        TEST(history_goes_before_spans),
         TEST(loss_is_reported),
         TEST(what_somebody_works_on_stays),
         TEST(released_also_in_a_child),

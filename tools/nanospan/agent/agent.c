@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPTION_SHM_DIR = 256, OPTION_IN_DOUBT, OPTION_ONCE };
+enum { OPTION_SHM_DIR = 256, OPTION_IN_DOUBT, OPTION_ONCE, OPTION_SPECULATIVE };
 
 static const struct argp_option OPTIONS[] = {
     {"endpoint", 'e', "URL", 0,
@@ -22,6 +22,12 @@ static const struct argp_option OPTIONS[] = {
     {"in-doubt", OPTION_IN_DOUBT, "WHAT", 0,
      "What to do with spans that the receiver may already have, because an engine or another agent died "
      "while it sent them: send them again (send, the default), or leave them out (skip)",
+     2},
+    {"speculative", OPTION_SPECULATIVE, NULL, 0,
+     "When an engine dies, also send the traces of which an outlier rule would have decided at their end: "
+     "those "
+     "that were open, and those that lie in history (as `nanospan recover --speculative` does). Without it "
+     "they are counted, and removed with the session",
      2},
     {"timeout", 't', "TIME", 0,
      "How long the agent may take to end, 100ms to 60m (default 5s), or with --once the whole run (default "
@@ -77,6 +83,7 @@ static bool set_option(agent_options *o, int key, const char *given)
     case 'q': o->quiet = true; return true;
     case OPTION_SHM_DIR: return option_text("shm-dir", given, &o->shm_dir);
     case OPTION_IN_DOUBT: return option_in_doubt(given, &o->in_doubt);
+    case OPTION_SPECULATIVE: o->speculative = true; return true;
     default: o->once = true; return true;
     }
 }

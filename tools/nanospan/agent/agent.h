@@ -19,7 +19,7 @@ typedef struct agent_options {
     const char *endpoint, *shm_dir; // NULL: as the environment says
     nsp_in_doubt in_doubt;
     uint64_t timeout_ns; // of the end, or of the whole run with --once; 0: the default
-    bool once, quiet;
+    bool once, quiet, speculative;
 } agent_options;
 
 // A session of this user, by what the agent does with it next.

@@ -4,7 +4,7 @@
 #include "sessions.h"
 
 #include "say.h"
-#include "support/text.h"
+#include "support/left_out.h"
 #include "support/units.h"
 #include "common/time.h"
 #include <errno.h>
@@ -161,6 +161,28 @@ static bool is_set_aside(const agent *a, const agent_session *session)
     return found.set_aside;
 }
 
+// Nothing of it was left. Something that was left out is no problem, but it is gone, so --quiet does not hide it.
+static void tell_recovered(const agent_session *session, const agent_recovered *recovered)
+{
+    char exported[UNITS_SIZE], unfinished[UNITS_SIZE];
+    text line = {0}, left_out = {0};
+    units_count(exported, recovered->exported);
+    units_count(unfinished, recovered->unfinished);
+    if (recovered->exported == 0)
+        text_put(&line, "nothing was left to send");
+    else
+        text_format(&line, "%s %sspan%s exported, %s of them unfinished", exported,
+                    session->introduced ? "more " : "", recovered->exported == 1 ? "" : "s", unfinished);
+    left_out_spans(&left_out, recovered->history, recovered->undecided);
+    if (left_out.length != 0)
+        say_problem("%s: recovered: %.*s; %.*s (an agent with --speculative exports them)", session->label,
+                    (int)line.length, line.data, (int)left_out.length, left_out.data);
+    else
+        say_event("%s: recovered: %.*s", session->label, (int)line.length, line.data);
+    text_free(&line);
+    text_free(&left_out);
+}
+
 static void finish_recovery(agent *a, agent_session *session, const agent_recovered *recovered,
                             uint64_t now_ns)
 {
@@ -171,11 +193,8 @@ static void finish_recovery(agent *a, agent_session *session, const agent_recove
     units_count(unfinished, recovered->unfinished);
     if (recovered->complete) {
         session->state = AGENT_LEAVES;
-        if (recovered->known && recovered->exported == 0)
-            say_event("%s: recovered: nothing was left to send", session->label);
-        else if (recovered->known)
-            say_event("%s: recovered: %s %sspan%s exported, %s of them unfinished", session->label, exported,
-                      session->introduced ? "more " : "", recovered->exported == 1 ? "" : "s", unfinished);
+        if (recovered->known)
+            tell_recovered(session, recovered);
         return;
     }
     session->state = AGENT_TO_RECOVER;
@@ -215,11 +234,13 @@ static void start_recovery(agent *a, agent_session *session, uint64_t now_ns)
 {
     char directory[AGENT_DIRECTORY_MAX];
     agent_session_directory(a, session, directory);
+    const agent_recovery_options how = {.endpoint = a->options->endpoint,
+                                        .in_doubt = a->options->in_doubt,
+                                        .speculative = a->options->speculative};
     agent_recovered failed = {0};
     if (is_set_aside(a, session))
         snprintf(failed.problem, sizeof failed.problem, "its engine has died");
-    else if (agent_recovery_start(&a->recovery, directory, a->options->endpoint, a->options->in_doubt,
-                                  &a->config))
+    else if (agent_recovery_start(&a->recovery, directory, &how, &a->config))
         session->state = AGENT_RECOVERS;
     else
         snprintf(failed.problem, sizeof failed.problem, "the recovery cannot be started: %s",

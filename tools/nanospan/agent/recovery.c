@@ -47,24 +47,36 @@ static int spawn(pid_t *pid, char *const arguments[], int output, int messages)
     return error;
 }
 
-bool agent_recovery_start(agent_recovery *recovery, const char *directory, const char *endpoint,
-                          nsp_in_doubt in_doubt, const nsp_config *config)
+enum { ARGUMENTS_MAX = 12 };
+
+static void compose(char *arguments[ARGUMENTS_MAX], const char *directory,
+                    const agent_recovery_options *options)
+{
+    const char *given[ARGUMENTS_MAX] = {"nanospan",
+                                        "recover",
+                                        "--json",
+                                        "--timeout",
+                                        "60s",
+                                        "--in-doubt",
+                                        options->in_doubt == NSP_IN_DOUBT_SKIP ? "skip" : "send",
+                                        directory};
+    size_t count = 8;
+    if (options->speculative)
+        given[count++] = "--speculative";
+    if (options->endpoint != NULL) {
+        given[count++] = "--endpoint";
+        given[count++] = options->endpoint;
+    }
+    memcpy(arguments, given, sizeof given);
+}
+
+bool agent_recovery_start(agent_recovery *recovery, const char *directory,
+                          const agent_recovery_options *options, const nsp_config *config)
 {
     // An exporter that writes to standard output has that for itself.
     bool read_output = config->exporter == NULL || strstr(config->exporter, "console") == NULL;
-    const char *given[] = {"nanospan",
-                           "recover",
-                           "--json",
-                           "--timeout",
-                           "60s",
-                           "--in-doubt",
-                           in_doubt == NSP_IN_DOUBT_SKIP ? "skip" : "send",
-                           directory,
-                           endpoint != NULL ? "--endpoint" : NULL,
-                           endpoint,
-                           NULL};
-    char *arguments[sizeof given / sizeof given[0]];
-    memcpy(arguments, given, sizeof given);
+    char *arguments[ARGUMENTS_MAX];
+    compose(arguments, directory, options);
     int ends[2] = {-1, -1}, messages = memfd_create("messages", MFD_CLOEXEC);
     int error = messages < 0 || (read_output && pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) ? errno : 0;
     error = error ? error : spawn(&recovery->pid, arguments, ends[1], messages);
@@ -99,6 +111,10 @@ static void read_account(nsp__json_reader *json, agent_recovered *out)
             out->left = nsp__json_number(json);
         else if (nsp__slice_is(name, "left_foreign"))
             out->foreign = nsp__json_number(json);
+        else if (nsp__slice_is(name, "left_out_history"))
+            out->history = nsp__json_number(json);
+        else if (nsp__slice_is(name, "left_out_speculative"))
+            out->undecided = nsp__json_number(json);
         else
             nsp__json_skip(json);
     }

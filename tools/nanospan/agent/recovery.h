@@ -25,13 +25,21 @@ typedef struct agent_recovered {
     bool complete;                       // everything of it is settled, and it is removed
     uint64_t exported, unfinished, lost; // spans
     uint64_t left, foreign;              // spans; foreign: part of left, which no other exporter can read
+    uint64_t history, undecided;         // spans that were left out, because it was not asked for them
     bool known;                          // these are
     char problem[300];                   // why it is not complete
 } agent_recovered;
 
-// endpoint: NULL: as the environment says. False: it cannot be started; errno says why.
-bool agent_recovery_start(agent_recovery *recovery, const char *directory, const char *endpoint,
-                          nsp_in_doubt in_doubt, const nsp_config *config);
+// How each of them is run.
+typedef struct agent_recovery_options {
+    const char *endpoint; // NULL: as the environment says
+    nsp_in_doubt in_doubt;
+    bool speculative;
+} agent_recovery_options;
+
+// False: it cannot be started; errno says why.
+bool agent_recovery_start(agent_recovery *recovery, const char *directory,
+                          const agent_recovery_options *options, const nsp_config *config);
 
 // False: it still runs. Otherwise fills *out.
 bool agent_recovery_ended(agent_recovery *recovery, agent_recovered *out);

@@ -3,6 +3,7 @@
 // What have the engines on this machine sent and dropped, and why?
 #include "doctor.h"
 
+#include "support/left_out.h"
 #include "support/sampling.h"
 #include "support/shell_word.h"
 #include "support/units.h"
@@ -18,7 +19,7 @@ enum {
 typedef struct dead_engine {
     char service[64], directory[600];
     uint32_t pid;
-    uint64_t start_unix_ns, unsent;
+    uint64_t start_unix_ns, unsent, history_bytes;
     nsp_stats stats;
     bool set_aside, ended, external;
 } dead_engine;
@@ -286,6 +287,7 @@ static void keep_dead(session_scan *scan, const nsp_session *session)
     *engine = (dead_engine){.pid = session->pid,
                             .start_unix_ns = session->start_unix_ns,
                             .unsent = session->unsent,
+                            .history_bytes = session->history_bytes,
                             .stats = session->stats,
                             .set_aside = session->set_aside,
                             .ended = session->ended,
@@ -320,15 +322,22 @@ static bool visit(void *argument, const nsp_session *session)
     return true;
 }
 
-static void advise_recovery(doctor *d, const char *directory)
+static void advise_recovery(doctor *d, const dead_engine *engine)
 {
-    text word = {0};
-    shell_word(&word, directory);
-    doctor_advise(d,
-                  d->tracing ? "this sends them: nanospan recover %.*s"
-                             : "this writes them to a file: nanospan recover --output crashed.jsonl %.*s",
-                  (int)word.length, word.data);
+    text word = {0}, held = {0};
+    left_out_held(&held, engine->history_bytes, engine->stats.speculating);
+    if (held.length != 0)
+        doctor_advise(d,
+                      "it also holds %.*s, which --speculative recovers; without it they go with the session",
+                      (int)held.length, held.data);
+    shell_word(&word, engine->directory);
+    if (held.length != 0 || engine->unsent != 0)
+        doctor_advise(d, "this %s: nanospan recover %s%s%.*s",
+                      d->tracing ? "sends them" : "writes them to a file",
+                      d->tracing ? "" : "--output crashed.jsonl ", held.length != 0 ? "--speculative " : "",
+                      (int)word.length, word.data);
     text_free(&word);
+    text_free(&held);
 }
 
 static void tell_dead(doctor *d, const session_scan *scan)
@@ -343,8 +352,7 @@ static void tell_dead(doctor *d, const session_scan *scan)
             d, DOCTOR_NOTE, "engine.dead", "%s (pid %u), started %s UTC, %s; %s of its spans were never sent",
             engine->service, engine->pid, when,
             engine->ended ? "has ended and left its session to an agent" : "was killed or crashed", count);
-        if (engine->unsent != 0)
-            advise_recovery(d, engine->directory);
+        advise_recovery(d, engine);
         if (engine->set_aside)
             doctor_advise(d, "two recoveries of it crashed or found it damaged, so `nanospan recover` leaves "
                              "it out unless it is named");
@@ -363,7 +371,7 @@ static void tell_dead(doctor *d, const session_scan *scan)
     doctor_advise(
         d,
         "`nanospan recover --list` shows them; the next engine that starts removes all but the newest "
-        "%u (NSP_KEEP_SESSIONS), those without unsent spans first",
+        "%u (NSP_KEEP_SESSIONS), those without anything to recover first",
         d->config.keep_sessions);
 }
 

@@ -4,6 +4,7 @@
 #include "recover.h"
 
 #include "support/json_text.h"
+#include "support/left_out.h"
 #include "support/trace_notes.h"
 #include "support/units.h"
 #include <inttypes.h>
@@ -13,8 +14,8 @@
 typedef struct account_line {
     const char *member; // its name in JSON
     size_t offset;
-    const char *meaning; // for people
-    enum { WHOLE, SUM, PART } role;
+    const char *meaning;                   // for people
+    enum { WHOLE, SUM, PART, APART } role; // APART: in no sum
 } account_line;
 
 #define LINE(member, role, meaning)                                                                          \
@@ -44,6 +45,8 @@ static const account_line LINES[] = {
     LINE(from_batches, PART, "in batches that were not sent"),
     LINE(in_doubt, PART, "of these in doubt: the receiver may already have had them"),
     LINE(left_foreign, PART, "in batches of a custom exporter, which only that can read"),
+    LINE(left_out_speculative, APART, NULL), // these are one sentence
+    LINE(left_out_history, APART, NULL),
 };
 enum { LINE_COUNT = sizeof LINES / sizeof LINES[0] };
 
@@ -69,11 +72,20 @@ bool recover_balanced(const nsp_recovery_account *account)
 
 // ---- for people ----
 
+// Finished spans lie in the rings, and those that --speculative exports elsewhere.
+static const char *meaning_of(const account_line *line, const nsp_recovery_account *account)
+{
+    const bool also = account->speculative != 0 || account->history != 0;
+    return also && line->offset == offsetof(nsp_recovery_account, finished)
+               ? "finished, in the rings, in history, or in traces that were not decided"
+               : line->meaning;
+}
+
 static void add_line(text *out, const account_line *line, const nsp_recovery_account *account)
 {
     char count[UNITS_SIZE];
     units_count(count, value_of(line, account));
-    text_format(out, "  %*s  %s%s", 14, count, line->role == SUM ? "  " : "", line->meaning);
+    text_format(out, "  %*s  %s%s", 14, count, line->role == SUM ? "  " : "", meaning_of(line, account));
 }
 
 // Why the engine dropped spans, from what its session said when the command looked at it.
@@ -107,7 +119,7 @@ static void add_sum(text *out, const recover_result *result, const char *target)
 {
     const nsp_recovery_account *account = &result->account;
     for (size_t i = 0; i < LINE_COUNT; i++) {
-        if (LINES[i].role == PART || (LINES[i].role == SUM && value_of(&LINES[i], account) == 0))
+        if (LINES[i].role >= PART || (LINES[i].role == SUM && value_of(&LINES[i], account) == 0))
             continue;
         add_line(out, &LINES[i], account);
         if (LINES[i].offset == offsetof(nsp_recovery_account, dropped))
@@ -147,6 +159,15 @@ static void add_balance(text *out, const nsp_recovery_account *account)
         text_format(out,
                     "  NOT BALANCED: at most %s can be lost in a crash; the session's memory was damaged\n",
                     most);
+}
+
+static void add_left_out(text *out, const nsp_recovery_account *account)
+{
+    text line = {0};
+    left_out_spans(&line, account->left_out_history, account->left_out_speculative);
+    if (line.length != 0)
+        text_format(out, "  %.*s; --speculative exports them\n", (int)line.length, line.data);
+    text_free(&line);
 }
 
 static void add_private_threads(text *out, const nsp_recovery_account *account)
@@ -202,6 +223,7 @@ static void add_account(text *out, const recover_result *result, const char *tar
         add_sum(out, result, target);
         add_balance(out, &result->account);
         add_found(out, &result->account);
+        add_left_out(out, &result->account);
         add_private_threads(out, &result->account);
         add_lost_threads(out, &result->account);
     }

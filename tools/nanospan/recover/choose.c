@@ -43,6 +43,7 @@ static bool keep(void *argument, const nsp_session *seen)
         .bytes = seen->bytes,
         .start_unix_ns = seen->start_unix_ns,
         .unsent = seen->unsent,
+        .history_bytes = seen->history_bytes,
         .stats = seen->stats,
     };
     return true;

@@ -4,6 +4,7 @@
 #include "recover.h"
 
 #include "support/json_text.h"
+#include "support/left_out.h"
 #include "support/paint.h"
 #include "support/trace_notes.h"
 #include "support/units.h"
@@ -142,6 +143,25 @@ static void add_problems(text *out, const recover_choice *choice)
     }
 }
 
+// What a recovery takes along only if it is asked to, of dead sessions.
+static void add_held(text *out, const recover_choice *choice)
+{
+    for (size_t i = 0; i < choice->count; i++) {
+        const recover_session *session = &choice->sessions[i];
+        text held = {0};
+        if (!session->alive)
+            left_out_held(&held, session->history_bytes, session->stats.speculating);
+        if (held.length != 0) {
+            trace_notes_plain(out, nsp__slice_of(session->service));
+            text_format(out,
+                        " (pid %" PRIu32 "): it also holds %.*s, which `nanospan recover` exports with "
+                        "--speculative, and removes without it\n",
+                        session->pid, (int)held.length, held.data);
+        }
+        text_free(&held);
+    }
+}
+
 static void add_json(text *out, const recover_session *session)
 {
     text_put(out, "{\"service\":");
@@ -156,6 +176,9 @@ static void add_json(text *out, const recover_session *session)
     if (session->problem == NULL)
         text_format(out, ",\"start_unix_ns\":%" PRIu64 ",\"not_sent\":%" PRIu64 ",\"unfinished\":%" PRIu64,
                     session->start_unix_ns, session->unsent, session->stats.open);
+    if (session->problem == NULL && !session->alive)
+        text_format(out, ",\"history_bytes\":%" PRIu64 ",\"undecided\":%" PRIu64, session->history_bytes,
+                    session->stats.speculating);
     const char *by = drained_by(session);
     if (by != NULL)
         text_format(out, ",\"drained_by\":\"%s\",\"ring_fill\":%.3f", by, session->ring_fill);
@@ -173,6 +196,7 @@ bool recover_print_list(const recover_choice *choice, bool json, bool coloured)
     if (!json && choice->count != 0) {
         add_table(&p, choice);
         add_problems(&out, choice);
+        add_held(&out, choice);
     }
     bool sound = text_print(&out);
     text_free(&out);

@@ -28,8 +28,8 @@ static const struct argp_option OPTIONS[] = {
     {"keep", OPTION_KEEP, NULL, 0, "Do not remove the sessions whose spans were recovered", 2},
     {"speculative", OPTION_SPECULATIVE, NULL, 0,
      "Also send the traces of which an outlier rule would have decided at their end: those that were open, "
-     "and those "
-     "that lie in history (see docs/outliers.md)",
+     "and those that lie in history (see docs/outliers.md). Without it they are counted, and removed with "
+     "the session",
      2},
     {"in-doubt", OPTION_IN_DOUBT, "WHAT", 0,
      "What to do with spans that the receiver may already have, because the engine died while it sent them: "
@@ -75,8 +75,9 @@ static const char DOC[] =
     "  nanospan recover --list\n"
     "  nanospan recover --output crashed.jsonl\n"
     "  nanospan recover --endpoint http://localhost:4318 execution\n"
-    "  ExecStartPre=-nanospan recover execution\n\n"
-    "The last one is for a systemd unit; the - lets the engine start even if the recovery fails.\n";
+    "  ExecStartPre=-nanospan recover --speculative execution\n\n"
+    "The last one is for a systemd unit; the - lets the engine start even if the recovery fails, and "
+    "--speculative matters only with outlier rules (NSP_OUTLIERS).\n";
 
 static bool timeout_of(const char *given, recover_options *o)
 {

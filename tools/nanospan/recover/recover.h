@@ -31,7 +31,7 @@ typedef struct recover_session {
     uint32_t drainer_pid;
     double ring_fill;
     bool named; // by its process id or directory: then it is not left out for being set aside
-    uint64_t bytes, start_unix_ns, unsent;
+    uint64_t bytes, start_unix_ns, unsent, history_bytes;
     nsp_stats stats;
 } recover_session;
 

@@ -231,6 +231,14 @@ static bool complete_file(recover_result *results, size_t count, part_file *outp
     return part_file_finish(output);
 }
 
+static bool left_out(const recover_result *results, size_t count)
+{
+    bool any = false;
+    for (size_t i = 0; i < count; i++)
+        any = any || results[i].account.left_out_history + results[i].account.left_out_speculative != 0;
+    return any;
+}
+
 static void finish_file(recover_result *results, size_t count, const recover_options *o, part_file *output,
                         bool sound)
 {
@@ -249,7 +257,8 @@ static void finish_file(recover_result *results, size_t count, const recover_opt
         opened = true;
     }
     if (empty && opened)
-        complain("nothing was left to write: %s was not created", output->path);
+        complain("nothing was left to write%s: %s was not created",
+                 left_out(results, count) ? " without --speculative" : "", output->path);
 }
 
 // ---- those that another process recovers ----

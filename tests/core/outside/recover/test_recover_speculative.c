@@ -119,6 +119,8 @@ static void left_out(void **state)
                      (unsigned long long)account.exported);
         assert_int_equal(account.unfinished + account.left + account.lost_at_crash, 0);
         assert_int_equal(account.speculative + account.history, 0);
+        assert_int_equal(account.left_out_speculative, deaths[i].finished_more + deaths[i].open);
+        assert_int_equal(account.left_out_history, 0);
         assert_int_equal(recovered_named("kept root"), deaths[i].finished / 2);
         assert_int_equal(recovered_named("kept child"), deaths[i].finished / 2);
         expect_settled(session, &account, false);
@@ -171,6 +173,7 @@ static void exported_where_asked(void **state)
                      (unsigned long long)account.speculative, (unsigned long long)account.finished,
                      (unsigned long long)account.unfinished);
         assert_int_equal(account.history, 0);
+        assert_int_equal(account.left_out_speculative + account.left_out_history, 0);
         assert_int_equal(account.lost_at_crash, 0);
         assert_int_equal(recovered_kept("slow"), deaths[i].finished / 2);
         if (more != 0)
@@ -295,12 +298,14 @@ static void history_is_exported(void **state)
     engine_dies(directory, engine_with_history, NULL, session);
     nsp_recovery_account account = recover(session, false);
     assert_int_equal(account.exported, 51 * 3);
+    assert_int_equal(account.left_out_history, 3 * 3);
+    assert_int_equal(account.left_out_speculative, 0);
     assert_int_equal(recovered_kept("history"), 50);
     assert_int_equal(recovered_kept("asked"), 1);
     account = recover(session, true);
     assert_int_equal(account.exported, 3 * 3);
     assert_int_equal(account.history, 3 * 3);
-    assert_int_equal(account.speculative, 0);
+    assert_int_equal(account.speculative + account.left_out_history, 0);
     assert_int_equal(recovered_kept("recovered"), 3);
     expect_settled(session, &account, true);
 }
