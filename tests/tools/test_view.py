@@ -176,6 +176,30 @@ class View(unittest.TestCase):
         self.assertIn("kept: 1 of (root not seen) (slow 1)", out)
         self.assertEqual(sum("kept: " in text for text in out), 2, out)
 
+    def test_many_links(self):
+        """They are one line, which says how many the history lacks; what the program itself has linked stays apart."""
+        def linked(trace, links, history=None, **more):
+            made = [{"traceId": f"{number:032x}", "spanId": f"{number:016x}"} for number in range(1000, 1000 + links)]
+            attributes = [] if history is None else [{"key": "nanospan.history", "value": {"intValue": str(history)}}]
+            return line(span(trace, 1, "order", 0, 1000 - trace, links=made, attributes=attributes, **more), span(trace, 2, "match", 0, 500, 1))
+        for links, history, wanted, shown in (
+                (3, None, [], 3), (4, None, ["4 links; --links shows them"], 0), (3, 3, [], 3),
+                (64, 64, ["64 links to traces kept as history; --links shows them"], 0),
+                (64, 105, ["64 links to traces kept as history, newest first, and none to 41 older ones; --links shows them"], 0),
+                (64, 65, ["64 links to traces kept as history, newest first, and none to 1 older one; --links shows them"], 0),
+                (64, 62, ["62 links to traces kept as history; --links shows them"], 2),
+                (64, 2, ["62 links; --links shows them"], 2), (9, 4, ["5 links; --links shows them",
+                                                                      "4 links to traces kept as history; --links shows them"], 0)):
+            with self.subTest(links=links, history=history):
+                out = self.view(lines=[linked(1, links, history)])
+                said = re.findall(r"^│ → (.*)$", out, re.M)
+                self.assertEqual([text for text in said if not text.startswith("trace ")], wanted, out)
+                self.assertEqual(sum(text.startswith("trace ") for text in said), shown, out)
+                self.assertEqual(len(re.findall(r"^│ → trace ", self.view("--links"), re.M)), links)
+        # What is no number says nothing.
+        odd = line(span(1, 1, "order", links=[{"traceId": f"{1:032x}"}] * 5, attributes=[{"key": "nanospan.history", "value": {"stringValue": "5x"}}]))
+        self.assertIn("→ 5 links; --links shows them", self.view(lines=[odd]))
+
     def test_time_off_the_cpu(self):
         """Events that say so are marks in the bar, their sum stands above it, and the summary says what they explain."""
         def off(name, at, ns, key="nanospan.off_cpu_ns", value="intValue"):

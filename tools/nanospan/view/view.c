@@ -29,7 +29,7 @@ typedef struct view_options {
     view_style style;
 } view_options;
 
-enum { OPTION_COLOR = 256, OPTION_NO_ATTRIBUTES, OPTION_SORT, OPTION_SPANS, OPTION_SUMMARY };
+enum { OPTION_COLOR = 256, OPTION_LINKS, OPTION_NO_ATTRIBUTES, OPTION_SORT, OPTION_SPANS, OPTION_SUMMARY };
 
 static const struct argp_option OPTIONS[] = {
     {"service", 's', "NAME", 0, "Only traces in which this service took part", 1},
@@ -43,6 +43,8 @@ static const struct argp_option OPTIONS[] = {
     {"sort", OPTION_SORT, "ORDER", 0, "slowest (the default), or start, which sorts by start time", 2},
     {"summary", OPTION_SUMMARY, NULL, 0, "Instead of traces, show counts and percentiles for each root name",
      2},
+    {"links", OPTION_LINKS, NULL, 0,
+     "Show each link, also of spans that have many, such as one that was kept with its history", 3},
     {"no-attributes", OPTION_NO_ATTRIBUTES, NULL, 0,
      "Leave out attributes, events, links and status messages", 3},
     {"color", OPTION_COLOR, "WHEN", 0, "always, never, or auto (on a terminal, unless NO_COLOR is set)", 3},
@@ -102,6 +104,7 @@ static bool set_option(view_options *o, int key, const char *given)
     case 't': o->trace = given; return trace_prefix(given);
     case OPTION_SPANS: return option_count("spans", given, 0, UINT64_MAX, &o->style.most_rows);
     case OPTION_SUMMARY: o->summary = true; break;
+    case OPTION_LINKS: o->style.links = true; break;
     case OPTION_NO_ATTRIBUTES: o->style.attributes = false; break;
     case OPTION_SORT:
         sound = one_of("sort", given, ORDERS, &chosen);
@@ -134,6 +137,7 @@ static error_t parse(int key, char *given, struct argp_state *state)
     case 't':
     case OPTION_SPANS:
     case OPTION_SUMMARY:
+    case OPTION_LINKS:
     case OPTION_NO_ATTRIBUTES:
     case OPTION_SORT:
     case OPTION_COLOR:

@@ -4,6 +4,7 @@
 #include "span_tree.h"
 #include "support/trace_notes.h"
 #include "support/units.h"
+#include "view_links.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@ typedef struct canvas {
     size_t line;      // columns of the time line
     uint32_t deepest; // deeper levels are drawn at this one
     text guides;      // the tree's lines in front of the current span
+    bool links;       // each is shown, however many a span has
 } canvas;
 
 static const char *const KINDS[] = {"", "", "server", "client", "producer", "consumer"};
@@ -293,13 +295,36 @@ static void attribute_lines(canvas *c, uint32_t at, const span_notes *notes)
         text_char(c->p->out, '\n');
 }
 
+// One line instead of many links, which would push the tree off the terminal.
+static void links_line(canvas *c, uint32_t at, const view_links *links, bool history)
+{
+    text line = {0};
+    begin_note(c, at);
+    paint_add(c->p, PAINT_CYAN, nsp__slice_of("\u2192 "));
+    view_links_say(&line, links, history);
+    text_char(&line, '\n');
+    paint_add(c->p, PAINT_DIM, (slice){line.data, line.length});
+    text_free(&line);
+}
+
 static void other_lines(canvas *c, uint32_t at, const span_notes *notes)
 {
+    const view_links links = view_links_of(notes);
+    uint64_t link = 0;
     for (size_t i = 0; i < notes->count; i++) {
         const note *one = &notes->notes[i];
         slice value = {one->text.data, one->text.length};
         if (one->type == NOTE_ATTRIBUTE || (one->type == NOTE_STATUS && !value.length))
             continue;
+        if (one->type == NOTE_LINK && !c->links) {
+            const bool history = link >= links.own, first = link == 0 || link == links.own;
+            link++;
+            if ((history ? links.history : links.own) > VIEW_LINKS_SHOWN) {
+                if (first)
+                    links_line(c, at, &links, history);
+                continue;
+            }
+        }
         begin_note(c, at);
         if (one->type == NOTE_EVENT) {
             char offset[UNITS_SIZE];
@@ -329,7 +354,7 @@ void view_waterfall(paint *p, const trace_store *store, const trace *t, const sp
 {
     span_tree tree;
     span_tree_build(&tree, store, t);
-    canvas c = {.p = p, .store = store, .t = t, .tree = &tree};
+    canvas c = {.p = p, .store = store, .t = t, .tree = &tree, .links = style->links};
     uint32_t shown =
         style->most_rows && style->most_rows < tree.count ? (uint32_t)style->most_rows : tree.count;
     lay_out(&c, shown);
