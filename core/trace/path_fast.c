@@ -53,12 +53,6 @@ ALWAYS_INLINE void *push(nsp__producer *producer, nsp__entry *entry, nsp__frame 
     return (char *)(&frame->record + 1);
 }
 
-// True if the frame has room for the body.
-ALWAYS_INLINE bool fits(const nsp__frame *frame, const nsp__path_declaration *declaration)
-{
-    return sizeof(nsp__record) + declaration->bytes <= frame->limit;
-}
-
 NSP__HOT void *nsp__path_begin_root(nsp__path_declaration *declaration, nsp_ticks start, nsp__thread *thread,
                                     uint32_t name_class)
 {
@@ -67,8 +61,7 @@ NSP__HOT void *nsp__path_begin_root(nsp__path_declaration *declaration, nsp_tick
     nsp__entry *top = thread->top;
     nsp__frame *frame = top[1].frame;
     if (NSP__UNLIKELY(nsp__slot_tail(slot) + producer->headroom > producer->ring.limit ||
-                      producer->thresholds[name_class] != 0 || !producer->hot.reads_counter ||
-                      !fits(frame, declaration)))
+                      producer->thresholds[name_class] != 0 || declaration->bytes > producer->path_room))
         return nsp__path_begin_special(declaration, start);
     if (start == 0)
         start = nsp__counter_read();
@@ -97,7 +90,7 @@ static NOINLINE void *begin_child_specially(nsp__producer *producer, nsp__entry 
 NSP__HOT void *nsp__path_begin_child(nsp__path_declaration *declaration, nsp_ticks start, nsp__thread *thread)
 {
     nsp__producer *producer = nsp__producer_of(thread);
-    if (NSP__UNLIKELY(!producer->hot.reads_counter))
+    if (NSP__UNLIKELY(declaration->bytes > producer->path_room))
         return nsp__path_begin_special(declaration, start);
     if (start == 0)
         start = nsp__counter_read();
@@ -107,8 +100,7 @@ NSP__HOT void *nsp__path_begin_child(nsp__path_declaration *declaration, nsp_tic
     nsp__busy_begin(producer);
     const uintptr_t current = top->current;
     const nsp__frame *parent = nsp__frame_of((nsp_span *)current);
-    if (NSP__UNLIKELY((current & NSP__RECORDING) == 0 || !nsp__frame_holds(parent, current) ||
-                      frame == NULL || !fits(frame, declaration)))
+    if (NSP__UNLIKELY((current & NSP__RECORDING) == 0 || !nsp__frame_holds(parent, current) || frame == NULL))
         return begin_child_specially(producer, top, declaration, start);
     frame_open(frame, declaration, start);
     const uint64_t id = nsp__record_child_of(producer, producer->slot, &frame->record, &parent->record);
@@ -174,7 +166,7 @@ NSP__HOT void nsp__path_end_on(void *path, nsp_ticks end, nsp__thread *thread)
     nsp__slot *slot = producer->slot;
     const uint32_t cpu = nsp__cpu_now(producer);
     const bool says = top[-1].current <= NSP__NOTHING && frame->cpu != NSP__CPU_UNKNOWN;
-    const nsp__pair item = {nsp__cpu_tag, cpu};
+    const nsp__pair item = {producer->cpu_tag, cpu};
     const uint64_t kept = nsp__frame_bytes(frame), tail = nsp__slot_tail(slot);
     if (NSP__UNLIKELY(tail + kept + sizeof item > producer->ring.limit || (says && frame->cpu != cpu))) {
         nsp__path_end_busy(producer, top, end);

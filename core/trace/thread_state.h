@@ -117,8 +117,10 @@ typedef struct nsp__producer {
     uint32_t parent_policy;
     bool outliers;       // the policy has outlier rules, or a ruled root is open
     const uint32_t *cpu; // the number of the CPU that the thread runs on lies there (trace/cpu.h)
-    uint64_t cpu_tag;    // of the attribute that says it: its item but for the number
-    nsp__entry busy;     // what `top` points to while nanospan is at work
+    // A path's body may have so many bytes; 0: all paths begin on the special way, since the clock is not read in line.
+    uint64_t path_room;
+    uint64_t cpu_tag; // of the attribute that says it: its item but for the number
+    nsp__entry busy;  // what `top` points to while nanospan is at work
 
     // The sampler: of each class that was used since the policy of hot.generation was met, what was copied from
     // that policy.
