@@ -53,6 +53,25 @@ ALWAYS_INLINE void *push(nsp__producer *producer, nsp__entry *entry, nsp__frame 
     return (char *)(&frame->record + 1);
 }
 
+// As nsp__begin_hit: a root that the sampler records, among others that it leaves out.
+static __attribute__((noinline)) NSP__HOT void *begin_hit(nsp__path_declaration *declaration, nsp_ticks start,
+                                                          nsp__producer *producer, uint32_t name_class)
+{
+    if (NSP__UNLIKELY(producer->thresholds[name_class] >= NSP__THRESHOLD_RULED)) // or undrawn
+        return nsp__path_begin_special(declaration, start);
+    if (start == 0)
+        start = nsp__counter_read();
+    nsp__entry *entry = producer->hot.top + 1;
+    nsp__frame *frame = entry->frame;
+    nsp__busy_begin(producer);
+    nsp__sampler_draw(producer, name_class);
+    frame_open(frame, declaration, start);
+    nsp__cpu_begin(producer, frame);
+    nsp__sampler_trace_id(producer, producer->thresholds[name_class], true, frame->record.trace_id);
+    return push(producer, entry, frame,
+                nsp__record_root(producer, producer->slot, &frame->record, name_class));
+}
+
 NSP__HOT void *nsp__path_begin_root(nsp__path_declaration *declaration, nsp_ticks start, nsp__thread *thread,
                                     uint32_t name_class)
 {
@@ -61,8 +80,10 @@ NSP__HOT void *nsp__path_begin_root(nsp__path_declaration *declaration, nsp_tick
     nsp__entry *top = thread->top;
     nsp__frame *frame = top[1].frame;
     if (NSP__UNLIKELY(nsp__slot_tail(slot) + producer->headroom > producer->ring.limit ||
-                      producer->thresholds[name_class] != 0 || declaration->bytes > producer->path_room))
+                      declaration->bytes > producer->path_room))
         return nsp__path_begin_special(declaration, start);
+    if (NSP__UNLIKELY(producer->thresholds[name_class] != 0))
+        return begin_hit(declaration, start, producer, name_class);
     if (start == 0)
         start = nsp__counter_read();
     nsp__busy_begin(producer);

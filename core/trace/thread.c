@@ -55,8 +55,9 @@ static nsp__producer *attach(const nsp_thread_options *options, nsp_status *stat
     producer->hot.reads_counter = nsp__clock_is_counter;
     producer->cpu = nsp__cpu_of_thread(nsp__trace_state.cpu_numbers);
     producer->cpu_tag = nsp__cpu_tag;
-    producer->path_room =
-        producer->hot.reads_counter ? producer->stack[1].frame->limit - sizeof(nsp__record) : 0;
+    const uint32_t limit = producer->stack[1].frame->limit, room = limit - (uint32_t)sizeof(nsp__record);
+    const uint32_t most = room < NSP_PATH_BYTES_MAX ? room : NSP_PATH_BYTES_MAX;
+    producer->path_room = producer->hot.reads_counter ? (uint16_t)most : 0;
     // If the session ends now, its generation becomes 0, and the first root must not find that it has that
     // one already.
     producer->hot.generation = NSP__GENERATION_NONE;

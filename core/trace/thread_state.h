@@ -116,11 +116,10 @@ typedef struct nsp__producer {
     uint64_t watermark;        // bytes in the ring above which new traces are refused
     uint32_t parent_policy;
     bool outliers;       // the policy has outlier rules, or a ruled root is open
+    uint16_t path_room;  // bytes that a path's body may have; 0: the clock is not read in line
     const uint32_t *cpu; // the number of the CPU that the thread runs on lies there (trace/cpu.h)
-    // A path's body may have so many bytes; 0: all paths begin on the special way, since the clock is not read in line.
-    uint64_t path_room;
-    uint64_t cpu_tag; // of the attribute that says it: its item but for the number
-    nsp__entry busy;  // what `top` points to while nanospan is at work
+    uint64_t cpu_tag;    // of the attribute that says it: its item but for the number
+    nsp__entry busy;     // what `top` points to while nanospan is at work
 
     // The sampler: of each class that was used since the policy of hot.generation was met, what was copied from
     // that policy.
@@ -195,6 +194,7 @@ static inline uint8_t *nsp__no_classes(nsp__producer *producer)
 // Stands for the threshold of a class with an outlier rule. Its roots have no skips either.
 #define NSP__THRESHOLD_RULED (UINT64_MAX - 1)
 
+_Static_assert(NSP__THRESHOLD_RULED < NSP__THRESHOLD_UNDRAWN, "one look finds both");
 _Static_assert(NSP__CLASSES <= 64, "a class is a bit of nsp__producer.drawn");
 
 // Marks an unsampled context as drawn, in hot.unsampled_class.

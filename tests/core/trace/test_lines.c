@@ -125,6 +125,7 @@ static const member producer[] = {
     MEMBER(nsp__producer, watermark, THREAD, false),
     MEMBER(nsp__producer, parent_policy, THREAD, false),
     MEMBER(nsp__producer, outliers, THREAD, false),
+    MEMBER(nsp__producer, path_room, THREAD, false),
     MEMBER(nsp__producer, cpu, THREAD, false),
     MEMBER(nsp__producer, cpu_tag, THREAD, false),
     MEMBER(nsp__producer, busy, THREAD, false),
