@@ -114,11 +114,10 @@ typedef struct kept_trace {
 } kept_trace;
 
 static void describe_trace(kept_trace *trace, const nsp__producer *producer, const nsp__frame *frame,
-                           uint64_t bytes, uint64_t begun, const char *why)
+                           uint64_t bytes, uint64_t begun, uint64_t root, const char *why)
 {
     trace->bytes = bytes;
-    trace->spans =
-        1 + nsp__record_phases(&frame->record, nsp__frame_bytes(frame)) + count_children(producer, bytes);
+    trace->spans = root + count_children(producer, bytes);
     trace->more.count = trace->more.links = 0;
     trace->history.bytes = trace->history.traces = trace->history.spans = 0;
     trace->left_out = begun - trace->spans;
@@ -197,10 +196,10 @@ void nsp__speculation_keep(nsp__producer *producer, nsp__frame *frame, nsp_ticks
     const bool outgrown = !apart && (producer->ruled_marks & NSP__TRACE_OUTGROWN) != 0;
     kept_trace trace;
     const uint64_t in_buffer = nsp__slot_tail(buffer) - nsp__history_end(producer);
-    describe_trace(&trace, producer, frame, apart || outgrown ? 0 : in_buffer, begun, why);
+    describe_trace(&trace, producer, frame, apart || outgrown ? 0 : in_buffer, begun, 1 + phases, why);
     bool room = nsp__pen_reserve(producer, nsp__slot_tail(slot), whole_bytes(&trace, frame));
     if (!room && trace.bytes != 0) {
-        describe_trace(&trace, producer, frame, 0, begun, why);
+        describe_trace(&trace, producer, frame, 0, begun, 1 + phases, why);
         room = nsp__pen_reserve(producer, nsp__slot_tail(slot), whole_bytes(&trace, frame));
     }
     if (room) {
