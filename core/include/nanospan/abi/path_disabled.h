@@ -50,8 +50,8 @@
 
 #define NSP_PATH_MARK(path, phase) NSP_PATH_MARK_AT(path, phase, 0)
 #define NSP_PATH_MARK_AT(path, phase, ticks) ((void)&(path)->nsp__head, (void)(nsp_ticks)(ticks))
-#define NSP_PATH_STR(path, field, text, length)                                                              \
-    ((void)&(path)->field, (void)(const char *)(text), (void)(size_t)(length))
+#define NSP_PATH_STR(path, field, text, size)                                                                \
+    ((void)&(path)->field, (void)(const char *)(text), (void)(size_t)(size))
 #define nsp_path_start(path) ((void)&(path)->nsp__head, (nsp_ticks)0)
 #define nsp_path_span(path) ((void)&(path)->nsp__head, (nsp_span *)NULL)
 
