@@ -146,6 +146,49 @@ static void use_spans(void)
     CHECK(nsp_span_current() == NULL);
 }
 
+#define ORDER_PATH(PHASE, I64, F64, STR, BOOL)                                                               \
+    STR(symbol, 16, "symbol")                                                                                \
+    I64(quantity, "quantity")                                                                                \
+    PHASE(decode, "decode", NSP_PATH_AT_START)                                                               \
+    PHASE(match, "match") F64(price, "price", 0) BOOL(filled, "filled")
+NSP_PATH_DECLARE(order_path, "order", ORDER_PATH)
+
+static order_path *evaluated_path(order_path *path)
+{
+    evaluated++;
+    return path;
+}
+
+static void use_paths(void)
+{
+    nsp_path_options options = NSP_PATH_OPTIONS_INIT;
+    CHECK(options.size == sizeof options && options.kind == NSP_KIND_INTERNAL && !options.detached);
+    CHECK(options.status == NSP_SPAN_STATUS_UNSET && options.status_message == NULL);
+    order_path *path = order_path_begin();
+    CHECK(path != NULL);
+    evaluated = 0;
+    NSP_PATH_STR(evaluated_path(path), symbol, "AAPL", 4);
+    NSP_PATH_MARK(evaluated_path(path), match);
+    NSP_PATH_MARK_AT(evaluated_path(path), match, nsp_now()); // misuse, which is counted
+    CHECK((nsp_path_span(evaluated_path(path)) == NULL) == DISABLED);
+    CHECK((nsp_path_start(evaluated_path(path)) == 0) == DISABLED);
+    CHECK(evaluated == 5);
+    path->quantity = 100;
+    path->price = 2.5;
+    path->filled = true;
+    order_path_end(path);
+    path = order_path_begin_at(nsp_now());
+    CHECK(path != NULL);
+    order_path_end_at(path, nsp_now());
+    options.detached = true;
+    path = order_path_begin_with(&options);
+    CHECK(path != NULL);
+    order_path_end(path);
+    order_path_end(order_path_begin_with(NULL));
+    CHECK(NSP_PATH_BYTES_MAX == 1024 && NSP_PATH_PHASES_MAX == 64 && NSP_PATH_FIELDS_MAX == 64);
+    CHECK(NSP_PATH_TEXT_MAX == 1000 && NSP_PATHS_MAX == 64 && NSP_PATH_AT_START == 1);
+}
+
 static void use_contexts(void)
 {
     nsp_context context, copy;
@@ -418,6 +461,7 @@ int main(void)
     options.name = "main";
     CHECK(nsp_thread_attach(&options) == NSP_OK);
     use_spans();
+    use_paths();
     use_contexts();
     use_propagation();
     use_inspection();

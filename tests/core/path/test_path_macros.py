@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 # ctest: TIMEOUT 300
+# Sanitizers: none, because it runs nothing that is built here
 """NSP_PATH_DECLARE compiles as C11, gnu11 and C++17 without a warning, with NSP_DISABLE to no instruction at all, and
 says plainly what is wrong with a list that cannot be."""
 import os
