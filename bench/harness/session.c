@@ -41,6 +41,7 @@ const nsp_exporter exporter_nowhere = {
     .destroy = nowhere_destroy,
     .open = nsp__otlp_encoder_open,
     .append = nsp__otlp_encoder_append,
+    .append_path = nsp__otlp_encoder_append_path,
     .close = nsp__otlp_encoder_close,
     .send = nowhere_send,
 };

@@ -203,6 +203,45 @@ static void measure_encode(const bench_operation *operation, const bench_setup *
     free(kept.batch.data);
 }
 
+// ---- paths ----
+
+// A root and five phases, with a field each.
+#define PATH6(PHASE, I64, F64, STR, BOOL)                                                                    \
+    STR(symbol, 16, "trade.symbol")                                                                          \
+    PHASE(decode, "decode", NSP_PATH_AT_START)                                                               \
+    I64(sequence, "message.sequence")                                                                        \
+    PHASE(check_balance, "check_balance")                                                                    \
+    F64(available, "balance.available")                                                                      \
+    PHASE(check_risk, "check_risk")                                                                          \
+    BOOL(accepted, "risk.accepted")                                                                          \
+    PHASE(match, "match")                                                                                    \
+    I64(fills, "match.fills")                                                                                \
+    PHASE(publish, "publish")                                                                                \
+    I64(bytes, "publish.bytes")
+NSP_PATH_DECLARE(path6, "order", PATH6)
+
+static void run_path6(size_t count)
+{
+    static const char *const symbols[] = {"AAPL", "MSFT", "GOOG", "AMZN"};
+    for (size_t i = 0; i < count; i++) {
+        path6 *path = path6_begin();
+        NSP_PATH_STR(path, symbol, symbols[i % 4], 4);
+        path->sequence = (int64_t)i;
+        NSP_PATH_MARK(path, check_balance);
+        path->available = 1000.5 + (double)i;
+        NSP_PATH_MARK(path, check_risk);
+        path->accepted = (i & 7) != 0;
+        NSP_PATH_MARK(path, match);
+        path->fills = (int64_t)(i & 3);
+        NSP_PATH_MARK(path, publish);
+        path->bytes = (int64_t)(64 + (i & 1023));
+        path6_end(path);
+    }
+}
+
+static const bench_operation operation_path6 = {
+    .name = "path6", .what = "a path of a root and 5 phases", .state = SAMPLED, .spans = 6, .run = run_path6};
+
 // ---- the group ----
 
 static const struct {
@@ -212,13 +251,15 @@ static const struct {
     {"drain_0", "drain and encode, spans without attributes", "span0", measure_drain},
     {"drain_3", "drain and encode, 3 attributes", "span3", measure_drain},
     {"drain_8", "drain and encode, 8 attributes", "span8", measure_drain},
+    {"drain_path6", "drain and encode, paths of 6 spans with a field each", NULL, measure_drain},
     {"encode_3", "the encoder alone, 3 attributes", "span3", measure_encode},
     {"encode_8", "the encoder alone, 8 attributes", "span8", measure_encode},
 };
 
 static void measure(size_t index, const bench_setup *setup, bench_result *out)
 {
-    subjects[index].measure(operation_find(subjects[index].operation), setup, out);
+    const char *operation = subjects[index].operation;
+    subjects[index].measure(operation != NULL ? operation_find(operation) : &operation_path6, setup, out);
 }
 
 BENCH_DESCRIBE(subjects, sizeof subjects / sizeof subjects[0])

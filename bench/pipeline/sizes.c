@@ -59,6 +59,7 @@ static const nsp_exporter exporter_kept = {
     .destroy = kept_destroy,
     .open = nsp__otlp_encoder_open,
     .append = nsp__otlp_encoder_append,
+    .append_path = nsp__otlp_encoder_append_path,
     .close = nsp__otlp_encoder_close,
     .send = kept_send,
 };

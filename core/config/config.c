@@ -71,7 +71,8 @@ static nsp_status check_custom_exporter(const nsp_exporter *exporter)
 {
     if (exporter == NULL)
         return NSP_OK;
-    if (exporter->size < sizeof *exporter || exporter->size > 16 * sizeof *exporter ||
+    // What the first release had is enough.
+    if (exporter->size < offsetof(nsp_exporter, append_path) || exporter->size > 16 * sizeof *exporter ||
         !tail_is_zero(exporter, sizeof *exporter, exporter->size))
         return nsp__fail(NSP_ERR_CONFIG,
                          "custom_exporter: its size is %zu; accepted: sizeof(nsp_exporter), which is %zu",
@@ -173,7 +174,9 @@ static nsp_status own(nsp_config *config)
             *text = keep(&to, *text);
     }
     if (exporter != NULL) {
-        block->exporter = *exporter;
+        memset(&block->exporter, 0, sizeof block->exporter);
+        memcpy(&block->exporter, exporter,
+               exporter->size < sizeof block->exporter ? exporter->size : sizeof block->exporter);
         block->exporter.size = sizeof block->exporter;
         block->exporter.name = keep(&to, exporter_name);
         config->custom_exporter = &block->exporter;

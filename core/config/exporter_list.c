@@ -10,6 +10,7 @@
 #include "config/config.h"
 #include "config/exporter_set.h"
 #include "shm/batches.h"
+#include <nanospan/path.h>
 
 enum { PARTS_MAX = NSP__BATCH_PARTS_MAX, ALIGNMENT = 64 };
 
@@ -20,6 +21,14 @@ typedef struct filled {
 } filled;
 
 _Static_assert(sizeof(filled) % ALIGNMENT == 0, "the parts after it are aligned");
+
+// As many as a path has spans.
+enum { BACK_MAX = NSP_PATH_PHASES_MAX + 1 };
+
+typedef struct before {
+    size_t length; // of the batch
+    uint64_t parts[PARTS_MAX];
+} before;
 
 typedef struct part {
     const nsp_exporter *exporter;
@@ -37,7 +46,12 @@ typedef struct exporter_list {
     int *held_back; // the context's; NULL: none
     int doubt;      // one of them has taken spans of the batch that is being sent, or may have; atomic
     filled filling; // of the batch that is being filled, where others may write: the encoding half's
-    bool in_turn;   // nsp__exporter_take_turns
+    // How far it was filled before each of the last spans, by their number in the batch, since a collector may take back
+    // those of a path; and the batch's length as it was left here.
+    before before[BACK_MAX];
+    uint32_t appended;
+    size_t left;
+    bool in_turn; // nsp__exporter_take_turns
     nsp__refusal refusal;
 } exporter_list;
 
@@ -193,7 +207,7 @@ static void note(exporter_list *list, const nsp_batch *batch, size_t index, cons
 
 // Writes the table, when the parts are written. Sets the batch's length to the total of its parts: the place of its
 // last byte does not say how full it is.
-static void write_table(const exporter_list *list, nsp_batch *batch)
+static void write_table(exporter_list *list, nsp_batch *batch)
 {
     const filled *fill = &list->filling;
     __atomic_signal_fence(__ATOMIC_SEQ_CST); // for a reader after a crash
@@ -201,6 +215,30 @@ static void write_table(const exporter_list *list, nsp_batch *batch)
     batch->length = sizeof *fill;
     for (size_t i = 0; i < list->count; i++)
         batch->length += (size_t)(fill->parts[i].length - fill->parts[i].head);
+    list->left = batch->length;
+}
+
+static void note_before(exporter_list *list, const nsp_batch *batch)
+{
+    before *it = &list->before[list->appended++ % BACK_MAX];
+    it->length = batch->length;
+    for (size_t i = 0; i < list->count; i++)
+        it->parts[i] = list->filling.parts[i].length;
+}
+
+// The batch may be shorter than it was left: the last spans were taken back.
+static void take_back(exporter_list *list, const nsp_batch *batch)
+{
+    for (uint32_t i = 0; batch->length != list->left && i < BACK_MAX && i < list->appended; i++) {
+        const uint32_t number = list->appended - 1 - i;
+        const before *it = &list->before[number % BACK_MAX];
+        if (it->length != batch->length)
+            continue;
+        for (size_t k = 0; k < list->count; k++)
+            list->filling.parts[k].length = it->parts[k];
+        list->appended = number;
+        list->left = batch->length;
+    }
 }
 
 static void open_batch(void *state, nsp_batch *batch)
@@ -215,6 +253,7 @@ static void open_batch(void *state, nsp_batch *batch)
             list->parts[i].exporter->open(list->parts[i].state, &own);
         note(list, batch, i, &own);
     }
+    list->appended = 0;
     write_table(list, batch);
 }
 
@@ -222,12 +261,14 @@ static bool append(void *state, nsp_batch *batch, const nsp_span_view *view)
 {
     exporter_list *list = state;
     nsp_batch parts[PARTS_MAX];
+    take_back(list, batch);
     for (size_t i = 0; i < list->count; i++) {
         parts[i] = part_of(list, &list->filling, batch, i);
         // Nothing is stored yet, so that the span ends up in all of them or in none.
         if (!list->parts[i].exporter->append(list->parts[i].state, &parts[i], view))
             return false;
     }
+    note_before(list, batch);
     for (size_t i = 0; i < list->count; i++)
         note(list, batch, i, &parts[i]);
     write_table(list, batch);
@@ -237,6 +278,7 @@ static bool append(void *state, nsp_batch *batch, const nsp_span_view *view)
 static void close_batch(void *state, nsp_batch *batch)
 {
     exporter_list *list = state;
+    take_back(list, batch);
     for (size_t i = 0; i < list->count; i++) {
         nsp_batch own = part_of(list, &list->filling, batch, i);
         if (list->parts[i].exporter->close != NULL)

@@ -82,6 +82,12 @@ static void *collector_run(void *argument)
 
 // ---- start, work, stop ----
 
+static bool takes_paths(const nsp_exporter *exporter)
+{
+    const size_t end = offsetof(nsp_exporter, append_path) + sizeof exporter->append_path;
+    return exporter != NULL && exporter->size >= end && exporter->append_path != NULL;
+}
+
 static void free_tables(nsp__collector *collector)
 {
     free(collector->sources);
@@ -93,6 +99,7 @@ static void free_tables(nsp__collector *collector)
     nsp__switches_free(collector->switches);
     collector->switches = NULL;
     nsp__snapshot_free(&collector->taking);
+    nsp__path_plans_free(&collector->paths);
     collector->sources = NULL;
     collector->snapshot = NULL;
     collector->damaged = NULL;
@@ -119,6 +126,9 @@ nsp_status nsp__collector_start(nsp__collector *collector, const nsp__collector_
     collector->drained_ns = first_drained_ns(options->figures);
     collector->window = (nsp__ring_window){.bytes = options->window, .size = options->window_bytes};
     nsp__notices_begin(&collector->known);
+    const bool paths = nsp__path_plans_init(&collector->paths, options->paths);
+    collector->takes_paths = takes_paths(options->exporter);
+    collector->paths.left_out = options->left_out;
     collector->sources = calloc(config->threads, sizeof *collector->sources);
     collector->snapshot = calloc(config->threads, sizeof *collector->snapshot);
     collector->damaged = calloc(config->threads, sizeof *collector->damaged);
@@ -126,7 +136,7 @@ nsp_status nsp__collector_start(nsp__collector *collector, const nsp__collector_
     const bool switches = options->control != NULL && config->switches;
     if (switches)
         collector->switches = nsp__switches_new(&options->control->drainer.switch_names, 0, config);
-    if (collector->sources == NULL || collector->snapshot == NULL || collector->damaged == NULL ||
+    if (!paths || collector->sources == NULL || collector->snapshot == NULL || collector->damaged == NULL ||
         collector->limit.roots == NULL || (switches && collector->switches == NULL)) {
         free_tables(collector);
         return nsp__fail(NSP_ERR_NO_MEMORY, "no memory for the collector");
@@ -155,8 +165,9 @@ size_t nsp__collector_work(nsp__collector *collector, size_t max_spans)
         return 0;
     size_t budget = max_spans;
     nsp__pass(collector, &budget);
+    const size_t over = collector->over;
     pthread_mutex_unlock(&collector->drain);
-    return max_spans - budget;
+    return max_spans - budget + over;
 }
 
 nsp__notices nsp__collector_notices(nsp__collector *collector)

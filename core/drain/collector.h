@@ -16,6 +16,7 @@
 #include "drain/limit.h"
 #include "drain/notices.h"
 #include "drain/outlier_watch.h"
+#include "drain/path_plan.h"
 #include "drain/ring_source.h"
 #include "drain/ring_window.h"
 #include "drain/sender.h"
@@ -36,8 +37,10 @@ typedef struct nsp__collector_options {
     nsp__sender *sender;       // NULL if exporter is
     nsp__batch_pool *pool;     // as the sender
     nsp__snapshots *snapshots; // of the session, or NULL: nobody asks for one
-    nsp_name kept;             // the name nanospan.kept in the session; 0: it comes later (taking.key)
-    uint64_t closed;           // the largest sequence in the headers of the session's batches; 0 in a new one
+    const nsp__paths *paths;   // of the session, or NULL: it has no declared paths
+    nsp_name left_out; // the name nanospan.left_out in the session; 0: it comes later (paths.left_out)
+    nsp_name kept;     // the name nanospan.kept in the session; 0: it comes later (taking.key)
+    uint64_t closed;   // the largest sequence in the headers of the session's batches; 0 in a new one
 
     // The rest is for the rings of another process, which are not trusted. Such a collector has no thread and no
     // flush.
@@ -76,6 +79,10 @@ struct nsp__collector {
     nsp__limit limit;
     nsp__outlier_watch watch;
     nsp__switches *switches; // NULL: they are not wanted
+    nsp__path_plans paths;
+    bool takes_paths; // the exporter has append_path
+    size_t
+        over; // spans that the last pass took out beyond its budget, since those of a path are taken out together
     nsp__snapshot taking;
     // CLOCK_MONOTONIC: everything that was published before is drained.
     uint64_t drained_ns;
@@ -98,8 +105,8 @@ struct nsp__collector {
 // process's. NSP_ERR_NO_MEMORY, or why a thread cannot be started: nothing is left to be freed.
 nsp_status nsp__collector_start(nsp__collector *collector, const nsp__collector_options *options);
 
-// Makes one pass on the calling thread, of at most max_spans spans. Returns their number; 0 if another thread
-// is draining at this moment.
+// Makes one pass on the calling thread, of at most max_spans spans; those of a path are taken out together, and so
+// may be more. Returns their number; 0 if another thread is draining at this moment.
 size_t nsp__collector_work(nsp__collector *collector, size_t max_spans);
 
 // Collects and encodes what was published before the call, and waits until it is settled. Gives up early when

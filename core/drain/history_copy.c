@@ -7,6 +7,7 @@
 #include "base/testpoint.h"
 #include "common/time.h"
 #include "drain/span_view.h"
+#include "shm/path.h"
 
 // ---- memory of this process ----
 
@@ -94,13 +95,15 @@ static const nsp__record *valid_at(const nsp__history *history, uint64_t at, uin
     return nsp__record_valid(record, end - at, history->record_bytes) ? record : NULL;
 }
 
-// How many records lay there. Those that were overwritten already say nothing of their size any more; they are taken to
+// How many spans lay there. Those that were overwritten already say nothing of their size any more; they are taken to
 // be as large as the others.
 static uint64_t count_overtaken(const nsp__history *history, uint64_t from, uint64_t to)
 {
     uint64_t at = from, count = 0;
-    for (const nsp__record *record; at < to && (record = valid_at(history, at, to)) != NULL; count++)
+    for (const nsp__record *record; at < to && (record = valid_at(history, at, to)) != NULL;) {
+        count += nsp__record_spans(record);
         at += record->bytes;
+    }
     if (at == to)
         return count;
     const uint64_t mean = count != 0 ? (at - from) / count : sizeof(nsp__record);
@@ -148,7 +151,7 @@ bool nsp__history_next(nsp__history *history, nsp__history_trace *trace)
         if (record == NULL)
             break;
         at += record->bytes;
-        trace->spans++;
+        trace->spans += nsp__record_spans(record);
         if (record->span_id != record->local_root_id)
             continue;
         trace->root = record;

@@ -44,7 +44,7 @@ typedef struct nsp__history {
     uint32_t record_bytes;
     uint64_t at, end; // positions: of the next trace, and behind the last one
     uint64_t
-        overtaken; // records that were overwritten while they were read, since this began to be used; about
+        overtaken; // spans that were overwritten while they were read, since this began to be used; about
     bool damaged;  // what lies at `at` is no record
 } nsp__history;
 

@@ -19,11 +19,18 @@ void nsp__notices_damaged(nsp__notices *notices, uint32_t tid, uint64_t bytes)
     notices->damaged.bytes += bytes;
 }
 
-void nsp__notices_too_big(nsp__notices *notices, size_t batch_bytes)
+void nsp__notices_too_big(nsp__notices *notices, size_t batch_bytes, uint64_t spans)
 {
     notices->any = true;
     notices->too_big.batch_bytes = batch_bytes;
-    notices->too_big.spans++;
+    notices->too_big.spans += spans;
+}
+
+void nsp__notices_paths(nsp__notices *notices, char untold[160])
+{
+    notices->any = true;
+    memcpy(notices->path, untold, sizeof notices->path);
+    untold[0] = 0;
 }
 
 static void note_policy(nsp__notices *notices, const char *what, const nsp__tuning *by)
@@ -180,6 +187,10 @@ void nsp__notices_log(const nsp__notices *notices, const char *whose)
         nsp__switches_explain(why, sizeof why, notices->switches.error, notices->switches.mapping);
         nsp__log(NSP_LOG_WARN, whose != NULL ? whose : "switches", "%s%s%s", label, colon, why);
     }
+    if (notices->path[0] != 0)
+        nsp__log(NSP_LOG_WARN, whose != NULL ? whose : "path",
+                 "%s%s%s: of such paths only the root is sent, and the other spans are counted as invalid",
+                 label, colon, notices->path);
     if (notices->paging)
         nsp__paging_report();
 }

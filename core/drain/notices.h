@@ -32,7 +32,8 @@ typedef struct nsp__notices {
         int error; // not 0: why they are not recorded, as of nsp__switch_ring_open
         bool mapping;
     } switches;
-    bool paging; // a thread's memory is not as wanted (base/paging.h)
+    char path[160]; // "", or what is said of a path's declaration (path_plan.h)
+    bool paging;    // a thread's memory is not as wanted (base/paging.h)
 } nsp__notices;
 
 // What had been seen at the last look.
@@ -48,8 +49,10 @@ typedef struct nsp__known {
 
 // Notes a damaged record in the ring of this thread.
 void nsp__notices_damaged(nsp__notices *notices, uint32_t tid, uint64_t bytes);
-// Notes a span that does not fit into a batch of this size.
-void nsp__notices_too_big(nsp__notices *notices, size_t batch_bytes);
+// Notes spans that do not fit into a batch of this size.
+void nsp__notices_too_big(nsp__notices *notices, size_t batch_bytes, uint64_t spans);
+// Notes what the plans have to say.
+void nsp__notices_paths(nsp__notices *notices, char untold[160]);
 // To be called at a session's start, before threads attach to it, so that it does not report the trouble of
 // earlier sessions.
 void nsp__notices_begin(nsp__known *known);

@@ -116,6 +116,7 @@ void nsp__pass(nsp__collector *collector, size_t *budget)
     const nsp__collector_options *options = &collector->options;
     const uint64_t begin_ns = nsp__monotonic_ns();
     bool waited = false, left = false;
+    collector->over = 0;
     if (NSP__LIKELY(!collector->frozen))
         take_snapshot(collector);
     const uint32_t count = collector->snapshot_count;
@@ -157,6 +158,8 @@ void nsp__pass(nsp__collector *collector, size_t *budget)
     note_pass(collector, begin_ns, waited, left || turn != count);
     if (NSP__UNLIKELY(nsp__snapshot_waits(collector)))
         nsp__snapshot_pass(collector, &segment, budget, room);
+    if (NSP__UNLIKELY(collector->paths.untold[0] != 0))
+        nsp__notices_paths(&collector->notices, collector->paths.untold);
     nsp__batch *batch = collector->current;
     if (batch != NULL && batch->exported.spans != 0 &&
         nsp__monotonic_ns() - batch->exported.first_ns >= options->config->schedule_delay_ns)

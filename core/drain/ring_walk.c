@@ -4,7 +4,9 @@
 #include "base/testpoint.h"
 #include "common/time.h"
 #include "drain/batch_fill.h"
+#include "drain/path_append.h"
 #include "drain/span_view.h"
+#include "shm/path.h"
 
 nsp__ring_walk nsp__ring_walk_from(nsp__collector *collector, nsp__ring_source *source, uint64_t end)
 {
@@ -31,12 +33,13 @@ static void release(nsp__collector *collector, nsp__ring_walk *walk)
 {
     if (walk->at == walk->released)
         return;
-    if (NSP__UNLIKELY(walk->discarded != 0)) // before the batch's coverage says that they are taken out
-        __atomic_store_n(&walk->slot->discarding, walk->discarded, __ATOMIC_RELAXED);
+    const uint64_t unsent = walk->discarded + walk->invalid;
+    if (NSP__UNLIKELY(unsent != 0)) // before the batch's coverage says that they are taken out
+        __atomic_store_n(&walk->slot->discarding, unsent, __ATOMIC_RELAXED);
     if (collector->current != NULL)
         nsp__batch_note(collector, walk->source->index, walk->at);
     NSP__TESTPOINT("collector: before release");
-    __atomic_store_n(&walk->slot->drained, walk->slot->drained + walk->records, __ATOMIC_RELEASE); // C1
+    __atomic_store_n(&walk->slot->drained, walk->slot->drained + walk->spans, __ATOMIC_RELEASE); // C1
     NSP__TESTPOINT("collector: counted as drained");
     // R3: releases the space to the producer's R4; the records were read before.
     __atomic_store_n(&walk->slot->consumed, walk->at, __ATOMIC_RELEASE);
@@ -44,11 +47,12 @@ static void release(nsp__collector *collector, nsp__ring_walk *walk)
     walk->released = walk->source->consumed = walk->at;
     // Comes after `drained`, because stats.c reads these counters before it: no span is counted twice.
     nsp__counters *counters = collector->options.counters;
-    if (NSP__UNLIKELY(walk->discarded != 0)) {
+    if (NSP__UNLIKELY(unsent != 0)) {
         nsp__counters_add(&counters->discarded, walk->discarded);
+        nsp__counters_add(&counters->dropped_invalid, walk->invalid);
         __atomic_store_n(&walk->slot->discarding, 0, __ATOMIC_RELEASE); // C1
     }
-    walk->records = walk->discarded = 0;
+    walk->spans = walk->discarded = walk->invalid = 0;
 }
 
 static inline const nsp__record *record_at(nsp__collector *collector, const nsp__ring_walk *walk)
@@ -152,10 +156,87 @@ static append_result append(nsp__collector *collector, nsp__ring_walk *walk, con
     }
 }
 
+// The same for all spans of a path.
+static append_result append_path(nsp__collector *collector, nsp__ring_walk *walk, const nsp__record *record,
+                                 struct nsp__clock_segment *segment, nsp__path_appended *out)
+{
+    uint32_t switches = walk->source->index;
+    for (;;) {
+        if (collector->current == NULL && !nsp__batch_open(collector))
+            return NO_BATCH;
+        if (NSP__UNLIKELY(nsp__path_wants_another(collector, nsp__record_spans(record)))) {
+            batch_close_covered(collector, walk);
+            continue;
+        }
+        if (NSP__LIKELY(nsp__path_append(collector, record, segment, switches, out)))
+            return APPENDED;
+        if (collector->current->exported.spans != 0)
+            batch_close_covered(collector, walk);
+        else if (out->switched)
+            switches = UINT32_MAX;
+        else
+            return TOO_BIG;
+    }
+}
+
+// For a limit of traces: how long the path took, if that counts.
+static uint64_t path_ns(const nsp__record *record, const nsp__clock *clock,
+                        struct nsp__clock_segment *segment)
+{
+    nsp_span_view view;
+    if ((record->flags & NSP__RECORD_DECIDED) == 0)
+        return 0;
+    nsp__span_view_times(&view, record->start, record->end, clock, segment);
+    return view.end_ns - view.start_ns;
+}
+
+static append_result drain_path(nsp__collector *collector, nsp__ring_walk *walk, const nsp__record *record,
+                                struct nsp__clock_segment *segment, size_t *budget)
+{
+    const uint32_t spans = nsp__record_spans(record);
+    nsp__path_appended path;
+    const append_result result = append_path(collector, walk, record, segment, &path);
+    if (NSP__UNLIKELY(result == NO_BATCH))
+        return result;
+    if (NSP__UNLIKELY(result == TOO_BIG)) {
+        walk->discarded += spans;
+        nsp__notices_too_big(&collector->notices, collector->options.config->batch_bytes, spans);
+    } else {
+        walk->invalid += path.left_out;
+    }
+    nsp__limit_count(&collector->limit, record, path_ns(record, collector->options.clock, segment));
+    walk->spans += spans;
+    nsp__path_spend(collector, budget, spans);
+    return result;
+}
+
+static append_result drain_span(nsp__collector *collector, nsp__ring_walk *walk, const nsp__record *record,
+                                struct nsp__clock_segment *segment, size_t *budget)
+{
+    nsp_span_view view;
+    nsp__span_view_make(&view, record, collector->options.clock, segment);
+    const nsp_span_view plain = view;
+    const bool switched = add_switches(collector, walk, record, &view);
+    append_result result = append(collector, walk, &view);
+    if (NSP__UNLIKELY(switched && result == TOO_BIG))
+        result = append(collector, walk, &plain);
+    if (NSP__UNLIKELY(result == NO_BATCH))
+        return result;
+    if (NSP__UNLIKELY(switched))
+        nsp__switches_taken(collector->switches);
+    nsp__limit_count(&collector->limit, record, view.end_ns - view.start_ns);
+    if (NSP__UNLIKELY(result == TOO_BIG)) {
+        walk->discarded++;
+        nsp__notices_too_big(&collector->notices, collector->options.config->batch_bytes, 1);
+    }
+    walk->spans++;
+    --*budget;
+    return result;
+}
+
 bool nsp__ring_drain(nsp__collector *collector, nsp__ring_walk *walk, struct nsp__clock_segment *segment,
                      size_t *budget)
 {
-    const nsp__clock *clock = collector->options.clock;
     uint64_t step = (walk->mask + 1) / RELEASE_STEPS;
     append_result result = APPENDED;
     if (NSP__UNLIKELY(is_impossible(walk)))
@@ -167,25 +248,11 @@ bool nsp__ring_drain(nsp__collector *collector, nsp__ring_walk *walk, struct nsp
             break;
         }
         prefetch_ahead(walk, collector);
-        nsp_span_view view;
-        nsp__span_view_make(&view, record, clock, segment);
-        const nsp_span_view plain = view;
-        const bool switched = add_switches(collector, walk, record, &view);
-        result = append(collector, walk, &view);
-        if (NSP__UNLIKELY(switched && result == TOO_BIG))
-            result = append(collector, walk, &plain);
+        result = nsp__record_is_path(record) ? drain_path(collector, walk, record, segment, budget)
+                                             : drain_span(collector, walk, record, segment, budget);
         if (NSP__UNLIKELY(result == NO_BATCH))
             break;
-        if (NSP__UNLIKELY(switched))
-            nsp__switches_taken(collector->switches);
-        nsp__limit_count(&collector->limit, record, view.end_ns - view.start_ns);
-        if (NSP__UNLIKELY(result == TOO_BIG)) {
-            walk->discarded++;
-            nsp__notices_too_big(&collector->notices, collector->options.config->batch_bytes);
-        }
         walk->at += record->bytes;
-        walk->records++;
-        --*budget;
         if (collector->current != NULL &&
             collector->current->exported.spans >= collector->options.config->batch_spans)
             batch_close_covered(collector, walk);
@@ -207,10 +274,11 @@ void nsp__ring_discard(nsp__collector *collector, nsp__ring_walk *walk, size_t *
             break;
         }
         nsp__limit_count(&collector->limit, record, 0);
+        const uint32_t spans = nsp__record_spans(record);
         walk->at += record->bytes;
-        walk->records++;
-        walk->discarded++;
-        --*budget;
+        walk->spans += spans;
+        walk->discarded += spans;
+        nsp__path_spend(collector, budget, spans);
     }
     release(collector, walk);
 }

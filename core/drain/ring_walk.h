@@ -13,8 +13,9 @@ typedef struct nsp__ring_walk {
     const uint8_t *bytes;
     uint64_t mask;      // its capacity minus one
     uint64_t at, end;   // positions
-    uint64_t records;   // taken out since the last release
+    uint64_t spans;     // taken out since the last release
     uint64_t discarded; // of these
+    uint64_t invalid;   // of these: spans of a path that nobody can tell
     uint64_t released;  // position
 } nsp__ring_walk;
 

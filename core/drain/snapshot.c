@@ -8,7 +8,9 @@
 #include "common/time.h"
 #include "drain/batch_fill.h"
 #include "drain/collector.h"
+#include "drain/path_append.h"
 #include "drain/span_view.h"
+#include "shm/path.h"
 
 // For a root with its mark: no record is larger than 64 KiB.
 enum { ROOM = 64 * 1024 + 64 };
@@ -43,6 +45,12 @@ static void note(nsp__collector *collector)
     me->unnoted = me->unnoted_too_big = 0;
 }
 
+static void close_noted(nsp__collector *collector)
+{
+    note(collector);
+    nsp__batch_close(collector);
+}
+
 static bool put_span(nsp__collector *collector, const nsp_span_view *view)
 {
     const nsp__collector_options *options = &collector->options;
@@ -55,20 +63,55 @@ static bool put_span(nsp__collector *collector, const nsp_span_view *view)
             if (batch->spans++ == 0)
                 batch->first_ns = nsp__monotonic_ns();
             me->unnoted++;
-            if (batch->spans >= options->config->batch_spans) {
-                note(collector);
-                nsp__batch_close(collector);
-            }
+            if (batch->spans >= options->config->batch_spans)
+                close_noted(collector);
             return true;
         }
         if (batch->spans == 0) {
             me->unnoted_too_big++;
-            nsp__notices_too_big(&collector->notices, options->config->batch_bytes);
+            nsp__notices_too_big(&collector->notices, options->config->batch_bytes, 1);
             return true;
         }
-        note(collector);
-        nsp__batch_close(collector);
+        close_noted(collector);
     }
+}
+
+// The same for all spans of a path. Those that nobody can tell were never attempted, and are not counted.
+static bool put_path(nsp__collector *collector, const nsp__record *record, struct nsp__clock_segment *segment)
+{
+    const nsp__collector_options *options = &collector->options;
+    nsp__snapshot *me = &collector->taking;
+    const uint32_t spans = nsp__record_spans(record);
+    for (;;) {
+        nsp__path_appended path;
+        if (collector->current == NULL && !nsp__batch_open(collector))
+            return false;
+        const nsp_batch *batch = &collector->current->exported;
+        if (nsp__path_wants_another(collector, spans)) {
+            close_noted(collector);
+        } else if (nsp__path_append(collector, record, segment, UINT32_MAX, &path)) {
+            me->unnoted += path.spans;
+            if (batch->spans >= options->config->batch_spans)
+                close_noted(collector);
+            return true;
+        } else if (batch->spans != 0) {
+            close_noted(collector);
+        } else {
+            me->unnoted_too_big += spans;
+            nsp__notices_too_big(&collector->notices, options->config->batch_bytes, spans);
+            return true;
+        }
+    }
+}
+
+static bool put_record(nsp__collector *collector, const nsp__record *record,
+                       struct nsp__clock_segment *segment)
+{
+    if (nsp__record_is_path(record))
+        return put_path(collector, record, segment);
+    nsp_span_view view;
+    nsp__span_view_make(&view, record, collector->options.clock, segment);
+    return put_span(collector, &view);
 }
 
 // ---- one trace ----
@@ -85,9 +128,10 @@ static bool is_wanted(const nsp__snapshot *me, const nsp__clock *clock, struct n
                       const nsp__history_trace *trace)
 {
     nsp_span_view view;
+    const nsp__record *root = trace->root;
     if (is_exported(&me->exported[me->slot], trace))
         return false;
-    nsp__span_view_make(&view, trace->root, clock, segment);
+    nsp__span_view_times(&view, root->start, root->end, clock, segment);
     return view.end_ns >= me->since_ns;
 }
 
@@ -122,12 +166,11 @@ static bool put_trace(nsp__collector *collector, struct nsp__clock_segment *segm
             nsp__history_mark_root(me->room, record, me->key, "snapshot");
             record = me->room;
         }
-        nsp_span_view view;
-        nsp__span_view_make(&view, record, collector->options.clock, segment);
-        if (!put_span(collector, &view))
+        const uint32_t spans = nsp__record_spans(record);
+        if (!put_record(collector, record, segment))
             return false;
         me->at += bytes;
-        --*budget;
+        nsp__path_spend(collector, budget, spans);
     }
     note_exported(&me->exported[me->slot], (struct nsp__snapshot_range){me->trace.from, me->trace.to});
     return true;

@@ -32,11 +32,10 @@ static inline void nsp__span_view_drops(nsp_span_view *view)
         }
 }
 
-// Fills the view, which borrows the record. `segment` is a cache: the clock's segment of the last span's end.
-static inline void nsp__span_view_make(nsp_span_view *view, const nsp__record *record,
-                                       const nsp__clock *clock, struct nsp__clock_segment *segment)
+// Fills in when the span began and ended. `segment` is a cache: the clock's segment of the last span's end.
+static inline void nsp__span_view_times(nsp_span_view *view, uint64_t start, uint64_t end,
+                                        const nsp__clock *clock, struct nsp__clock_segment *segment)
 {
-    uint64_t start = record->start, end = record->end;
     if (NSP__UNLIKELY(end < start)) {
         // Either the user supplied these times, and the end is moved to the start; or the counter was reset
         // while the span was open, and only the end is still usable.
@@ -47,18 +46,26 @@ static inline void nsp__span_view_make(nsp_span_view *view, const nsp__record *r
     }
     if (NSP__UNLIKELY(!nsp__clock_segment_covers(segment, end)))
         nsp__clock_segment_at(clock, end, segment);
-    view->trace_id = (const uint8_t *)record->trace_id;
-    view->span_id = (const uint8_t *)&record->span_id;
-    view->parent_id = (const uint8_t *)&record->parent_id;
-    view->local_root_id = (const uint8_t *)&record->local_root_id;
     view->start_ns = nsp__clock_convert(segment, start);
     view->end_ns = nsp__clock_convert(segment, end);
     if (NSP__UNLIKELY(view->start_ns >= view->end_ns)) {
         view->start_ns = view->end_ns; // start is later only if the counter itself went back
         view->end_ns += 1;             // Jaeger takes a duration of zero for an error
     }
-    view->items = (const uint8_t *)(record + 1);
-    view->items_bytes = record->bytes - (uint32_t)sizeof(nsp__record);
+}
+
+// Fills the view, which borrows the record, and these items.
+static inline void nsp__span_view_make_with(nsp_span_view *view, const nsp__record *record,
+                                            const uint8_t *items, uint32_t items_bytes,
+                                            const nsp__clock *clock, struct nsp__clock_segment *segment)
+{
+    view->trace_id = (const uint8_t *)record->trace_id;
+    view->span_id = (const uint8_t *)&record->span_id;
+    view->parent_id = (const uint8_t *)&record->parent_id;
+    view->local_root_id = (const uint8_t *)&record->local_root_id;
+    nsp__span_view_times(view, record->start, record->end, clock, segment);
+    view->items = items;
+    view->items_bytes = items_bytes;
     view->name = record->name;
     view->threshold = nsp__threshold_decode(record->threshold);
     view->kind = record->kind;
@@ -69,6 +76,14 @@ static inline void nsp__span_view_make(nsp_span_view *view, const nsp__record *r
     view->clock = segment;
     if (NSP__UNLIKELY((record->flags & NSP__RECORD_DROPS) != 0))
         nsp__span_view_drops(view);
+}
+
+// The same with the items of a record that is no path's.
+static inline void nsp__span_view_make(nsp_span_view *view, const nsp__record *record,
+                                       const nsp__clock *clock, struct nsp__clock_segment *segment)
+{
+    nsp__span_view_make_with(view, record, (const uint8_t *)(record + 1),
+                             record->bytes - (uint32_t)sizeof(nsp__record), clock, segment);
 }
 
 #endif

@@ -299,7 +299,7 @@ bool nsp__switches_describe(nsp__switches *switches, uint32_t slot, const nsp__r
     return true;
 }
 
-void nsp__switches_taken(nsp__switches *switches)
+static void own(nsp__switches *switches, nsp__switch_owner owner)
 {
     nsp__switches_thread *thread = switches->described.thread;
     const uint64_t oldest = thread->added > NSP__SWITCHES_KEPT ? thread->added - NSP__SWITCHES_KEPT : 0;
@@ -307,9 +307,27 @@ void nsp__switches_taken(nsp__switches *switches)
         nsp__switch *one = &thread->list[(number - 1) % NSP__SWITCHES_KEPT];
         if (one->in <= switches->described.start)
             break;
-        if (one->out < switches->described.end)
-            one->taken = true;
+        if (one->out < switches->described.end && one->taken == NSP__SWITCH_FREE)
+            one->taken = (uint8_t)owner;
     }
+}
+
+void nsp__switches_taken(nsp__switches *switches)
+{
+    own(switches, NSP__SWITCH_TAKEN);
+}
+
+void nsp__switches_hold(nsp__switches *switches)
+{
+    own(switches, NSP__SWITCH_HELD);
+}
+
+void nsp__switches_decide(nsp__switches *switches, bool taken)
+{
+    const nsp__switches_thread *thread = switches->described.thread;
+    for (uint32_t i = 0; i < NSP__SWITCHES_KEPT && i < thread->added; i++)
+        if (thread->list[i].taken == NSP__SWITCH_HELD)
+            thread->list[i].taken = taken ? NSP__SWITCH_TAKEN : NSP__SWITCH_FREE;
 }
 
 // ---- what is said of it ----

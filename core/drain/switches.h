@@ -14,6 +14,7 @@
 
 #include "clock/clock.h"
 #include "drain/notices.h"
+#include "drain/path_plan.h"
 #include "drain/ring_source.h"
 #include "drain/switch_ring.h"
 #include "shm/drainer.h"
@@ -22,15 +23,19 @@ enum {
     NSP__SWITCHES_KEPT = 512,  // of a thread, until the spans that they lie in have come
     NSP__SWITCHES_EVENTS = 64, // the most that one span gets, the longest ones
     NSP__SWITCHES_ITEMS =
-        65536 + NSP__ITEM_BYTES(8) +
+        65536 + NSP__PATH_ITEMS_MAX + NSP__ITEM_BYTES(8) +
         NSP__SWITCHES_EVENTS * (NSP__ITEM_BYTES(sizeof(nsp_item_event)) + NSP__ITEM_BYTES(8))
 };
+
+// Whether a span has a switch as an event. HELD: a span of a path has, of which it is not known yet whether all of it
+// fits into the batch.
+typedef enum nsp__switch_owner { NSP__SWITCH_FREE, NSP__SWITCH_TAKEN, NSP__SWITCH_HELD } nsp__switch_owner;
 
 // A time that a thread was off the CPU, in ticks.
 typedef struct nsp__switch {
     nsp_ticks out, in;
     bool preempted;
-    bool taken; // a span has it as an event
+    uint8_t taken; // an nsp__switch_owner
 } nsp__switch;
 
 typedef struct nsp__switches_thread {
@@ -86,6 +91,9 @@ bool nsp__switches_describe(nsp__switches *switches, uint32_t slot, const nsp__r
 
 // The span that was described last is on its way: its switches are no other span's.
 void nsp__switches_taken(nsp__switches *switches);
+// The same for a span of a path, until nsp__switches_decide says for all of them whether they are on their way.
+void nsp__switches_hold(nsp__switches *switches);
+void nsp__switches_decide(nsp__switches *switches, bool taken);
 
 // Why there are none, and what is to be done, for a log: `error` and `mapping` as of nsp__switch_ring_open.
 void nsp__switches_explain(char *out, size_t size, int error, bool mapping);

@@ -170,6 +170,8 @@ static nsp_status collector_start(nsp__runtime *runtime)
         .sender = runtime->sender,
         .pool = &runtime->pool,
         .snapshots = &control->snapshots,
+        .paths = &control->paths,
+        .left_out = nsp__outlier_key_left_out,
         .kept = nsp__outlier_key_kept,
     };
     return nsp__collector_start(&runtime->collector, &options);

@@ -19,6 +19,7 @@ typedef struct nsp__otlp_encoding {
     void (*open)(void *encoder, nsp_batch *batch);
     bool (*append)(void *encoder, nsp_batch *batch, const nsp_span_view *view);
     void (*close)(void *encoder, nsp_batch *batch);
+    nsp_path_result (*append_path)(void *encoder, nsp_batch *batch, const nsp_path_view *view); // NULL: none
 
     const nsp__otlp_cutter *cutter; // cuts a request that is too large for its receiver
 

@@ -63,6 +63,13 @@ static bool append(void *state, nsp_batch *batch, const nsp_span_view *view)
     return me->encoding->append(me->encoder, batch, view);
 }
 
+static nsp_path_result append_path(void *state, nsp_batch *batch, const nsp_path_view *view)
+{
+    otlp *me = state;
+    return me->encoding->append_path != NULL ? me->encoding->append_path(me->encoder, batch, view)
+                                             : NSP_PATH_ONE_BY_ONE;
+}
+
 static void close_batch(void *state, nsp_batch *batch)
 {
     otlp *me = state;
@@ -88,4 +95,5 @@ const nsp_exporter nsp__exporter_otlp = {
     .append = append,
     .close = close_batch,
     .send = send_batch,
+    .append_path = append_path,
 };

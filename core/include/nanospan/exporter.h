@@ -197,6 +197,56 @@ typedef struct nsp_exporter_context {
     const void *names;
 } nsp_exporter_context;
 
+// ---- whole paths ----
+
+// A field of a path's struct.
+typedef struct nsp_path_field {
+    nsp_name key;
+    uint16_t offset; // in the struct; of a text, that of its 16-bit length, behind which its bytes lie
+    uint16_t size;   // of the value; of a text, its capacity
+    uint8_t type;    // NSP_TYPE_I64, F64, BOOL (a byte) or STR
+    uint8_t reserved[7];
+    uint64_t unset; // the bits that stand for "not set"; of a text, its length
+} nsp_path_field;
+
+// A declaration of a path. It stays as it is, where it is, until destroy has returned or another number is seen.
+typedef struct nsp_path_shape {
+    uint32_t number; // among the declarations of these spans' process, from 1 to 64
+    uint32_t bytes;  // of the struct
+    uint32_t phase_count, field_count;
+    const nsp_name *phase_names;
+    const nsp_path_field *fields;
+    // By phase, from 1 (0: the path's own span): the first of its fields. One more, so that those of a phase end where
+    // those of the next begin.
+    const uint8_t *first_fields;
+} nsp_path_shape;
+
+// A phase that happened.
+typedef struct nsp_path_phase {
+    uint64_t span_id; // as 8 bytes
+    uint64_t start_ns, end_ns;
+    uint32_t phase; // which one, from 1
+    uint32_t reserved;
+} nsp_path_phase;
+
+// A path as an exporter sees it that takes all of its spans at once. They have trace id, flags, threshold and local root
+// of the path's own span, which is their parent; their kind is INTERNAL, their status unset.
+typedef struct nsp_path_view {
+    const nsp_path_shape *shape;
+    const uint8_t
+        *body; // the path's struct, aligned to 8: a text's length is at most its capacity, or 0xffff: not set
+    const nsp_path_phase *phases;
+    uint32_t phase_count;
+    // The path's own span. Its items are only those that are no fields, and come behind these.
+    const nsp_span_view *root;
+} nsp_path_view;
+
+typedef enum nsp_path_result {
+    NSP_PATH_APPENDED = 0,
+    NSP_PATH_NO_ROOM = 1,   // nothing has changed
+    NSP_PATH_ONE_BY_ONE = 2 // nothing has changed: the spans are to be appended one by one
+} nsp_path_result;
+
 typedef struct nsp_exporter {
     size_t size; // sizeof(nsp_exporter)
     const char *name;
@@ -212,7 +262,10 @@ typedef struct nsp_exporter {
     // of them are 0.
     void (*open)(void *state, nsp_batch *batch);
     // Encodes one span at data + length and advances length. If it does not fit, returns false and changes
-    // nothing; the collector then closes the batch and tries once more with an empty one.
+    // nothing; the collector then closes the batch and tries once more with an empty one. The spans of a declared path
+    // (<nanospan/path.h>) belong into one batch. If one of them does not fit, those before it are taken back: the
+    // collector sets length and spans to what they were before the first of them. So an exporter that knows more of a
+    // batch than these two has to look, in append and close, whether length is what it has left there.
     bool (*append)(void *state, nsp_batch *batch, const nsp_span_view *view);
     // Completes the batch; may change head and length. NULL: nothing to do.
     void (*close)(void *state, nsp_batch *batch);
@@ -222,6 +275,11 @@ typedef struct nsp_exporter {
     // neither, nsp_shutdown abandons the sender thread, and the batch's bytes then read as zero.
     nsp_send_result (*send)(void *state, const nsp_batch *batch, uint64_t deadline_ns,
                             nsp_send_report *report);
+
+    // Optional: NULL, or not there by `size`. Encodes all spans of a path, the phases first and then its own span, to
+    // the same bytes that append would write for them one by one. It is called at the collector's choice. Who builds
+    // around another exporter, and has an append of his own, sets it to NULL.
+    nsp_path_result (*append_path)(void *state, nsp_batch *batch, const nsp_path_view *view);
 } nsp_exporter;
 
 NSP_BEGIN_DECLS

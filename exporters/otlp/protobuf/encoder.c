@@ -3,25 +3,12 @@
 // Fields are written in the order of their numbers, and each span at its final place. Only resource and scope
 // come last, because the lengths around them include all spans: close writes them into the head room before
 // the first span.
-#include "encode/walk.h"
 #include "otlp/encoding.h"
-#include "otlp/protobuf/protobuf.h"
-#include "otlp/protobuf/prefix.h"
-#include "otlp/protobuf/value.h"
+#include "otlp/protobuf/span.h"
 
 #include "common/utf8.h"
 
 #include <stdlib.h>
-
-struct nsp__otlp_encoder {
-    nsp__names *names; // in the form "length, text"
-    nsp__otlp_prefix prefix;
-    size_t head; // room for the prefix and the lengths around it
-    uint64_t threshold;
-    uint8_t threshold_field[2 + NSP__THRESHOLD_TEXT_MAX]; // trace_state made from it
-    size_t threshold_size;
-    nsp__keys keys;
-};
 
 static uint8_t *name_form(uint8_t *out, const uint8_t *text, size_t length)
 {
@@ -53,6 +40,8 @@ void nsp__otlp_encoder_destroy(nsp__otlp_encoder *encoder)
 {
     if (encoder == NULL)
         return;
+    for (size_t i = 0; i < NSP__OTLP_PATHS; i++)
+        free(encoder->paths[i]);
     nsp__names_destroy(encoder->names);
     free(encoder->prefix.bytes);
     free(encoder);
@@ -87,22 +76,6 @@ void nsp__otlp_encoder_close(void *state, nsp_batch *batch)
     *at++ = NSP__TAG(2, NSP__WIRE_BYTES);
     at = nsp__put_varint(at, scope_spans);
     memcpy(at, prefix->bytes + prefix->resource_size, prefix->size - prefix->resource_size);
-}
-
-// The trace_state if no text came with the context: the sampler's threshold.
-static inline uint8_t *put_threshold(nsp__otlp_encoder *encoder, uint8_t *at, uint64_t threshold)
-{
-    if (threshold == NSP_CONTEXT_UNKNOWN)
-        return at;
-    if (NSP__UNLIKELY(threshold != encoder->threshold)) {
-        size_t length = nsp__threshold_text(encoder->threshold_field + 2, threshold);
-        encoder->threshold_field[0] = NSP__TAG(3, NSP__WIRE_BYTES);
-        encoder->threshold_field[1] = (uint8_t)length;
-        encoder->threshold_size = 2 + length;
-        encoder->threshold = threshold;
-    }
-    memcpy(at, encoder->threshold_field, sizeof encoder->threshold_field);
-    return at + encoder->threshold_size;
 }
 
 static uint8_t *put_attributes(nsp__otlp_encoder *encoder, uint8_t *at, const uint8_t *limit, uint8_t tag,
@@ -190,41 +163,12 @@ static uint8_t *put_status(uint8_t *at, const uint8_t *limit, const nsp_span_vie
     return nsp__close_length(body, at);
 }
 
-// The fields up to the end time. tracestate NULL: the sampler's threshold is written.
-enum { SPAN_FIXED = 128 }; // more than they need, apart from name and tracestate
-static inline uint8_t *put_head(nsp__otlp_encoder *encoder, uint8_t *at, const uint8_t *limit,
-                                const nsp_span_view *view, nsp__form name, const uint8_t *tracestate,
-                                size_t tracestate_length)
-{
-    at = nsp__put_id(at, NSP__TAG(1, NSP__WIRE_BYTES), view->trace_id, NSP_TRACE_ID_SIZE);
-    at = nsp__put_id(at, NSP__TAG(2, NSP__WIRE_BYTES), view->span_id, NSP_SPAN_ID_SIZE);
-    if (tracestate == NULL) {
-        at = put_threshold(encoder, at, view->threshold);
-    } else if (tracestate_length) {
-        at = nsp__put_text(at, limit, NSP__TAG(3, NSP__WIRE_BYTES), tracestate, tracestate_length);
-        if (at == NULL || !nsp__room(at, limit, SPAN_FIXED + name.size))
-            return NULL;
-    }
-    if (!nsp__id_zero(view->parent_id))
-        at = nsp__put_id(at, NSP__TAG(4, NSP__WIRE_BYTES), view->parent_id, NSP_SPAN_ID_SIZE);
-    *at++ = NSP__TAG(5, NSP__WIRE_BYTES);
-    at = nsp__put_form(at, name);
-    *at++ = NSP__TAG(6, NSP__WIRE_VARINT);
-    *at++ = nsp__wire_kind(view->kind);
-    *at++ = NSP__TAG(7, NSP__WIRE_FIXED64);
-    at = nsp__put_fixed64(at, view->start_ns);
-    *at++ = NSP__TAG(8, NSP__WIRE_FIXED64);
-    return nsp__put_fixed64(at, view->end_ns);
-}
-
-// The attributes of a span that has only short ones and each key once; NULL for any other span.
-static __attribute__((noinline)) uint8_t *put_plain_attributes(nsp__otlp_encoder *encoder, uint8_t *at,
-                                                               const uint8_t *limit,
-                                                               const nsp_span_view *view)
+__attribute__((noinline)) uint8_t *nsp__put_plain_attributes(nsp__otlp_encoder *encoder, uint8_t *at,
+                                                             const uint8_t *limit, const nsp_span_view *view,
+                                                             uint32_t base)
 {
     const nsp__names *names = encoder->names;
     nsp__keys *keys = &encoder->keys;
-    uint32_t base = nsp__keys_begin(keys);
     nsp_item_cursor cursor = {view->items, view->items + view->items_bytes};
     nsp_item item;
     while (nsp_item_next(&cursor, &item)) {
@@ -252,7 +196,7 @@ static __attribute__((noinline)) uint8_t *put_any(nsp__otlp_encoder *encoder, ui
 {
     nsp__parts parts;
     nsp__parts_find(&encoder->keys, view, &parts);
-    at = put_head(encoder, at, limit, view, name, parts.tracestate, parts.tracestate_length);
+    at = nsp__put_span_head(encoder, at, limit, view, name, parts.tracestate, parts.tracestate_length);
     at = put_attributes(encoder, at, limit, NSP__TAG(9, NSP__WIRE_BYTES), parts.attributes);
     if (at == NULL)
         return NULL;
@@ -273,7 +217,7 @@ bool nsp__otlp_encoder_append(void *state, nsp_batch *batch, const nsp_span_view
 {
     nsp__otlp_encoder *encoder = state;
     nsp__form name = nsp__names_get(encoder->names, view->name);
-    if (NSP__UNLIKELY(batch->capacity < batch->length + SPAN_FIXED + name.size + NSP__SLACK))
+    if (NSP__UNLIKELY(batch->capacity < batch->length + NSP__SPAN_FIXED + name.size + NSP__SLACK))
         return false;
     uint8_t *start = batch->data + batch->length;
     const uint8_t *limit = batch->data + batch->capacity - NSP__SLACK;
@@ -284,14 +228,12 @@ bool nsp__otlp_encoder_append(void *state, nsp_batch *batch, const nsp_span_view
     uint8_t *at = NULL;
     if (NSP__LIKELY(
             !(view->status | view->dropped_attributes | view->dropped_events | view->dropped_links))) {
-        at = put_head(encoder, body, limit, view, name, NULL, 0);
-        at = put_plain_attributes(encoder, at, limit, view);
+        at = nsp__put_span_head(encoder, body, limit, view, name, NULL, 0);
+        at = nsp__put_plain_attributes(encoder, at, limit, view, nsp__keys_begin(&encoder->keys));
     }
     if (NSP__UNLIKELY(at == NULL) && (at = put_any(encoder, body, limit, view, name)) == NULL)
         return false;
-    *at++ = 0x85; // flags is field 16: its tag takes two bytes
-    *at++ = 0x01;
-    at = nsp__put_fixed32(at, nsp__wire_flags(view->trace_flags, view->parent_remote));
+    at = nsp__put_span_flags(at, nsp__wire_flags(view->trace_flags, view->parent_remote));
     at = nsp__close_length(body, at);
     batch->length = (size_t)(at - batch->data);
     return true;
@@ -317,6 +259,7 @@ const nsp__otlp_encoding nsp__otlp_protobuf = {
     .open = nsp__otlp_encoder_open,
     .append = nsp__otlp_encoder_append,
     .close = nsp__otlp_encoder_close,
+    .append_path = nsp__otlp_encoder_append_path,
     .cutter = &nsp__otlp_protobuf_cutter,
     .read_response = nsp__otlp_response_decode,
 };

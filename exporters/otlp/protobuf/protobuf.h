@@ -21,6 +21,7 @@ void nsp__otlp_encoder_destroy(nsp__otlp_encoder *encoder);
 
 void nsp__otlp_encoder_open(void *encoder, nsp_batch *batch);
 bool nsp__otlp_encoder_append(void *encoder, nsp_batch *batch, const nsp_span_view *view);
+nsp_path_result nsp__otlp_encoder_append_path(void *encoder, nsp_batch *batch, const nsp_path_view *view);
 // After this, data[head..length) is the request.
 void nsp__otlp_encoder_close(void *encoder, nsp_batch *batch);
 

@@ -747,6 +747,12 @@ static nsp_send_result send_nothing(void *state, const nsp_batch *batch, uint64_
     return NSP_SEND_EXPORTED;
 }
 
+static nsp_path_result append_path(void *state, nsp_batch *batch, const nsp_path_view *view)
+{
+    (void)state, (void)batch, (void)view;
+    return NSP_PATH_ONE_BY_ONE;
+}
+
 static void a_custom_exporter_is_copied(void **state)
 {
     (void)state;
@@ -775,7 +781,14 @@ static void a_custom_exporter_is_copied(void **state)
     assert_int_equal(nsp__config_resolve(&out, &given), NSP_OK);
     assert_string_equal(out.custom_exporter->name, "custom");
     nsp__config_free(&out);
-    static const size_t sizes[] = {0, sizeof exporter - 8, SIZE_MAX};
+    // Of a program that was built before append_path was there.
+    exporter.size = offsetof(nsp_exporter, append_path);
+    exporter.append_path = append_path;
+    assert_int_equal(nsp__config_resolve(&out, &given), NSP_OK);
+    assert_ptr_equal(out.custom_exporter->send, send_nothing);
+    assert_null(out.custom_exporter->append_path);
+    nsp__config_free(&out);
+    static const size_t sizes[] = {0, offsetof(nsp_exporter, append_path) - 8, SIZE_MAX};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         exporter.size = sizes[i];
         assert_int_equal(nsp__config_resolve(&out, &given), NSP_ERR_CONFIG);

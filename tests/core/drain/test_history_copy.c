@@ -88,6 +88,7 @@ static uint64_t put_record(writer *me, uint64_t at, uint64_t root_id, bool is_ro
     record->trace_id[0] = record->trace_id[1] = root_id;
     record->local_root_id = root_id;
     record->span_id = is_root ? root_id : root_id + 1 + me->sequence;
+    record->kind = NSP_KIND_INTERNAL;
     record->start = me->sequence++;
     for (uint64_t i = 0; i < words; i++)
         items[i] = word_of(record->start, i);
