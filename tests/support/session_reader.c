@@ -12,6 +12,7 @@
 #include "context/threshold.h"
 #include "drain/span_view.h"
 #include "shm/control.h"
+#include "shm/path.h"
 #include "shm/slot.h"
 
 enum { IDS_MAX = 65536 };
@@ -76,9 +77,13 @@ static bool slot_sane(const nsp__slot *slot, const nsp__slot_place *place, uint3
            slot->consumed <= slot->published && slot->published - slot->consumed <= ring;
 }
 
+// The items of a path follow its body.
 static bool items_whole(const nsp__record *record)
 {
-    nsp_item_cursor cursor = {(const uint8_t *)(record + 1), (const uint8_t *)record + record->bytes};
+    const uint32_t body = nsp__record_body_bytes(record, record->bytes);
+    if (nsp__record_is_path(record) && body == 0)
+        return false;
+    nsp_item_cursor cursor = {(const uint8_t *)(record + 1) + body, (const uint8_t *)record + record->bytes};
     nsp_item item;
     while (nsp_item_next(&cursor, &item))
         ;

@@ -155,6 +155,7 @@ static nsp_status start_collector(opening *me)
         .sender = drainer->sender,
         .pool = &session->pool,
         .snapshots = nsp__session_live_snapshots(&session->live),
+        .paths = nsp__session_live_paths(&session->live),
         .look = look,
         .look_argument = session,
         .window = drainer->window,
@@ -165,6 +166,8 @@ static nsp_status start_collector(opening *me)
         return no_memory(me);
     session->pool.figures = options.figures;
     session->collects = true;
+    session->collector.paths.name_text = nsp__live_name_text;
+    session->collector.paths.names = &session->names;
     snprintf(session->label, sizeof session->label, "%s (pid %u)", session->service, session->pid);
     session->pool.label = session->label;
     look(session, session->collector.sources);

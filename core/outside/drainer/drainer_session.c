@@ -145,6 +145,14 @@ static void look_at_switches(nsp__drained_session *session)
 }
 
 // The engine's names may come after its session can be found.
+static void look_at_paths(nsp__drained_session *session)
+{
+    nsp__path_plans *plans = &session->collector.paths;
+    if (NSP__UNLIKELY(plans->left_out == 0) && plans->table != NULL)
+        plans->left_out = nsp__live_name_find(&session->names, "nanospan.left_out");
+}
+
+// The same.
 static void look_at_snapshots(nsp__drained_session *session)
 {
     nsp__snapshot *taking = &session->collector.taking;
@@ -199,6 +207,7 @@ uint64_t nsp__drained_session_pass(nsp__drained_session *session, bool closing, 
         listen(session);
     look_at_switches(session);
     look_at_snapshots(session);
+    look_at_paths(session);
     nsp__pass(collector, &budget);
     collector->frozen = closing;
     look_at_limit(session, closing);

@@ -73,6 +73,11 @@ nsp__snapshots *nsp__session_live_snapshots(const nsp__session_live *live)
                                                                     : NULL;
 }
 
+const nsp__paths *nsp__session_live_paths(const nsp__session_live *live)
+{
+    return live->copy.sections[NSP__SECTION_PATHS].version != 0 ? in_control(live, NSP__SECTION_PATHS) : NULL;
+}
+
 nsp__batch_header *nsp__session_live_header(const nsp__session_live *live, uint32_t batch)
 {
     return (nsp__batch_header *)(void *)in_batches(live, NSP__SECTION_BATCH_HEADER, batch);
@@ -100,6 +105,7 @@ static bool well_placed(nsp__session_live *live)
         NSP__SECTION_COVERAGE,  NSP__SECTION_DRAINER,     NSP__SECTION_PLACES,
         NSP__SECTION_FIGURES,   NSP__SECTION_OUTLIERS,    NSP__SECTION_OUTLIER_BOUNDS,
         NSP__SECTION_LATENCIES, NSP__SECTION_SPECULATION, NSP__SECTION_SNAPSHOTS,
+        NSP__SECTION_PATHS,
     };
     const nsp__section *sections = live->copy.sections;
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)

@@ -66,6 +66,7 @@ nsp__drainer *nsp__session_live_drainer(const nsp__session_live *live);
 nsp__figures *nsp__session_live_figures(const nsp__session_live *live);
 const nsp__outliers *nsp__session_live_outliers(const nsp__session_live *live);
 nsp__snapshots *nsp__session_live_snapshots(const nsp__session_live *live);
+const nsp__paths *nsp__session_live_paths(const nsp__session_live *live);
 nsp__outlier_bounds *nsp__session_live_bounds(const nsp__session_live *live);
 nsp__batch_header *nsp__session_live_header(const nsp__session_live *live, uint32_t batch);
 uint64_t *nsp__session_live_coverage(const nsp__session_live *live, uint32_t batch);

@@ -63,6 +63,26 @@ static nsp_status copy(opening *me)
     return readable ? NSP_OK : nsp__opening_refuse_copy(&me->at, copy);
 }
 
+bool nsp__recovery_tables_init(nsp_recovery *recovery)
+{
+    const bool paths = nsp__path_plans_init(&recovery->paths, &recovery->copy.control->paths);
+    if (!nsp__recovery_names_init(&recovery->names, &recovery->copy) || !paths)
+        return false;
+    recovery->paths.left_out = recovery->names.left_out;
+    recovery->paths.name_text = nsp__recovery_name_text;
+    recovery->paths.names = &recovery->names;
+    return true;
+}
+
+void nsp__recovery_tell_paths(nsp_recovery *recovery)
+{
+    if (recovery->paths.untold[0] != 0)
+        nsp__log(NSP_LOG_WARN, "",
+                 "%s: %s: of such paths only the root is sent, and the other spans are counted as invalid",
+                 recovery->copy.name, recovery->paths.untold);
+    recovery->paths.untold[0] = 0;
+}
+
 static nsp_status find(opening *me)
 {
     nsp_recovery *recovery = me->recovery;
@@ -73,7 +93,7 @@ static nsp_status find(opening *me)
         return nsp__opening_refuse(&me->at, NSP_ERR_DAMAGED, "its map of the clock is damaged");
     NSP__TESTPOINT("recover: before it is counted");
     recovery->interrupted = nsp__settling_interrupted(recovery->copy.directory);
-    if (!nsp__recovery_names_init(&recovery->names, &recovery->copy) || !nsp__recovery_find(recovery) ||
+    if (!nsp__recovery_tables_init(recovery) || !nsp__recovery_find(recovery) ||
         !nsp__recovery_count_left_out(recovery))
         return no_memory(me);
     return NSP_OK;
@@ -88,6 +108,7 @@ static void forget(nsp_recovery *recovery)
     free(recovery->frames);
     free(recovery->batches);
     nsp__recovery_names_free(&recovery->names);
+    nsp__path_plans_free(&recovery->paths);
     nsp__session_copy_close(&recovery->copy);
     *recovery = (nsp_recovery){.copy = recovery->copy, // closed
                                .folder = recovery->folder,

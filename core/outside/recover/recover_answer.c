@@ -46,13 +46,12 @@ static void enter(nsp__outbox *outbox, nsp__request *request, const nsp__outcome
 {
     nsp__settlement *settlement = &outbox->settlement;
     nsp__settlement_clear(settlement);
-    if (!nsp__settlement_take(settlement, request, nsp__outcome_spans(outcome))) {
+    if (!nsp__settlement_take(settlement, request, outcome)) {
         stop(outbox, NSP_ERR_NO_MEMORY, 0); // they stay in the session
         return;
     }
-    settlement->exported = outcome->exported;
-    settlement->rejected = outcome->rejected;
-    settlement->unconfirmed = outcome->unconfirmed;
+    if (nsp__outcome_spans(&request->ahead) != 0) // all spans of that path would be sent again
+        outbox->in_doubt = true;
     if (!outbox->options->settle_later)
         write_now(outbox);
     else if (nsp__settlement_join(&outbox->recovery->later, settlement))

@@ -6,6 +6,7 @@
 
 #include "outside/recover/recovery.h"
 #include "outside/session/session_files.h"
+#include "shm/path.h"
 
 static uint64_t most(uint64_t a, uint64_t b)
 {
@@ -26,7 +27,7 @@ uint64_t nsp__recovery_known(const nsp_recovery_account *account)
 
 // ---- more spans than were begun ----
 
-// Leaves out the first records of a ring.
+// Leaves out the first records of a ring, so many spans.
 static bool leave_out(nsp_recovery *recovery, uint32_t index, uint64_t records)
 {
     nsp__slot *slot = &recovery->copy.slots[index];
@@ -34,8 +35,8 @@ static bool leave_out(nsp_recovery *recovery, uint32_t index, uint64_t records)
     nsp__ring_copy ring;
     uint64_t left = records;
     bool begun = nsp__ring_copy_begin(&ring, &recovery->copy, index, found->from, slot->published);
-    while (begun && left != 0 && nsp__ring_copy_next(&ring) != NULL)
-        left--;
+    for (const nsp__record *record; begun && left != 0 && (record = nsp__ring_copy_next(&ring)) != NULL;)
+        left -= nsp__least(left, nsp__record_spans(record));
     found->from = ring.at;
     nsp__ring_copy_end(&ring);
     slot->consumed = found->from;
@@ -102,7 +103,9 @@ static void find_lost(nsp_recovery *recovery, uint32_t index)
         return;
     uint64_t lost = above(slot->counters.committed, slot->drained + found->count);
     recovery->damaged = recovery->damaged || lost != 0;
-    lost = nsp__least(lost, slot->ring_bytes / sizeof(nsp__record));
+    // A phase of a path takes no more than its reading.
+    const uint64_t least = recovery->copy.control->paths.count != 0 ? sizeof(uint64_t) : sizeof(nsp__record);
+    lost = nsp__least(lost, slot->ring_bytes / least);
     if (!nsp__recovery_threads_unknown(account))
         lost = nsp__least(lost, above(account->attempted, nsp__recovery_known(account)));
     found->lost = lost;

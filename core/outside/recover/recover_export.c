@@ -14,6 +14,7 @@
 #include "outside/session/session_files.h"
 #include "outside/recover/recover_attempts.h"
 #include "outside/recover/recover_send.h"
+#include "shm/path.h"
 
 // Turns records into views, by a map of the clock, and sends them.
 typedef struct converter {
@@ -31,13 +32,29 @@ static converter converter_of(nsp__outbox *outbox, const nsp__clock *clock)
     return to;
 }
 
-static bool put(converter *to, const nsp__record *record, const nsp__piece *piece)
+static bool put_span(converter *to, const nsp__record *record, const nsp__piece *piece)
 {
     nsp_span_view view;
     nsp__span_view_make(&view, record, to->clock, &to->segment);
     view.end_ns = nsp__later(view.end_ns, to->end_min_ns);
     to->end_max_ns = nsp__later(view.end_ns, to->end_max_ns);
     return nsp__outbox_put(to->outbox, &view, piece);
+}
+
+// A record of the session, which may be a path's.
+static bool put(converter *to, nsp_recovery *recovery, const nsp__record *record, const nsp__piece *piece)
+{
+    const nsp__outbox_path path = {
+        .plans = &recovery->paths,
+        .record = record,
+        .unfinished = piece->kind == NSP__PIECE_FRAME ? recovery->names.unfinished : 0,
+        .clock = to->clock,
+        .segment = &to->segment,
+        .end_min_ns = to->end_min_ns,
+        .end_max_ns = &to->end_max_ns,
+    };
+    return NSP__LIKELY(!nsp__record_is_path(record)) ? put_span(to, record, piece)
+                                                     : nsp__outbox_put_path(to->outbox, &path, *piece);
 }
 
 // ---- batches ----
@@ -60,7 +77,7 @@ static bool put_decoded(void *argument, const nsp__record *record)
     batch_walk *walk = argument;
     if (walk->seen++ < walk->skip)
         return true;
-    walk->stopped = !put(walk->to, record, &walk->piece);
+    walk->stopped = !put_span(walk->to, record, &walk->piece);
     return !walk->stopped;
 }
 
@@ -147,7 +164,7 @@ static bool export_ring(nsp_recovery *recovery, converter *to, uint32_t index)
     nsp__piece piece = {.kind = NSP__PIECE_RING, .index = index, .spans = 1};
     for (const nsp__record *record; put_all && (record = nsp__ring_copy_next(&ring)) != NULL;) {
         piece.position = ring.at;
-        put_all = put(to, record, &piece);
+        put_all = put(to, recovery, record, &piece);
     }
     nsp__ring_copy_end(&ring);
     return put_all;
@@ -172,9 +189,9 @@ static bool put_speculative(nsp_recovery *recovery, converter *to, uint32_t inde
     if (!ended && record->local_root_id != found->open_root)
         return true;
     if (!ended || record->span_id != record->local_root_id)
-        return put(to, record, &piece);
+        return put(to, recovery, record, &piece);
     put_marked(recovery, record, room);
-    return put(to, room, &piece);
+    return put(to, recovery, room, &piece);
 }
 
 static bool export_buffer(nsp_recovery *recovery, converter *to, uint32_t index)
@@ -202,9 +219,9 @@ static bool export_frames(nsp_recovery *recovery, converter *to)
         const nsp__piece piece = {.kind = NSP__PIECE_FRAME, .index = i, .spans = 1};
         const nsp__record *record = nsp__recovery_unfinished(recovery, &recovery->frames[i], frame);
         if (record != NULL)
-            put_all = put(to, record, &piece);
+            put_all = put(to, recovery, record, &piece);
         else
-            unreadable(recovery, 1);
+            unreadable(recovery, nsp__found_frame_spans(&recovery->frames[i]));
     }
     free(frame);
     return put_all;
@@ -259,6 +276,7 @@ nsp_status nsp_recovery_export(nsp_recovery *recovery, const nsp_recovery_option
     if (!options.settle_later)
         nsp__sending_begin(recovery->copy.directory);
     bool put_all = export_all(recovery, outbox, options.in_doubt);
+    nsp__recovery_tell_paths(recovery);
     status = nsp__outbox_close(outbox);
     recovery->account.invalid += recovery->unreadable;
     if (status == NSP_OK && !put_all)

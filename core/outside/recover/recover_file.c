@@ -125,13 +125,16 @@ static bool take_all(nsp_recovery *recovery, nsp__settlement *to)
         added = added && (found->open == 0 || nsp__request_add(&all, &piece));
     }
     for (uint32_t i = 0; added && i < recovery->frame_count; i++)
-        added = nsp__request_add(&all, &(nsp__piece){.kind = NSP__PIECE_FRAME, .index = i, .spans = 1});
+        added = nsp__request_add(&all, &(nsp__piece){.kind = NSP__PIECE_FRAME,
+                                                     .index = i,
+                                                     .spans = nsp__found_frame_spans(&recovery->frames[i])});
     for (uint32_t i = 0; added && i < recovery->batch_count; i++) {
         const nsp__batch_header *header = &recovery->batches[i].header;
         nsp__piece piece = {.kind = NSP__PIECE_BATCH, .index = i, .spans = header->spans - header->settled};
         added = recovery->batches[i].foreign || nsp__request_add(&all, &piece);
     }
-    added = added && nsp__settlement_take(to, &all, UINT64_MAX);
+    added = added && nsp__settlement_take(to, &all, &(nsp__outcome){.exported = UINT64_MAX});
+    to->exported = 0; // the note says what the counters become
     nsp__request_free(&all);
     return added;
 }

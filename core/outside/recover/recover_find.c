@@ -8,6 +8,7 @@
 
 #include "drain/stats.h"
 #include "outside/recover/recovery.h"
+#include "shm/path.h"
 
 // ---- rings ----
 
@@ -48,7 +49,16 @@ static bool ended_in_lost_slot(const nsp_recovery *recovery, const nsp__frame *f
     return frame->position != 0 && nsp__session_copy_slot_lost(&recovery->copy, frame->ring);
 }
 
-bool nsp__recovery_add_frame(nsp_recovery *recovery, const nsp__found_frame *found, nsp__frame *frame)
+// Its end notes what the thread will have counted once it has counted the phases.
+static void find_phases(nsp__found_frame *found, const nsp__frame *frame, uint64_t attempted)
+{
+    found->phases = nsp__record_phases(&frame->record, frame->record.bytes);
+    const bool counted = frame->record.end != 0 && attempted >= frame->record.end;
+    found->uncounted = counted ? 0 : found->phases;
+}
+
+bool nsp__recovery_add_frame(nsp_recovery *recovery, const nsp__found_frame *found, nsp__frame *frame,
+                             uint64_t attempted)
 {
     if ((recovery->frame_count & (recovery->frame_count - 1)) == 0) { // a power of two: the array is full
         size_t capacity = recovery->frame_count != 0 ? 2 * recovery->frame_count : 1;
@@ -57,10 +67,17 @@ bool nsp__recovery_add_frame(nsp_recovery *recovery, const nsp__found_frame *fou
             return false;
         recovery->frames = frames;
     }
-    recovery->frames[recovery->frame_count++] = *found;
-    recovery->account.unfinished++;
-    if (nsp__recovery_read_frame(recovery, found, frame, NSP__FRAME_COPY_MAX))
+    nsp__found_frame *added = &recovery->frames[recovery->frame_count++];
+    *added = *found;
+    if (nsp__recovery_read_frame(recovery, found, frame, NSP__FRAME_COPY_MAX)) {
         nsp__recovery_note_reading(recovery, nsp__recovery_frame_reading(frame));
+        if (nsp__record_is_path(&frame->record))
+            find_phases(added, frame, attempted);
+    }
+    const uint32_t open = added->phases != 0; // the last of them
+    recovery->account.unfinished += 1 + open;
+    recovery->account.finished += added->phases - open;
+    recovery->uncounted += added->uncounted;
     return true;
 }
 
@@ -71,7 +88,8 @@ static bool add_frame(nsp_recovery *recovery, nsp__found_frame found, nsp__frame
     if (!read || !nsp__stats_open(frame, nsp__session_copy_slot, &recovery->copy) ||
         ended_in_lost_slot(recovery, frame))
         return true;
-    return nsp__recovery_add_frame(recovery, &found, frame);
+    const nsp__slot *slot = nsp__session_copy_slot(&recovery->copy, frame->ring);
+    return nsp__recovery_add_frame(recovery, &found, frame, slot != NULL ? slot->counters.attempted : 0);
 }
 
 static bool find_frames(nsp_recovery *recovery)
@@ -139,7 +157,7 @@ static void add_up(nsp_recovery *recovery)
         nsp__stats_add_slot(&stats, slot);
         stats.attempted += slot->counters.attempted - nsp__session_copy_half_kept(&recovery->copy, i);
     }
-    stats.attempted += control->snapshots.spans;
+    stats.attempted += control->snapshots.spans + recovery->uncounted;
     nsp__stats_add_unattached(&stats, control);
     nsp__stats_settled(&stats, &control->counters);
     nsp__stats_total(&stats, 0, 0, 0);

@@ -9,6 +9,7 @@
 #include "outside/recover/recovery.h"
 #include "outside/session/batch_decode.h"
 #include "outside/session/session_files.h"
+#include "shm/path.h"
 
 // ---- batches ----
 
@@ -135,7 +136,8 @@ bool nsp__recovery_walk(nsp_recovery *recovery, uint32_t slot, uint64_t from, ui
     if (from == to)
         return true;
     bool begun = nsp__ring_copy_begin(&ring, &recovery->copy, slot, from, to);
-    for (const nsp__record *record; begun && (record = nsp__ring_copy_next(&ring)) != NULL; ++*count) {
+    for (const nsp__record *record; begun && (record = nsp__ring_copy_next(&ring)) != NULL;) {
+        *count += nsp__record_spans(record);
         nsp__recovery_note_reading(recovery, record->start);
         nsp__recovery_note_reading(recovery, record->end);
     }

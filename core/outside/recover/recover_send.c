@@ -5,6 +5,8 @@
 
 #include "base/log.h"
 #include "common/time.h"
+#include "drain/path_expand.h"
+#include "drain/span_view.h"
 #include "outside/recover/recover_attempts.h"
 #include "outside/recover/recover_send_state.h"
 
@@ -160,6 +162,63 @@ bool nsp__outbox_put(nsp__outbox *outbox, const nsp_span_view *view, const nsp__
             invalid.fate = NSP__PIECE_INVALID;
             return nsp__outbox_note(outbox, &invalid);
         }
+        close_batch(outbox);
+    }
+}
+
+static bool append_path(nsp__outbox *outbox, const nsp__outbox_path *path, nsp__path_walk *walk)
+{
+    nsp_batch *batch = &outbox->current->exported;
+    const size_t length = batch->length;
+    nsp__path_walk_begin(walk, path->plans, path->record);
+    walk->unfinished = path->unfinished;
+    for (const nsp__record *span; (span = nsp__path_walk_next(walk)) != NULL;) {
+        nsp_span_view view;
+        nsp__span_view_make(&view, span, path->clock, path->segment);
+        if (walk->ended || walk->phase > walk->open)
+            view.end_ns = nsp__later(view.end_ns, path->end_min_ns);
+        if (!outbox->exporter->append(outbox->exporter_state, batch, &view)) {
+            batch->length = length;
+            return false;
+        }
+        if (path->end_max_ns != NULL)
+            *path->end_max_ns = nsp__later(view.end_ns, *path->end_max_ns);
+    }
+    batch->spans += walk->spans;
+    return true;
+}
+
+// The part of a path that is not sent.
+static bool note_invalid(nsp__outbox *outbox, nsp__piece piece, uint32_t spans)
+{
+    piece.fate = NSP__PIECE_INVALID;
+    piece.spans = spans;
+    return spans == 0 || nsp__outbox_note(outbox, &piece);
+}
+
+bool nsp__outbox_put_path(nsp__outbox *outbox, const nsp__outbox_path *path, nsp__piece piece)
+{
+    const uint32_t spans = nsp__record_spans(path->record);
+    if (nsp__outbox_is_refused(outbox, &piece))
+        return true;
+    if (!end_part(outbox, &piece))
+        return false;
+    for (;;) {
+        nsp__path_walk walk;
+        if (outbox->current == NULL && !open_batch(outbox, &piece))
+            return false;
+        const nsp_batch *batch = &outbox->current->exported;
+        const bool over = batch->spans != 0 && batch->spans + spans > outbox->config.batch_spans;
+        if (!over && append_path(outbox, path, &walk)) {
+            piece.spans = walk.spans;
+            if (!add_piece(outbox, &piece) || !note_invalid(outbox, piece, walk.left_out))
+                return false;
+            if (outbox->current != NULL && batch->spans >= outbox->config.batch_spans)
+                close_batch(outbox);
+            return true;
+        }
+        if (batch->spans == 0) // larger than a batch
+            return note_invalid(outbox, piece, spans);
         close_batch(outbox);
     }
 }

@@ -12,7 +12,7 @@
 // First positions and `drained`, then frames, batches, and last the counters. A span that was taken out, and that
 // no counter has yet, is found by the next recovery as the difference.
 
-// Beside `committed`, `attempted` changes only where speculative spans were exported. Refuses a slot that is not
+// Beside `committed`, `attempted` changes where speculative spans or phases of open paths were exported. Refuses a slot that is not
 // available: what its place says is another thread's, or nobody's.
 static bool write_slot(nsp_recovery *recovery, uint32_t index)
 {
@@ -60,6 +60,16 @@ static uint32_t slot_of(const nsp_recovery *recovery, const nsp__piece *piece)
     }
 }
 
+// The phases of an open path count as attempted once they are exported.
+static void count_phases(nsp_recovery *recovery, const nsp__piece *piece, nsp__slot *slot)
+{
+    if (piece->kind != NSP__PIECE_FRAME || recovery->frames[piece->index].speculative)
+        return;
+    nsp__found_frame *found = &recovery->frames[piece->index];
+    slot->counters.attempted += found->uncounted;
+    found->uncounted = 0;
+}
+
 // Positions and counts in the copies of the slots.
 static void take_out(nsp_recovery *recovery, const nsp__settlement *settlement)
 {
@@ -71,6 +81,7 @@ static void take_out(nsp_recovery *recovery, const nsp__settlement *settlement)
         nsp__slot *slot = &recovery->copy.slots[index];
         slot->drained += piece->spans;
         nsp__recovery_take_speculative(recovery, piece);
+        count_phases(recovery, piece, slot);
         if (piece->kind != NSP__PIECE_RING) {
             slot->counters.committed += piece->spans;
         } else {

@@ -9,6 +9,7 @@
 #include "context/threshold.h"
 #include "outside/recover/recovery.h"
 #include "outside/session/session_files.h"
+#include "shm/path.h"
 
 // ---- what there is ----
 
@@ -47,8 +48,9 @@ static bool walk_buffer(nsp_recovery *recovery, uint32_t index)
     bool begun = nsp__ring_copy_begin_buffer(&ring, &recovery->copy, index, &buffer->copy);
     for (const nsp__record *record; begun && (record = nsp__ring_copy_next(&ring)) != NULL;) {
         const bool ended = ring.at <= buffer->copy.history_end;
-        buffer->history += ended;
-        buffer->open += !ended && record->local_root_id == buffer->open_root;
+        const uint32_t spans = nsp__record_spans(record);
+        buffer->history += ended ? spans : 0;
+        buffer->open += !ended && record->local_root_id == buffer->open_root ? spans : 0;
         nsp__recovery_note_reading(recovery, record->start);
         nsp__recovery_note_reading(recovery, record->end);
     }
@@ -66,7 +68,8 @@ static bool add_frames(nsp_recovery *recovery, uint32_t index, nsp__frame *frame
         const nsp__found_frame found = {.slot = index, .index = depth, .speculative = true};
         if (nsp__recovery_read_frame(recovery, &found, frame, sizeof *frame) &&
             frame->record.local_root_id == root && is_open(recovery, &found, frame) &&
-            !nsp__recovery_add_frame(recovery, &found, frame))
+            !nsp__recovery_add_frame(recovery, &found, frame,
+                                     recovery->buffers[index].copy.speculation.slot.counters.attempted))
             return false;
     }
     return true;
@@ -82,14 +85,15 @@ static bool find_on_thread(nsp_recovery *recovery, uint32_t index, nsp__frame *f
         recovery->damaged = true;
         return true;
     }
-    const uint64_t before = account->unfinished;
+    const uint64_t before = account->unfinished + account->finished, uncounted = recovery->uncounted;
     find_root(recovery, index, frame);
     if (!walk_buffer(recovery, index) || !add_frames(recovery, index, frame))
         return false;
     const nsp__speculation *its = &buffer->copy.speculation;
     const uint64_t begun = its->slot.counters.attempted - its->settled,
-                   found = buffer->open + account->unfinished - before;
-    buffer->left_out = begun > found && begun < NSP__SPECULATED_FIRST ? begun - found : 0;
+                   found = buffer->open + account->unfinished + account->finished - before,
+                   counted = found - (recovery->uncounted - uncounted);
+    buffer->left_out = begun > counted && begun < NSP__SPECULATED_FIRST ? begun - counted : 0;
     buffer->half_kept = nsp__session_copy_half_kept(&recovery->copy, index);
     account->finished += buffer->history + buffer->open;
     account->attempted += buffer->history + found;
@@ -110,10 +114,11 @@ static bool find_detached(nsp_recovery *recovery, nsp__frame *frame)
         if (!nsp__recovery_read_frame(recovery, &found, frame, sizeof *frame) ||
             !is_open(recovery, &found, frame))
             continue;
-        if (!nsp__recovery_add_frame(recovery, &found, frame))
+        if (!nsp__recovery_add_frame(recovery, &found, frame, 0))
             return false;
-        account->attempted++;
-        account->speculative++;
+        const uint64_t spans = nsp__found_frame_spans(&recovery->frames[recovery->frame_count - 1]);
+        account->attempted += spans;
+        account->speculative += spans;
     }
     return true;
 }
@@ -139,12 +144,14 @@ bool nsp__recovery_count_left_out(nsp_recovery *recovery)
 {
     const nsp_recovery_account before = recovery->account;
     const size_t frame_count = recovery->frame_count;
+    const uint64_t uncounted = recovery->uncounted;
     const nsp_ticks last_reading = recovery->last_reading;
     const bool damaged = recovery->damaged, found = nsp__recovery_find_speculative(recovery);
     const uint64_t speculative = recovery->account.speculative, history = recovery->account.history;
     free(recovery->buffers);
     recovery->buffers = NULL;
     recovery->frame_count = frame_count;
+    recovery->uncounted = uncounted;
     recovery->last_reading = last_reading;
     recovery->damaged = damaged;
     recovery->account = before;
@@ -186,14 +193,16 @@ void nsp__recovery_take_speculative(nsp_recovery *recovery, const nsp__piece *pi
     }
     if (piece->kind != NSP__PIECE_FRAME || !recovery->frames[piece->index].speculative)
         return;
-    const nsp__found_frame *found = &recovery->frames[piece->index];
+    nsp__found_frame *found = &recovery->frames[piece->index];
     if (found->detached) {
-        recovery->copy.slots[found->slot].counters.attempted++;
+        recovery->copy.slots[found->slot].counters.attempted += piece->spans;
         recovery->buffers[found->slot].copy.speculation.apart_kept++;
         recovery->buffers[found->slot].changed = true;
     } else {
         forget_half_kept(recovery, found->slot);
-        count_kept(recovery, found->slot, 1, true);
+        recovery->buffers[found->slot].copy.speculation.slot.counters.attempted += found->uncounted;
+        found->uncounted = 0;
+        count_kept(recovery, found->slot, piece->spans, true);
     }
 }
 
@@ -209,6 +218,7 @@ bool nsp__recovery_write_speculative(nsp_recovery *recovery, uint32_t slot)
     } words[] = {
         {&its->keeping.position, offsetof(nsp__speculation, keeping.position)},
         {&its->slot.consumed, offsetof(nsp__speculation, slot.consumed)},
+        {&its->slot.counters.attempted, offsetof(nsp__speculation, slot.counters.attempted)},
         {&its->settled, offsetof(nsp__speculation, settled)},
         {&its->kept, offsetof(nsp__speculation, kept)},
         {&its->apart_kept, offsetof(nsp__speculation, apart_kept)},

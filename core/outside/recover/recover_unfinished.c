@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "outside/recover/recovery.h"
+#include "shm/path.h"
 #include "trace/speculation.h"
 
 bool nsp__recovery_read_frame(const nsp_recovery *recovery, const nsp__found_frame *found, nsp__frame *frame,
@@ -15,7 +16,14 @@ bool nsp__recovery_read_frame(const nsp_recovery *recovery, const nsp__found_fra
 
 static const uint8_t *items_of(const nsp__record *record)
 {
-    return (const uint8_t *)(record + 1);
+    return (const uint8_t *)(record + 1) + nsp__record_body_bytes(record, record->bytes);
+}
+
+// Nothing tells where the items of a path begin whose body has an impossible size.
+static uint32_t items_bytes(const nsp__record *record)
+{
+    const uint32_t body = nsp__record_body_bytes(record, record->bytes);
+    return nsp__record_is_path(record) && body == 0 ? 0 : record->bytes - (uint32_t)sizeof *record - body;
 }
 
 // The bytes of the items that belong to this span: up to the first that was claimed but not written before the
@@ -24,7 +32,7 @@ static const uint8_t *items_of(const nsp__record *record)
 static uint32_t own_items(const nsp__frame *frame)
 {
     const uint8_t *items = items_of(&frame->record);
-    uint32_t bytes = frame->record.bytes - (uint32_t)sizeof(nsp__record), own = 0;
+    uint32_t bytes = items_bytes(&frame->record), own = 0;
     while (bytes - own >= sizeof(uint64_t)) {
         uint64_t tag;
         memcpy(&tag, items + own, sizeof tag);
@@ -35,6 +43,19 @@ static uint32_t own_items(const nsp__frame *frame)
         own += item;
     }
     return own;
+}
+
+// The latest reading of a path's phases.
+static nsp_ticks last_mark(const nsp__record *record)
+{
+    nsp_ticks latest = 0;
+    if (nsp__record_phases(record, record->bytes) == 0)
+        return 0;
+    const nsp__path_head *head = nsp__record_path(record);
+    const uint32_t room = (nsp__record_body_bytes(record, record->bytes) - (uint32_t)sizeof *head) / 8;
+    for (uint32_t i = 0; i < nsp__path_open(head) && i < room; i++)
+        latest = nsp__path_readings(head)[i] > latest ? nsp__path_readings(head)[i] : latest;
+    return latest;
 }
 
 nsp_ticks nsp__recovery_frame_reading(const nsp__frame *frame)
@@ -50,7 +71,8 @@ nsp_ticks nsp__recovery_frame_reading(const nsp__frame *frame)
         memcpy(&event, item.payload, sizeof event);
         latest = event.ticks > latest ? event.ticks : latest;
     }
-    return latest;
+    const nsp_ticks marked = last_mark(&frame->record);
+    return marked > latest ? marked : latest;
 }
 
 static void add_item(nsp__record *record, uint64_t tag, const void *payload, uint32_t length)
@@ -76,12 +98,12 @@ const nsp__record *nsp__recovery_unfinished(const nsp_recovery *recovery, const 
     if (!nsp__recovery_read_frame(recovery, found, frame, NSP__FRAME_COPY_MAX))
         return NULL;
     nsp__record *record = &frame->record;
-    record->bytes = (uint32_t)sizeof *record + own_items(frame);
+    record->bytes = (uint32_t)(items_of(record) - (const uint8_t *)record) + own_items(frame);
     add_item(record, nsp__item_tag(recovery->names.unfinished, NSP_TYPE_BOOL, 1, 0), NULL, 0);
     if (found->speculative && record->span_id == record->local_root_id) {
         nsp__recovery_mark_kept(recovery, record);
-        const uint64_t left_out =
-            found->detached ? frame->reserved & ~NSP__APART_ASKED : recovery->buffers[found->slot].left_out;
+        const uint64_t left_out = found->detached ? frame->reserved & ~(NSP__APART_ASKED | NSP__FRAME_PATH)
+                                                  : recovery->buffers[found->slot].left_out;
         if (left_out != 0)
             add_item(record, nsp__item_tag(recovery->names.left_out, NSP_TYPE_I64, 0, sizeof left_out),
                      &left_out, sizeof left_out);

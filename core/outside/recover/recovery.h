@@ -9,6 +9,7 @@
 #include <nanospan/exporter.h>
 #include <nanospan/recover.h>
 
+#include "drain/path_plan.h"
 #include "outside/recover/recovery_names.h"
 #include "outside/session/session_copy.h"
 #include "outside/recover/settlement.h"
@@ -36,7 +37,10 @@ typedef struct nsp__found_frame {
     // thread before one ends it, so any slot will do; NSP__NO_SLOT if there is none.
     uint32_t slot;
     bool speculative; // of a trace that was not decided yet
-    bool refused;     // as in nsp__found_ring
+    // Of a path, the phases that had begun are spans too, and all but the last of them finished ones. Unless its end had
+    // counted them, they are not among those that the engine's counts say were begun.
+    uint32_t phases, uncounted;
+    bool refused; // as in nsp__found_ring
 } nsp__found_frame;
 
 // What a thread's buffer of speculative spans holds, where the recovery is to export that.
@@ -63,6 +67,7 @@ struct nsp_recovery {
     int folder; // open, as long as the recovery is
     int lock;   // nsp__session_consume
     nsp__recovery_names names;
+    nsp__path_plans paths;        // the declarations in the copy
     nsp_recovery_account account; // without what becomes of the spans during the export, except in the end
     uint32_t attempts;            // that failed so far, without this one; 0 once something is settled
     bool advanced;                // something is settled
@@ -83,6 +88,7 @@ struct nsp_recovery {
     // Spans that no place holds. They had been taken out of rings, so batches held them, and they are in
     // from_batches; or they were open, as far as there are lost frames for them, and are in `unfinished`.
     uint64_t hidden;
+    uint64_t uncounted;  // phases of open paths that are in no count of the engine's
     uint64_t unreadable; // spans that the export has found damaged: `hidden`, and those of the other places
     bool empty;          // its engine died before it could record anything; the copy is not complete
     bool export_begun;
@@ -108,12 +114,19 @@ bool nsp__recovery_walk(nsp_recovery *recovery, uint32_t slot, uint64_t from, ui
                         bool *damaged);
 void nsp__recovery_note_reading(nsp_recovery *recovery, nsp_ticks ticks);
 
+// recover.c: the names of the session, and the declarations of its paths. False: no memory.
+bool nsp__recovery_tables_init(nsp_recovery *recovery);
+// Logs what is wrong with declarations that records referred to.
+void nsp__recovery_tell_paths(nsp_recovery *recovery);
+
 // recover_find.c: finds everything that a dead engine has left, and fills the account. False: no memory.
 bool nsp__recovery_find(nsp_recovery *recovery);
 
-// Adds an open frame, and notes what readings of the clock it has. frame: room for NSP__FRAME_COPY_MAX bytes. False: no
+// Adds an open frame, and notes what readings of the clock it has. frame: room for NSP__FRAME_COPY_MAX bytes. attempted:
+// what the thread has counted into which its spans are counted, which tells whether the phases of a path are. False: no
 // memory.
-bool nsp__recovery_add_frame(nsp_recovery *recovery, const nsp__found_frame *found, nsp__frame *frame);
+bool nsp__recovery_add_frame(nsp_recovery *recovery, const nsp__found_frame *found, nsp__frame *frame,
+                             uint64_t attempted);
 
 // recover_speculative.c. Finds the traces that were not decided yet when the engine died, and those that its threads had
 // not overwritten since: fills `buffers`, and adds to `frames` and to the account. Once. False: no memory.
@@ -125,6 +138,12 @@ bool nsp__recovery_count_left_out(nsp_recovery *recovery);
 void nsp__recovery_take_speculative(nsp_recovery *recovery, const nsp__piece *piece);
 // Writes what that has changed beside the slot. False with errno set: it cannot be written.
 bool nsp__recovery_write_speculative(nsp_recovery *recovery, uint32_t slot);
+
+// How many spans an open frame stands for.
+static inline uint64_t nsp__found_frame_spans(const nsp__found_frame *found)
+{
+    return 1 + (uint64_t)found->phases;
+}
 
 // recover_damage.c. The sum of all places in the account.
 uint64_t nsp__recovery_known(const nsp_recovery_account *account);

@@ -30,6 +30,7 @@ bool nsp__request_add(nsp__request *request, const nsp__piece *piece)
 void nsp__request_clear(nsp__request *request)
 {
     request->taken = request->count = 0;
+    request->ahead = (nsp__outcome){0};
 }
 
 void nsp__request_free(nsp__request *request)
@@ -54,8 +55,23 @@ static void add(nsp__settlement *to, const nsp__piece *piece)
     to->pieces[to->count++] = *piece;
 }
 
-bool nsp__settlement_take(nsp__settlement *to, nsp__request *from, uint64_t sent)
+static void move(uint64_t *to, uint64_t *from, uint64_t *left)
 {
+    const uint64_t moved = *from < *left ? *from : *left;
+    *to += moved;
+    *from -= moved;
+    *left -= moved;
+}
+
+bool nsp__settlement_take(nsp__settlement *to, nsp__request *from, const nsp__outcome *outcome)
+{
+    nsp__outcome all = {
+        .exported = outcome->exported + from->ahead.exported,
+        .rejected = outcome->rejected + from->ahead.rejected,
+        .unconfirmed = outcome->unconfirmed + from->ahead.unconfirmed,
+        .discarded = outcome->discarded + from->ahead.discarded,
+    };
+    uint64_t sent = nsp__outcome_spans(&all);
     if (!reserve(&to->pieces, &to->capacity, to->count + from->count - from->taken))
         return false;
     while (from->taken < from->count) {
@@ -68,6 +84,13 @@ bool nsp__settlement_take(nsp__settlement *to, nsp__request *from, uint64_t sent
         add(to, piece);
         from->taken++;
     }
+    from->ahead = (nsp__outcome){0};
+    move(&from->ahead.exported, &all.exported, &sent);
+    move(&from->ahead.rejected, &all.rejected, &sent);
+    move(&from->ahead.unconfirmed, &all.unconfirmed, &sent);
+    to->exported += all.exported;
+    to->rejected += all.rejected;
+    to->unconfirmed += all.unconfirmed;
     return true;
 }
 

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "drain/outcome.h"
+
 typedef enum nsp__piece_kind {
     NSP__PIECE_RING,
     NSP__PIECE_FRAME,
@@ -34,6 +36,8 @@ typedef struct nsp__request {
     nsp__piece *pieces;
     size_t taken; // so many of them are settled
     size_t count, capacity;
+    // Spans of the next piece that are settled, as a path's are only together: how many, and what has become of them.
+    nsp__outcome ahead;
 } nsp__request;
 
 // False: no memory.
@@ -48,9 +52,10 @@ typedef struct nsp__settlement {
     uint64_t exported, rejected, unconfirmed, skipped, invalid;
 } nsp__settlement;
 
-// Moves the first pieces of the request there: those of so many sent spans, and what is not sent up to the next
-// one that is. Invalid and skipped spans are counted. False: no memory, and both are as before.
-bool nsp__settlement_take(nsp__settlement *to, nsp__request *from, uint64_t sent);
+// Moves the first pieces of the request there: those of the sent spans that have this outcome, and what is not sent up
+// to the next one that is. All spans are counted; those of a piece of which others are not settled yet, when these are.
+// False: no memory, and both are as before.
+bool nsp__settlement_take(nsp__settlement *to, nsp__request *from, const nsp__outcome *outcome);
 // Adds all of `from`. False: no memory, and `to` is as before.
 bool nsp__settlement_join(nsp__settlement *to, const nsp__settlement *from);
 void nsp__settlement_clear(nsp__settlement *settlement);

@@ -208,6 +208,19 @@ static uint64_t texts_end(const nsp__control *control)
     return end;
 }
 
+// The declarations of paths that there are. What they say is checked when a record refers to one (drain/path_plan.h).
+static bool read_paths(nsp__session_copy *copy)
+{
+    nsp__paths *paths = &copy->control->paths;
+    const size_t head = offsetof(nsp__paths, path);
+    if (copy->sections[NSP__SECTION_PATHS].version == 0)
+        return true;
+    if (!in_control(copy, NSP__SECTION_PATHS, paths, head, 1))
+        return false;
+    const uint32_t count = paths->count < NSP__PATHS_MAX ? paths->count : NSP__PATHS_MAX;
+    return in_control(copy, NSP__SECTION_PATHS, paths, head + count * sizeof paths->path[0], 1);
+}
+
 // Counts come first, then what they cover, except for those of the exporting side, which are the end of the
 // pipeline (stats.c).
 static bool read_control(nsp__session_copy *copy)
@@ -249,6 +262,7 @@ static bool read_control(nsp__session_copy *copy)
     if (sections[NSP__SECTION_SNAPSHOTS].version != 0)
         whole = whole &&
                 in_control(copy, NSP__SECTION_SNAPSHOTS, &control->snapshots, sizeof control->snapshots, 1);
+    whole = whole && read_paths(copy);
     return whole || nsp__session_copy_damaged(copy, "its control file is cut short");
 }
 

@@ -122,6 +122,10 @@ bool nsp__session_copy_fail(nsp__session_copy *copy, nsp__session_state state, c
 enum { NSP__FRAME_COPY_MAX = 72 * 1024 };
 bool nsp__session_copy_frame(const nsp__session_copy *copy, uint32_t slot, uint32_t depth, nsp__frame *out,
                              size_t size);
+// Of a dead engine, and the fixed part of an open frame: the phases of a path that was just ending, if it had counted
+// them as attempted. Where a slot's frame, or one of the detached pool, lies: as below.
+uint32_t nsp__session_copy_counted_phases(const nsp__session_copy *copy, const nsp__frame *frame, int fd,
+                                          uint64_t at);
 // The number of places of the detached pool that were ever taken: at the front of the pool.
 uint32_t nsp__session_copy_detached_count(const nsp__session_copy *copy);
 bool nsp__session_copy_detached(const nsp__session_copy *copy, uint32_t index, nsp__frame *out, size_t size);

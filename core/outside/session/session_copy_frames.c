@@ -4,6 +4,7 @@
 #include "outside/session/session_copy.h"
 
 #include "outside/session/session_files.h"
+#include "shm/path.h"
 
 uint64_t nsp__session_copy_frame_at(const nsp__session_copy *copy, uint32_t slot, uint32_t depth)
 {
@@ -42,6 +43,18 @@ bool nsp__session_copy_frame(const nsp__session_copy *copy, uint32_t slot, uint3
         return false;
     return frame_read(copy->threads_fd, nsp__session_copy_frame_at(copy, slot, depth),
                       copy->slots[slot].frame_stride, out, size);
+}
+
+uint32_t nsp__session_copy_counted_phases(const nsp__session_copy *copy, const nsp__frame *frame, int fd,
+                                          uint64_t at)
+{
+    const nsp__slot *slot = nsp__session_copy_slot((void *)(uintptr_t)copy, frame->ring);
+    nsp__path_head head;
+    if (copy->alive || !nsp__record_is_path(&frame->record) || frame->record.end == 0 || slot == NULL ||
+        slot->counters.attempted < frame->record.end ||
+        !nsp__read_at(fd, &head, sizeof head, at + sizeof *frame))
+        return 0;
+    return nsp__path_phases(&head);
 }
 
 uint32_t nsp__session_copy_detached_count(const nsp__session_copy *copy)

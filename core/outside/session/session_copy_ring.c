@@ -10,6 +10,7 @@
 
 #include "drain/span_view.h"
 #include "outside/session/session_files.h"
+#include "shm/path.h"
 
 enum { WINDOW = 256 * 1024 }; // more than the largest record
 
@@ -74,10 +75,14 @@ static const nsp__record *in_window(const nsp__ring_copy *ring)
     return record->bytes <= left ? record : NULL;
 }
 
+// Nothing tells where the items of a path begin whose body has an impossible size: it has none.
 static bool items_whole(const nsp__record *record)
 {
+    const uint32_t body = nsp__record_body_bytes(record, record->bytes);
     const uint8_t *end = (const uint8_t *)record + record->bytes;
-    nsp_item_cursor cursor = {(const uint8_t *)(record + 1), end};
+    nsp_item_cursor cursor = {(const uint8_t *)(record + 1) + body, end};
+    if (nsp__record_is_path(record) && body == 0)
+        return true;
     nsp_item item;
     while (nsp_item_next(&cursor, &item))
         ;

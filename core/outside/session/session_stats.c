@@ -29,7 +29,9 @@ static bool count_detached(nsp__session_copy *copy, nsp_stats *out)
         if (!nsp__session_copy_detached(copy, i, &frame, sizeof frame))
             return nsp__session_copy_fail(copy, NSP__SESSION_DAMAGED,
                                           "its pool of detached spans cannot be read");
-        out->open += nsp__stats_open(&frame, nsp__session_copy_slot, copy);
+        if (nsp__stats_open(&frame, nsp__session_copy_slot, copy))
+            out->open += 1 + nsp__session_copy_counted_phases(copy, &frame, copy->detached_fd,
+                                                              nsp__session_copy_detached_at(copy, i));
     }
     return true;
 }
@@ -56,7 +58,11 @@ static bool count_frames(nsp__session_copy *copy, nsp_stats *out, uint32_t *open
                 return nsp__session_copy_fail(copy, NSP__SESSION_DAMAGED,
                                               "the frames of thread %u cannot be read", i);
             used = used && !is_unused(copy, &frame);
-            here += nsp__stats_open(&frame, nsp__session_copy_slot, copy);
+            if (!nsp__stats_open(&frame, nsp__session_copy_slot, copy))
+                continue;
+            here++;
+            out->open += nsp__session_copy_counted_phases(copy, &frame, copy->threads_fd,
+                                                          nsp__session_copy_frame_at(copy, i, depth));
         }
         out->open += here;
         if (open != NULL)

@@ -18,6 +18,7 @@
 #include "outside/recover/recover_send.h"
 #include "outside/session/opening.h"
 #include "outside/session/session_files.h"
+#include "shm/path.h"
 
 typedef struct snapshot {
     nsp__opening at;
@@ -125,7 +126,7 @@ static nsp_status read_session(snapshot *me)
     if (!nsp__clock_sane(&recovery->copy.control->clock))
         return nsp__opening_refuse(&me->at, NSP_ERR_DAMAGED, "its map of the clock is damaged");
     recovery->buffers = nsp__session_copy_memory((me->before.slot_count + 1) * sizeof *recovery->buffers);
-    if (recovery->buffers == NULL || !nsp__recovery_names_init(&recovery->names, &recovery->copy))
+    if (recovery->buffers == NULL || !nsp__recovery_tables_init(recovery))
         return no_memory(me);
     count_rules(me);
     return NSP_OK;
@@ -143,8 +144,15 @@ typedef struct sending {
 
 static bool put_record(sending *to, const nsp__record *record, const nsp__piece *piece)
 {
+    nsp_recovery *recovery = to->me->recovery;
+    const nsp__clock *clock = &recovery->copy.control->clock;
+    if (nsp__record_is_path(record)) {
+        const nsp__outbox_path path = {
+            .plans = &recovery->paths, .record = record, .clock = clock, .segment = &to->segment};
+        return nsp__outbox_put_path(to->outbox, &path, *piece);
+    }
     nsp_span_view view;
-    nsp__span_view_make(&view, record, &to->me->recovery->copy.control->clock, &to->segment);
+    nsp__span_view_make(&view, record, clock, &to->segment);
     return nsp__outbox_put(to->outbox, &view, piece);
 }
 
@@ -172,7 +180,8 @@ static bool put_thread(sending *to, uint32_t index)
     nsp__history_trace trace;
     while (thread->size != 0 && nsp__history_next(history, &trace)) {
         nsp_span_view view;
-        nsp__span_view_make(&view, trace.root, &to->me->recovery->copy.control->clock, &to->segment);
+        nsp__span_view_times(&view, trace.root->start, trace.root->end,
+                             &to->me->recovery->copy.control->clock, &to->segment);
         const uint64_t age = to->now_ns > view.end_ns ? to->now_ns - view.end_ns : 1;
         thread->reach_ns = age > thread->reach_ns ? age : thread->reach_ns;
         if (view.end_ns < to->me->since_ns)
@@ -200,6 +209,7 @@ static nsp_status send_all(snapshot *me, const nsp_recovery_options *options, ui
     bool put_all = status == NSP_OK;
     for (uint32_t i = 0; i < me->before.slot_count && put_all; i++)
         put_all = put_thread(&to, i);
+    nsp__recovery_tell_paths(me->recovery);
     if (status == NSP_OK)
         status = nsp__outbox_close(to.outbox);
     if (status == NSP_OK && !put_all)
