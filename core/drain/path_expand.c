@@ -57,19 +57,6 @@ static uint8_t *put_fields(uint8_t *at, const nsp__path_walk *walk, uint32_t pha
 
 // ---- begin ----
 
-// Lengths of texts are the one thing in a body that could lead out of it.
-static bool texts_fit(const nsp__path_plan *plan, const uint8_t *body)
-{
-    for (uint32_t i = 0; i < plan->text_count; i++) {
-        const nsp__path_field *field = &plan->layout.field[plan->texts[i]];
-        uint16_t length;
-        memcpy(&length, body + field->offset, sizeof length);
-        if (length > field->size && length != UINT16_MAX)
-            return false;
-    }
-    return true;
-}
-
 // What is counted as phases are those that there are.
 static bool phases_agree(const nsp__path_head *head)
 {
@@ -89,7 +76,7 @@ const nsp__path_plan *nsp__path_plan_of(nsp__path_plans *plans, const nsp__recor
     const nsp__path_plan *plan = nsp__path_plan_find(plans, head->declaration);
     if (NSP__UNLIKELY(plan == NULL || plan->layout.bytes != head->bytes ||
                       plan->layout.phases != head->phases || !phases_agree(head) ||
-                      !texts_fit(plan, (const uint8_t *)head)))
+                      !nsp__path_texts_fit(plan, head)))
         return NULL;
     return plan;
 }

@@ -44,6 +44,20 @@ static inline uint32_t nsp__path_next_marked(const nsp__path_head *head, uint32_
     return phase;
 }
 
+// Lengths of texts are the one thing in a body that could lead out of it.
+static inline bool nsp__path_texts_fit(const nsp__path_plan *plan, const nsp__path_head *head)
+{
+    const uint8_t *body = (const uint8_t *)head;
+    for (uint32_t i = 0; i < plan->text_count; i++) {
+        const nsp__path_field *field = &plan->layout.field[plan->texts[i]];
+        uint16_t length;
+        __builtin_memcpy(&length, body + field->offset, sizeof length);
+        if (NSP__UNLIKELY(length > field->size && length != UINT16_MAX))
+            return false;
+    }
+    return true;
+}
+
 // The plan of this record, if it agrees with it.
 const nsp__path_plan *nsp__path_plan_of(nsp__path_plans *plans, const nsp__record *record);
 

@@ -158,13 +158,13 @@ static append_result append(nsp__collector *collector, nsp__ring_walk *walk, con
 
 // The same for all spans of a path.
 static append_result append_path(nsp__collector *collector, nsp__ring_walk *walk, const nsp__record *record,
-                                 struct nsp__clock_segment *segment, nsp__path_appended *out)
+                                 uint32_t spans, struct nsp__clock_segment *segment, nsp__path_appended *out)
 {
     uint32_t switches = walk->source->index;
     for (;;) {
         if (collector->current == NULL && !nsp__batch_open(collector))
             return NO_BATCH;
-        if (NSP__UNLIKELY(nsp__path_wants_another(collector, nsp__record_spans(record)))) {
+        if (NSP__UNLIKELY(nsp__path_wants_another(collector, spans))) {
             batch_close_covered(collector, walk);
             continue;
         }
@@ -195,7 +195,7 @@ static append_result drain_path(nsp__collector *collector, nsp__ring_walk *walk,
 {
     const uint32_t spans = nsp__record_spans(record);
     nsp__path_appended path;
-    const append_result result = append_path(collector, walk, record, segment, &path);
+    const append_result result = append_path(collector, walk, record, spans, segment, &path);
     if (NSP__UNLIKELY(result == NO_BATCH))
         return result;
     if (NSP__UNLIKELY(result == TOO_BIG)) {

@@ -42,6 +42,7 @@ typedef struct path_phase {
 struct nsp__otlp_path {
     const nsp_path_shape *shape;
     path_phase phases[1 + 64]; // the first is the path's own span, which has no head here
+    size_t most;               // bytes of all spans, with all phases, but for the name of the path's own
     uint8_t *rests;
     path_field fields[];
 };
@@ -162,8 +163,10 @@ static const nsp__otlp_path *make_path(nsp__otlp_encoder *encoder, const nsp_pat
         to->rest_at = at;
         make_phase(encoder, path, span);
         to->most += COMMON + to->rest_size;
+        path->most += to->most;
         at += to->rest_size + 2 * COPIED;
     }
+    path->most += path->phases[0].most + NSP__SPAN_FIXED + NSP__SLACK;
     free(*place);
     *place = path;
     return path;
@@ -202,8 +205,9 @@ static __attribute__((noinline)) uint8_t *put_any_text(nsp__otlp_encoder *encode
                               nsp__names_get(encoder->names, field->key), &item);
 }
 
-static inline uint8_t *put_text(nsp__otlp_encoder *encoder, uint8_t *at, const uint8_t *limit,
-                                const path_field *field, const uint8_t *value)
+static inline __attribute__((always_inline)) uint8_t *put_text(nsp__otlp_encoder *encoder, uint8_t *at,
+                                                               const uint8_t *limit, const path_field *field,
+                                                               const uint8_t *value)
 {
     uint16_t length;
     memcpy(&length, value, sizeof length);
@@ -244,8 +248,9 @@ static __attribute__((noinline)) uint8_t *put_any_number(nsp__otlp_encoder *enco
                               nsp__names_get(encoder->names, field->key), &item);
 }
 
-static inline uint8_t *put_number(nsp__otlp_encoder *encoder, uint8_t *at, const uint8_t *limit,
-                                  const path_field *field, const uint8_t *from)
+static inline __attribute__((always_inline)) uint8_t *put_number(nsp__otlp_encoder *encoder, uint8_t *at,
+                                                                 const uint8_t *limit,
+                                                                 const path_field *field, const uint8_t *from)
 {
     uint64_t value = *from;
     if (field->type != NSP_TYPE_BOOL)
@@ -269,8 +274,10 @@ static inline uint8_t *put_number(nsp__otlp_encoder *encoder, uint8_t *at, const
 }
 
 // There is room for all of them.
-static inline uint8_t *put_fields(nsp__otlp_encoder *encoder, uint8_t *at, const uint8_t *limit,
-                                  const nsp__otlp_path *path, const path_phase *span, const uint8_t *body)
+static inline __attribute__((always_inline)) uint8_t *put_fields(nsp__otlp_encoder *encoder, uint8_t *at,
+                                                                 const uint8_t *limit,
+                                                                 const nsp__otlp_path *path,
+                                                                 const path_phase *span, const uint8_t *body)
 {
     for (uint32_t i = span->first; i < span->end; i++) {
         const path_field *field = &path->fields[i];
@@ -315,7 +322,7 @@ static size_t make_common(nsp__otlp_encoder *encoder, uint8_t *common, const nsp
 
 static size_t most_of(const nsp__otlp_path *path, const nsp_path_view *view)
 {
-    size_t most = NSP__SLACK;
+    size_t most = path->phases[0].most + NSP__SPAN_FIXED + NSP__SLACK;
     for (uint32_t i = 0; i < view->phase_count; i++)
         most += path->phases[view->phases[i].phase].most;
     return most;
