@@ -205,6 +205,100 @@ static void trace_children(opened root, int worker, uint64_t *random)
         hand_over(detached, (worker + 1) % WORKERS);
 }
 
+// ---- paths ----
+
+// Each span has its number, as a field. Their names are among those that numbers stand for.
+#define ORDER(PHASE, I64, F64, STR, BOOL)                                                                    \
+    I64(number, "number")                                                                                    \
+    PHASE(check, "check")                                                                                    \
+    I64(check_number, "number")                                                                              \
+    PHASE(route, "route")                                                                                    \
+    I64(route_number, "number")                                                                              \
+    PHASE(send, "send")                                                                                      \
+    I64(send_number, "number")
+NSP_PATH_DECLARE(order_path, "order", ORDER)
+
+static uint32_t about_to_begin_named(uint32_t parent, const char *name)
+{
+    for (;;) {
+        char text[32];
+        const uint32_t number = about_to_begin(parent, NSP_KIND_INTERNAL);
+        if (strcmp(journal_name(number, text), name) == 0)
+            return number;
+        set_state(number, JOURNAL_NONE);
+    }
+}
+
+static void set_number(int64_t *field, uint32_t number)
+{
+    __atomic_store_n(&entry(number)->begun, 1, __ATOMIC_RELEASE);
+    *field = number;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    __atomic_store_n(&entry(number)->done, 1, __ATOMIC_RELEASE);
+}
+
+// Marks a phase, which ends the one before. Its id is known before it begins.
+static uint32_t mark(order_path *path, uint32_t own, uint32_t before, uint32_t phase)
+{
+    static const char *const names[] = {"check", "route", "send"};
+    int64_t *const fields[] = {&path->check_number, &path->route_number, &path->send_number};
+    const uint32_t number = about_to_begin_named(own, names[phase - 1]);
+    memcpy(entry(number)->trace_id, entry(own)->trace_id, sizeof entry(own)->trace_id);
+    entry(number)->span_id = nsp__path_phase_id(entry(own)->span_id, phase);
+    if (before != 0)
+        set_state(before, JOURNAL_ENDING);
+    switch (phase) {
+    case 1: NSP_PATH_MARK(path, check); break;
+    case 2: NSP_PATH_MARK(path, route); break;
+    default: NSP_PATH_MARK(path, send);
+    }
+    if (before != 0)
+        set_state(before, JOURNAL_ENDED);
+    set_state(number, JOURNAL_BEGUN);
+    set_number(fields[phase - 1], number);
+    return number;
+}
+
+static void end_path(order_path *path, uint32_t own, uint32_t open)
+{
+    set_state(own, JOURNAL_ENDING);
+    if (open != 0)
+        set_state(open, JOURNAL_ENDING);
+    order_path_end(path);
+    set_state(own, JOURNAL_ENDED);
+    if (open != 0)
+        set_state(open, JOURNAL_ENDED);
+}
+
+static void trace_path(uint64_t *random)
+{
+    nsp_path_options options = NSP_PATH_OPTIONS_INIT;
+    options.new_root = true;
+    options.detached = nsp__random_splitmix(random) % 4 == 0;
+    const bool plain = !options.detached && nsp__random_splitmix(random) % 2 == 0;
+    const uint32_t own = about_to_begin_named(0, "order");
+    order_path *path = plain ? order_path_begin() : order_path_begin_with(&options);
+    const opened root = has_begun(nsp_path_span(path), own);
+    if (root.number == 0) {
+        order_path_end(path);
+        return;
+    }
+    set_number(&path->number, own);
+    uint32_t open = 0;
+    for (uint32_t phase = 1; phase <= 3; phase++) {
+        if (nsp__random_splitmix(random) % 4 == 0)
+            continue;
+        open = mark(path, own, open, phase);
+        if (!options.detached && nsp__random_splitmix(random) % 2 == 0) {
+            const opened child = begin(open);
+            operate(child);
+            end(child);
+        }
+    }
+    operate(root);
+    end_path(path, own, open);
+}
+
 // A trace of which an outlier rule decides at its end, and never keeps it; nothing of it may be found. Half of them are
 // open while the thread records what is in the journal.
 static nsp_span *begin_beside(void)
@@ -235,6 +329,8 @@ static void trace_one(int worker, uint64_t *random)
     if (around)
         nsp_span_end(beside);
     finish_handed_over(__atomic_exchange_n(&mailboxes[worker], 0, __ATOMIC_ACQ_REL));
+    if (nsp__random_splitmix(random) % 4 == 0)
+        trace_path(random);
 }
 
 static void *work(void *argument)
@@ -283,6 +379,8 @@ static void run(void)
     for (int i = 0; i < WORKERS; i++)
         finish_handed_over(mailboxes[i]);
     end(root);
+    for (uint64_t random = 1; random < 20; random++)
+        trace_path(&random);
     // However few roots the other threads began: this one meets, in every run, that the rules have changed, and
     // overwrites history.
     end(begin_root(false));
