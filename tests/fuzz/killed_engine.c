@@ -49,6 +49,25 @@ const nsp_exporter killed_session_exporter = {
     .send = send_never,
 };
 
+#define ORDER(PHASE, I64, F64, STR, BOOL)                                                                    \
+    STR(text, 40, "text")                                                                                    \
+    I64(number, "number")                                                                                    \
+    PHASE(check, "check")                                                                                    \
+    F64(available, "available")                                                                              \
+    PHASE(route, "route")                                                                                    \
+    BOOL(accepted, "accepted")
+NSP_PATH_DECLARE(order_path, "order", ORDER)
+
+static void fill_path(order_path *path, int number)
+{
+    NSP_PATH_STR(path, text, "a text of more than sixteen bytes", 33);
+    path->number = number;
+    NSP_PATH_MARK(path, check);
+    path->available = number;
+    NSP_PATH_MARK(path, route);
+    path->accepted = 1;
+}
+
 static void record(int spans)
 {
     for (int i = 0; i < spans; i++) {
@@ -57,6 +76,12 @@ static void record(int spans)
         nsp_span_set_str(span, NSP_KEY("text"), "a text of more than sixteen bytes");
         nsp_span_add_event(span, NSP_NAME("an event"));
         nsp_span_end(span);
+        if (i % 10 == 0) {
+            order_path *path = order_path_begin();
+            fill_path(path, i);
+            nsp_span_add_event(nsp_path_span(path), NSP_NAME("an event"));
+            order_path_end(path);
+        }
     }
 }
 
@@ -100,6 +125,10 @@ static void leave_some_open(void)
     for (int i = 0; i < 2; i++)
         nsp_span_set_i64(nsp_span_begin(NSP_NAME("open")), NSP_KEY("number"), i);
     nsp_span_begin_detached(NSP_NAME("detached"), NULL);
+    nsp_path_options options = NSP_PATH_OPTIONS_INIT;
+    options.detached = true;
+    fill_path(order_path_begin_with(&options), 1);
+    fill_path(order_path_begin(), 2);
 }
 
 void killed_engine(const char *shm_dir)

@@ -76,7 +76,7 @@ typedef struct region {
 // Numbers of changes; smaller ones are regions. AWAY and CUT: and the number of a file.
 enum { LATER = 0xf6, STATE = 0xf7, AWAY = 0xf8, CUT = 0xfc };
 
-enum { REGIONS_MAX = 24 };
+enum { REGIONS_MAX = 26 };
 static region regions[REGIONS_MAX];
 static size_t region_count;
 
@@ -118,6 +118,7 @@ static void find_regions(void)
         add_region(BATCHES, section->offset, kind == NSP__SECTION_BATCH_DATA ? 64 : 2 * section->stride);
     }
     add_region(CONTROL, offsetof(nsp__control, policies[1]), offsetof(nsp__policy, classes));
+    add_region(CONTROL, offsetof(nsp__control, paths), offsetof(nsp__paths, path[1]));
 }
 
 enum { CHANGES_MAX = 64 };
