@@ -272,11 +272,11 @@ static inline bool nsp__pen_reserve(nsp__producer *producer, uint64_t tail, uint
     return NSP__LIKELY(tail + size <= producer->ring.limit) || nsp__pen_look(producer, tail + size);
 }
 
-// Writes the span's record, of which the frame has so many bytes, at the tail. The record will have `bytes`; what is
-// missing belongs where the result is.
+// Writes the span's record, of which the frame has so many bytes, at the tail. The record will have `more`; those belong
+// where the result is.
 static inline __attribute__((always_inline)) char *nsp__record_put_part(const nsp__ring *ring, uint64_t tail,
                                                                         const nsp__frame *frame,
-                                                                        uint64_t kept, uint64_t bytes,
+                                                                        uint64_t kept, uint64_t more,
                                                                         nsp_ticks end)
 {
     // Each load must be served by a single store: a load that is wider than the store would wait for the
@@ -286,7 +286,7 @@ static inline __attribute__((always_inline)) char *nsp__record_put_part(const ns
     const uint64_t *head = (const uint64_t *)(const void *)from;
     nsp__ring_prefetch(to);
 #define PAIR(at) (*(nsp__pair *)(void *)(to + (at)))
-    PAIR(0) = (nsp__pair){bytes | (uint64_t)frame->record.name << 32, head[1]};
+    PAIR(0) = (nsp__pair){(kept | (uint64_t)frame->record.name << 32) + more, head[1]};
     PAIR(16) = (nsp__pair){end, head[3]};
     PAIR(32) = *(const nsp__pair *)(const void *)(from + 32);
     PAIR(48) = *(const nsp__pair *)(const void *)(from + 48);
@@ -296,7 +296,9 @@ static inline __attribute__((always_inline)) char *nsp__record_put_part(const ns
         // Keeps one counter for both sides, because what the compiler would make of it takes longer to set
         // up.
         __asm__("" : "+r"(at));
-        PAIR(at) = *(const nsp__pair *)(const void *)(from + at);
+        // From the frame on, so that no register is needed for where the record begins.
+        PAIR(at) =
+            *(const nsp__pair *)(const void *)((const char *)frame + (at + offsetof(nsp__frame, record)));
     }
 #undef PAIR
     return to + kept;
@@ -327,7 +329,7 @@ static inline __attribute__((always_inline)) void nsp__record_put(const nsp__rin
                                                                   const nsp__frame *frame, uint64_t bytes,
                                                                   nsp_ticks end)
 {
-    (void)nsp__record_put_part(ring, tail, frame, bytes, bytes, end);
+    (void)nsp__record_put_part(ring, tail, frame, bytes, 0, end);
 }
 
 // Writes the span's record into the ring; the frame keeps its content. False if the ring seems full: then
@@ -360,20 +362,28 @@ static inline bool nsp__commit(nsp__producer *producer, nsp__slot *slot, nsp__fr
     return nsp__commit_to(producer, slot, frame, end, &end_of_record);
 }
 
-// The same for a record that has an item more than its frame.
-static inline __attribute__((always_inline)) bool nsp__commit_with(nsp__producer *producer, nsp__slot *slot,
-                                                                   nsp__frame *frame, nsp_ticks end,
-                                                                   nsp__pair item)
+// A pair as half words, so that one of them can be put in directly.
+typedef uint16_t nsp__eight __attribute__((vector_size(16)));
+
+// The same for a record that has an item more than its frame: the number of the CPU (trace/cpu.h).
+static inline __attribute__((always_inline)) bool nsp__commit_with_cpu(nsp__producer *producer,
+                                                                       nsp__slot *slot, nsp__frame *frame,
+                                                                       nsp_ticks end)
 {
     const nsp__ring *ring = &producer->ring;
-    const uint64_t kept = nsp__frame_bytes(frame), bytes = kept + sizeof item;
-    const uint64_t tail = nsp__slot_tail(slot), reached = tail + bytes;
+    const uint64_t kept = nsp__frame_bytes(frame), more = NSP__ITEM_BYTES(8);
+    const uint64_t tail = nsp__slot_tail(slot), reached = tail + kept + more;
     if (NSP__UNLIKELY(reached > ring->limit))
         return false;
     __atomic_store_n(&frame->position, reached, __ATOMIC_RELAXED);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     NSP__TESTPOINT("commit: position noted");
-    *(nsp__pair *)(void *)nsp__record_put_part(ring, tail, frame, kept, bytes, end) = item;
+    nsp__eight number = (nsp__eight)(nsp__pair){producer->cpu_tag, 0};
+    number[4] = frame->cpu;
+#if defined(__x86_64__)
+    __asm__("" : "+x"(number)); // before the stores, which a load behind them may have to wait for
+#endif
+    *(nsp__pair *)(void *)nsp__record_put_part(ring, tail, frame, kept, more, end) = (nsp__pair)number;
     nsp__slot_publish(slot, reached);
     NSP__TESTPOINT("commit: published");
     return true;

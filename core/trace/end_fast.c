@@ -94,27 +94,22 @@ static NOINLINE void end_uncommon(nsp__producer *producer, nsp__entry *top, nsp_
 
 // The rest of it for a span under which nothing is open, with the producer busy: a local root, as a rule. This one has
 // moved to another CPU, or it is not known where it is, or it is no local root, or the ring seems full.
-static __attribute__((noinline)) void end_elsewhere(nsp_span *span, nsp_ticks end, nsp__thread *thread,
-                                                    nsp__entry *top)
+static __attribute__((noinline)) void end_elsewhere(nsp__producer *producer, nsp__frame *frame, nsp_ticks end,
+                                                    nsp__slot *slot, nsp__entry *top)
 {
-    nsp__producer *producer = nsp__producer_of(thread);
-    nsp__frame *frame = nsp__frame_of(span);
+    (void)slot; // but it is where end_outermost has it
     nsp__cpu_end(producer, frame, false);
     nsp__commit_and_close(producer, frame, end);
     nsp__busy_end(producer, pop(top));
 }
 
 // This one ends on the CPU on which it began.
-static __attribute__((noinline)) NSP__HOT void end_outermost(nsp_span *span, nsp_ticks end,
-                                                             nsp__thread *thread, nsp__entry *top)
+static __attribute__((noinline)) NSP__HOT void end_outermost(nsp__producer *producer, nsp__frame *frame,
+                                                             nsp_ticks end, nsp__slot *slot, nsp__entry *top)
 {
-    nsp__producer *producer = nsp__producer_of(thread);
-    nsp__frame *frame = nsp__frame_of(span);
-    nsp__slot *slot = producer->slot;
-    const uint32_t cpu = nsp__cpu_now(producer);
-    if (NSP__UNLIKELY(frame->cpu != cpu ||
-                      !nsp__commit_with(producer, slot, frame, end, (nsp__pair){producer->cpu_tag, cpu}))) {
-        end_elsewhere(span, end, thread, top);
+    if (NSP__UNLIKELY(frame->cpu != nsp__cpu_now(producer) ||
+                      !nsp__commit_with_cpu(producer, slot, frame, end))) {
+        end_elsewhere(producer, frame, end, slot, top);
         return;
     }
     nsp__frame_close(frame);
@@ -153,7 +148,7 @@ NSP__HOT void nsp__end_on(nsp_span *span, nsp_ticks end, nsp__thread *thread)
     // what is written at its end.
     nsp__entry *below = top - 1;
     if (below->current <= NSP__NOTHING && (frame->cpu != NSP__CPU_UNKNOWN || below->current == NSP__ENDED)) {
-        end_outermost(span, end, thread, top);
+        end_outermost(producer, frame, end, slot, top);
         return;
     }
     uint64_t reached;
