@@ -11,6 +11,7 @@
 #include "base/testpoint.h"
 #include "trace/cpu.h"
 #include "trace/outlier_decision.h"
+#include "trace/speculation_history.h"
 #include "trace/switch_names.h"
 #include "trace/trace_state.h"
 #include "trace/warm.h"
@@ -120,7 +121,7 @@ static void speculation_prepare(nsp__producer *producer, nsp__slot *slot)
                  .limit = __atomic_load_n(&buffer->consumed, __ATOMIC_RELAXED) + buffer->ring_bytes,
                  .slot = buffer},
     };
-    producer->history_shift = (uint64_t)__builtin_ctzll(buffer->ring_bytes / NSP__HISTORY_PIECES);
+    producer->history_shift = nsp__history_shift_of(buffer->ring_bytes);
 }
 
 static void producer_prepare(nsp__producer *producer, nsp__slot *slot)

@@ -81,6 +81,7 @@ static void past_at(const nsp__producer *producer, uint64_t position, past *out)
     *out = (past){.from = position, .root = position, .to = position};
     const nsp__record *record;
     do {
+        NSP__TESTPOINT("history: a record is looked at");
         out->root = out->to;
         record = record_at(producer, out->root);
         out->to += record->bytes;
@@ -104,6 +105,32 @@ static bool in_time(const nsp__producer *producer, const nsp__history_choice *ch
     return (int64_t)(record_at(producer, its->root)->end - choice->reaches) >= 0;
 }
 
+// From where on it is looked through: the newest piece that begins too early, or is so far back that there is no room for
+// all of what comes behind it; otherwise `from`.
+static uint64_t begin_at(const nsp__producer *producer, const nsp__history_choice *choice, uint64_t room)
+{
+    const uint64_t shift = producer->history_shift;
+    past its;
+    for (uint64_t piece = choice->to >> shift; piece > choice->from >> shift; piece--) {
+        const uint64_t begin = producer->history_pieces[piece % NSP__HISTORY_PIECES];
+        if (begin <= choice->from)
+            break;
+        if (begin >= choice->to)
+            continue;
+        if (choice->to - begin >= room)
+            return begin;
+        past_at(producer, begin, &its);
+        if (!in_time(producer, choice, &its))
+            return begin;
+    }
+    return choice->from;
+}
+
+static uint64_t bytes_of(const nsp__producer *producer, const past *its)
+{
+    return its->to - its->from + additions_of(producer, its);
+}
+
 void nsp__history_choose(nsp__producer *producer, const nsp__frame *frame, uint64_t history_ns, uint64_t room,
                          nsp__history_choice *out)
 {
@@ -117,26 +144,24 @@ void nsp__history_choose(nsp__producer *producer, const nsp__frame *frame, uint6
     nsp__clock_segment_at(&producer->control->clock, frame->record.start, &segment);
     const uint64_t begun = nsp__clock_convert(&segment, frame->record.start);
     out->reaches = nsp_ticks_from_unix_ns(begun > history_ns ? begun - history_ns : 0);
-    uint64_t needed = 0;
+    out->from = begin_at(producer, out, room);
     past its;
-    for (uint64_t at = out->from; at < out->to; at = its.to) {
-        past_at(producer, at, &its);
-        if (in_time(producer, out, &its))
-            needed += its.to - its.from + additions_of(producer, &its);
-    }
     for (uint64_t at = out->from; at < out->to; at = its.to) {
         past_at(producer, at, &its);
         if (!in_time(producer, out, &its))
             continue;
-        const uint64_t bytes = its.to - its.from + additions_of(producer, &its);
-        if (needed - out->left_out_bytes > room) {
-            out->left_out_bytes += bytes;
-            out->from = its.to;
-        } else {
-            out->bytes += bytes;
-            out->traces++;
-            out->spans += its.spans;
-        }
+        out->bytes += bytes_of(producer, &its);
+        out->traces++;
+        out->spans += its.spans;
+    }
+    // The oldest do not come along, until there is room for the others.
+    for (; out->bytes > room; out->from = its.to) {
+        past_at(producer, out->from, &its);
+        if (!in_time(producer, out, &its))
+            continue;
+        out->bytes -= bytes_of(producer, &its);
+        out->traces--;
+        out->spans -= its.spans;
     }
 }
 

@@ -15,6 +15,18 @@ static inline uint64_t nsp__history_end(const nsp__producer *producer)
     return __atomic_load_n(&producer->speculation->history_end, __ATOMIC_RELAXED);
 }
 
+// The size of a piece of such a buffer, as a power of two. Small enough that one of them is soon looked through, and large
+// enough that a trace seldom comes to the end of one: 8 KiB, but at most an eighth of the buffer, and at least as much of
+// it as there are places for.
+static inline uint64_t nsp__history_shift_of(uint64_t buffer_bytes)
+{
+    enum { SMALL = 13, EIGHTH = 3 };
+    const uint64_t bits = (uint64_t)__builtin_ctzll(buffer_bytes);
+    const uint64_t least = (uint64_t)__builtin_ctzll(buffer_bytes / NSP__HISTORY_PIECES);
+    const uint64_t most = bits - EIGHTH < SMALL ? bits - EIGHTH : SMALL;
+    return most > least ? most : least;
+}
+
 // For a thread that takes over a slot: what other threads did there before is no history of its own.
 void nsp__history_begin_thread(nsp__producer *producer);
 
@@ -51,15 +63,16 @@ static inline bool nsp__history_in_new_piece(const nsp__producer *producer, uint
 // ---- keeping it with an outlier ----
 
 // What of the history is kept: all traces from `from` on whose roots ended in time, but for the oldest that do not fit.
+// Roots end one after another, so those that lie before one that ended too early are not looked at one by one.
 typedef struct nsp__history_choice {
-    uint64_t from, to;       // positions in the buffer
-    nsp_ticks reaches;       // the earliest reading with which a root may have ended
-    uint64_t left_out_bytes; // bytes in the ring that those would need which are left out, the oldest
-    uint64_t bytes;          // bytes in the ring that the others need
+    uint64_t from, to; // positions in the buffer
+    nsp_ticks reaches; // the earliest reading with which a root may have ended
+    uint64_t bytes;    // bytes in the ring that they need
     uint64_t traces, spans;
 } nsp__history_choice;
 
-// Chooses what is to be kept with the outlier in this frame, in so many bytes of the ring.
+// Chooses what is to be kept with the outlier in this frame, in so many bytes of the ring. What that takes follows what is
+// kept, and not the size of the buffer: at most two pieces of it more are looked through.
 void nsp__history_choose(nsp__producer *producer, const nsp__frame *frame, uint64_t history_ns, uint64_t room,
                          nsp__history_choice *out);
 

@@ -84,7 +84,7 @@ typedef struct nsp__ruled_class {
     uint32_t rule, conditions;
 } __attribute__((aligned(128))) nsp__ruled_class; // so that its address is a shift away from its number
 
-enum { NSP__HISTORY_PIECES = 8 };
+enum { NSP__HISTORY_PIECES = 128 };
 
 // What has been noted about the trace of the ruled root, besides its spans. Bits 0 to 31 count its spans with the status
 // ERROR.
@@ -144,9 +144,6 @@ typedef struct nsp__producer {
     nsp__pen home __attribute__((aligned(16))); // of the thread's own slot
     nsp__pen speculative;                       // slot NULL: there is no buffer
     nsp__ruled_class ruled_classes[NSP__CLASSES], ruled_class_before;
-    // History (speculation_history.h) is given up in pieces of the buffer of 2^history_shift bytes. Of each that it
-    // reaches into: where the first trace begins that lies there or behind it.
-    uint64_t history_pieces[NSP__HISTORY_PIECES];
     uint64_t history_shift;
     uint64_t history_own; // from here on it is this thread's; the rest is of others that had the slot
 
@@ -159,6 +156,10 @@ typedef struct nsp__producer {
     // The places of names whose roots were measured (latency.h): [0] stands for the names that have none.
     nsp__latency_place *latencies[NSP__LATENCY_PLACES + 1];
     uint8_t latency_of[NSP_NAME_MAX]; // by name: which of them
+
+    // History (speculation_history.h) is given up, and looked through, in pieces of the buffer of 2^history_shift bytes. Of
+    // each that it reaches into: where the first trace begins that lies there or behind it.
+    uint64_t history_pieces[NSP__HISTORY_PIECES];
 
     uint64_t unrecorded;      // spans begun that have a frame but do not record
     uint32_t enters_too_deep; // entered spans that found no room on the stack, so that their leaves pair up

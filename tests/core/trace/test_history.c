@@ -22,7 +22,7 @@
 #include "support/capture.h"
 #include "support/sanitizer.h"
 #include "support/single_steps.h"
-#include "trace/speculation.h"
+#include "trace/speculation_history.h"
 
 enum { SLOW_NS = 1000000, RECORD_MAX = 4096 };
 
@@ -538,6 +538,57 @@ static void trace_ids_are_distinct(void **state)
     }
 }
 
+// ---- what it takes to choose it ----
+
+static uint64_t looked_at;
+
+static void count_looks(const char *name)
+{
+    looked_at += strcmp(name, "history: a record is looked at") == 0;
+}
+
+// How many records are looked at when an outlier keeps so many traces of a buffer that is full.
+static uint64_t looks_of_an_outlier(size_t outlier_bytes, size_t ring_bytes, uint64_t wanted, uint64_t *kept)
+{
+    nsp_config config;
+    configure(&config, outlier_bytes);
+    config.ring_bytes = ring_bytes;
+    begin_with(&config);
+    rule(10 * wanted);
+    uint64_t number = 0;
+    for (; speculation()->slot.consumed == 0; number++)
+        trace(number, number % 2, 10 * number, 10 * number + 5);
+    looked_at = 0;
+    nsp__testpoint_hook = count_looks;
+    trace(number, 0, 10 * number, 10 * number + SLOW_NS);
+    nsp__testpoint_hook = NULL;
+    capture_settle();
+    *kept = traces_kept();
+    begun = false;
+    capture_end();
+    return looked_at;
+}
+
+// Those that are kept, twice, and those of a piece of the buffer or two; not the thousands of which it consists.
+static void what_an_outlier_looks_at_follows_what_it_keeps(void **state)
+{
+    static const uint64_t wanted[] = {1, 10, 100};
+    for (size_t bytes = 65536; bytes <= 16 << 20; bytes *= 16)
+        for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
+            uint64_t kept;
+            const uint64_t looks = looks_of_an_outlier(bytes, 4 << 20, wanted[i], &kept);
+            const uint64_t piece = UINT64_C(1) << nsp__history_shift_of(bytes);
+            assert_in_range(kept, wanted[i], wanted[i] + 1);
+            assert_in_range(looks, 2 * kept, 2 * 2 * kept + 2 * piece / sizeof(nsp__record));
+            capture_teardown(state);
+        }
+    // Of more than there is room for, what has no room is not looked through either.
+    uint64_t kept;
+    const uint64_t looks = looks_of_an_outlier(16 << 20, 65536, 1000000, &kept);
+    assert_in_range(kept, 100, 65536 / sizeof(nsp__record));
+    assert_in_range(looks, 2 * kept, 3 * 65536 / sizeof(nsp__record) + 2 * 65536 / sizeof(nsp__record));
+}
+
 // ---- a reader ----
 
 enum { COPY_MAX = 8192 + RECORD_MAX };
@@ -868,6 +919,7 @@ int main(void)
         cmocka_unit_test_teardown(a_ring_that_is_nearly_full_keeps_the_newest, end),
         cmocka_unit_test_teardown(history_is_of_the_same_thread, end),
         cmocka_unit_test_teardown(trace_ids_are_distinct, end),
+        cmocka_unit_test_teardown(what_an_outlier_looks_at_follows_what_it_keeps, end),
         cmocka_unit_test_teardown(a_reader_between_any_two_steps_finds_whole_traces, end),
         cmocka_unit_test_teardown(a_reader_on_another_thread_finds_whole_traces, end),
         cmocka_unit_test_teardown(signals_come_at_every_instruction, end),
