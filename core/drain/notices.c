@@ -183,7 +183,7 @@ void nsp__notices_log(const nsp__notices *notices, const char *whose)
         if (notices->trouble[i])
             nsp__log(NSP_LOG_WARN, troubles[i], "%s", troubles[i]);
     if (notices->switches.error != 0) {
-        char why[300];
+        char why[NSP__SWITCHES_WHY];
         nsp__switches_explain(why, sizeof why, notices->switches.error, notices->switches.mapping);
         nsp__log(NSP_LOG_WARN, whose != NULL ? whose : "switches", "%s%s%s", label, colon, why);
     }

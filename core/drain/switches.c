@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/perf_permission.h"
 #include "shm/figures.h"
 
 // ---- threads ----
@@ -332,38 +333,19 @@ void nsp__switches_decide(nsp__switches *switches, bool taken)
 
 // ---- what is said of it ----
 
-static void read_paranoid(char *out, size_t size)
-{
-    char text[16] = "";
-    FILE *file = fopen("/proc/sys/kernel/perf_event_paranoid", "re");
-    if (file != NULL) {
-        if (fgets(text, sizeof text, file) == NULL)
-            text[0] = 0;
-        fclose(file);
-    }
-    text[strcspn(text, "\n")] = 0;
-    out[0] = 0;
-    if (text[0] != 0)
-        snprintf(out, size, " (it is %s)", text);
-}
-
 void nsp__switches_explain(char *out, size_t size, int error, bool mapping)
 {
-    char paranoid[32];
-    read_paranoid(paranoid, sizeof paranoid);
+    char paranoid[NSP__PERF_PARANOID], remedy[NSP__SWITCHES_WHY];
     if (mapping)
         snprintf(out, size,
                  "NSP_SWITCHES: no memory for the context switches of a thread (%s): raise "
                  "kernel.perf_event_mlock_kb or RLIMIT_MEMLOCK (ulimit -l), or give the program CAP_IPC_LOCK",
                  strerror(error));
-    else if (error == EACCES || error == EPERM)
-        snprintf(
-            out, size,
-            "NSP_SWITCHES: the kernel does not permit perf events: kernel.perf_event_paranoid has to be 2 "
-            "or less%s, or the program needs CAP_PERFMON; and a seccomp profile, such as a container's, has "
-            "to allow perf_event_open",
-            paranoid);
-    else if (error == EMFILE || error == ENFILE || error == ENOMEM || error == EBUSY)
+    else if (error == EACCES || error == EPERM) {
+        nsp__perf_paranoid(paranoid);
+        nsp__perf_remedy(remedy, sizeof remedy, paranoid);
+        snprintf(out, size, "NSP_SWITCHES: the kernel does not permit perf events: %s", remedy);
+    } else if (error == EMFILE || error == ENFILE || error == ENOMEM || error == EBUSY)
         snprintf(out, size, "NSP_SWITCHES: the context switches of a thread are not recorded: %s",
                  strerror(error));
     else

@@ -96,6 +96,7 @@ void nsp__switches_hold(nsp__switches *switches);
 void nsp__switches_decide(nsp__switches *switches, bool taken);
 
 // Why there are none, and what is to be done, for a log: `error` and `mapping` as of nsp__switch_ring_open.
+enum { NSP__SWITCHES_WHY = 400 }; // bytes that hold each of them
 void nsp__switches_explain(char *out, size_t size, int error, bool mapping);
 
 #endif

@@ -4,6 +4,7 @@
 // thread, tried with this process.
 #include "doctor.h"
 
+#include "common/perf_permission.h"
 #include <errno.h>
 #include <linux/perf_event.h>
 #include <string.h>
@@ -40,24 +41,14 @@ static int try_event(bool *opened)
     return error;
 }
 
-static void read_paranoid(char *out, size_t size)
-{
-    FILE *file = fopen("/proc/sys/kernel/perf_event_paranoid", "re");
-    if (file == NULL || fgets(out, (int)size, file) == NULL)
-        out[0] = 0;
-    if (file != NULL)
-        fclose(file);
-    out[strcspn(out, "\n")] = 0;
-}
-
 void doctor_switches(doctor *d)
 {
     bool opened;
-    char paranoid[16];
+    char paranoid[NSP__PERF_PARANOID], remedy[400];
     if (!d->config.switches)
         return;
     const int error = try_event(&opened);
-    read_paranoid(paranoid, sizeof paranoid);
+    nsp__perf_paranoid(paranoid);
     if (error == 0) {
         doctor_say(d, DOCTOR_OK, "machine.switches",
                    "the kernel permits perf events of context switches (kernel.perf_event_paranoid is %s)",
@@ -87,9 +78,6 @@ void doctor_switches(doctor *d)
     doctor_say(d, DOCTOR_WARN, "machine.switches",
                "NSP_SWITCHES: the kernel does not permit perf events (kernel.perf_event_paranoid is %s): %s",
                paranoid[0] != 0 ? paranoid : "not known", strerror(error));
-    doctor_advise(
-        d,
-        "kernel.perf_event_paranoid has to be 2 or less (sysctl -w), or the program that drains, the engine "
-        "or its agent, needs CAP_PERFMON");
-    doctor_advise(d, "a seccomp profile, such as a container's, has to allow perf_event_open");
+    nsp__perf_remedy(remedy, sizeof remedy, paranoid);
+    doctor_advise(d, "%s", remedy);
 }
