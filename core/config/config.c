@@ -121,8 +121,7 @@ static void round_up(nsp_config *config)
 {
     config->ring_bytes = (size_t)power_of_two_from(config->ring_bytes);
     if (config->outlier_bytes != 0)
-        config->outlier_bytes =
-            (size_t)power_of_two_from(config->outlier_bytes < 4096 ? 4096 : config->outlier_bytes);
+        config->outlier_bytes = (size_t)power_of_two_from(config->outlier_bytes);
     config->record_bytes = (config->record_bytes + 7) & ~UINT32_C(7);
     config->batch_bytes *=
         nsp__config_exporter_count(config); // each exporter of a list has its own part of a batch

@@ -102,9 +102,9 @@ const nsp__variable nsp__variables[] = {
     OTLP_ROWS("CLIENT_KEY", text, client_key, "", "PEM file of the client's key",),
     OTLP_ROWS("CLIENT_CERTIFICATE", text, client_certificate, "", "PEM file of the client's certificate",),
     OTLP_ROWS("TIMEOUT", milliseconds, export_timeout_ns, "10000",
-        "the longest that one request may take, in ms; 0: no limit", INTEGERS(MS, MS), .zero_is_none = true),
+        "the longest that one request may take, in ms; 0: no limit", INTEGERS(MS, MS), .zero = "no limit"),
     ROW("OTEL_BSP_EXPORT_TIMEOUT", milliseconds, export_timeout_ns, "10000",
-        "the same; used if no OTLP timeout is set", INTEGERS(MS, MS), .zero_is_none = true),
+        "the same; used if no OTLP timeout is set", INTEGERS(MS, MS), .zero = "no limit"),
     ROW("NSP_FILE", text, file, "nanospan.jsonl", "path of the file exporter's file",),
 
     ROW("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", limit, attribute_count_limit, "128",
@@ -139,8 +139,8 @@ const nsp__variable nsp__variables[] = {
     ROW("NSP_WATERMARK", ratio, watermark, "0.75",
         "the fill level of a ring above which new traces are refused", .ratio_min = 0.1),
     ROW("NSP_OUTLIER_BYTES", bytes, outlier_bytes, "64 KiB",
-        "the size of each thread's buffer for traces that are decided at their end, 4 KiB or more; rounded up to a "
-        "power of two; 0: none", RANGE(0, 16 * MIB)),
+        "the size of each thread's buffer for traces that are decided at their end; rounded up to a power of two; 0: "
+        "none, and no trace is kept at its end", RANGE(4 * KIB, 16 * MIB), .zero = "none"),
     ROW("NSP_CPU_NUMBERS", flag_relaxed, cpu_numbers, "true",
         "false: local roots do not say on which CPUs they began and ended",),
     ROW("NSP_SWITCHES", flag_relaxed, switches, "false",

@@ -80,7 +80,7 @@ struct nsp__variable {
     uint8_t width;     // bytes of the member
     bool secret;       // the value is not logged
     bool clamped;      // an integer beyond max counts as max
-    bool zero_is_none; // 0 is accepted too, and means no limit
+    const char *zero;  // 0 is accepted too, and means this; NULL: it is a number like others
 };
 
 // The kind's operations, for callers.

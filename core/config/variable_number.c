@@ -42,7 +42,7 @@ static void store_integer(const nsp__variable *variable, uint64_t value, nsp_con
 
 static bool in_range(const nsp__variable *variable, uint64_t value)
 {
-    return (value >= variable->min && value <= variable->max) || (variable->zero_is_none && value == 0);
+    return (value >= variable->min && value <= variable->max) || (variable->zero != NULL && value == 0);
 }
 
 // Reads a number at the start of the text; numbers that are too large become UINT64_MAX. False if the text
@@ -118,7 +118,8 @@ static bool holds_integer(const nsp__variable *variable, const nsp_config *confi
 static void write_range(const nsp__variable *variable, const char *min, const char *max, const char *unit,
                         bool in_code, char *out, size_t size)
 {
-    snprintf(out, size, "%s%s to %s%s%s", variable->zero_is_none ? "0 (no limit) or " : "", min, max, unit,
+    const char *zero = variable->zero != NULL ? variable->zero : "";
+    snprintf(out, size, "%s%s%s%s to %s%s%s", *zero ? "0 (" : "", zero, *zero ? ") or " : "", min, max, unit,
              variable->clamped && !in_code ? " (larger values count as the largest)" : "");
 }
 
@@ -137,8 +138,8 @@ static void print_integer(const nsp__variable *variable, bool in_code, const nsp
 {
     uint64_t value = load_integer(variable, config);
     const char *unit = *variable->kind->unit == 0 ? "" : in_code ? " ns" : variable->kind->unit;
-    if (variable->zero_is_none && value == 0 && !in_code)
-        snprintf(out, size, "no limit");
+    if (variable->zero != NULL && value == 0 && !in_code)
+        snprintf(out, size, "%s", variable->zero);
     else
         snprintf(out, size, "%" PRIu64 "%s", value / (in_code ? 1 : variable->kind->scale), unit);
 }

@@ -262,6 +262,14 @@ class Configuration(unittest.TestCase):
         self.assertEqual((report.code, report.one("span.file")["level"]), (0, "ok"))
         self.assertFalse(Path(SHM.name, "spans.jsonl").exists())
 
+    def test_sizes_that_are_rounded_up(self):
+        """A forgotten unit is refused with the range, and what is rounded up says to what."""
+        for size in ("5", "64", "4095"):
+            self.assertIn(f"NSP_OUTLIER_BYTES={size} is not accepted and is ignored; accepted: 0 (none) or 4 KiB to 16 MiB; used",
+                          examine("--no-send", NSP_OUTLIER_BYTES=size).one("configuration.bad")["text"])
+        for size, advice in (("0", []), ("4096", []), ("5 KiB", ["each thread has 8.0 KiB, the next power of two"])):
+            self.assertEqual(examine("--no-send", NSP_OUTLIER_BYTES=size).one("configuration.set")["advice"], advice)
+
     def test_bad_beaten_and_misspelled(self):
         with Sink() as sink:
             report = examine(OTLP_ENDPOINT="http://elsewhere:4317", OTEL_EXPORTER_OTLP_ENDPOINT=endpoint(sink.port),
@@ -955,7 +963,7 @@ class Engines(unittest.TestCase):
         refuse = Path(command()).parent.parent / "tests" / "refusing"
         if not os.access(refuse, os.X_OK):
             self.skipTest(f"there is no {refuse}")
-        for error, text, advice in (("EACCES", "does not permit perf events (kernel.perf_event_paranoid is", "kernel.perf_event_paranoid has to be 2"),
+        for error, text, advice in (("EACCES", "does not permit perf events (kernel.perf_event_paranoid is", "has to allow perf_event_open"),
                                     ("ENOSYS", "has no perf events of context switches", "everything else works"),
                                     ("EMFILE", "cannot be recorded: Too many open files", "everything else works")):
             kept = {name: os.environ[name] for name in SPARE if name in os.environ}

@@ -114,7 +114,7 @@ static const struct {
     {"NSP_DETACHED_SPANS", "1024", "262144", "262144", "262145"},
     {"NSP_THREADS", "1024", "4096", "4096", "4097"},
     {"NSP_WATERMARK", "0.75", "0.1", "0.1", "0.05"},
-    {"NSP_OUTLIER_BYTES", "65536", "4 KiB", "4096", "17 MiB"},
+    {"NSP_OUTLIER_BYTES", "65536", "4 KiB", "4096", "4095"},
     {"NSP_SHM_DIR", "/dev/shm", "none", "none", "shm"},
     {"NSP_HUGE_PAGES", "0", "yes", "1", "2 MiB"},
     {"NSP_LOCK_MEMORY", "0", "On", "1", "maybe"},

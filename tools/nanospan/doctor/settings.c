@@ -5,6 +5,7 @@
 #include "common/percent.h"
 
 #include "doctor.h"
+#include "support/units.h"
 
 #include <curl/curl.h>
 #include <errno.h>
@@ -83,6 +84,21 @@ static void tell_beaten(doctor *d, const nsp_setting *setting)
                   setting->beaten_by);
 }
 
+// What a thread gets, where that is more than what was asked for.
+static void tell_rounded(doctor *d, const char *member)
+{
+    const size_t asked = strcmp(member, "ring_bytes") == 0      ? d->config.ring_bytes
+                         : strcmp(member, "outlier_bytes") == 0 ? d->config.outlier_bytes
+                                                                : 0;
+    size_t in_force = 1;
+    char bytes[UNITS_SIZE];
+    while (in_force < asked)
+        in_force *= 2;
+    units_bytes(bytes, (double)in_force);
+    if (in_force > asked && asked != 0)
+        doctor_advise(d, "each thread has %s, the next power of two", bytes);
+}
+
 static bool visit(void *argument, const nsp_setting *setting)
 {
     settings_scan *scan = argument;
@@ -105,6 +121,7 @@ static bool visit(void *argument, const nsp_setting *setting)
     case NSP_SETTING_IN_FORCE:
         doctor_say(d, DOCTOR_OK, "configuration.set", "%s = %s, from %s", setting->member,
                    shown(setting->value), setting->variable);
+        tell_rounded(d, setting->member);
         if (setting->problem != NULL) {
             doctor_say(d, DOCTOR_WARN, "configuration.left_out", "%s: %s", setting->variable,
                        setting->problem);
