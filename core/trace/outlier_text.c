@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <strings.h>
 
 #include "base/log.h"
@@ -85,6 +86,15 @@ static nsp__slice trim(nsp__slice slice)
     return slice;
 }
 
+// The length of its beginning without any of these characters.
+static size_t length_without(nsp__slice slice, const char *characters)
+{
+    size_t length = 0;
+    while (length < slice.length && strchr(characters, slice.text[length]) == NULL)
+        length++;
+    return length;
+}
+
 static bool is_word(nsp__slice slice, const char *word)
 {
     return slice.length == strlen(word) && strncasecmp(slice.text, word, slice.length) == 0;
@@ -106,13 +116,14 @@ static bool read_time(const reader *me, nsp__slice value, const char *word, uint
         if (!is_word(unit, units[i].unit))
             continue;
         number *= units[i].ns;
-        if (!(number > 0.999 && number <= (double)most))
+        if (!(number > 1 - 1e-9 && number <= (double)most))
             return complain(me, value, "%s has to be a time from 1ns to %s", word, in_words);
         *ns = (uint64_t)round(number);
         return true;
     }
-    return unit.length == 0 ? complain(me, value, "a time needs a unit: ns, us, ms or s")
-                            : complain(me, value, "the unit of a time is ns, us, ms or s");
+    return unit.length == 0
+               ? complain(me, value, "a time needs a unit: ns, us, ms or s")
+               : complain(me, value, "the unit of a time is ns, us, ms or s, and a comma ends a condition");
 }
 
 static bool read_share(const reader *me, nsp__slice value, double *share)
@@ -141,15 +152,36 @@ static bool read_limit(const reader *me, nsp__slice value, double *limit)
 // Each may be there once.
 enum { SLOWER = 1, SLOWEST = 2, ERRORS = 4, ASKED = 8, MEASURE = 16, LIMIT = 32, HISTORY = 64 };
 
+static const struct {
+    const char *word;
+    unsigned what;
+    bool valued;
+} known[] = {{"slower", SLOWER, true},  {"slowest", SLOWEST, true},  {"errors", ERRORS, false},
+             {"asked", ASKED, false},   {"measure", MEASURE, false}, {"limit", LIMIT, true},
+             {"history", HISTORY, true}};
+
+// The condition that begins with a known word behind a blank: a comma is missing before it. NULL: none does.
+static const char *without_comma(nsp__slice part)
+{
+    nsp__slice rest = part;
+    for (size_t at = 1; at < part.length; at++) {
+        rest = trim((nsp__slice){part.text + at, part.length - at});
+        if (rest.text == part.text + at) // no blank is here
+            continue;
+        const size_t end = length_without(rest, " \t\r\n=");
+        for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+            if (is_word((nsp__slice){rest.text, end}, known[i].word))
+                return known[i].word;
+        at = (size_t)(rest.text - part.text);
+    }
+    return NULL;
+}
+
 static bool read_condition(const reader *me, nsp__slice part, nsp_outlier_rule *out, unsigned *seen)
 {
-    static const struct {
-        const char *word;
-        unsigned what;
-        bool valued;
-    } known[] = {{"slower", SLOWER, true},  {"slowest", SLOWEST, true},  {"errors", ERRORS, false},
-                 {"asked", ASKED, false},   {"measure", MEASURE, false}, {"limit", LIMIT, true},
-                 {"history", HISTORY, true}};
+    const char *second = without_comma(part);
+    if (second != NULL)
+        return complain(me, part, "a comma is missing before %s", second);
     nsp__slice rest = part, word = part;
     const bool valued = memchr(part.text, '=', part.length) != NULL && nsp__slice_split(&rest, '=', &word);
     const nsp__slice value = valued ? trim(rest) : (nsp__slice){part.text, 0};

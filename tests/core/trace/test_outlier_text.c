@@ -188,6 +188,13 @@ static const struct bad_text {
     {"€*: slower=50", 12, "a time needs a unit"},
     {"a: slower=2h", 11, "the unit of a time is ns, us, ms or s"},
     {"a: slower=0.5ns", 11, "a time from 1ns to a day"},
+    {"a: slower=0.9999ns", 11, "a time from 1ns to a day"},
+    {"a: slower=2m", 11, "the unit of a time is ns, us, ms or s"},
+    {"a: slower=1ms history=1ms", 4, "a comma is missing before history"},
+    {"a: slowest=0.1%\n limit = 20/s", 4, "a comma is missing before limit"},
+    {"a: errors ASKED, limit=5/s", 4, "a comma is missing before asked"},
+    {"a: asked, limit=5/s  errors", 11, "a comma is missing before errors"},
+    {"a: slower=1ms histories=1ms", 11, "and a comma ends a condition"},
 };
 
 static void a_bad_text_is_refused_and_the_place_is_named(void **state)
