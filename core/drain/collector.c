@@ -105,6 +105,17 @@ static void free_tables(nsp__collector *collector)
     collector->damaged = NULL;
 }
 
+// What is in force now is no change, and what its own code changes right behind nsp_init is one. Of a session that is
+// drained from outside, the first look says what was in force before.
+static void know_policy(nsp__collector *collector)
+{
+    if (collector->options.control == NULL)
+        return;
+    nsp__notices none = {.any = false};
+    const nsp__policy_place place = nsp__policy_place_of(collector->options.control);
+    nsp__notices_policy(&none, &collector->known, &place);
+}
+
 // What is in the rings has come since an earlier drainer's last pass, as that says; without one, it counts from now.
 static uint64_t first_drained_ns(const nsp__figures *figures)
 {
@@ -126,6 +137,7 @@ nsp_status nsp__collector_start(nsp__collector *collector, const nsp__collector_
     collector->drained_ns = first_drained_ns(options->figures);
     collector->window = (nsp__ring_window){.bytes = options->window, .size = options->window_bytes};
     nsp__notices_begin(&collector->known);
+    know_policy(collector);
     const bool paths = nsp__path_plans_init(&collector->paths, options->paths);
     collector->takes_paths = takes_paths(options->exporter);
     collector->paths.left_out = options->left_out;

@@ -58,7 +58,7 @@ void nsp__notices_paths(nsp__notices *notices, char untold[160]);
 void nsp__notices_begin(nsp__known *known);
 // Notes what has changed in the sampler's policy since the last time that this was noted: if there are too many changes
 // for a line each, several become one, so that the log always comes to what is in force. True if one is in force that was not at the last look.
-// The first one that is seen is no change.
+// The first one that is seen is no change: in an engine it is looked at before its own code can change it.
 bool nsp__notices_policy(nsp__notices *notices, nsp__known *known, const nsp__policy_place *place);
 // The same at a session's end, or at that of whoever drains it: what has not been said is noted now, however
 // many lines there have been. `notices` holds no other line about the policy.

@@ -67,6 +67,26 @@ static void of_many_changes_the_last_is_logged(void **state)
     tuned_end();
 }
 
+// Each change that the engine's own code makes right behind nsp_init is logged once, whether the collector looks in between
+// or not: with a collector that this thread drives, it does not, so nothing depends on who is faster.
+static void changes_right_at_the_start_are_logged(void **state)
+{
+    (void)state;
+    static const nsp_collector_mode collectors[] = {NSP_COLLECTOR_INVOKER, NSP_COLLECTOR_THREAD,
+                                                    NSP_COLLECTOR_EXTERNAL};
+    for (size_t i = 0; i < sizeof collectors / sizeof collectors[0]; i++) {
+        tuned_begin(collectors[i]);
+        assert_int_equal(nsp_sampler_set_rate(0.125), NSP_OK);
+        assert_int_equal(nsp_outlier_set_rules("early: slower=1ms"), NSP_OK);
+        if (collectors[i] == NSP_COLLECTOR_INVOKER)
+            nsp_do_work(SIZE_MAX);
+        assert_int_equal(nsp_shutdown(60000000000), NSP_OK);
+        assert_int_equal(capture_lines_with("rate 1 -> 0.125"), 1);
+        assert_int_equal(capture_lines_with("outlier rule early: slower=1ms added"), 1);
+        capture_forget();
+    }
+}
+
 static void a_change_is_logged_in_one_line(void **state)
 {
     (void)state;
@@ -235,6 +255,7 @@ int main(void)
 #define TEST(test) cmocka_unit_test_teardown(test, capture_teardown)
     const struct CMUnitTest tests[] = {
         // This comes first: of many changes, not all are logged.
+        TEST(changes_right_at_the_start_are_logged),
         TEST(a_change_is_logged_in_one_line),
         TEST(of_many_changes_the_last_is_logged),
         TEST(an_engine_that_ends_says_the_rest),
