@@ -345,7 +345,12 @@ void nsp__switches_explain(char *out, size_t size, int error, bool mapping)
         nsp__perf_paranoid(paranoid);
         nsp__perf_remedy(remedy, sizeof remedy, paranoid);
         snprintf(out, size, "NSP_SWITCHES: the kernel does not permit perf events: %s", remedy);
-    } else if (error == EMFILE || error == ENFILE || error == ENOMEM || error == EBUSY)
+    } else if (error == ESRCH)
+        snprintf(out, size,
+                 "NSP_SWITCHES: the engine is not the process here that has its number, so its context "
+                 "switches are not "
+                 "recorded: whoever drains it has to run in the engine's PID namespace");
+    else if (error == EMFILE || error == ENFILE || error == ENOMEM || error == EBUSY)
         snprintf(out, size, "NSP_SWITCHES: the context switches of a thread are not recorded: %s",
                  strerror(error));
     else

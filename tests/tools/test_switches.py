@@ -2,6 +2,7 @@
 # ctest: TIMEOUT 300
 """NSP_SWITCHES from an engine to its receiver: drained by itself and by the agent, permitted and refused."""
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -74,6 +75,9 @@ class Switches(unittest.TestCase):
         self.assertEqual(engine.first, "ready\n")
         waited = lambda: [span for span in spans(sink) if any(event["name"] == "waited" for event in span.get("events", ()))]
         wait_until(lambda: len(waited()) >= 5, "a span that waited")
+        shown = subprocess.run([command(), "top", "--once", "--interval", "100ms"], env=environment(self.shm), text=True,
+                               capture_output=True, timeout=PATIENCE, check=True, stdin=subprocess.DEVNULL).stdout
+        self.assertRegex(re.sub(r"\s+", " ", shown), r", context switches [1-9][\d,]*, switches lost \d")
         self.assertEqual(engine.end(), (0, ""))
         roots = {span["traceId"]: span for span in spans(sink) if span["name"] == "order"}
         full = [span for span in waited() if span["name"] == "wait"]
@@ -119,6 +123,19 @@ class Switches(unittest.TestCase):
             wait_until(lambda: len(spans(sink)) >= 20, "20 spans")
             agent.wait_for(r"waiting \(pid \d+\): NSP_SWITCHES: this kernel has no perf events")
             self.assertEqual(engine.end(), (0, ""))
+
+    def test_where_the_agent_has_another_pid_namespace(self):
+        """Its processes have the engine's numbers, or none: their threads are not the engine's."""
+        enter = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
+        if os.geteuid() != 0 or subprocess.run([*enter, "true"], capture_output=True, check=False).returncode:
+            self.skipTest("needs root and PID namespaces")
+        with Sink() as sink, Agent(self.shm, OTLP_ENDPOINT=f"http://127.0.0.1:{sink.port}", prefix=enter) as agent:
+            engine = self.start(NSP_SWITCHES="1", **EXTERNAL)
+            wait_until(lambda: len(spans(sink)) >= 20, "20 spans")
+            agent.wait_for(r"waiting \(pid \d+\): NSP_SWITCHES: the engine is not the process here that has its number")
+            self.assertEqual(engine.end(), (0, ""))
+            self.assertTrue(all("events" not in span and number(span) is None for span in spans(sink)))
+            self.assertEqual(len(agent.said("NSP_SWITCHES")), 1, agent.lines)
 
     def test_nobody_asked_for_them(self):
         with Sink() as sink:

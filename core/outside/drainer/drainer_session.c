@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // One session of a drainer: a pass, its figures, its end.
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,9 @@
 #include "drain/pass.h"
 #include "drain/stats.h"
 #include "outside/drainer/drainer_state.h"
+#include "outside/drainer/engine_process.h"
 #include "outside/session/session_files.h"
+#include "shm/session_lock.h"
 
 // ---- a pass ----
 
@@ -133,12 +136,31 @@ static void look_at_outliers(nsp__drained_session *session)
                             session->live.threads_max, nsp__monotonic_ns());
 }
 
+// Threads are opened by their numbers, which are those of other threads in another PID namespace. Said once, unless the
+// engine has just died.
+static bool sees_threads(nsp__drained_session *session)
+{
+    nsp__notices *notices = &session->collector.notices;
+    if (session->elsewhere)
+        return false;
+    if (nsp__engine_process_is(session->pid, session->live.copy.name))
+        return true;
+    if (nsp__session_lock_free(session->live.copy.directory, "alive"))
+        return false;
+    session->elsewhere = true;
+    notices->any = true;
+    notices->switches.error = ESRCH;
+    notices->switches.mapping = false;
+    return false;
+}
+
 // The engine may come to say that it wants them after its session can be found.
 static void look_at_switches(nsp__drained_session *session)
 {
     const nsp__drainer *shared = nsp__session_live_drainer(&session->live);
     if (session->collector.switches != NULL ||
-        __atomic_load_n(&shared->switches, __ATOMIC_ACQUIRE) != 1) // DN8
+        __atomic_load_n(&shared->switches, __ATOMIC_ACQUIRE) != 1 || // DN8
+        !sees_threads(session))
         return;
     const nsp__switch_names names = shared->switch_names;
     session->collector.switches = nsp__switches_new(&names, session->pid, &session->config);

@@ -64,6 +64,7 @@ typedef struct nsp__drained_session {
     uint64_t flush_done;
     uint64_t looked_ns;   // when the engine's lock was last looked at, and pass_ns written
     bool gone;            // the engine's lock is free
+    bool elsewhere;       // it is not the process of its number here: that is of another PID namespace
     bool removed;         // the directory is removed
     nsp__counters before; // as they were when the session was taken over
     uint64_t drained;

@@ -510,6 +510,8 @@ static void why_there_are_none_is_said(void **state)
     assert_non_null(strstr(text, "seccomp profile")); // test_perf_permission.c has the rest
     nsp__switches_explain(text, sizeof text, 1 /* EPERM */, true);
     assert_non_null(strstr(text, "kernel.perf_event_mlock_kb"));
+    nsp__switches_explain(text, sizeof text, 3 /* ESRCH */, false);
+    assert_non_null(strstr(text, "in the engine's PID namespace"));
     nsp__switches_explain(text, sizeof text, 38 /* ENOSYS */, false);
     assert_non_null(strstr(text, "has no perf events"));
     nsp__switches_explain(text, sizeof text, 24 /* EMFILE */, false);
