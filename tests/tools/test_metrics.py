@@ -276,7 +276,7 @@ class Metrics(unittest.TestCase):
         server.send_signal(signal.SIGTERM)
         _, said = server.communicate(timeout=PATIENCE)
         self.assertEqual(server.returncode, 0)
-        self.assertEqual(said, f"nanospan metrics: listening on port {port} (--listen 0), path /metrics; press Ctrl-C to end\n")
+        self.assertEqual(said, f"nanospan metrics: listening on 127.0.0.1:{port}, path /metrics; press Ctrl-C to end\n")
 
     def test_idle_connections_keep_nobody_waiting(self):
         _, port = self.serve("--quiet")

@@ -169,6 +169,15 @@ class Text(TopTest):
         self.assertEqual(len([line for line in self.once().splitlines() if "attached" in line]), 0)
         self.assertEqual(len([line for line in self.once("--threads").splitlines() if "attached" in line]), 1)
 
+    def test_snapshots_are_counted(self):
+        rules = {"TRACE_SAMPLE_RATE": "0", "NSP_OUTLIERS": "*: slower=1000s, history=60s", "NSP_COLLECTOR": "invoker"}
+        engine = Engine(self.shm, "--spans", 50, "--open", 0, "--snapshot", OTLP_ENDPOINT="http://127.0.0.1:1", **rules)
+        self.addCleanup(engine.kill)
+        self.assertIn(", in snapshots 50, records overtaken 0", re.sub(r"\s+", " ", self.once()))
+        self.remove(engine)
+        self.engine(1, 0, **rules)
+        self.assertNotIn("in snapshots", self.once())
+
     def test_no_engines(self):
         self.assertIn("no engine of this user runs here", self.once())
 

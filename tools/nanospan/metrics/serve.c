@@ -90,10 +90,10 @@ static int serve_until_told(const metrics_options *o, int listener, unsigned por
         return EXIT_PROBLEM;
     }
     const bool sound = o->port_file == NULL || listen_write_port(o->port_file, port);
+    char place[300];
+    listen_place(place, sizeof place, o->listen, port);
     if (!o->quiet)
-        fprintf(stderr,
-                "nanospan metrics: listening on port %u (--listen %s), path /metrics; press Ctrl-C to end\n",
-                port, o->listen);
+        fprintf(stderr, "nanospan metrics: listening on %s, path /metrics; press Ctrl-C to end\n", place);
     struct pollfd watched = {.fd = signals, .events = POLLIN};
     while (sound && poll(&watched, 1, -1) <= 0)
         ;

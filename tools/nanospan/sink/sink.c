@@ -244,11 +244,12 @@ static int receive_until_told(const sink_options *o, int listener, unsigned port
     }
     double start = now();
     bool sound = o->port_file == NULL || listen_write_port(o->port_file, port);
+    char place[300];
+    listen_place(place, sizeof place, o->listen, port);
     if (!o->quiet)
-        fprintf(
-            stderr,
-            "nanospan sink: listening for OTLP/HTTP on port %u of %s, path /v1/traces; press Ctrl-C to end\n",
-            port, o->listen);
+        fprintf(stderr,
+                "nanospan sink: listening for OTLP/HTTP on %s, path /v1/traces; press Ctrl-C to end\n",
+                place);
     if (sound)
         serve(o, &accounting, signals);
     sink_http_stop(server, PATIENCE_NS, signals);

@@ -31,8 +31,8 @@ enum { OPTION_JSON = 256, OPTION_SHM_DIR };
 
 static const struct argp_option OPTIONS[] = {
     {"before", 'b', "TIME", 0,
-     "How far back: traces whose local root ended in this time, such as 10ms (default: all that lies in the "
-     "buffers)",
+     "How far back: traces whose local root ended in this time, such as 10ms (default: 0, which is all that "
+     "lies in the buffers)",
      1},
     {"endpoint", 'e', "URL", 0,
      "Send the spans to this receiver, such as http://localhost:4318 (default: as the environment says, for "

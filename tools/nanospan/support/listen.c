@@ -104,6 +104,13 @@ int listen_on(const char *address, unsigned *port, int *usage)
     return fd;
 }
 
+void listen_place(char *out, size_t size, const char *address, unsigned port)
+{
+    const char *colon = strrchr(address, ':');
+    snprintf(out, size, "%.*s:%u", colon != NULL ? (int)(colon - address) : (int)strlen("127.0.0.1"),
+             colon != NULL ? address : "127.0.0.1", port);
+}
+
 static bool write_number(const char *name, unsigned number)
 {
     FILE *file = fopen(name, "we");

@@ -143,6 +143,10 @@ static void outlier_details(top_lines *to, const figures_engine *engine, size_t 
     add_count(&parts, "kept", s->kept);
     add_count(&parts, "traces without some of their spans", s->kept_incomplete);
     add_count(&parts, "traces beyond a limit", s->kept_limited);
+    if ((s->snapshot | s->snapshot_overtaken) != 0) {
+        add_count(&parts, "in snapshots", s->snapshot);
+        add_count(&parts, "records overtaken", s->snapshot_overtaken);
+    }
     flush(to, s->kept_incomplete != 0 ? TOP_WARN : TOP_PLAIN, "Ends", &parts, width);
 }
 
@@ -211,6 +215,10 @@ void top_details(top_lines *to, const figures_engine *engine, const top_view *vi
     add_time(&parts, "last pass ago", (double)figures_pass_age_ns(engine));
     add_time(&parts, "clock error", (double)s->clock_error_ns);
     add_count(&parts, "clock steps", s->clock_steps);
+    if ((s->switches | s->switches_lost) != 0) {
+        add_count(&parts, "context switches", s->switches);
+        add_count(&parts, "switches lost", s->switches_lost);
+    }
     flush(to, TOP_PLAIN, "Drain", &parts, width);
     sampling_details(to, engine, width);
     outlier_details(to, engine, width);
