@@ -1,25 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// `nanospan snapshot`: exports what a running engine's threads did just now and did not keep.
+// `nanospan snapshot`: exports what a running engine's threads did just now and did not keep. Its options, and the order of
+// its steps.
+#include "snapshot.h"
+
 #include "command.h"
 #include "support/complain.h"
 #include "support/destination.h"
-#include "support/figures.h"
-#include "support/json_text.h"
 #include "support/options.h"
-#include "support/other_users.h"
 #include "support/session_match.h"
-#include "support/shell_word.h"
-#include "support/text.h"
-#include "support/trace_notes.h"
-#include "support/units.h"
 #include "common/time.h"
-#include "common/user_name.h"
 #include <argp.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <nanospan/recover.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,14 +60,6 @@ static const char DOC[] =
     "  nanospan tune execution --outlier 'order*: slower=500us, history=10ms'\n"
     "  nanospan snapshot execution --before 10ms --endpoint http://localhost:4318\n"
     "  nanospan snapshot execution --output now.jsonl && nanospan view now.jsonl\n";
-
-typedef struct snapshot_options {
-    const char *wanted, *endpoint, *output, *shm_dir;
-    uint64_t before_ns, timeout_ns;
-    bool json;
-    int argc;
-    char **argv;
-} snapshot_options;
 
 static bool timeout_of(const char *given, snapshot_options *o)
 {
@@ -126,108 +111,7 @@ static error_t parse(int key, char *given, struct argp_state *state)
     return 0;
 }
 
-// ---- which engine ----
-
-static bool fits(const figures_engine *engine, const char *given, bool exactly)
-{
-    return exactly ? session_is(engine->directory, engine->seen.pid, given)
-                   : session_of_service(engine->directory, engine->service, given);
-}
-
-// The only one that fits and runs. *count: how many do; *ended: one that fits and does not run.
-static const figures_engine *find(const figures *seen, const char *given, bool exactly, size_t *count,
-                                  const figures_engine **ended)
-{
-    const figures_engine *found = NULL;
-    *count = 0;
-    for (size_t i = 0; i < seen->count; i++) {
-        const figures_engine *engine = &seen->engines[i];
-        if (!fits(engine, given, exactly))
-            continue;
-        if (engine->seen.alive) {
-            found = engine;
-            ++*count;
-        } else {
-            *ended = engine;
-        }
-    }
-    return found;
-}
-
-static void say_several(const figures *seen, const char *given)
-{
-    text names = {0};
-    for (size_t i = 0; i < seen->count; i++)
-        if (fits(&seen->engines[i], given, false) && seen->engines[i].seen.alive)
-            text_format(&names, "%s%" PRIu32, names.length != 0 ? ", " : "", seen->engines[i].seen.pid);
-    complain("several engines of the service %s run: name one by its process id: %.*s", given,
-             (int)names.length, names.data);
-    text_free(&names);
-}
-
-// ---- other users ----
-
-static void point_to_other_user(const snapshot_options *o, const char *owned, uid_t user, const char *shm_dir)
-{
-    char name[NSP__USER_NAME_MAX];
-    text command = {0};
-    other_users_command(&command, user, shm_dir);
-    text_put(&command, " snapshot");
-    for (int i = 1; i < o->argc; i++) {
-        text_char(&command, ' ');
-        shell_word(&command, o->argv[i]);
-    }
-    complain("%s belongs to the user %s, and only that user may read it%s%.*s", owned,
-             nsp__user_name(user, name),
-             geteuid() == 0 ? ": " : "; root may become that user: ", (int)command.length, command.data);
-    text_free(&command);
-}
-
-// An engine that this user does not have may be another user's.
-static void hint_others(const snapshot_options *o)
-{
-    struct stat status;
-    char process[64];
-    nsp_config config;
-    snprintf(process, sizeof process, "/proc/%.20s", o->wanted);
-    if (!session_is_number(o->wanted) || stat(process, &status) != 0 || status.st_uid == geteuid())
-        return;
-    nsp_config_init(&config);
-    snprintf(process, sizeof process, "the process %.20s", o->wanted);
-    point_to_other_user(o, process, status.st_uid, o->shm_dir != NULL ? o->shm_dir : config.shm_dir);
-}
-
-// ---- the choice ----
-
-// NULL after a message.
-static const figures_engine *choose(const figures *seen, const snapshot_options *o, const char *given)
-{
-    const figures_engine *ended = NULL;
-    size_t count;
-    const figures_engine *found = find(seen, given, true, &count, &ended);
-    if (found == NULL && ended == NULL)
-        found = find(seen, given, false, &count, &ended);
-    if (count > 1) {
-        say_several(seen, given);
-        return NULL;
-    }
-    if (found != NULL && found->problem != NULL) {
-        complain("%s (pid %" PRIu32 "): %s", found->service, found->seen.pid, found->problem);
-        return NULL;
-    }
-    if (found == NULL && ended != NULL) {
-        complain("%s (pid %" PRIu32
-                 "): its engine has ended, or died; `nanospan recover --speculative %" PRIu32
-                 "` sends what it has left",
-                 ended->service, ended->seen.pid, ended->seen.pid);
-    } else if (found == NULL) {
-        complain("no engine of this user fits %s; `nanospan top` shows which run", given);
-        hint_others(o);
-    }
-    return found;
-}
-
-// ---- what it did ----
+// ---- the steps ----
 
 static volatile sig_atomic_t stopped;
 
@@ -243,137 +127,6 @@ static bool goes_on(void *argument, const nsp_recovery_account *account)
     (void)account;
     return !stopped;
 }
-
-// Adds "1 trace", "1,234 traces".
-static void add_count(text *out, uint64_t count, const char *what)
-{
-    char number[UNITS_SIZE];
-    units_count(number, count);
-    text_format(out, "%s %s%s", number, what, count == 1 ? "" : "s");
-}
-
-typedef struct result {
-    const figures_engine *engine;
-    nsp_history_account account;
-    text threads;      // the lines, or objects, of threads
-    uint64_t reach_ns; // of the thread whose buffer reaches back the furthest
-    bool json;
-} result;
-
-static void add_thread(void *argument, const nsp_history_thread *thread)
-{
-    result *me = argument;
-    me->reach_ns = thread->reach_ns > me->reach_ns ? thread->reach_ns : me->reach_ns;
-    char reach[UNITS_SIZE];
-    if (me->json) {
-        text_format(&me->threads, "%s{\"name\":", me->threads.length != 0 ? "," : "");
-        json_string(&me->threads, nsp__slice_of(thread->name));
-        text_format(&me->threads,
-                    ",\"tid\":%" PRIu32 ",\"traces\":%" PRIu64 ",\"spans\":%" PRIu64 ",\"overtaken\":%" PRIu64
-                    ",\"reach_ns\":%" PRIu64 ",\"buffer_bytes\":%" PRIu64 "}",
-                    thread->tid, thread->traces, thread->spans, thread->overtaken, thread->reach_ns,
-                    thread->buffer_bytes);
-        return;
-    }
-    units_duration(reach, thread->reach_ns);
-    text_format(&me->threads, "  thread %" PRIu32 " ", thread->tid);
-    trace_notes_plain(&me->threads, nsp__slice_of(thread->name));
-    text_put(&me->threads, ": ");
-    add_count(&me->threads, thread->traces, "trace");
-    text_put(&me->threads, ", ");
-    add_count(&me->threads, thread->spans, "span");
-    if (thread->reach_ns != 0)
-        text_format(&me->threads, "; its buffer reaches back %s", reach);
-    else
-        text_put(&me->threads, "; its buffer holds no history");
-    if (thread->overtaken != 0) {
-        text_put(&me->threads, "; ");
-        add_count(&me->threads, thread->overtaken, "record");
-        text_put(&me->threads, thread->overtaken == 1 ? " was overtaken" : " were overtaken");
-    }
-    text_char(&me->threads, '\n');
-}
-
-static bool print(const result *me, const char *target)
-{
-    const nsp_history_account *a = &me->account;
-    text out = {0};
-    if (me->json) {
-        text_put(&out, "{\"service\":");
-        json_string(&out, nsp__slice_of(me->engine->service));
-        text_format(&out,
-                    ",\"pid\":%" PRIu32 ",\"rules\":%" PRIu64 ",\"traces\":%" PRIu64 ",\"spans\":%" PRIu64
-                    ",\"exported\":%" PRIu64 ",\"rejected\":%" PRIu64 ",\"unconfirmed\":%" PRIu64
-                    ",\"invalid\":%" PRIu64 ",\"overtaken\":%" PRIu64 ",\"threads\":[%.*s]}\n",
-                    me->engine->seen.pid, a->rules, a->traces, a->spans, a->exported, a->rejected,
-                    a->unconfirmed, a->invalid, a->overtaken, (int)me->threads.length,
-                    me->threads.data != NULL ? me->threads.data : "");
-    } else {
-        trace_notes_plain(&out, nsp__slice_of(me->engine->service));
-        text_format(&out, " (pid %" PRIu32 "): ", me->engine->seen.pid);
-        add_count(&out, a->traces, "trace");
-        text_put(&out, ", ");
-        add_count(&out, a->spans, "span");
-        text_put(&out, "; ");
-        add_count(&out, a->exported, "span");
-        text_format(&out, " exported to %s\n", target);
-        text_format(&out, "%.*s", (int)me->threads.length, me->threads.data != NULL ? me->threads.data : "");
-    }
-    const bool sound = text_print(&out);
-    if (!sound)
-        complain("what it did cannot be written to standard output: %s", strerror(errno));
-    text_free(&out);
-    return sound;
-}
-
-// A new rule comes last, so where there is one that keeps anything it is that one which is to have history.
-static void say_no_rule(const figures_engine *engine)
-{
-    char conditions[NSP_OUTLIER_RULE_TEXT_MAX] = "slower=1ms";
-    const char *pattern = "*";
-    for (size_t i = engine->seen.outlier_count; i-- > 0;) {
-        const nsp_outlier_rule *rule = &engine->outliers[i].rule;
-        if (rule->slower_ns == 0 && rule->slowest == 0 && !rule->errors && !rule->asked)
-            continue;
-        pattern = engine->outliers[i].pattern;
-        nsp_outlier_rule_text(rule, conditions, sizeof conditions);
-    }
-    text with = {0}, word = {0};
-    text_format(&with, "%s: %s, history=10ms", pattern, conditions);
-    text_char(&with, 0);
-    shell_word(&word, with.data);
-    complain("%s (pid %u): no outlier rule keeps history, so there is nothing to export; this sets one: "
-             "nanospan tune %u --outlier %.*s",
-             engine->service, engine->seen.pid, engine->seen.pid, (int)word.length, word.data);
-    text_free(&word);
-    text_free(&with);
-}
-
-static bool say_problems(const result *me, nsp_status status, const char *problem)
-{
-    const nsp_history_account *a = &me->account;
-    const char *service = me->engine->service;
-    const unsigned pid = me->engine->seen.pid;
-    if (status != NSP_OK) {
-        const char *detail = *problem ? problem : nsp_error_detail();
-        complain("%s (pid %u): %s", service, pid, *detail ? detail : nsp_status_str(status));
-        return false;
-    }
-    if (a->rules == 0 && me->reach_ns == 0) {
-        say_no_rule(me->engine);
-        return false;
-    }
-    if (a->spans == 0 && me->reach_ns != 0)
-        complain("%s (pid %u): no trace in history ended in the time of --before", service, pid);
-    else if (a->spans == 0)
-        complain("%s (pid %u): no trace lies in history", service, pid);
-    if (a->rejected + a->unconfirmed + a->invalid != 0)
-        complain("%s (pid %u): not all spans were accepted; they still lie there, until they are overwritten",
-                 service, pid);
-    return a->rejected + a->unconfirmed + a->invalid == 0;
-}
-
-// ---- the steps ----
 
 static void show_line(void *context, nsp_log_level level, const char *line)
 {
@@ -421,17 +174,18 @@ static bool take(const figures_engine *engine, const snapshot_options *o, const 
     if (o->output != NULL && !create(o->output))
         return false;
     char problem[NSP_RECOVERY_PROBLEM_MAX] = "";
-    result me = {.engine = engine, .account = NSP_HISTORY_ACCOUNT_INIT, .json = o->json};
+    snapshot_result me = {.engine = engine, .account = NSP_HISTORY_ACCOUNT_INIT, .json = o->json};
     nsp_recovery_options options = NSP_RECOVERY_OPTIONS_INIT;
     options.config = config;
     options.timeout_ns = o->timeout_ns;
     options.progress = goes_on;
     const nsp_status status = nsp_history_export(engine->directory, o->before_ns, &options, &me.account,
-                                                 add_thread, &me, problem, sizeof problem);
+                                                 snapshot_add_thread, &me, problem, sizeof problem);
     // If it failed before anything was found, no number is known.
     const bool known = status == NSP_OK || me.account.spans != 0;
-    const bool printed = !known || print(&me, o->output != NULL ? o->output : destination_name(config));
-    const bool sound = say_problems(&me, status, problem);
+    const bool printed =
+        !known || snapshot_print(&me, o->output != NULL ? o->output : destination_name(config));
+    const bool sound = snapshot_say_problems(&me, status, problem);
     struct stat file;
     if (o->output != NULL && !sound && stat(o->output, &file) == 0 && file.st_size == 0)
         unlink(o->output); // it would be in the way of the next try
@@ -458,7 +212,7 @@ int command_snapshot(int argc, char **argv)
         if (!session_place_of(&place, wanted))
             return EXIT_PROBLEM;
         if (place.user != geteuid()) {
-            point_to_other_user(&o, wanted, place.user, NULL);
+            snapshot_point_to_other_user(&o, wanted, place.user, NULL);
             return EXIT_PROBLEM;
         }
         o.shm_dir = place.folder;
@@ -469,7 +223,7 @@ int command_snapshot(int argc, char **argv)
         complain("the sessions of this user cannot be read: %s", nsp_error_detail());
         return EXIT_PROBLEM;
     }
-    const figures_engine *engine = choose(&seen, &o, wanted);
+    const figures_engine *engine = snapshot_choose(&seen, &o, wanted);
     const bool sound = engine != NULL && take(engine, &o, &config);
     figures_free(&seen);
     return sound ? EXIT_GOOD : EXIT_PROBLEM;
