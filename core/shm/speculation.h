@@ -49,11 +49,15 @@ typedef struct nsp__speculation {
     uint64_t apart_begun, apart_kept, apart_taken_back;
     // While a trace is being kept: where the thread's ring ends with it, how many spans these are, and what `attempted`
     // of the thread's own slot is once they are counted. From them a reader after a crash can tell how far it came.
-    // position 0: no trace is just being kept.
+    // position 0: no trace is just being kept. Positions are even; one less: history goes with it, which is then in the
+    // ring as soon as the trace is, although history_kept does not say so yet.
     struct {
         uint64_t position, spans, attempted;
     } keeping;
 } nsp__speculation;
+
+// In keeping.position.
+#define NSP__KEEPING_HISTORY UINT64_C(1)
 
 // Where it lies in a thread's memory, from the beginning of its slot.
 #define NSP__SPECULATION_OFFSET                                                                              \

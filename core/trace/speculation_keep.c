@@ -165,7 +165,8 @@ static void publish_trace(nsp__producer *producer, nsp__frame *frame, nsp_ticks 
     speculation->keeping.spans = spans;
     speculation->keeping.attempted = slot->counters.attempted + spans;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    __atomic_store_n(&speculation->keeping.position, reached, __ATOMIC_RELAXED);
+    const uint64_t noted = trace->history.traces != 0 ? reached - NSP__KEEPING_HISTORY : reached;
+    __atomic_store_n(&speculation->keeping.position, noted, __ATOMIC_RELAXED);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     NSP__TESTPOINT("speculation: about to keep");
     add_to(&slot->counters.attempted, spans);

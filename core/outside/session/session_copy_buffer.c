@@ -43,6 +43,13 @@ static bool is_sane(const nsp__session_copy *copy, uint32_t slot, const nsp__slo
            nsp__within(place, at + buffer->ring_offset, bytes + buffer->record_bytes);
 }
 
+// True if the thread died after it had put its history into the ring, with an outlier, and before it noted that.
+static bool history_is_in_ring(const nsp__slot *slot, const nsp__speculation *speculation)
+{
+    const uint64_t position = speculation->keeping.position;
+    return (position & NSP__KEEPING_HISTORY) != 0 && position < slot->published;
+}
+
 bool nsp__session_copy_buffer(const nsp__session_copy *copy, uint32_t slot, nsp__buffer_copy *out)
 {
     nsp__speculation *speculation = &out->speculation;
@@ -56,7 +63,9 @@ bool nsp__session_copy_buffer(const nsp__session_copy *copy, uint32_t slot, nsp_
     out->to = buffer->published;
     out->sane = out->placed && out->from <= out->to && out->history_end <= out->to &&
                 out->to - out->from <= buffer->ring_bytes && speculation->history_kept <= out->history_end;
-    if (out->from < speculation->history_kept)
+    if (out->sane && history_is_in_ring(&copy->slots[slot], speculation))
+        out->from = out->history_end;
+    else if (out->from < speculation->history_kept)
         out->from = speculation->history_kept;
     return true;
 }

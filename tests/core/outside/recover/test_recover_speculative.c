@@ -310,6 +310,63 @@ static void history_is_exported(void **state)
     expect_settled(session, &account, true);
 }
 
+// ---- while history is kept ----
+
+#ifdef NSP_TESTPOINTS
+typedef struct history_death {
+    const char *point, *outlier; // the name of the root that is kept
+    uint64_t in_ring;            // spans
+} history_death;
+
+// Twenty traces of two spans are history. The engine dies while it keeps an outlier, with them if its name says so.
+static void engine_that_keeps_history(void *argument)
+{
+    const history_death *its = argument;
+    start_engine(NSP_COLLECTOR_INVOKER);
+    CHILD_CHECK(nsp_sampler_set_rate(0) == NSP_OK &&
+                nsp_outlier_set_rules("an order: asked; *: slower=10s, asked, history=60s") == NSP_OK);
+    for (int i = 0; i < 20; i++) {
+        nsp_span *root = nsp_span_begin(NSP_NAME("kept root"));
+        nsp_span_end(nsp_span_begin(NSP_NAME("kept child")));
+        nsp_span_end(root);
+    }
+    nsp_span *root = nsp_span_begin(nsp_intern(its->outlier, strlen(its->outlier)));
+    nsp_span_end(nsp_span_begin(NSP_NAME("kept child")));
+    CHILD_CHECK(nsp_trace_keep());
+    die_at(its->point, 1);
+    nsp_span_end(root);
+}
+#endif
+
+// Each span comes once, from the ring or from the buffer.
+static void history_that_was_just_being_kept_comes_once(void **state)
+{
+    (void)state;
+#ifdef NSP_TESTPOINTS
+    static const history_death cases[] = {
+        {"speculation: counted as attempted", "kept root", 0},
+        {"speculation: position noted", "kept root", 0},
+        {"speculation: published", "kept root", 42},
+        {"speculation: root closed", "kept root", 42},
+        {"speculation: position noted", "an order", 0},
+        {"speculation: published", "an order", 2},
+        {"speculation: root closed", "an order", 2},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char session[SESSION_PATH_MAX];
+        engine_dies(directory, engine_that_keeps_history, (void *)(uintptr_t)&cases[i], session);
+        const nsp_recovery_account account = recover(session, true);
+        if (account.exported != 42 || account.history != (cases[i].in_ring == 42 ? 0 : 40))
+            fail_msg("%s, %s: %llu exported, %llu of them history", cases[i].point, cases[i].outlier,
+                     (unsigned long long)account.exported, (unsigned long long)account.history);
+        assert_int_equal(account.speculative, cases[i].in_ring == 0 ? 2 : 0);
+        expect_settled(session, &account, true);
+    }
+#else
+    skip();
+#endif
+}
+
 // ---- while a snapshot is exported ----
 
 // Dies while the spans of a snapshot are put into a batch. That is of a custom exporter, so they stay where they are.
@@ -518,6 +575,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(orders_that_are_half_kept_are_left_out, recovered_set_up,
                                         recovered_tear_down),
         cmocka_unit_test_setup_teardown(at_random_with_history, recovered_set_up, recovered_tear_down),
+        cmocka_unit_test_setup_teardown(history_that_was_just_being_kept_comes_once, recovered_set_up,
+                                        recovered_tear_down),
         cmocka_unit_test_setup_teardown(a_snapshot_that_is_cut_short_balances, recovered_set_up,
                                         recovered_tear_down),
         cmocka_unit_test_setup_teardown(history_is_exported, recovered_set_up, recovered_tear_down),
