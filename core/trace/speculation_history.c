@@ -81,7 +81,7 @@ static void past_at(const nsp__producer *producer, uint64_t position, past *out)
     *out = (past){.from = position, .root = position, .to = position};
     const nsp__record *record;
     do {
-        NSP__TESTPOINT("history: a record is looked at");
+        NSP__TESTPOINT("speculation: a record is looked at");
         out->root = out->to;
         record = record_at(producer, out->root);
         out->to += record->bytes;

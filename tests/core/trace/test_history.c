@@ -544,7 +544,7 @@ static uint64_t looked_at;
 
 static void count_looks(const char *name)
 {
-    looked_at += strcmp(name, "history: a record is looked at") == 0;
+    looked_at += strcmp(name, "speculation: a record is looked at") == 0;
 }
 
 // How many records are looked at when an outlier keeps so many traces of a buffer that is full.
