@@ -26,9 +26,10 @@ IN_DOUBT = r"(, [0-9,]+ of them in doubt and sent again)?"
 
 
 def blocks(page, heading):
-    """The indented blocks of the section, each as (is it of commands?, its lines)."""
+    """The indented blocks of the section, each as (is it of commands?, its lines). What is fenced (a trace of one run) is none."""
     text = (SOURCE / page).read_text(encoding="utf-8")
     section = re.search(rf"^## {re.escape(heading)}\n(.*?)(?:^## |\Z)", text, re.M | re.S)[1]
+    section = re.sub(r"^```.*?^```\n", "", section, flags=re.M | re.S)
     for block in re.findall(r"(?:^    .*\n)+", section, re.M):
         lines = [line.strip() for line in block.splitlines() if not re.match(r" *(\./run build|cd )", line)]
         if lines:
