@@ -308,20 +308,21 @@ static inline __attribute__((always_inline)) char *nsp__record_put_part(const ns
 // may lie behind the record.
 static inline __attribute__((always_inline)) char *nsp__record_put_long(const nsp__ring *ring, uint64_t tail,
                                                                         const nsp__frame *frame,
-                                                                        uint64_t kept, uint64_t bytes,
+                                                                        uint64_t kept, uint64_t more,
                                                                         nsp_ticks end)
 {
-    const char *from = (const char *)&frame->record;
-    char *to = nsp__record_put_part(ring, tail, frame, sizeof(nsp__record), bytes, end);
-    from += sizeof(nsp__record);
-    for (uint64_t at = 0, left = kept - sizeof(nsp__record); at < left; at += 2 * sizeof(nsp__pair)) {
-        __asm__("" : "+r"(at));
-        nsp__pair first = *(const nsp__pair *)(const void *)(from + at);
-        nsp__pair second = *(const nsp__pair *)(const void *)(from + at + sizeof first);
+    char *to =
+        nsp__record_put_part(ring, tail, frame, sizeof(nsp__record), kept - sizeof(nsp__record) + more, end) -
+        sizeof(nsp__record);
+    for (uint64_t at = sizeof(nsp__record); at < kept; at += 2 * sizeof(nsp__pair)) {
+        __asm__("" : "+r"(at)); // as above
+        const char *from = (const char *)frame + (at + offsetof(nsp__frame, record));
+        nsp__pair first = *(const nsp__pair *)(const void *)from;
+        nsp__pair second = *(const nsp__pair *)(const void *)(from + sizeof first);
         *(nsp__pair *)(void *)(to + at) = first;
         *(nsp__pair *)(void *)(to + at + sizeof first) = second;
     }
-    return to + kept - sizeof(nsp__record);
+    return to + kept;
 }
 
 // The same for a record of which the frame has everything.
@@ -365,7 +366,19 @@ static inline bool nsp__commit(nsp__producer *producer, nsp__slot *slot, nsp__fr
 // A pair as half words, so that one of them can be put in directly.
 typedef uint16_t nsp__eight __attribute__((vector_size(16)));
 
-// The same for a record that has an item more than its frame: the number of the CPU (trace/cpu.h).
+// The item that says on which CPU the span in this frame began (trace/cpu.h).
+static inline __attribute__((always_inline)) nsp__pair nsp__cpu_item(const nsp__producer *producer,
+                                                                     const nsp__frame *frame)
+{
+    nsp__eight number = (nsp__eight)(nsp__pair){producer->cpu_tag, 0};
+    number[4] = frame->cpu;
+#if defined(__x86_64__)
+    __asm__("" : "+x"(number)); // before the stores, which a load behind them may have to wait for
+#endif
+    return (nsp__pair)number;
+}
+
+// The same for a record that has an item more than its frame: that one.
 static inline __attribute__((always_inline)) bool nsp__commit_with_cpu(nsp__producer *producer,
                                                                        nsp__slot *slot, nsp__frame *frame,
                                                                        nsp_ticks end)
@@ -378,12 +391,8 @@ static inline __attribute__((always_inline)) bool nsp__commit_with_cpu(nsp__prod
     __atomic_store_n(&frame->position, reached, __ATOMIC_RELAXED);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     NSP__TESTPOINT("commit: position noted");
-    nsp__eight number = (nsp__eight)(nsp__pair){producer->cpu_tag, 0};
-    number[4] = frame->cpu;
-#if defined(__x86_64__)
-    __asm__("" : "+x"(number)); // before the stores, which a load behind them may have to wait for
-#endif
-    *(nsp__pair *)(void *)nsp__record_put_part(ring, tail, frame, kept, more, end) = (nsp__pair)number;
+    const nsp__pair item = nsp__cpu_item(producer, frame);
+    *(nsp__pair *)(void *)nsp__record_put_part(ring, tail, frame, kept, more, end) = item;
     nsp__slot_publish(slot, reached);
     NSP__TESTPOINT("commit: published");
     return true;

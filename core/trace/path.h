@@ -16,12 +16,18 @@ static inline uint64_t nsp__path_current_id(const nsp__record *record)
     return open != 0 ? nsp__path_phase_id(record->span_id, open) : record->span_id;
 }
 
+// The phases of the open path in this frame that have happened.
+static inline uint32_t nsp__path_marked(const nsp__frame *frame)
+{
+    const nsp__path_head *head = nsp__record_path(&frame->record);
+    return (head->open & ~NSP__PATH_BY_CALL) - head->skipped;
+}
+
 // At the end of a path: counts its phases as attempted where its span was, in this slot or buffer, and returns how many
 // they are. From `record.end`, which no frame needs otherwise, a reader after a crash can tell whether they are counted.
 static inline uint32_t nsp__path_count_phases(nsp__slot *slot, nsp__frame *frame)
 {
-    const nsp__path_head *head = nsp__record_path(&frame->record);
-    const uint32_t phases = (head->open & ~NSP__PATH_BY_CALL) - head->skipped;
+    const uint32_t phases = nsp__path_marked(frame);
     const uint64_t attempted = __atomic_load_n(&slot->counters.attempted, __ATOMIC_RELAXED) + phases;
     frame->record.end = attempted;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);

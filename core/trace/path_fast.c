@@ -185,23 +185,23 @@ NSP__HOT void nsp__path_end_on(void *path, nsp_ticks end, nsp__thread *thread)
     // As end_outermost in end_fast.c: a local root says on which CPU it was. The item is written in any case, behind what
     // is published of a span that does not say so.
     nsp__slot *slot = producer->slot;
-    const uint32_t cpu = nsp__cpu_now(producer);
     const bool says = top[-1].current <= NSP__NOTHING && frame->cpu != NSP__CPU_UNKNOWN;
-    const nsp__pair item = {producer->cpu_tag, cpu};
-    const uint64_t kept = nsp__frame_bytes(frame), tail = nsp__slot_tail(slot);
-    if (NSP__UNLIKELY(tail + kept + sizeof item > producer->ring.limit || (says && frame->cpu != cpu))) {
+    const uint64_t kept = nsp__frame_bytes(frame), tail = nsp__slot_tail(slot),
+                   more = says ? sizeof(nsp__pair) : 0;
+    if (NSP__UNLIKELY(tail + kept + sizeof(nsp__pair) > producer->ring.limit ||
+                      (says && frame->cpu != nsp__cpu_now(producer)))) {
         nsp__path_end_busy(producer, top, end);
         return;
     }
-    const uint64_t bytes = kept + (says ? sizeof item : 0);
-    const uint32_t phases = nsp__path_count_phases(slot, frame);
-    __atomic_store_n(&frame->position, tail + bytes, __ATOMIC_RELAXED);
+    nsp__path_count_phases(slot, frame);
+    __atomic_store_n(&frame->position, tail + kept + more, __ATOMIC_RELAXED);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     NSP__TESTPOINT("commit: position noted");
-    *(nsp__pair *)(void *)nsp__record_put_long(&producer->ring, tail, frame, kept, bytes, end) = item;
-    nsp__slot_publish(slot, tail + bytes);
+    const nsp__pair item = nsp__cpu_item(producer, frame);
+    *(nsp__pair *)(void *)nsp__record_put_long(&producer->ring, tail, frame, kept, more, end) = item;
+    nsp__slot_publish(slot, tail + kept + more);
     NSP__TESTPOINT("commit: published");
     nsp__frame_close(frame);
-    nsp__count_more(&slot->counters.committed, 1 + (uint64_t)phases);
+    nsp__count_more(&slot->counters.committed, 1 + (uint64_t)nsp__path_marked(frame));
     nsp__busy_end(producer, pop(top));
 }
