@@ -122,6 +122,39 @@ static void each_trace_comes_once(void **state)
     balanced_stats();
 }
 
+// A path is as many spans as it has phases, and one more.
+#define TRADE(PHASE, I64, F64, STR, BOOL) PHASE(check, "check") I64(size, "size") PHASE(route, "route")
+NSP_PATH_DECLARE(trade_path, "trade", TRADE)
+
+static void paths_come_with_their_phases(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 50; i++) {
+        trade_path *path = trade_path_begin();
+        NSP_PATH_MARK(path, check);
+        path->size = i;
+        NSP_PATH_MARK(path, route);
+        trade_path_end(path);
+        traces(1);
+    }
+    assert_int_equal(nsp_snapshot(0), NSP_OK);
+    capture_settle();
+    const nsp_stats s = balanced_stats();
+    assert_int_equal(capture_count(), 300);
+    assert_int_equal(capture_distinct(), 300);
+    assert_int_equal(with_kept("snapshot"), 100);
+    assert_int_equal(s.snapshot, 300);
+    assert_int_equal(s.exported, 300);
+    for (size_t i = 0; i < 300; i += 6) {
+        assert_string_equal(capture_at(i)->name, "check");
+        assert_string_equal(capture_at(i + 1)->name, "route");
+        assert_string_equal(capture_at(i + 2)->name, "trade");
+        assert_true(captured_child_of(capture_at(i), capture_at(i + 2)));
+        assert_string_equal(captured_text(capture_at(i + 2), "nanospan.kept"), "snapshot");
+        assert_null(captured_text(capture_at(i), "nanospan.kept"));
+    }
+}
+
 // Ends lie a second apart, by readings that are supplied.
 static void as_far_back_as_asked(void **state)
 {
@@ -305,6 +338,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_a_session),
+        cmocka_unit_test_setup_teardown(paths_come_with_their_phases, set_up, tear_down),
         cmocka_unit_test_setup_teardown(each_trace_comes_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(as_far_back_as_asked, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_kept_is_not_exported_again, set_up, tear_down),
