@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <nanospan/inspect.h>
 #include <nanospan/nanospan.h>
 
 #include "shm/control.h"
@@ -144,6 +145,24 @@ static void engine_of_three(void *argument)
     raise(SIGKILL);
 }
 
+typedef struct look {
+    const char *session;
+    uint64_t missing; // spans that are in none of the places
+    bool seen;
+} look;
+
+// What a look from outside says of the dead engine.
+static bool add_up(void *argument, const nsp_session *session)
+{
+    look *me = argument;
+    const nsp_stats *s = &session->stats;
+    if (strcmp(session->directory, me->session) != 0)
+        return true;
+    me->missing = s->attempted - s->open - s->in_rings;
+    me->seen = true;
+    return false;
+}
+
 static void at_testpoints(void **state)
 {
     (void)state;
@@ -164,6 +183,14 @@ static void at_testpoints(void **state)
         crash planned = crashes[i];
         recovered_reset();
         engine_dies(directory, engine_of_three, &planned, session);
+        look seen = {.session = session};
+        assert_int_equal(nsp_sessions_each(directory, add_up, &seen), NSP_OK);
+        // What was published last is not counted as committed any more.
+        const uint64_t uncommitted = strcmp(planned.point, "commit: published") != 0 ? 0
+                                     : planned.visit == 3                            ? 2
+                                                                                     : 4;
+        assert_true(seen.seen);
+        assert_int_equal(seen.missing, uncommitted);
         const nsp_recovery_account account = recover_all(session);
         if (account.finished != planned.finished || account.unfinished != planned.unfinished ||
             account.lost_at_crash != 0)
