@@ -46,13 +46,12 @@
 // marked. Any other mark, of a phase that was passed over or of one that was marked before, changes nothing and counts
 // in nsp_stats.misused.
 //
-// A path is a span. It becomes the thread's current span. It is a child of the one that was current, or else a
-// root, for which the sampler decides by the declared name. Paths and spans nest in each other, and end in the reverse
-// order. nsp_path_span gives its span, for all that ordinary spans can do: events, further attributes and links, the
-// status, a context to send. All of that belongs to the path's own span. But a span that is begun while a phase is open
-// is that phase's child, and nsp_span_context then names the phase. nsp_span_end and nsp_span_next of it are misuse:
-// only the path's end ends it. In nsp_stats, a path counts as one span while it is open, and with its phases once it
-// has ended.
+// A path is a span. It becomes the thread's current span. It is a child of the one that was current, or else a root,
+// for which the sampler decides by the declared name. Paths and spans nest in each other, and end in the reverse order.
+// nsp_path_span gives its span, for all that ordinary spans can do: events, further attributes and links, the status, a
+// context to send. All of that belongs to the path's own span. But a span that is begun while a phase is open is that
+// phase's child, and nsp_span_context then names the phase. nsp_span_end of it ends the path. In nsp_stats, a path
+// counts as one span while it is open, and with its phases once it has ended.
 //
 // Ownership and threads. A begin never returns NULL, whether tracing is on or off, before nsp_init and after
 // nsp_shutdown. The pointer is valid until the path ends, for the thread that began it. A detached path belongs to one
@@ -69,13 +68,13 @@
 // wait-free. All of it may be called from a signal handler, with the exceptions of <nanospan/span.h>; a handler that
 // interrupts nanospan itself gets a path that is not recorded, which is counted.
 //
-// Limits. A struct has at most NSP_PATH_BYTES_MAX bytes: 8 are the library's, each phase needs 8, and then there
-// are the fields. A declaration has at most NSP_PATH_PHASES_MAX phases and NSP_PATH_FIELDS_MAX fields, and a process at
+// Limits. A struct has at most NSP_PATH_BYTES_MAX bytes: 8 are the library's, each phase needs 8, and then there are
+// the fields. A declaration has at most NSP_PATH_PHASES_MAX phases and NSP_PATH_FIELDS_MAX fields, and a process at
 // most NSP_PATHS_MAX declarations; the same list and name in several translation units is one. Paths of a declaration
 // beyond those are recorded as spans with the declared name, without phases and fields, and nsp_stats.paths_overflowed
 // counts the declaration. A path whose spans do not fit into one batch (nsp_config.batch_bytes) is discarded, and
-// counted with its phases. The configured number of attributes is no limit for fields; that of characters is one for
-// texts.
+// counted with its phases; one whose struct does not fit into a record (nsp_config.record_bytes) is dropped, and
+// counted as too deep. The configured number of attributes is no limit for fields; that of characters is one for texts.
 #ifndef NANOSPAN_PATH_H
 #define NANOSPAN_PATH_H
 
