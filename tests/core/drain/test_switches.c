@@ -224,6 +224,9 @@ static void off(uint16_t misc, uint64_t from, uint64_t to)
     write_switch(0, to);
 }
 
+// What becomes of a span that was described: it is on its way, or is if its path is.
+static void (*own)(nsp__switches *switches) = nsp__switches_taken;
+
 // Describes a span, with an attribute of its own. False: nothing is to be said.
 static bool span(uint64_t start, uint64_t finish, bool root)
 {
@@ -241,7 +244,7 @@ static bool span(uint64_t start, uint64_t finish, bool root)
         assert_ptr_equal(view.items, items);
         return false;
     }
-    nsp__switches_taken(switches);
+    own(switches);
     return true;
 }
 
@@ -289,6 +292,24 @@ static void assert_says(uint64_t sum, const event *events)
         0, 0, 0                                                                                              \
     }
 #define SAYS(sum, ...) assert_says(sum, (const event[]){__VA_ARGS__})
+
+static void those_of_a_path_wait_for_all_of_it(void **state)
+{
+    (void)state;
+    off(OUT, 120, 150);
+    read_them();
+    own = nsp__switches_hold;
+    for (int fits = 0; fits < 2;
+         fits++) { // the first time a later span of the path does not fit into the batch
+        assert_true(span(110, 200, false));
+        SAYS(30, {WAITED, 120, 30}, NO_MORE);
+        assert_false(span(100, 300, false)); // somebody has it
+        nsp__switches_decide(switches, fits != 0);
+    }
+    own = nsp__switches_taken;
+    assert_true(span(50, 400, true));
+    SAYS(30, NO_MORE);
+}
 
 static void the_innermost_span_has_it_and_the_root_the_sum(void **state)
 {
@@ -526,6 +547,7 @@ int main(void)
         cmocka_unit_test(records_are_told_apart),
         cmocka_unit_test(records_go_over_the_end),
         cmocka_unit_test(damaged_sizes_end_it_and_it_goes_on),
+        TEST(those_of_a_path_wait_for_all_of_it),
         TEST(the_innermost_span_has_it_and_the_root_the_sum),
         TEST(both_kinds_in_one_span_in_the_order_of_time),
         TEST(what_lies_in_the_span_counts),
