@@ -115,7 +115,7 @@ static inline void nsp__frame_publish_path(nsp__frame *frame, uintptr_t handle)
     *(nsp__quad *)(void *)&frame->tag = (nsp__quad){(uint32_t)handle, NSP__FRAME_PATH, 0, 0};
 #else
     __atomic_store_n(&frame->reserved, NSP__FRAME_PATH, __ATOMIC_RELAXED);
-    __atomic_store_n(&frame->position, 0, __ATOMIC_RELEASE); // F1
+    __atomic_store_n(&frame->position, 0, __ATOMIC_RELEASE);           // F1
     __atomic_store_n(&frame->tag, (uint32_t)handle, __ATOMIC_RELEASE); // F1
 #endif
 }
