@@ -90,7 +90,7 @@
     NSP__PATH_ASSERT((NSP__PATH_SECOND(__VA_ARGS__, 2)) >= 0 && (NSP__PATH_SECOND(__VA_ARGS__, 2)) <= 255,   \
                      "what stands for \"not set\" of a BOOL is 0 to 255");
 #define NSP__PATH_STR_ASSERT(field, capacity, ...)                                                           \
-    NSP__PATH_ASSERT((capacity) >= 1 && (capacity) <= NSP_PATH_TEXT_MAX,                                     \
+    NSP__PATH_ASSERT((long)(capacity) >= 1 && (long)(capacity) <= (long)NSP_PATH_TEXT_MAX,                   \
                      "the capacity of a path's STR is 1 to 1000 bytes");                                     \
     NSP__PATH_ASSERT(offsetof(nsp__self, field.bytes) == offsetof(nsp__self, field.length) + 2,              \
                      "the bytes of a path's STR follow its length");
