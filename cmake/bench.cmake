@@ -46,14 +46,14 @@ if(NSP_BUILD_BENCH)
     # becomes one object that exports only its table of functions, so that both can be linked into one
     # program.
     set(engine_sources bench/order_path/engine/path.c examples/shared/stream.c)
-    foreach(part account book drop_copy engine faults instrument life order process stages stopwatch)
+    foreach(part account book calls drop_copy engine faults instrument life order process stages stopwatch)
         list(APPEND engine_sources examples/engine/${part}.c)
     endforeach()
     foreach(variant traced untraced)
         add_library(bench_engine_${variant} OBJECT ${engine_sources})
         target_include_directories(bench_engine_${variant} PRIVATE bench examples core/include)
         target_link_libraries(bench_engine_${variant} PRIVATE nsp_strict)
-        target_compile_definitions(bench_engine_${variant} PRIVATE ORDER_PATH=order_path_${variant})
+        target_compile_definitions(bench_engine_${variant} PRIVATE ORDER_TABLE=order_path_${variant})
         nsp_merge(whole bench_engine_${variant} --keep-global-symbol=order_path_${variant}
             $<TARGET_OBJECTS:bench_engine_${variant}>)
         target_sources(nanospan-bench PRIVATE ${whole})

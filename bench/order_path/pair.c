@@ -16,17 +16,23 @@ enum { MAX_ORDERS = 4096, ACCOUNTS = 64 };
 
 // Either the engine's own sampler decides (ENGINE), or the sender of the message (REMOTE).
 
-#define ENGINE(rate) &order_path_traced, true, rate, -1
-#define REMOTE(part) &order_path_traced, true, 0, part
+#define ENGINE(rate) &order_path_traced, true, rate, false, -1
+#define CALLS(rate) &order_path_traced, true, rate, true, -1
+#define REMOTE(part) &order_path_traced, true, 0, false, part
 
 const order_condition order_conditions[ORDER_CONDITIONS] = {
     {"out", "compiled out", "the control: compiled out, compared with itself", &order_path_untraced, false, 0,
-     -1},
-    {"off", "disabled", "compiled in, tracing not started", &order_path_traced, false, 0, -1},
+     false, -1},
+    {"off", "disabled", "compiled in, tracing not started", &order_path_traced, false, 0, false, -1},
+    {"off_calls", "disabled, by calls", "the same by ordinary calls (engine --calls)", &order_path_traced,
+     false, 0, true, -1},
     {"0", "0 %", "0 %, decided in the engine", ENGINE(0)},
+    {"0_calls", "0 %, by calls", "the same by ordinary calls", CALLS(0)},
     {"1", "1 %", "1 %, decided in the engine", ENGINE(0.01)},
     {"10", "10 %", "10 %, decided in the engine", ENGINE(0.1)},
+    {"10_calls", "10 %, by calls", "the same by ordinary calls", CALLS(0.1)},
     {"100", "100 %", "100 %, decided in the engine", ENGINE(1)},
+    {"100_calls", "100 %, by calls", "the same by ordinary calls", CALLS(1)},
     {"r0", "0 %, remote parent", "0 %, decided by the sender", REMOTE(0)},
     {"r1", "1 %, remote parent", "1 %, decided by the sender", REMOTE(0.01)},
     {"r10", "10 %, remote parent", "10 %, decided by the sender", REMOTE(0.1)},
@@ -200,6 +206,7 @@ bool pair_open(order_pair *pair, const order_condition *condition, const bench_s
     if (condition->session && !start_tracing(condition, setup, out))
         goto no_session;
     pair->session = condition->session;
+    pair->subject.engine.by_calls = condition->by_calls;
     if (advance(pair, pair->stream.steady_begin, out))
         return true;
     if (condition->session)

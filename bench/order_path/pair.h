@@ -16,10 +16,11 @@ typedef struct order_condition {
     const order_path *path;         // of the engine under test
     bool session;                   // tracing is started
     double rate;                    // of the engine's own sampler
+    bool by_calls;                  // by ordinary calls, and not as a path
     double remote; // share of the messages with a sampled parent; negative: no message carries a context
 } order_condition;
 
-enum { ORDER_CONDITIONS = 10 };
+enum { ORDER_CONDITIONS = 14 };
 extern const order_condition order_conditions[ORDER_CONDITIONS];
 
 typedef struct order_engine {

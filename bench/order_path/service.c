@@ -22,6 +22,7 @@ typedef struct service_rounds {
     double base[ROUNDS_MOST], subject[ROUNDS_MOST], added[ROUNDS_MOST], ratio[ROUNDS_MOST];
     double two_reads[ROUNDS_MOST], additions[ROUNDS_MOST];
     size_t count;
+    double ring_bytes; // of an order
 } service_rounds;
 
 static double time_burst(order_engine *one, const order_message *messages, size_t burst)
@@ -67,6 +68,7 @@ static void measure_rounds(order_pair *pair, unsigned wanted, service_rounds *ro
         most = (double)session_ring_bytes() / 6 / bytes - WARM;
     size_t burst = most > WARM ? (size_t)most : WARM;
     unsigned done = 0;
+    rounds->ring_bytes = bytes;
     for (; done < wanted; done++) {
         noise_pause();
         const order_message *messages = pair_next(pair, 2 * burst + 2 * (WARM + burst), out);
@@ -87,6 +89,7 @@ static void report(const service_rounds *in, const struct counters *counters, be
     result_add_estimate(out, "ratio", estimate_median(in->ratio, in->count));
     result_add(out, "2T_ns", estimate_median(in->two_reads, in->count).value);
     result_add(out, "traced", (double)counters->orders_traced / (double)counters->orders);
+    result_add(out, "ring_bytes", in->ring_bytes);
     rounds_by_core(out, core, in->added, in->additions, in->count);
 }
 
@@ -119,7 +122,8 @@ const bench_group group_order_path = {
     .name = "order path",
     .method =
         "what tracing adds to an order of the example engine: means of bursts, A B B A with the same "
-        "engine with tracing compiled out; medians of all rounds with 95 % intervals; core_alone: where "
+        "engine with tracing compiled out; medians of all rounds with 95 % intervals; ring_bytes: of an "
+        "order; core_alone: where "
         "nothing else used the core",
     .describe = describe,
     .measure = measure,

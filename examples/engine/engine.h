@@ -59,7 +59,8 @@ struct engine {
     nsp_ticks first_order, last_order;
     struct faults faults;
     struct stopwatch stopwatch;
-    bool failed; // the drop copy cannot be written: trading must stop
+    bool by_calls; // orders are traced by ordinary calls
+    bool failed;   // the drop copy cannot be written: trading must stop
 };
 
 // Allocates everything. No order is held up, and nobody looks for slow ones, unless that is set and started afterwards.

@@ -52,4 +52,17 @@ void faults_draw(struct faults *faults);
 // Holds the caller up, as it was drawn.
 void faults_strike(struct faults *faults);
 
+// The same for every order and every stage: where there are no kinds, or it was not drawn, this is one check.
+static inline void faults_draw_if(struct faults *faults)
+{
+    if (__builtin_expect(faults->kinds != 0, 0))
+        faults_draw(faults);
+}
+
+static inline void faults_strike_if(struct faults *faults, enum fault fault)
+{
+    if (__builtin_expect(faults->drawn == fault, 0))
+        faults_strike(faults);
+}
+
 #endif

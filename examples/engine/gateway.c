@@ -44,7 +44,7 @@ static bool work_off(struct gateway *gateway, nsp_ticks received)
         memcpy(&header, message, sizeof header);
         if (header.type != MESSAGE_NEW_ORDER && header.type != MESSAGE_CANCEL)
             return false;
-        turn = process_order(engine, message, length, received, turn);
+        turn = process_message(engine, message, length, received, turn);
     }
     return true;
 }

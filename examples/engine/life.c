@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/life.h"
 
+#include <string.h>
+
 #include "engine/instrument.h"
 
 void life_sample_all(void)
@@ -8,12 +10,15 @@ void life_sample_all(void)
     nsp_sampler_set_rule("order_life", 1.0);
 }
 
-void life_begin(struct order *order, const nsp_span *message, nsp_ticks accepted)
+// Begins the span of an order that was accepted at this tick, with a link to the span of the order message.
+static void life_begin(struct order *order, const nsp_span *message, nsp_ticks accepted)
 {
     nsp_link link; // the context in it is large, and is written as a whole
     nsp_span_context(message, &link.context);
     if ((link.context.flags & NSP_TRACE_FLAG_SAMPLED) == 0)
         return; // an outlier rule decides about that trace when it ends
+    // To the order itself, which is its trace's first span here: the context is that of the stage that is open.
+    memcpy(link.context.span_id, &link.context.local_root, sizeof link.context.span_id);
     link.attributes = NULL;
     link.attribute_count = 0;
     nsp_span_options options = NSP_SPAN_OPTIONS_INIT;
@@ -48,4 +53,24 @@ void life_finish(struct order *order, const char *result, nsp_ticks at)
     nsp_span_set_str(order->life, NSP_KEY("order.result"), result);
     nsp_span_end_at(order->life, at);
     order->life = NULL;
+}
+
+void lives_tell(struct engine *engine, const struct request *request, const struct outcome *outcome,
+                const nsp_span *message, nsp_ticks accepted, nsp_ticks matched)
+{
+    struct order *order = outcome->order;
+    if (!request->cancel && nsp_span_recording(message)) {
+        life_begin(order, message, accepted);
+        count(&engine->counters.lives_traced,
+              nsp_span_recording(order->life)); // false if the trace was refused under pressure
+    }
+    for (uint32_t i = 0; i < outcome->fills; i++) {
+        struct fill *fill = &engine->fills[i];
+        life_fill(order, fill->quantity, fill->price, matched);
+        life_fill(fill->maker, fill->quantity, fill->price, matched);
+        if (fill->maker_leaves == 0)
+            life_end(fill->maker, "filled", matched);
+    }
+    if (outcome->order_done)
+        life_end(order, result_text(outcome->result), matched);
 }

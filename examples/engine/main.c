@@ -26,7 +26,7 @@ struct options {
     const char *listen, *address_file, *drop_copy, *stats_json, *slow_orders;
     uint32_t accounts, max_orders;
     int cpu;
-    bool pin, progress, once;
+    bool pin, progress, once, calls;
     struct faults faults;
     uint64_t slower_ns;
 };
@@ -45,6 +45,7 @@ static const char usage[] =
     "  --accounts N         open accounts 1 to N (default 64)\n"
     "  --max-orders N       limit of open orders (default 4096)\n"
     "  --once               end when the first feed disconnects\n"
+    "  --calls              trace orders by ordinary calls, and not as declared paths\n"
     "  --progress           print a line each second\n"
     "  --stats-json FILE    write the final numbers to FILE\n"
     "  --faults LIST        hold orders up now and then, each by one of LIST: preemption, page-fault, lock,\n"
@@ -72,6 +73,7 @@ static struct options parse(int argc, char **argv)
         ACCOUNTS,
         MAX_ORDERS,
         ONCE,
+        CALLS,
         PROGRESS,
         STATS_JSON,
         FAULT_LIST,
@@ -91,6 +93,7 @@ static struct options parse(int argc, char **argv)
         {"accounts", required_argument, NULL, ACCOUNTS},
         {"max-orders", required_argument, NULL, MAX_ORDERS},
         {"once", no_argument, NULL, ONCE},
+        {"calls", no_argument, NULL, CALLS},
         {"progress", no_argument, NULL, PROGRESS},
         {"stats-json", required_argument, NULL, STATS_JSON},
         {"faults", required_argument, NULL, FAULT_LIST},
@@ -125,6 +128,7 @@ static struct options parse(int argc, char **argv)
             options.max_orders = (uint32_t)argument_count("engine", "--max-orders", optarg, 1, 1 << 20);
             break;
         case ONCE: options.once = true; break;
+        case CALLS: options.calls = true; break;
         case PROGRESS: options.progress = true; break;
         case STATS_JSON: options.stats_json = optarg; break;
         case FAULT_LIST:
@@ -257,6 +261,7 @@ int main(int argc, char **argv)
         tracing_stop();
         return 1;
     }
+    engine.by_calls = options.calls;
     engine.faults = options.faults;
     engine.stopwatch.slower_ns = options.slow_orders != NULL ? options.slower_ns : 0;
     int code = 1;

@@ -9,190 +9,157 @@
 //       match                          a cancel has decode, match, submit_to_exchange, report
 //       submit_to_exchange             a rejected message has the stages up to the refusal, then report
 //       report
+//
+// They are always these, so they are declared once, as a path, and one small record has all of them. calls.c traces
+// the same order by ordinary calls.
 #include "engine/process.h"
 
 #include <string.h>
 
 #include "engine/life.h"
+#include "engine/sender.h"
 #include "engine/stages.h"
 #include "shared/clock.h"
 
-struct order_trace {
-    nsp_span *root;
-    nsp_span *stage;
-    nsp_ticks at; // when the stage began; 0 if the order is not recorded
-};
+// Attributes of the order, which stand in front of the stages.
+#define ORDER_PATH(PHASE, I64, F64, STR, BOOL)                                                               \
+    I64(id, "order.id")                                                                                      \
+    I64(user, "user.id")                                                                                     \
+    STR(result, 16, "order.result")                                                                          \
+    STR(type, 9, "order.type")                                                                               \
+    I64(target, "order.target_id")                                                                           \
+    STR(symbol, SYMBOL_SIZE, "trade.symbol")                                                                 \
+    STR(side, 7, "trade.side")                                                                               \
+    I64(size, "trade.size")                                                                                  \
+    I64(price, "trade.price")                                                                                \
+    I64(filled, "trade.filled")                                                                              \
+    I64(fills, "match.fills")                                                                                \
+    PHASE(decode, "decode", NSP_PATH_AT_START)                                                               \
+    PHASE(check_balance, "check_balance")                                                                    \
+    PHASE(calculate_size, "calculate_size")                                                                  \
+    PHASE(match, "match")                                                                                    \
+    PHASE(submit_to_exchange, "submit_to_exchange")                                                          \
+    PHASE(report, "report")
+NSP_PATH_DECLARE(order_path, "order", ORDER_PATH)
 
-// Holds the order up on purpose, in the stage in which it would happen (engine --faults).
-static inline void strike(struct engine *engine, enum fault fault)
-{
-    if (__builtin_expect(engine->faults.drawn == fault, 0))
-        faults_strike(&engine->faults);
-}
+#define SET_TEXT(path, field, text)                                                                          \
+    do {                                                                                                     \
+        const char *text_ = (text);                                                                          \
+        NSP_PATH_STR((path), field, text_, strlen(text_));                                                   \
+    } while (0)
 
 // The sampler decides here, once for each order: by the sender's context if there is one, otherwise by its
 // own rate.
-static void trace_begin(struct order_trace *trace, struct engine *engine, const uint8_t *message,
-                        size_t length, nsp_ticks start)
+static order_path *begin_here(nsp_ticks start)
 {
-    struct message_header header;
-    nsp_span_options options = NSP_SPAN_OPTIONS_INIT;
-    nsp_context sender;
-    memcpy(&header, message, sizeof header);
-    size_t fixed =
-        header.type == MESSAGE_CANCEL ? sizeof(struct message_cancel) : sizeof(struct message_new_order);
+    nsp_path_options options = NSP_PATH_OPTIONS_INIT;
     options.kind = NSP_KIND_SERVER;
     options.start = start;
-    if (length > fixed && nsp_context_unpack(&sender, message + fixed, length - fixed) == NSP_OK) {
+    return order_path_begin_with(&options);
+}
+
+static __attribute__((noinline)) order_path *begin_below(struct engine *engine, const uint8_t *message,
+                                                         size_t length, nsp_ticks start)
+{
+    nsp_path_options options = NSP_PATH_OPTIONS_INIT;
+    nsp_context sender;
+    options.kind = NSP_KIND_SERVER;
+    options.start = start;
+    if (sender_context(message, length, &sender)) {
         options.parent = &sender;
         count(&engine->counters.with_context, 1);
     }
-    trace->root = nsp_span_begin_with(NSP_NAME("order"), &options);
-    trace->at = nsp_span_start(trace->root); // 0: life_fill and life_end read the clock, if needed
-    trace->stage = nsp_span_begin_at(NSP_NAME("decode"), trace->at);
+    return order_path_begin_with(&options);
 }
 
-// Ends the stage and begins the next one on the same clock reading. An order that is not recorded needs
-// neither the reading nor the name.
-#define TRACE_NEXT(trace, stage_name)                                                                        \
-    do {                                                                                                     \
-        if (nsp_span_recording((trace)->stage))                                                              \
-            trace_next((trace), NSP_NAME(stage_name));                                                       \
-    } while (0)
-
-static __attribute__((noinline)) void trace_next(struct order_trace *trace, nsp_name stage)
+// Sets the attributes of the order and of its outcome. What is not set is not sent.
+static void describe(order_path *path, const struct request *request, const struct outcome *outcome)
 {
-    trace->at = nsp_now();
-    trace->stage = nsp_span_next_at(trace->stage, stage, trace->at);
-}
-
-// Sets the attributes of the order and of its outcome. Only for recorded orders: one check instead of one in
-// each setter.
-static void describe(nsp_span *root, const struct request *request, const struct outcome *outcome)
-{
-    nsp_span_set_i64(root, NSP_KEY("order.id"), (int64_t)request->id);
-    nsp_span_set_i64(root, NSP_KEY("user.id"), request->account);
-    nsp_span_set_str(root, NSP_KEY("order.result"), result_text(outcome->result));
+    path->id = (int64_t)request->id;
+    path->user = request->account;
+    SET_TEXT(path, result, result_text(outcome->result));
+    SET_TEXT(path, type, request_type(request));
     if (request->cancel) {
-        nsp_span_set_str(root, NSP_KEY("order.type"), "cancel");
-        nsp_span_set_i64(root, NSP_KEY("order.target_id"), (int64_t)request->target_id);
+        path->target = (int64_t)request->target_id;
     } else {
-        nsp_span_set_str(root, NSP_KEY("order.type"),
-                         request->time_in_force == TIF_IMMEDIATE ? "immediate" : "limit");
-        nsp_span_set_str(root, NSP_KEY("trade.symbol"), request->symbol);
-        nsp_span_set_str(root, NSP_KEY("trade.side"), side_text(request->side));
-        nsp_span_set_i64(root, NSP_KEY("trade.size"), request->quantity);
-        nsp_span_set_i64(root, NSP_KEY("trade.price"), request->price);
-        nsp_span_set_i64(root, NSP_KEY("trade.filled"), outcome->filled);
-        nsp_span_set_i64(root, NSP_KEY("match.fills"), outcome->fills);
+        SET_TEXT(path, symbol, request->symbol);
+        SET_TEXT(path, side, side_text(request->side));
+        path->size = request->quantity;
+        path->price = request->price;
+        path->filled = outcome->filled;
+        path->fills = outcome->fills;
     }
     if (outcome->result == RESULT_REJECTED)
-        nsp_span_set_status(root, NSP_SPAN_STATUS_ERROR, reason_text(outcome->reason));
-}
-
-// Adds the trades to the order_life spans of the orders concerned. Runs after submit_to_exchange, but with
-// the clock readings taken before it: the times are right, and the path to the exchange does not get longer.
-static void tell_lives(struct engine *engine, const struct request *request, const struct outcome *outcome,
-                       nsp_span *root, nsp_ticks accepted, nsp_ticks matched)
-{
-    struct order *order = outcome->order;
-    if (!request->cancel && nsp_span_recording(root)) {
-        life_begin(order, root, accepted);
-        count(&engine->counters.lives_traced,
-              nsp_span_recording(order->life)); // false if the trace was refused under pressure
-    }
-    for (uint32_t i = 0; i < outcome->fills; i++) {
-        struct fill *fill = &engine->fills[i];
-        life_fill(order, fill->quantity, fill->price, matched);
-        life_fill(fill->maker, fill->quantity, fill->price, matched);
-        if (fill->maker_leaves == 0)
-            life_end(fill->maker, "filled", matched);
-    }
-    if (outcome->order_done)
-        life_end(order, result_text(outcome->result), matched);
-}
-
-static void keep_count(struct engine *engine, const struct request *request, const struct outcome *outcome)
-{
-    struct counters *counters = &engine->counters;
-    count(&counters->orders, 1);
-    count(&counters->cancels, request->cancel);
-    count(outcome->result == RESULT_REJECTED ? &counters->rejected : &counters->accepted, 1);
-    count(&counters->fills, outcome->fills);
-    count(&counters->filled_units, outcome->filled);
-    __atomic_store_n(&counters->resting, engine->pool.used, __ATOMIC_RELAXED);
+        nsp_span_set_status(nsp_path_span(path), NSP_SPAN_STATUS_ERROR, reason_text(outcome->reason));
 }
 
 nsp_ticks process_order(struct engine *engine, const uint8_t *message, size_t length, nsp_ticks received,
                         nsp_ticks start)
 {
-    struct order_trace trace;
     struct request request = {0};
     struct outcome outcome = {.result = RESULT_REJECTED};
+    const bool timed = engine->stopwatch.slower_ns != 0;
 
-    if (engine->faults.kinds != 0)
-        faults_draw(&engine->faults);
-    if (engine->stopwatch.slower_ns != 0 && start == 0)
+    faults_draw_if(&engine->faults);
+    if (timed && start == 0)
         start = clock_now();
-    trace_begin(&trace, engine, message, length, start);
+    order_path *path =
+        sender_has_context(message, length) ? begin_below(engine, message, length, start) : begin_here(start);
+    const bool recorded = nsp_path_start(path) != 0; // what is not recorded needs no reading
     outcome.reason = stage_decode(engine, message, length, &request);
     if (outcome.reason == REASON_NONE && !request.cancel) {
-        TRACE_NEXT(&trace, "check_balance");
-        strike(engine, FAULT_PAGE_FAULT);
+        NSP_PATH_MARK(path, check_balance);
+        faults_strike_if(&engine->faults, FAULT_PAGE_FAULT);
         outcome.reason = stage_check_balance(engine, &request);
         if (outcome.reason == REASON_NONE) {
-            TRACE_NEXT(&trace, "calculate_size");
-            strike(engine, FAULT_STRATEGY);
+            NSP_PATH_MARK(path, calculate_size);
+            faults_strike_if(&engine->faults, FAULT_STRATEGY);
             outcome.reason = stage_calculate_size(engine, &request);
         }
     }
+    // Three readings serve more than the path.
     nsp_ticks accepted = 0, matched = 0;
     if (outcome.reason == REASON_NONE) {
-        TRACE_NEXT(&trace, "match");
-        accepted = trace.at;
-        strike(engine, FAULT_PREEMPTION);
+        accepted = recorded ? clock_now() : 0;
+        NSP_PATH_MARK_AT(path, match, accepted);
+        faults_strike_if(&engine->faults, FAULT_PREEMPTION);
         if (request.cancel)
             outcome.reason = stage_cancel(engine, &request, &outcome);
         else
             stage_match(engine, &request, &outcome);
     }
-    bool taken = outcome.reason == REASON_NONE;
+    const bool taken = outcome.reason == REASON_NONE;
     if (taken) {
-        TRACE_NEXT(&trace, "submit_to_exchange");
-        matched = trace.at;
-        strike(engine, FAULT_LOCK);
+        matched = recorded ? clock_now() : 0;
+        NSP_PATH_MARK_AT(path, submit_to_exchange, matched);
+        faults_strike_if(&engine->faults, FAULT_LOCK);
         if (!stage_submit(engine, &request, &outcome)) {
-            nsp_span_set_status(trace.stage, NSP_SPAN_STATUS_ERROR, "the drop copy cannot be written");
+            nsp_span_set_status(nsp_path_span(path), NSP_SPAN_STATUS_ERROR,
+                                "the drop copy cannot be written");
             engine->failed = true;
         }
-    } else {
-        nsp_span_set_status(trace.stage, NSP_SPAN_STATUS_ERROR, reason_text(outcome.reason));
     }
 
-    TRACE_NEXT(&trace, "report");
+    const nsp_ticks submitted = recorded ? clock_now() : 0;
+    NSP_PATH_MARK_AT(path, report, submitted);
     stage_report(engine, &request, &outcome);
-    if (taken) {
-        histogram_record(&engine->tick_to_trade, (trace.at != 0 ? trace.at : clock_now()) - received);
-        tell_lives(engine, &request, &outcome, trace.root, accepted, matched);
-    }
-    bool recorded = nsp_span_recording(trace.root);
-    if (recorded) {
-        describe(trace.root, &request, &outcome);
+    if (taken)
+        histogram_record(&engine->tick_to_trade, (recorded ? submitted : clock_now()) - received);
+    if (taken && (recorded || engine->counters.lives_traced != 0))
+        lives_tell(engine, &request, &outcome, nsp_path_span(path), accepted, matched);
+    if (recorded) { // one check instead of one for each text
+        describe(path, &request, &outcome);
         if (engine->faults.struck != FAULT_NONE)
-            nsp_span_set_str(trace.root, NSP_KEY("order.held_up_by"), fault_text(engine->faults.struck));
+            nsp_span_set_str(nsp_path_span(path), NSP_KEY("order.held_up_by"),
+                             fault_text(engine->faults.struck));
         count(&engine->counters.orders_traced, 1);
     }
     stage_retire(engine, &outcome);
-    keep_count(engine, &request, &outcome);
+    stage_count(engine, &request, &outcome);
 
-    const bool timed = engine->stopwatch.slower_ns != 0;
-    nsp_ticks end = recorded || timed ? clock_now() : 0;
-    nsp_span_end_at(trace.stage, end);
-    nsp_span_end_at(trace.root, end);
+    const nsp_ticks end = recorded || timed ? clock_now() : 0;
+    order_path_end_at(path, end);
     if (timed)
-        stopwatch_take(&engine->stopwatch, start, end,
-                       (struct slow_order){.id = request.id,
-                                           .fault = engine->faults.struck,
-                                           .preempted = engine->faults.preempted});
+        stopwatch_take(&engine->stopwatch, &engine->faults, request.id, start, end);
     return end;
 }

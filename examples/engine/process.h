@@ -16,4 +16,16 @@
 nsp_ticks process_order(struct engine *engine, const uint8_t *message, size_t length, nsp_ticks received,
                         nsp_ticks start);
 
+// The same, traced by ordinary calls.
+nsp_ticks process_order_by_calls(struct engine *engine, const uint8_t *message, size_t length,
+                                 nsp_ticks received, nsp_ticks start);
+
+// Whichever of these the engine is to use.
+static inline nsp_ticks process_message(struct engine *engine, const uint8_t *message, size_t length,
+                                        nsp_ticks received, nsp_ticks start)
+{
+    return engine->by_calls ? process_order_by_calls(engine, message, length, received, start)
+                            : process_order(engine, message, length, received, start);
+}
+
 #endif

@@ -206,3 +206,14 @@ void stage_retire(struct engine *engine, const struct outcome *outcome)
     if (outcome->order != NULL && outcome->order_done)
         order_give(&engine->pool, outcome->order);
 }
+
+void stage_count(struct engine *engine, const struct request *request, const struct outcome *outcome)
+{
+    struct counters *counters = &engine->counters;
+    count(&counters->orders, 1);
+    count(&counters->cancels, request->cancel);
+    count(outcome->result == RESULT_REJECTED ? &counters->rejected : &counters->accepted, 1);
+    count(&counters->fills, outcome->fills);
+    count(&counters->filled_units, outcome->filled);
+    __atomic_store_n(&counters->resting, engine->pool.used, __ATOMIC_RELAXED);
+}

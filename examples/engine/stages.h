@@ -24,6 +24,11 @@ struct request {
     char symbol[SYMBOL_SIZE + 1]; // as it was sent
 };
 
+static inline const char *request_type(const struct request *request)
+{
+    return request->cancel ? "cancel" : request->time_in_force == TIF_IMMEDIATE ? "immediate" : "limit";
+}
+
 // The outcome of an order message.
 struct outcome {
     enum result result;
@@ -57,6 +62,9 @@ bool stage_submit(struct engine *engine, const struct request *request, const st
 
 // Puts the answer, and the notices for the owners of resting orders, into the connection's buffer.
 void stage_report(struct engine *engine, const struct request *request, const struct outcome *outcome);
+
+// Adds the message and its outcome to the engine's counters.
+void stage_count(struct engine *engine, const struct request *request, const struct outcome *outcome);
 
 // Gives back the orders that are done. Must come last, because everything above may still read them.
 void stage_retire(struct engine *engine, const struct outcome *outcome);

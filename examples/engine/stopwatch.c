@@ -29,8 +29,10 @@ void stopwatch_free(struct stopwatch *stopwatch)
     stopwatch->slow = NULL;
 }
 
-void stopwatch_take(struct stopwatch *stopwatch, nsp_ticks start, nsp_ticks end, struct slow_order order)
+void stopwatch_take(struct stopwatch *stopwatch, const struct faults *faults, uint64_t id, nsp_ticks start,
+                    nsp_ticks end)
 {
+    struct slow_order order = {.id = id, .fault = faults->struck, .preempted = faults->preempted};
     // Not the ticks times a rate: a span's duration is the difference of two times, and these are rounded.
     order.ns = nsp_ticks_to_unix_ns(end) - nsp_ticks_to_unix_ns(start);
     if (order.ns < stopwatch->slower_ns)

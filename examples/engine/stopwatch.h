@@ -30,8 +30,9 @@ struct stopwatch {
 bool stopwatch_init(struct stopwatch *stopwatch);
 void stopwatch_free(struct stopwatch *stopwatch);
 
-// Takes the time of an order that began and ended at these readings.
-void stopwatch_take(struct stopwatch *stopwatch, nsp_ticks start, nsp_ticks end, struct slow_order order);
+// Takes the time of the order that is being processed, which began and ended at these readings.
+void stopwatch_take(struct stopwatch *stopwatch, const struct faults *faults, uint64_t id, nsp_ticks start,
+                    nsp_ticks end);
 
 // Writes the slow orders to a file, as JSON. On failure, prints a line on standard error and returns false.
 bool stopwatch_write(const struct stopwatch *stopwatch, const struct faults *faults, uint64_t orders,

@@ -24,6 +24,9 @@ BIN = Path(os.environ.get("NSP_BUILD_DIR", SOURCE / "build")) / "bin"
 EXAMPLES = SOURCE / "examples"
 ORDERS = EXAMPLES / "orders" / "orders.csv"
 
+sys.path.insert(0, str(EXAMPLES))
+from check_traces import attributes_of, read_spans, stages_complaint  # noqa: E402
+
 BUY, SELL, DAY, IMMEDIATE = 1, 2, 1, 2
 RESTING, PARTLY, FILLED, EXPIRED, CANCELLED, REJECTED = range(1, 7)
 UNKNOWN_SYMBOL, PRICE_BAND, BAD_QUANTITY, UNKNOWN_ACCOUNT, NO_CASH, NO_POSITION, BELOW_LOT, DUPLICATE = range(2, 10)
@@ -37,15 +40,15 @@ def untraced():
 
 
 class Engine:
-    """A running engine, not traced, and its folder."""
+    """A running engine, not traced unless the environment says so, and its folder."""
 
-    def __init__(self, *options):
+    def __init__(self, *options, environment=None):
         self.folder = Path(tempfile.mkdtemp())
         address = self.folder / "address"
         self.log = open(self.folder / "log", "w+", encoding="utf-8")
         self.process = subprocess.Popen(
             [BIN / "engine", "--listen", "127.0.0.1:0", "--no-pin", "--address-file", address, "--drop-copy",
-             self.folder / "drop_copy", *options], env=untraced(), stdout=self.log, stderr=self.log)
+             self.folder / "drop_copy", *options], env=environment or untraced(), stdout=self.log, stderr=self.log)
         for _ in range(3000):
             if address.exists() or self.process.poll() is not None:
                 break
@@ -179,6 +182,95 @@ class Protocol(unittest.TestCase):
     def test_short_order_is_malformed(self):
         self.client.send(struct.pack("<HBBI", 8, 1, 1, 7))
         self.assertEqual(self.client.receive()[1][6:], (REJECTED, 1))
+
+
+class Receiver:
+    """nanospan sink, and the spans that it took."""
+
+    def __init__(self):
+        self.folder = Path(tempfile.mkdtemp())
+        port = self.folder / "port"
+        self.process = subprocess.Popen([BIN / "nanospan", "sink", "--listen", "127.0.0.1:0", "--port-file", port, "--output",
+                                         self.folder / "traces.jsonl"], env=untraced(), stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.DEVNULL)
+        for _ in range(3000):
+            if port.exists() or self.process.poll() is not None:
+                break
+            time.sleep(0.02)
+        self.environment = {name: value for name, value in untraced().items() if name != "ENABLE_TRACING"}
+        self.environment["OTLP_ENDPOINT"] = "http://127.0.0.1:" + port.read_text().strip().rpartition(":")[2]
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(60)
+        spans, twice = read_spans(self.folder / "traces.jsonl")
+        shutil.rmtree(self.folder)
+        return spans, twice
+
+
+class Paths(unittest.TestCase):
+    """Orders that are traced as declared paths, and by ordinary calls, are the same traces."""
+
+    def setUp(self):
+        if not (BIN / "nanospan").exists():
+            self.skipTest("the command nanospan is not built")
+
+    def trade(self, client):
+        """Every result, and a refusal in every stage that can refuse; every other order comes with a context."""
+        context = bytes([0]) + bytes(range(1, 25)) + bytes([1])
+        client.ask(client.order(1, SELL, 60010, 5, context=context))
+        client.ask(client.order(2, SELL, 60000, 5, account=2))
+        client.send(client.order(3, BUY, 60010, 12, account=3, context=context))
+        for _ in range(3):
+            client.receive()
+        client.send(client.order(4, SELL, 59990, 1, account=2, kind=IMMEDIATE))
+        for _ in range(2):
+            client.receive()
+        client.ask(client.order(5, SELL, 60500, 1, kind=IMMEDIATE, context=context))
+        client.ask(client.cancel(6, 3, account=3))
+        client.ask(client.cancel(7, 3, account=3))
+        client.ask(client.order(8, BUY, 60000, 1, symbol="NOSUCH"))
+        client.ask(client.order(9, BUY, 60000, 4000000000, context=context))
+        client.ask(client.order(10, BUY, 2500, 499, symbol="DOGEUSDT"))
+        client.send(struct.pack("<HBBI", 8, 1, 1, 7))  # too short to be an order
+        client.receive()
+        client.ask(client.order(11, BUY, 2500, 500, symbol="DOGEUSDT", context=context))
+
+    def traces(self, *options):
+        """What the spans say but ids and times: by order, its stages, and its life."""
+        receiver = Receiver()
+        engine = Engine("--once", *options, environment={**receiver.environment, "NSP_CPU_NUMBERS": "no"})
+        client = Client(engine)
+        self.trade(client)
+        client.close()
+        self.assertEqual(engine.process.wait(60), 0)
+        code, said = engine.stop()
+        self.assertEqual(code, 0, said)
+        self.assertNotIn("NOT BALANCED", said)
+        spans, twice = receiver.stop()
+        self.assertEqual(twice, 0)
+
+        def content(span):
+            return (span.name, span.kind, list(span.attributes.items()), span.state, span.dropped_events,
+                    [(event["name"], attributes_of(event)) for event in span.events])
+
+        orders, lives = [], []
+        for span in spans.values():
+            if span.name == "order":
+                stages = sorted((stage for stage in spans.values() if (stage.trace, stage.parent) == (span.trace, span.id)),
+                                key=lambda stage: (stage.start, stage.end))
+                self.assertIsNone(stages_complaint(span, stages))
+                orders.append((content(span), span.status, span.parent != "", list(map(content, stages))))
+            elif span.name == "order_life":
+                link, = span.links
+                lives.append((content(span), content(spans[link["traceId"], link["spanId"]])))
+        self.assertEqual(len(spans), len(orders) + sum(len(order[3]) for order in orders) + len(lives))
+        return sorted(orders, key=repr), sorted(lives, key=repr)
+
+    def test_both_ways_give_the_same_traces(self):
+        paths, calls = self.traces(), self.traces("--calls")
+        self.assertEqual((len(paths[0]), len(paths[1])), (12, 6))
+        self.assertEqual(paths, calls)
 
 
 class Feed(unittest.TestCase):

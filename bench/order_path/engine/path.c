@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Compiled twice, traced and untraced, with ORDER_PATH as the name of the table.
+// Compiled twice, traced and untraced, with ORDER_TABLE as the name of the table.
 #include "order_path/engine/path.h"
 
 #include "engine/life.h"
@@ -13,11 +13,11 @@ static void work_off(struct engine *engine, const order_message *messages, size_
     nsp_ticks received = clock_now(), turn = received;
     for (size_t i = 0; i < count; i++) {
         engine->stream.out_begin = engine->stream.out_end;
-        turn = process_order(engine, messages[i].bytes, messages[i].length, received, turn);
+        turn = process_message(engine, messages[i].bytes, messages[i].length, received, turn);
     }
 }
 
-const order_path ORDER_PATH = {
+const order_path ORDER_TABLE = {
     .init = engine_init,
     .free = engine_free,
     .withdraw_all = engine_withdraw_all,
