@@ -18,10 +18,11 @@ typedef struct mean_rounds {
         over[ROUNDS_LIMIT];
     double additions[ROUNDS_LIMIT], distance[ROUNDS_LIMIT]; // distance: NAN if irrelevant or unknown
     size_t count;
+    double ring_bytes; // of a span; 0: nothing is recorded
 } mean_rounds;
 
 // About 20 us of the operation, and at most a quarter of the ring, because a round runs two bursts.
-static size_t burst_size(const bench_operation *operation)
+static size_t burst_size(const bench_operation *operation, double *ring_bytes)
 {
     enum { TRIAL = 64, LEAST = 32, MOST = 65536 };
     const double wanted_ns = 20000;
@@ -30,6 +31,7 @@ static size_t burst_size(const bench_operation *operation)
     double size = wanted_ns / (ns > 0.1 ? ns : 0.1);
     if (operation->state == SAMPLED) {
         double bytes = (double)(session_published() - from) / TRIAL;
+        *ring_bytes = bytes / operation->spans;
         double most = bytes > 0 ? (double)session_ring_bytes() / 4 / bytes : size;
         size = size < most ? size : most;
     }
@@ -72,7 +74,7 @@ static void measure_round(const bench_operation *operation, size_t burst, mean_r
 static void measure_rounds(const bench_operation *operation, const bench_setup *setup, mean_rounds *rounds,
                            bench_result *out)
 {
-    size_t burst = burst_size(operation);
+    size_t burst = burst_size(operation, &rounds->ring_bytes);
     unsigned done = 0;
     for (; done < setup->rounds; done++) {
         noise_pause();
@@ -94,6 +96,8 @@ static void report(const mean_rounds *in, bench_result *out)
     result_add(out, "least_ns", smallest(in->span, in->count));
     result_add(out, "2T_ns", estimate_median(in->two_reads, in->count).value);
     result_add_estimate(out, "over_2T_ns", estimate_median(in->over, in->count));
+    if (in->ring_bytes > 0)
+        result_add(out, "ring_bytes", in->ring_bytes);
     rounds_by_core(out, rounds_core, in->ratio, in->additions, in->count);
     rounds_by_distance(out, rounds_distance, in->ratio, in->distance, in->count);
 }
@@ -103,6 +107,7 @@ static void measure(size_t index, const bench_setup *setup, bench_result *out)
     static mean_rounds rounds;
     const bench_operation *operation = &operations[index];
     rounds.count = 0;
+    rounds.ring_bytes = 0;
     if (!operation_begin(operation, setup, out))
         return;
     if (operation->state == SAMPLED) // other operations share no cache lines with the collector
@@ -119,7 +124,8 @@ const bench_group group_hot_path = {
     .name = "hot path",
     .method = "means of bursts, per span; ratio to two clock reads (2T) timed in the same round, A B B A; "
               "to_plain: to two clock reads and 140 plain instructions, about those of a span; medians of "
-              "all rounds with 95 % intervals; core_alone, near: the ratio where nothing else used the core, "
+              "all rounds with 95 % intervals; ring_bytes: of a span in the ring; core_alone, near: the "
+              "ratio where nothing else used the core, "
               "or the collector's CPU was near",
     .describe = describe,
     .measure = measure,

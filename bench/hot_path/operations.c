@@ -264,6 +264,68 @@ OPERATION run_tree6(size_t count)
     }
 }
 
+// ---- declared paths ----
+
+// The same spans and attributes once more, as a path: six readings.
+#define PATH6(PHASE, I64, F64, STR, BOOL)                                                                    \
+    I64(order, "order")                                                                                      \
+    PHASE(decode, "decode", NSP_PATH_AT_START)                                                               \
+    I64(a, "a")                                                                                              \
+    PHASE(check_balance, "check_balance")                                                                    \
+    I64(b, "b")                                                                                              \
+    PHASE(calculate_size, "calculate_size")                                                                  \
+    I64(c, "c")                                                                                              \
+    PHASE(match, "match")                                                                                    \
+    I64(d, "d")                                                                                              \
+    PHASE(report, "report")                                                                                  \
+    I64(e, "e")
+NSP_PATH_DECLARE(path6, "order", PATH6)
+
+static inline void go_through(path6 *path, size_t i)
+{
+    path->order = (int64_t)i;
+    path->a = (int64_t)i;
+    NSP_PATH_MARK(path, check_balance);
+    path->b = (int64_t)i;
+    NSP_PATH_MARK(path, calculate_size);
+    path->c = (int64_t)i;
+    NSP_PATH_MARK(path, match);
+    path->d = (int64_t)i;
+    NSP_PATH_MARK(path, report);
+    path->e = (int64_t)i;
+    path6_end(path);
+}
+
+OPERATION run_path6(size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        go_through(path6_begin(), i);
+}
+
+OPERATION run_path_detached(size_t count)
+{
+    nsp_path_options options = NSP_PATH_OPTIONS_INIT;
+    options.detached = true;
+    for (size_t i = 0; i < count; i++)
+        go_through(path6_begin_with(&options), i);
+}
+
+// The attributes of span3.
+#define DECLARED3(PHASE, I64, F64, STR, BOOL)                                                                \
+    STR(symbol, 8, "symbol") F64(price, "price") I64(quantity, "quantity")
+NSP_PATH_DECLARE(declared3, "declared3", DECLARED3)
+
+OPERATION run_declared3(size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        declared3 *span = declared3_begin();
+        NSP_PATH_STR(span, symbol, "BTCUSDT", 7);
+        span->price = 101.25;
+        span->quantity = (int64_t)i;
+        declared3_end(span);
+    }
+}
+
 // ---- roots that an outlier rule looks at where they end; the head samples none ----
 
 static bool prepare_rule(nsp_outlier_rule rule)
@@ -317,12 +379,16 @@ const bench_operation operations[] = {
      run_trace6_at, PLAIN},
     {"trace6", "the same, 8 clock reads (begin, next, end)", SAMPLED, 6, run_trace6, PLAIN},
     {"tree6", "the same, 12 clock reads (begin, end)", SAMPLED, 6, run_tree6, PLAIN},
+    {"path6", "the same as a declared path, 6 clock reads", SAMPLED, 6, run_path6, PLAIN},
+    {"path_detached", "the same, detached", SAMPLED, 6, run_path_detached, PLAIN},
+    {"declared3", "a declared span with 3 fields: string, double, integer", SAMPLED, 1, run_declared3, PLAIN},
     {"full_root", "a root refused because the ring is above the watermark; 3 setters", FULL, 1, run_span3,
      full_ring_refuse, NULL, NULL, NULL, 0},
     {"full_child", "a child with 3 attributes, lost at its end because the ring is full", FULL, 1,
      run_full_child, full_ring_fill, full_ring_finish, NULL, NULL, 0},
     {"unsampled3", "an unsampled root, 3 setters called", UNSAMPLED, 1, run_span3, PLAIN},
     {"unsampled6", "an unsampled tree of 6, a setter each; per span", UNSAMPLED, 6, run_tree6, PLAIN},
+    {"unsampled_path6", "the same as a declared path", UNSAMPLED, 6, run_path6, PLAIN},
     {"remote_unsampled", "with a remote parent that is not sampled, a setter", SAMPLED, 1,
      run_remote_unsampled, PLAIN},
     {"speculative0", "a root that is taken back, without attributes", UNSAMPLED, 1, run_span0,

@@ -24,6 +24,7 @@ static const subject subjects[] = {
     {"e2e_0", "one recording thread, no attributes", "span0", 1, false, 0},
     {"e2e_8", "one recording thread, 8 attributes", "span8", 1, false, 0},
     {"e2e_trace6", "one recording thread, traces of six spans", "trace6_at", 1, false, 0},
+    {"e2e_path6", "one recording thread, declared paths of six spans", "path6", 1, false, 0},
     {"e2e_3_gzip", "one recording thread, 3 attributes, gzip", "span3", 1, true, 0},
     {"e2e_3_1M", "one recording thread at 1 million spans a second, open loop", "span3", 1, false, 1e6},
 };
@@ -60,7 +61,7 @@ static bool measure_run(const subject *the, const bench_setup *setup, double sec
                         bench_result *out)
 {
     receiver sink;
-    receiver_options wanted = {.cpu = -1, .spans_expected = (uint64_t)(seconds * 6e6)};
+    receiver_options wanted = {.cpu = -1, .spans_expected = (uint64_t)(seconds * 12e6)};
     char problem[100];
     if (!receiver_start(&sink, &wanted, problem, sizeof problem)) {
         result_fail(out, "%s", problem);

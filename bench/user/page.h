@@ -16,11 +16,13 @@
 #include "harness/noise.h"
 
 typedef enum user_operation {
-    USER_SPAN0, // a span without attributes
-    USER_SPAN3, // with 3 attributes
-    USER_PATH,  // a trace of six: a root and 5 phases, with 6 clock reads
-    USER_EMPTY, // nothing: the harness alone
-    USER_PAGE,  // a store to a page that nothing else uses
+    USER_SPAN0,  // a span without attributes
+    USER_SPAN3,  // with 3 attributes
+    USER_PATH,   // a trace of six: a root and 5 phases, with 6 clock reads
+    USER_TRACE6, // the same with an attribute each
+    USER_PATH6,  // the same as a declared path
+    USER_EMPTY,  // nothing: the harness alone
+    USER_PAGE,   // a store to a page that nothing else uses
     USER_OPERATIONS
 } user_operation;
 
@@ -34,7 +36,7 @@ typedef enum user_job {
 enum { USER_ROUNDS = 512, USER_SAMPLES = 1 << 19 };
 
 typedef struct user_round {
-    double span, plain; // ns of one operation; of run_plain. USER_MEANS only
+    double span, plain; // ns of a span (or of an operation without spans); of run_plain. USER_MEANS only
     bench_noise noise;
     double distance; // of the collector's CPU, ns; NAN: not known
     bool lost;       // spans were dropped or refused: the round is counted, but says nothing

@@ -28,12 +28,23 @@ static const subject means[] = {
     {"user_thousand_3", "1,000 spans in a row with 3 attributes, nothing pinned", false, USER_SPAN3, 1000, 1},
     {"user_burst_0", "400 spans in a row without attributes, nothing pinned", false, USER_SPAN0, 400, 1},
     {"user_burst_3", "400 spans in a row with 3 attributes, nothing pinned", false, USER_SPAN3, 400, 1},
+    {"user_sustained_path6", "3,333 declared paths of six spans in a row, nothing pinned", false, USER_PATH6,
+     3333, 1},
+    {"user_thousand_path6", "167 declared paths of six spans in a row, nothing pinned", false, USER_PATH6,
+     167, 1},
+    {"user_burst_path6", "67 declared paths of six spans in a row, nothing pinned", false, USER_PATH6, 67, 1},
     {"user_advised_sustained_0", "as user_sustained_0, with two CPUs chosen", true, USER_SPAN0, 20000, 1},
     {"user_advised_sustained_3", "as user_sustained_3, with two CPUs chosen", true, USER_SPAN3, 20000, 1},
     {"user_advised_thousand_0", "as user_thousand_0, with two CPUs chosen", true, USER_SPAN0, 1000, 1},
     {"user_advised_thousand_3", "as user_thousand_3, with two CPUs chosen", true, USER_SPAN3, 1000, 1},
     {"user_advised_burst_0", "as user_burst_0, with two CPUs chosen", true, USER_SPAN0, 400, 1},
     {"user_advised_burst_3", "as user_burst_3, with two CPUs chosen", true, USER_SPAN3, 400, 1},
+    {"user_advised_sustained_path6", "as user_sustained_path6, with two CPUs chosen", true, USER_PATH6, 3333,
+     1},
+    {"user_advised_thousand_path6", "as user_thousand_path6, with two CPUs chosen", true, USER_PATH6, 167, 1},
+    {"user_advised_burst_path6", "as user_burst_path6, with two CPUs chosen", true, USER_PATH6, 67, 1},
+    {"user_advised_sustained_trace6", "the spans of user_advised_sustained_path6 by ordinary calls", true,
+     USER_TRACE6, 3333, 1},
 };
 
 static const subject singles[] = {

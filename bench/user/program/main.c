@@ -62,6 +62,60 @@ static __attribute__((noinline)) void run_path(size_t count)
     }
 }
 
+static __attribute__((noinline)) void run_trace6(size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        nsp_ticks now = nsp_now();
+        nsp_span *root = nsp_span_begin_at(NSP_NAME("order"), now);
+        nsp_span_set_i64(root, NSP_KEY("order"), (int64_t)i);
+        nsp_span *phase = nsp_span_begin_at(NSP_NAME("decode"), now);
+        nsp_span_set_i64(phase, NSP_KEY("a"), (int64_t)i);
+        phase = nsp_span_next(phase, NSP_NAME("check"));
+        nsp_span_set_i64(phase, NSP_KEY("b"), (int64_t)i);
+        phase = nsp_span_next(phase, NSP_NAME("route"));
+        nsp_span_set_i64(phase, NSP_KEY("c"), (int64_t)i);
+        phase = nsp_span_next(phase, NSP_NAME("encode"));
+        nsp_span_set_i64(phase, NSP_KEY("d"), (int64_t)i);
+        phase = nsp_span_next(phase, NSP_NAME("send"));
+        nsp_span_set_i64(phase, NSP_KEY("e"), (int64_t)i);
+        now = nsp_now();
+        nsp_span_end_at(phase, now);
+        nsp_span_end_at(root, now);
+    }
+}
+
+#define PATH6(PHASE, I64, F64, STR, BOOL)                                                                    \
+    I64(order, "order")                                                                                      \
+    PHASE(decode, "decode", NSP_PATH_AT_START)                                                               \
+    I64(a, "a")                                                                                              \
+    PHASE(check, "check")                                                                                    \
+    I64(b, "b")                                                                                              \
+    PHASE(route, "route")                                                                                    \
+    I64(c, "c")                                                                                              \
+    PHASE(encode, "encode")                                                                                  \
+    I64(d, "d")                                                                                              \
+    PHASE(send, "send")                                                                                      \
+    I64(e, "e")
+NSP_PATH_DECLARE(path6, "order", PATH6)
+
+static __attribute__((noinline)) void run_path6(size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        path6 *path = path6_begin();
+        path->order = (int64_t)i;
+        path->a = (int64_t)i;
+        NSP_PATH_MARK(path, check);
+        path->b = (int64_t)i;
+        NSP_PATH_MARK(path, route);
+        path->c = (int64_t)i;
+        NSP_PATH_MARK(path, encode);
+        path->d = (int64_t)i;
+        NSP_PATH_MARK(path, send);
+        path->e = (int64_t)i;
+        path6_end(path);
+    }
+}
+
 static __attribute__((noinline)) void run_page(size_t count)
 {
     static char page[3 * 4096]; // what lies in the middle shares its page with nothing
@@ -69,11 +123,11 @@ static __attribute__((noinline)) void run_page(size_t count)
         *(volatile char *)(page + 6000) = (char)i;
 }
 
-static void (*const runs[USER_OPERATIONS])(size_t) = {[USER_SPAN0] = run_span0,
-                                                      [USER_SPAN3] = run_span3,
-                                                      [USER_PATH] = run_path,
-                                                      [USER_EMPTY] = run_empty,
-                                                      [USER_PAGE] = run_page};
+static const unsigned spans_of[USER_OPERATIONS] = {[USER_PATH] = 6, [USER_TRACE6] = 6, [USER_PATH6] = 6};
+
+static void (*const runs[USER_OPERATIONS])(size_t) = {
+    [USER_TRACE6] = run_trace6, [USER_PATH6] = run_path6, [USER_SPAN0] = run_span0, [USER_SPAN3] = run_span3,
+    [USER_PATH] = run_path,     [USER_EMPTY] = run_empty, [USER_PAGE] = run_page};
 
 // ---- rounds ----
 
@@ -99,6 +153,8 @@ static void measure_means(const user_page *page, user_round *out)
     bench_noise noise = noise_look();
     out->plain = noise_time(run_plain, PLAIN);
     out->span = noise_time(run, page->task.in_a_row);
+    if (spans_of[page->task.operation] != 0)
+        out->span /= spans_of[page->task.operation];
     out->plain = (out->plain + noise_time(run_plain, PLAIN)) / 2;
     out->noise = noise_mean(noise, noise_look());
 }
