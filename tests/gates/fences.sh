@@ -23,7 +23,8 @@ if grep -q '^NSP_SANITIZE:.*=.' "$build/CMakeCache.txt" 2>/dev/null; then
 fi
 
 # All paths of these functions, except those that the compiler has moved away as unlikely (NAME.cold).
-functions='nsp__begin_root nsp__begin_child nsp__end_on nsp__next_on'
+functions='nsp__begin_root nsp__begin_child nsp__end_on nsp__next_on
+    nsp__path_begin_root nsp__path_begin_child nsp__path_end_on'
 
 failed=0
 for function in $functions; do
@@ -34,7 +35,7 @@ for function in $functions; do
         continue
     fi
     found=$(grep -E $'\t(lock |[mls]fence|xchg +.*\\(|xchg .*,.*\\(|cpuid|rdtscp|i?div|syscall|cmpxchg|call .*@plt)' <<<"$code" || true)
-    printf '%-18s %4d instructions, %5d bytes, ' "$function" "$(wc -l <<<"$code")" \
+    printf '%-21s %4d instructions, %5d bytes, ' "$function" "$(wc -l <<<"$code")" \
         "$((16#$(nm -S "$bench" | awk -v name="$function" '$4 == name { print $2 }')))"
     if [ -n "$found" ]; then
         printf 'FAIL:\n%s\n' "$found"

@@ -31,7 +31,9 @@ static uint64_t mark;
 
 // The operations lie on pages of their own: the code of an application does not lie beside the linker's either.
 #define OPERATION static __attribute__((noinline, section(".text.operations"))) void
-__asm__(".pushsection .text.operations,\"ax\"\n.balign 4096\n.popsection");
+#define PATH_OPERATION static __attribute__((noinline, section(".text.operations_paths"))) void
+__asm__(".pushsection .text.operations,\"ax\"\n.balign 4096\n.popsection\n"
+        ".pushsection .text.operations_paths,\"ax\"\n.balign 4096\n.popsection");
 
 OPERATION run_span0(int64_t i)
 {
@@ -71,6 +73,54 @@ OPERATION run_trace6(int64_t i)
     nsp_span_set_i64(phase, NSP_KEY("bytes"), i);
     nsp_span_end(phase);
     nsp_span_end(root);
+    MARK_END;
+}
+
+// The same as a declared path.
+#define PATH6(PHASE, I64, F64, STR, BOOL)                                                                    \
+    I64(order, "order")                                                                                      \
+    PHASE(decode, "decode", NSP_PATH_AT_START)                                                               \
+    I64(a, "bytes")                                                                                          \
+    PHASE(risk, "risk")                                                                                      \
+    I64(b, "account")                                                                                        \
+    PHASE(match, "match")                                                                                    \
+    I64(c, "level")                                                                                          \
+    PHASE(book, "book")                                                                                      \
+    I64(d, "depth")                                                                                          \
+    PHASE(reply, "reply")                                                                                    \
+    I64(e, "bytes")
+NSP_PATH_DECLARE(path6, "order", PATH6)
+
+PATH_OPERATION run_path6(int64_t i)
+{
+    MARK_BEGIN;
+    path6 *path = path6_begin();
+    path->order = i;
+    path->a = i;
+    NSP_PATH_MARK(path, risk);
+    path->b = i;
+    NSP_PATH_MARK(path, match);
+    path->c = i;
+    NSP_PATH_MARK(path, book);
+    path->d = i;
+    NSP_PATH_MARK(path, reply);
+    path->e = i;
+    path6_end(path);
+    MARK_END;
+}
+
+#define DECLARED3(PHASE, I64, F64, STR, BOOL)                                                                \
+    STR(symbol, 8, "symbol") F64(price, "price") I64(quantity, "quantity")
+NSP_PATH_DECLARE(declared3, "declared3", DECLARED3)
+
+PATH_OPERATION run_declared3(int64_t i)
+{
+    MARK_BEGIN;
+    declared3 *span = declared3_begin();
+    NSP_PATH_STR(span, symbol, "BTCUSDT", 7);
+    span->price = 101.25;
+    span->quantity = i;
+    declared3_end(span);
     MARK_END;
 }
 
@@ -169,6 +219,7 @@ static int print_faults(void)
     nsp_config config;
     configure(&config);
     run_trace6(0); // tracing is still off
+    run_path6(0);
     if (nsp_init(&config) != NSP_OK)
         return 1;
     forget_code();
@@ -180,7 +231,10 @@ static int print_faults(void)
     long first = faults() - before;
     before = faults();
     run_trace6(0);
-    printf("first_span %ld first_trace %ld\n", first, faults() - before);
+    long trace = faults() - before;
+    before = faults();
+    run_path6(0);
+    printf("first_span %ld first_trace %ld first_path %ld\n", first, trace, faults() - before);
     return 0;
 }
 
@@ -194,6 +248,7 @@ int main(int argc, char **argv)
     if (argc == 2 && strcmp(argv[1], "first") == 0)
         return print_faults();
     run("disabled", run_span3);
+    run("disabled_path6", run_path6);
     nsp_config config;
     configure(&config);
     if (nsp_init(&config) != NSP_OK || nsp_thread_attach(NULL) != NSP_OK)
@@ -202,9 +257,12 @@ int main(int argc, char **argv)
     run("span0", run_span0);
     run("span3", run_span3);
     run("trace6", run_trace6);
+    run("path6", run_path6);
+    run("declared3", run_declared3);
     if (nsp_sampler_set_rate(0.0) != NSP_OK)
         return 1;
     run("unsampled3", run_span3);
+    run("unsampled_path6", run_path6);
     print_mappings();
     return fflush(stdout) == 0 ? 0 : 1;
 }
