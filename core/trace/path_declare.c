@@ -24,8 +24,8 @@
 
 static nsp__paths table;
 
-// Counts the sessions. A declaration is complete if it was copied while the number was the same.
-static uint32_t round_number = 1;
+// Counts the sessions.
+static uint32_t session_number;
 
 // The names of a declaration's texts. They are interned before its layout is on the stack.
 typedef struct texts {
@@ -151,15 +151,12 @@ static void copy(uint32_t number)
     raise_count(&paths->count, number);
 }
 
-// Once this returns, the entry is in the session, whichever that is.
+// Once this returns, the entry is in the session, whichever that is: one that nsp__paths_replay has counted by now is the
+// one that is written to here, and one that it counts later finds the entry there.
 static void share(uint32_t number)
 {
-    uint32_t round = __atomic_load_n(&round_number, __ATOMIC_SEQ_CST), begun;
-    do {
-        begun = round;
-        copy(number);
-        round = __atomic_load_n(&round_number, __ATOMIC_SEQ_CST);
-    } while (round != begun);
+    (void)__atomic_load_n(&session_number, __ATOMIC_SEQ_CST);
+    copy(number);
 }
 
 static uint64_t head_of(const nsp__path_declaration *declaration, const nsp__path_layout *layout,
@@ -240,7 +237,7 @@ bool nsp__path_declare(nsp__path_declaration *declaration)
 void nsp__paths_replay(void)
 {
     // Sequentially consistent with claim and share; see there.
-    __atomic_add_fetch(&round_number, 1, __ATOMIC_SEQ_CST);
+    __atomic_add_fetch(&session_number, 1, __ATOMIC_SEQ_CST);
     const uint32_t taken = __atomic_load_n(&table.count, __ATOMIC_SEQ_CST);
     for (uint32_t i = 0; i < taken && i < NSP__PATHS_MAX; i++)
         if (__atomic_load_n(&table.path[i].checksum, __ATOMIC_SEQ_CST) != 0)
