@@ -35,6 +35,84 @@ static noted begin(const noted *parent, const char *name)
     return note_begun(span, name, NSP_KIND_INTERNAL, (place){parent, NULL, ""}, start);
 }
 
+#define PATH(PHASE, I64, F64, STR, BOOL)                                                                     \
+    STR(text, 20, "text")                                                                                    \
+    I64(unset, "unset")                                                                                      \
+    PHASE(first, "first phase")                                                                              \
+    BOOL(yes, "yes")                                                                                         \
+    PHASE(skipped, "phase that did not happen")                                                              \
+    I64(never, "never")                                                                                      \
+    PHASE(last, "last phase")                                                                                \
+    F64(half, "half")                                                                                        \
+    I64(thread, "thread")
+NSP_PATH_DECLARE(ended_path, "path", PATH)
+
+#define OPEN_PATH(PHASE, I64, F64, STR, BOOL)                                                                \
+    I64(thread, "thread")                                                                                    \
+    PHASE(first, "finished phase")                                                                           \
+    I64(one, "one")                                                                                          \
+    PHASE(last, "unfinished phase")                                                                          \
+    STR(text, 8, "text")                                                                                     \
+    PHASE(never, "phase that did not happen")
+NSP_PATH_DECLARE(open_path, "unfinished path", OPEN_PATH)
+
+// Notes a path or, while one is open, its phase. What is set on the result is noted, and nothing else.
+static noted note_path(nsp_span *span, const char *name, const noted *parent, nsp_ticks start)
+{
+    noted note = note_begun(span, name, NSP_KIND_INTERNAL, (place){parent, NULL, ""}, start);
+    note.span = NULL;
+    return note;
+}
+
+static void emit_path(int64_t thread)
+{
+    const nsp_ticks start = nsp_now();
+    ended_path *path = ended_path_begin_at(start);
+    noted own = note_path(nsp_path_span(path), "path", NULL, start);
+    NSP_PATH_STR(path, text, "a text", 6);
+    set_str(own, "text", "a text");
+    const nsp_ticks first = nsp_now();
+    NSP_PATH_MARK_AT(path, first, first);
+    noted phase = note_path(nsp_path_span(path), "first phase", &own, first);
+    path->yes = 1;
+    set_bool(phase, "yes", true);
+    const nsp_ticks last = nsp_now();
+    note_end(phase, last);
+    NSP_PATH_MARK_AT(path, last, last);
+    phase = note_path(nsp_path_span(path), "last phase", &own, last);
+    path->half = 0.5;
+    path->thread = thread;
+    set_f64(phase, "half", 0.5);
+    set_i64(phase, "thread", thread);
+    const nsp_ticks end = nsp_now();
+    note_end(phase, end);
+    note_end(own, end);
+    ended_path_end_at(path, end);
+}
+
+static void leave_path_open(int64_t thread, bool detached)
+{
+    nsp_path_options options = NSP_PATH_OPTIONS_INIT;
+    options.start = nsp_now();
+    options.detached = detached;
+    options.new_root = true;
+    open_path *path = open_path_begin_with(&options);
+    noted own = note_path(nsp_path_span(path), "unfinished path", NULL, options.start);
+    path->thread = thread;
+    set_i64(own, "thread", thread);
+    const nsp_ticks first = nsp_now();
+    NSP_PATH_MARK_AT(path, first, first);
+    noted phase = note_path(nsp_path_span(path), "finished phase", &own, first);
+    path->one = 1;
+    set_i64(phase, "one", 1);
+    const nsp_ticks last = nsp_now();
+    note_end(phase, last);
+    NSP_PATH_MARK_AT(path, last, last);
+    phase = note_path(nsp_path_span(path), "unfinished phase", &own, last);
+    NSP_PATH_STR(path, text, "open", 4);
+    set_str(phase, "text", "open");
+}
+
 // Open spans of all kinds of items, within a trace that another process began, on the calling thread; and a
 // detached one.
 static void leave_open(int64_t thread)
@@ -72,7 +150,10 @@ static void leave_open(int64_t thread)
 static void *second_thread(void *done)
 {
     emit_set(2);
+    emit_path(2);
     leave_open(2);
+    leave_path_open(2, false);
+    leave_path_open(2, true);
     pthread_barrier_wait(done);
     for (;;)
         pause();
@@ -124,6 +205,7 @@ int main(int argc, char **argv)
     note_end(first, end);
     nsp_span_end_at(first.span, end);
     emit_set(1);
+    emit_path(1);
     while (nsp_do_work(1000) != 0)
         ;
     pthread_t thread;
@@ -131,6 +213,7 @@ int main(int argc, char **argv)
     pthread_barrier_init(&done, NULL, 2);
     must(pthread_create(&thread, NULL, second_thread, &done) == 0, "pthread_create");
     pthread_barrier_wait(&done); // the notes are not for two threads at a time
+    leave_path_open(1, true);
     leave_open(1);
     must(unrecorded == 0, "a span was not recorded");
     nsp_stats stats = NSP_STATS_INIT;
