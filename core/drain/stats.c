@@ -130,6 +130,7 @@ void nsp__stats_add_snapshots(nsp_stats *out, const nsp__snapshots *snapshots, u
 void nsp__stats_add_paths(nsp_stats *out, const nsp__paths *paths)
 {
     out->paths_overflowed = get(&paths->overflowed);
+    out->paths_shared = get(&paths->shared);
 }
 
 void nsp__stats_add_unattached(nsp_stats *out, const nsp__control *control)

@@ -51,6 +51,7 @@ static const struct line notes[] = {
     LINE(misused, "calls with a wrong span"),
     LINE(names_overflowed, "names that did not fit into the table"),
     LINE(paths_overflowed, "declarations of paths that did not fit into the table"),
+    LINE(paths_shared, "detached paths that did not record and shared one struct"),
     LINE(values_cut, "values cut because their record was full"),
     LINE(batches_sent, "requests answered"),
     LINE(batches_failed, "attempts that failed"),

@@ -82,12 +82,15 @@ typedef struct nsp_stats {
     uint64_t snapshot, snapshot_overtaken;
 
     uint64_t paths_overflowed; // declarations of paths that did not fit into their table (<nanospan/path.h>)
+    // Detached paths that were not recorded and found no place of their own, as the pool (nsp_config.detached_spans) was
+    // used up: their fields went into one struct of the process. Nothing is lost by that but their identity.
+    uint64_t paths_shared;
 } nsp_stats;
 
 #define NSP_STATS_INIT                                                                                       \
     {                                                                                                        \
         sizeof(nsp_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,  \
-            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                              \
+            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                           \
     }
 
 NSP_BEGIN_DECLS

@@ -208,6 +208,8 @@ static const family READABLE[] = {
      OF(values_cut)},
     {"nanospan_paths_overflowed_total", COUNTER, "Declarations of paths that did not fit into their table.",
      OF(paths_overflowed)},
+    {"nanospan_paths_shared_total", COUNTER, "Detached paths that did not record and shared one struct.",
+     OF(paths_shared)},
     {"nanospan_requests_answered_total", COUNTER, "Requests that were answered, whatever the answer.",
      OF(batches_sent)},
     {"nanospan_requests_failed_total", COUNTER, "Attempts to send that failed.", OF(batches_failed)},

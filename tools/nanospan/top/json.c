@@ -86,6 +86,7 @@ static const struct {
     STAT(clock_steps),
     STAT(values_cut),
     STAT(paths_overflowed),
+    STAT(paths_shared),
     STAT(answers),
     STAT(answer_ns),
     STAT(answer_last_ns),
