@@ -9,6 +9,7 @@
 #     sabotage.sh BUILD [KIND...]
 #
 # BUILD: made by ninja.
+# shellcheck disable=SC2317 # at_once calls functions
 set -euo pipefail
 shopt -s extglob
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -62,11 +63,17 @@ slow         ratios        red    FAIL: span3
 kinds=("$@")
 [ $# -gt 0 ] || mapfile -t kinds < <(awk 'NF && !seen[$1]++ { print $1 }' <<<"$expected")
 
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-mkdir "$work/bin"
-cp "$build/CMakeCache.txt" "$work"
-ninja -C "$build" -t commands bin/nanospan-bench >"$work/commands"
+all=$(mktemp -d)
+trap 'rm -rf "$all"' EXIT
+ninja -C "$build" -t commands bin/nanospan-bench >"$all/commands"
+ninja -C "$build" -t commands libnanospan-core.so >"$all/library_commands"
+
+# in_folder KIND: from here on, what is built has a folder of its own, which the gates take for a build.
+in_folder() {
+    work=$all/$1
+    mkdir -p "$work/bin"
+    cp "$build/CMakeCache.txt" "$work"
+}
 
 # The commands below are ninja's, already quoted for a shell: they are for eval, which also expands the variables
 # that are put into them, so that any folder may have a space in its name. Their objects and outputs have relative
@@ -79,7 +86,7 @@ compile() {
     # shellcheck disable=SC2034 # eval expands it
     local command object=$2
     # shellcheck disable=SC2016 # eval expands them
-    command=$(grep -m 1 -E -- " -c .*/$1[\"']?\$" "$work/commands" |
+    command=$(grep -m 1 -E -- " -c .*/$1[\"']?\$" "$all/commands" |
         sed -E -e 's/ -MD -MT [^ ]+ -MF [^ ]+//' -e 's| -o [^ ]+| -o "$work/$object"|')
     [ -n "$command" ] || { echo "sabotage: the build does not compile $1" >&2; exit 2; }
     (cd "$build" && eval "$command -DSABOTAGE_$3 -include \"\$here/sabotage.h\"")
@@ -89,7 +96,7 @@ compile() {
 # are linked before the library, so their functions are used.
 make_bench() {
     local link
-    link=$(sed -n '$p' "$work/commands")
+    link=$(sed -n '$p' "$all/commands")
     if [ "$1" = setter ]; then
         compile bench/hot_path/operations.c operations.o "$1"
         # shellcheck disable=SC2016 # eval expands it
@@ -106,39 +113,32 @@ make_bench() {
 make_library() {
     local link soname
     # shellcheck disable=SC2016 # eval expands them
-    link=$(ninja -C "$build" -t commands libnanospan-core.so | sed -nE \
+    link=$(sed -nE \
         -e 's| [^ ]*core/trace/begin_fast\.c\.o| "$work/begin.o"|' \
-        -e 's| [^ ]*core/trace/end_fast\.c\.o| "$work/end.o"|' -e '/-soname,libnanospan-core\./p')
+        -e 's| [^ ]*core/trace/end_fast\.c\.o| "$work/end.o"|' -e '/-soname,libnanospan-core\./p' "$all/library_commands")
     # shellcheck disable=SC2034 # eval expands it
     soname=$(sed -E 's/.*-soname,([^ ]+).*/\1/' <<<"$link")
     (cd "$build" && eval "${link/ -o libnanospan-core.so*([! ])/ -o $own_library}")
     cp "$build/bin/nanospan-touched" "$work/bin"
 }
 
+# run_gate GATE [--update]
 run_gate() {
     case $1 in
-    instructions) bash "$here/instructions.sh" "$work" --allowed "$work/allowed" span0 span3 unsampled3 ;;
+    instructions) bash "$here/instructions.sh" "$work" --allowed "$all/allowed" "${@:2}" span0 span3 unsampled3 ;;
     zero) bash "$here/zero.sh" "$work" span0 span3 unsampled3 ;;
     ratios) bash "$here/ratios.sh" "$work" span3 ;;
-    touched) make_library && bash "$here/touched.sh" "$work" --allowed "$work/touched" ;;
+    touched) make_library && bash "$here/touched.sh" "$work" --allowed "$all/touched" "${@:2}" ;;
     fences) bash "$here/fences.sh" "$work" ;;
     esac
 }
 
-# Instructions are compared with those that the same compiler makes of the unchanged sources.
-echo '# for sabotage.sh' >"$work/allowed"
-make_bench nothing
-bash "$here/instructions.sh" "$work" --allowed "$work/allowed" --update span0 span3 unsampled3 >"$work/log" ||
-    { cat "$work/log"; exit 1; }
-echo '# for sabotage.sh' >"$work/touched"
-make_library
-bash "$here/touched.sh" "$work" --allowed "$work/touched" --update >"$work/log" || { cat "$work/log"; exit 1; }
-
-failed=0
-for kind in "${kinds[@]}"; do
-    grep -q "^$kind " <<<"$expected" || { echo "sabotage: unknown kind $kind" >&2; exit 2; }
-    make_bench "$kind"
+# check_gates KIND GATE...: runs those of these gates that the kind has lines for. False if one is not as expected.
+check_gates() {
+    local kind=$1 failed=0 gate colour complaint code is word said
+    shift
     while read -r _ gate colour complaint; do
+        [[ " $* " = *" $gate "* ]] || continue
         code=0
         run_gate "$gate" >"$work/log" 2>&1 || code=$?
         case $code in 0) is=green ;; 1) is=red ;; *) is=broken ;; esac
@@ -160,5 +160,52 @@ for kind in "${kinds[@]}"; do
             ;;
         esac
     done < <(grep "^$kind " <<<"$expected")
+    return "$failed"
+}
+
+# at_once COMMAND...: runs it in the background, as soon as a processor has nothing else to do. Its output and, if it
+# succeeds, a file that says so are named after it.
+at_once() {
+    while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do wait -n || true; done
+    ("$@"; : >"$all/$*.succeeded") >"$all/$*.output" 2>&1 &
+}
+# outcome COMMAND...: shows the output; false if the command failed.
+outcome() { cat "$all/$*.output" && [ -e "$all/$*.succeeded" ]; }
+
+for kind in "${kinds[@]}"; do
+    grep -q "^$kind " <<<"$expected" || { echo "sabotage: unknown kind $kind" >&2; exit 2; }
+done
+
+# Instructions and what is touched are compared with those that the same compiler makes of the unchanged sources.
+unchanged() {
+    in_folder "unchanged_$1"
+    make_bench nothing
+    run_gate "$1" --update
+}
+echo '# for sabotage.sh' | tee "$all/allowed" >"$all/touched"
+at_once unchanged instructions
+at_once unchanged touched
+wait
+for gate in instructions touched; do
+    outcome unchanged $gate >"$all/log" || { cat "$all/log"; exit 1; }
+done
+
+# Gates that count may run beside each other; the one that measures time runs alone.
+counted() {
+    in_folder "$1"
+    make_bench "$1"
+    check_gates "$1" fences instructions zero touched
+}
+for kind in "${kinds[@]}"; do
+    at_once counted "$kind"
+done
+wait
+failed=0
+for kind in "${kinds[@]}"; do
+    outcome counted "$kind" || failed=1
+done
+for kind in "${kinds[@]}"; do
+    in_folder "$kind"
+    check_gates "$kind" ratios || failed=1
 done
 exit "$failed"
