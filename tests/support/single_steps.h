@@ -6,8 +6,10 @@
 #ifndef NSP_TESTS_SINGLE_STEPS_H
 #define NSP_TESTS_SINGLE_STEPS_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -101,5 +103,27 @@ static inline __attribute__((unused)) bool run_stepped(bool (*body)(void))
     step_off();
     return result;
 }
+
+// With this handler of SIGTRAP.
+static inline __attribute__((unused)) bool run_stepped_into(void (*handler)(int), bool (*body)(void))
+{
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = handler;
+    if (sigaction(SIGTRAP, &action, NULL) != 0)
+        return false;
+    const bool result = run_stepped(body);
+    signal(SIGTRAP, SIG_DFL);
+    return result;
+}
+
+// For handlers that call the library.
+#define HANDLER_STEPS_OR_SKIP()                                                                              \
+    do {                                                                                                     \
+        STEPS_OR_SKIP();                                                                                     \
+        if (TEST_UNDER_TSAN)                                                                                 \
+            SKIP_BECAUSE(                                                                                    \
+                "the thread sanitizer is not reentrant: no handler may run within its own functions");       \
+    } while (0)
 
 #endif

@@ -8,7 +8,6 @@
 
 #include <cmocka.h>
 #include <nanospan/latency.h>
-#include <nanospan/outlier.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdio.h>
@@ -16,62 +15,23 @@
 #include <string.h>
 
 #include "base/testpoint.h"
-#include "support/capture.h"
+#include "support/ruled_trace.h"
 #include "trace/speculation.h"
-
-enum { SLOW_NS = 1000000 };
-
-static nsp_ticks now_ticks;
-
-static nsp_ticks after_ns(int64_t ns)
-{
-    return nsp_ticks_from_unix_ns(nsp_ticks_to_unix_ns(now_ticks) + (uint64_t)ns);
-}
 
 static void rules(const char *text)
 {
     assert_int_equal(nsp_outlier_set_rules(text), NSP_OK);
 }
 
-static int begin(void **state)
-{
-    (void)state;
-    nsp_config config;
-    capture_config(&config);
-    config.collector = NSP_COLLECTOR_THREAD;
-    config.sample_rate = 0;
-    capture_start(&config);
-    now_ticks = nsp_now();
-    nsp_span_end(nsp_span_begin(NSP_NAME("first of all"))); // attaches the thread
-    return 0;
-}
-
-static nsp_stats stats(void)
-{
-    nsp_stats now = capture_balance();
-    assert_int_equal(now.speculated, now.speculating + now.taken_back + now.kept);
-    return now;
-}
-
-static int end(void **state)
-{
-    nsp_stats now = stats();
-    assert_int_equal(now.speculating, 0);
-    assert_int_equal(now.open, 0);
-    assert_true(nsp__pen_is_home(nsp__producer_self()));
-    capture_end();
-    return capture_teardown(state);
-}
-
 static nsp_span *root_named(nsp_name name)
 {
-    return nsp_span_begin_at(name, now_ticks);
+    return nsp_span_begin_at(name, ruled_now);
 }
 
 static nsp_span *detached_named(nsp_name name)
 {
     nsp_span_options options = NSP_SPAN_OPTIONS_INIT;
-    options.start = now_ticks;
+    options.start = ruled_now;
     options.new_root = true;
     return nsp_span_begin_detached(name, &options);
 }
@@ -92,15 +52,15 @@ static void end_on_another_thread(nsp_span *span)
 // The root that was begun before is slow or not; the child after the entered span is its.
 static void child_then_end(nsp_span *root, bool slow)
 {
-    nsp_span *child = nsp_span_begin_at(NSP_NAME("child"), now_ticks);
+    nsp_span *child = nsp_span_begin_at(NSP_NAME("child"), ruled_now);
     assert_true(nsp_span_recording(child));
-    nsp_span_end_at(child, after_ns(10));
+    nsp_span_end_at(child, ruled_after(10));
     assert_ptr_equal(nsp_span_current(), root);
-    nsp_span_end_at(root, after_ns(slow ? SLOW_NS : SLOW_NS - 1));
+    nsp_span_end_at(root, ruled_after(slow ? SLOW_NS : SLOW_NS - 1));
     capture_settle();
     assert_int_equal(capture_count_named("child"), slow);
     assert_int_equal(capture_count_named("order"), slow);
-    assert_int_equal(stats().misused, 0);
+    assert_int_equal(ruled_stats().misused, 0);
 }
 
 // A sampled trace lies on top of the entered span when that ends, and ends after it.
@@ -123,17 +83,17 @@ static void an_entered_span_ends_below_another_trace(void **state)
         options.parent = &sampled;
         nsp_span *request = nsp_span_begin_with(NSP_NAME("request"), &options);
         assert_true(nsp_span_recording(request));
-        nsp_span_end_at(other, after_ns(10));
+        nsp_span_end_at(other, ruled_after(10));
         assert_ptr_equal(nsp_span_current(), request);
         nsp_span_end(request);
         assert_ptr_equal(nsp_span_current(), root);
-        nsp_span *child = nsp_span_begin_at(NSP_NAME("child"), now_ticks);
-        nsp_span_end_at(child, after_ns(10));
-        nsp_span_end_at(root, after_ns(slow ? SLOW_NS : SLOW_NS - 1));
+        nsp_span *child = nsp_span_begin_at(NSP_NAME("child"), ruled_now);
+        nsp_span_end_at(child, ruled_after(10));
+        nsp_span_end_at(root, ruled_after(slow ? SLOW_NS : SLOW_NS - 1));
         capture_settle();
         assert_int_equal(capture_count_named("child"), slow ? i - 1 : 0);
         assert_int_equal(capture_count_named("order"), slow ? i - 1 : 0);
-        assert_int_equal(stats().misused, 0);
+        assert_int_equal(ruled_stats().misused, 0);
     }
 }
 
@@ -170,7 +130,7 @@ static void an_order_ends_elsewhere_while_entered(void **state)
 
 static void *end_slowly(void *span)
 {
-    nsp_span_end_at(span, after_ns(SLOW_NS));
+    nsp_span_end_at(span, ruled_after(SLOW_NS));
     return NULL;
 }
 
@@ -215,7 +175,7 @@ static void an_open_root_keeps_its_rule(void **state)
     nsp_span_end(detached_named(NSP_NAME("quote")));
     capture_settle();
     const size_t before = capture_count_named("order");
-    nsp_span_end_at(root, after_ns(SLOW_NS - 1));
+    nsp_span_end_at(root, ruled_after(SLOW_NS - 1));
     capture_settle();
     assert_int_equal(capture_count_named("order"), before);
 }
@@ -226,7 +186,7 @@ static void a_limit_holds_where_times_are_not_in_order(void **state)
     rules("order: slower=1us, limit=10/s");
     for (int i = 0; i < 1000; i++) { // two queues, of which one is a little behind
         nsp_span *root = root_named(NSP_NAME("order"));
-        nsp_span_end_at(root, after_ns(SLOW_NS + i * 100 - (i % 2) * 5000));
+        nsp_span_end_at(root, ruled_after(SLOW_NS + i * 100 - (i % 2) * 5000));
     }
     capture_settle();
     assert_in_range(capture_count_named("order"), 10, 11);
@@ -238,9 +198,9 @@ static void times_run_backwards(void **state)
 {
     (void)state;
     rules("order: errors");
-    nsp_span_end_at(root_named(NSP_NAME("order")), after_ns(1000));
-    nsp_span_end_at(root_named(NSP_NAME("order")), after_ns(-1000));
-    nsp_span_end_at(root_named(NSP_NAME("order")), after_ns(-1000));
+    nsp_span_end_at(root_named(NSP_NAME("order")), ruled_after(1000));
+    nsp_span_end_at(root_named(NSP_NAME("order")), ruled_after(-1000));
+    nsp_span_end_at(root_named(NSP_NAME("order")), ruled_after(-1000));
     nsp_latency latency = NSP_LATENCY_INIT;
     assert_int_equal(nsp_latency_get("order", &latency), NSP_OK);
     assert_int_equal(latency.count, 3);
@@ -252,16 +212,16 @@ static void a_root_of_no_name_is_nobody_elses(void **state)
     (void)state;
     rules("*: measure");
     for (int i = 0; i < 5; i++)
-        nsp_span_end_at(root_named(0), after_ns(1000));
+        nsp_span_end_at(root_named(0), ruled_after(1000));
     for (int i = 0; i < 3; i++)
-        nsp_span_end_at(root_named(NSP_NAME("order")), after_ns(1000));
+        nsp_span_end_at(root_named(NSP_NAME("order")), ruled_after(1000));
     for (int i = 0; i < 5; i++)
-        nsp_span_end_at(root_named(0), after_ns(1000));
+        nsp_span_end_at(root_named(0), ruled_after(1000));
     nsp_latency latency = NSP_LATENCY_INIT;
     assert_int_equal(nsp_latency_get("order", &latency), NSP_OK);
     assert_int_equal(latency.count, 3);
     nsp_name bad = 60000;
-    nsp_span_end_at(root_named(bad), after_ns(1000));
+    nsp_span_end_at(root_named(bad), ruled_after(1000));
     assert_int_equal(nsp_latency_get("order2", &latency), NSP_ERR_NOT_FOUND);
 }
 
@@ -291,13 +251,13 @@ static void a_full_root_says_why_it_is_kept(void **state)
         nsp_span *child = nsp_span_begin(NSP_NAME("child"));
         nsp_span_end(child);
     }
-    nsp_span_end_at(root, after_ns(SLOW_NS));
+    nsp_span_end_at(root, ruled_after(SLOW_NS));
     nsp_span *apart = detached_named(NSP_NAME("apart"));
     fill(apart);
     nsp_span_enter(apart);
     nsp_span_end(nsp_span_begin(NSP_NAME("child")));
     nsp_span_leave(apart);
-    nsp_span_end_at(apart, after_ns(SLOW_NS));
+    nsp_span_end_at(apart, ruled_after(SLOW_NS));
     capture_settle();
     for (int i = 0; i < 2; i++) {
         const captured_span *span = capture_named(i == 0 ? "order" : "apart");
@@ -331,14 +291,14 @@ static void a_handler_ends_what_it_interrupts(void **state)
         stop_at = places[i];
         interrupted_root = root_named(NSP_NAME("order"));
         __atomic_store_n(&nsp__testpoint_hook, end_the_root, __ATOMIC_RELEASE);
-        nsp_span *child = nsp_span_begin_at(NSP_NAME("child"), now_ticks);
-        nsp_span_end_at(child, after_ns(10));
+        nsp_span *child = nsp_span_begin_at(NSP_NAME("child"), ruled_now);
+        nsp_span_end_at(child, ruled_after(10));
         assert_null(nsp__testpoint_hook);
-        nsp_span_end_at(nsp_span_begin_at(NSP_NAME("child"), now_ticks), after_ns(10));
+        nsp_span_end_at(nsp_span_begin_at(NSP_NAME("child"), ruled_now), ruled_after(10));
         assert_ptr_equal(nsp_span_current(), interrupted_root);
-        nsp_span_end_at(interrupted_root, after_ns(10));
+        nsp_span_end_at(interrupted_root, ruled_after(10));
         capture_settle();
-        nsp_stats now = stats();
+        nsp_stats now = ruled_stats();
         assert_int_equal(now.misused, i + 1); // it could not be ended then
         assert_int_equal(capture_count(), 0);
         assert_int_equal(now.attempted, 0);
@@ -347,18 +307,17 @@ static void a_handler_ends_what_it_interrupts(void **state)
 
 int main(void)
 {
-#define TEST(function) cmocka_unit_test_setup_teardown(function, begin, end)
     const struct CMUnitTest tests[] = {
-        TEST(an_inert_span_ends_elsewhere_while_entered),
-        TEST(an_entered_span_ends_below_another_trace),
-        TEST(an_order_ends_elsewhere_while_entered),
-        TEST(a_thread_that_only_ends_orders_knows_the_rules),
-        TEST(an_open_root_keeps_its_rule),
-        TEST(a_limit_holds_where_times_are_not_in_order),
-        TEST(times_run_backwards),
-        TEST(a_root_of_no_name_is_nobody_elses),
-        TEST(a_full_root_says_why_it_is_kept),
-        TEST(a_handler_ends_what_it_interrupts),
+        RULED_TEST(an_inert_span_ends_elsewhere_while_entered),
+        RULED_TEST(an_entered_span_ends_below_another_trace),
+        RULED_TEST(an_order_ends_elsewhere_while_entered),
+        RULED_TEST(a_thread_that_only_ends_orders_knows_the_rules),
+        RULED_TEST(an_open_root_keeps_its_rule),
+        RULED_TEST(a_limit_holds_where_times_are_not_in_order),
+        RULED_TEST(times_run_backwards),
+        RULED_TEST(a_root_of_no_name_is_nobody_elses),
+        RULED_TEST(a_full_root_says_why_it_is_kept),
+        RULED_TEST(a_handler_ends_what_it_interrupts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
