@@ -112,6 +112,16 @@ void tuned_pass(void)
 }
 
 #ifdef NSP_TESTPOINTS
+const tuned_death tuned_deaths[TUNED_DEATHS] = {
+    {"policy: without its classes", false},
+    {"policy: without its outlier rules", false},
+    {"policy: before it is published", false},
+    {"tune: published", true},
+    {"tune: slots told", true},
+    {"policy: a name has its class", true},
+    {"tune: names replayed", true},
+};
+
 static const char *last_point;
 
 static void die_there(const char *point)

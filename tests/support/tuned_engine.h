@@ -42,6 +42,14 @@ void tuned_pass(void);
 #ifdef NSP_TESTPOINTS
 // Another process makes these changes and is killed at this testpoint, to which it must come.
 void tuned_kill_writer(const char *point, const nsp_tune_change *changes, size_t count);
+
+// Between any two stores of a writer that changes a rule: the testpoint, and whether what it changes is in force then.
+typedef struct tuned_death {
+    const char *point;
+    bool changed;
+} tuned_death;
+enum { TUNED_DEATHS = 7 };
+extern const tuned_death tuned_deaths[TUNED_DEATHS];
 #endif
 
 #endif

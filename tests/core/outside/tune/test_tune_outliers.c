@@ -178,40 +178,29 @@ static void others_see_outlier_rules(void **state)
 static void a_writer_that_is_killed_leaves_both_kinds_of_rules_together(void **state)
 {
     (void)state;
-    static const struct {
-        const char *point;
-        bool changed;
-    } cases[] = {
-        {"policy: without its classes", false},
-        {"policy: without its outlier rules", false},
-        {"policy: before it is published", false},
-        {"tune: published", true},
-        {"tune: slots told", true},
-        {"policy: a name has its class", true},
-        {"tune: names replayed", true},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < TUNED_DEATHS; i++) {
+        const bool changed = tuned_deaths[i].changed;
         tuned_begin(NSP_COLLECTOR_THREAD);
         assert_true(tuned_recorded("killed.before") && tuned_recorded("other"));
         assert_int_equal(nsp_outlier_set_rule("old*", &measure), NSP_OK);
         const nsp_tune_change changes[] = {tuned_rule("killed.*", 0),
                                            outlier("*.before", &measure),
                                            {.kind = NSP_TUNE_REMOVE_OUTLIER_RULE, .pattern = "old*"}};
-        tuned_kill_writer(cases[i].point, changes, 3);
+        tuned_kill_writer(tuned_deaths[i].point, changes, 3);
         tuned_pass();
         const seen_rules seen = seen_now();
-        assert_int_equal(seen.rates, cases[i].changed);
+        assert_int_equal(seen.rates, changed);
         assert_int_equal(seen.count, 1);
-        assert_string_equal(seen.outliers[0].pattern, cases[i].changed ? "*.before" : "old*");
-        assert_int_equal(tuned_recorded("killed.before"), !cases[i].changed);
-        assert_int_equal(tuned_recorded("killed.after"), !cases[i].changed);
+        assert_string_equal(seen.outliers[0].pattern, changed ? "*.before" : "old*");
+        assert_int_equal(tuned_recorded("killed.before"), !changed);
+        assert_int_equal(tuned_recorded("killed.after"), !changed);
         assert_true(tuned_recorded("other") && tuned_recorded("old.name") && tuned_recorded("other.before"));
         const nsp__producer *producer = nsp__producer_self();
         const uint32_t its = nsp__sampler_class(producer, nsp_intern("other.before", 12));
-        assert_int_equal(producer->thresholds[its] == NSP__THRESHOLD_RULED, cases[i].changed);
+        assert_int_equal(producer->thresholds[its] == NSP__THRESHOLD_RULED, changed);
         nsp_tune *tune = tuned_open(); // its lock went with it
         assert_int_equal(nsp_tune_apply(tune, changes, 2, NULL), NSP_OK);
-        assert_int_equal(outliers_now()->rules, 1 + !cases[i].changed);
+        assert_int_equal(outliers_now()->rules, 1 + !changed);
         assert_false(tuned_recorded("killed.before"));
         nsp_tune_close(tune);
         tuned_end();

@@ -228,26 +228,15 @@ static void a_drainer_follows_up(void **state)
 static void a_writer_that_is_killed_leaves_the_old_or_the_new_policy(void **state)
 {
     (void)state;
-    static const struct {
-        const char *point;
-        bool changed;
-    } cases[] = {
-        {"policy: without its classes", false},
-        {"policy: without its outlier rules", false},
-        {"policy: before it is published", false},
-        {"tune: published", true},
-        {"tune: slots told", true},
-        {"policy: a name has its class", true},
-        {"tune: names replayed", true},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < TUNED_DEATHS; i++) {
+        const bool changed = tuned_deaths[i].changed;
         tuned_begin(NSP_COLLECTOR_THREAD);
         assert_true(tuned_recorded("killed.before") && tuned_recorded("other"));
-        kill_writer_at(cases[i].point);
+        kill_writer_at(tuned_deaths[i].point);
         assert_true(tuned_recorded("other"));
         tuned_pass();
-        assert_int_equal(tuned_recorded("killed.before"), !cases[i].changed);
-        assert_int_equal(tuned_recorded("killed.after"), !cases[i].changed);
+        assert_int_equal(tuned_recorded("killed.before"), !changed);
+        assert_int_equal(tuned_recorded("killed.after"), !changed);
         assert_true(tuned_recorded("other"));
         nsp_tune *tune = tuned_open(); // its lock went with it
         assert_int_equal(tuned_set_rule(tune, "killed.*", 1), NSP_OK);
