@@ -331,14 +331,6 @@ static const captured_span *span_of(const char *request, unsigned status)
     return server_span(0);
 }
 
-static int begin(void **state)
-{
-    (void)state;
-    nsp_thread_reset();
-    capture_begin(1.0);
-    return 0;
-}
-
 static int end(void **state)
 {
     if (server != NULL)
@@ -1072,7 +1064,7 @@ static void hosts_are_split(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, capture_sampled, end)
     const struct CMUnitTest tests[] = {
         TEST(a_request_is_described),
         TEST(without_a_parent_it_is_a_root),

@@ -550,6 +550,22 @@ void capture_end(void)
     capture_forget();
 }
 
+int capture_sampled(void **state)
+{
+    (void)state;
+    nsp_thread_reset();
+    capture_begin(1.0);
+    return 0;
+}
+
+int capture_reset(void **state)
+{
+    (void)state;
+    nsp_thread_reset();
+    capture_end();
+    return 0;
+}
+
 int capture_teardown(void **state)
 {
     (void)state;

@@ -91,6 +91,11 @@ void capture_settle(void);
 // capture_forget.
 void capture_end(void);
 
+// A cmocka setup: nothing is open on this thread, and a session samples all. And a teardown: what is open is given up,
+// and the session ends.
+int capture_sampled(void **state);
+int capture_reset(void **state);
+
 // A cmocka teardown: stops what a failed test has left running, so that the next test starts clean.
 int capture_teardown(void **state);
 

@@ -14,22 +14,6 @@
 
 #include "support/capture.h"
 
-static int begin(void **state)
-{
-    (void)state;
-    nsp_thread_reset();
-    capture_begin(1.0);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    nsp_thread_reset();
-    capture_end();
-    return 0;
-}
-
 static void again_with(void (*change)(nsp_config *config))
 {
     capture_end();
@@ -624,7 +608,7 @@ static void setters_on_a_span_that_is_not_recorded_are_nothing(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, capture_sampled, capture_reset)
     const struct CMUnitTest tests[] = {
         TEST(every_type_arrives_as_it_was_set),
         TEST(texts_of_every_short_length_are_whole),

@@ -15,14 +15,6 @@
 #include "trace/reuse.h"
 #include "trace/thread_state.h"
 
-static int begin(void **state)
-{
-    (void)state;
-    nsp_thread_reset();
-    capture_begin(1.0);
-    return 0;
-}
-
 static int end(void **state)
 {
     (void)state;
@@ -267,14 +259,14 @@ static void leftovers_are_recognised(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(setters_mark_their_items, begin, end),
-        cmocka_unit_test_setup_teardown(slow_setters_mark_their_items, begin, end),
-        cmocka_unit_test_setup_teardown(events_and_links_mark_their_items, begin, end),
-        cmocka_unit_test_setup_teardown(crowded_records_mark_their_items, begin, end),
-        cmocka_unit_test_setup_teardown(inherited_tracestate_is_the_heirs, begin, end),
-        cmocka_unit_test_setup_teardown(exporters_see_values_only, begin, end),
+        cmocka_unit_test_setup_teardown(setters_mark_their_items, capture_sampled, end),
+        cmocka_unit_test_setup_teardown(slow_setters_mark_their_items, capture_sampled, end),
+        cmocka_unit_test_setup_teardown(events_and_links_mark_their_items, capture_sampled, end),
+        cmocka_unit_test_setup_teardown(crowded_records_mark_their_items, capture_sampled, end),
+        cmocka_unit_test_setup_teardown(inherited_tracestate_is_the_heirs, capture_sampled, end),
+        cmocka_unit_test_setup_teardown(exporters_see_values_only, capture_sampled, end),
 #ifdef NSP_TESTPOINTS
-        cmocka_unit_test_setup_teardown(leftovers_are_recognised, begin, end),
+        cmocka_unit_test_setup_teardown(leftovers_are_recognised, capture_sampled, end),
 #endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

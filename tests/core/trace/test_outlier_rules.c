@@ -259,22 +259,6 @@ static void what_is_written_reads_back_and_damage_is_seen(void **state)
 
 // ---- in an engine ----
 
-static int begin(void **state)
-{
-    (void)state;
-    nsp_thread_reset();
-    capture_begin(1.0);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    nsp_thread_reset();
-    capture_end();
-    return 0;
-}
-
 static const nsp__outliers *in_force(void)
 {
     const nsp__control *control = nsp__trace_state.control;
@@ -505,7 +489,7 @@ static void a_session_begins_with_configured_rules(void **state)
 
 int main(void)
 {
-#define IN_ENGINE(test) cmocka_unit_test_setup_teardown(test, begin, end)
+#define IN_ENGINE(test) cmocka_unit_test_setup_teardown(test, capture_sampled, capture_reset)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_outlier_rules_a_class_is_a_rule),
         cmocka_unit_test(pairs_that_can_occur_are_classes),

@@ -12,14 +12,6 @@
 #include "context/threshold.h"
 #include "support/capture.h"
 
-static int begin(void **state)
-{
-    (void)state;
-    nsp_thread_reset();
-    capture_begin(1.0);
-    return 0;
-}
-
 static int end(void **state)
 {
     (void)state;
@@ -422,7 +414,7 @@ static void a_recording_spans_context_is_its_own(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, capture_sampled, end)
     const struct CMUnitTest tests[] = {
         TEST(the_senders_flag_is_followed_and_its_state_passed_on),
         TEST(what_is_exported_says_where_it_came_from),

@@ -19,22 +19,6 @@
 #include "trace/trace_state.h"
 #include "trace/sampler.h"
 
-static int begin(void **state)
-{
-    (void)state;
-    nsp_thread_reset();
-    capture_begin(1.0);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    nsp_thread_reset();
-    capture_end();
-    return 0;
-}
-
 static nsp_name name_of(const char *text)
 {
     return nsp_intern(text, strlen(text));
@@ -559,7 +543,7 @@ static void rules_change_while_names_and_roots_are_made(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, capture_sampled, capture_reset)
     const struct CMUnitTest tests[] = {
         TEST(a_bad_rate_is_refused_and_nothing_changes),
         TEST(the_rate_reads_back_as_it_was_quantised),

@@ -10,22 +10,6 @@
 
 #include "support/capture.h"
 
-static int begin(void **state)
-{
-    (void)state;
-    nsp_thread_reset();
-    capture_begin(1.0);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    nsp_thread_reset();
-    capture_end();
-    return 0;
-}
-
 static uint64_t misused(void)
 {
     return capture_balance().misused;
@@ -573,7 +557,7 @@ static void the_last_name_counts(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, capture_sampled, capture_reset)
     const struct CMUnitTest tests[] = {
         TEST(spans_nest),
         TEST(supplied_ticks_are_kept_to_the_nanosecond),
