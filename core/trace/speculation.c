@@ -321,6 +321,7 @@ NSP__HOT void nsp__end_current(nsp_span *span, nsp_ticks end, nsp__thread *threa
     const nsp__ruled_class *rule = producer->ruled_class;
     const uint64_t ticks = end - frame->record.start;
     nsp__latency_place *place = nsp__latency_place_of(producer, frame->record.name);
+    // The decision, as tests/gates/decision.sh counts it.
     if (NSP__UNLIKELY(ticks >= rule->slower || ticks >= __atomic_load_n(rule->slowest, __ATOMIC_RELAXED) ||
                       (producer->ruled_marks | nsp__ruled_seen(producer)) != 0 || place == NULL)) {
         end_with_look(producer, top, end);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // One deliberate fault in the hot path, chosen by the name that sabotage.sh defines. The compiler's command
-// line includes this file first: into bench/hot_path/operations.c for the setter, and into
-// core/trace/begin_fast.c and end_fast.c for the others, where it takes effect with the clock read of one
-// function. The sources themselves are not changed.
+// line includes this file first: into bench/hot_path/operations.c for the setter, into core/trace/speculation.c
+// for the decision, and into core/trace/begin_fast.c and end_fast.c for the others, where it takes effect with
+// the clock read of one function. The sources themselves are not changed.
 #ifndef NSP_GATES_SABOTAGE_H
 #define NSP_GATES_SABOTAGE_H
 
@@ -80,6 +80,15 @@ SABOTAGE sabotage(void)
 #define SABOTAGED ""
 #undef nsp_span_set_i64 // the macro of the same name around the function
 #define nsp_span_set_i64(span, key, value) (sabotage(), (nsp_span_set_i64)(span, key, value))
+#elif defined(SABOTAGE_decision)
+// Twelve more instructions where the end of a root decides.
+SABOTAGE sabotage(void)
+{
+    __asm__ __volatile__(".rept 12\n\tnop\n\t.endr");
+}
+#define SABOTAGED ""
+#include "trace/speculation.h"
+#define nsp__ruled_seen(producer) (sabotage(), nsp__ruled_seen(producer))
 #elif defined(SABOTAGE_slow)
 // Two extra readings of the counter before each of a span's two readings: three times as long.
 SABOTAGE sabotage(void)

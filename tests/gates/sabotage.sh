@@ -32,6 +32,7 @@ nothing      instructions  green
 nothing      zero          green
 nothing      ratios        green
 nothing      touched       green
+nothing      decision      green
 fence        fences        red    mfence
 fence        instructions  green
 fence        zero          green
@@ -55,6 +56,10 @@ wait         zero          red    FAIL.*voluntary_switches_count
 setter       fences        green
 setter       instructions  red    span3.*FAIL: \+2
 setter       zero          green
+decision     fences        green
+decision     instructions  green
+decision     zero          green
+decision     decision      red    FAIL: \+
 slow         fences        green
 slow         zero          green
 slow         ratios        red    FAIL: span3
@@ -92,7 +97,8 @@ compile() {
     (cd "$build" && eval "$command -DSABOTAGE_$3 -include \"\$here/sabotage.h\"")
 }
 
-# Recompiles what is needed: the call sites for a setter, otherwise the library's hot path. The new objects
+# Recompiles what is needed: the call sites for a setter, the ends of ruled roots for a decision, otherwise the
+# library's hot path. The new objects
 # are linked before the library, so their functions are used.
 make_bench() {
     local link
@@ -101,6 +107,10 @@ make_bench() {
         compile bench/hot_path/operations.c operations.o "$1"
         # shellcheck disable=SC2016 # eval expands it
         link=$(sed -E 's| [^ ]*bench/hot_path/operations\.c\.o| "$work/operations.o"|' <<<"$link")
+    elif [ "$1" = decision ]; then
+        compile core/trace/speculation.c speculation.o "$1"
+        # shellcheck disable=SC2016 # eval expands it
+        link=${link/ -o / '"$work/speculation.o"' -o }
     else
         compile core/trace/begin_fast.c begin.o "$1"
         compile core/trace/end_fast.c end.o "$1"
@@ -130,6 +140,7 @@ run_gate() {
     ratios) bash "$here/ratios.sh" "$work" span3 ;;
     touched) make_library && bash "$here/touched.sh" "$work" --allowed "$all/touched" "${@:2}" ;;
     fences) bash "$here/fences.sh" "$work" ;;
+    decision) bash "$here/decision.sh" "$work" ;;
     esac
 }
 
@@ -194,7 +205,7 @@ done
 counted() {
     in_folder "$1"
     make_bench "$1"
-    check_gates "$1" fences instructions zero touched
+    check_gates "$1" decision fences instructions zero touched
 }
 for kind in "${kinds[@]}"; do
     at_once counted "$kind"
