@@ -36,9 +36,11 @@ static void add(additions *more, const nsp__producer *producer, const nsp__frame
 
 static void add_why(additions *more, const nsp__producer *producer, const nsp__frame *frame, const char *why)
 {
+    // 8 bytes at most, for which two calls of the C library would take longer.
     uint64_t text = 0;
-    size_t length = strlen(why); // 8 at most
-    memcpy(&text, why, length);
+    size_t length = 0;
+    for (; why[length] != '\0'; length++)
+        text |= (uint64_t)(uint8_t)why[length] << 8 * length;
     add(more, producer, frame, nsp__item_tag(nsp__outlier_key_kept, NSP_TYPE_STR, 0, length), text);
 }
 
@@ -50,8 +52,8 @@ static void put_root(uint8_t *to, const nsp__frame *frame, nsp_ticks end, const 
     nsp__record *record = (nsp__record *)(void *)to;
     memcpy(to, &frame->record, bytes);
     to += bytes;
-    memcpy(to, more->items, more->count * sizeof more->items[0]);
-    to += more->count * sizeof more->items[0];
+    for (uint32_t i = 0; i < more->count; i++, to += sizeof more->items[i])
+        memcpy(to, &more->items[i], sizeof more->items[i]);
     for (uint32_t i = 0; i < more->links; i++, to += LINK_BYTES) {
         memcpy(to, &tag, sizeof tag);
         memcpy(to + sizeof tag, &links[i], sizeof links[i]);
