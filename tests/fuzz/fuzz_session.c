@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// ctest: COST 150
+// ctest: COST 150 TIMEOUT 300
 //
 // Input: changes to a small session, whose engine was killed: `number, offset, offset, length, bytes`. The
 // number is that of a structure, whose bytes are replaced from the offset on, or of another change
@@ -249,7 +249,8 @@ static void see_thread(void *argument, const nsp_history_thread *thread)
     *spans += thread->spans;
 }
 
-static void check_history(void)
+// Returns how many traces were found.
+static uint64_t check_history(void)
 {
     char path[sizeof killed->user + sizeof killed->name], problem[NSP_RECOVERY_PROBLEM_MAX] = "";
     nsp_config config;
@@ -270,10 +271,11 @@ static void check_history(void)
     if (nsp_history_export(path, 0, &options, &account, see_thread, &spans, problem, sizeof problem) !=
         NSP_OK) {
         MUST(problem[0] != 0 && fuzz_is_line(problem, strlen(problem)) && account.spans == 0);
-        return;
+        return 0;
     }
     MUST(account.exported == sent && account.spans == spans && account.traces <= spans);
     MUST(account.exported + account.invalid == spans);
+    return account.traces;
 }
 
 // ---- the property ----
@@ -304,6 +306,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     if (killed == NULL) {
         killed = killed_session_make(killed_engine);
         check_other_names();
+        MUST(check_history() > 10); // there is some to damage
     }
     size_t first = killed_session_change(bytes, size);
     check_copy(bytes + first, size - first);

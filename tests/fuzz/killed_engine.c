@@ -85,6 +85,23 @@ static void record(int spans)
     }
 }
 
+// Roots that the head leaves out and that are not slow, more than their buffer holds. The records of some are paths'.
+static void make_history(void)
+{
+    MUST(nsp_sampler_set_rule("held", 0) == NSP_OK);
+    for (int i = 0; i < 100; i++) {
+        nsp_span *root = nsp_span_begin(NSP_NAME("held")), *child = nsp_span_begin(NSP_NAME("a span"));
+        nsp_span_set_i64(child, NSP_KEY("number"), i);
+        nsp_span_end(child);
+        if (i % 3 == 0) {
+            order_path *path = order_path_begin();
+            fill_path(path, i);
+            order_path_end(path);
+        }
+        nsp_span_end(root);
+    }
+}
+
 static void *another_thread(void *nobody)
 {
     record(3);
@@ -111,6 +128,8 @@ static void configure(nsp_config *config, const char *shm_dir)
     config->detached_spans = 16;
     config->batches = 2;
     config->threads = 8;
+    config->outliers = "held: slower=3600s, history=60s";
+    config->outlier_bytes = 8 * 1024;
     config->log = quiet;
 }
 
@@ -144,6 +163,7 @@ void killed_engine(const char *shm_dir)
     }
     record_on_another_thread();
     record(200);
+    make_history();
     leave_some_open();
     raise(SIGKILL);
 }
@@ -210,6 +230,7 @@ void killed_engine_outside(const char *shm_dir)
     while (worked(drainer).in_rings != 0 || !__atomic_load_n(&asked, __ATOMIC_ACQUIRE))
         ;
     record(50);
+    make_history();
     leave_some_open();
     raise(SIGKILL);
 }

@@ -10,6 +10,7 @@
 
 #include "fuzz.h"
 #include "shm/session.h"
+#include "shm/speculation.h"
 #include "support/child.h"
 #include "support/sections.h"
 #include "support/session_dir.h"
@@ -73,12 +74,13 @@ typedef struct region {
     uint64_t at, size;
 } region;
 
-// Numbers of changes; smaller ones are regions. AWAY and CUT: and the number of a file.
-enum { LATER = 0xf6, STATE = 0xf7, AWAY = 0xf8, CUT = 0xfc };
+// Numbers of changes; smaller ones are regions. HISTORY: and the number of one of history. AWAY and CUT: and the number
+// of a file.
+enum { HISTORY = 0xf1, LATER = 0xf6, STATE = 0xf7, AWAY = 0xf8, CUT = 0xfc };
 
-enum { REGIONS_MAX = 26 };
+enum { REGIONS_MAX = 32 };
 static region regions[REGIONS_MAX];
-static size_t region_count;
+static size_t region_count, history_regions; // those of history come last
 
 static void add_region(int file, uint64_t at, uint64_t size)
 {
@@ -119,6 +121,20 @@ static void find_regions(void)
     }
     add_region(CONTROL, offsetof(nsp__control, policies[1]), offsetof(nsp__policy, classes));
     add_region(CONTROL, offsetof(nsp__control, paths), offsetof(nsp__paths, path[1]));
+    history_regions = region_count;
+    // The first thread's history: where it lies, its oldest and newest records, and the end of its buffer.
+    const uint64_t its = control->places[0].offset + NSP__SPECULATION_OFFSET;
+    const nsp__speculation *speculation =
+        (const nsp__speculation *)(const void *)(files[THREADS].bytes + its);
+    const uint64_t buffer = its + speculation->slot.ring_offset, bytes = speculation->slot.ring_bytes;
+    MUST(bytes != 0 && speculation->slot.consumed != 0 && speculation->history_end >= bytes);
+    add_region(THREADS, its, sizeof *speculation);
+    add_region(THREADS, buffer + (speculation->slot.consumed & (bytes - 1)), 512);
+    add_region(THREADS, buffer + ((speculation->history_end - 512) & (bytes - 1)), 512);
+    add_region(THREADS, buffer + bytes - 512, 1024);
+    add_region(CONTROL, offsetof(nsp__control, outliers[control->policy_generation & 1]),
+               offsetof(nsp__outliers, rule[2]));
+    MUST(history_regions + (LATER - HISTORY) == region_count);
 }
 
 enum { CHANGES_MAX = 64 };
@@ -221,8 +237,10 @@ size_t killed_session_change(const uint8_t *bytes, size_t size)
             put_away((int)(number - AWAY), offset);
         else if (number == STATE)
             set_state(offset);
+        else if (number >= HISTORY)
+            overwrite(regions[history_regions + (number - HISTORY)], offset, one + 4, length);
         else
-            overwrite(regions[number % region_count], offset, one + 4, length);
+            overwrite(regions[number % history_regions], offset, one + 4, length);
     }
     return size;
 }
