@@ -79,6 +79,25 @@ class Docs(unittest.TestCase):
                     self.assertTrue(name in known or re.search(rf"\b{name}\b", headers + build)
                                     or name in ("OTEL_", "OTEL_EXPORTER_OTLP_TRACES"), f"{name} is nothing of ours")
 
+    def test_instructions_are_those_of_the_gate(self):
+        """Of each table with a column `instructions` whose rows begin with names of the gate."""
+        gate = (SOURCE / "tests/gates/instructions.txt").read_text(encoding="utf-8")
+        allowed = {name: float(count) for name, count in re.findall(r"^(\w+) +([0-9.]+)$", gate, re.M)}
+        rows = 0
+        for page in PAGES:
+            for head, body in re.findall(r"^(\|.*\| instructions \|.*)\n\|[-|]+\n((?:\|.*\n)+)", text_of(page), re.M):
+                column = [cell.strip() for cell in head.split("|")].index("instructions")
+                for row in body.splitlines():
+                    cells = row.split("|")
+                    names = [name for name in re.findall(r"`(\w+)`", cells[1]) if name in allowed]
+                    if not names:
+                        continue
+                    spans = 6 if "by span" in row else 1
+                    counts = ", ".join(f"{allowed[name] / spans:.0f}" for name in names)
+                    self.assertEqual(cells[column].strip(), counts, f"{page.name}: {row}")
+                    rows += 1
+        self.assertGreaterEqual(rows, 6)
+
     def test_commands_exist(self):
         run = text_of(SOURCE / "run")
         command = subprocess.run([os.environ["NSP_COMMAND"], "--help"], capture_output=True, text=True, check=True).stdout
