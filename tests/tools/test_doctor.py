@@ -664,7 +664,7 @@ class Query(unittest.TestCase):
 
 
 @contextlib.contextmanager
-def engine(shm, **environment):
+def engine(shm, *options, **environment):
     """The example engine with this environment; yields its process after it has handled some orders."""
     program = BUILD / "bin" / "engine"
     if not os.access(program, os.X_OK):
@@ -672,7 +672,7 @@ def engine(shm, **environment):
     with tempfile.TemporaryDirectory() as folder:
         address = Path(folder, "address")
         kept = {name: os.environ[name] for name in SPARE if name in os.environ}
-        process = subprocess.Popen([program, "--listen", "127.0.0.1:0", "--no-pin", "--address-file", address],
+        process = subprocess.Popen([program, "--listen", "127.0.0.1:0", "--no-pin", "--address-file", address, *options],
                                    env={**kept, "NSP_SHM_DIR": shm, **environment}, stdout=subprocess.DEVNULL,
                                    stderr=subprocess.DEVNULL)
         try:
@@ -750,7 +750,7 @@ class Engines(unittest.TestCase):
         with tempfile.TemporaryDirectory(dir=SHM.name) as shm, Sink() as sink:
             settings = {"OTLP_ENDPOINT": endpoint(sink.port), "SERVICE_NAME": "tiny engine", "NSP_OPEN_SPANS": "1",
                         "OTEL_BSP_SCHEDULE_DELAY": "50"}
-            with engine(shm, **settings) as process:
+            with engine(shm, "--calls", **settings) as process:  # a path is one span deep
                 report = examine("--no-send", NSP_SHM_DIR=shm, OTLP_ENDPOINT=endpoint(sink.port))
                 self.assertEqual((report.code, report.levels("engine.too_deep")), (1, ["warn"]), report.text)
                 self.assertIn(f"tiny engine (pid {process.pid})", report.one("engine.too_deep")["text"])
