@@ -157,3 +157,11 @@ void ruled_assert_counts(uint64_t speculated, uint64_t taken_back, uint64_t kept
     assert_int_equal(now.kept, kept);
     assert_int_equal(now.attempted, attempted);
 }
+
+uint64_t ruled_randomness(const captured_span *span)
+{
+    uint64_t randomness = 0;
+    for (size_t i = NSP_TRACE_ID_SIZE - 7; i < NSP_TRACE_ID_SIZE; i++)
+        randomness = randomness << 8 | span->trace_id[i];
+    return randomness;
+}

@@ -55,6 +55,8 @@ const nsp_context *ruled_parent(nsp_context *context, bool sampled);
 // These must balance.
 nsp_stats ruled_stats(void);
 void ruled_assert_counts(uint64_t speculated, uint64_t taken_back, uint64_t kept, uint64_t attempted);
+// The 56 bits of its trace id by which the head decides.
+uint64_t ruled_randomness(const captured_span *span);
 // A root that was kept, although the head left it out.
 void ruled_assert_kept(const captured_span *root, const char *why);
 

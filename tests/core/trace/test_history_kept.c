@@ -247,9 +247,7 @@ static void trace_ids_are_distinct(void **state)
     capture_settle();
     for (size_t i = 0; i < capture_count(); i++) {
         const captured_span *span = capture_at(i);
-        uint64_t randomness = 0;
-        for (size_t k = 9; k < 16; k++)
-            randomness = randomness << 8 | span->trace_id[k];
+        const uint64_t randomness = ruled_randomness(span);
         assert_int_equal(span->threshold == NSP_CONTEXT_UNKNOWN,
                          randomness < (UINT64_C(1) << 56) / 4 * 3); // as the head would have decided
         for (size_t k = 0; k < i; k++)

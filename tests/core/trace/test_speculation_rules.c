@@ -51,9 +51,7 @@ static void half_of_the_roots_are_sampled(void **state)
     assert_int_equal(now.speculated + now.attempted - now.kept - now.attempted % 4, 4 * ROOTS);
     for (size_t i = 0; i < capture_count(); i++) {
         const captured_span *span = capture_at(i);
-        uint64_t randomness = 0;
-        for (size_t k = 9; k < 16; k++)
-            randomness = randomness << 8 | span->trace_id[k];
+        const uint64_t randomness = ruled_randomness(span);
         assert_int_equal(span->threshold == NSP_CONTEXT_UNKNOWN, randomness < UINT64_C(1) << 55);
     }
 }
