@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// ctest: TIMEOUT 300
+// ctest: TIMEOUT 300 COST 40
 //
 // Traces that may be kept, one instruction at a time: a signal handler that traces after each of them, and what a reader
 // would find if the thread died there.
