@@ -151,6 +151,16 @@ static void read_options(const nsp_path_options *given, nsp_path_options *out)
         memcpy(out, given, given->size < sizeof *out ? given->size : sizeof *out);
 }
 
+void nsp__path_describe(void *path, const nsp_path_options *options)
+{
+    nsp_span *span = nsp__path_span(path);
+    for (size_t i = 0; options->links != NULL && i < options->link_count; i++)
+        nsp_span_add_link_with(span, &options->links[i].context, options->links[i].attributes,
+                               options->links[i].attribute_count);
+    if (options->status != NSP_SPAN_STATUS_UNSET)
+        nsp_span_set_status(span, options->status, options->status_message);
+}
+
 void *nsp__path_begin_with(nsp__path_declaration *declaration, const nsp_path_options *given)
 {
     nsp_path_options options;
@@ -166,13 +176,8 @@ void *nsp__path_begin_with(nsp__path_declaration *declaration, const nsp_path_op
     nsp_span *span = options.detached ? nsp_span_begin_detached(declaration->name, &its)
                                       : nsp_span_begin_with(declaration->name, &its);
     void *path = path_of(span, declaration, options.detached);
-    if (nsp_span_recording(span)) {
-        for (size_t i = 0; options.links != NULL && i < options.link_count; i++)
-            nsp_span_add_link_with(span, &options.links[i].context, options.links[i].attributes,
-                                   options.links[i].attribute_count);
-        if (options.status != NSP_SPAN_STATUS_UNSET)
-            nsp_span_set_status(span, options.status, options.status_message);
-    }
+    if (nsp_span_recording(span))
+        nsp__path_describe(path, &options);
     return path;
 }
 

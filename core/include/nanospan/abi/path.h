@@ -90,6 +90,8 @@ NSP_API NSP__DIRECT void *nsp__path_begin_child(nsp__path_declaration *declarati
                                                 nsp__thread *thread);
 NSP_API void *nsp__path_begin_special(nsp__path_declaration *declaration, nsp_ticks start);
 NSP_API void *nsp__path_begin_with(nsp__path_declaration *declaration, const nsp_path_options *options);
+// Adds the links and the status of a path that records and has just begun.
+NSP_API void nsp__path_describe(void *path, const nsp_path_options *options);
 NSP_API NSP__DIRECT void nsp__path_end_on(void *path, nsp_ticks end, nsp__thread *thread);
 // A mark that is not the next one, or that reads the clock by a call.
 NSP_API void nsp__path_mark_slow(void *path, uint32_t phase, nsp_ticks at);
@@ -154,6 +156,25 @@ static inline __attribute__((unused, always_inline)) void *nsp__path_begin_at(
     if (NSP__LIKELY(current == NSP__OFF))
         return nsp__path_scratch(NSP__SCRATCH_NOTHING);
     return nsp__path_begin_special(declaration, start);
+}
+
+// Most paths with options begin where their thread is, on the way of all others. Where the compiler knows that there are
+// no links and no status, nothing of the options is written to memory.
+static inline __attribute__((unused, always_inline)) void *nsp__path_begin_as(
+    nsp__path_declaration *declaration, const nsp_path_options *options)
+{
+    if (NSP__UNLIKELY(options == NULL || options->size < sizeof *options || options->parent != NULL ||
+                      options->new_root || options->detached))
+        return nsp__path_begin_with(declaration, options);
+    void *path = nsp__path_begin_at(declaration, options->start);
+    if (nsp__path_records(path)) {
+        const unsigned given = (unsigned)options->kind;
+        const unsigned kind = given <= (unsigned)NSP_KIND_CONSUMER ? given : (unsigned)NSP_KIND_INTERNAL;
+        nsp__path_frame(path)->record.kind = (uint8_t)(kind | NSP__KIND_PATH);
+        if (options->links != NULL || options->status != NSP_SPAN_STATUS_UNSET)
+            nsp__path_describe(path, options);
+    }
+    return path;
 }
 
 // reading: where the phase with this number, from 1, has its reading.

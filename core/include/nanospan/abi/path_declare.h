@@ -151,9 +151,10 @@
     {                                                                                                        \
         return type##_begin_at(0);                                                                           \
     }                                                                                                        \
-    static inline __attribute__((unused)) type *type##_begin_with(const nsp_path_options *nsp__options)      \
+    static inline __attribute__((unused, always_inline))                                                     \
+    type *type##_begin_with(const nsp_path_options *nsp__options)                                            \
     {                                                                                                        \
-        return (type *)nsp__path_begin_with(nsp__path_of_##type(), nsp__options);                            \
+        return (type *)nsp__path_begin_as(nsp__path_of_##type(), nsp__options);                              \
     }                                                                                                        \
     static inline __attribute__((unused)) void type##_end_at(type *nsp__path, nsp_ticks nsp__end)            \
     {                                                                                                        \
