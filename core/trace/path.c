@@ -15,6 +15,7 @@
 #include "trace/misuse.h"
 #include "trace/path_special.h"
 #include "trace/span_context.h"
+#include "trace/speculation.h"
 #include "trace/stack.h"
 #include "trace/thread.h"
 #include "trace/trace_state.h"
@@ -108,21 +109,46 @@ static void *room_for(nsp_span *span, bool detached)
     return shared_scratch + at;
 }
 
+// True if the frame of this span has room for the body.
+static bool fits(const nsp_span *span, const nsp__path_declaration *declaration)
+{
+    return sizeof(nsp__record) + declaration->bytes <= nsp__frame_of(span)->limit;
+}
+
+// NSP_RECORD_BYTES is too small for the path: its span is dropped, and goes on as one that does not record, so that what
+// begins under it is left out too.
+static nsp_span *give_up(nsp_span *span)
+{
+    nsp__frame *frame = nsp__frame_of(span);
+    nsp__producer *producer = nsp__producer_self();
+    if (producer == NULL || !nsp__span_open(span))
+        return span;
+    nsp__entry *top = nsp__busy_take_top(producer);
+    const uintptr_t handle = nsp__frame_handle(frame, ++producer->unrecorded, 0);
+    const bool open = nsp__span_open(span); // not ended by a signal handler, or with its session
+    if (open) {
+        if (!nsp__frame_speculative(frame))
+            nsp__count(&producer->home.slot->counters.dropped_too_deep);
+        else if (frame->detached != 0)
+            nsp__ruled_apart_lost(producer);
+        else if (frame == producer->ruled_frame)
+            nsp__speculation_settle(producer->speculation);
+        nsp__frame_publish(frame, handle);
+        nsp__stack_rename(producer, top, span, handle);
+    }
+    nsp__busy_end(producer, nsp__stack_settle(producer, top));
+    return open ? (nsp_span *)handle : span;
+}
+
 static void *path_of(nsp_span *span, const nsp__path_declaration *declaration, bool detached)
 {
-    return nsp_span_recording(span) ? body_open(span, declaration) : room_for(span, detached);
+    if (!nsp_span_recording(span))
+        return room_for(span, detached);
+    return NSP__LIKELY(fits(span, declaration)) ? body_open(span, declaration)
+                                                : room_for(give_up(span), detached);
 }
 
-// False if a path of this declaration cannot record: the table of declarations is full, or NSP_RECORD_BYTES is too
-// small for it.
-static bool can_record(nsp__path_declaration *declaration)
-{
-    enum { MARGIN = 128 }; // a frame's limit is that much below the size of its record at most
-    return nsp__path_declare(declaration) &&
-           sizeof(nsp__record) + declaration->bytes + MARGIN <= nsp__trace_state.record_bytes;
-}
-
-// A path that cannot record where tracing runs is dropped, like a span that finds no frame.
+// In a signal handler that has interrupted the declaration's interning: counted like a span that finds no frame.
 static void *dropped(void)
 {
     nsp__producer *producer = nsp__producer_self();
@@ -136,8 +162,7 @@ static void *dropped(void)
 
 void *nsp__path_begin_special(nsp__path_declaration *declaration, nsp_ticks start)
 {
-    const bool may = can_record(declaration);
-    if (!may && __atomic_load_n(&nsp__active, __ATOMIC_RELAXED))
+    if (!nsp__path_declare(declaration) && __atomic_load_n(&nsp__active, __ATOMIC_RELAXED))
         return dropped();
     return path_of(nsp_span_begin_at(declaration->name, start), declaration, false);
 }
@@ -170,13 +195,12 @@ void *nsp__path_begin_with(nsp__path_declaration *declaration, const nsp_path_op
     its.parent = options.parent;
     its.new_root = options.new_root;
     its.start = options.start;
-    const bool may = can_record(declaration);
-    if (!may && __atomic_load_n(&nsp__active, __ATOMIC_RELAXED))
+    if (!nsp__path_declare(declaration) && __atomic_load_n(&nsp__active, __ATOMIC_RELAXED))
         return dropped();
     nsp_span *span = options.detached ? nsp_span_begin_detached(declaration->name, &its)
                                       : nsp_span_begin_with(declaration->name, &its);
     void *path = path_of(span, declaration, options.detached);
-    if (nsp_span_recording(span))
+    if (nsp__path_records(path))
         nsp__path_describe(path, &options);
     return path;
 }
@@ -260,6 +284,8 @@ void nsp__path_scratch_prepare(void)
 
 // ---- mark and fields ----
 
+typedef uint16_t __attribute__((may_alias)) half_word;
+
 void nsp__path_mark_slow(void *path, uint32_t phase, nsp_ticks at)
 {
     nsp__path_head *head = path;
@@ -273,8 +299,11 @@ void nsp__path_mark_slow(void *path, uint32_t phase, nsp_ticks at)
     }
     *reading = nsp__ticks_or_now(at);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    head->skipped = (uint8_t)(head->skipped + (phase - 1 - open));
-    head->open = (uint8_t)(phase | by_call);
+    // Both at once, since a signal handler that ends the path meanwhile counts by their difference.
+    const uint32_t skipped = head->skipped + (phase - 1 - open);
+    const uint16_t both = (uint16_t)(phase | by_call | skipped << 8); // little endian
+    _Static_assert(offsetof(nsp__path_head, skipped) == offsetof(nsp__path_head, open) + 1, "side by side");
+    __atomic_store_n((half_word *)(void *)&head->open, both, __ATOMIC_RELAXED);
 }
 
 void nsp__path_set_cut(void *path, uint16_t *length, char *bytes, uint32_t capacity, const char *value,
@@ -351,7 +380,22 @@ void nsp__path_end_elsewhere(void *path, nsp_ticks end)
     const nsp__frame *frame = nsp__path_frame(path);
     nsp_span *span = find_span(frame);
     // A handle that no open span has, so that it counts as misuse unless the session is over.
-    if (span == NULL)
-        span = (nsp_span *)((uintptr_t)frame | (__atomic_load_n(&frame->tag, __ATOMIC_RELAXED) != 1 ? 1 : 3));
+    if (span == NULL) {
+        const uintptr_t tag = __atomic_load_n(&frame->tag, __ATOMIC_RELAXED) & NSP__TAG_MASK;
+        span = (nsp_span *)((uintptr_t)frame | (tag != 1 ? 1 : 3));
+    }
     nsp_span_end_at(span, end);
+}
+
+void nsp__path_end_lost(void *path, nsp_ticks end)
+{
+    const uintptr_t frame = (uintptr_t)path - NSP__PATH_INERT_AT;
+    const nsp__producer *producer = nsp__producer_self();
+    if (nsp__parents_state() || producer == NULL || nsp__is_busy(producer))
+        return;
+    for (const nsp__entry *entry = producer->hot.top; entry > &producer->stack[0]; entry--)
+        if ((entry->current & ~NSP__TAG_MASK) == frame) {
+            nsp_span_end_at((nsp_span *)entry->current, end);
+            return;
+        }
 }

@@ -50,8 +50,8 @@
 // for which the sampler decides by the declared name. Paths and spans nest in each other, and end in the reverse order.
 // nsp_path_span gives its span, for all that ordinary spans can do: events, further attributes and links, the status, a
 // context to send. All of that belongs to the path's own span. But a span that is begun while a phase is open is that
-// phase's child, and nsp_span_context then names the phase. nsp_span_end of it ends the path. In nsp_stats, a path
-// counts as one span while it is open, and with its phases once it has ended.
+// phase's child, and nsp_span_context then names the phase. nsp_span_end and nsp_span_next of it end the path, whose own
+// end is then misuse. In nsp_stats, a path counts as one span while it is open, and with its phases once it has ended.
 //
 // Ownership and threads. A begin never returns NULL, whether tracing is on or off, before nsp_init and after
 // nsp_shutdown. The pointer is valid until the path ends, for the thread that began it. A detached path belongs to one
@@ -66,7 +66,8 @@
 // mark a clock read and two stores. Nothing here fails visibly, blocks or takes a lock, or uses more than 4 KiB of
 // stack. The first begin with a declaration interns its texts and enters it into the process's table, which is
 // wait-free. All of it may be called from a signal handler, with the exceptions of <nanospan/span.h>; a handler that
-// interrupts nanospan itself gets a path that is not recorded, which is counted.
+// interrupts nanospan itself gets a path that is not recorded, which is counted. Only what has begun a path marks it: not
+// a handler that has interrupted that.
 //
 // Limits. A struct has at most NSP_PATH_BYTES_MAX bytes: 8 are the library's, each phase needs 8, and then there are
 // the fields. A declaration has at most NSP_PATH_PHASES_MAX phases and NSP_PATH_FIELDS_MAX fields, and a process at

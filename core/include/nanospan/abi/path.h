@@ -93,6 +93,9 @@ NSP_API void *nsp__path_begin_with(nsp__path_declaration *declaration, const nsp
 // Adds the links and the status of a path that records and has just begun.
 NSP_API void nsp__path_describe(void *path, const nsp_path_options *options);
 NSP_API NSP__DIRECT void nsp__path_end_on(void *path, nsp_ticks end, nsp__thread *thread);
+// The end of a path that does not record, and of which nothing says what it stands for: its frame reads as zero, since
+// its session is over.
+NSP_API void nsp__path_end_lost(void *path, nsp_ticks end);
 // A mark that is not the next one, or that reads the clock by a call.
 NSP_API void nsp__path_mark_slow(void *path, uint32_t phase, nsp_ticks at);
 // The same as nsp__path_set_text for a text that is perhaps too long, or NULL.
@@ -189,7 +192,9 @@ static inline __attribute__((unused, always_inline)) void nsp__path_mark(void *p
         return;
     }
     *reading = at != 0 ? at : nsp__counter_read();
-    head->open = (uint8_t)phase;
+    // A signal handler that ends the path meanwhile, and a reader after a crash, take a phase for begun once it is open.
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    __atomic_store_n(&head->open, (uint8_t)phase, __ATOMIC_RELAXED);
 }
 
 static inline __attribute__((unused, always_inline)) void nsp__path_set_text(void *path, uint16_t *length,
@@ -241,10 +246,15 @@ static inline __attribute__((unused, always_inline)) nsp_ticks nsp__path_start(c
 
 static inline __attribute__((unused, always_inline)) void nsp__path_end_at(void *path, nsp_ticks end)
 {
-    if (nsp__path_records(path))
+    if (nsp__path_records(path)) {
         nsp__path_end_on(path, end, nsp__thread_v4);
-    else
-        nsp_span_end_at(((nsp_span **)path)[-1], end);
+        return;
+    }
+    nsp_span *span = ((nsp_span **)path)[-1];
+    if (span != NULL)
+        nsp_span_end_at(span, end);
+    else if (NSP__UNLIKELY((char *)path != nsp__path_scratch_v4 + NSP__SCRATCH_NOTHING))
+        nsp__path_end_lost(path, end);
 }
 
 NSP_END_DECLS
