@@ -67,10 +67,16 @@ void nsp__inherited_take(void)
     kept = NULL;
 }
 
+// The handle of a path is its frame alone: its tag lay in the parent's memory.
+static bool stands_for(uintptr_t handle, uintptr_t inherited_handle)
+{
+    return handle == ((handle & NSP__TAG_MASK) != 0 ? inherited_handle : inherited_handle & ~NSP__TAG_MASK);
+}
+
 bool nsp__inherited_context(const nsp_span *span, nsp_context *out)
 {
     for (size_t i = 0; inherited != NULL && i < inherited->count; i++)
-        if (inherited->spans[i].handle == (uintptr_t)span) {
+        if (stands_for((uintptr_t)span, inherited->spans[i].handle)) {
             *out = inherited->spans[i].context;
             return true;
         }

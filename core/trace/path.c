@@ -214,7 +214,7 @@ static bool scratch_key_made;
 
 // Rooms of threads that have ended, for others. They stay mapped, since what a program calls at a thread's end may still
 // have a path that is in one.
-enum { SPARES = 256 };
+enum { SPARES = 1024 };
 static char *spares[SPARES];
 
 static char *spare_take(void)

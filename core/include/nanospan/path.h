@@ -56,7 +56,8 @@
 // Ownership and threads. A begin never returns NULL, whether tracing is on or off, before nsp_init and after
 // nsp_shutdown. The pointer is valid until the path ends, for the thread that began it. A detached path belongs to one
 // thread at a time, may outlive its parent, and may end on any thread. Do not free it, copy the struct, or keep the
-// address of a member. A second end, or one on another thread, is misuse, as with spans.
+// address of a member. The end of a path that is not detached, on another thread, is misuse, as with spans. So is a second
+// end; but a path's pointer is only an address, and if another path has begun there since, that one is ended.
 //
 // Not recorded. Where a path is left out, by the sampler or a limit, or because tracing is off, its begin and end
 // cost what those of such a span cost, a mark costs one test and reads no clock, and fields are stores into a scratch
@@ -139,9 +140,9 @@ typedef struct nsp_path_options {
 #define NSP_PATH_MARK_AT(path, phase, ticks)                                                                 \
     nsp__path_mark_number((path), NSP__PATH_NUMBER(path, phase), (ticks))
 
-// Sets a STR to `length` bytes of UTF-8, which are copied; NULL counts as "". A text that is longer than the field's
+// Sets a STR to `size` bytes of UTF-8, which are copied; NULL counts as "". A text that is longer than the field's
 // capacity, or than the configured number of characters, is cut at a whole character and counted in
-// nsp_stats.values_cut. `path`, `text` and `length` are evaluated once.
+// nsp_stats.values_cut. `path`, `text` and `size` are evaluated once.
 #define NSP_PATH_STR(path, field, text, size)                                                                \
     nsp__path_set_field((path), NSP__PATH_OFFSET(path, field.length), NSP__PATH_CAPACITY(path, field),       \
                         (text), (size))

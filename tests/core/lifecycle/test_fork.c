@@ -181,6 +181,52 @@ static void a_child_speaks_for_the_spans_it_inherited(void **state)
     capture_end();
 }
 
+#define ORDER(PHASE, I64, F64, STR, BOOL) PHASE(check, "check") I64(size, "size") PHASE(submit, "submit")
+NSP_PATH_DECLARE(order_path, "order", ORDER)
+
+typedef struct known_path {
+    order_path *path;
+    nsp_context context;
+} known_path;
+
+static void child_with_path(void *argument)
+{
+    const known_path *its = argument;
+    for (int i = 0; i < 2; i++) {
+        CHILD_CHECK(sends_on(nsp_path_span(its->path), &its->context));
+        NSP_PATH_MARK(its->path, submit);
+        its->path->size = 2;
+        order_path_end(its->path);
+        order_path *own = order_path_begin(); // and with a session of the child's own
+        NSP_PATH_MARK(own, check);
+        order_path_end(own);
+    }
+    CHILD_CHECK(nsp_flush(MINUTE) == NSP_OK);
+    CHILD_CHECK(capture_count_named("order") == 2 && capture_count_named("check") == 2);
+    nsp_stats stats = NSP_STATS_INIT;
+    CHILD_CHECK(nsp_stats_get(&stats) == NSP_OK && stats.misused == 0 && stats.attempted == 4);
+    CHILD_CHECK(nsp_shutdown(MINUTE) == NSP_OK);
+}
+
+static void a_child_speaks_for_the_phase_of_a_path(void **state)
+{
+    (void)state;
+    SKIP_WITHOUT_THREADS_IN_CHILDREN();
+    static known_path one;
+    capture_begin(1);
+    one.path = order_path_begin();
+    NSP_PATH_MARK(one.path, check);
+    one.path->size = 1;
+    nsp_span_context(nsp_path_span(one.path), &one.context);
+    assert_int_equal(child_run(child_with_path, &one, 60), 0);
+    order_path_end(one.path);
+    capture_settle();
+    assert_int_equal(capture_count_named("check"), 1);
+    assert_int_equal(capture_count_named("submit"), 0);
+    assert_int_equal(capture_balance().misused, 0);
+    capture_end();
+}
+
 static void child_with_inherited(void *argument)
 {
     CHILD_CHECK(nsp_span_current() == NULL);
@@ -524,6 +570,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(fork_before_init, capture_teardown),
         cmocka_unit_test_teardown(a_child_speaks_for_an_unsampled_root_alone, capture_teardown),
+        cmocka_unit_test_teardown(a_child_speaks_for_the_phase_of_a_path, capture_teardown),
         cmocka_unit_test_teardown(a_child_speaks_for_the_spans_it_inherited, capture_teardown),
         cmocka_unit_test_teardown(fork_with_spans_open, capture_teardown),
         cmocka_unit_test_teardown(fork_under_an_unsampled_root, capture_teardown),
