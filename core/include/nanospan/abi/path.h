@@ -191,10 +191,10 @@ static inline __attribute__((unused, always_inline)) void nsp__path_mark(void *p
         nsp__path_mark_slow(path, phase, at);
         return;
     }
-    *reading = at != 0 ? at : nsp__counter_read();
     // A signal handler that ends the path meanwhile, and a reader after a crash, take a phase for begun once it is open.
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    __atomic_store_n(&head->open, (uint8_t)phase, __ATOMIC_RELAXED);
+    // Compilers keep volatile stores in order, and less else than at a fence.
+    *(volatile nsp_ticks *)reading = at != 0 ? at : nsp__counter_read();
+    *(volatile uint8_t *)&head->open = (uint8_t)phase;
 }
 
 static inline __attribute__((unused, always_inline)) void nsp__path_set_text(void *path, uint16_t *length,
