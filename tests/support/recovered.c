@@ -43,7 +43,10 @@ int recovered_tear_down(void **state)
 
 size_t recovered_count(void)
 {
-    return count;
+    pthread_mutex_lock(&mutex); // a drainer's sender may be adding to them
+    const size_t so_far = count;
+    pthread_mutex_unlock(&mutex);
+    return so_far;
 }
 
 const recovered_span *recovered_at(size_t index)

@@ -51,7 +51,7 @@ void ruled_finish(void)
 static int end(void **state, bool with_history)
 {
 #ifdef NSP_TESTPOINTS
-    nsp__testpoint_hook = NULL;
+    __atomic_store_n(&nsp__testpoint_hook, NULL, __ATOMIC_RELEASE);
 #endif
     if (!begun) // the test was skipped
         return capture_teardown(state);

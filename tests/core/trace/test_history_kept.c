@@ -96,9 +96,9 @@ static void a_clock_that_is_set_meanwhile_changes_nothing(void **state)
     nsp_span *root = nsp_span_begin_at(NSP_NAME("order"), ruled_after(1000));
     history_describe(root, 30, 0);
     const nsp_ticks slow = ruled_after(1000 + SLOW_NS);
-    nsp__testpoint_hook = step_the_clock;
+    __atomic_store_n(&nsp__testpoint_hook, step_the_clock, __ATOMIC_RELEASE);
     nsp_span_end_at(root, slow);
-    nsp__testpoint_hook = NULL;
+    __atomic_store_n(&nsp__testpoint_hook, NULL, __ATOMIC_RELEASE);
     capture_settle();
     assert_int_equal(history_kept(), 30);
     assert_int_equal(capture_count(), 61);
@@ -276,9 +276,9 @@ static uint64_t looks_of_an_outlier(size_t outlier_bytes, size_t ring_bytes, uin
     for (; history_of_thread()->slot.consumed == 0; number++)
         history_trace(number, number % 2, 10 * number, 10 * number + 5);
     looked_at = 0;
-    nsp__testpoint_hook = count_looks;
+    __atomic_store_n(&nsp__testpoint_hook, count_looks, __ATOMIC_RELEASE);
     history_trace(number, 0, 10 * number, 10 * number + SLOW_NS);
-    nsp__testpoint_hook = NULL;
+    __atomic_store_n(&nsp__testpoint_hook, NULL, __ATOMIC_RELEASE);
     capture_settle();
     *kept = history_kept();
     ruled_finish();

@@ -17,6 +17,7 @@
 
 #include "base/name.h"
 #include "base/testpoint.h"
+#include "base/words.h"
 #include "support/capture.h"
 #include "support/child.h"
 #include "trace/path_declare.h"
@@ -242,8 +243,10 @@ static void check_made(const made *it)
 {
     const nsp__path_head head = head_of(&it->declaration);
     CHILD_CHECK(head.declaration >= 1 && head.declaration <= NSP__PATHS_MAX);
-    const nsp__path_layout *layout = &nsp__trace_state.control->paths.path[head.declaration - 1];
-    const uint64_t checksum = __atomic_load_n(&layout->checksum, __ATOMIC_ACQUIRE);
+    const nsp__path_layout *shared = &nsp__trace_state.control->paths.path[head.declaration - 1];
+    const uint64_t checksum = __atomic_load_n(&shared->checksum, __ATOMIC_ACQUIRE); // PL2
+    nsp__path_layout own, *layout = &own; // as a drainer: another thread may be writing the same once more
+    nsp__words_copy(layout, shared, sizeof own);
     CHILD_CHECK(checksum != 0 && checksum == nsp__path_layout_checksum(layout));
     CHILD_CHECK(layout->name == it->declaration.name);
     CHILD_CHECK(strcmp(nsp_name_text(layout->name, NULL), it->name) == 0);
