@@ -54,7 +54,7 @@ static void put_root(uint8_t *to, const nsp__frame *frame, nsp_ticks end, const 
     to += bytes;
     for (uint32_t i = 0; i < more->count; i++, to += sizeof more->items[i])
         memcpy(to, &more->items[i], sizeof more->items[i]);
-    for (uint32_t i = 0; i < more->links; i++, to += LINK_BYTES) {
+    for (uint32_t i = 0; links != NULL && i < more->links; i++, to += LINK_BYTES) {
         memcpy(to, &tag, sizeof tag);
         memcpy(to + sizeof tag, &links[i], sizeof links[i]);
     }
