@@ -97,7 +97,8 @@ static size_t length_without(nsp__slice slice, const char *characters)
 
 static bool is_word(nsp__slice slice, const char *word)
 {
-    return slice.length == strlen(word) && strncasecmp(slice.text, word, slice.length) == 0;
+    return slice.text != NULL && slice.length == strlen(word) &&
+           strncasecmp(slice.text, word, slice.length) == 0;
 }
 
 // A time from 1 ns to `most`, which `in_words` says too. word: what it is the value of.
@@ -163,9 +164,8 @@ static const struct {
 // The condition that begins with a known word behind a blank: a comma is missing before it. NULL: none does.
 static const char *without_comma(nsp__slice part)
 {
-    nsp__slice rest = part;
     for (size_t at = 1; at < part.length; at++) {
-        rest = trim((nsp__slice){part.text + at, part.length - at});
+        const nsp__slice rest = trim((nsp__slice){part.text + at, part.length - at});
         if (rest.text == part.text + at) // no blank is here
             continue;
         const size_t end = length_without(rest, " \t\r\n=");

@@ -315,7 +315,7 @@ void nsp__path_set_cut(void *path, uint16_t *length, char *bytes, uint32_t capac
     const size_t kept = nsp__utf8_cut_characters(value, fits, nsp__path_frame(path)->value_limit);
     if (kept < size)
         nsp__value_count_cut();
-    if (kept != 0)
+    if (value != NULL)
         memcpy(bytes, value, kept);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     *length = (uint16_t)kept;
