@@ -42,6 +42,7 @@ static void items_move(nsp__frame *frame, uint32_t bytes)
     const uint32_t used = nsp__frame_bytes(frame), items = used - (uint32_t)sizeof(nsp__record);
     char *from = (char *)(&frame->record + 1);
     if (used + bytes > frame->limit) {
+        nsp__value_count_cut();
         frame->record.flags &= (uint8_t) ~(NSP__RECORD_TRACESTATE | NSP__RECORD_DROPS);
         frame->cursor -= items;
         return;
@@ -101,7 +102,7 @@ static void *room_for(nsp_span *span, bool detached)
     const size_t at = (uintptr_t)span == NSP__UNSAMPLED_ROOT    ? NSP__SCRATCH_ROOT
                       : (uintptr_t)span == NSP__UNSAMPLED_CHILD ? NSP__SCRATCH_CHILD
                                                                 : NSP__SCRATCH_NOTHING;
-    if (!detached)
+    if (!detached || span == NULL) // where tracing is off, it goes with its thread
         return nsp__path_scratch(at);
     nsp__control *control = __atomic_load_n(&nsp__trace_state.control, __ATOMIC_ACQUIRE); // T4: acquires T3
     if (span != NULL && control != NULL)
@@ -228,6 +229,7 @@ static char *spare_take(void)
     return NULL;
 }
 
+// Beyond so many the room is left where it is, and nobody has it again.
 static void spare_give(char *scratch)
 {
     for (int i = 0; i < SPARES; i++) {
@@ -236,7 +238,6 @@ static void spare_give(char *scratch)
                                         __ATOMIC_RELAXED))
             return;
     }
-    munmap(scratch, NSP__SCRATCH_BYTES);
 }
 
 static void scratch_release(void *scratch)
@@ -254,8 +255,10 @@ __attribute__((constructor)) static void scratch_prepare(void)
 
 char *nsp__path_scratch_make(void)
 {
-    if (!scratch_key_made)
+    if (!scratch_key_made) {
+        scratch_fill(shared_scratch); // a constructor of the program may run before this library's
         return shared_scratch;
+    }
     const int error = errno; // a span call must leave errno alone
     char *scratch = spare_take();
     if (scratch == NULL)

@@ -167,6 +167,14 @@ void nsp__ruled_end_apart(nsp__producer *producer, nsp__frame *frame, nsp_ticks 
 
 // Counts one that is taken back. anywhere: the caller's state; NULL: it counts in any thread's.
 void nsp__ruled_apart_lost(nsp__producer *producer);
+
+// Counts one that has been decided about, in `counter`, with its phases if it is a path: those begin to count here.
+static inline void nsp__ruled_apart_count(nsp__speculation *speculation, uint64_t *counter, uint64_t phases)
+{
+    if (phases != 0)
+        __atomic_fetch_add(&speculation->apart_begun, phases, __ATOMIC_RELEASE); // C1: to C2
+    __atomic_fetch_add(counter, 1 + phases, __ATOMIC_RELEASE);                   // C1: to C2
+}
 void nsp__ruled_apart_lost_anywhere(nsp__producer *producer);
 
 // Counts a span under a speculative one that does not record. With the producer busy; top: settled.

@@ -103,6 +103,7 @@ void nsp__ruled_end_apart(nsp__producer *producer, nsp__frame *frame, nsp_ticks 
     if (ruled)
         nsp__latency_add(producer, frame->record.name, ticks_of(frame, end));
     frame->detached = 1; // the place's next span is an ordinary one
+    const uint64_t phases = nsp__record_phases(&frame->record, nsp__frame_bytes(frame));
     if (!recording) {
         nsp__frame_close(frame);
     } else if (!nsp__frame_speculative(frame)) {
@@ -115,13 +116,13 @@ void nsp__ruled_end_apart(nsp__producer *producer, nsp__frame *frame, nsp_ticks 
         nsp__frame_close(frame);
         if (why != NULL)
             nsp__count(&producer->speculation->kept_limited);
-        nsp__ruled_apart_lost(producer);
+        nsp__ruled_apart_count(producer->speculation, &producer->speculation->apart_taken_back, phases);
     }
 }
 
 void nsp__ruled_apart_lost(nsp__producer *producer)
 {
-    __atomic_fetch_add(&producer->speculation->apart_taken_back, 1, __ATOMIC_RELEASE); // C1: to C2
+    nsp__ruled_apart_count(producer->speculation, &producer->speculation->apart_taken_back, 0);
 }
 
 void nsp__ruled_apart_lost_anywhere(nsp__producer *producer)

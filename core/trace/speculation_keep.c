@@ -217,7 +217,7 @@ void nsp__speculation_keep(nsp__producer *producer, nsp__frame *frame, nsp_ticks
         add_to(&speculation->kept_incomplete, 1);
     if (apart) {
         nsp__frame_close(frame);
-        __atomic_fetch_add(&speculation->apart_kept, 1, __ATOMIC_RELEASE); // C1: to C2
+        nsp__ruled_apart_count(speculation, &speculation->apart_kept, phases);
     } else {
         // What lies there has been looked at, and is not kept once more. An outlier whose rule wants none of it leaves it
         // to the next one.

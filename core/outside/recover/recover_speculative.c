@@ -196,7 +196,8 @@ void nsp__recovery_take_speculative(nsp_recovery *recovery, const nsp__piece *pi
     nsp__found_frame *found = &recovery->frames[piece->index];
     if (found->detached) {
         recovery->copy.slots[found->slot].counters.attempted += piece->spans;
-        recovery->buffers[found->slot].copy.speculation.apart_kept++;
+        recovery->buffers[found->slot].copy.speculation.apart_begun += piece->spans - 1;
+        recovery->buffers[found->slot].copy.speculation.apart_kept += piece->spans;
         recovery->buffers[found->slot].changed = true;
     } else {
         forget_half_kept(recovery, found->slot);
@@ -221,6 +222,7 @@ bool nsp__recovery_write_speculative(nsp_recovery *recovery, uint32_t slot)
         {&its->slot.counters.attempted, offsetof(nsp__speculation, slot.counters.attempted)},
         {&its->settled, offsetof(nsp__speculation, settled)},
         {&its->kept, offsetof(nsp__speculation, kept)},
+        {&its->apart_begun, offsetof(nsp__speculation, apart_begun)},
         {&its->apart_kept, offsetof(nsp__speculation, apart_kept)},
     };
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
