@@ -149,7 +149,8 @@ static void *path_of(nsp_span *span, const nsp__path_declaration *declaration, b
                                                 : room_for(give_up(span), detached);
 }
 
-// In a signal handler that has interrupted the declaration's interning: counted like a span that finds no frame.
+// The declaration could not be tried: in a signal handler that has interrupted nanospan's interning, or while another
+// thread fills the table's last place. Counted like a span that finds no frame.
 static void *dropped(void)
 {
     nsp__producer *producer = nsp__producer_self();

@@ -218,7 +218,7 @@ static const struct {
     int64_t value;
 } nothing_set = {{0, 0, 0, 0, 0, 0}, INT64_MIN};
 
-static const nsp__path_part value_part[] = {{"value", 8, 8, NSP_TYPE_I64, 0, 0}};
+static const nsp__path_part value_part[] = {{"value", 8, 8, NSP_TYPE_I64, 0}};
 
 typedef struct made {
     nsp__path_declaration declaration;

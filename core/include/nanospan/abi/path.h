@@ -49,15 +49,14 @@ typedef struct nsp__path_part {
     uint16_t offset, size; // in the struct; size: of a text, its capacity
     uint8_t type;          // nsp_type; 0: a phase
     uint8_t flags;         // of the first phase: NSP__PATH_STARTS
-    uint64_t unset;        // the bits that stand for "not set"
 } nsp__path_part;
 
 // One for each declaration and translation unit.
 typedef struct nsp__path_declaration {
-    uint64_t
-        head; // the nsp__path_head of a path that begins; 0: it is not in the table, or found no room there
-    nsp_name name; // of the path's span; 0: not declared yet. Written last
-    uint32_t bytes;
+    // The nsp__path_head of a path that begins; 0: not declared yet. Without a number where the table had no room.
+    uint64_t head;
+    nsp_name name;     // of the path's span; 0: not declared yet. Written last
+    uint32_t bytes;    // of the struct
     const void *unset; // a struct in which nothing is set, and 16 bytes behind it that may be read
     const char *root;  // the text of `name`
     uint32_t root_length, part_count;
@@ -79,8 +78,8 @@ enum {
 // Makes that room. Never NULL: if there is no memory, it is one that all threads share.
 NSP_API char *nsp__path_scratch_make(void);
 
-// Takes the declaration into the table, unless that was tried. False if it could not be tried now, in a signal handler
-// that interrupted nanospan.
+// Takes the declaration into the table, unless that was tried. False if it could not be tried now: in a signal handler
+// that interrupted nanospan, or while another thread fills the table's last place.
 NSP_API bool nsp__path_declare(nsp__path_declaration *declaration);
 
 // start, end, at: 0 stands for now.

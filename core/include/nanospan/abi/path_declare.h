@@ -46,14 +46,11 @@
 // ---- the parts ----
 
 #define NSP__PATH_PHASE_PART(phase, ...)                                                                     \
-    {"" NSP__PATH_FIRST(__VA_ARGS__) "",                                                                     \
-     (uint16_t)offsetof(nsp__self, nsp__at_##phase),                                                         \
-     (uint16_t)sizeof(nsp_ticks),                                                                            \
-     0,                                                                                                      \
-     (uint8_t)(NSP__PATH_SECOND(__VA_ARGS__, 0) != 0 ? NSP__PATH_STARTS : 0u),                               \
-     0},
+    {"" NSP__PATH_FIRST(__VA_ARGS__) "", (uint16_t)offsetof(nsp__self, nsp__at_##phase),                     \
+     (uint16_t)sizeof(nsp_ticks), 0,                                                                         \
+     (uint8_t)(NSP__PATH_SECOND(__VA_ARGS__, 0) != 0 ? NSP__PATH_STARTS : 0u)},
 #define NSP__PATH_FIELD_PART(field, key, size, type)                                                         \
-    {"" key "", (uint16_t)offsetof(nsp__self, field), (uint16_t)(size), (uint8_t)(type), 0, 0},
+    {"" key "", (uint16_t)offsetof(nsp__self, field), (uint16_t)(size), (uint8_t)(type), 0},
 #define NSP__PATH_I64_PART(field, ...)                                                                       \
     NSP__PATH_FIELD_PART(field, NSP__PATH_FIRST(__VA_ARGS__), sizeof(int64_t), NSP_TYPE_I64)
 #define NSP__PATH_F64_PART(field, ...)                                                                       \
@@ -122,7 +119,7 @@
              NSP__PATH_BOOL_ASSERT)                                                                          \
         static const nsp__path_part nsp__parts[] = {LIST(NSP__PATH_PHASE_PART, NSP__PATH_I64_PART,           \
                                                          NSP__PATH_F64_PART, NSP__PATH_STR_PART,             \
-                                                         NSP__PATH_BOOL_PART){NULL, 0, 0, 0, 0, 0}};         \
+                                                         NSP__PATH_BOOL_PART){NULL, 0, 0, 0, 0}};            \
         static const struct {                                                                                \
             nsp__self self;                                                                                  \
             uint64_t read_over[2];                                                                           \
