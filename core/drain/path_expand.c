@@ -27,7 +27,7 @@ static inline uint8_t *put_field(uint8_t *at, const nsp__path_field *field, cons
     if (field->type == NSP_TYPE_STR) {
         uint16_t length;
         memcpy(&length, value, sizeof length);
-        if (length > field->size) // not set: nsp__path_plan_of has seen all lengths
+        if (length > field->size) // not set: plan_of has seen all lengths
             return at;
         return put_item(at, nsp__item_tag(field->key, NSP_TYPE_STR, 0, length), value + sizeof length,
                         length);
@@ -67,7 +67,8 @@ static bool phases_agree(const nsp__path_head *head)
     return marked == nsp__path_phases(head);
 }
 
-const nsp__path_plan *nsp__path_plan_of(nsp__path_plans *plans, const nsp__record *record)
+// The plan of this record; NULL: there is none, or it does not agree with it.
+static const nsp__path_plan *plan_of(nsp__path_plans *plans, const nsp__record *record)
 {
     const uint32_t body = nsp__record_body_bytes(record, record->bytes);
     if (NSP__UNLIKELY(body == 0))
@@ -101,7 +102,7 @@ void nsp__path_walk_begin(nsp__path_walk *walk, nsp__path_plans *plans, const ns
     const uint32_t phases = nsp__record_phases(record, record->bytes);
     const bool told = body != 0;
     *walk = (nsp__path_walk){
-        .plan = nsp__path_plan_of(plans, record),
+        .plan = plan_of(plans, record),
         .record = record,
         .items = (const uint8_t *)(record + 1) + body,
         // Where the body's size is not known, nothing tells where the items begin.

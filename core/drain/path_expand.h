@@ -58,7 +58,4 @@ static inline bool nsp__path_texts_fit(const nsp__path_plan *plan, const nsp__pa
     return true;
 }
 
-// The plan of this record, if it agrees with it.
-const nsp__path_plan *nsp__path_plan_of(nsp__path_plans *plans, const nsp__record *record);
-
 #endif

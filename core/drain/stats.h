@@ -46,9 +46,10 @@ void nsp__stats_add_speculation(nsp_stats *out, const nsp__speculation *speculat
 void nsp__stats_add_snapshots(nsp_stats *out, const nsp__snapshots *snapshots, uint64_t *drained,
                               uint64_t *committed);
 
-// Adds the spans of threads without a slot, except those that ended there, which are read earlier.
-// The declarations of paths that found no room.
+// Adds the declarations of paths that found no room, and the paths that shared one.
 void nsp__stats_add_paths(nsp_stats *out, const nsp__paths *paths);
+
+// Adds the spans of threads without a slot, except those that ended there, which are read earlier.
 void nsp__stats_add_unattached(nsp_stats *out, const nsp__control *control);
 
 // Computes the sums. `drained` and `committed` are the totals of all slots.
