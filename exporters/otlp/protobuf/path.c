@@ -41,8 +41,7 @@ typedef struct path_phase {
 
 struct nsp__otlp_path {
     const nsp_path_shape *shape;
-    path_phase phases[1 + 64]; // the first is the path's own span, which has no head here
-    size_t most;               // bytes of all spans, with all phases, but for the name of the path's own
+    path_phase phases[1 + NSP_PATH_PHASES_MAX]; // the first is the path's own span, which has no head here
     uint8_t *rests;
     path_field fields[];
 };
@@ -163,10 +162,8 @@ static const nsp__otlp_path *make_path(nsp__otlp_encoder *encoder, const nsp_pat
         to->rest_at = at;
         make_phase(encoder, path, span);
         to->most += COMMON + to->rest_size;
-        path->most += to->most;
         at += to->rest_size + 2 * COPIED;
     }
-    path->most += path->phases[0].most + NSP__SPAN_FIXED + NSP__SLACK;
     free(*place);
     *place = path;
     return path;

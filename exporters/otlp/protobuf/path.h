@@ -4,7 +4,9 @@
 #ifndef NSP_OTLP_PROTOBUF_PATH_H
 #define NSP_OTLP_PROTOBUF_PATH_H
 
-enum { NSP__OTLP_PATHS = 64 }; // as many declarations as there can be
+#include <nanospan/path.h>
+
+enum { NSP__OTLP_PATHS = NSP_PATHS_MAX }; // as many declarations as there can be
 
 typedef struct nsp__otlp_path nsp__otlp_path;
 
