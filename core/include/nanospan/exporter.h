@@ -209,7 +209,8 @@ typedef struct nsp_path_field {
     uint64_t unset; // the bits that stand for "not set"; of a text, its length
 } nsp_path_field;
 
-// A declaration of a path. It stays as it is, where it is, until destroy has returned or another number is seen.
+// A declaration of a path. It stays as it is, where it is, as long as paths are appended to this exporter's state: each
+// number has one. When destroy is called, it may be gone.
 typedef struct nsp_path_shape {
     uint32_t number; // among the declarations of these spans' process, from 1 to 64
     uint32_t bytes;  // of the struct

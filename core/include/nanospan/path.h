@@ -56,12 +56,16 @@
 // Ownership and threads. A begin never returns NULL, whether tracing is on or off, before nsp_init and after
 // nsp_shutdown. The pointer is valid until the path ends, for the thread that began it. A detached path belongs to one
 // thread at a time, may outlive its parent, and may end on any thread. Do not free it, copy the struct, or keep the
-// address of a member. The end of a path that is not detached, on another thread, is misuse, as with spans. So is a second
-// end; but a path's pointer is only an address, and if another path has begun there since, that one is ended.
+// address of a member. Do not mark it or store into it once it has ended: that would go into whatever has begun there
+// since. The end of a path that is not detached, on another thread, is misuse, as with spans. So is a second end; but a
+// path's pointer is only an address, and if another path has begun there since, that one is ended.
 //
 // Not recorded. Where a path is left out, by the sampler or a limit, or because tracing is off, its begin and end
 // cost what those of such a span cost, a mark costs one test and reads no clock, and fields are stores into a scratch
-// of the thread, which its first path allocates (4 KiB).
+// of the thread, which its first path allocates (4 KiB). A detached path that is left out has a place of a pool
+// (nsp_config.detached_spans). Where that is used up, or tracing is off, all such paths of the process have one struct:
+// their threads store into the same lines, unordered, which ThreadSanitizer reports. nsp_stats.paths_shared counts those
+// for which the pool had no place.
 //
 // Cost of a path that is recorded: its begin and end cost what those of a span cost, and a copy of the struct; each
 // mark a clock read and two stores. Nothing here fails visibly, blocks or takes a lock, or uses more than 4 KiB of
