@@ -144,7 +144,7 @@ static void what_is_not_set_says_so(void **state)
     assert_int_equal(rings_balance().attempted, 2 + 1 + 2);
 }
 
-static void clocks_are_read_once_a_mark(void **state)
+static void readings_follow_each_other(void **state)
 {
     (void)state;
     const nsp_ticks before = nsp_now();
@@ -346,7 +346,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_whole_path_is_one_record, begin, end),
         cmocka_unit_test_setup_teardown(what_is_not_set_says_so, begin, end),
-        cmocka_unit_test_setup_teardown(clocks_are_read_once_a_mark, begin, end),
+        cmocka_unit_test_setup_teardown(readings_follow_each_other, begin, end),
         cmocka_unit_test_setup_teardown(phases_can_be_passed_over, begin, end),
         cmocka_unit_test_setup_teardown(other_marks_are_misuse, begin, end),
         cmocka_unit_test_setup_teardown(a_phase_can_begin_with_its_path, begin, end),

@@ -66,7 +66,6 @@ static bool run_order(void)
 
 static void check_orders(void)
 {
-    rings_read();
     for (size_t i = 0, count = rings_read(); i < count; i++) {
         const nsp__record *record = ring_record_at(i);
         const char *name = nsp_name_text(record->name, NULL);

@@ -207,9 +207,9 @@ static void many_threads(void **state)
             check_order(capture_at(i), i);
             orders++;
         } else if (strcmp(capture_at(i)->name, "match") == 0 && i % 97 == 0 && stats.dropped == 0) {
-            const captured_span *parent = order_of(capture_at(i));
-            if (parent != NULL) // and not a root
-                assert_string_equal(captured_text(parent, "number"), captured_text(capture_at(i), "number"));
+            const captured_span *parent = order_of(capture_at(i)); // an order, or its phase: never a root
+            assert_non_null(parent);
+            assert_string_equal(captured_text(parent, "number"), captured_text(capture_at(i), "number"));
         }
     if (stats.dropped == 0)
         assert_int_equal(orders, 2 * THREADS * ROUNDS);
