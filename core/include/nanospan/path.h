@@ -58,7 +58,8 @@
 // thread at a time, may outlive its parent, and may end on any thread. Do not free it, copy the struct, or keep the
 // address of a member. Do not mark it or store into it once it has ended: that would go into whatever has begun there
 // since. The end of a path that is not detached, on another thread, is misuse, as with spans. So is a second end; but a
-// path's pointer is only an address, and if another path has begun there since, that one is ended.
+// path's pointer is only an address, and if another path has begun there since, that one is ended. Unlike the handle of a
+// span, it must not be NULL, in any call: it is used as it is.
 //
 // Not recorded. Where a path is left out, by the sampler or a limit, or because tracing is off, its begin and end
 // cost what those of such a span cost, a mark costs one test and reads no clock, and fields are stores into a scratch
@@ -81,6 +82,9 @@
 // counts the declaration. A path whose spans do not fit into one batch (nsp_config.batch_bytes) is discarded, and
 // counted with its phases; one whose struct does not fit into a record (nsp_config.record_bytes) is dropped, and
 // counted as too deep. The configured number of attributes is no limit for fields; that of characters is one for texts.
+//
+// With NSP_DISABLE nothing is left of phases, keys and capacities. So the names of phases and what is asserted of a list
+// are checked only where a program is compiled without it.
 #ifndef NANOSPAN_PATH_H
 #define NANOSPAN_PATH_H
 
@@ -133,7 +137,7 @@ typedef struct nsp_path_options {
 //     void TYPE_end_at(type *path, nsp_ticks end);
 //
 // Readings, here and of phases, are in ticks (nsp_now), and 0 stands for now. One that is earlier than the one in front
-// of it makes a span that ends before it begins, which is exported as one without duration.
+// of it makes a span that ends before it begins, which is exported as one of 1 ns from where it began.
 #define NSP_PATH_DECLARE(type, root, LIST) NSP__PATH_DECLARE(type, root, LIST)
 
 // Ends the open phase, if there is one, and begins this one. One clock read. `path` is evaluated once.

@@ -30,10 +30,12 @@ typedef struct nsp_stats {
     uint64_t exported;    // accepted by the receiver
     uint64_t spooled;     // kept on disk for later; always 0 in this version
 
-    uint64_t roots_unsampled;  // traces that the sampler left out
-    uint64_t roots_refused;    // traces left out because a ring was filled above its watermark
-    uint64_t leaked;           // spans ended by nsp_thread_reset or by their thread's exit
-    uint64_t misused;          // calls with a span that had ended, on the wrong thread, or in the wrong order
+    uint64_t roots_unsampled; // traces that the sampler left out
+    uint64_t roots_refused;   // traces left out because a ring was filled above its watermark
+    uint64_t leaked;          // spans ended by nsp_thread_reset or by their thread's exit
+    // Calls with a span that had ended, on the wrong thread, or in the wrong order; so too marks of a path's phase that
+    // was marked before, or passed over.
+    uint64_t misused;
     uint64_t names_overflowed; // texts that were not interned because the table of names was full
 
     uint64_t batches_sent;   // requests that were answered, whatever the answer
@@ -47,8 +49,8 @@ typedef struct nsp_stats {
     uint64_t clock_error_ns;  // upper bound of the time stamps' error against CLOCK_REALTIME, in nanoseconds
     uint64_t clock_steps;     // steps of the wall clock that were seen
 
-    // Texts, byte strings and arrays that were cut because their span's record was full
-    // (nsp_config.record_bytes).
+    // Texts, byte strings and arrays that were cut because their span's record was full (nsp_config.record_bytes), and
+    // texts of paths that were longer than their field's capacity.
     uint64_t values_cut;
 
     // How sending and draining go; all of it is 0 until there is something to tell.
