@@ -64,9 +64,9 @@
 // Not recorded. Where a path is left out, by the sampler or a limit, or because tracing is off, its begin and end
 // cost what those of such a span cost, a mark costs one test and reads no clock, and fields are stores into a scratch
 // of the thread, which its first path allocates (4 KiB). A detached path that is left out has a place of a pool
-// (nsp_config.detached_spans). Where that is used up, or tracing is off, all such paths of the process have one struct:
-// their threads store into the same lines, unordered, which ThreadSanitizer reports. nsp_stats.paths_shared counts those
-// for which the pool had no place.
+// (nsp_config.detached_spans). Where that is used up, all such paths of the process have one struct: their threads
+// store into the same lines, unordered, which ThreadSanitizer reports. nsp_stats.paths_shared counts them. Where
+// tracing is off, a detached path has the scratch of the thread that began it, which is never given back.
 //
 // Cost of a path that is recorded: its begin and end cost what those of a span cost, and a copy of the struct; each
 // mark a clock read and two stores. Nothing here fails visibly, blocks or takes a lock, or uses more than 4 KiB of
