@@ -161,8 +161,8 @@ static const struct {
              {"asked", ASKED, false},   {"measure", MEASURE, false}, {"limit", LIMIT, true},
              {"history", HISTORY, true}};
 
-// The condition that begins with a known word behind a blank: a comma is missing before it. NULL: none does.
-static const char *without_comma(nsp__slice part)
+// True if a condition begins with a known word behind a blank, so that a comma is missing before that word.
+static bool lacks_comma(nsp__slice part, const char **word)
 {
     for (size_t at = 1; at < part.length; at++) {
         const nsp__slice rest = trim((nsp__slice){part.text + at, part.length - at});
@@ -170,17 +170,19 @@ static const char *without_comma(nsp__slice part)
             continue;
         const size_t end = length_without(rest, " \t\r\n=");
         for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-            if (is_word((nsp__slice){rest.text, end}, known[i].word))
-                return known[i].word;
+            if (is_word((nsp__slice){rest.text, end}, known[i].word)) {
+                *word = known[i].word;
+                return true;
+            }
         at = (size_t)(rest.text - part.text);
     }
-    return NULL;
+    return false;
 }
 
 static bool read_condition(const reader *me, nsp__slice part, nsp_outlier_rule *out, unsigned *seen)
 {
-    const char *second = without_comma(part);
-    if (second != NULL)
+    const char *second = NULL;
+    if (lacks_comma(part, &second))
         return complain(me, part, "a comma is missing before %s", second);
     nsp__slice rest = part, word = part;
     const bool valued = memchr(part.text, '=', part.length) != NULL && nsp__slice_split(&rest, '=', &word);
