@@ -27,7 +27,7 @@ static void body_write(nsp__frame *frame, const nsp__path_declaration *declarati
 {
     char *body = (char *)(&frame->record + 1);
     memcpy(body, declaration->unset, declaration->bytes);
-    uint64_t head = declaration->head;
+    uint64_t head = __atomic_load_n(&declaration->head, __ATOMIC_RELAXED);
     if (!nsp__clock_is_counter)
         head |= (uint64_t)NSP__PATH_BY_CALL << 8 * offsetof(nsp__path_head, open);
     memcpy(body, &head, sizeof head);

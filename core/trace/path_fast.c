@@ -20,7 +20,7 @@ ALWAYS_INLINE void frame_open(nsp__frame *frame, const nsp__path_declaration *de
     char *body = (char *)(&frame->record + 1);
     const char *unset = (const char *)declaration->unset;
     const uint64_t bytes = declaration->bytes, cursor = frame->initial + bytes;
-    const uint64_t head = declaration->head;
+    const uint64_t head = __atomic_load_n(&declaration->head, __ATOMIC_RELAXED);
     __builtin_memcpy(&frame->cursor, &cursor, sizeof cursor);
     frame->record.name = declaration->name;
     frame->record.start = start;

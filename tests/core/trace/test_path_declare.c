@@ -66,7 +66,9 @@ NSP_PATH_DECLARE(full_path, "full", FULL)
 static nsp__path_head head_of(const nsp__path_declaration *declaration)
 {
     nsp__path_head head;
-    memcpy(&head, &declaration->head, sizeof head);
+    const uint64_t word =
+        __atomic_load_n(&declaration->head, __ATOMIC_RELAXED); // another thread may set it once more
+    memcpy(&head, &word, sizeof head);
     return head;
 }
 
