@@ -166,7 +166,8 @@ void *nsp__path_begin_special(nsp__path_declaration *declaration, nsp_ticks star
 {
     if (!nsp__path_declare(declaration) && __atomic_load_n(&nsp__active, __ATOMIC_RELAXED))
         return dropped();
-    return path_of(nsp_span_begin_at(declaration->name, start), declaration, false);
+    return path_of(nsp_span_begin_at(__atomic_load_n(&declaration->name, __ATOMIC_RELAXED), start),
+                   declaration, false);
 }
 
 // The caller's options, or the defaults, as those of a span.
@@ -199,8 +200,10 @@ void *nsp__path_begin_with(nsp__path_declaration *declaration, const nsp_path_op
     its.start = options.start;
     if (!nsp__path_declare(declaration) && __atomic_load_n(&nsp__active, __ATOMIC_RELAXED))
         return dropped();
-    nsp_span *span = options.detached ? nsp_span_begin_detached(declaration->name, &its)
-                                      : nsp_span_begin_with(declaration->name, &its);
+    nsp_span *span =
+        options.detached
+            ? nsp_span_begin_detached(__atomic_load_n(&declaration->name, __ATOMIC_RELAXED), &its)
+            : nsp_span_begin_with(__atomic_load_n(&declaration->name, __ATOMIC_RELAXED), &its);
     void *path = path_of(span, declaration, options.detached);
     if (nsp__path_records(path))
         nsp__path_describe(path, &options);

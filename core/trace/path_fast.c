@@ -22,7 +22,7 @@ ALWAYS_INLINE void frame_open(nsp__frame *frame, const nsp__path_declaration *de
     const uint64_t bytes = declaration->bytes, cursor = frame->initial + bytes;
     const uint64_t head = __atomic_load_n(&declaration->head, __ATOMIC_RELAXED);
     __builtin_memcpy(&frame->cursor, &cursor, sizeof cursor);
-    frame->record.name = declaration->name;
+    frame->record.name = __atomic_load_n(&declaration->name, __ATOMIC_RELAXED);
     frame->record.start = start;
     frame->record.end = 0;
     nsp__pair first = *(const nsp__pair *)(const void *)unset;
