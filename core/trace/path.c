@@ -105,7 +105,7 @@ static void *room_for(nsp_span *span, bool detached)
     if (!detached || span == NULL) // where tracing is off, it goes with its thread
         return nsp__path_scratch(at);
     nsp__control *control = __atomic_load_n(&nsp__trace_state.control, __ATOMIC_ACQUIRE); // T4: acquires T3
-    if (span != NULL && control != NULL)
+    if (control != NULL)
         __atomic_fetch_add(&control->paths.shared, 1, __ATOMIC_RELAXED);
     return shared_scratch + at;
 }
