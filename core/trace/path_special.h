@@ -13,6 +13,9 @@ void nsp__path_end_elsewhere(void *path, nsp_ticks end);
 // frame.
 void nsp__path_commit_after_all(nsp__producer *producer, nsp__frame *frame, nsp_ticks end, uint32_t phases);
 
+// The room of a path that does not record and stands for this span. detached: the path may go to other threads.
+void *nsp__path_room_for(nsp_span *span, bool detached);
+
 // Makes the calling thread's room for paths that do not record, unless it has some.
 void nsp__path_scratch_prepare(void);
 
