@@ -318,6 +318,33 @@ class View(unittest.TestCase):
             self.assertEqual(done.returncode, 1)
             self.assertIn(b"cannot write", done.stderr)
 
+    def test_several_files(self):
+        """They are read as one: a trace may be spread over them, and what is shown of a span comes from its own file."""
+        other, third = (Path(self.folder.name, name) for name in ("other.jsonl", "third.jsonl"))
+        named = [{"key": "file", "value": {"stringValue": name}} for name in ("first", "second")]
+        other.write_text("\n".join([line(span(9, 1, "alone", 0, 5)), line(span(1, 2, "child", 0, 500, 1, attributes=[named[1]])), "{",
+                                    line(span(1, 1, "root", attributes=[named[0]]))]), encoding="utf-8")
+        out = self.view(other, lines=["", line(span(1, 1, "root", attributes=[named[0]]), span(1, 3, "last", 900, 1000, 1)), "nonsense"])
+        self.assertEqual(self.code, 1)
+        self.assertEqual([text.rstrip("█▏▐ ") for text in re.split(r"\n", re.sub(r"  +[0-9.]+ .s .*", "", out))[3:8]],
+                         ["root", "│ file=first", "├─ child", "│    file=second", "└─ last"])
+        self.assertIn(f"2 traces, 4 spans in {other} and {self.file}; left out: 1 repeated span\n", out)
+        # Each fault is where it was found.
+        self.assertIn(f"{other}:3: ", self.err)
+        self.assertIn(f"{self.file}: 1 malformed line was skipped", self.err)
+        third.write_text(line(span(5, 1, "odd", attributes=[5])) + "\n", encoding="utf-8")
+        out = self.view(other, third)
+        self.assertIn(": an object was expected; the rest of that span is not shown", self.err)
+        self.assertIn("3 traces, 5 spans in 3 files", out)
+        self.assertIn("in standard input and ", self.view("-", input=b""))
+
+        link = Path(self.folder.name, "link.jsonl")
+        link.symlink_to(other)
+        for arguments, wanted in (((other, other), "is given twice; give it once"), ((other, link), "are the same file; give one of them"),
+                                  (("-", "-"), "standard input is given twice"), ((other, "/nowhere/x.jsonl"), "cannot read /nowhere/x.jsonl")):
+            self.assertEqual((self.view(*arguments, input=b""), self.code), ("", 1))
+            self.assertIn(wanted, self.err)
+
     def test_colours(self):
         self.file.write_text(line(span(1, 1, "x", **FAILED)), encoding="utf-8")
         self.assertNotIn("\x1b", self.view())

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "waterfall.h"
 
-#include "span_tree.h"
+#include "support/span_tree.h"
 #include "support/trace_notes.h"
 #include "support/units.h"
 #include "view_links.h"

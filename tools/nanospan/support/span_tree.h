@@ -2,10 +2,10 @@
 //
 // The parents and children of one trace. Every span appears exactly once, even if its parent is missing or
 // parents form a cycle, which only a faulty sender produces.
-#ifndef NANOSPAN_VIEW_SPAN_TREE_H
-#define NANOSPAN_VIEW_SPAN_TREE_H
+#ifndef NANOSPAN_SUPPORT_SPAN_TREE_H
+#define NANOSPAN_SUPPORT_SPAN_TREE_H
 
-#include "support/trace_store.h"
+#include "trace_store.h"
 
 #define NOBODY UINT32_MAX
 

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "trace_filter.h"
+
+#include <fnmatch.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static bool has_service(const trace_store *store, const trace *t, const bool *service_matches)
+{
+    for (uint32_t i = 0; i < t->count; i++)
+        if (service_matches[store->rows[t->first + i].service])
+            return true;
+    return false;
+}
+
+static bool id_begins(const trace *t, const char *prefix)
+{
+    char id[40];
+    snprintf(id, sizeof id, "%016" PRIx64 "%016" PRIx64, t->id[0], t->id[1]);
+    return strncasecmp(id, prefix, strlen(prefix)) == 0;
+}
+
+static bool passes(const view_options *o, const trace_store *store, const trace *t,
+                   const bool *service_matches)
+{
+    if (!t->count || t->duration < o->min_duration || (o->errors && !t->errors))
+        return false;
+    if (o->root != NULL &&
+        (!t->rooted || fnmatch(o->root, store->strings[store->rows[t->root].name].text, 0) != 0))
+        return false;
+    if (o->trace != NULL && !id_begins(t, o->trace))
+        return false;
+    return o->service == NULL || has_service(store, t, service_matches);
+}
+
+const trace **trace_filter(const view_options *o, const trace_store *store, size_t *count)
+{
+    const trace **chosen = need_memory((store->trace_count + 1) * sizeof *chosen);
+    bool *service_matches = need_zeroes(store->string_count, sizeof *service_matches);
+    for (size_t i = 0; o->service != NULL && i < store->string_count; i++)
+        service_matches[i] = fnmatch(o->service, store->strings[i].text, 0) == 0;
+    *count = 0;
+    for (size_t i = 0; i < store->trace_count; i++)
+        if (passes(o, store, &store->traces[i], service_matches))
+            chosen[(*count)++] = &store->traces[i];
+    free(service_matches);
+    return chosen;
+}

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The files of the command line, whose spans are in one store: a trace may be spread over several of them.
+#ifndef NANOSPAN_VIEW_VIEW_FILES_H
+#define NANOSPAN_VIEW_VIEW_FILES_H
+
+#include "support/trace_file.h"
+
+typedef struct view_files {
+    trace_file *files; // the lines of each follow those of the one before in the store
+    size_t count;
+    uint32_t *first_lines;
+    trace_store store;
+} view_files;
+
+// Opens and reads all of them and arranges the store. Malformed lines are reported. Returns false after printing an
+// error; free it in either case.
+bool view_files_read(view_files *in, const char *const *names, size_t count);
+void view_files_free(view_files *in);
+
+// Spans that could not be shown, or not entirely, were reported.
+bool view_files_sound(const view_files *in);
+
+// Spans without an id, which are left out.
+uint64_t view_files_bad_spans(const view_files *in);
+
+// Like trace_file_notes: sorted by line and ordinal.
+bool view_files_notes(view_files *in, span_notes *wanted, size_t count);
+
+// "spans.jsonl", "a.jsonl and b.jsonl" or "3 files".
+void view_files_names(const view_files *in, text *out);
+
+#endif

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "view_options.h"
+
+#include "command.h"
+#include "support/options.h"
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { OPTION_COLOR = 256, OPTION_LINKS, OPTION_NO_ATTRIBUTES, OPTION_SORT, OPTION_SPANS, OPTION_SUMMARY };
+
+static const struct argp_option OPTIONS[] = {
+    {"service", 's', "NAME", 0, "Only traces in which this service took part", 1},
+    {"root", 'r', "NAME", 0, "Only traces whose root has this name", 1},
+    {"min-duration", 'm', "TIME", 0,
+     "Only traces that took at least this long, for instance 750ns, 5us or 1.5ms", 1},
+    {"errors", 'e', NULL, 0, "Only traces with a span that failed", 1},
+    {"trace", 't', "ID", 0, "Only traces whose id begins with these digits", 1},
+    {"limit", 'n', "N", 0, "Show at most N traces (default 10); 0 means all", 2},
+    {"spans", OPTION_SPANS, "N", 0, "Show at most N spans of each trace (default 100); 0 means all", 2},
+    {"sort", OPTION_SORT, "ORDER", 0, "slowest (the default), or start, which sorts by start time", 2},
+    {"summary", OPTION_SUMMARY, NULL, 0, "Instead of traces, show counts and percentiles for each root name",
+     2},
+    {"links", OPTION_LINKS, NULL, 0,
+     "Show each link, also of spans that have many, such as one that was kept with its history", 3},
+    {"no-attributes", OPTION_NO_ATTRIBUTES, NULL, 0,
+     "Leave out attributes, events, links and status messages", 3},
+    {"color", OPTION_COLOR, "WHEN", 0, "always, never, or auto (on a terminal, unless NO_COLOR is set)", 3},
+    {0},
+};
+
+static const char DOC[] =
+    "Shows the traces in files of OTLP JSON lines as trees, slowest first. Such files come from `nanospan "
+    "sink --output`, from nanospan's file exporter, and from the OpenTelemetry Collector's file exporter. A "
+    "FILE of - means standard input. Traces may be spread over several files, which are read as one."
+    "\v"
+    "NAME may be a pattern: * matches any characters, ? matches one character, and [ab] matches a or b. For "
+    "each span the tree shows its duration, its self time (the part that no child covers; a dot means all of "
+    "it), and its place on the trace's time line.\n\n"
+    "Exit codes: 0 everything was read; 1 a file could not be read, or malformed lines were skipped; 2 "
+    "wrong command line.\n\n"
+    "Examples:\n  nanospan view spans.jsonl\n  nanospan view --errors --min-duration 50us --limit 3 "
+    "spans.jsonl\n"
+    "  nanospan view --summary spans.jsonl\n";
+
+static bool one_of(const char *option, const char *given, const char *const *words, int *chosen)
+{
+    for (int i = 0; words[i] != NULL; i++)
+        if (strcmp(words[i], given) == 0) {
+            *chosen = i;
+            return true;
+        }
+    text list = {0};
+    for (int i = 0; words[i] != NULL; i++)
+        text_format(&list, "%s%s", i ? ", " : "", words[i]);
+    complain("--%s takes one of %.*s, not '%s'", option, (int)list.length, list.data, given);
+    text_free(&list);
+    return false;
+}
+
+static bool trace_prefix(const char *given)
+{
+    size_t length = strlen(given);
+    if (length && length <= 32 && strspn(given, "0123456789abcdefABCDEF") == length)
+        return true;
+    complain("--trace takes 1 to 32 hexadecimal digits, the beginning of a trace id, not '%s'", given);
+    return false;
+}
+
+static bool set_option(view_options *o, int key, const char *given)
+{
+    static const char *const COLOURS[] = {"auto", "always", "never", NULL}, *const ORDERS[] = {"slowest",
+                                                                                               "start", NULL};
+    int chosen = 0;
+    bool sound = true;
+    switch (key) {
+    case 's': o->service = given; break;
+    case 'r': o->root = given; break;
+    case 'e': o->errors = true; break;
+    case 'm': return option_duration("min-duration", given, &o->min_duration);
+    case 'n': return option_count("limit", given, 0, UINT64_MAX, &o->limit);
+    case 't': o->trace = given; return trace_prefix(given);
+    case OPTION_SPANS: return option_count("spans", given, 0, UINT64_MAX, &o->style.most_rows);
+    case OPTION_SUMMARY: o->summary = true; break;
+    case OPTION_LINKS: o->style.links = true; break;
+    case OPTION_NO_ATTRIBUTES: o->style.attributes = false; break;
+    case OPTION_SORT:
+        sound = one_of("sort", given, ORDERS, &chosen);
+        o->by_start = chosen == 1;
+        break;
+    case OPTION_COLOR:
+        sound = one_of("color", given, COLOURS, &chosen);
+        o->colour = chosen == 1 ? COLOUR_ALWAYS : chosen == 2 ? COLOUR_NEVER : COLOUR_AUTO;
+        break;
+    default: sound = false;
+    }
+    return sound;
+}
+
+static error_t parse(int key, char *given, struct argp_state *state)
+{
+    view_options *o = state->input;
+    switch (key) {
+    case ARGP_KEY_ARG:
+        o->files = need_room(o->files, o->file_count, &o->file_capacity, sizeof *o->files);
+        o->files[o->file_count++] = given;
+        return 0;
+    case ARGP_KEY_NO_ARGS: argp_error(state, "give the name of a file, or - for standard input"); return 0;
+    default:
+        if (!option_listed(OPTIONS, key))
+            return ARGP_ERR_UNKNOWN;
+        if (!set_option(o, key, given))
+            exit(EXIT_USAGE);
+        return 0;
+    }
+}
+
+void view_options_read(view_options *o, int argc, char **argv)
+{
+    static const struct argp parser = {
+        .options = OPTIONS, .parser = parse, .args_doc = "FILE...", .doc = DOC};
+    *o = (view_options){.limit = 10, .style = {.attributes = true, .most_rows = 100}};
+    argp_parse(&parser, argc, argv, 0, NULL, o);
+}
+
+void view_options_free(view_options *o)
+{
+    free(o->files);
+}
+
+bool view_options_coloured(const view_options *o)
+{
+    const char *no_colour = getenv("NO_COLOR");
+    if (o->colour == COLOUR_AUTO)
+        return isatty(STDOUT_FILENO) && !(no_colour != NULL && *no_colour);
+    return o->colour == COLOUR_ALWAYS;
+}

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The options of `nanospan view`.
+#ifndef NANOSPAN_VIEW_VIEW_OPTIONS_H
+#define NANOSPAN_VIEW_VIEW_OPTIONS_H
+
+#include "waterfall.h"
+
+typedef struct view_options {
+    const char **files; // owned
+    size_t file_count, file_capacity;
+    const char *service;
+    const char *root;
+    const char *trace; // the first hexadecimal digits of an id
+    uint64_t min_duration;
+    uint64_t limit; // traces shown; 0: all
+    bool errors;
+    bool by_start;
+    bool summary;
+    enum { COLOUR_AUTO, COLOUR_ALWAYS, COLOUR_NEVER } colour;
+    view_style style;
+} view_options;
+
+// Ends the program if the command line is wrong.
+void view_options_read(view_options *o, int argc, char **argv);
+void view_options_free(view_options *o);
+
+// Whether standard output gets colours.
+bool view_options_coloured(const view_options *o);
+
+#endif
