@@ -2,8 +2,8 @@
 //
 // One deliberate fault in the hot path, chosen by the name that sabotage.sh defines. The compiler's command
 // line includes this file first: into bench/hot_path/operations.c for the setter, into core/trace/speculation.c
-// for the decision, and into core/trace/begin_fast.c and end_fast.c for the others, where it takes effect with
-// the clock read of one function. The sources themselves are not changed.
+// for the decision, and into core/trace/begin_fast.c, end_fast.c and path_fast.c for the others, where it takes effect
+// with the clock read of one function: nsp__end_on if nothing else is said. The sources themselves are not changed.
 #ifndef NSP_GATES_SABOTAGE_H
 #define NSP_GATES_SABOTAGE_H
 
@@ -23,18 +23,17 @@ SABOTAGE sabotage(void)
 {
     __asm__ __volatile__("mfence" : : : "memory");
 }
-#elif defined(SABOTAGE_locked)
+#elif defined(SABOTAGE_locked) || defined(SABOTAGE_path_locked)
 SABOTAGE sabotage(void)
 {
     __asm__ __volatile__("lock orq $0, (%%rsp)" : : : "memory", "cc");
 }
-#elif defined(SABOTAGE_allocation)
+#elif defined(SABOTAGE_allocation) || defined(SABOTAGE_path_allocation)
 SABOTAGE_APART sabotage(void)
 {
     void *volatile memory = malloc(16);
     free(memory);
 }
-#define SABOTAGED "nsp__begin_root"
 #elif defined(SABOTAGE_system_call)
 SABOTAGE sabotage(void)
 {
@@ -105,7 +104,13 @@ SABOTAGE sabotage(void) {}
 #error "no kind of sabotage was chosen"
 #endif
 
-#ifndef SABOTAGED
+#if defined(SABOTAGE_allocation)
+#define SABOTAGED "nsp__begin_root"
+#elif defined(SABOTAGE_path_allocation)
+#define SABOTAGED "nsp__path_begin_root"
+#elif defined(SABOTAGE_path_locked)
+#define SABOTAGED "nsp__path_end_on"
+#elif !defined(SABOTAGED)
 #define SABOTAGED "nsp__end_on"
 #endif
 

@@ -39,6 +39,12 @@ fence        zero          green
 locked       fences        red    lock
 locked       instructions  green
 locked       zero          green
+path_locked  fences        red    nsp__path_end_on.*FAIL
+path_locked  instructions  green
+path_locked  zero          green
+path_allocation fences     green
+path_allocation instructions red  path6.*FAIL: \+
+path_allocation zero       red    FAIL.*zero_path6.*allocations_count
 allocation   fences        green
 allocation   instructions  red    span3.*FAIL: \+
 allocation   zero          red    FAIL.*allocations_count
@@ -84,7 +90,7 @@ in_folder() {
 # that are put into them, so that any folder may have a space in its name. Their objects and outputs have relative
 # names without spaces.
 # shellcheck disable=SC2016 # eval expands them
-own_hot_path='"$work/begin.o" "$work/end.o"' own_bench='"$work/bin/nanospan-bench"' own_library='"$work/$soname"'
+own_hot_path='"$work/begin.o" "$work/end.o" "$work/path.o"' own_bench='"$work/bin/nanospan-bench"' own_library='"$work/$soname"'
 
 # compile SOURCE OBJECT KIND: compiles like the build, with sabotage.h included first.
 compile() {
@@ -114,6 +120,7 @@ make_bench() {
     else
         compile core/trace/begin_fast.c begin.o "$1"
         compile core/trace/end_fast.c end.o "$1"
+        compile core/trace/path_fast.c path.o "$1"
         link=${link/ -o / $own_hot_path -o }
     fi
     (cd "$build" && eval "${link/-o bin\/nanospan-bench/-o $own_bench}")
@@ -125,7 +132,8 @@ make_library() {
     # shellcheck disable=SC2016 # eval expands them
     link=$(sed -nE \
         -e 's| [^ ]*core/trace/begin_fast\.c\.o| "$work/begin.o"|' \
-        -e 's| [^ ]*core/trace/end_fast\.c\.o| "$work/end.o"|' -e '/-soname,libnanospan-core\./p' "$all/library_commands")
+        -e 's| [^ ]*core/trace/end_fast\.c\.o| "$work/end.o"|' \
+        -e 's| [^ ]*core/trace/path_fast\.c\.o| "$work/path.o"|' -e '/-soname,libnanospan-core\./p' "$all/library_commands")
     # shellcheck disable=SC2034 # eval expands it
     soname=$(sed -E 's/.*-soname,([^ ]+).*/\1/' <<<"$link")
     (cd "$build" && eval "${link/ -o libnanospan-core.so*([! ])/ -o $own_library}")
@@ -135,8 +143,8 @@ make_library() {
 # run_gate GATE [--update]
 run_gate() {
     case $1 in
-    instructions) bash "$here/instructions.sh" "$work" --allowed "$all/allowed" "${@:2}" span0 span3 unsampled3 ;;
-    zero) bash "$here/zero.sh" "$work" span0 span3 unsampled3 ;;
+    instructions) bash "$here/instructions.sh" "$work" --allowed "$all/allowed" "${@:2}" span0 span3 unsampled3 path6 ;;
+    zero) bash "$here/zero.sh" "$work" span0 span3 unsampled3 path6 ;;
     ratios) bash "$here/ratios.sh" "$work" span3 ;;
     touched) make_library && bash "$here/touched.sh" "$work" --allowed "$all/touched" "${@:2}" ;;
     fences) bash "$here/fences.sh" "$work" ;;
