@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Which traces are chosen: the filters of `nanospan view` and some more, over the columns of a pack.
+
+const ANY_KEPT = "*"; // the choice "kept for any reason"
+
+function noFilters() {
+    return {root: "", service: "", min: "", max: "", errors: false, kept: "", source: "", where: []};
+}
+
+// The patterns of fnmatch: * is any text, ? any character, [ab] one of these, [!ab] another one, \ takes the next one as
+// it is. Returns a function that says whether a text matches; its time is bounded by the product of the lengths.
+function compilePattern(pattern) {
+    const tokens = [];
+    const characters = Array.from(pattern);
+    let plain = true;
+    for (let i = 0; i < characters.length; i++) {
+        const character = characters[i];
+        if (character === "*") {
+            plain = false;
+            if (tokens[tokens.length - 1] !== "*")
+                tokens.push("*");
+        } else if (character === "?") {
+            plain = false;
+            tokens.push(() => true);
+        } else if (character === "[" && bracketEnd(characters, i) > 0) {
+            plain = false;
+            const end = bracketEnd(characters, i);
+            tokens.push(bracket(characters.slice(i + 1, end)));
+            i = end;
+        } else {
+            if (character === "\\" && i + 1 < characters.length)
+                i++;
+            const wanted = characters[i];
+            tokens.push((other) => other === wanted);
+            characters[i] = wanted;
+        }
+    }
+    if (plain) {
+        const wanted = pattern.replace(/\\(.)/gsu, "$1");
+        return (text) => text === wanted;
+    }
+    return (text) => matchTokens(tokens, text);
+}
+
+function bracketEnd(characters, start) {
+    let at = start + 1;
+    if (characters[at] === "!" || characters[at] === "^")
+        at++;
+    return characters.indexOf("]", at + 1);
+}
+
+function bracket(inside) {
+    const not = inside[0] === "!" || inside[0] === "^";
+    const members = not ? inside.slice(1) : inside;
+    const ranges = [];
+    for (let i = 0; i < members.length; i++)
+        if (members[i + 1] === "-" && i + 2 < members.length) {
+            ranges.push([members[i], members[i + 2]]);
+            i += 2;
+        } else {
+            ranges.push([members[i], members[i]]);
+        }
+    return (other) => ranges.some(([from, to]) => other >= from && other <= to) !== not;
+}
+
+// After a mismatch, only the last * has to be tried again, one character further on.
+function matchTokens(tokens, text) {
+    const characters = Array.from(text);
+    let token = 0, at = 0, star = -1, starAt = 0;
+    while (at < characters.length) {
+        if (token < tokens.length && tokens[token] === "*") {
+            star = token++;
+            starAt = at;
+        } else if (token < tokens.length && tokens[token](characters[at])) {
+            token++;
+            at++;
+        } else if (star >= 0) {
+            token = star + 1;
+            at = ++starAt;
+        } else {
+            return false;
+        }
+    }
+    while (tokens[token] === "*")
+        token++;
+    return token === tokens.length;
+}
+
+// A name as a pattern that matches only itself.
+function escapePattern(name) {
+    return name.replace(/[*?[\]\\]/g, "\\$&");
+}
+
+// 'a=1 b="two words"' as a list of conditions: blanks separate them, but not within quotes.
+function splitConditions(text) {
+    const conditions = [];
+    let current = "", inQuotes = false, any = false;
+    for (const character of text) {
+        if (character === "\"") {
+            inQuotes = !inQuotes;
+            any = true;
+        } else if (/\s/.test(character) && !inQuotes) {
+            if (any)
+                conditions.push(current);
+            current = "";
+            any = false;
+        } else {
+            current += character;
+            any = true;
+        }
+    }
+    if (any)
+        conditions.push(current);
+    return conditions;
+}
+
+// The same, written so that it is read back as one.
+function quoteCondition(condition) {
+    return /\s/.test(condition) ? `"${condition}"` : condition;
+}
+
+class Filters {
+    constructor(pack) {
+        this.pack = pack;
+        this.keys = null;
+        this.known = new Map(); // masks of conditions that were looked for before
+    }
+
+    // Returns {others, chosen, problems}. `chosen` are the traces that pass, as their indices; `others` are those that
+    // pass but for root and duration, among which these two choose.
+    apply(spec) {
+        const problems = [];
+        const {trace, traces, span} = this.pack;
+        let passed = new Uint8Array(traces).fill(1);
+        const need = (test) => {
+            for (let t = 0; t < traces; t++)
+                if (passed[t] && !test(t))
+                    passed[t] = 0;
+        };
+        if (spec.errors)
+            need((t) => trace.errors[t] > 0);
+        if (spec.kept === ANY_KEPT) {
+            need((t) => trace.kept[t] > 0);
+        } else if (spec.kept !== "") {
+            const kept = this.pack.header.kept.indexOf(spec.kept);
+            need((t) => trace.kept[t] === kept);
+        }
+        if (spec.source !== "") {
+            const source = Number(spec.source);
+            need((t) => trace.source[t] === source);
+        }
+        if (spec.service !== "") {
+            const matches = this.matchingResources(spec.service);
+            need((t) => {
+                for (let row = trace.first[t], end = row + trace.count[t]; row < end; row++)
+                    if (matches[span.resource[row]])
+                        return true;
+                return false;
+            });
+        }
+        for (const condition of spec.where) {
+            const mask = this.condition(condition);
+            need((t) => mask[t]);
+        }
+        const others = indicesOf(passed);
+        const [shortest, longest] = ["min", "max"].map((side) => {
+            const limit = spec[side] === "" ? NaN : parseDuration(spec[side]);
+            if (spec[side] !== "" && Number.isNaN(limit))
+                problems.push(`"${label(spec[side], 40)}" is no duration; write 50us, 1.5 ms or 2s`);
+            return limit;
+        });
+        const rootMatches = spec.root === "" ? null : this.rootMatcher(spec.root);
+        const chosen = others.filter((t) => !(trace.duration[t] < shortest) && !(trace.duration[t] > longest) &&
+            (rootMatches === null || rootMatches(t)));
+        return {others, chosen, problems};
+    }
+
+    // Whether a trace's root has a name that matches.
+    rootMatcher(pattern) {
+        const {trace, span} = this.pack;
+        const matches = this.stringMatcher(compilePattern(pattern));
+        return (t) => trace.rooted[t] !== 0 && matches(span.name[trace.root[t]]);
+    }
+
+    // A test of strings by their index that looks at each string once.
+    stringMatcher(test) {
+        const known = new Uint8Array(this.pack.strings);
+        return (index) => {
+            if (known[index] === 0)
+                known[index] = test(this.pack.string(index)) ? 2 : 1;
+            return known[index] === 2;
+        };
+    }
+
+    matchingResources(pattern) {
+        const test = this.stringMatcher(compilePattern(pattern));
+        return Uint8Array.from(this.pack.resource.service, (service) => test(service) ? 1 : 0);
+    }
+
+    // The index of a key's string, or -1.
+    keyIndex(key) {
+        if (this.keys === null) {
+            this.keys = new Map();
+            for (const index of this.pack.item.key)
+                this.keys.set(this.pack.string(index), index);
+        }
+        return this.keys.get(key) ?? -1;
+    }
+
+    // All keys of attributes, for the list of suggestions.
+    allKeys() {
+        this.keyIndex("");
+        return [...this.keys.keys()].sort();
+    }
+
+    // The traces for which "KEY=VALUE", "KEY" or the beginning of a trace's id holds.
+    condition(text) {
+        let mask = this.known.get(text);
+        if (mask === undefined) {
+            mask = this.lookFor(text);
+            if (this.known.size > 16)
+                this.known.clear();
+            this.known.set(text, mask);
+        }
+        return mask;
+    }
+
+    lookFor(text) {
+        const equals = text.indexOf("=");
+        const key = this.keyIndex(equals < 0 ? text : text.slice(0, equals));
+        if (key < 0 && equals < 0 && /^[0-9a-f]{4,32}$/i.test(text))
+            return this.tracesWithId(text.toLowerCase());
+        const mask = new Uint8Array(this.pack.traces);
+        if (key < 0)
+            return mask;
+        const places = this.shapesWith(key);
+        const holds = equals < 0 ? () => true : this.valueTest(text.slice(equals + 1));
+        const {trace, span, resource, shape} = this.pack;
+        const starts = this.pack.valueStart;
+        const test = (shapes, index, holder) => {
+            const place = places[shapes[index]];
+            if (place === 0)
+                return false;
+            const first = shape.first[shapes[index]];
+            for (let i = place - 1; i < shape.count[shapes[index]]; i++)
+                if (this.pack.item.key[first + i] === key && holds(first + i, starts[holder] + i))
+                    return true;
+            return false;
+        };
+        const {shape: resourceShape, count: resources} = resource, spanShape = span.shape;
+        const ofResource = Uint8Array.from(resourceShape, (_, i) => test(resourceShape, i, i) ? 1 : 0);
+        for (let t = 0; t < this.pack.traces; t++)
+            for (let row = trace.first[t], end = row + trace.count[t]; row < end && !mask[t]; row++)
+                if (ofResource[span.resource[row]] || (places[spanShape[row]] !== 0 && test(spanShape, row, resources + row)))
+                    mask[t] = 1;
+        return mask;
+    }
+
+    tracesWithId(prefix) {
+        return Uint8Array.from({length: this.pack.traces}, (_, t) => this.pack.traceId(t).startsWith(prefix) ? 1 : 0);
+    }
+
+    // For each shape, 1 + the place of the key's first occurrence in it; 0 if it does not occur.
+    shapesWith(key) {
+        const {shape, item} = this.pack;
+        return Uint32Array.from(shape.first, (first, i) => {
+            for (let at = 0; at < shape.count[i]; at++)
+                if (item.key[first + at] === key)
+                    return at + 1;
+            return 0;
+        });
+    }
+
+    // A test of values, given their item (which has the type) and their place.
+    valueTest(pattern) {
+        const {item, value} = this.pack;
+        const test = compilePattern(pattern);
+        const strings = this.stringMatcher((text) => test(text) || test(quoted(text)));
+        const whole = /^-?[0-9]{1,19}$/.test(pattern) && String(BigInt(pattern)) === pattern
+            ? BigInt.asUintN(64, BigInt(pattern)) : null;
+        const low = whole === null ? 0 : Number(whole & 0xffffffffn), high = whole === null ? 0 : Number(whole >> 32n);
+        const plain = whole !== null || !/[*?[\\]/.test(pattern);
+        return (at, place) => {
+            switch (item.type[at]) {
+            case 0:
+            case 4:
+                return strings(value.low[place]);
+            case 1:
+                return plain ? whole !== null && value.low[place] === low && value.high[place] === high
+                    : test(this.pack.valueAt(at, place).text);
+            default:
+                return test(this.pack.valueAt(at, place).text);
+            }
+        };
+    }
+}
+
+function indicesOf(mask) {
+    let count = 0;
+    for (let i = 0; i < mask.length; i++)
+        count += mask[i];
+    const indices = new Uint32Array(count);
+    for (let i = 0, at = 0; i < mask.length; i++)
+        if (mask[i])
+            indices[at++] = i;
+    return indices;
+}
