@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Input: a file for `nanospan view`. Every span is in one trace, everything that is shown of it is safe for a
-// terminal, and reading the file in two halves gives the same number of spans. A first line "#WORD..." reads
+// terminal, its typed details are the same things, and reading the file in two halves, also as two files of one
+// store, gives the same number of spans. A first line "#WORD..." reads
 // it in further ways: as "file" or "stdin", with "progress" (perhaps "unsized") or "complaints"; where it
 // cannot be read, with "failing", which is reported; with "changed" contents when the notes are read; or into
 // a store with "many" other traces.
 //
 // Parsers: tools/nanospan/support/trace_file.c tools/nanospan/support/trace_notes.c
-// Parsers: tools/nanospan/support/trace_store.c
+// Parsers: tools/nanospan/support/trace_store.c tools/nanospan/support/trace_file_open.c
+// Parsers: tools/nanospan/support/trace_details.c tools/nanospan/support/trace_file_details.c
 #include "fuzz.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "support/trace_file.h"
+#include "support/trace_details.h"
 
 static bool progress, complaints, unsized;
 
@@ -69,9 +71,77 @@ static int by_place(const void *a, const void *b)
     return one->ordinal < two->ordinal ? -1 : one->ordinal > two->ordinal;
 }
 
-static void check_notes(trace_file *file, const trace_store *store)
+static void check_attributes(const attribute *attributes, uint32_t count)
+{
+    text shown = {0};
+    for (uint32_t i = 0; i < count; i++) {
+        text_slice(&shown, attributes[i].key);
+        attribute_show(&shown, &attributes[i]);
+        MUST(attributes[i].type != VALUE_OTHER ||
+             fuzz_is_line(attributes[i].text.text, attributes[i].text.length));
+    }
+    text_free(&shown);
+}
+
+// The notes of each row that is not a copy of another one, in the order of the rows.
+typedef struct checked {
+    const span_notes *notes; // in the order of the file
+    size_t at, count;
+    const trace_store *store;
+    uint32_t resources;
+    bool sound; // all of them could be read
+} checked;
+
+static void check_resource(void *context, uint32_t number, const span_details *resource)
+{
+    checked *c = context;
+    MUST(number == c->resources++);
+    check_attributes(resource->attributes, resource->own_count);
+}
+
+static void check_span(void *context, uint32_t row, uint32_t resource, const span_details *details)
+{
+    checked *c = context;
+    uint32_t counts[NOTE_DROPPED + 1] = {0};
+    MUST(c->at < c->count && resource < c->resources);
+    const span_notes *notes = &c->notes[c->at++];
+    MUST(notes->row == &c->store->rows[row]);
+    for (size_t i = 0; i < notes->count; i++)
+        counts[notes->notes[i].type]++;
+    check_attributes(details->attributes, details->attribute_count);
+    uint32_t others = details->own_count;
+    for (uint32_t i = 0; i < details->event_count; i++) {
+        MUST(details->events[i].first_attribute >= details->own_count);
+        others += details->events[i].attribute_count;
+    }
+    for (uint32_t i = 0; i < details->link_count; i++) {
+        MUST(details->links[i].first_attribute >= details->own_count);
+        others += details->links[i].attribute_count;
+    }
+    if (c->sound)
+        MUST(counts[NOTE_ATTRIBUTE] == details->own_count && counts[NOTE_EVENT] == details->event_count &&
+             counts[NOTE_LINK] == details->link_count && others == details->attribute_count &&
+             counts[NOTE_DROPPED] >= (details->dropped_links != 0));
+}
+
+static void check_details(trace_file *file, size_t file_count, const trace_store *store,
+                          const span_notes *notes, size_t count, bool sound)
+{
+    checked c = {.notes = notes, .count = count, .store = store, .sound = sound};
+    const details_calls calls = {.context = &c, .resource = check_resource, .span = check_span};
+    uint32_t *wanted = calloc(count + 1, sizeof *wanted);
+    MUST(wanted != NULL);
+    for (size_t i = 0; i < count; i++)
+        wanted[count - 1 - i] = (uint32_t)(notes[i].row - store->rows);
+    MUST(trace_files_details(file, file_count, store, wanted, count, &calls));
+    MUST(c.at == count);
+    free(wanted);
+}
+
+static void check_notes(trace_file *files, size_t file_count, const trace_store *store)
 {
     size_t count = store->row_count;
+    uint64_t bad = files[0].bad_notes + files[file_count - 1].bad_notes;
     span_notes *wanted = calloc(count + 1, sizeof *wanted);
     MUST(wanted != NULL);
     count = 0; // duplicates may follow a trace's rows
@@ -79,7 +149,9 @@ static void check_notes(trace_file *file, const trace_store *store)
         for (uint32_t k = 0; k < store->traces[i].count; k++)
             wanted[count++].row = &store->rows[store->traces[i].first + k];
     qsort(wanted, count, sizeof *wanted, by_place);
-    MUST(trace_file_notes(file, store, wanted, count));
+    MUST(trace_files_notes(files, file_count, store, wanted, count));
+    bad = files[0].bad_notes + files[file_count - 1].bad_notes - bad;
+    check_details(files, file_count, store, wanted, count, bad == 0);
     for (size_t i = 0; i < count; i++) {
         for (size_t k = 0; k < wanted[i].count; k++) {
             const text *shown = &wanted[i].notes[k].text;
@@ -117,7 +189,7 @@ static size_t spans_in(trace_file *opened, bool whole, bool many)
     MUST(store.row_count == spans);
     check_store(&store);
     if (whole)
-        check_notes(&file, &store);
+        check_notes(&file, 1, &store);
     trace_store_free(&store);
     trace_file_close(&file);
     return spans;
@@ -127,6 +199,31 @@ static size_t spans_of(char *bytes, size_t size, bool whole)
 {
     trace_file file;
     return open_bytes(&file, bytes, size) ? spans_in(&file, whole, false) : 0;
+}
+
+// The bytes as two files of one store, of which each span is in one.
+static size_t spans_of_two(char *bytes, size_t first, size_t size)
+{
+    trace_file files[2];
+    trace_store store;
+    trace_store_init(&store);
+    for (int i = 0; i < 2; i++) {
+        MUST(trace_file_memory(&files[i], i == 0 ? bytes : bytes + first, i == 0 ? first : size - first,
+                               "input"));
+        files[i].bad_lines = files[i].bad_notes = 100;
+        MUST(trace_file_read(&files[i], &store));
+    }
+    const size_t spans = store.row_count;
+    trace_store_arrange(&store);
+    check_store(&store);
+    for (size_t i = 0; i < store.trace_count; i++)
+        MUST(store.traces[i].count == 0 ||
+             store.traces[i].source == (store.rows[store.traces[i].root].line >= files[1].first_line));
+    check_notes(files, 2, &store);
+    trace_store_free(&store);
+    trace_file_close(&files[0]);
+    trace_file_close(&files[1]);
+    return spans;
 }
 
 // A file of the process that holds these bytes.
@@ -188,9 +285,13 @@ static void check_changed(char *bytes, size_t size)
     trace_store_arrange(&store);
     fclose(file.stream);
     for (size_t length = 0; store.row_count != 0 && length <= 2; length++) {
-        span_notes wanted = {.row = &store.rows[store.traces[store.rows[0].trace].first]};
+        uint32_t row = store.traces[store.rows[0].trace].first;
+        span_notes wanted = {.row = &store.rows[row]};
+        checked none = {.store = &store};
+        const details_calls calls = {.context = &none, .resource = check_resource, .span = check_span};
         file.stream = length != 0 ? fmemopen(other, length, "rb") : fdopen(file_of("", 0), "r");
         MUST(file.stream != NULL && !trace_file_notes(&file, &store, &wanted, 1));
+        MUST(!trace_files_details(&file, 1, &store, &row, 1, &calls));
         fclose(file.stream);
         free(wanted.notes);
     }
@@ -234,6 +335,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     if (middle != NULL) {
         size_t first = (size_t)(middle + 1 - copy);
         MUST(spans_of(copy, first, false) + spans_of(copy + first, size - first, false) == whole);
+        MUST(spans_of_two(copy, first, size) == whole);
     }
     free(copy);
     return 0;

@@ -7,12 +7,10 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define MARK "\"nanospan." // the beginning of every key that a row has
 
-enum { BUFFER = 1 << 20, MOST_COMPLAINTS = 10, PROGRESS_LINES = 16 };
+enum { MOST_COMPLAINTS = 10, PROGRESS_LINES = 16 };
 
 // The state while a line is read: for its rows or, if `wanted` is set, for the notes of some of its spans.
 typedef struct line_reader {
@@ -24,52 +22,6 @@ typedef struct line_reader {
     span_notes *wanted, *wanted_end;
     text copy; // of the line as it was, since reading changes it; empty if no span of it can have a mark
 } line_reader;
-
-static FILE *copy_of_stdin(void)
-{
-    FILE *copy = tmpfile();
-    char *buffer = need_memory(BUFFER);
-    size_t length = 0;
-    bool sound = copy != NULL;
-    while (sound && (length = fread(buffer, 1, BUFFER, stdin)) > 0)
-        sound = fwrite(buffer, 1, length, copy) == length;
-    free(buffer);
-    if (sound && !ferror(stdin) && fflush(copy) == 0) {
-        rewind(copy);
-        return copy;
-    }
-    if (copy != NULL)
-        fclose(copy);
-    return NULL;
-}
-
-bool trace_file_open(trace_file *file, const char *name)
-{
-    bool is_stdin = strcmp(name, "-") == 0;
-    *file = (trace_file){.name = is_stdin ? "standard input" : name};
-    file->stream = is_stdin ? copy_of_stdin() : fopen(name, "re");
-    struct stat about;
-    if (file->stream != NULL && fstat(fileno(file->stream), &about) == 0) {
-        file->size = S_ISREG(about.st_mode) ? (uint64_t)about.st_size : 0;
-        if (S_ISREG(about.st_mode)) {
-            setvbuf(file->stream, NULL, _IOFBF, BUFFER);
-            return true;
-        }
-        errno = S_ISDIR(about.st_mode) ? EISDIR : ESPIPE;
-        fclose(file->stream);
-    }
-    complain("cannot read %s: %s%s", file->name, strerror(errno),
-             errno == ENOENT   ? "; the file should come from 'nanospan sink --output' or a file exporter"
-             : errno == ESPIPE ? "; pipe it into standard input and use '-' as the file name"
-                               : "");
-    return false;
-}
-
-void trace_file_close(trace_file *file)
-{
-    fclose(file->stream);
-    free(file->line);
-}
 
 // Reads 16 hexadecimal digits; returns 0, which is no valid id, for anything else.
 static uint64_t read_hex(const char *digits)
@@ -369,6 +321,8 @@ bool trace_file_read(trace_file *file, trace_store *store)
     line_reader in = {.file = file, .store = store};
     uint64_t position = 0;
     ssize_t length = 0;
+    file->first_line = (uint32_t)store->line_count;
+    trace_store_begin_file(store);
     while ((length = getline(&file->line, &file->line_capacity, file->stream)) > 0) {
         store->lines =
             need_room(store->lines, store->line_count, &store->line_capacity, sizeof *store->lines);
@@ -381,9 +335,10 @@ bool trace_file_read(trace_file *file, trace_store *store)
             blank(file->line, (size_t)length) ? NULL : read_line(&in, file->line, (size_t)length);
         if (wrong != NULL) {
             store->row_count = rows_before;
-            complain_of_line(file, store->line_count, wrong);
+            complain_of_line(file, store->line_count - file->first_line, wrong);
         }
     }
+    file->line_count = (uint32_t)store->line_count - file->first_line;
     text_free(&in.copy);
     if (file->show_progress)
         fputs("\r\033[K", stderr);
@@ -414,7 +369,23 @@ bool trace_file_notes(trace_file *file, const trace_store *store, span_notes *wa
         // The first pass skipped the notes, so faults in them show up only here. The line's other spans are
         // read again.
         if (wrong != NULL && file->bad_notes++ < MOST_COMPLAINTS)
-            complain("%s:%u: %s; the rest of that span is not shown", file->name, in.line + 1, wrong);
+            complain("%s:%u: %s; the rest of that span is not shown", file->name,
+                     in.line - file->first_line + 1, wrong);
+    }
+    return true;
+}
+
+bool trace_files_notes(trace_file *files, size_t file_count, const trace_store *store, span_notes *wanted,
+                       size_t count)
+{
+    for (size_t i = 0, first = 0; i < file_count; i++) {
+        const size_t after = (size_t)files[i].first_line + files[i].line_count;
+        size_t end = first;
+        while (end < count && wanted[end].row->line < after)
+            end++;
+        if (!trace_file_notes(&files[i], store, &wanted[first], end - first))
+            return false;
+        first = end;
     }
     return true;
 }

@@ -11,7 +11,8 @@
 typedef struct trace_file {
     FILE *stream;
     const char *name;
-    uint64_t size; // 0: unknown
+    uint64_t size;                   // 0: unknown
+    uint32_t first_line, line_count; // its lines in the store
     uint64_t bad_lines;
     uint64_t bad_spans; // spans without an id, left out
     uint64_t bad_notes; // spans that were shown only in part
@@ -37,14 +38,22 @@ typedef struct span_notes {
 
 // "-" is standard input, which is copied to a temporary file. Returns false after printing an error.
 bool trace_file_open(trace_file *file, const char *name);
+
+// Opens bytes in memory as a file. They have to stay there until it is closed. Returns false after printing an
+// error.
+bool trace_file_memory(trace_file *file, const void *data, size_t size, const char *name);
 void trace_file_close(trace_file *file);
 
-// Reads all spans. Malformed lines are reported, counted and skipped. Returns false after printing an error
+// Reads all spans. Several files may be read into one store, one after the other. Malformed lines are reported, counted and skipped. Returns false after printing an error
 // if the file cannot be read.
 bool trace_file_read(trace_file *file, trace_store *store);
 
 // Reads the notes of the spans that `wanted` names, sorted by line and ordinal. Returns false after printing
 // an error.
 bool trace_file_notes(trace_file *file, const trace_store *store, span_notes *wanted, size_t count);
+
+// The same for spans of several files, which are in the order in which they were read.
+bool trace_files_notes(trace_file *files, size_t file_count, const trace_store *store, span_notes *wanted,
+                       size_t count);
 
 #endif

@@ -92,22 +92,20 @@ static void add_string(text *out, slice value)
         text_char(out, '"');
 }
 
-// Writes numbers as briefly as possible: some writers use seventeen digits for 0.1.
-static void add_double(text *out, slice digits)
+bool trace_notes_double(slice digits, double *value)
 {
     char copy[64];
-    if (digits.length >= sizeof copy) {
-        trace_notes_plain(out, digits);
-        return;
-    }
+    if (digits.length == 0 || digits.length >= sizeof copy)
+        return false;
     memcpy(copy, digits.text, digits.length);
     copy[digits.length] = '\0';
     char *end = NULL;
-    double value = strtod(copy, &end);
-    if (end == copy || *end) {
-        trace_notes_plain(out, digits);
-        return;
-    }
+    *value = strtod(copy, &end);
+    return end == copy + digits.length;
+}
+
+void trace_notes_put_double(text *out, double value)
+{
     size_t before = out->length;
     json_double(out, value);
     if (out->data[before] == '"') {
@@ -115,6 +113,15 @@ static void add_double(text *out, slice digits)
         memmove(out->data + before, out->data + before + 1, out->length - before - 2);
         out->length -= 2;
     }
+}
+
+static void add_double(text *out, slice digits)
+{
+    double value;
+    if (trace_notes_double(digits, &value))
+        trace_notes_put_double(out, value);
+    else
+        trace_notes_plain(out, digits);
 }
 
 static void add_attributes(nsp__json_reader *json, text *out, const char *between);
@@ -162,17 +169,22 @@ static void add_scalar(nsp__json_reader *json, text *out, slice form)
         trace_notes_plain(out, value);
 }
 
+void trace_notes_value_member(nsp__json_reader *json, slice name, text *out)
+{
+    if (nsp__slice_is(name, "arrayValue") || nsp__slice_is(name, "kvlistValue"))
+        add_values(json, out, name.text[0] == 'a');
+    else if (name.length > 5 && memcmp(name.text + name.length - 5, "Value", 5) == 0)
+        add_scalar(json, out, name);
+    else
+        nsp__json_skip(json);
+}
+
 static void add_value(nsp__json_reader *json, text *out)
 {
     slice name;
     nsp__json_enter(json, '{');
     while (nsp__json_key(json, &name))
-        if (nsp__slice_is(name, "arrayValue") || nsp__slice_is(name, "kvlistValue"))
-            add_values(json, out, name.text[0] == 'a');
-        else if (name.length > 5 && memcmp(name.text + name.length - 5, "Value", 5) == 0)
-            add_scalar(json, out, name);
-        else
-            nsp__json_skip(json);
+        trace_notes_value_member(json, name, out);
 }
 
 static void add_key_value(nsp__json_reader *json, text *out)

@@ -25,6 +25,7 @@ void trace_store_free(trace_store *store)
     free(store->rows);
     free(store->traces);
     free(store->lines);
+    free(store->sources);
     free(store->pauses);
     free(store->trace_index.slots);
     free(store->string_index.slots);
@@ -115,6 +116,27 @@ span_row *trace_store_row(trace_store *store)
     return &store->rows[store->row_count++];
 }
 
+void trace_store_begin_file(trace_store *store)
+{
+    store->sources =
+        need_room(store->sources, store->source_count, &store->source_capacity, sizeof *store->sources);
+    store->sources[store->source_count++] = (uint32_t)store->line_count;
+}
+
+uint32_t trace_store_source(const trace_store *store, uint32_t line)
+{
+    // The last file whose first line is not after this one: empty files have no line.
+    size_t low = 0, high = store->source_count;
+    while (high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+        if (store->sources[middle] <= line)
+            low = middle;
+        else
+            high = middle;
+    }
+    return (uint32_t)low;
+}
+
 const char *kept_word(kept_why why)
 {
     static const char *const WORDS[KEPT_WORDS] = {"",        "slow",     "slowest",   "error",    "asked",
@@ -203,6 +225,7 @@ static void arrange_one(trace_store *store, trace *t)
         t->kept = root->kept;
     t->rooted = root != NULL;
     t->root = (uint32_t)((root != NULL ? root : rows) - store->rows);
+    t->source = trace_store_source(store, store->rows[t->root].line);
     t->duration = root != NULL ? root->duration : t->end - t->start;
 }
 

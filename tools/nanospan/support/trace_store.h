@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The spans of a file. Each takes 64 bytes, which hold what sorting and filtering need. Everything else stays
-// in the file and is read again for the spans that are shown.
+// The spans of one or more files. Each takes 64 bytes, which hold what sorting and filtering need. Everything
+// else stays in the files and is read again for the spans that are shown.
 #ifndef NANOSPAN_SUPPORT_TRACE_STORE_H
 #define NANOSPAN_SUPPORT_TRACE_STORE_H
 
@@ -53,6 +53,7 @@ typedef struct trace {
     uint32_t count;
     uint32_t errors;
     uint32_t root;     // the row that represents it: its root, or its earliest span if there is no root
+    uint32_t source;   // number of the file in which that row is
     uint64_t start;    // start of the earliest span
     uint64_t end;      // end of the span that ends last
     uint64_t duration; // duration of the root, or from start to end if there is none
@@ -78,8 +79,10 @@ typedef struct trace_store {
     size_t string_count, string_capacity;
     off_cpu *pauses;
     size_t pause_count, pause_capacity;
-    uint64_t *lines; // where each line starts in the file
+    uint64_t *lines; // where each line starts in its file; the lines of all files, one file after the other
     size_t line_count, line_capacity;
+    uint32_t *sources; // the first line of each file
+    size_t source_count, source_capacity;
     index_table trace_index, string_index;
     size_t seen_traces;  // traces that have a row; a malformed line may leave only an id behind
     uint64_t duplicates; // further copies of spans, which are left out
@@ -95,6 +98,12 @@ kept_why kept_from(slice word);
 uint32_t trace_store_string(trace_store *store, slice value);
 uint32_t trace_store_trace(trace_store *store, uint64_t high, uint64_t low);
 span_row *trace_store_row(trace_store *store);
+
+// To be called before the first line of each file.
+void trace_store_begin_file(trace_store *store);
+
+// The number of the file that has this line, from 0.
+uint32_t trace_store_source(const trace_store *store, uint32_t line);
 
 // To be called after the last row. Groups the rows by trace and sorts them by start, drops duplicates, and
 // finds roots and durations.
