@@ -47,17 +47,13 @@ static bool open_files(view_files *in, const char *const *names, size_t count)
 
 bool view_files_read(view_files *in, const char *const *names, size_t count)
 {
-    *in = (view_files){.files = need_zeroes(count, sizeof *in->files),
-                       .first_lines = need_zeroes(count, sizeof *in->first_lines)};
+    *in = (view_files){.files = need_zeroes(count, sizeof *in->files)};
     trace_store_init(&in->store);
     if (!open_files(in, names, count))
         return false;
-    for (size_t i = 0; i < count; i++) {
-        trace_file *file = &in->files[i];
-        in->first_lines[i] = (uint32_t)in->store.line_count;
-        if (!trace_file_read(file, &in->store))
+    for (size_t i = 0; i < count; i++)
+        if (!trace_file_read(&in->files[i], &in->store))
             return false;
-    }
     trace_store_arrange(&in->store);
     return true;
 }
@@ -67,7 +63,6 @@ void view_files_free(view_files *in)
     for (size_t i = 0; i < in->count; i++)
         trace_file_close(&in->files[i]);
     free(in->files);
-    free(in->first_lines);
     trace_store_free(&in->store);
 }
 
@@ -94,16 +89,7 @@ uint64_t view_files_bad_spans(const view_files *in)
 
 bool view_files_notes(view_files *in, span_notes *wanted, size_t count)
 {
-    for (size_t i = 0; i < in->count && count; i++) {
-        size_t of_this = count;
-        while (i + 1 < in->count && of_this && wanted[of_this - 1].row->line >= in->first_lines[i + 1])
-            of_this--;
-        if (!trace_file_notes(&in->files[i], &in->store, wanted, of_this))
-            return false;
-        wanted += of_this;
-        count -= of_this;
-    }
-    return true;
+    return trace_files_notes(in->files, in->count, &in->store, wanted, count);
 }
 
 void view_files_names(const view_files *in, text *out)

@@ -7,9 +7,8 @@
 #include "support/trace_file.h"
 
 typedef struct view_files {
-    trace_file *files; // the lines of each follow those of the one before in the store
+    trace_file *files;
     size_t count;
-    uint32_t *first_lines;
     trace_store store;
 } view_files;
 
