@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "output_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static bool cannot_write(const output_file *file, int error)
+{
+    complain("cannot write %s: %s", file->name, strerror(error));
+    return false;
+}
+
+static void forget(output_file *file)
+{
+    free(file->place);
+    free(file->part);
+    *file = (output_file){0};
+}
+
+// Opens FILE.part, which nobody else writes at the same time.
+static int open_part(const output_file *file)
+{
+    const int fd = open(file->part, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+    struct stat ours, named;
+    if (fd < 0)
+        return -1;
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &ours) == 0 && lstat(file->part, &named) == 0 &&
+        ours.st_dev == named.st_dev && ours.st_ino == named.st_ino && ftruncate(fd, 0) == 0)
+        return fd;
+    const int error = errno == EWOULDBLOCK ? EBUSY : errno != 0 ? errno : EBUSY;
+    close(fd);
+    errno = error;
+    return -1;
+}
+
+bool output_file_open(output_file *file, const char *path)
+{
+    struct stat there;
+    *file = (output_file){.name = path, .stream = stdout};
+    if (strcmp(path, "-") == 0) {
+        file->name = "standard output";
+        return true;
+    }
+    const bool exists = stat(path, &there) == 0;
+    if (exists && !S_ISREG(there.st_mode)) {
+        file->stream = S_ISDIR(there.st_mode) ? NULL : fopen(path, "we");
+        errno = S_ISDIR(there.st_mode) ? EISDIR : errno;
+        return file->stream != NULL || cannot_write(file, errno);
+    }
+    if (exists && access(path, W_OK) != 0)
+        return cannot_write(file, errno);
+    file->place = exists ? realpath(path, NULL) : need_copy(path);
+    if (file->place == NULL)
+        return cannot_write(file, errno);
+    const size_t size = strlen(file->place) + sizeof ".part";
+    file->part = need_memory(size);
+    snprintf(file->part, size, "%s.part", file->place);
+    const int fd = open_part(file);
+    file->stream = fd >= 0 ? fdopen(fd, "w") : NULL;
+    if (file->stream != NULL)
+        return true;
+    complain("cannot write %s: %s", file->part, strerror(errno));
+    forget(file);
+    return false;
+}
+
+void output_file_write(output_file *file, slice piece)
+{
+    if (file->error == 0 && piece.length != 0 &&
+        fwrite(piece.text, 1, piece.length, file->stream) != piece.length)
+        file->error = errno != 0 ? errno : EIO;
+    file->length += piece.length;
+}
+
+void output_file_drop(output_file *file)
+{
+    if (file->stream != stdout)
+        fclose(file->stream);
+    if (file->part != NULL)
+        unlink(file->part);
+    forget(file);
+}
+
+bool output_file_finish(output_file *file)
+{
+    int error = file->error;
+    if (error == 0 && fflush(file->stream) != 0)
+        error = errno;
+    if (file->stream != stdout && fclose(file->stream) != 0 && error == 0)
+        error = errno;
+    if (error == 0 && file->part != NULL && rename(file->part, file->place) != 0)
+        error = errno;
+    if (error != 0 && file->part != NULL)
+        unlink(file->part);
+    if (error != 0)
+        cannot_write(file, error);
+    forget(file);
+    return error == 0;
+}
