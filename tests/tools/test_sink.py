@@ -248,6 +248,25 @@ class Http(unittest.TestCase):
             self.assertEqual(sink.stop(), 0)
             self.assertEqual(sink.summary()["requests_refused"], 6)
 
+    def test_requests_of_web_pages_are_refused(self):
+        """A page that the user of a browser has open can send requests to this machine; its browser says so with an
+        Origin."""
+        body, text = request(plain_span(1, 1)), json.dumps(document()).encode()
+        with Sink() as sink:
+            for origin in ("https://example.com", f"http://127.0.0.1:{sink.port}", "null", ""):
+                status, _, reply = sink.post(body, Origin=origin)
+                self.assertEqual(status, 403, origin)
+                self.assertEqual(reply[:2], number(1, 7), "PERMISSION_DENIED")
+                self.assertIn(b"Origin", reply)
+            status, _, reply = sink.post(text, "application/json", Origin="https://example.com")
+            self.assertEqual((status, json.loads(reply)["code"]), (403, 7))
+            self.assertIn("Origin", json.loads(reply)["message"])
+            self.assertEqual(sink.post(None, None, method="OPTIONS", Origin="https://example.com")[0], 403)
+            self.assertEqual(sink.post(body)[0], 200)
+            self.assertEqual(sink.stop(), 0)
+            self.assertEqual((sink.summary()["requests_refused"], sink.summary()["spans"]), (6, 1))
+            self.assertEqual(len(sink.lines()), 1)
+
     def test_gzip(self):
         body = request(*(plain_span(1, i) for i in range(1, 2000)))
         packed = gzip.compress(body)
@@ -421,7 +440,7 @@ class CommandLine(unittest.TestCase):
         wrong = [[], ["nonsense"], ["sink", "extra"], ["sink", "--nonsense"], ["sink", "--listen", "nonsense"],
                  ["sink", "--listen", "127.0.0.1:70000"], ["sink", "--max-body", "-1"], ["sink", "--max-body", "5 apples"],
                  ["sink", "--fail-rate", "1.5"], ["sink", "--fail-rate", "nan"], ["sink", "--fail-status", "200"],
-                 ["sink", "--delay", "5"], ["sink", "--rates", "x"], ["view"], ["view", "a", "b"], ["view", "--sort", "x", "a"],
+                 ["sink", "--delay", "5"], ["sink", "--rates", "x"], ["view"], ["view", "--sort", "x", "a"],
                  ["view", "--min-duration", "5", "a"], ["view", "--trace", "xyz", "a"], ["view", "--color", "x", "a"],
                  ["version", "x"]]
         for arguments in wrong:

@@ -117,7 +117,7 @@ int metrics_serve(const metrics_options *options)
     }
     unsigned port = 0;
     int usage = 0;
-    const int listener = listen_on(options->listen, &port, &usage);
+    const int listener = listen_on("listen", options->listen, &port, &usage);
     const int result = listener >= 0 ? serve_until_told(options, listener, port, signals)
                        : usage       ? EXIT_USAGE
                                      : EXIT_PROBLEM;

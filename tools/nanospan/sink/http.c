@@ -54,6 +54,10 @@ static void read_headers(exchange *x, struct MHD_Connection *connection, const s
     const char *coding = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Encoding");
     const char *length = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Length");
     x->encoding = sink_encoding_of(type);
+    // Programs that send spans are no browsers. A page of the web that a user of this machine has open could otherwise
+    // send spans here, which only the user's browser can reach.
+    if (MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Origin") != NULL)
+        refuse(x, MHD_HTTP_FORBIDDEN, "requests of web pages, which have an Origin, are refused");
     if (strcmp(path, "/v1/traces") != 0)
         refuse(x, MHD_HTTP_NOT_FOUND, "the only path here is /v1/traces");
     if (strcmp(method, "POST") != 0)

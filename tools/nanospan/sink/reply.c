@@ -69,11 +69,13 @@ static unsigned status_code(unsigned http)
     enum {
         INVALID_ARGUMENT = 3,
         NOT_FOUND = 5,
+        PERMISSION_DENIED = 7,
         RESOURCE_EXHAUSTED = 8,
         UNIMPLEMENTED = 12,
         UNAVAILABLE = 14
     };
     switch (http) {
+    case MHD_HTTP_FORBIDDEN: return PERMISSION_DENIED;
     case MHD_HTTP_NOT_FOUND: return NOT_FOUND;
     case MHD_HTTP_METHOD_NOT_ALLOWED: return UNIMPLEMENTED;
     case MHD_HTTP_TOO_MANY_REQUESTS: return RESOURCE_EXHAUSTED;

@@ -293,7 +293,7 @@ int command_sink(int argc, char **argv)
     }
     unsigned port = 0;
     int usage = 0;
-    int listener = listen_on(o.listen, &port, &usage);
+    int listener = listen_on("listen", o.listen, &port, &usage);
     int result = usage ? EXIT_USAGE : EXIT_PROBLEM;
     if (listener >= 0)
         result = receive_until_told(&o, listener, port, signals);

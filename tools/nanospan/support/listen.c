@@ -70,15 +70,15 @@ static unsigned bound_port(int fd)
     return ntohs(address.any.sa_family == AF_INET6 ? address.v6.sin6_port : address.v4.sin_port);
 }
 
-int listen_on(const char *address, unsigned *port, int *usage)
+int listen_on(const char *option, const char *address, unsigned *port, int *usage)
 {
     char host[256], digits[6];
     *usage = 0;
     if (!split(address, host, sizeof host, digits, sizeof digits) || atoi(digits) > 65535) {
         complain(
-            "--listen takes HOST:PORT, such as localhost:8080 or [::1]:8080, or a port of 127.0.0.1 alone, "
+            "--%s takes HOST:PORT, such as localhost:8080 or [::1]:8080, or a port of 127.0.0.1 alone, "
             "up to 65535; not '%s'",
-            address);
+            option, address);
         *usage = 1;
         return -1;
     }
@@ -86,7 +86,7 @@ int listen_on(const char *address, unsigned *port, int *usage)
                     *found = NULL;
     int wrong = getaddrinfo(host, digits, &hints, &found);
     if (wrong) {
-        complain("cannot resolve the host '%s' of --listen: %s", host, gai_strerror(wrong));
+        complain("cannot resolve the host '%s' of --%s: %s", host, option, gai_strerror(wrong));
         return -1;
     }
     int fd = -1;
@@ -95,10 +95,10 @@ int listen_on(const char *address, unsigned *port, int *usage)
     int reason = errno;
     freeaddrinfo(found);
     if (fd < 0)
-        complain("cannot listen on %s: %s%s", address, strerror(reason),
-                 reason == EADDRINUSE
-                     ? "; stop the program that listens there, or choose another port with --listen"
-                     : "");
+        complain("cannot listen on %s: %s%s%s", address, strerror(reason),
+                 reason == EADDRINUSE ? "; stop the program that listens there, or choose another port with --"
+                                      : "",
+                 reason == EADDRINUSE ? option : "");
     else
         *port = bound_port(fd);
     return fd;

@@ -7,9 +7,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-// Listens on HOST:PORT ([HOST]:PORT for IPv6; port 0: any free port), or on a port of 127.0.0.1 alone. Returns the socket and sets *port, or
-// returns -1 after printing an error. *usage is 1 if the address is not in that form.
-int listen_on(const char *address, unsigned *port, int *usage);
+// Listens on HOST:PORT ([HOST]:PORT for IPv6; port 0: any free port), or on a port of 127.0.0.1 alone, which the option
+// was given. Returns the socket and sets *port, or returns -1 after printing an error. *usage is 1 if the address is
+// not in that form.
+int listen_on(const char *option, const char *address, unsigned *port, int *usage);
 
 // Writes HOST:PORT, with the port that it has become.
 void listen_place(char *out, size_t size, const char *address, unsigned port);
