@@ -331,10 +331,11 @@ class View(unittest.TestCase):
         self.assertIn(f"2 traces, 4 spans in {other} and {self.file}; left out: 1 repeated span\n", out)
         # Each fault is where it was found.
         self.assertIn(f"{other}:3: ", self.err)
+        self.assertIn(f"{self.file}:3: ", self.err)
         self.assertIn(f"{self.file}: 1 malformed line was skipped", self.err)
         third.write_text(line(span(5, 1, "odd", attributes=[5])) + "\n", encoding="utf-8")
         out = self.view(other, third)
-        self.assertIn(": an object was expected; the rest of that span is not shown", self.err)
+        self.assertIn(f"{third}:1: an object was expected; the rest of that span is not shown", self.err)
         self.assertIn("3 traces, 5 spans in 3 files", out)
         self.assertIn("in standard input and ", self.view("-", input=b""))
 

@@ -20,7 +20,8 @@ typedef struct line_reader {
     uint32_t line;
     uint32_t ordinal;
     span_notes *wanted, *wanted_end;
-    text copy; // of the line as it was, since reading changes it; empty if no span of it can have a mark
+    text
+        copy; // of the line as it was, since reading changes it; empty if it has neither marks nor what is looked for
 } line_reader;
 
 // Reads 16 hexadecimal digits; returns 0, which is no valid id, for anything else.
@@ -147,6 +148,16 @@ static void read_marks(line_reader *in, size_t from, size_t to, span_row *row)
     }
 }
 
+// The conditions that hold for what lies between these places: a list of attributes, or an object that has one.
+static uint8_t read_matches(line_reader *in, size_t from, size_t to, bool is_list)
+{
+    attribute_filter *where = in->file->where;
+    if (where == NULL || to <= from || to > in->copy.length)
+        return 0;
+    const slice json = {in->copy.data + from, to - from};
+    return is_list ? attribute_filter_list(where, json) : attribute_filter_object(where, json);
+}
+
 static void read_span(line_reader *in)
 {
     nsp__json_reader *json = &in->json;
@@ -182,10 +193,12 @@ static void read_span(line_reader *in)
             const size_t from = (size_t)(json->at - in->file->line);
             nsp__json_skip(json);
             const size_t to = (size_t)(json->at - in->file->line);
-            if (events)
+            if (events) {
                 read_pauses(in, from, to, &row);
-            else
+            } else {
+                row.matches |= read_matches(in, from, to, true);
                 read_marks(in, from, to, &row);
+            }
         } else {
             nsp__json_skip(json);
         }
@@ -257,18 +270,31 @@ static void read_resource(line_reader *in)
 {
     slice name;
     uint32_t service = 0;
+    uint8_t matches = 0;
     size_t first = in->store->row_count;
     nsp__json_enter(&in->json, '{');
     while (nsp__json_key(&in->json, &name))
-        if (nsp__slice_is(name, "resource") && in->wanted == NULL)
+        if (nsp__slice_is(name, "resource") && in->wanted == NULL) {
+            const size_t from = (size_t)(in->json.at - in->file->line);
             service = read_service(in, service);
-        else if (nsp__slice_is(name, "scopeSpans"))
+            matches |= read_matches(in, from, (size_t)(in->json.at - in->file->line), false);
+        } else if (nsp__slice_is(name, "scopeSpans")) {
             read_scopes(in);
-        else
+        } else {
             nsp__json_skip(&in->json);
+        }
     // The resource may come after its spans. (No rows are added while notes are read.)
-    for (size_t i = first; i < in->store->row_count; i++)
+    for (size_t i = first; i < in->store->row_count; i++) {
         in->store->rows[i].service = service;
+        in->store->rows[i].matches |= matches;
+    }
+}
+
+static bool needs_copy(const line_reader *in, const char *data, size_t length)
+{
+    return in->wanted == NULL &&
+           (memmem(data, length, MARK, sizeof MARK - 1) != NULL ||
+            (in->file->where != NULL && attribute_filter_may_match(in->file->where, (slice){data, length})));
 }
 
 // Returns NULL, or what is wrong with the line.
@@ -278,7 +304,7 @@ static const char *read_line(line_reader *in, char *data, size_t length)
     nsp__json_begin(&in->json, data, length);
     in->ordinal = 0;
     in->copy.length = 0;
-    if (in->wanted == NULL && memmem(data, length, MARK, sizeof MARK - 1) != NULL)
+    if (needs_copy(in, data, length))
         text_add(&in->copy, data, length);
     nsp__json_enter(&in->json, '{');
     while (nsp__json_key(&in->json, &name)) {

@@ -5,6 +5,7 @@
 #ifndef NANOSPAN_SUPPORT_TRACE_FILE_H
 #define NANOSPAN_SUPPORT_TRACE_FILE_H
 
+#include "attribute_filter.h"
 #include "trace_store.h"
 #include <stdio.h>
 
@@ -17,7 +18,8 @@ typedef struct trace_file {
     uint64_t bad_spans; // spans without an id, left out
     uint64_t bad_notes; // spans that were shown only in part
     bool show_progress;
-    char *line; // the current line
+    attribute_filter *where; // conditions that become bits of the rows' `matches`; NULL: none
+    char *line;              // the current line
     size_t line_capacity;
 } trace_file;
 

@@ -187,19 +187,24 @@ static void add_value(nsp__json_reader *json, text *out)
         trace_notes_value_member(json, name, out);
 }
 
-static void add_key_value(nsp__json_reader *json, text *out)
+void trace_notes_key_value(nsp__json_reader *json, text *key, text *value)
 {
-    // The value may come before its key.
-    text value = {0}, key = {0};
     slice name, label;
     nsp__json_enter(json, '{');
     while (nsp__json_key(json, &name))
         if (nsp__slice_is(name, "key") && nsp__json_scalar(json, &label))
-            trace_notes_plain(&key, label);
+            trace_notes_plain(key, label);
         else if (nsp__slice_is(name, "value"))
-            add_value(json, &value);
+            add_value(json, value);
         else
             nsp__json_skip(json);
+}
+
+static void add_key_value(nsp__json_reader *json, text *out)
+{
+    // The value may come before its key.
+    text value = {0}, key = {0};
+    trace_notes_key_value(json, &key, &value);
     text_add(out, key.data, key.length);
     text_char(out, '=');
     text_add(out, value.data, value.length);

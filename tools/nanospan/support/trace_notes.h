@@ -11,6 +11,9 @@
 // Reads one span and adds its notes.
 void trace_notes_read(nsp__json_reader *json, span_notes *out);
 
+// Reads one KeyValue and adds its key and its value, as they are shown.
+void trace_notes_key_value(nsp__json_reader *json, text *key, text *value);
+
 // Reads one KeyValue; both results are empty if the value is not a string.
 void trace_notes_string_attribute(nsp__json_reader *json, slice *key, slice *value);
 

@@ -43,6 +43,7 @@ typedef struct span_row {
     uint8_t kind;     // OTLP's value
     uint8_t status;
     uint8_t kept;         // kept_why
+    uint8_t matches;      // a bit for each condition that an attribute of the span or of its resource meets
     uint32_t pause_count; // of its times off the CPU
     uint32_t first_pause; // in the store's pauses
 } span_row;

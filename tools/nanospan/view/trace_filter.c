@@ -21,6 +21,15 @@ static bool id_begins(const trace *t, const char *prefix)
     return strncasecmp(id, prefix, strlen(prefix)) == 0;
 }
 
+// The spans of a trace may meet different conditions.
+static bool has_attributes(const trace_store *store, const trace *t, uint8_t wanted)
+{
+    uint8_t met = 0;
+    for (uint32_t i = 0; i < t->count && met != wanted; i++)
+        met |= store->rows[t->first + i].matches;
+    return met == wanted;
+}
+
 static bool passes(const view_options *o, const trace_store *store, const trace *t,
                    const bool *service_matches)
 {
@@ -31,7 +40,8 @@ static bool passes(const view_options *o, const trace_store *store, const trace 
         return false;
     if (o->trace != NULL && !id_begins(t, o->trace))
         return false;
-    return o->service == NULL || has_service(store, t, service_matches);
+    return has_attributes(store, t, attribute_filter_all(&o->where)) &&
+           (o->service == NULL || has_service(store, t, service_matches));
 }
 
 const trace **trace_filter(const view_options *o, const trace_store *store, size_t *count)

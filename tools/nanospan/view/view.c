@@ -54,6 +54,8 @@ static bool show(const view_options *o, view_files *files)
     else
         sound = view_traces(o, files, &p, chosen, count);
     closing_line(o, files, &p, count);
+    if (!count)
+        attribute_filter_complain(&o->where);
     sound = sound && text_print(&out);
     free(chosen);
     text_free(&out);
@@ -65,7 +67,7 @@ int command_view(int argc, char **argv)
     view_options o;
     view_files files;
     view_options_read(&o, argc, argv);
-    bool sound = view_files_read(&files, o.files, o.file_count);
+    bool sound = view_files_read(&files, o.files, o.file_count, &o.where);
     if (sound) {
         sound = show(&o, &files);
         if (!sound && ferror(stdout) && errno != EPIPE)

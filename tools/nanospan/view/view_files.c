@@ -45,15 +45,17 @@ static bool open_files(view_files *in, const char *const *names, size_t count)
     return true;
 }
 
-bool view_files_read(view_files *in, const char *const *names, size_t count)
+bool view_files_read(view_files *in, const char *const *names, size_t count, attribute_filter *where)
 {
     *in = (view_files){.files = need_zeroes(count, sizeof *in->files)};
     trace_store_init(&in->store);
     if (!open_files(in, names, count))
         return false;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        in->files[i].where = where;
         if (!trace_file_read(&in->files[i], &in->store))
             return false;
+    }
     trace_store_arrange(&in->store);
     return true;
 }
@@ -85,11 +87,6 @@ uint64_t view_files_bad_spans(const view_files *in)
     for (size_t i = 0; i < in->count; i++)
         bad += in->files[i].bad_spans;
     return bad;
-}
-
-bool view_files_notes(view_files *in, span_notes *wanted, size_t count)
-{
-    return trace_files_notes(in->files, in->count, &in->store, wanted, count);
 }
 
 void view_files_names(const view_files *in, text *out)

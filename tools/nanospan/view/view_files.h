@@ -12,9 +12,9 @@ typedef struct view_files {
     trace_store store;
 } view_files;
 
-// Opens and reads all of them and arranges the store. Malformed lines are reported. Returns false after printing an
-// error; free it in either case.
-bool view_files_read(view_files *in, const char *const *names, size_t count);
+// Opens and reads all of them, with these conditions on attributes, and arranges the store. Malformed lines are reported.
+// Returns false after printing an error; free it in either case.
+bool view_files_read(view_files *in, const char *const *names, size_t count, attribute_filter *where);
 void view_files_free(view_files *in);
 
 // Spans that could not be shown, or not entirely, were reported.
@@ -22,9 +22,6 @@ bool view_files_sound(const view_files *in);
 
 // Spans without an id, which are left out.
 uint64_t view_files_bad_spans(const view_files *in);
-
-// Like trace_file_notes: sorted by line and ordinal.
-bool view_files_notes(view_files *in, span_notes *wanted, size_t count);
 
 // "spans.jsonl", "a.jsonl and b.jsonl" or "3 files".
 void view_files_names(const view_files *in, text *out);

@@ -6,7 +6,15 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { OPTION_COLOR = 256, OPTION_LINKS, OPTION_NO_ATTRIBUTES, OPTION_SORT, OPTION_SPANS, OPTION_SUMMARY };
+enum {
+    OPTION_COLOR = 256,
+    OPTION_LINKS,
+    OPTION_NO_ATTRIBUTES,
+    OPTION_SORT,
+    OPTION_SPANS,
+    OPTION_SUMMARY,
+    OPTION_WHERE
+};
 
 static const struct argp_option OPTIONS[] = {
     {"service", 's', "NAME", 0, "Only traces in which this service took part", 1},
@@ -14,6 +22,11 @@ static const struct argp_option OPTIONS[] = {
     {"min-duration", 'm', "TIME", 0,
      "Only traces that took at least this long, for instance 750ns, 5us or 1.5ms", 1},
     {"errors", 'e', NULL, 0, "Only traces with a span that failed", 1},
+    {"where", OPTION_WHERE, "KEY=VALUE", 0,
+     "Only traces of which a span, or its resource, has this attribute; VALUE may be a pattern, and KEY "
+     "alone takes any "
+     "value. May be repeated: each has to hold, perhaps for another span",
+     1},
     {"trace", 't', "ID", 0, "Only traces whose id begins with these digits", 1},
     {"limit", 'n', "N", 0, "Show at most N traces (default 10); 0 means all", 2},
     {"spans", OPTION_SPANS, "N", 0, "Show at most N spans of each trace (default 100); 0 means all", 2},
@@ -33,8 +46,9 @@ static const char DOC[] =
     "sink --output`, from nanospan's file exporter, and from the OpenTelemetry Collector's file exporter. A "
     "FILE of - means standard input. Traces may be spread over several files, which are read as one."
     "\v"
-    "NAME may be a pattern: * matches any characters, ? matches one character, and [ab] matches a or b. For "
-    "each span the tree shows its duration, its self time (the part that no child covers; a dot means all of "
+    "NAME and VALUE may be patterns: * matches any characters, ? matches one character, and [ab] matches a "
+    "or b. For each span the tree shows its duration, its self time (the part that no child covers; a dot "
+    "means all of "
     "it), and its place on the trace's time line.\n\n"
     "Exit codes: 0 everything was read; 1 a file could not be read, or malformed lines were skipped; 2 "
     "wrong command line.\n\n"
@@ -79,6 +93,7 @@ static bool set_option(view_options *o, int key, const char *given)
     case 'm': return option_duration("min-duration", given, &o->min_duration);
     case 'n': return option_count("limit", given, 0, UINT64_MAX, &o->limit);
     case 't': o->trace = given; return trace_prefix(given);
+    case OPTION_WHERE: return attribute_filter_add(&o->where, given);
     case OPTION_SPANS: return option_count("spans", given, 0, UINT64_MAX, &o->style.most_rows);
     case OPTION_SUMMARY: o->summary = true; break;
     case OPTION_LINKS: o->style.links = true; break;
@@ -125,6 +140,7 @@ void view_options_read(view_options *o, int argc, char **argv)
 void view_options_free(view_options *o)
 {
     free(o->files);
+    attribute_filter_free(&o->where);
 }
 
 bool view_options_coloured(const view_options *o)

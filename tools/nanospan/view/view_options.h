@@ -4,6 +4,7 @@
 #ifndef NANOSPAN_VIEW_VIEW_OPTIONS_H
 #define NANOSPAN_VIEW_VIEW_OPTIONS_H
 
+#include "support/attribute_filter.h"
 #include "waterfall.h"
 
 typedef struct view_options {
@@ -11,6 +12,7 @@ typedef struct view_options {
     size_t file_count, file_capacity;
     const char *service;
     const char *root;
+    attribute_filter where;
     const char *trace; // the first hexadecimal digits of an id
     uint64_t min_duration;
     uint64_t limit; // traces shown; 0: all

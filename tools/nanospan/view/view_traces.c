@@ -50,7 +50,7 @@ static span_notes *notes_of(view_files *files, const trace *t)
     for (uint32_t i = 0; i < t->count; i++)
         notes[i].row = &files->store.rows[t->first + i];
     qsort(notes, t->count, sizeof *notes, by_place_in_file);
-    if (!view_files_notes(files, notes, t->count)) {
+    if (!trace_files_notes(files->files, files->count, &files->store, notes, t->count)) {
         free_notes(notes, t->count);
         return NULL;
     }
