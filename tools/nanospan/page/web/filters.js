@@ -203,7 +203,7 @@ class Filters {
         if (this.keys === null) {
             this.keys = new Map();
             for (const index of this.pack.item.key)
-                this.keys.set(this.pack.string(index), index);
+                this.keys.set(visible(this.pack.string(index)), index);
         }
         return this.keys.get(key) ?? -1;
     }
@@ -212,6 +212,16 @@ class Filters {
     allKeys() {
         this.keyIndex("");
         return [...this.keys.keys()].sort();
+    }
+
+    // A sentence for each condition whose key no span has.
+    missingKeys(spec) {
+        return spec.where.filter((text) => this.keyIndex(visible(text.split("=")[0])) < 0 && !this.isTraceId(text))
+            .map((text) => `No span has the attribute ${label(text.split("=")[0], 60) || "\"\""}.`);
+    }
+
+    isTraceId(text) {
+        return /^[0-9a-f]{4,32}$/i.test(text);
     }
 
     // The traces for which "KEY=VALUE", "KEY" or the beginning of a trace's id holds.
@@ -228,8 +238,8 @@ class Filters {
 
     lookFor(text) {
         const equals = text.indexOf("=");
-        const key = this.keyIndex(equals < 0 ? text : text.slice(0, equals));
-        if (key < 0 && equals < 0 && /^[0-9a-f]{4,32}$/i.test(text))
+        const key = this.keyIndex(visible(equals < 0 ? text : text.slice(0, equals)));
+        if (key < 0 && this.isTraceId(text))
             return this.tracesWithId(text.toLowerCase());
         const mask = new Uint8Array(this.pack.traces);
         if (key < 0)
@@ -276,7 +286,7 @@ class Filters {
     valueTest(pattern) {
         const {item, value} = this.pack;
         const test = compilePattern(pattern);
-        const strings = this.stringMatcher((text) => test(text) || test(quoted(text)));
+        const strings = this.stringMatcher((text) => test(quoted(text)) || test(visible(text)));
         const whole = /^-?[0-9]{1,19}$/.test(pattern) && String(BigInt(pattern)) === pattern
             ? BigInt.asUintN(64, BigInt(pattern)) : null;
         const low = whole === null ? 0 : Number(whole & 0xffffffffn), high = whole === null ? 0 : Number(whole >> 32n);

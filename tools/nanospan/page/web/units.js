@@ -63,7 +63,20 @@ function parseDuration(text) {
     if (match === null)
         return NaN;
     const unit = {"": 1, ns: 1, us: 1e3, "\u00b5s": 1e3, "\u03bcs": 1e3, ms: 1e6, s: 1e9}[match[2].toLowerCase()];
-    return Number(match[1]) * unit;
+    return Math.round(Number(match[1]) * unit);
+}
+
+// The same the other way round, with all its nanoseconds: 118.612345ms.
+function exactDuration(nanoseconds) {
+    for (const [from, unit] of DURATION_UNITS)
+        if (nanoseconds >= from)
+            return `${plainDecimal(...splitExponent(nanoseconds / from))}${unit.replace("\u00b5", "u")}`;
+    return `${nanoseconds}ns`;
+}
+
+function splitExponent(value) {
+    const [digits, exponent] = value.toExponential().split("e");
+    return [digits, Number(exponent)];
 }
 
 // printf's %.*g with as few digits as give the same number again.
@@ -74,8 +87,7 @@ function formatDouble(value) {
         return value < 0 ? "-Infinity" : "Infinity";
     if (value === 0)
         return Object.is(value, -0) ? "-0.0" : "0";
-    const [digits, exponent] = value.toExponential().split("e");
-    const power = Number(exponent);
+    const [digits, power] = splitExponent(value);
     if (power < -4 || power >= Math.max(15, digits.replace(/[-.]/g, "").length))
         return `${digits}e${power < 0 ? "-" : "+"}${String(Math.abs(power)).padStart(2, "0")}`;
     return plainDecimal(digits, power);
