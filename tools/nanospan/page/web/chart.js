@@ -56,9 +56,21 @@ class Drawing {
         this.context = canvas.getContext("2d");
         this.draw = draw;
         this.frame = 0;
-        this.observer = new ResizeObserver(() => this.redraw());
-        this.observer.observe(canvas);
+        this.size = null;
+        this.observer = new ResizeObserver((entries) => this.resized(entries[0]));
+        try {
+            this.observer.observe(canvas, {box: "device-pixel-content-box"});
+        } catch {
+            this.observer.observe(canvas);
+        }
         this.endTheme = onTheme(() => this.redraw());
+    }
+
+    // Only the browser knows on how many device pixels a size comes to lie where their ratio is no whole number. It says
+    // so just before it paints, so what is drawn now is never stretched.
+    resized(entry) {
+        this.size = entry.devicePixelContentBoxSize?.[0] ?? null;
+        this.drawNow();
     }
 
     redraw() {
@@ -74,7 +86,9 @@ class Drawing {
         if (width < 1 || height < 1)
             return;
         const ratio = Math.min(devicePixelRatio || 1, 4);
-        const across = Math.round(width * ratio), down = Math.round(height * ratio);
+        const isKnown = this.size !== null && Math.abs(this.size.inlineSize - width * ratio) < 2 && Math.abs(this.size.blockSize - height * ratio) < 2;
+        const across = isKnown ? this.size.inlineSize : Math.round(width * ratio);
+        const down = isKnown ? this.size.blockSize : Math.round(height * ratio);
         if (this.canvas.width !== across || this.canvas.height !== down) {
             this.canvas.width = across;
             this.canvas.height = down;

@@ -3,7 +3,7 @@
 // The chosen span as HTML, with everything that is known of it. Each text from the trace is put in as text.
 
 const DETAILS_KINDS = ["not said", "internal", "server", "client", "producer", "consumer"];
-const DETAILS_ROWS = 50, DETAILS_LENGTH = 2000;
+const DETAILS_ROWS = 50, DETAILS_LENGTH = 300;
 
 function showDetails(element, pack, row, tree, {onFollow = () => {}, onFilter = () => {}, onSelect = () => {}} = {}) {
     element.replaceChildren(new SpanDetails(pack, row, tree, {onFollow, onFilter, onSelect}).build());
@@ -42,8 +42,9 @@ class SpanDetails {
         add("Duration", formatDuration(this.duration), this.exactly(formatExact(exactDuration), this.duration));
         add("Self time", `${formatDuration(tree.self[row - tree.first])}${this.shareOf(tree.self[row - tree.first], this.duration, "the span")}`);
         this.addShares(add);
-        add("Start", make("time", {class: "mono"}, `${formatTime(start)} UTC`), this.start > 0 ? make("span", {class: "quiet"}, ` = the trace's + ${exactOffset(this.start)}`) : null);
+        add("Start", make("time", {class: "mono"}, `${formatTime(start)} UTC`));
         add("End", make("time", {class: "mono"}, `${formatTime(start + exactDuration)} UTC`));
+        add("Offset", `${exactOffset(this.start)} after the trace's start`);
         add("Parent", this.parent());
         add("Trace", ...this.identifier(pack.traceId(this.trace), "trace id"));
         add("Span", ...this.identifier(pack.spanId(row), "span id"));
@@ -80,7 +81,7 @@ class SpanDetails {
         const whole = pack.trace.duration[trace];
         const of = pack.trace.rooted[trace] ? "the root" : "the trace";
         if (row !== pack.trace.root[trace] && whole > 0)
-            add(`Share of ${of}`, formatPercent(this.duration / whole));
+            add("Share", `${formatPercent(this.duration / whole)} of ${of}`);
         const critical = tree.critical.reduce((sum, part) => sum + (part.row === row ? part.end - part.start : 0), 0);
         add("Critical path", critical > 0 ? `${formatDuration(critical)}${this.shareOf(critical, whole, of)}` : "not on it");
     }
@@ -121,11 +122,11 @@ class SpanDetails {
             .map(([preempted, some]) => {
                 const sum = some.reduce((total, pause) => total + pause.duration, 0);
                 const longest = some.reduce((most, pause) => Math.max(most, pause.duration), 0);
-                return make("tr", {}, make("th", {scope: "row", class: preempted ? "preempted" : "waited"}, preempted ? "\u2592 preempted" : "\u2591 waited"),
+                return make("tr", {}, make("th", {scope: "row", class: preempted ? "mark-preempted" : "mark-waited"}, preempted ? "\u25a8 preempted" : "\u2591 waited"),
                     ...[formatCount(some.length), formatDuration(sum), formatDuration(longest), this.duration > 0 ? formatPercent(sum / this.duration) : ""]
                         .map((text) => make("td", {class: "number"}, text)));
             });
-        return [make("h4", {}, "Off the CPU"), make("table", {class: "details-table"},
+        return [make("h4", {}, "Off the CPU"), make("table", {class: "details-table details-pauses"},
             make("thead", {}, make("tr", {}, ...["", "times", "sum", "longest", "of the span"].map((text) => make("th", {scope: "col"}, text)))),
             make("tbody", {}, ...rows))];
     }
@@ -133,7 +134,7 @@ class SpanDetails {
     attributeTable(title, attributes) {
         if (attributes.length === 0)
             return [];
-        const table = make("table", {class: "details-table"}, make("thead", {},
+        const table = make("table", {class: "details-table details-attributes"}, make("thead", {},
             make("tr", {}, ...["key", "value", "type"].map((text) => make("th", {scope: "col"}, text)))));
         const body = make("tbody");
         table.append(body);
@@ -198,7 +199,7 @@ class SpanDetails {
             return [];
         const list = make("ul", {class: "details-list"});
         const makeItem = (link) => make("li", {}, make("span", {"aria-hidden": "true"}, "\u2192 "), ...this.target(link), ...this.inline("link", link.index));
-        return [make("h4", {}, pack.links.length === 1 ? "Link" : "Links"), list, this.fill(list, links, makeItem)];
+        return [make("h4", {}, "Links"), list, this.fill(list, links, makeItem)];
     }
 
     // A trace of this page can be followed; of another one, its ids are what is known.

@@ -4,7 +4,7 @@
 // single nanoseconds. This is its state; waterfall_rows.js says which rows there are, waterfall_draw.js and
 // waterfall_scale.js draw them, and waterfall_input.js turns what a user does into calls of this.
 
-const SCROLL_BAR = 10, BADGE = 14;
+const SCROLL_BAR = 10, BADGE = 14, HEAD = 61, STACKED_BELOW = 620;
 const PAUSE_EVENTS = new Set(["preempted", "waited"]);
 const SPAN_KINDS = ["", "", "server", "client", "producer", "consumer"];
 
@@ -51,7 +51,8 @@ class Waterfall {
         button("Expand", "Show all spans", () => this.fold((rows) => rows.expandAll()));
         this.shownTime = make("span", {class: "waterfall-shown quiet"});
         this.tools.append(this.shownTime);
-        this.element.replaceChildren(this.tools, this.frame, this.said);
+        this.legend = make("p", {class: "waterfall-legend quiet"});
+        this.element.replaceChildren(this.tools, this.frame, this.said, this.legend);
     }
 
     show(pack, traceIndex) {
@@ -75,10 +76,23 @@ class Waterfall {
         this.totalText = `${spans}, ${length}`;
         this.canvas.setAttribute("aria-label", `Waterfall of ${this.rows.rooted ? label(pack.name(root)) : this.headingText}: ` +
             `${spans}, ${length}. Arrow keys choose spans and move in time, plus and minus zoom.`);
+        this.explain();
         this.layout = null;
         this.scale.forgetStrip();
         this.fitHeight();
         this.select(this.rows.rooted ? root : this.tree.order[0], {quiet: true});
+    }
+
+    // What the marks mean; times off the CPU only where there are any, with their sums.
+    explain() {
+        const {preempted, waited} = this.pack.trace;
+        const marks = [["critical", "\u2501 critical path"], ["event", "\u25c6 event"], ["link", "\u2192 link"], ["failed", "\u2717 failed"]];
+        if (preempted[this.traceIndex] > 0)
+            marks.push(["preempted", `\u25a8 preempted, ${formatDuration(preempted[this.traceIndex])} in all`]);
+        if (waited[this.traceIndex] > 0)
+            marks.push(["waited", `\u2591 waited, ${formatDuration(waited[this.traceIndex])} in all`]);
+        this.legend.replaceChildren(...marks.map(([name, text]) => make("span", {},
+            make("span", {class: `mark-${name}`, "aria-hidden": "true"}, text.slice(0, 1)), text.slice(1))));
     }
 
     // Chooses a span and brings it into view.
@@ -117,7 +131,6 @@ class Waterfall {
         if (this.rows === undefined)
             return;
         this.width = width;
-        this.height = parseFloat(this.frame.style.height);
         this.painter.begin(context, this.canvas.width / width);
         this.layOut();
         this.scroll = Math.max(0, Math.min(this.scroll, this.mostScroll()));
@@ -152,8 +165,9 @@ class Waterfall {
             return;
         const {width} = this;
         this.scale.forgetStrip();
-        const common = {width, inset: 8, overview: 34, axis: 27, head: 61};
-        if (width < 620) {
+        const rowBefore = this.layout?.row;
+        const common = {width, inset: 8, overview: 34, axis: HEAD - 34, head: HEAD};
+        if (width < STACKED_BELOW) {
             this.layout = {...common, stacked: true, row: 38, textMiddle: 11, barTop: 21, bar: 10, names: width - 16, indent: 11,
                 bars: 8, barsWidth: width - 8 - SCROLL_BAR - 2, deepest: 8, durationRight: 0, selfRight: 0};
         } else {
@@ -164,6 +178,10 @@ class Waterfall {
         }
         this.axis.width = this.layout.barsWidth;
         this.fitHeight();
+        if (rowBefore === undefined)
+            this.bringRow(this.rows.position(this.selected));
+        else
+            this.scroll *= this.layout.row / rowBefore;
     }
 
     // What the names of the first spans need.
@@ -179,13 +197,13 @@ class Waterfall {
 
     // As high as the rows are, within bounds; the rest is reached by scrolling.
     fitHeight() {
-        const stacked = (this.layout?.width ?? this.element.clientWidth) < 620;
-        const needed = 61 + this.rows.shown.length * (stacked ? 38 : 22) + 4;
-        const height = Math.max(61 + 66, Math.min(needed, Math.max(260, Math.round(innerHeight * 0.62))));
-        if (this.frame.style.height !== `${height}px`) {
-            this.frame.style.height = `${height}px`;
-            this.canvas.style.height = `${height}px`;
-        }
+        if (this.rows === undefined)
+            return;
+        const stacked = this.layout?.stacked ?? this.element.clientWidth < STACKED_BELOW;
+        const needed = HEAD + this.rows.shown.length * (stacked ? 38 : 22) + 4;
+        const height = Math.max(HEAD + 66, Math.min(needed, Math.max(260, Math.round(innerHeight * 0.62))));
+        this.height = height;
+        this.canvas.style.height = `${height}px`;
         // Where all rows are to be seen, a finger that moves up or down scrolls the page.
         this.canvas.style.touchAction = height >= needed ? "pan-y" : "none";
         this.changed();
@@ -298,19 +316,16 @@ class Waterfall {
 
     // After the rows have changed, the chosen span stays where it is on the screen, or what hides it is chosen.
     fold(change) {
-        const before = this.rowTopOfSelected();
+        if (this.layout === null)
+            return;
+        const before = this.rowTop(this.rows.position(this.selected));
         change(this.rows);
         const at = this.rows.position(this.selected);
         this.fitHeight();
-        this.scroll += this.rowTopOfSelected() - before;
-        this.scroll = Math.max(0, Math.min(this.mostScroll(), this.scroll));
+        this.scroll = Math.max(0, Math.min(this.mostScroll(), this.scroll + this.rowTop(at) - before));
         if (this.rows.shown[at] !== this.selected)
             this.select(this.rows.shown[at], {quiet: true});
         this.changed();
-    }
-
-    rowTopOfSelected() {
-        return this.rows.position(this.selected) * this.layout.row - this.scroll;
     }
 
     // Moves the choice by so many rows; the heading cannot be chosen.

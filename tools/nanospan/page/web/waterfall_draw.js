@@ -180,7 +180,7 @@ class WaterfallPainter {
         const length = pack.span.duration[row], self = rows.self(row);
         if (layout.stacked) {
             const text = formatDuration(length) + (self === length ? "" : ` \u00b7 self ${formatDuration(self)}`);
-            const right = w.width - layout.inset;
+            const right = w.width - SCROLL_BAR - 4;
             this.text(colour("ink-soft"), text, right, middle, w.width, "right");
             return right - this.context.measureText(text).width - 10;
         }
@@ -256,8 +256,13 @@ class WaterfallPainter {
         const edge = failed ? colour("error") : serviceColour(pack.service(row), "-edge");
         this.rectangle(edge, left, top, width, layout.bar);
         if (width > 3 * this.hair) {
-            const inner = failed ? colour("error-soft") : serviceColour(pack.service(row));
-            this.rectangle(inner, left + this.hair, top + this.hair, width - 2 * this.hair, layout.bar - 2 * this.hair);
+            const inside = [left + this.hair, top + this.hair, width - 2 * this.hair, layout.bar - 2 * this.hair];
+            this.rectangle(failed ? colour("panel") : serviceColour(pack.service(row)), ...inside);
+            if (failed) {
+                this.context.globalAlpha = 0.45;
+                this.rectangle(edge, ...inside);
+                this.context.globalAlpha = 1;
+            }
         }
         this.pauses(row, top);
     }
@@ -336,7 +341,7 @@ class WaterfallPainter {
         draw();
     }
 
-    // Events as diamonds on the bar; behind it a cross if the span failed, and an arrow if it has links.
+    // Events as diamonds on the bar, or lines where they are close to one another; behind it a cross if the span failed, and an arrow if it has links.
     marks(at) {
         const {w} = this;
         const {layout, pack, axis} = w;
@@ -344,12 +349,17 @@ class WaterfallPainter {
         if (row === HEADING)
             return;
         const middle = w.rowTop(at) + layout.barTop + layout.bar / 2;
-        let drawn = -Infinity;
+        let diamond = -Infinity, drawn = -Infinity;
         for (const {time} of w.notes(row).events) {
             const x = this.snap(layout.bars + axis.x(time));
-            if (x < layout.bars - 6 || x > w.width + 6 || x < drawn + 1)
+            if (x < layout.bars - 6 || x > w.width + 6 || x === drawn)
                 continue;
             drawn = x;
+            if (Math.abs(x - diamond) < 11) {
+                this.vertical(colour("event"), x, middle - 6, middle + 6);
+                continue;
+            }
+            diamond = x;
             this.diamond(x, middle);
         }
         const start = pack.span.start[row], end = start + pack.span.duration[row];

@@ -143,10 +143,9 @@ class WaterfallInput {
         } else if (gesture.type === "press" && Math.hypot(place.x - gesture.x, place.y - gesture.y) > CLICK_SLOP) {
             gesture.type = "pan";
             w.canvas.style.cursor = "grabbing";
+            this.dragRows(gesture, place.x - gesture.x, place.y - gesture.y);
         } else if (gesture.type === "pan") {
-            if (gesture.part === "bars" || w.layout.stacked)
-                w.pan(-dx);
-            w.scrollBy(-dy);
+            this.dragRows(gesture, dx, dy);
         } else if (gesture.type === "range") {
             if (w.range !== null || Math.abs(place.x - gesture.x) > CLICK_SLOP)
                 w.range = {from: gesture.from, to: w.axis.instant(place.x - w.layout.bars)};
@@ -159,6 +158,13 @@ class WaterfallInput {
         } else if (gesture.type === "strip") {
             this.dragStrip(gesture, place);
         }
+    }
+
+    // Over the bars in both directions; names have no place in time.
+    dragRows({part}, dx, dy) {
+        if (part === "bars" || this.w.layout.stacked)
+            this.w.pan(-dx);
+        this.w.scrollBy(-dy);
     }
 
     dragStrip(gesture, place) {
@@ -282,7 +288,8 @@ class WaterfallInput {
             return lines;
         const x = place.x - w.layout.bars;
         const {events, pauses, links} = w.notes(row);
-        for (const event of events.filter(({time}) => Math.abs(axis.x(time) - x) <= 6).slice(0, 5))
+        const away = ({time}) => Math.abs(axis.x(time) - x);
+        for (const event of events.filter((one) => away(one) <= 6).sort((a, b) => away(a) - away(b)).slice(0, 5))
             lines.push(`\u25c6 ${label(event.name)} ${formatDifference(event.time - pack.span.start[row])}`);
         const time = axis.time(x);
         for (const pause of pauses.filter((p) => time >= p.start && time <= p.start + p.duration).slice(0, 2))

@@ -32,20 +32,27 @@ class WaterfallScale {
         const strip = make("canvas", {width: across, height: down});
         const context = strip.getContext("2d");
         const {order} = rows.tree;
-        const usable = down - Math.round(8 * p.ratio);
-        const height = Math.max(1, Math.min(Math.round(3 * p.ratio), Math.floor(usable / order.length)));
-        // Several spans may fall onto one line of pixels; failed ones come last, so that they are seen.
-        for (const failed of [false, true])
+        const inset = Math.round(4 * p.ratio), usable = down - 2 * inset;
+        const height = Math.max(1, Math.min(inset, Math.floor(usable / order.length)));
+        const x = (time) => Math.round((this.stripX(time) - layout.bars) * p.ratio);
+        // Many spans fall onto one line of pixels. What is covered already is left out, and failed spans come last.
+        for (const failed of [false, true]) {
+            const covered = new Uint8Array(across * down);
             for (let i = 0; i < order.length; i++) {
                 const row = order[i];
                 if ((pack.span.status[row] === 2) !== failed)
                     continue;
-                const left = Math.round((this.stripX(pack.span.start[row]) - layout.bars) * p.ratio);
-                const right = Math.round((this.stripX(pack.span.start[row] + pack.span.duration[row]) - layout.bars) * p.ratio);
+                const left = x(pack.span.start[row]);
+                const right = Math.max(left + 1, x(pack.span.start[row] + pack.span.duration[row]));
+                const top = inset + Math.min(i * (height + inset), Math.floor(i / order.length * usable));
+                const at = top * across;
+                if (covered.subarray(at + left, at + right).every((pixel) => pixel !== 0))
+                    continue;
+                covered.fill(1, at + left, at + right);
                 context.fillStyle = failed ? colour("error") : serviceColour(pack.service(row), "-edge");
-                const top = Math.min(Math.floor(i * (height + p.ratio)), Math.floor(i / order.length * usable));
-                context.fillRect(left, Math.round(4 * p.ratio) + top, Math.max(1, right - left), height);
+                context.fillRect(left, top, right - left, height);
             }
+        }
         return strip;
     }
 
