@@ -94,7 +94,7 @@ uint32_t trace_store_string(trace_store *store, slice value)
     return index;
 }
 
-uint32_t trace_store_trace(trace_store *store, uint64_t high, uint64_t low)
+uint32_t trace_store_find(const trace_store *store, uint64_t high, uint64_t low)
 {
     const index_table *table = &store->trace_index;
     for (size_t at = mix(high, low) & table->mask; table->slots[at]; at = (at + 1) & table->mask) {
@@ -102,6 +102,14 @@ uint32_t trace_store_trace(trace_store *store, uint64_t high, uint64_t low)
         if (known->id[0] == high && known->id[1] == low)
             return table->slots[at] - 1;
     }
+    return UINT32_MAX;
+}
+
+uint32_t trace_store_trace(trace_store *store, uint64_t high, uint64_t low)
+{
+    const uint32_t found = trace_store_find(store, high, low);
+    if (found != UINT32_MAX)
+        return found;
     store->traces =
         need_room(store->traces, store->trace_count, &store->trace_capacity, sizeof *store->traces);
     uint32_t index = (uint32_t)store->trace_count++;

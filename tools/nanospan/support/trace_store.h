@@ -98,6 +98,8 @@ kept_why kept_from(slice word);
 
 uint32_t trace_store_string(trace_store *store, slice value);
 uint32_t trace_store_trace(trace_store *store, uint64_t high, uint64_t low);
+// The same for a trace that may not be there: then UINT32_MAX.
+uint32_t trace_store_find(const trace_store *store, uint64_t high, uint64_t low);
 span_row *trace_store_row(trace_store *store);
 
 // To be called before the first line of each file.

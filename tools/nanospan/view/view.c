@@ -7,6 +7,7 @@
 #include "trace_filter.h"
 #include "view_files.h"
 #include "view_options.h"
+#include "view_page.h"
 #include "view_traces.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -42,6 +43,17 @@ static void closing_line(const view_options *o, const view_files *files, paint *
     text_free(&line);
 }
 
+static bool show_page(const view_options *o, view_files *files)
+{
+    size_t count = 0;
+    const trace **chosen = trace_filter(o, &files->store, &count);
+    const bool sound = view_page(o, files, chosen, count);
+    if (!count)
+        attribute_filter_complain(&o->where);
+    free(chosen);
+    return sound;
+}
+
 static bool show(const view_options *o, view_files *files)
 {
     text out = {0};
@@ -69,8 +81,8 @@ int command_view(int argc, char **argv)
     view_options_read(&o, argc, argv);
     bool sound = view_files_read(&files, o.files, o.file_count, &o.where);
     if (sound) {
-        sound = show(&o, &files);
-        if (!sound && ferror(stdout) && errno != EPIPE)
+        sound = o.page != NULL ? show_page(&o, &files) : show(&o, &files);
+        if (!sound && o.page == NULL && ferror(stdout) && errno != EPIPE)
             complain("cannot write: %s", strerror(errno));
     }
     sound = view_files_sound(&files) && sound;

@@ -8,6 +8,7 @@
 
 enum {
     OPTION_COLOR = 256,
+    OPTION_HTML,
     OPTION_LINKS,
     OPTION_NO_ATTRIBUTES,
     OPTION_SORT,
@@ -33,6 +34,10 @@ static const struct argp_option OPTIONS[] = {
     {"sort", OPTION_SORT, "ORDER", 0, "slowest (the default), or start, which sorts by start time", 2},
     {"summary", OPTION_SUMMARY, NULL, 0, "Instead of traces, show counts and percentiles for each root name",
      2},
+    {"html", OPTION_HTML, "PAGE", 0,
+     "Instead, write a page for a browser, with all traces that the options above choose; - is standard "
+     "output",
+     2},
     {"links", OPTION_LINKS, NULL, 0,
      "Show each link, also of spans that have many, such as one that was kept with its history", 3},
     {"no-attributes", OPTION_NO_ATTRIBUTES, NULL, 0,
@@ -54,7 +59,7 @@ static const char DOC[] =
     "wrong command line.\n\n"
     "Examples:\n  nanospan view spans.jsonl\n  nanospan view --errors --min-duration 50us --limit 3 "
     "spans.jsonl\n"
-    "  nanospan view --summary spans.jsonl\n";
+    "  nanospan view --summary spans.jsonl\n  nanospan view --html page.html before.jsonl after.jsonl\n";
 
 static bool one_of(const char *option, const char *given, const char *const *words, int *chosen)
 {
@@ -91,11 +96,12 @@ static bool set_option(view_options *o, int key, const char *given)
     case 'r': o->root = given; break;
     case 'e': o->errors = true; break;
     case 'm': return option_duration("min-duration", given, &o->min_duration);
-    case 'n': return option_count("limit", given, 0, UINT64_MAX, &o->limit);
+    case 'n': o->limited = true; return option_count("limit", given, 0, UINT64_MAX, &o->limit);
     case 't': o->trace = given; return trace_prefix(given);
     case OPTION_WHERE: return attribute_filter_add(&o->where, given);
     case OPTION_SPANS: return option_count("spans", given, 0, UINT64_MAX, &o->style.most_rows);
     case OPTION_SUMMARY: o->summary = true; break;
+    case OPTION_HTML: o->page = given; break;
     case OPTION_LINKS: o->style.links = true; break;
     case OPTION_NO_ATTRIBUTES: o->style.attributes = false; break;
     case OPTION_SORT:
@@ -135,6 +141,12 @@ void view_options_read(view_options *o, int argc, char **argv)
         .options = OPTIONS, .parser = parse, .args_doc = "FILE...", .doc = DOC};
     *o = (view_options){.limit = 10, .style = {.attributes = true, .most_rows = 100}};
     argp_parse(&parser, argc, argv, 0, NULL, o);
+    if (o->page != NULL && !o->limited)
+        o->limit = 0;
+    if (o->page != NULL && o->summary) {
+        complain("--html and --summary exclude each other; the page has the summary too");
+        exit(EXIT_USAGE);
+    }
 }
 
 void view_options_free(view_options *o)

@@ -15,7 +15,9 @@ typedef struct view_options {
     attribute_filter where;
     const char *trace; // the first hexadecimal digits of an id
     uint64_t min_duration;
-    uint64_t limit; // traces shown; 0: all
+    uint64_t limit;   // traces shown; 0: all
+    bool limited;     // --limit was given: without it, a page has all
+    const char *page; // NULL: none
     bool errors;
     bool by_start;
     bool summary;

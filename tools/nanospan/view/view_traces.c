@@ -58,9 +58,14 @@ static span_notes *notes_of(view_files *files, const trace *t)
     return notes;
 }
 
-bool view_traces(const view_options *o, view_files *files, paint *p, const trace **chosen, size_t count)
+void view_traces_sort(const view_options *o, const trace **chosen, size_t count)
 {
     qsort(chosen, count, sizeof *chosen, o->by_start ? by_start : slowest_first);
+}
+
+bool view_traces(const view_options *o, view_files *files, paint *p, const trace **chosen, size_t count)
+{
+    view_traces_sort(o, chosen, count);
     const size_t shown = o->limit && o->limit < count ? (size_t)o->limit : count;
     for (size_t i = 0; i < shown; i++) {
         span_notes *notes = o->style.attributes ? notes_of(files, chosen[i]) : NULL;
