@@ -44,7 +44,8 @@ class SpanDetails {
         this.addShares(add);
         add("Start", make("time", {class: "mono"}, `${formatTime(start)} UTC`));
         add("End", make("time", {class: "mono"}, `${formatTime(start + exactDuration)} UTC`));
-        add("Offset", `${exactOffset(this.start)} after the trace's start`);
+        const offset = this.start < Number.MAX_SAFE_INTEGER ? exactOffset(this.start) : formatExact(pack.exact("span.start", row));
+        add("Offset", `${offset} after the trace's start`);
         add("Parent", this.parent());
         add("Trace", ...this.identifier(pack.traceId(this.trace), "trace id"));
         add("Span", ...this.identifier(pack.spanId(row), "span id"));

@@ -173,8 +173,8 @@ class Waterfall {
         } else {
             const names = Math.min(Math.round(width * 0.34), Math.max(150, this.namesWidth(14)));
             this.layout = {...common, stacked: false, row: 22, textMiddle: 11, barTop: 4, bar: 12, names, indent: 14,
-                bars: names + 162, barsWidth: width - names - 162 - SCROLL_BAR - 2,
-                deepest: Math.max(4, Math.floor((names - 120) / 14)), durationRight: names + 74, selfRight: names + 152};
+                bars: names + 146, barsWidth: width - names - 146 - SCROLL_BAR - 2,
+                deepest: Math.max(4, Math.floor((names - 120) / 14)), durationRight: names + 66, selfRight: names + 137};
         }
         this.axis.width = this.layout.barsWidth;
         this.fitHeight();
@@ -201,7 +201,9 @@ class Waterfall {
             return;
         const stacked = this.layout?.stacked ?? this.element.clientWidth < STACKED_BELOW;
         const needed = HEAD + this.rows.shown.length * (stacked ? 38 : 22) + 4;
-        const height = Math.max(HEAD + 66, Math.min(needed, Math.max(260, Math.round(innerHeight * 0.62))));
+        // Where the page is wide, the list of traces and the details are to be seen at the same time.
+        const most = Math.max(260, Math.round(innerHeight * (stacked ? 0.62 : 0.42)));
+        const height = Math.max(HEAD + 66, Math.min(needed, most));
         this.height = height;
         this.canvas.style.height = `${height}px`;
         // Where all rows are to be seen, a finger that moves up or down scrolls the page.

@@ -185,7 +185,7 @@ class WaterfallPainter {
             return right - this.context.measureText(text).width - 10;
         }
         this.text(colour("ink"), formatDuration(length), layout.durationRight, middle, 90, "right");
-        this.text(colour("ink-faint"), self === length ? "\u00b7" : formatDuration(self), layout.selfRight, middle, 90, "right");
+        this.text(colour("ink-faint"), self === length ? "\u00b7" : formatDuration(self), layout.selfRight, middle, 64, "right");
         return layout.names - 6;
     }
 

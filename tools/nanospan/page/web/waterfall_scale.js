@@ -98,12 +98,14 @@ class WaterfallScale {
         p.insideBars(() => {
             for (const time of ticks.between)
                 p.vertical(colour("ink-faint"), layout.bars + axis.x(time), bottom - 4, bottom);
+            let free = layout.bars + 2;
             for (const {time, label: text} of ticks.labelled) {
                 const x = layout.bars + axis.x(time);
                 p.vertical(colour("ink-soft"), x, bottom - 9, bottom);
                 const half = p.context.measureText(text).width / 2;
                 const from = Math.min(layout.bars + layout.barsWidth - 2 * half - 2, Math.max(layout.bars + 2, x - half));
-                p.text(colour("ink"), text, from, middle, layout.barsWidth);
+                if (from >= free)
+                    free = p.text(colour("ink"), text, from, middle, layout.barsWidth) + 8;
             }
         });
         if (w.range !== null) {
