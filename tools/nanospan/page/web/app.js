@@ -43,6 +43,7 @@ class App {
         this.distribution = new Distribution(byId("distribution-body"), {onRange: (min, max) => this.chooseRange(min, max)});
         this.list = new TraceList(byId("list-body"), {
             onChoose: (trace) => this.chooseTrace(trace),
+            onClick: () => this.revealTrace(),
             onOpen: () => this.focusWaterfall(),
             onSort: (sort) => this.sortBy(sort),
         });
@@ -106,9 +107,13 @@ class App {
         return Number.isNaN(min) && Number.isNaN(max) ? null : {min: Number.isNaN(min) ? 0 : min, max: Number.isNaN(max) ? Infinity : max};
     }
 
+    // A trace that does not pass any more gives way to the first one that does.
     setFilters(filters) {
         this.filters = filters;
         this.refresh();
+        if (this.list.traces.length && !this.list.traces.includes(this.trace))
+            this.showTrace(this.list.traces[0], -1);
+        this.list.choose(this.trace);
         this.writeFragment();
     }
 
@@ -118,11 +123,9 @@ class App {
     }
 
     chooseRange(min, max) {
-        if (min === null)
-            this.changeFilters({min: "", max: ""});
-        else
-            this.changeFilters({min: exactDuration(min), max: exactDuration(max),
-                root: this.filters.root || (this.group.string < 0 ? "" : escapePattern(this.group.name))});
+        const [least, below] = [min, max].map((side) => (side === null ? "" : exactDuration(side)));
+        const root = this.filters.root || (this.group.string < 0 ? "" : escapePattern(this.group.name));
+        this.changeFilters({min: least, max: below, root});
     }
 
     changeFilters(changes) {
@@ -153,6 +156,12 @@ class App {
         this.showTab("trace");
         this.list.choose(trace);
         this.writeFragment();
+    }
+
+    // Where the panels are below each other, a chosen trace would be out of sight.
+    revealTrace() {
+        if (matchMedia("(max-width: 1099px)").matches)
+            byId("chosen").scrollIntoView({behavior: calm.matches ? "auto" : "smooth", block: "start"});
     }
 
     selectSpan(row) {
@@ -219,7 +228,8 @@ class App {
 
     focusWaterfall() {
         this.showTab("trace");
-        byId("waterfall").querySelector("canvas")?.focus();
+        this.revealTrace();
+        byId("waterfall").querySelector("canvas")?.focus({preventScroll: true});
     }
 
     // The fragment has what differs from the beginning, so it stays short; what others keep there stays there.
@@ -257,7 +267,9 @@ class App {
         const text = (name) => fragment.get(name) ?? "";
         this.resetState();
         this.filters = {root: text("root"), service: text("service"), min: text("min"), max: text("max"),
-            errors: text("errors") === "1", kept: text("kept"), source: text("source"), where: fragment.getAll("where")};
+            errors: text("errors") === "1", where: fragment.getAll("where"),
+            kept: [ANY_KEPT, ...this.pack.header.kept].includes(text("kept")) ? text("kept") : "",
+            source: text("source") in this.pack.header.sources ? text("source") : ""};
         this.sort = Object.hasOwn(LIST_SORTS, text("sort")) ? text("sort") : "slowest";
         for (const name of Object.keys(this.compared))
             this.compared[name] = text(`compare-${name}`) || this.compared[name];

@@ -31,7 +31,7 @@ class Comparison {
         this.rest = make("p", {class: "quiet", id: "comparison-rest"});
         this.about = make("p", {class: "quiet"}, "A phase is the way of span names from the root. Each has the time that it " +
             "takes on the critical path, as a mean over all traces of a set, so the differences of the phases add up to the " +
-            "difference of the means.");
+            "difference of the means. Hatched is what the time off the CPU accounts for.");
         element.replaceChildren(this.controls, this.headline, this.canvas, make("div", {class: "scroll"}, this.table),
             this.rest, this.about);
         this.drawing = new Drawing(this.canvas, (context, width, height) => this.draw(context, width, height));

@@ -7,7 +7,7 @@ const DISTRIBUTION_MARKS = [["p50", 0.5], ["p90", 0.9], ["p99", 0.99], ["p99.9",
 const BAR_WIDTH = 9, AXIS_HEIGHT = 20, MARKS_HEIGHT = 50, SIDE = 10;
 
 class Distribution {
-    // onRange(min, max) with whole nanoseconds, both included; onRange(null) for all.
+    // onRange(min, max): at least min, below max, in whole nanoseconds; null is no limit.
     constructor(element, {onRange}) {
         this.onRange = onRange;
         this.group = null;
@@ -54,12 +54,6 @@ class Distribution {
         }
     }
 
-    // The bar's durations, both included.
-    rangeOf(first, last) {
-        const {edges, counts} = this.bars;
-        return [edges[first], last + 1 === counts.length ? edges[last + 1] : Math.max(edges[first], edges[last + 1] - 1)];
-    }
-
     countOf(first, last) {
         let count = 0;
         for (let i = first; i <= last; i++)
@@ -68,7 +62,7 @@ class Distribution {
     }
 
     describe(first, last) {
-        const [from, to] = this.rangeOf(first, last);
+        const [from, to] = [this.bars.edges[first], this.bars.edges[last + 1]];
         const count = this.countOf(first, last);
         return `${formatDuration(from)} to ${formatDuration(to)}: ${formatCount(count)} ${count === 1 ? "trace" : "traces"}`;
     }
@@ -156,9 +150,10 @@ class Distribution {
     choose(first, last) {
         if (this.bars === null || first < 0 || this.countOf(first, last) === 0)
             return;
-        const [min, max] = this.rangeOf(first, last);
-        if (this.range !== null && this.range.min === min && this.range.max === max)
-            this.onRange(null);
+        const {edges, counts} = this.bars;
+        const min = first === 0 ? null : edges[first], max = last + 1 === counts.length ? null : edges[last + 1];
+        if (this.range !== null && this.range.min === (min ?? 0) && this.range.max === (max ?? Infinity))
+            this.onRange(null, null);
         else
             this.onRange(min, max);
     }
@@ -175,7 +170,7 @@ class Distribution {
         else if (event.key === "Enter" || event.key === " ")
             this.choose(...this.pointed());
         else if (event.key === "Escape" && this.range !== null)
-            this.onRange(null);
+            this.onRange(null, null);
         else
             return;
         this.anchor = !event.shiftKey ? -1 : this.anchor < 0 ? Math.max(0, before) : this.anchor;
@@ -212,7 +207,7 @@ class Distribution {
     }
 
     drawBars(context, width, bottom) {
-        const {counts, most} = this.bars;
+        const {counts, edges, most} = this.bars;
         const across = (width - 2 * SIDE) / counts.length;
         const room = bottom - MARKS_HEIGHT;
         const [first, last] = this.pointed();
@@ -225,8 +220,7 @@ class Distribution {
             if (counts[i] === 0)
                 continue;
             const tall = Math.max(2, Math.sqrt(counts[i] / most) * room);
-            const [from, to] = this.rangeOf(i, i);
-            const inRange = this.range === null || (to >= this.range.min && from <= this.range.max);
+            const inRange = this.range === null || ((edges[i + 1] > this.range.min || i + 1 === counts.length) && edges[i] < this.range.max);
             context.globalAlpha = inRange ? 1 : 0.35;
             context.fillStyle = colour(this.range !== null && inRange ? "bar-chosen" : "bar");
             context.fillRect(left + 0.5, bottom - tall, Math.max(1, across - 1), tall);
@@ -264,26 +258,34 @@ class Distribution {
             }
     }
 
+    // The percentiles: a line each, and above them the texts, in as many lines as they need.
     drawMarks(context, width, bottom) {
         context.font = font(11, 600);
         context.textBaseline = "middle";
+        context.textAlign = "left";
         const free = [0, 0, 0]; // where each line of texts has room
-        for (const [name, share] of DISTRIBUTION_MARKS) {
+        const marks = DISTRIBUTION_MARKS.map(([name, share]) => {
             const duration = quantile(this.group.durations, share);
-            const x = Math.round(this.place(duration, width));
             const text = `${name} ${formatDuration(duration)}`;
-            const wide = context.measureText(text).width;
+            const x = Math.round(this.place(duration, width)), wide = context.measureText(text).width;
             const left = Math.min(Math.max(2, x - wide / 2), width - wide - 2);
             const line = free.findIndex((from) => left >= from);
-            context.fillStyle = colour(name === "max" || name === "p99.9" || name === "p99" ? "warning" : "ink-faint");
-            const top = line < 0 ? MARKS_HEIGHT : 16 + line * 15;
-            for (let y = top; y < bottom; y += 5)
+            if (line >= 0)
+                free[line] = left + wide + 8;
+            return {x, text, left, wide, line, fill: share < 0.99 ? "ink-soft" : "warning"};
+        });
+        for (const {x, line, fill} of marks) {
+            context.fillStyle = colour(fill);
+            for (let y = line < 0 ? MARKS_HEIGHT : 16 + line * 15; y < bottom; y += 5)
                 context.fillRect(x, y, 1, 2);
+        }
+        for (const {text, left, wide, line, fill} of marks) {
             if (line < 0)
                 continue;
-            context.textAlign = "left";
+            context.fillStyle = colour("panel");
+            context.fillRect(left - 2, line * 15 + 1, wide + 4, 14);
+            context.fillStyle = colour(fill);
             context.fillText(text, left, 8 + line * 15);
-            free[line] = left + wide + 8;
         }
     }
 }

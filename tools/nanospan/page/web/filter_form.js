@@ -21,15 +21,15 @@ class FilterForm {
         this.source = make("select", {id: "filter-source"});
         this.errors = make("input", {id: "filter-errors", type: "checkbox"});
         this.clear = make("button", {id: "filter-clear", type: "button", title: "Clear all filters (x)"}, "Clear");
-        this.count = make("output", {id: "filter-count"});
+        this.count = byId("filter-count");
         this.problem = make("p", {id: "filter-problem", class: "failed", role: "status", "aria-live": "polite"});
         this.lists = Object.fromEntries(["where", "root", "service"].map((name) => [name, make("datalist", {id: `filter-${name}-list`})]));
         const field = (text, control, classes = "") => make("label", {class: classes}, make("span", {}, text), control);
         this.sourceField = field("File", this.source);
         this.keptField = field("Kept", this.kept);
         element.append(field("Attribute", this.where, "grows"), field("Root", this.root), field("Service", this.service),
-            field("Longer than", this.min, "short"), field("Shorter than", this.max, "short"), this.keptField, this.sourceField,
-            field("Failed", this.errors, "check"), this.clear, this.count, this.problem, ...Object.values(this.lists));
+            field("At least", this.min, "short"), field("Below", this.max, "short"), this.keptField, this.sourceField,
+            field("Failed", this.errors, "check"), this.clear, this.problem, ...Object.values(this.lists));
         element.addEventListener("submit", (event) => {
             event.preventDefault();
             this.apply();

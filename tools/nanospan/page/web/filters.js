@@ -171,7 +171,7 @@ class Filters {
             return limit;
         });
         const rootMatches = spec.root === "" ? null : this.rootMatcher(spec.root);
-        const chosen = others.filter((t) => !(trace.duration[t] < shortest) && !(trace.duration[t] > longest) &&
+        const chosen = others.filter((t) => !(trace.duration[t] < shortest) && !(trace.duration[t] >= longest) &&
             (rootMatches === null || rootMatches(t)));
         return {others, chosen, problems};
     }

@@ -12,7 +12,11 @@ const VALUE_TYPES = ["string", "int", "double", "bool", "other"];
 
 async function gunzip(bytes) {
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-    return new Uint8Array(await new Response(stream).arrayBuffer());
+    try {
+        return new Uint8Array(await new Response(stream).arrayBuffer());
+    } catch {
+        throw new Error("the pack of traces is damaged: it cannot be decompressed");
+    }
 }
 
 class Pack {

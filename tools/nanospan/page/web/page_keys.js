@@ -25,9 +25,9 @@ class PageKeys {
             ["Waterfall", typeof WATERFALL_KEYS === "undefined" ? [] : WATERFALL_KEYS]];
         const close = make("button", {type: "button", id: "keys-close"}, "Close");
         close.addEventListener("click", () => this.dialog.close());
-        this.dialog.replaceChildren(make("h2", {id: "keys-heading"}, "Keys"), make("div", {class: "key-lists"},
+        this.dialog.replaceChildren(make("div", {class: "keys-top"}, make("h2", {id: "keys-heading"}, "Keys"), close), make("div", {class: "key-lists"},
             ...parts.filter(([, keys]) => keys.length).map(([title, keys]) => make("section", {}, make("h3", {}, title),
-                make("dl", {}, ...keys.flatMap(([key, text]) => [make("dt", {}, make("kbd", {}, key)), make("dd", {}, text)]))))), close);
+                make("dl", {}, ...keys.flatMap(([key, text]) => [make("dt", {}, make("kbd", {}, key)), make("dd", {}, text)]))))));
         byId("help").addEventListener("click", () => this.open());
         document.addEventListener("keydown", (event) => this.pressed(event));
     }

@@ -71,17 +71,19 @@ function offCpuLine(pack, group) {
         `${toFixedEven(all.preempted + all.waited, 1)} %`;
 }
 
-// How many durations lie in each of `bins` bins of equal width on a logarithmic scale: {lowest, highest, counts, edges,
-// most}. A bin has what is at least its edge and below the next one.
+// How many durations lie in each of `bins` bins of about equal width on a logarithmic scale: {lowest, highest, counts,
+// edges, most}. A bin has what is at least its edge and below the next one; the last one has the longest duration, too.
+// Edges are round numbers, as far as their distance allows, since people will read and write them.
 function histogram(durations, bins) {
     const logarithm = (value) => Math.log(Math.max(1, value));
-    const lowest = logarithm(durations[0] ?? 1), highest = logarithm(durations[durations.length - 1] ?? 1);
+    const shortest = durations[0] ?? 1, longest = durations[durations.length - 1] ?? 1;
+    const lowest = logarithm(shortest), highest = logarithm(longest);
     const used = highest > lowest ? bins : 1;
+    const step = (highest - lowest) / used;
+    const digits = Math.min(15, Math.ceil(Math.max(0, -Math.log10(Math.expm1(step || 1)))) + 2);
     const counts = new Uint32Array(used);
     const edges = Float64Array.from({length: used + 1}, (_, i) => (
-        i === used ? Math.exp(highest) : Math.ceil(Math.exp(lowest + (highest - lowest) * i / used) - 1e-6)));
-    edges[used] = durations[durations.length - 1] ?? 1;
-    edges[0] = durations[0] ?? 1;
+        i === 0 ? shortest : i === used ? longest : Math.round(Number(Math.exp(lowest + step * i).toPrecision(digits)))));
     let bin = 0, most = 0;
     for (const duration of durations) {
         while (bin + 1 < used && duration >= edges[bin + 1])

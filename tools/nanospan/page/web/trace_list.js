@@ -83,10 +83,12 @@ function sortTraces(pack, traces, sort) {
     return traces.slice().sort((a, b) => sign * (values[a] - values[b]) || a - b);
 }
 
-// The list of traces: a grid whose rows are chosen with the arrow keys. onChoose(trace), onOpen() for Enter.
+// The list of traces: a grid whose rows are chosen with the arrow keys. onChoose(trace), then onClick() after
+// a click, onOpen() for Enter.
 class TraceList {
-    constructor(element, {onChoose, onOpen, onSort}) {
+    constructor(element, {onChoose, onClick, onOpen, onSort}) {
         this.onChoose = onChoose;
+        this.onClick = onClick;
         this.onOpen = onOpen;
         this.onSort = onSort;
         this.chosen = -1;
@@ -210,8 +212,10 @@ class TraceList {
 
     clicked(event) {
         const row = event.target.closest("tr");
-        if (row !== null && getSelection().isCollapsed)
-            this.onChoose(Number(row.dataset.trace));
+        if (row === null || !getSelection().isCollapsed)
+            return;
+        this.onChoose(Number(row.dataset.trace));
+        this.onClick();
     }
 
     pressed(event) {

@@ -45,8 +45,10 @@ function formatExact(nanoseconds) {
     return text.startsWith("-") ? `\u2212${formatCount(text.slice(1))} ns` : `${formatCount(text)} ns`;
 }
 
+// 12.3 %, −0.4 %: never -0.0 %.
 function formatPercent(share, decimals = 1) {
-    return `${(share * 100).toFixed(decimals)} %`;
+    const digits = Math.abs(share * 100).toFixed(decimals);
+    return `${share < 0 && Number(digits) !== 0 ? "\u2212" : ""}${digits} %`;
 }
 
 // 2026-11-30 19:11:39.469674284, in UTC. Takes a BigInt.
