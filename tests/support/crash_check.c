@@ -224,7 +224,8 @@ static bool account_balances(checking *me, const nsp_recovery_account *a, const 
                              const counted *all)
 {
     const crash_spans *received = &output->received, *recovered = &output->recovered;
-    bool first = output->interrupted.batches == 0; // and so what the engine counted is what was received
+    // A recovery that was killed has settled what the next one does not find, and that is not in its account.
+    const bool first = output->interrupted.batches == 0;
     uint64_t beginning = 0, begun = 0, unfinished = 0;
     for (uint32_t number = 1; number <= me->used; number++) {
         beginning += me->journal->spans[number].state == JOURNAL_BEGINNING;
@@ -240,10 +241,8 @@ static bool account_balances(checking *me, const nsp_recovery_account *a, const 
         what = "does not balance";
     else if (a->dropped != output->dropped)
         what = "counts other spans as dropped than the engine did";
-    else if ((first && engine != a->engine_exported + a->dropped) || here != a->exported)
+    else if (engine != a->engine_exported + a->dropped || here != a->exported)
         what = "has spans that were neither exported nor recovered";
-    else if (!first && output->whole && a->engine_unconfirmed != 0)
-        what = "has spans that are in a complete file, and counts them as unconfirmed";
     else if (a->exported != recovered->count || a->exported != a->finished + a->unfinished + a->from_batches)
         what = "counts other spans than were recovered";
     else if (first && a->engine_exported + all->twice != received->count)

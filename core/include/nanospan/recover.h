@@ -41,8 +41,9 @@ typedef struct nsp_recovery_account {
     uint64_t attempted; // begun and recorded by the engine
     // What was settled before this recovery, by the engine or an earlier recovery. Spans that the session
     // says were taken out of a ring, but which are in no batch and in no other counter, are in
-    // engine_unconfirmed, if a recovery has died before it had counted them. Otherwise damage hides them:
-    // they are in from_batches, and invalid.
+    // engine_unconfirmed, if a recovery has died before it had counted them, and had found no room in the session
+    // for a note by which the next one does so. Otherwise damage hides them: they are in from_batches, and
+    // invalid.
     uint64_t engine_exported, engine_rejected, engine_unconfirmed, engine_discarded, engine_spooled;
     uint64_t dropped; // by the engine, for any cause
     // What this recovery found: in the rings, open, and in batches.

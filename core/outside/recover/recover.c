@@ -50,10 +50,23 @@ static nsp_status lock(opening *me)
     return nsp__opening_refuse(&me->at, NSP_ERR_SYSTEM, "it cannot be locked: %s", strerror(error));
 }
 
+// Opens it. Where a recovery died while it entered a settlement, that is completed first; so the attempt had got on.
+static bool open_copy(opening *me)
+{
+    nsp_recovery *recovery = me->recovery;
+    bool readable = nsp__session_copy_open_damaged(&recovery->copy, recovery->folder, me->at.name);
+    if (readable && recovery->lock >= 0 && nsp__writes_complete(&recovery->copy)) {
+        recovery->attempts = 0;
+        nsp__session_copy_close(&recovery->copy);
+        readable = nsp__session_copy_open_damaged(&recovery->copy, recovery->folder, me->at.name);
+    }
+    return readable;
+}
+
 static nsp_status copy(opening *me)
 {
-    nsp__session_copy *copy = &me->recovery->copy;
-    bool readable = nsp__session_copy_open_damaged(copy, me->recovery->folder, me->at.name);
+    const nsp__session_copy *copy = &me->recovery->copy;
+    const bool readable = open_copy(me);
     me->recovery->empty = copy->state == NSP__SESSION_NOT_STARTED;
     if (me->recovery->empty)
         return NSP_OK;
@@ -103,6 +116,7 @@ static nsp_status find(opening *me)
 static void forget(nsp_recovery *recovery)
 {
     nsp__settlement_free(&recovery->later);
+    nsp__writes_free(&recovery->writes);
     free(recovery->rings);
     free(recovery->buffers);
     free(recovery->frames);
@@ -143,11 +157,11 @@ static nsp_status open_session(opening *me, const char *directory)
         status = lock(me);
     if (status != NSP_OK)
         return status;
-    const uint32_t attempts = me->recovery->attempts = nsp__attempts_read(me->directory);
-    nsp__attempts_note(me->directory, me->at.name, attempts + 1);
+    me->recovery->attempts = nsp__attempts_read(me->directory);
+    nsp__attempts_note(me->directory, me->at.name, me->recovery->attempts + 1);
     status = look_through(me);
     if (status != NSP_ERR_DAMAGED)
-        nsp__attempts_note(me->directory, me->at.name, attempts);
+        nsp__attempts_note(me->directory, me->at.name, me->recovery->attempts);
     return status;
 }
 

@@ -7,14 +7,14 @@
 #include "base/testpoint.h"
 #include "outside/recover/recover_attempts.h"
 #include "outside/recover/recovery.h"
-#include "outside/session/session_files.h"
 
-// First positions and `drained`, then frames, batches, and last the counters. A span that was taken out, and that
-// no counter has yet, is found by the next recovery as the difference.
+// First positions and `drained`, then frames, batches, and last the counters. All of it is noted before, and completed by
+// the next recovery if this one dies. Where there is no room for that note, a span that was taken out, and that no
+// counter has yet, is found by the next recovery as the difference.
 
 // Beside `committed`, `attempted` changes where speculative spans or phases of open paths were exported. Refuses a slot that is not
 // available: what its place says is another thread's, or nobody's.
-static bool write_slot(nsp_recovery *recovery, uint32_t index)
+static bool put_slot(nsp_recovery *recovery, uint32_t index)
 {
     const nsp__slot *slot = nsp__session_copy_slot(&recovery->copy, index);
     if (slot == NULL) {
@@ -27,11 +27,12 @@ static bool write_slot(nsp_recovery *recovery, uint32_t index)
     _Static_assert(offsetof(nsp__slot_counters, attempted) == 0 &&
                        offsetof(nsp__slot_counters, committed) == 8,
                    "written at once");
-    return nsp__write_at(recovery->copy.threads_fd, words, sizeof words,
-                         nsp__session_copy_slot_at(&recovery->copy, index) + offsetof(nsp__slot, consumed)) &&
-           nsp__write_at(recovery->copy.threads_fd, counts, sizeof counts,
-                         nsp__session_copy_slot_counters_at(&recovery->copy, index)) &&
-           nsp__recovery_write_speculative(recovery, index);
+    return nsp__writes_put(&recovery->writes, NSP__WRITTEN_THREADS, words, sizeof words,
+                           nsp__session_copy_slot_at(&recovery->copy, index) +
+                               offsetof(nsp__slot, consumed)) &&
+           nsp__writes_put(&recovery->writes, NSP__WRITTEN_THREADS, counts, sizeof counts,
+                           nsp__session_copy_slot_counters_at(&recovery->copy, index)) &&
+           nsp__recovery_put_speculative(recovery, index);
 }
 
 // What a batch that was being filled holds, its drainer had yet to release. Once that batch is settled, nothing
@@ -41,7 +42,7 @@ static bool release_covered(nsp_recovery *recovery)
     for (uint32_t i = 0; i < recovery->copy.slot_count; i++) {
         if (!recovery->rings[i].moved)
             continue;
-        if (!write_slot(recovery, i))
+        if (!put_slot(recovery, i))
             return false;
         recovery->rings[i].moved = false;
     }
@@ -92,14 +93,14 @@ static void take_out(nsp_recovery *recovery, const nsp__settlement *settlement)
     }
 }
 
-static bool write_slots(nsp_recovery *recovery, const nsp__settlement *settlement)
+static bool put_slots(nsp_recovery *recovery, const nsp__settlement *settlement)
 {
     uint32_t last = NSP__NO_SLOT;
     for (size_t i = 0; i < settlement->count; i++) {
         uint32_t slot = slot_of(recovery, &settlement->pieces[i]);
         if (slot == NSP__NO_SLOT || slot == last)
             continue;
-        if (!write_slot(recovery, slot))
+        if (!put_slot(recovery, slot))
             return false;
         last = slot;
     }
@@ -110,34 +111,34 @@ static bool close_frame(nsp_recovery *recovery, const nsp__found_frame *found)
 {
     static const uint8_t closed[offsetof(nsp__frame, cursor)]; // tag and position
     const nsp__session_copy *copy = &recovery->copy;
-    return found->detached ? nsp__write_at(copy->detached_fd, closed, sizeof closed,
-                                           nsp__session_copy_detached_at(copy, found->index))
-                           : nsp__write_at(copy->threads_fd, closed, sizeof closed,
-                                           nsp__session_copy_frame_at(copy, found->slot, found->index));
+    return found->detached ? nsp__writes_put(&recovery->writes, NSP__WRITTEN_DETACHED, closed, sizeof closed,
+                                             nsp__session_copy_detached_at(copy, found->index))
+                           : nsp__writes_put(&recovery->writes, NSP__WRITTEN_THREADS, closed, sizeof closed,
+                                             nsp__session_copy_frame_at(copy, found->slot, found->index));
 }
 
 // A batch whose spans are settled only in part stays, and says how many of them are.
-static bool write_batch(nsp_recovery *recovery, nsp__found_batch *batch, uint64_t spans)
+static bool put_batch(nsp_recovery *recovery, nsp__found_batch *batch, uint64_t spans)
 {
     nsp__batch_header *header = &batch->header;
     uint64_t at = nsp__session_copy_batch_at(&recovery->copy, batch->index);
     header->settled += (uint32_t)spans;
     if (header->settled >= header->spans)
         header->state = NSP__BATCH_EMPTY;
-    return nsp__write_at(recovery->copy.batches_fd, &header->settled, sizeof header->settled,
-                         at + offsetof(nsp__batch_header, settled)) &&
-           nsp__write_at(recovery->copy.batches_fd, &header->state, sizeof header->state,
-                         at + offsetof(nsp__batch_header, state));
+    return nsp__writes_put(&recovery->writes, NSP__WRITTEN_BATCHES, &header->settled, sizeof header->settled,
+                           at + offsetof(nsp__batch_header, settled)) &&
+           nsp__writes_put(&recovery->writes, NSP__WRITTEN_BATCHES, &header->state, sizeof header->state,
+                           at + offsetof(nsp__batch_header, state));
 }
 
-static bool write_pieces(nsp_recovery *recovery, const nsp__settlement *settlement)
+static bool put_pieces(nsp_recovery *recovery, const nsp__settlement *settlement)
 {
     for (size_t i = 0; i < settlement->count; i++) {
         const nsp__piece *piece = &settlement->pieces[i];
         if (piece->kind == NSP__PIECE_FRAME && !close_frame(recovery, &recovery->frames[piece->index]))
             return false;
         if (piece->kind == NSP__PIECE_BATCH &&
-            !write_batch(recovery, &recovery->batches[piece->index], piece->spans))
+            !put_batch(recovery, &recovery->batches[piece->index], piece->spans))
             return false;
     }
     return true;
@@ -153,14 +154,6 @@ nsp__counters nsp__recovery_counters(const nsp_recovery *recovery, const nsp__se
     return counters;
 }
 
-static bool write_counters(nsp_recovery *recovery, const nsp__settlement *settlement)
-{
-    nsp__counters *counters = &recovery->copy.control->counters;
-    *counters = nsp__recovery_counters(recovery, settlement);
-    return nsp__write_at(recovery->copy.control_fd, counters, sizeof *counters,
-                         nsp__session_copy_section_at(&recovery->copy, NSP__SECTION_COUNTERS));
-}
-
 // The next recovery has less to do, so this one has not failed, even if it is killed now.
 static void forget_attempts(nsp_recovery *recovery)
 {
@@ -173,19 +166,32 @@ static void forget_attempts(nsp_recovery *recovery)
 
 bool nsp__recovery_write(nsp_recovery *recovery, const nsp__settlement *settlement)
 {
-    nsp__settling_begin(recovery->copy.directory);
+    const nsp__session_copy *copy = &recovery->copy;
+    nsp__counters *counters = &recovery->copy.control->counters;
+    nsp__writes *writes = &recovery->writes;
+    nsp__writes_clear(writes);
     if (!release_covered(recovery))
         return false;
     take_out(recovery, settlement);
+    *counters = nsp__recovery_counters(recovery, settlement);
+    if (!put_slots(recovery, settlement))
+        return false;
+    const size_t positions = nsp__writes_end(writes);
+    if (!put_pieces(recovery, settlement))
+        return false;
     NSP__TESTPOINT("recover: before positions");
-    if (!write_slots(recovery, settlement))
+    nsp__settling_begin(copy->directory);
+    nsp__writes_note(writes, copy, counters, recovery->interrupted);
+    NSP__TESTPOINT("recover: settlement noted");
+    if (!nsp__writes_make(writes, copy, 0, positions))
         return false;
     NSP__TESTPOINT("recover: positions written");
-    if (!write_pieces(recovery, settlement))
+    if (!nsp__writes_make(writes, copy, positions, nsp__writes_end(writes)))
         return false;
     NSP__TESTPOINT("recover: before counters");
-    if (!write_counters(recovery, settlement))
+    if (!nsp__counters_write(copy, counters))
         return false;
+    nsp__writes_forget(copy->directory);
     if (!recovery->interrupted)
         nsp__settling_end(recovery->copy.directory);
     forget_attempts(recovery);

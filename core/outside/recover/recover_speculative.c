@@ -207,7 +207,7 @@ void nsp__recovery_take_speculative(nsp_recovery *recovery, const nsp__piece *pi
     }
 }
 
-bool nsp__recovery_write_speculative(nsp_recovery *recovery, uint32_t slot)
+bool nsp__recovery_put_speculative(nsp_recovery *recovery, uint32_t slot)
 {
     if (recovery->buffers == NULL || !recovery->buffers[slot].changed)
         return true;
@@ -226,7 +226,8 @@ bool nsp__recovery_write_speculative(nsp_recovery *recovery, uint32_t slot)
         {&its->apart_kept, offsetof(nsp__speculation, apart_kept)},
     };
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-        if (!nsp__write_at(recovery->copy.threads_fd, words[i].word, sizeof(uint64_t), at + words[i].offset))
+        if (!nsp__writes_put(&recovery->writes, NSP__WRITTEN_THREADS, words[i].word, sizeof(uint64_t),
+                             at + words[i].offset))
             return false;
     recovery->buffers[slot].changed = false;
     return true;

@@ -11,8 +11,9 @@
 
 #include "drain/path_plan.h"
 #include "outside/recover/recovery_names.h"
-#include "outside/session/session_copy.h"
+#include "outside/recover/recover_writes.h"
 #include "outside/recover/settlement.h"
+#include "outside/session/session_copy.h"
 
 // What to take out of one thread's ring.
 typedef struct nsp__found_ring {
@@ -95,6 +96,7 @@ struct nsp_recovery {
     bool exporter_failed;  // it could not be created, or cannot write
     bool request_in_doubt; // the export ended while spans of its last request may have been taken
     nsp__settlement later; // exported, to be settled by nsp_recovery_settle
+    nsp__writes writes;    // of the settlement that is being entered
 };
 
 // recover.c: notes how many attempts have failed, this one among them if it found the session damaged.
@@ -136,8 +138,8 @@ bool nsp__recovery_count_left_out(nsp_recovery *recovery);
 // Takes pieces of them out, in the copies of the session; of a frame, one span. Returns how much that adds to what the
 // slot's thread attempted.
 void nsp__recovery_take_speculative(nsp_recovery *recovery, const nsp__piece *piece);
-// Writes what that has changed beside the slot. False with errno set: it cannot be written.
-bool nsp__recovery_write_speculative(nsp_recovery *recovery, uint32_t slot);
+// Puts what that has changed beside the slot among the writes. False: no memory.
+bool nsp__recovery_put_speculative(nsp_recovery *recovery, uint32_t slot);
 
 // How many spans an open frame stands for.
 static inline uint64_t nsp__found_frame_spans(const nsp__found_frame *found)
@@ -173,10 +175,11 @@ bool nsp__recovery_read_frame(const nsp_recovery *recovery, const nsp__found_fra
 // The latest reading of the clock in an open frame.
 nsp_ticks nsp__recovery_frame_reading(const nsp__frame *frame);
 
-// recover_settle.c. Writes the settlement into the session, as a drainer and a sender would. The order of
-// writing is such that a reader never finds a span in the account twice; if this process dies in between, it
-// finds some in none of the places, but missing between `drained` and the counters. False with errno set:
-// something could not be written.
+// recover_settle.c. Writes the settlement into the session, as a drainer and a sender would. If this process dies in
+// between, the next recovery completes it (recover_writes.h). Where there was no room to note it, some spans are in
+// none of the places, but missing between `drained` and the counters; and what had to be counted as attempted because it
+// was exported, but was not taken out yet, is found once more: phases of open paths, and speculative spans. False with
+// errno set: something could not be written.
 bool nsp__recovery_write(nsp_recovery *recovery, const nsp__settlement *settlement);
 // The session's counters as they are after this settlement.
 nsp__counters nsp__recovery_counters(const nsp_recovery *recovery, const nsp__settlement *settlement);

@@ -136,9 +136,10 @@ void nsp__session_unlock(int lock)
 // go last: until then, everybody sees that somebody is at work.
 bool nsp__session_remove(int folder_fd, const char *name, int directory)
 {
-    static const char *const files[] = {"control",  "threads",  "detached",     "batches", "attempts",
-                                        "settling", "sending",  "attempts.new", "written", "written.new",
-                                        "told",     "consumer", "alive"};
+    static const char *const files[] = {"control",  "threads",     "detached",   "batches",
+                                        "attempts", "settling",    "sending",    "attempts.new",
+                                        "written",  "written.new", "settlement", "settlement.new",
+                                        "told",     "consumer",    "alive"};
     char nameless[NAME_MAX + 2] = ".";
     const bool named = !nsp__session_name_half_made(name);
     memcpy(nameless + named, name, strnlen(name, NAME_MAX));
