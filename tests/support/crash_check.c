@@ -9,6 +9,7 @@ typedef enum source { RECEIVED, INTERRUPTED, RECOVERED, SOURCES } source;
 
 // Where a span of the journal was found.
 typedef struct found {
+    uint64_t span_id; // as in the journal, or as it was found
     uint32_t times[SOURCES];
     uint32_t batch[SOURCES]; // in which it came there
     bool finished, unfinished;
@@ -40,7 +41,7 @@ static __attribute__((format(printf, 2, 3))) bool wrong(checking *me, const char
 static uint32_t *place_of(const checking *me, uint64_t span_id)
 {
     uint64_t at = (span_id >> 3) * UINT64_C(0x9e3779b97f4a7c15) >> 32 & (me->room - 1);
-    while (me->places[at] != 0 && me->journal->spans[me->places[at]].span_id != span_id)
+    while (me->places[at] != 0 && me->found[me->places[at]].span_id != span_id)
         at = (at + 1) & (me->room - 1);
     return &me->places[at];
 }
@@ -54,6 +55,7 @@ static bool index_ids(checking *me)
         uint32_t *place = place_of(me, span_id);
         if (*place != 0)
             return wrong(me, "spans %u and %u have the same id", *place, number);
+        me->found[number].span_id = span_id;
         *place = number;
     }
     return true;
@@ -81,17 +83,36 @@ static uint64_t parent_of(const checking *me, uint32_t number)
     return parent != 0 && parent != JOURNAL_REMOTE ? me->journal->spans[parent].span_id : 0;
 }
 
-// The span that has begun, or was about to, and whose id the engine had no time to write down.
-static uint32_t begun_unnoted(const checking *me, const crash_span *span, source where)
+static bool has_parent(const checking *me, const crash_span *span, uint32_t number)
+{
+    return me->journal->spans[number].parent == JOURNAL_REMOTE ? span->trace_id[0] == me->remote_trace
+                                                               : span->parent_id == parent_of(me, number);
+}
+
+static uint32_t beginning_of_kind(const checking *me, const crash_span *span, bool set)
 {
     for (uint32_t number = 1; number <= me->used; number++) {
         const journal_span *of = &me->journal->spans[number];
-        if (of->state == JOURNAL_BEGINNING && of->span_id == 0 && me->found[number].times[where] == 0 &&
-            (of->parent == JOURNAL_REMOTE || span->parent_id == parent_of(me, number)) &&
-            (same_text(span, number, of->kind, 0) || same_text(span, number, NSP_KIND_INTERNAL, 0)))
+        if (of->state == JOURNAL_BEGINNING && me->found[number].span_id == 0 &&
+            has_parent(me, span, number) &&
+            same_text(span, number, set ? of->kind : (uint32_t)NSP_KIND_INTERNAL, 0))
             return number;
     }
     return 0;
+}
+
+// The span that has begun, or was about to, and whose id the engine had no time to write down. Several threads may be
+// that far, with spans that look the same.
+static uint32_t begun_unnoted(checking *me, const crash_span *span)
+{
+    uint32_t number = beginning_of_kind(me, span, true);
+    if (number == 0)
+        number = beginning_of_kind(me, span, false);
+    if (number == 0)
+        return 0;
+    me->found[number].span_id = span->span_id;
+    *place_of(me, span->span_id) = number;
+    return number;
 }
 
 static bool has_right_place(checking *me, const crash_span *span, uint32_t number)
@@ -133,7 +154,7 @@ static bool take(checking *me, const crash_span *span, source where)
 {
     uint32_t number = *place_of(me, span->span_id);
     if (number == 0 && where != RECEIVED && span->unfinished)
-        number = begun_unnoted(me, span, where);
+        number = begun_unnoted(me, span);
     if (number == 0)
         return wrong(me, "a span was never begun: %016llx, %s%s", (unsigned long long)span->span_id,
                      span->text, span->unfinished ? ", unfinished" : "");
