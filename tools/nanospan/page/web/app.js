@@ -10,7 +10,7 @@
 //   #distribution-canvas (role slider: aria-label, aria-valuetext), #distribution-said
 //   #traces (role grid): tr[data-trace][data-place][aria-selected], th button[data-sort]; #list-more, #list-none
 //   #tab-trace, #tab-comparison; #trace (data-trace-id), #trace-head, #waterfall, #details; #comparison: #comparison-kind,
-//     #comparison-at, #comparison-first, #comparison-second, #comparison-headline, #comparison-canvas (aria-label),
+//     #comparison-at, #comparison-strip, #comparison-first, #comparison-second, #comparison-headline, #comparison-canvas (aria-label),
 //     #comparison-table tr[data-phase]
 //   #theme, #help, #keys (dialog)
 //   document.documentElement.dataset.ready is "true" once the page shows what its fragment says, and

@@ -23,16 +23,20 @@ class Comparison {
         this.known = {key: null};
         this.controls = make("form", {id: "comparison-form", class: "controls", "aria-label": "What is compared"});
         this.controls.addEventListener("submit", (event) => event.preventDefault());
+        this.stripCanvas = make("canvas", {id: "comparison-strip", class: "strip", role: "img", hidden: true});
+        this.strip = new TimeStrip(this.stripCanvas, {onTime: (at) => this.onSpec({...this.spec, at: String(at)})});
         this.headline = make("p", {id: "comparison-headline", class: "headline", role: "status", "aria-live": "polite"});
         this.canvas = make("canvas", {id: "comparison-canvas", class: "bridge", role: "img"});
         this.body = make("tbody");
         this.headRow = make("tr");
         this.table = make("table", {class: "phases", id: "comparison-table"}, make("thead", {}, this.headRow), this.body);
         this.rest = make("p", {class: "quiet", id: "comparison-rest"});
+        this.stripAbout = make("p", {class: "quiet", hidden: true}, "Each bar goes from the median to p99 of its moment, a dot is " +
+            "the longest trace. A click divides there.");
         this.about = make("p", {class: "quiet"}, "A phase is the way of span names from the root. Each has the time that it " +
             "takes on the critical path, as a mean over all traces of a set, so the differences of the phases add up to the " +
             "difference of the means. Hatched is what the time off the CPU accounts for.");
-        element.replaceChildren(this.controls, this.headline, this.canvas, make("div", {class: "scroll"}, this.table),
+        element.replaceChildren(this.controls, this.stripCanvas, this.stripAbout, this.headline, this.canvas, make("div", {class: "scroll"}, this.table),
             this.rest, this.about);
         this.drawing = new Drawing(this.canvas, (context, width, height) => this.draw(context, width, height));
     }
@@ -55,6 +59,9 @@ class Comparison {
             parts.push(...["first", "second"].map((side) => this.fileChoice(side)));
         if (spec.kind === "time")
             parts.push(...this.timeChoice());
+        this.stripCanvas.hidden = this.stripAbout.hidden = spec.kind !== "time" || this.group === null;
+        if (!this.stripCanvas.hidden)
+            this.strip.show(pack, this.group, ...this.timeSpan(), this.splitTime());
         const focused = document.activeElement?.id ?? "";
         this.controls.replaceChildren(...parts);
         if (focused.startsWith("comparison-"))
@@ -228,7 +235,7 @@ class Comparison {
         const scale = (value) => names + (width - names - numbers) * (value - cut) / Math.max(1, highest - cut);
         const sets = COMPARISONS[this.spec.kind];
         context.textBaseline = "middle";
-        this.drawBar(context, 0, `mean, ${sets.second}`, names, names, scale(means[1]), "bar", formatDuration(Math.round(means[1])), cut > 0);
+        this.drawBar(context, 0, sets.second, names, names, scale(means[1]), "bar", formatDuration(Math.round(means[1])), cut > 0);
         this.steps.forEach(({text, difference, offCpu}, i) => {
             const from = scale(places[i]), to = scale(places[i + 1]);
             const top = (i + 1) * BRIDGE_ROW;
@@ -241,7 +248,7 @@ class Comparison {
         });
         context.fillStyle = colour("line");
         context.fillRect(Math.round(scale(places[places.length - 1])), (this.steps.length + 1) * BRIDGE_ROW - 4, 1, 8);
-        this.drawBar(context, this.steps.length + 1, `mean, ${sets.first}`, names, names, scale(means[0]), "bar",
+        this.drawBar(context, this.steps.length + 1, sets.first, names, names, scale(means[0]), "bar",
             formatDuration(Math.round(means[0])), cut > 0);
     }
 
