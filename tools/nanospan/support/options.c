@@ -8,6 +8,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 // The largest double that converts to a uint64_t.
 #define LARGEST 1.8e19
@@ -124,6 +125,74 @@ bool option_duration(const char *option, const char *given, uint64_t *out)
         return false;
     }
     *out = (uint64_t)(value + 0.5);
+    return true;
+}
+
+// So many digits; moves on after them.
+static bool digits(const char **at, int count, int *out)
+{
+    *out = 0;
+    for (int i = 0; i < count; i++) {
+        if (!isdigit((unsigned char)**at))
+            return false;
+        *out = 10 * *out + (*(*at)++ - '0');
+    }
+    return true;
+}
+
+static bool character(const char **at, char wanted)
+{
+    const bool found = **at == wanted;
+    *at += found;
+    return found;
+}
+
+// What follows a full stop: one to nine digits.
+static bool fraction(const char **at, uint64_t *nanoseconds)
+{
+    uint64_t worth = 100000000;
+    const char *first = *at;
+    for (; isdigit((unsigned char)**at) && worth; worth /= 10)
+        *nanoseconds += worth * (uint64_t)(*(*at)++ - '0');
+    return *at > first;
+}
+
+static bool utc_time(const char *at, uint64_t *out)
+{
+    struct tm parts = {0};
+    uint64_t nanoseconds = 0;
+    if (!digits(&at, 4, &parts.tm_year) || !character(&at, '-') || !digits(&at, 2, &parts.tm_mon) ||
+        !character(&at, '-') || !digits(&at, 2, &parts.tm_mday) ||
+        !(character(&at, ' ') || character(&at, 'T')) || !digits(&at, 2, &parts.tm_hour) ||
+        !character(&at, ':') || !digits(&at, 2, &parts.tm_min))
+        return false;
+    if (character(&at, ':') &&
+        (!digits(&at, 2, &parts.tm_sec) || (character(&at, '.') && !fraction(&at, &nanoseconds))))
+        return false;
+    parts.tm_year -= 1900;
+    parts.tm_mon -= 1;
+    const struct tm given = parts;
+    const time_t seconds = timegm(&parts); // which moves what does not exist, such as the 30th of February
+    *out = (uint64_t)seconds * 1000000000 + nanoseconds;
+    return (!*at || strcmp(at, "Z") == 0 || strcmp(at, " UTC") == 0) && given.tm_mon == parts.tm_mon &&
+           given.tm_mday == parts.tm_mday && given.tm_hour == parts.tm_hour && given.tm_min == parts.tm_min &&
+           given.tm_sec == parts.tm_sec && seconds >= 0 && seconds < INT64_MAX / 1000000000;
+}
+
+bool option_moment(const char *option, const char *given, moment *out)
+{
+    double value = 0;
+    *out = (moment){0};
+    if (utc_time(given, &out->time))
+        return true;
+    if (!with_unit(given, TIMES, &value)) {
+        complain("--%s takes a UTC time such as '2026-03-04 05:06:07.5', or a time after the first trace "
+                 "such as 90s, "
+                 "not '%s'",
+                 option, given);
+        return false;
+    }
+    *out = (moment){(uint64_t)(value + 0.5), true};
     return true;
 }
 

@@ -28,6 +28,15 @@ bool option_bytes(const char *option, const char *given, uint64_t *out);
 // Nanoseconds: a number with ns, us, µs, ms, s or m; the unit is required, except after 0.
 bool option_duration(const char *option, const char *given, uint64_t *out);
 
+// A point in time: UTC, as `nanospan view` prints it (2026-03-04 05:06:07.123456789; seconds and their fraction may be
+// left out), or a duration since some beginning.
+typedef struct moment {
+    uint64_t time; // Unix time or, if relative, the duration; ns
+    bool relative;
+} moment;
+
+bool option_moment(const char *option, const char *given, moment *out);
+
 // A share from 0 to 1, or a percentage as `5%`.
 bool option_share(const char *option, const char *given, double *out);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "units.h"
 
+#include <math.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <time.h>
@@ -67,4 +68,17 @@ void units_time(char out[UNITS_SIZE], uint64_t unix_ns)
     if (gmtime_r(&seconds, &parts) != NULL)
         strftime(date, sizeof date, "%F %T", &parts);
     snprintf(out, UNITS_SIZE, "%.19s.%09" PRIu64, date, unix_ns % 1000000000);
+}
+
+void units_share(char out[UNITS_SIZE], double share)
+{
+    const double percent = 100 * share;
+    if (percent == 0)
+        snprintf(out, UNITS_SIZE, "\u00b7");
+    else if (fabs(percent) < 0.05)
+        snprintf(out, UNITS_SIZE, "<0.1 %%");
+    else if (fabs(percent) > 999.9)
+        snprintf(out, UNITS_SIZE, "%s999 %%", percent > 0 ? ">" : "<-");
+    else
+        snprintf(out, UNITS_SIZE, "%.1f %%", percent);
 }

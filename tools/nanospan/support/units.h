@@ -14,6 +14,9 @@ void units_bytes(char out[UNITS_SIZE], double value);   // 12.3 MiB
 // 270 ns, 12.41 µs, 3.200 ms, 1.500 s: four digits; below a microsecond, whole nanoseconds.
 void units_duration(char out[UNITS_SIZE], uint64_t nanoseconds);
 
+// 98.5 %, -12.0 %, <0.1 % for what is less than half of that but not nothing, and >999 % or <-999 %; a dot for nothing.
+void units_share(char out[UNITS_SIZE], double share);
+
 // 5 s, 12 min, 3 h, 2 days: rounded down.
 void units_age(char out[UNITS_SIZE], uint64_t nanoseconds);
 

@@ -2,6 +2,7 @@
 //
 // `nanospan view`: reads the files, chooses traces and shows them as the options say.
 #include "command.h"
+#include "compare.h"
 #include "summary.h"
 #include "support/units.h"
 #include "trace_filter.h"
@@ -23,7 +24,7 @@ static void closing_line(const view_options *o, const view_files *files, paint *
     units_count(spans, store->row_count - store->duplicates);
     units_count(traces, store->seen_traces);
     units_count(number, o->limit && o->limit < count ? o->limit : count);
-    if (!o->summary && o->limit && o->limit < count)
+    if (!o->summary && o->compare == COMPARE_NOTHING && o->limit && o->limit < count)
         text_format(&line, "%s of the ", number);
     units_count(number, count);
     if (count < store->seen_traces)
@@ -54,20 +55,41 @@ static bool show_page(const view_options *o, view_files *files)
     return sound;
 }
 
-static bool show(const view_options *o, view_files *files)
+static void compare(const view_options *o, paint *p, view_files *files, const trace **chosen, size_t count,
+                    const view_files *others)
+{
+    size_t other_count = 0;
+    const trace **other_traces =
+        o->compare == COMPARE_FILES ? trace_filter(o, &others->store, &other_count) : NULL;
+    view_compare(o, p, files, chosen, count, others, other_traces, other_count);
+    closing_line(o, files, p, count);
+    if (o->compare == COMPARE_FILES)
+        closing_line(o, others, p, other_count);
+    if (!count && !other_count)
+        attribute_filter_complain(&o->where);
+    free(other_traces);
+}
+
+static bool show(const view_options *o, view_files *files, const view_files *others)
 {
     text out = {0};
     paint p = {.out = &out, .coloured = view_options_coloured(o), .width = paint_terminal_width()};
     size_t count = 0;
     const trace **chosen = trace_filter(o, &files->store, &count);
     bool sound = true;
-    if (o->summary)
-        view_summary(&p, &files->store, chosen, count);
-    else
-        sound = view_traces(o, files, &p, chosen, count);
-    closing_line(o, files, &p, count);
-    if (!count)
-        attribute_filter_complain(&o->where);
+    if (o->compare != COMPARE_NOTHING) {
+        compare(o, &p, files, chosen, count, others);
+    } else {
+        if (o->summary)
+            view_summary(&p, &files->store, chosen, count);
+        if (o->summary && o->style.critical)
+            view_critical_summary(o, &p, &files->store, chosen, count);
+        if (!o->summary)
+            sound = view_traces(o, files, &p, chosen, count);
+        closing_line(o, files, &p, count);
+        if (!count)
+            attribute_filter_complain(&o->where);
+    }
     sound = sound && text_print(&out);
     free(chosen);
     text_free(&out);
@@ -77,16 +99,20 @@ static bool show(const view_options *o, view_files *files)
 int command_view(int argc, char **argv)
 {
     view_options o;
-    view_files files;
+    view_files files, others = {0};
     view_options_read(&o, argc, argv);
-    bool sound = view_files_read(&files, o.files, o.file_count, &o.where);
+    bool sound = view_files_read(&files, &o.files, &o.where);
+    if (o.compare == COMPARE_FILES)
+        sound = sound && view_files_read(&others, &o.others, &o.where) && view_files_apart(&files, &others);
     if (sound) {
-        sound = o.page != NULL ? show_page(&o, &files) : show(&o, &files);
+        sound = o.page != NULL ? show_page(&o, &files) : show(&o, &files, &others);
         if (!sound && o.page == NULL && ferror(stdout) && errno != EPIPE)
             complain("cannot write: %s", strerror(errno));
     }
     sound = view_files_sound(&files) && sound;
+    sound = view_files_sound(&others) && sound;
     view_files_free(&files);
+    view_files_free(&others);
     view_options_free(&o);
     return sound ? EXIT_GOOD : EXIT_PROBLEM;
 }

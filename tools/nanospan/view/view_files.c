@@ -45,11 +45,12 @@ static bool open_files(view_files *in, const char *const *names, size_t count)
     return true;
 }
 
-bool view_files_read(view_files *in, const char *const *names, size_t count, attribute_filter *where)
+bool view_files_read(view_files *in, const name_list *names, attribute_filter *where)
 {
+    const size_t count = names->count;
     *in = (view_files){.files = need_zeroes(count, sizeof *in->files)};
     trace_store_init(&in->store);
-    if (!open_files(in, names, count))
+    if (!open_files(in, names->names, count))
         return false;
     for (size_t i = 0; i < count; i++) {
         in->files[i].where = where;
@@ -57,6 +58,14 @@ bool view_files_read(view_files *in, const char *const *names, size_t count, att
             return false;
     }
     trace_store_arrange(&in->store);
+    return true;
+}
+
+bool view_files_apart(const view_files *a, const view_files *b)
+{
+    for (size_t i = 0; i < b->count; i++)
+        if (given_before(a, &b->files[i]))
+            return false;
     return true;
 }
 

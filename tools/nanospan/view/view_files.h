@@ -5,6 +5,7 @@
 #define NANOSPAN_VIEW_VIEW_FILES_H
 
 #include "support/trace_file.h"
+#include "view_options.h"
 
 typedef struct view_files {
     trace_file *files;
@@ -14,7 +15,9 @@ typedef struct view_files {
 
 // Opens and reads all of them, with these conditions on attributes, and arranges the store. Malformed lines are reported.
 // Returns false after printing an error; free it in either case.
-bool view_files_read(view_files *in, const char *const *names, size_t count, attribute_filter *where);
+bool view_files_read(view_files *in, const name_list *names, attribute_filter *where);
+// False, after printing an error, if a file is among both.
+bool view_files_apart(const view_files *a, const view_files *b);
 void view_files_free(view_files *in);
 
 // Spans that could not be shown, or not entirely, were reported.

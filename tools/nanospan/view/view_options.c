@@ -9,6 +9,10 @@
 enum {
     OPTION_COLOR = 256,
     OPTION_HTML,
+    OPTION_COMPARE,
+    OPTION_COMPARE_AT,
+    OPTION_COMPARE_SLOWEST,
+    OPTION_CRITICAL,
     OPTION_LINKS,
     OPTION_NO_ATTRIBUTES,
     OPTION_SORT,
@@ -37,6 +41,23 @@ static const struct argp_option OPTIONS[] = {
     {"html", OPTION_HTML, "PAGE", 0,
      "Instead, write a page for a browser, with all traces that the options above choose; - is standard "
      "output",
+     2},
+    {"compare", OPTION_COMPARE, "OTHER", 0,
+     "Instead of traces, show where the difference to those of another file comes from, phase by phase. May "
+     "be repeated: "
+     "they are read as one",
+     2},
+    {"compare-slowest", OPTION_COMPARE_SLOWEST, NULL, 0,
+     "The same for the slowest 1 % of each root name and those from the 25th to the 75th percentile", 2},
+    {"compare-at", OPTION_COMPARE_AT, "TIME", 0,
+     "The same for those that started before a UTC time, as it is shown, and from then on; or before and "
+     "after so long "
+     "after the first one, for instance 90s",
+     2},
+    {"critical", OPTION_CRITICAL, NULL, 0,
+     "Mark the critical path: what each trace was waiting for at each instant. With --summary, show of which "
+     "phases it "
+     "consists",
      2},
     {"links", OPTION_LINKS, NULL, 0,
      "Show each link, also of spans that have many, such as one that was kept with its history", 3},
@@ -85,6 +106,21 @@ static bool trace_prefix(const char *given)
     return false;
 }
 
+static void add_name(name_list *list, const char *name)
+{
+    list->names = need_room(list->names, list->count, &list->capacity, sizeof *list->names);
+    list->names[list->count++] = name;
+}
+
+static bool compare_with(view_options *o, comparison_kind kind)
+{
+    const bool sound = o->compare == COMPARE_NOTHING || o->compare == kind;
+    o->compare = kind;
+    if (!sound)
+        complain("--compare, --compare-slowest and --compare-at are different comparisons; choose one");
+    return sound;
+}
+
 static bool set_option(view_options *o, int key, const char *given)
 {
     static const char *const COLOURS[] = {"auto", "always", "never", NULL}, *const ORDERS[] = {"slowest",
@@ -102,6 +138,11 @@ static bool set_option(view_options *o, int key, const char *given)
     case OPTION_SPANS: return option_count("spans", given, 0, UINT64_MAX, &o->style.most_rows);
     case OPTION_SUMMARY: o->summary = true; break;
     case OPTION_HTML: o->page = given; break;
+    case OPTION_COMPARE: add_name(&o->others, given); return compare_with(o, COMPARE_FILES);
+    case OPTION_COMPARE_SLOWEST: return compare_with(o, COMPARE_SLOWEST);
+    case OPTION_COMPARE_AT:
+        return compare_with(o, COMPARE_AT) && option_moment("compare-at", given, &o->compare_at);
+    case OPTION_CRITICAL: o->style.critical = true; break;
     case OPTION_LINKS: o->style.links = true; break;
     case OPTION_NO_ATTRIBUTES: o->style.attributes = false; break;
     case OPTION_SORT:
@@ -121,10 +162,7 @@ static error_t parse(int key, char *given, struct argp_state *state)
 {
     view_options *o = state->input;
     switch (key) {
-    case ARGP_KEY_ARG:
-        o->files = need_room(o->files, o->file_count, &o->file_capacity, sizeof *o->files);
-        o->files[o->file_count++] = given;
-        return 0;
+    case ARGP_KEY_ARG: add_name(&o->files, given); return 0;
     case ARGP_KEY_NO_ARGS: argp_error(state, "give the name of a file, or - for standard input"); return 0;
     default:
         if (!option_listed(OPTIONS, key))
@@ -143,15 +181,22 @@ void view_options_read(view_options *o, int argc, char **argv)
     argp_parse(&parser, argc, argv, 0, NULL, o);
     if (o->page != NULL && !o->limited)
         o->limit = 0;
-    if (o->page != NULL && o->summary) {
-        complain("--html and --summary exclude each other; the page has the summary too");
+    const bool compared = o->compare != COMPARE_NOTHING;
+    if (o->page != NULL && (o->summary || compared)) {
+        complain("--html and %s exclude each other; the page has %s too",
+                 o->summary ? "--summary" : "a comparison", o->summary ? "the summary" : "comparisons");
+        exit(EXIT_USAGE);
+    }
+    if (o->summary && compared) {
+        complain("--summary and a comparison are two outputs; choose one");
         exit(EXIT_USAGE);
     }
 }
 
 void view_options_free(view_options *o)
 {
-    free(o->files);
+    free(o->files.names);
+    free(o->others.names);
     attribute_filter_free(&o->where);
 }
 

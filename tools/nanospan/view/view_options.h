@@ -5,11 +5,23 @@
 #define NANOSPAN_VIEW_VIEW_OPTIONS_H
 
 #include "support/attribute_filter.h"
+#include "support/options.h"
 #include "waterfall.h"
 
+// What the traces are compared with.
+typedef enum comparison_kind { COMPARE_NOTHING, COMPARE_FILES, COMPARE_SLOWEST, COMPARE_AT } comparison_kind;
+
+// Names on the command line.
+typedef struct name_list {
+    const char **names; // owned
+    size_t count, capacity;
+} name_list;
+
 typedef struct view_options {
-    const char **files; // owned
-    size_t file_count, file_capacity;
+    name_list files;
+    name_list others; // to compare with
+    comparison_kind compare;
+    moment compare_at;
     const char *service;
     const char *root;
     attribute_filter where;

@@ -1,27 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "waterfall.h"
 
+#include "critical_spans.h"
 #include "support/span_tree.h"
 #include "support/trace_notes.h"
 #include "support/units.h"
 #include "view_links.h"
+#include "waterfall_bar.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 // Columns: the tree with the names, the duration, the self time and the time line, separated by two spaces.
-enum { TIME_COLUMNS = 9, GAP = 2, LEAST_NAMES = 16, LEAST_LINE = 12, DEEPEST_INDENT = 24, GUIDE = 3 };
+enum {
+    TIME_COLUMNS = 9,
+    SHARE_COLUMNS = 7,
+    GAP = 2,
+    LEAST_NAMES = 16,
+    LEAST_LINE = 12,
+    DEEPEST_INDENT = 24,
+    GUIDE = 3,
+    ROOM_FOR_BOTH = 76
+};
 
 typedef struct canvas {
     paint *p;
     const trace_store *store;
     const trace *t;
     const span_tree *tree;
-    size_t names;     // columns of the tree with its names
-    size_t line;      // columns of the time line
-    uint32_t deepest; // deeper levels are drawn at this one
-    text guides;      // the tree's lines in front of the current span
-    bool links;       // each is shown, however many a span has
+    size_t names;                   // columns of the tree with its names
+    size_t line;                    // columns of the time line
+    uint32_t deepest;               // deeper levels are drawn at this one
+    text guides;                    // the tree's lines in front of the current span
+    bool links;                     // each is shown, however many a span has
+    const critical_spans *critical; // its shares take the place of self times; NULL: self times
+    bool share_only;                // there is no room for the time that is on the critical path
 } canvas;
 
 static const char *const KINDS[] = {"", "", "server", "client", "producer", "consumer"};
@@ -103,6 +116,9 @@ static size_t name_columns(const canvas *c, uint32_t at, bool under_orphan)
 static void lay_out(canvas *c, uint32_t shown)
 {
     size_t rest = c->p->width - 2 * (TIME_COLUMNS + GAP) - GAP - 1;
+    c->share_only = c->critical != NULL && c->p->width < ROOM_FOR_BOTH;
+    if (c->critical != NULL)
+        rest = c->share_only ? rest + TIME_COLUMNS - SHARE_COLUMNS : rest - GAP - SHARE_COLUMNS;
     size_t most = rest - LEAST_LINE < rest * 6 / 10 ? rest - LEAST_LINE : rest * 6 / 10;
     c->deepest = (uint32_t)((most - LEAST_NAMES) / GUIDE);
     c->deepest = c->deepest < DEEPEST_INDENT ? c->deepest : DEEPEST_INDENT;
@@ -116,32 +132,6 @@ static void lay_out(canvas *c, uint32_t shown)
     }
     c->names = c->names > most ? most : c->names;
     c->line = rest - c->names;
-}
-
-// Where the thread was off its CPU.
-static const struct {
-    paint_colour colour;
-    const char *mark;
-} WAITED = {PAINT_YELLOW, "\u2591"}, PREEMPTED = {PAINT_RED, "\u2592"};
-
-// Which also says what the marks in the bars are.
-static void off_cpu_line(canvas *c)
-{
-    const trace *t = c->t;
-    char preempted[UNITS_SIZE], waited[UNITS_SIZE];
-    text facts = {0};
-    units_duration(preempted, t->preempted);
-    units_duration(waited, t->waited);
-    paint_add(c->p, PAINT_DIM, nsp__slice_of("  off the CPU: "));
-    if (t->preempted != 0)
-        text_format(&facts, "%s preempted %s", PREEMPTED.mark, preempted);
-    paint_add(c->p, PREEMPTED.colour, (slice){facts.data, facts.length});
-    facts.length = 0;
-    if (t->waited != 0)
-        text_format(&facts, "%s%s waited %s", t->preempted != 0 ? "  " : "", WAITED.mark, waited);
-    text_char(&facts, '\n');
-    paint_add(c->p, WAITED.colour, (slice){facts.data, facts.length});
-    text_free(&facts);
 }
 
 static void headline(canvas *c)
@@ -177,7 +167,9 @@ static void headline(canvas *c)
     text_format(&facts, "\n  trace %016" PRIx64 "%016" PRIx64 "  %s UTC\n", t->id[0], t->id[1], time);
     paint_add(c->p, PAINT_DIM, (slice){facts.data, facts.length});
     if ((t->preempted | t->waited) != 0)
-        off_cpu_line(c);
+        waterfall_off_cpu_line(c->p, t);
+    if (c->critical != NULL)
+        critical_spans_line(c->p, c->critical, c->store, c->tree);
     text_free(&name);
     text_free(&facts);
 }
@@ -189,38 +181,24 @@ static void column_titles(canvas *c)
     paint_spaces(c->p, c->names);
     paint_spaces(c->p, GAP);
     paint_right(c->p, PAINT_DIM, nsp__slice_of("duration"), TIME_COLUMNS);
-    paint_spaces(c->p, GAP);
-    paint_right(c->p, PAINT_DIM, nsp__slice_of("self"), TIME_COLUMNS);
+    if (!c->share_only) {
+        paint_spaces(c->p, GAP);
+        paint_right(c->p, PAINT_DIM, nsp__slice_of(c->critical != NULL ? "critical" : "self"), TIME_COLUMNS);
+    }
+    if (c->critical != NULL) {
+        paint_spaces(c->p, GAP);
+        paint_right(c->p, PAINT_DIM, nsp__slice_of(c->share_only ? "crit." : ""), SHARE_COLUMNS);
+    }
     paint_spaces(c->p, GAP);
     paint_add(c->p, PAINT_DIM, nsp__slice_of("0"));
     paint_right(c->p, PAINT_DIM, nsp__slice_of(total), c->line - 1);
     text_char(c->p->out, '\n');
 }
 
-static void bar_with_pauses(canvas *c, const span_row *row, paint_colour colour, double from, double to)
-{
-    const double whole = (double)(c->t->end - c->t->start);
-    paint_part *parts = need_memory(row->pause_count * sizeof *parts);
-    for (uint32_t i = 0; i < row->pause_count; i++) {
-        const off_cpu *pause = &c->store->pauses[row->first_pause + i];
-        const double begin = pause->start > c->t->start ? (double)(pause->start - c->t->start) : 0;
-        parts[i] = (paint_part){.from = whole > 0 ? begin / whole : 0,
-                                .to = whole > 0 ? (begin + (double)pause->duration) / whole : 1,
-                                .colour = pause->preempted ? PREEMPTED.colour : WAITED.colour,
-                                .mark = pause->preempted ? PREEMPTED.mark : WAITED.mark};
-    }
-    paint_bar_in_parts(c->p, colour, from, to, c->line, parts, row->pause_count);
-    free(parts);
-}
-
-static void span_line(canvas *c, uint32_t at, bool under_orphan)
+static void name_cell(canvas *c, uint32_t at, bool under_orphan)
 {
     const span_row *row = &c->tree->rows[at];
-    const span_node *node = &c->tree->nodes[at];
-    bool failed = row->status == STATUS_ERROR;
-    char duration[UNITS_SIZE], self[UNITS_SIZE];
-    units_duration(duration, row->duration);
-    units_duration(self, node->self);
+    const bool failed = row->status == STATUS_ERROR, aside = c->critical != NULL && !c->critical->lengths[at];
     // The last guide becomes the branch to this span.
     size_t columns = 0;
     if (level(c, at, under_orphan)) {
@@ -236,25 +214,51 @@ static void span_line(canvas *c, uint32_t at, bool under_orphan)
     about(c, at, &behind);
     size_t room = c->names > columns ? c->names - columns : 0;
     size_t width = paint_width((slice){name.data, name.length});
-    paint_colour colour = failed ? PAINT_RED : is_top(c, at) ? PAINT_BOLD : PAINT_PLAIN;
+    paint_colour colour = failed ? PAINT_RED : aside ? PAINT_DIM : is_top(c, at) ? PAINT_BOLD : PAINT_PLAIN;
     paint_cell(c->p, colour, (slice){name.data, name.length}, width < room ? width : room);
     paint_cell(c->p, PAINT_DIM, (slice){behind.data, behind.length}, width < room ? room - width : 0);
-    paint_spaces(c->p, GAP);
-    paint_right(c->p, PAINT_YELLOW, nsp__slice_of(duration), TIME_COLUMNS);
-    paint_spaces(c->p, GAP);
-    paint_right(c->p, PAINT_DIM, nsp__slice_of(node->self == row->duration ? "\u00b7" : self), TIME_COLUMNS);
-    paint_spaces(c->p, GAP);
-    double whole = (double)(c->t->end - c->t->start);
-    double from = whole > 0 ? (double)(row->start - c->t->start) / whole : 0;
-    double to = whole > 0 ? (double)(row->start + row->duration - c->t->start) / whole : 1;
-    const paint_colour line = failed ? PAINT_RED : node->first_child == NOBODY ? PAINT_CYAN : PAINT_BLUE;
-    if (row->pause_count == 0)
-        paint_bar(c->p, line, from, to, c->line);
-    else
-        bar_with_pauses(c, row, line, from, to);
-    text_char(c->p->out, '\n');
     text_free(&name);
     text_free(&behind);
+}
+
+static void number(canvas *c, paint_colour colour, const char *shown, size_t columns)
+{
+    paint_spaces(c->p, GAP);
+    paint_right(c->p, colour, nsp__slice_of(shown), columns);
+}
+
+// The duration, and how much of it is the span's own: self time, or its part of the critical path.
+static void numbers(canvas *c, uint32_t at)
+{
+    const uint64_t all = c->tree->rows[at].duration;
+    char duration[UNITS_SIZE], own[UNITS_SIZE], share[UNITS_SIZE];
+    units_duration(duration, all);
+    if (c->critical == NULL) {
+        units_duration(own, c->tree->nodes[at].self);
+        number(c, PAINT_YELLOW, duration, TIME_COLUMNS);
+        number(c, PAINT_DIM, c->tree->nodes[at].self == all ? "\u00b7" : own, TIME_COLUMNS);
+        return;
+    }
+    const uint64_t length = c->critical->lengths[at];
+    units_duration(own, length);
+    units_share(share, c->critical->whole ? (double)length / (double)c->critical->whole : 0);
+    number(c, length ? PAINT_PLAIN : PAINT_DIM, duration, TIME_COLUMNS);
+    if (!c->share_only)
+        number(c, length ? PAINT_YELLOW : PAINT_DIM, length ? own : "\u00b7", TIME_COLUMNS);
+    number(c, length ? PAINT_YELLOW : PAINT_DIM, length || c->share_only ? share : "", SHARE_COLUMNS);
+}
+
+static void span_line(canvas *c, uint32_t at, bool under_orphan)
+{
+    const waterfall_bar bar = {.store = c->store, .t = c->t, .critical = c->critical, .columns = c->line};
+    name_cell(c, at, under_orphan);
+    numbers(c, at);
+    paint_spaces(c->p, GAP);
+    waterfall_bar_draw(c->p, &bar, c->tree, at,
+                       c->tree->rows[at].status == STATUS_ERROR   ? PAINT_RED
+                       : c->tree->nodes[at].first_child == NOBODY ? PAINT_CYAN
+                                                                  : PAINT_BLUE);
+    text_char(c->p->out, '\n');
 }
 
 // A line of notes begins with the guides and the line that leads down to the first child.
@@ -353,8 +357,13 @@ void view_waterfall(paint *p, const trace_store *store, const trace *t, const sp
                     const view_style *style)
 {
     span_tree tree;
+    critical_spans critical = {0};
     span_tree_build(&tree, store, t);
     canvas c = {.p = p, .store = store, .t = t, .tree = &tree, .links = style->links};
+    if (style->critical) {
+        critical_spans_find(&critical, &tree, t);
+        c.critical = &critical;
+    }
     uint32_t shown =
         style->most_rows && style->most_rows < tree.count ? (uint32_t)style->most_rows : tree.count;
     lay_out(&c, shown);
@@ -384,5 +393,6 @@ void view_waterfall(paint *p, const trace_store *store, const trace *t, const sp
         text_free(&line);
     }
     text_free(&c.guides);
+    critical_spans_free(&critical);
     span_tree_free(&tree);
 }

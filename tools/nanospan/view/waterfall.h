@@ -11,6 +11,7 @@
 
 typedef struct view_style {
     bool attributes;    // show the notes
+    bool critical;      // mark the critical path
     bool links;         // show each link, however many a span has
     uint64_t most_rows; // the most spans to show of one trace; 0: all
 } view_style;
