@@ -90,7 +90,7 @@ static void add_services(sink_accounting *accounting, const otlp_request *reques
 }
 
 bool accounting_take(sink_accounting *accounting, const otlp_request *request, size_t wire_bytes,
-                     size_t body_bytes)
+                     size_t body_bytes, bool *repeated)
 {
     pthread_mutex_lock(&accounting->lock);
     bool written = accounting->output < 0 || !request->key_count || write_line(accounting, &request->json);
@@ -101,7 +101,7 @@ bool accounting_take(sink_accounting *accounting, const otlp_request *request, s
         totals->rejected += request->rejected;
         totals->bytes += wire_bytes;
         totals->bytes_decoded += body_bytes;
-        span_set_add(&accounting->distinct, request->keys, request->key_count);
+        span_set_add(&accounting->distinct, request->keys, request->key_count, repeated);
         add_services(accounting, request);
         if (accounting->wanted && totals->spans >= accounting->wanted)
             raise_done(accounting);

@@ -39,9 +39,10 @@ typedef struct sink_accounting {
 // for standard output.
 bool accounting_open(sink_accounting *accounting, const char *output, size_t most_distinct, uint64_t wanted);
 
-// Returns false if the line could not be written. Nothing was counted then, and the sender should retry.
+// Returns false if the line could not be written. Nothing was counted then, and the sender should retry. `repeated`:
+// NULL, or gets for each key whether it had come before.
 bool accounting_take(sink_accounting *accounting, const otlp_request *request, size_t wire_bytes,
-                     size_t body_bytes);
+                     size_t body_bytes, bool *repeated);
 
 void accounting_refused(sink_accounting *accounting);
 void accounting_failed(sink_accounting *accounting);

@@ -123,8 +123,14 @@ static void take(sink_http *server, exchange *x, otlp_request *request)
             refuse(x, MHD_HTTP_BAD_REQUEST, request->error);
         if (sound && request->want_json)
             text_char(&request->json, '\n');
-        if (sound && !accounting_take(server->accounting, request, x->body.length, body->length))
+        sink_live *live = server->options.live;
+        bool *repeated = sound && live != NULL ? need_memory(request->key_count + 1) : NULL;
+        if (sound && !accounting_take(server->accounting, request, x->body.length, body->length, repeated)) {
             refuse(x, MHD_HTTP_SERVICE_UNAVAILABLE, "the spans could not be written to the file");
+            free(repeated);
+        } else if (sound && live != NULL) {
+            live_offer(live, &request->json, repeated, request->key_count);
+        }
     }
     text_free(&plain);
 }
@@ -133,7 +139,7 @@ static enum MHD_Result answer(sink_http *server, exchange *x, struct MHD_Connect
 {
     const sink_http_options *options = &server->options;
     uint64_t number = __atomic_fetch_add(&server->received, 1, __ATOMIC_RELAXED);
-    otlp_request request = {.want_json = server->accounting->output >= 0};
+    otlp_request request = {.want_json = server->accounting->output >= 0 || options->live != NULL};
     bool lose = false;
     if (options->delay_ns)
         sleep_for(options->delay_ns);

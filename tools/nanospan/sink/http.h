@@ -4,7 +4,7 @@
 #ifndef NANOSPAN_SINK_HTTP_H
 #define NANOSPAN_SINK_HTTP_H
 
-#include "accounting.h"
+#include "live.h"
 
 typedef struct sink_http sink_http;
 
@@ -12,6 +12,7 @@ typedef struct sink_http_options {
     int listener;         // a listening socket; the server owns it once started
     uint64_t most_body;   // largest request in bytes, before and after decompression
     unsigned connections; // the most at a time
+    sink_live *live;      // gets the accepted lines; NULL: there is no live page
     // Deliberate faults, for testing senders.
     double fail_share; // share of requests answered with fail_status and not counted
     unsigned fail_status;

@@ -4,6 +4,7 @@
 #include "command.h"
 #include "support/options.h"
 #include "http.h"
+#include "web.h"
 #include "support/listen.h"
 #include "support/trace_notes.h"
 #include "support/units.h"
@@ -34,6 +35,7 @@ typedef struct sink_options {
     bool rates_asked;
     bool quiet;
     sink_http_options http;
+    web_options web;
 } sink_options;
 
 enum {
@@ -50,6 +52,10 @@ enum {
     OPTION_LOSE_REPLIES,
     OPTION_DELAY,
     OPTION_SEED,
+    OPTION_WEB,
+    OPTION_WEB_PORT_FILE,
+    OPTION_WEB_URL_FILE,
+    OPTION_WEB_MEMORY,
 };
 
 static const struct argp_option OPTIONS[] = {
@@ -72,15 +78,28 @@ static const struct argp_option OPTIONS[] = {
     {"max-distinct", OPTION_MAX_DISTINCT, "SPANS", 0,
      "Recognise repeats among at most this many distinct spans (default 50000000); each takes 32 to 64 bytes",
      3},
-    {0, 0, 0, 0, "Faults, to test how a sender copes with them:", 4},
+    {0, 0, 0, 0, "The live page, for a browser:", 4},
+    {"web", OPTION_WEB, "HOST:PORT", 0,
+     "Serve a page that shows what arrives: rates, percentiles, the slowest traces and their spans. It opens "
+     "with the "
+     "address that the sink prints, which contains a token. A port alone is one of 127.0.0.1; port 0: any "
+     "free one",
+     4},
+    {"web-port-file", OPTION_WEB_PORT_FILE, "FILE", 0,
+     "Once the page is served, write its port number to FILE", 4},
+    {"web-url-file", OPTION_WEB_URL_FILE, "FILE", 0,
+     "Once the page is served, write its address with the token to FILE, which only you can read", 4},
+    {"web-memory", OPTION_WEB_MEMORY, "BYTES", 0,
+     "Hold about this much of the newest spans and the slowest traces (default 64MiB)", 4},
+    {0, 0, 0, 0, "Faults, to test how a sender copes with them:", 5},
     {"fail-rate", OPTION_FAIL_RATE, "SHARE", 0,
-     "Answer this share of requests (0.05 or 5%) with an error, and do not count their spans", 4},
-    {"fail-status", OPTION_FAIL_STATUS, "CODE", 0, "HTTP status of that error (default 503)", 4},
-    {"retry-after", OPTION_RETRY_AFTER, "SECONDS", 0, "Send a Retry-After header with that error", 4},
+     "Answer this share of requests (0.05 or 5%) with an error, and do not count their spans", 5},
+    {"fail-status", OPTION_FAIL_STATUS, "CODE", 0, "HTTP status of that error (default 503)", 5},
+    {"retry-after", OPTION_RETRY_AFTER, "SECONDS", 0, "Send a Retry-After header with that error", 5},
     {"lose-replies", OPTION_LOSE_REPLIES, "SHARE", 0,
-     "Count this share of requests, but close the connection without a reply", 4},
-    {"delay", OPTION_DELAY, "TIME", 0, "Wait this long before each reply, for instance 20ms or 1.5s", 4},
-    {"seed", OPTION_SEED, "N", 0, "Seed of the random choice of those requests (default 1)", 4},
+     "Count this share of requests, but close the connection without a reply", 5},
+    {"delay", OPTION_DELAY, "TIME", 0, "Wait this long before each reply, for instance 20ms or 1.5s", 5},
+    {"seed", OPTION_SEED, "N", 0, "Seed of the random choice of those requests (default 1)", 5},
     {0},
 };
 
@@ -95,6 +114,17 @@ static const char DOC[] =
     "Exit codes: 0 success; 1 it could not listen, or could not write everything; 2 wrong command "
     "line.\n\n"
     "Example:\n  nanospan sink --output spans.jsonl\n";
+
+static bool web_memory(const char *given, uint64_t *out)
+{
+    enum { LEAST = 1 << 20 };
+    if (!option_bytes("web-memory", given, out))
+        return false;
+    if (*out >= LEAST)
+        return true;
+    complain("--web-memory takes at least 1MiB, not '%s'", given);
+    return false;
+}
 
 static bool set_option(sink_options *o, int key, const char *given)
 {
@@ -118,6 +148,10 @@ static bool set_option(sink_options *o, int key, const char *given)
     case OPTION_RETRY_AFTER: return option_count("retry-after", given, 0, 86400, &o->http.retry_after_s);
     case OPTION_LOSE_REPLIES: return option_share("lose-replies", given, &o->http.lose_share);
     case OPTION_DELAY: return option_duration("delay", given, &o->http.delay_ns);
+    case OPTION_WEB: o->web.address = given; return true;
+    case OPTION_WEB_PORT_FILE: return option_text("web-port-file", given, &o->web.port_file);
+    case OPTION_WEB_URL_FILE: return option_text("web-url-file", given, &o->web.url_file);
+    case OPTION_WEB_MEMORY: return web_memory(given, &o->web.memory);
     case OPTION_SEED: return option_count("seed", given, 0, UINT64_MAX, &o->http.seed);
     default: return false;
     }
@@ -129,7 +163,7 @@ static error_t parse(int key, char *given, struct argp_state *state)
         argp_error(state, "unexpected argument '%s'; sink takes only options", given);
     if (key < OPTION_MAX_BODY && key != 'l' && key != 'o' && key != 'q')
         return ARGP_ERR_UNKNOWN;
-    if (key > OPTION_SEED)
+    if (key > OPTION_WEB_MEMORY)
         return ARGP_ERR_UNKNOWN;
     if (!set_option(state->input, key, given))
         exit(EXIT_USAGE);
@@ -227,33 +261,71 @@ static void sum_up(sink_accounting *accounting, double seconds)
     }
 }
 
-static int receive_until_told(const sink_options *o, int listener, unsigned port, int signals)
+typedef struct listeners {
+    int otlp, web; // sockets; -1: none
+    unsigned otlp_port, web_port;
+} listeners;
+
+static bool say_where(const sink_options *o, const listeners *l, const sink_web *web)
 {
-    sink_accounting accounting;
-    if (!accounting_open(&accounting, o->output, o->most_distinct, o->exit_after)) {
-        close(listener);
-        return EXIT_PROBLEM;
-    }
-    sink_http_options http = o->http;
-    http.listener = listener;
-    sink_http *server = sink_http_start(&http, &accounting);
-    if (server == NULL) {
-        close(listener);
-        accounting_close(&accounting);
-        return EXIT_PROBLEM;
-    }
-    double start = now();
-    bool sound = o->port_file == NULL || listen_write_port(o->port_file, port);
     char place[300];
-    listen_place(place, sizeof place, o->listen, port);
+    listen_place(place, sizeof place, o->listen, l->otlp_port);
     if (!o->quiet)
         fprintf(stderr,
                 "nanospan sink: listening for OTLP/HTTP on %s, path /v1/traces; press Ctrl-C to end\n",
                 place);
-    if (sound)
-        serve(o, &accounting, signals);
-    sink_http_stop(server, PATIENCE_NS, signals);
-    double seconds = now() - start;
+    if (web != NULL && !o->quiet)
+        fprintf(stderr, "nanospan sink: live page: %s\n", web_url(web));
+    if (web != NULL && web_is_exposed(web))
+        complain("warning: the live page can be reached from other machines and is not encrypted: whoever "
+                 "can read "
+                 "the traffic can read its token and the spans");
+    // The port of the receiver is the last one, so that whoever has waited for it finds the others.
+    return (web == NULL || web_write_files(web)) &&
+           (o->port_file == NULL || listen_write_port(o->port_file, l->otlp_port));
+}
+
+// Starts both listeners, which take their sockets, and serves until told to end. Sets *seconds.
+static bool receive(const sink_options *o, listeners *l, sink_accounting *accounting, int signals,
+                    double *seconds)
+{
+    sink_http_options http = o->http;
+    http.listener = l->otlp;
+    http.live = l->web >= 0 ? live_start(accounting, o->web.memory) : NULL;
+    sink_web *web = NULL;
+    if (http.live != NULL) {
+        web = web_start(&o->web, l->web, l->web_port, http.live);
+        l->web = -1;
+    }
+    const bool complete = o->web.address == NULL || web != NULL;
+    sink_http *server = complete ? sink_http_start(&http, accounting) : NULL;
+    const double start = now();
+    bool sound = server != NULL && say_where(o, l, web);
+    if (server != NULL) {
+        l->otlp = -1;
+        if (sound)
+            serve(o, accounting, signals);
+        sink_http_stop(server, PATIENCE_NS, signals);
+    }
+    *seconds = now() - start;
+    if (web != NULL)
+        web_stop(web);
+    if (http.live != NULL)
+        live_stop(http.live);
+    return sound;
+}
+
+static int receive_until_told(const sink_options *o, listeners *l, int signals)
+{
+    sink_accounting accounting;
+    double seconds = 0;
+    if (!accounting_open(&accounting, o->output, o->most_distinct, o->exit_after))
+        return EXIT_PROBLEM;
+    bool sound = receive(o, l, &accounting, signals, &seconds);
+    if (l->otlp >= 0) { // it was not started
+        accounting_close(&accounting);
+        return EXIT_PROBLEM;
+    }
     if (!o->quiet)
         sum_up(&accounting, seconds);
     if (o->summary != NULL) {
@@ -265,6 +337,24 @@ static int receive_until_told(const sink_options *o, int listener, unsigned port
     return accounting_close(&accounting) && sound ? EXIT_GOOD : EXIT_PROBLEM;
 }
 
+// Opens the sockets first, so that nothing is overwritten if one of the addresses is in use.
+static int listen_and_receive(const sink_options *o, int signals)
+{
+    listeners l = {.otlp = -1, .web = -1};
+    int usage = 0;
+    l.otlp = listen_on("listen", o->listen, &l.otlp_port, &usage);
+    if (l.otlp >= 0 && o->web.address != NULL)
+        l.web = listen_on("web", o->web.address, &l.web_port, &usage);
+    int result = usage ? EXIT_USAGE : EXIT_PROBLEM;
+    if (l.otlp >= 0 && (l.web >= 0 || o->web.address == NULL))
+        result = receive_until_told(o, &l, signals);
+    if (l.otlp >= 0)
+        close(l.otlp);
+    if (l.web >= 0)
+        close(l.web);
+    return result;
+}
+
 int command_sink(int argc, char **argv)
 {
     sink_options o = {
@@ -273,9 +363,14 @@ int command_sink(int argc, char **argv)
         .connections = 256,
         .fail_status = 503,
         .http = {.most_body = 64 << 20, .retry_after_s = UINT64_MAX, .seed = 1},
+        .web = {.memory = 64 << 20},
     };
     static const struct argp parser = {.options = OPTIONS, .parser = parse, .doc = DOC};
     argp_parse(&parser, argc, argv, 0, NULL, &o);
+    if (o.web.address == NULL && (o.web.port_file != NULL || o.web.url_file != NULL)) {
+        complain("--web-port-file and --web-url-file need --web");
+        return EXIT_USAGE;
+    }
     o.http.connections = (unsigned)o.connections;
     o.http.fail_status = (unsigned)o.fail_status;
 
@@ -291,12 +386,7 @@ int command_sink(int argc, char **argv)
         complain("cannot create a signal descriptor: %s", strerror(errno));
         return EXIT_PROBLEM;
     }
-    unsigned port = 0;
-    int usage = 0;
-    int listener = listen_on("listen", o.listen, &port, &usage);
-    int result = usage ? EXIT_USAGE : EXIT_PROBLEM;
-    if (listener >= 0)
-        result = receive_until_told(&o, listener, port, signals);
+    const int result = listen_and_receive(&o, signals);
     close(signals);
     return result;
 }

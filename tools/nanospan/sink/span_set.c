@@ -57,7 +57,7 @@ static void grow(span_set *set)
     *set = larger;
 }
 
-size_t span_set_add(span_set *set, const span_key *keys, size_t count)
+size_t span_set_add(span_set *set, const span_key *keys, size_t count, bool *repeated)
 {
     size_t before = set->count;
     for (size_t i = 0; i < count; i++) {
@@ -65,7 +65,10 @@ size_t span_set_add(span_set *set, const span_key *keys, size_t count)
         if (i + AHEAD < count)
             __builtin_prefetch(&set->slots[hash(&keys[i + AHEAD]) & set->mask], 1);
         span_key *slot = find(set, &keys[i]);
-        if (load(slot->span))
+        const bool known = load(slot->span) != 0;
+        if (repeated != NULL)
+            repeated[i] = known;
+        if (known)
             continue;
         if (set->count == set->limit) {
             set->full = true;

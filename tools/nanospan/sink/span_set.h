@@ -19,7 +19,8 @@ typedef struct span_set {
 void span_set_init(span_set *set, size_t limit);
 void span_set_free(span_set *set);
 
-// Adds spans whose span ids are not zero; returns how many of them were new.
-size_t span_set_add(span_set *set, const span_key *keys, size_t count);
+// Adds spans whose span ids are not zero; returns how many of them were new. `repeated`: NULL, or gets for each span
+// whether it was there.
+size_t span_set_add(span_set *set, const span_key *keys, size_t count, bool *repeated);
 
 #endif

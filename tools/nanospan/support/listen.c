@@ -75,10 +75,9 @@ int listen_on(const char *option, const char *address, unsigned *port, int *usag
     char host[256], digits[6];
     *usage = 0;
     if (!split(address, host, sizeof host, digits, sizeof digits) || atoi(digits) > 65535) {
-        complain(
-            "--%s takes HOST:PORT, such as localhost:8080 or [::1]:8080, or a port of 127.0.0.1 alone, "
-            "up to 65535; not '%s'",
-            option, address);
+        complain("--%s takes HOST:PORT, such as localhost:8080 or [::1]:8080, or a port of 127.0.0.1 alone, "
+                 "up to 65535; not '%s'",
+                 option, address);
         *usage = 1;
         return -1;
     }
@@ -96,8 +95,9 @@ int listen_on(const char *option, const char *address, unsigned *port, int *usag
     freeaddrinfo(found);
     if (fd < 0)
         complain("cannot listen on %s: %s%s%s", address, strerror(reason),
-                 reason == EADDRINUSE ? "; stop the program that listens there, or choose another port with --"
-                                      : "",
+                 reason == EADDRINUSE
+                     ? "; stop the program that listens there, or choose another port with --"
+                     : "",
                  reason == EADDRINUSE ? option : "");
     else
         *port = bound_port(fd);
