@@ -16,6 +16,9 @@
 //   document.documentElement.dataset.ready is "true" once the page shows what its fragment says, and
 //   dataset.opened has the milliseconds from the beginning of navigation until the list and the charts were there
 
+const LONGEST_CONDITION = 500; // characters of a value that becomes a filter; what follows is any text
+const FRAGMENT_DELAY = 350; // ms; browsers object to a page that changes its address many times a second
+
 const byId = (id) => document.getElementById(id);
 
 // The bytes of the pack in this page, or null in a page without one (the live page).
@@ -38,6 +41,8 @@ class App {
     constructor() {
         this.pack = null;
         this.reading = false; // the fragment, which is not written meanwhile
+        this.fragmentTimer = 0;
+        this.fragmentWritten = -FRAGMENT_DELAY;
         this.resetState();
         this.names = new NamesTable(byId("names-body"), {onRoot: (group) => this.chooseRoot(group)});
         this.distribution = new Distribution(byId("distribution-body"), {onRange: (min, max) => this.chooseRange(min, max)});
@@ -61,6 +66,11 @@ class App {
         this.keys = new PageKeys(this);
         wireTheme(byId("theme"));
         addEventListener("hashchange", () => this.readFragment());
+        addEventListener("pagehide", () => this.settleFragment());
+        byId("skip").addEventListener("click", (event) => {
+            event.preventDefault();
+            this.list.focus();
+        });
     }
 
     resetState() {
@@ -74,6 +84,7 @@ class App {
 
     // Shows a pack. The live page calls this too, with one pack after the other.
     usePack(pack) {
+        this.settleFragment();
         this.pack = pack;
         this.engine = new Filters(pack);
         byId("opening").hidden = true;
@@ -175,7 +186,8 @@ class App {
     }
 
     filterBy(key, value) {
-        const condition = `${key}=${escapePattern(value)}`;
+        const shown = visible(value);
+        const condition = `${visible(key)}=${escapePattern(shown.slice(0, LONGEST_CONDITION))}${shown.length > LONGEST_CONDITION ? "*" : ""}`;
         if (!this.filters.where.includes(condition))
             this.changeFilters({where: [...this.filters.where, condition]});
     }
@@ -184,10 +196,10 @@ class App {
     follow(trace, span) {
         if (trace < 0)
             return;
-        this.writeFragment();
+        this.writeFragmentNow();
         this.showTrace(trace, this.pack.rowById(trace, span));
         this.list.choose(trace);
-        this.writeFragment(true);
+        this.writeFragmentNow(true);
     }
 
     showComparison() {
@@ -232,10 +244,21 @@ class App {
         byId("waterfall").querySelector("canvas")?.focus({preventScroll: true});
     }
 
-    // The fragment has what differs from the beginning, so it stays short; what others keep there stays there.
-    writeFragment(newEntry = false) {
-        if (this.reading)
+    writeFragment() {
+        if (this.reading || this.fragmentTimer !== 0)
             return;
+        const wait = this.fragmentWritten + FRAGMENT_DELAY - performance.now();
+        if (wait <= 0)
+            this.writeFragmentNow();
+        else
+            this.fragmentTimer = setTimeout(() => this.writeFragmentNow(), wait);
+    }
+
+    // The fragment has what differs from the beginning, so it stays short; what others keep there stays there.
+    writeFragmentNow(newEntry = false) {
+        clearTimeout(this.fragmentTimer);
+        this.fragmentTimer = 0;
+        this.fragmentWritten = performance.now();
         const {filters, compared} = this, defaults = comparisonDefaults();
         const fields = {root: filters.root, service: filters.service, min: filters.min, max: filters.max,
             errors: filters.errors ? "1" : "", kept: filters.kept, source: filters.source,
@@ -259,9 +282,16 @@ class App {
             history[newEntry ? "pushState" : "replaceState"](null, "", text);
     }
 
+    settleFragment() {
+        if (this.fragmentTimer !== 0)
+            this.writeFragmentNow();
+    }
+
     readFragment() {
         if (this.pack === null)
             return;
+        clearTimeout(this.fragmentTimer);
+        this.fragmentTimer = 0;
         this.reading = true;
         const fragment = new URLSearchParams(location.hash.slice(1));
         const text = (name) => fragment.get(name) ?? "";
@@ -378,6 +408,7 @@ async function main() {
     requestAnimationFrame(() => setTimeout(() => {
         document.documentElement.dataset.opened = String(Math.round(performance.now()));
         document.documentElement.dataset.ready = "true";
+        setTimeout(() => app.engine.warmUp(), 200);
     }));
 }
 

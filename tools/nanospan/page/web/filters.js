@@ -92,11 +92,13 @@ function escapePattern(name) {
     return name.replace(/[*?[\]\\]/g, "\\$&");
 }
 
-// 'a=1 b="two words"' as a list of conditions: blanks separate them, but not within quotes.
+// 'a=1 b="two words"' as a list of conditions: blanks separate them, but not within quotes. \" is a quote as it is; other
+// backslashes belong to the patterns.
 function splitConditions(text) {
     const conditions = [];
     let current = "", inQuotes = false, any = false;
-    for (const character of text) {
+    for (let i = 0; i < text.length; i++) {
+        const character = text[i];
         if (character === "\"") {
             inQuotes = !inQuotes;
             any = true;
@@ -106,18 +108,20 @@ function splitConditions(text) {
             current = "";
             any = false;
         } else {
-            current += character;
+            const escaped = character === "\\" && i + 1 < text.length ? text[++i] : "";
+            current += escaped === "\"" ? escaped : character + escaped;
             any = true;
         }
     }
     if (any)
         conditions.push(current);
-    return conditions;
+    return conditions.filter((condition) => condition !== "");
 }
 
 // The same, written so that it is read back as one.
 function quoteCondition(condition) {
-    return /\s/.test(condition) ? `"${condition}"` : condition;
+    const escaped = condition.replace(/\\[^"]|"/gs, (found) => (found === "\"" ? "\\\"" : found));
+    return /\s/.test(condition) ? `"${escaped}"` : escaped;
 }
 
 class Filters {
@@ -198,12 +202,18 @@ class Filters {
         return Uint8Array.from(this.pack.resource.service, (service) => test(service) ? 1 : 0);
     }
 
-    // The index of a key's string, or -1.
+    // The index of the string of a key that spans or resources have, or -1.
     keyIndex(key) {
         if (this.keys === null) {
             this.keys = new Map();
-            for (const index of this.pack.item.key)
-                this.keys.set(visible(this.pack.string(index)), index);
+            const {shape, item, span, resource} = this.pack;
+            const used = new Uint8Array(shape.count.length);
+            for (const shapes of [span.shape, resource.shape])
+                for (let i = 0; i < shapes.length; i++)
+                    used[shapes[i]] = 1;
+            for (let i = 0; i < used.length; i++)
+                for (let at = 0; used[i] && at < shape.count[i]; at++)
+                    this.keys.set(visible(this.pack.string(item.key[shape.first[i] + at])), item.key[shape.first[i] + at]);
         }
         return this.keys.get(key) ?? -1;
     }
@@ -214,10 +224,17 @@ class Filters {
         return [...this.keys.keys()].sort();
     }
 
-    // A sentence for each condition whose key no span has.
+    // Decodes what the first filter by attribute needs, before somebody waits for it.
+    warmUp() {
+        for (const name of ["value.low", "value.high", "span.shape"])
+            this.pack.column(name);
+        return this.pack.valueStart;
+    }
+
+    // A sentence for each condition whose key no span or resource has.
     missingKeys(spec) {
         return spec.where.filter((text) => this.keyIndex(visible(text.split("=")[0])) < 0 && !this.isTraceId(text))
-            .map((text) => `No span has the attribute ${label(text.split("=")[0], 60) || "\"\""}.`);
+            .map((text) => `No span or resource has the attribute ${label(text.split("=")[0], 60) || "\"\""}.`);
     }
 
     isTraceId(text) {
@@ -297,8 +314,9 @@ class Filters {
             case 4:
                 return strings(value.low[place]);
             case 1:
-                return plain ? whole !== null && value.low[place] === low && value.high[place] === high
-                    : test(this.pack.valueAt(at, place).text);
+                if (plain)
+                    return whole !== null && value.low[place] === low && value.high[place] === high;
+                return test(value.high[place] === 0 ? String(value.low[place]) : this.pack.valueAt(at, place).text);
             default:
                 return test(this.pack.valueAt(at, place).text);
             }

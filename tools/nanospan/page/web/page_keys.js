@@ -42,8 +42,10 @@ class PageKeys {
             return;
         const writing = event.target.closest?.("input:not([type=checkbox]):not([type=range]), select, textarea") ?? null;
         if (writing !== null) {
-            if (event.key === "Escape")
+            if (event.key === "Escape") {
+                event.preventDefault(); // some browsers would empty the field
                 writing.blur();
+            }
             return;
         }
         const {app} = this;

@@ -94,7 +94,7 @@ class TraceList {
         this.chosen = -1;
         this.body = make("tbody");
         this.heads = [["duration", "duration", "slowest", "fastest"], ["root", "root"], ["service", "service wide"],
-            ["spans", "number", "spans", "fewest"], ["errors", "number"], ["off CPU", "number off-cpu wide"], ["kept", "kept"],
+            ["spans", "number", "spans", "fewest"], ["failed", "number"], ["off CPU", "number off-cpu wide"], ["kept", "kept"],
             ["start, UTC", "number", "start", "latest"]].map((head) => this.head(...head));
         this.table = make("table", {class: "traces", role: "grid", id: "traces"},
             make("thead", {}, make("tr", {}, ...this.heads)), this.body);
