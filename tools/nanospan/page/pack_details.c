@@ -54,17 +54,20 @@ static packed_holder add_attributes(pack *p, const attribute *attributes, uint32
     return holder;
 }
 
-static void check_bounds(pack *p)
+// Whether there is room for what the details hold. One string of them may exceed the bound of all texts.
+static bool fits(pack *p, const span_details *details)
 {
-    p->too_much = p->value_count + p->event_count + p->link_count + p->pause_count > PACK_MOST_ITEMS ||
-                  p->strings.bytes.length > PACK_MOST_TEXT;
+    const size_t items = p->value_count + p->event_count + p->link_count + p->pause_count +
+                         details->attribute_count + details->event_count + details->link_count;
+    p->too_much = p->too_much || items > PACK_MOST_ITEMS || p->strings.bytes.length > PACK_MOST_TEXT;
+    return !p->too_much;
 }
 
 static void add_resource(void *context, uint32_t number, const span_details *resource)
 {
     pack *p = context;
     (void)number; // they come in the order of their numbers
-    if (p->too_much)
+    if (!fits(p, resource))
         return;
     packed_resource added = {.holder = add_attributes(p, resource->attributes, resource->own_count)};
     for (uint32_t i = 0; i < resource->own_count; i++)
@@ -73,7 +76,6 @@ static void add_resource(void *context, uint32_t number, const span_details *res
             added.service = pack_string(p, resource->attributes[i].text);
     p->resources = need_room(p->resources, p->resource_count, &p->resource_capacity, sizeof added);
     p->resources[p->resource_count++] = added;
-    check_bounds(p);
 }
 
 static uint32_t bounded(uint64_t count)
@@ -127,14 +129,13 @@ static void add_span(void *context, uint32_t store_row, uint32_t resource, const
     pack *p = context;
     const uint32_t row = p->places[store_row];
     p->spans[row].resource = resource;
-    if (p->too_much)
+    if (!fits(p, details))
         return;
     p->spans[row].message = pack_string(p, details->message);
     p->spans[row].holder = add_attributes(p, details->attributes, details->own_count);
     add_events(p, row, details);
     add_links(p, row, details);
     add_dropped(p, row, details);
-    check_bounds(p);
 }
 
 bool pack_details(pack *p)
