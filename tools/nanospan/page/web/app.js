@@ -40,6 +40,7 @@ function packedBytes() {
 class App {
     constructor() {
         this.pack = null;
+        this.onElsewhere = null; // (traceId, spanId) for a link to a trace that is not in the pack
         this.reading = false; // the fragment, which is not written meanwhile
         this.fragmentTimer = 0;
         this.fragmentWritten = -FRAGMENT_DELAY;
@@ -181,6 +182,7 @@ class App {
             onFollow: (trace, span) => this.follow(trace, span),
             onFilter: (key, value) => this.filterBy(key, value),
             onSelect: (other) => this.waterfall.select(other),
+            onElsewhere: this.onElsewhere,
         });
         this.writeFragment();
     }

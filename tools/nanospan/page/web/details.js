@@ -5,8 +5,8 @@
 const DETAILS_KINDS = ["not said", "internal", "server", "client", "producer", "consumer"];
 const DETAILS_ROWS = 50, DETAILS_LENGTH = 300;
 
-function showDetails(element, pack, row, tree, {onFollow = () => {}, onFilter = () => {}, onSelect = () => {}} = {}) {
-    element.replaceChildren(new SpanDetails(pack, row, tree, {onFollow, onFilter, onSelect}).build());
+function showDetails(element, pack, row, tree, {onFollow = () => {}, onFilter = () => {}, onSelect = () => {}, onElsewhere = null} = {}) {
+    element.replaceChildren(new SpanDetails(pack, row, tree, {onFollow, onFilter, onSelect, onElsewhere}).build());
 }
 
 class SpanDetails {
@@ -203,9 +203,11 @@ class SpanDetails {
         return [make("h4", {}, "Links"), list, this.fill(list, links, makeItem)];
     }
 
-    // A trace of this page can be followed; of another one, its ids are what is known.
+    // A trace of this page can be followed; of another one, its ids are what is known, but the live page may fetch it.
     target({trace, traceId, spanId}) {
         const {pack} = this;
+        if (trace < 0 && this.calls.onElsewhere)
+            return [this.button(traceId, `Ask for trace ${traceId}`, () => this.calls.onElsewhere(traceId, spanId))];
         if (trace < 0)
             return [make("span", {class: "quiet"}, "a trace that is not here: "), make("span", {class: "mono details-id"}, traceId),
                 make("span", {class: "quiet"}, " span "), make("span", {class: "mono details-id"}, spanId)];
