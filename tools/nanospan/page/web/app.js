@@ -100,7 +100,7 @@ class App {
     refresh() {
         const {others, chosen, problems} = this.engine.apply(this.filters);
         this.groups = groupByRoot(this.pack, others);
-        const matches = this.filters.root === "" ? null : compilePattern(this.filters.root);
+        const matches = this.filters.root === "" ? null : compileNamePattern(this.filters.root);
         const isChosen = (group) => matches !== null && group.string >= 0 && matches(group.name);
         this.group = (matches === null ? this.groups[0] : this.groups.find(isChosen)) ?? null;
         this.names.show(this.pack, this.groups, isChosen);
@@ -130,13 +130,13 @@ class App {
     }
 
     chooseRoot(group) {
-        const root = group === null || group.string < 0 ? "" : escapePattern(group.name);
+        const root = group === null || group.string < 0 ? "" : escapePattern(visible(group.name));
         this.changeFilters({root, min: "", max: ""});
     }
 
     chooseRange(min, max) {
         const [least, below] = [min, max].map((side) => (side === null ? "" : exactDuration(side)));
-        const root = this.filters.root || (this.group.string < 0 ? "" : escapePattern(this.group.name));
+        const root = this.filters.root || (this.group.string < 0 ? "" : escapePattern(visible(this.group.name)));
         this.changeFilters({min: least, max: below, root});
     }
 

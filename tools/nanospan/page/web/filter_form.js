@@ -50,9 +50,9 @@ class FilterForm {
         const short = (values) => values.filter((value) => value !== "" && value.length < 200);
         this.lists.where.replaceChildren(...options(short(filters.allKeys()).map((key) => `${key}=`)));
         const roots = groupByRoot(pack, Uint32Array.from({length: pack.traces}, (_, t) => t));
-        this.lists.root.replaceChildren(...options(short(roots.filter(({string}) => string >= 0).map(({name}) => escapePattern(name)))));
+        this.lists.root.replaceChildren(...options(short(roots.filter(({string}) => string >= 0).map(({name}) => escapePattern(visible(name))))));
         const services = [...new Set(Array.from(pack.resource.service, (service) => pack.string(service)))];
-        this.lists.service.replaceChildren(...options(short(services.sort()).map(escapePattern)));
+        this.lists.service.replaceChildren(...options(short(services.sort()).map((name) => escapePattern(visible(name)))));
         const kept = new Set(pack.trace.kept);
         const words = pack.header.kept.filter((word, i) => i > 0 && kept.has(i));
         this.kept.replaceChildren(make("option", {value: ""}, "any or not"), make("option", {value: ANY_KEPT}, "for any reason"),

@@ -92,6 +92,12 @@ function escapePattern(name) {
     return name.replace(/[*?[\]\\]/g, "\\$&");
 }
 
+// The pattern of a name as it is, or as it is shown: fields cannot have every character.
+function compileNamePattern(pattern) {
+    const test = compilePattern(pattern);
+    return (name) => test(name) || test(visible(name));
+}
+
 // 'a=1 b="two words"' as a list of conditions: blanks separate them, but not within quotes. \" is a quote as it is; other
 // backslashes belong to the patterns.
 function splitConditions(text) {
@@ -183,7 +189,7 @@ class Filters {
     // Whether a trace's root has a name that matches.
     rootMatcher(pattern) {
         const {trace, span} = this.pack;
-        const matches = this.stringMatcher(compilePattern(pattern));
+        const matches = this.stringMatcher(compileNamePattern(pattern));
         return (t) => trace.rooted[t] !== 0 && matches(span.name[trace.root[t]]);
     }
 
@@ -198,7 +204,7 @@ class Filters {
     }
 
     matchingResources(pattern) {
-        const test = this.stringMatcher(compilePattern(pattern));
+        const test = this.stringMatcher(compileNamePattern(pattern));
         return Uint8Array.from(this.pack.resource.service, (service) => test(service) ? 1 : 0);
     }
 
