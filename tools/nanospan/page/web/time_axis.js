@@ -66,7 +66,9 @@ class TimeAxis {
     constructor(whole) {
         this.whole = Math.max(1, whole);
         // The distance between neighbouring Numbers at the end of the trace.
-        this.resolution = Math.max(1, 2 ** (Math.floor(Math.log2(this.whole)) - 52));
+        this.resolution = 1;
+        while (this.whole >= this.resolution * 2 ** 53)
+            this.resolution *= 2;
         this.width = 1; // pixels
         this.showAll();
     }
@@ -135,7 +137,9 @@ class TimeAxis {
     ticks(measure) {
         const scale = this.width / this.length;
         const largest = Math.max(1, Math.min(this.to, this.whole));
-        const fits = (step) => step * scale >= measure(offsetText(largest - (largest % step), step, largest)) + 18;
+        // Labels of one unit grow with the time; those of several (1 h 40 min, 2 h) do not, so some are measured.
+        const fits = (step) => Array.from({length: largest < MINUTE ? 1 : 7}, (_, i) => largest - largest % step - i * step)
+            .every((time) => step * scale >= measure(offsetText(Math.max(0, time), step, largest)) + 18);
         let at = TICK_STEPS.findIndex((step) => step >= this.length / 200 && step >= this.resolution && fits(step));
         if (at < 0)
             at = TICK_STEPS.length - 1;

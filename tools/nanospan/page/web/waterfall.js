@@ -131,12 +131,12 @@ class Waterfall {
         if (this.rows === undefined)
             return;
         this.width = width;
-        this.painter.begin(context, this.canvas.width / width);
+        this.painter.begin(context, context.getTransform().a);
         this.layOut();
         this.scroll = Math.max(0, Math.min(this.scroll, this.mostScroll()));
         const ticks = this.scale.ticks();
         context.fillStyle = colour("panel");
-        context.fillRect(0, 0, width, this.height);
+        context.fillRect(0, 0, width + 1, this.height + 1); // the last pixels may be cut
         context.save();
         context.beginPath();
         context.rect(0, this.layout.head, width, this.height - this.layout.head);

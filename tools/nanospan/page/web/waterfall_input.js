@@ -17,14 +17,14 @@ const WATERFALL_KEYS = [
     ["Shift and drag", "ruler between two points"],
 ];
 
-const CLICK_SLOP = 4, SNAP_TO_BAR = 6, DOUBLE_CLICK = 400;
+const CLICK_SLOP = 4, SNAP_TO_BAR = 6, DOUBLE_TAP = 400;
 
 class WaterfallInput {
     constructor(waterfall) {
         this.w = waterfall;
         this.pointers = new Map();
         this.gesture = null;
-        this.clicked = {row: -1, time: -Infinity};
+        this.tapped = {row: -1, time: -Infinity};
         this.ended = new AbortController();
         const on = (name, act, options = {}) => waterfall.canvas.addEventListener(name, (event) => {
             if (waterfall.rows !== undefined && waterfall.layout !== null)
@@ -34,6 +34,7 @@ class WaterfallInput {
         on("pointermove", (event) => this.moved(event));
         on("pointerup", (event) => this.up(event));
         on("pointercancel", (event) => this.up(event, true));
+        on("dblclick", (event) => this.zoomAt(this.place(event)));
         on("pointerleave", () => this.leave());
         on("wheel", (event) => this.wheel(event), {passive: false});
         on("keydown", (event) => this.key(event));
@@ -196,29 +197,41 @@ class WaterfallInput {
         if (!cancelled && range !== null)
             w.axis.show(Math.min(range.from, range.to), Math.max(range.from, range.to));
         else if (!cancelled && gesture.type === "press")
-            this.click(this.place(event));
+            this.click(this.place(event), event.pointerType === "touch");
         w.changed();
     }
 
-    // A click chooses, on the triangle it folds, on the arrow it follows a link; a second one zooms to the bar.
-    click(place) {
+    // A click chooses, on the triangle it folds, and on an arrow it follows the link.
+    click(place, isTap) {
         const {w} = this;
         const {part, at, row} = this.hit(place);
         if (row < 0)
             return;
-        const now = performance.now();
-        const again = row === this.clicked.row && now - this.clicked.time < DOUBLE_CLICK;
-        this.clicked = {row, time: again ? -Infinity : now};
         if (this.onTriangle(place, at, row)) {
             w.toggleRow(row);
             return;
         }
-        const link = part === "bars" ? this.linkAt(place, row) : null;
-        if (again)
-            w.zoomTo(row);
         w.select(row);
+        const link = part === "bars" ? this.linkAt(place, row) : null;
         if (link !== null && link.trace >= 0)
             w.onFollow(link.trace, link.spanId);
+        else if (isTap)
+            this.tap(place, row);
+    }
+
+    // Browsers do not always make a double click of two taps.
+    tap(place, row) {
+        const now = performance.now();
+        const again = row === this.tapped.row && now - this.tapped.time < DOUBLE_TAP;
+        this.tapped = {row, time: again ? -Infinity : now};
+        if (again)
+            this.zoomAt(place);
+    }
+
+    zoomAt(place) {
+        const {at, row} = this.hit(place);
+        if (row >= 0 && !this.onTriangle(place, at, row))
+            this.w.zoomTo(row);
     }
 
     onTriangle(place, at, row) {
