@@ -6,6 +6,8 @@ import json
 import os
 import random
 import re
+import resource
+import signal
 import stat
 import struct
 import subprocess
@@ -447,9 +449,9 @@ class ViewPage(unittest.TestCase):
         self.assertTrue(self.page.is_symlink())
         self.assertEqual(sorted(path.name for path in self.path.iterdir()), ["page.html", "real.html", "spans.jsonl"])
 
-    def refused(self, page, said, *files, code=1):
+    def refused(self, page, said, *files, code=1, **options):
         before = {path.name: path.read_bytes() for path in self.path.iterdir() if path.is_file()}
-        self.assertEqual(self.view("--html", page, *files, code=code), b"")
+        self.assertEqual(self.view("--html", page, *files, code=code, **options), b"")
         self.assertRegex(self.err, said)
         self.assertEqual({path.name: path.read_bytes() for path in self.path.iterdir() if path.is_file()}, before)
 
@@ -471,6 +473,16 @@ class ViewPage(unittest.TestCase):
                                   check=False)
         self.assertEqual(done.returncode, 1)
         self.assertIn(b"cannot write standard output: No space left on device", done.stderr)
+
+    def test_no_room_for_the_page(self):
+        def small():  # a disk that is full after 64 KiB
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, 1 << 16))
+
+        file = self.file(line(span(1)), "\n")
+        self.refused(self.page, "cannot write .*page.html: File too large", file, preexec_fn=small)
+        self.page.write_text("kept", encoding="utf-8")
+        self.refused(self.page, "cannot write .*page.html: File too large", file, preexec_fn=small)
 
     def test_read_only_folder(self):
         need(os.getuid() != 0, "root may write everywhere")
