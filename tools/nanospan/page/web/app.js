@@ -301,7 +301,7 @@ class App {
         this.filters = {root: text("root"), service: text("service"), min: text("min"), max: text("max"),
             errors: text("errors") === "1", where: fragment.getAll("where"),
             kept: [ANY_KEPT, ...this.pack.header.kept].includes(text("kept")) ? text("kept") : "",
-            source: text("source") in this.pack.header.sources ? text("source") : ""};
+            source: /^[0-9]+$/.test(text("source")) && Number(text("source")) < this.pack.header.sources.length ? text("source") : ""};
         this.sort = Object.hasOwn(LIST_SORTS, text("sort")) ? text("sort") : "slowest";
         for (const name of Object.keys(this.compared))
             this.compared[name] = text(`compare-${name}`) || this.compared[name];

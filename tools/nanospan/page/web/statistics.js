@@ -26,7 +26,7 @@ function groupByRoot(pack, traces) {
         }
         group.members.push(t);
         group.failed += trace.errors[t] > 0 ? 1 : 0;
-        group.kept[trace.kept[t]]++;
+        group.kept[Math.min(trace.kept[t], group.kept.length - 1)]++;
         group.offCpu ||= trace.preempted[t] > 0 || trace.waited[t] > 0;
     }
     for (const group of groups.values()) {

@@ -35,8 +35,10 @@ class TimeStrip {
         const start = Number(this.from - pack.base), length = Math.max(1, Number(this.to - this.from));
         const durations = Array.from({length: count}, () => []);
         // The group's traces are sorted by duration, and so each moment's are.
-        for (const t of group.traces)
-            durations[Math.min(count - 1, Math.floor((pack.trace.start[t] - start) / length * count))].push(pack.trace.duration[t]);
+        for (const t of group.traces) {
+            const moment = Math.floor((pack.trace.start[t] - start) / length * count);
+            durations[Math.max(0, Math.min(count - 1, moment))].push(pack.trace.duration[t]);
+        }
         this.moments = durations.map((sorted) => (sorted.length === 0 ? null
             : {median: quantile(sorted, 0.5), high: quantile(sorted, 0.99), longest: sorted[sorted.length - 1]}));
         this.lowest = Math.log(Math.max(1, Math.min(...this.moments.map((moment) => moment?.median ?? Infinity)))) - 0.2;

@@ -23,7 +23,7 @@ class NamesTable {
         this.more = make("button", {type: "button", class: "more", id: "names-more", hidden: true});
         this.more.addEventListener("click", () => this.fill(this.shown + NAMES_STEP));
         this.notes = make("ul", {class: "notes", id: "names-notes", "aria-label": "Kept traces, time off the CPU"});
-        element.replaceChildren(make("div", {class: "scroll"}, this.table), this.more, this.notes);
+        element.replaceChildren(make("div", {class: "scroll"}, this.table, this.more, this.notes));
         this.body.addEventListener("click", (event) => {
             const row = event.target.closest("tr");
             if (row !== null && getSelection().isCollapsed)
