@@ -6,7 +6,7 @@
 
 #include "support/trace_store.h"
 
-enum { ROOT_NOT_SEEN = UINT32_MAX }; // the name of those without a root
+#define ROOT_NOT_SEEN UINT32_MAX // the name of those without a root
 
 typedef struct trace_set {
     const trace_store *store;
