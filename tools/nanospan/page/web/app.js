@@ -107,7 +107,8 @@ class App {
         byId("distribution-heading").textContent = this.group === null ? "Durations" : `Durations of ${label(this.group.name, 60)}`;
         this.distribution.show(this.group, this.range());
         this.form.say(chosen.length, this.pack.traces, [...problems, ...this.engine.missingKeys(this.filters)]);
-        this.list.show(this.pack, chosen, this.sort, this.trace);
+        this.list.show(this.pack, chosen, this.sort, this.trace, this.engine.namedKeys(this.filters),
+            (trace, key) => this.engine.valueIn(trace, key));
         if (this.trace < 0 && this.list.traces.length)
             this.showTrace(this.list.traces[0], -1);
         this.list.choose(this.trace);

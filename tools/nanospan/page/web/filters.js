@@ -134,6 +134,7 @@ class Filters {
     constructor(pack) {
         this.pack = pack;
         this.keys = null;
+        this.places = new Map(); // of keys in shapes
         this.known = new Map(); // masks of conditions that were looked for before
     }
 
@@ -288,6 +289,30 @@ class Filters {
                 if (ofResource[span.resource[row]] || (places[spanShape[row]] !== 0 && test(spanShape, row, resources + row)))
                     mask[t] = 1;
         return mask;
+    }
+
+    // The keys that conditions name, if spans or resources have them.
+    namedKeys(spec) {
+        const keys = spec.where.map((text) => visible(text.split("=")[0]));
+        return [...new Set(keys)].filter((key) => this.keyIndex(key) >= 0);
+    }
+
+    // The value of a key in a trace, as it is shown: that of the first span that has it, or of a resource; or "".
+    valueIn(t, keyText) {
+        const key = this.keyIndex(keyText);
+        const {trace, span, resource, item, shape} = this.pack;
+        if (!this.places.has(key))
+            this.places.set(key, this.shapesWith(key));
+        const places = this.places.get(key);
+        const end = trace.first[t] + trace.count[t];
+        for (const [shapes, before] of [[span.shape, resource.count], [resource.shape, 0]])
+            for (let row = trace.first[t]; row < end; row++) {
+                const index = before === 0 ? span.resource[row] : row;
+                const place = places[shapes[index]];
+                if (place > 0 && item.key[shape.first[shapes[index]] + place - 1] === key)
+                    return this.pack.valueAt(shape.first[shapes[index]] + place - 1, this.pack.valueStart[before + index] + place - 1).text;
+            }
+        return "";
     }
 
     tracesWithId(prefix) {

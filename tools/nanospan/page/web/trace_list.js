@@ -3,7 +3,7 @@
 // The root names with their percentiles, and the list of traces. Both are HTML text, which can be searched and read
 // aloud; of long lists only a part is in the document, and more on demand.
 
-const LIST_STEP = 200, NAMES_STEP = 40;
+const LIST_STEP = 200, NAMES_STEP = 40, MOST_KEY_COLUMNS = 4;
 const PERCENTILES = [["p50", 0.5], ["p90", 0.9], ["p99", 0.99], ["p99.9", 0.999], ["max", 1]];
 
 function columnHead(text, attributes = {}) {
@@ -96,8 +96,8 @@ class TraceList {
         this.heads = [["duration", "duration", "slowest", "fastest"], ["root", "root"], ["service", "service wide"],
             ["spans", "number", "spans", "fewest"], ["failed", "number"], ["off CPU", "number off-cpu wide"], ["kept", "kept"],
             ["start, UTC", "number", "start", "latest"]].map((head) => this.head(...head));
-        this.table = make("table", {class: "traces", role: "grid", id: "traces"},
-            make("thead", {}, make("tr", {}, ...this.heads)), this.body);
+        this.headRow = make("tr", {}, ...this.heads);
+        this.table = make("table", {class: "traces", role: "grid", id: "traces"}, make("thead", {}, this.headRow), this.body);
         this.more = make("button", {type: "button", class: "more", id: "list-more"});
         this.more.addEventListener("click", () => this.fill(this.shown + LIST_STEP));
         this.none = make("p", {class: "none", id: "list-none", hidden: true}, "No trace passes the filters.");
@@ -118,8 +118,13 @@ class TraceList {
         return made;
     }
 
-    show(pack, traces, sort, chosen) {
+    // `keys` are attributes that get a column each; `valueIn(trace, key)` is what stands there.
+    show(pack, traces, sort, chosen, keys, valueIn) {
         this.pack = pack;
+        this.keys = keys.slice(0, MOST_KEY_COLUMNS);
+        this.valueIn = valueIn;
+        const [duration, root, ...others] = this.heads;
+        this.headRow.replaceChildren(duration, root, ...this.keys.map((key) => columnHead(label(key, 40), {class: "key"})), ...others);
         this.sort = sort;
         this.traces = sortTraces(pack, traces, sort);
         this.chosen = chosen;
@@ -163,6 +168,7 @@ class TraceList {
         return make("tr", {"data-trace": t, "data-place": place, "aria-rowindex": place + 2, "aria-selected": "false", tabindex: "-1"},
             make("td", {class: "duration number"}, bar, make("span", {}, formatDuration(trace.duration[t]))),
             make("td", {class: "root", title: label(name, 400)}, name === "" ? "(empty)" : label(name, 80)),
+            ...this.keys.map((key) => make("td", {class: "key"}, label(this.valueIn(t, key), 60))),
             make("td", {class: "service wide"}, label(pack.service(trace.root[t]), 60)),
             make("td", {class: "number"}, formatCount(trace.count[t])),
             make("td", {class: trace.errors[t] ? "number failed" : "number quiet"},
