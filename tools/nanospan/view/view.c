@@ -3,6 +3,7 @@
 // `nanospan view`: reads the files, chooses traces and shows them as the options say.
 #include "command.h"
 #include "compare.h"
+#include "perfetto/perfetto.h"
 #include "summary.h"
 #include "support/units.h"
 #include "trace_filter.h"
@@ -49,6 +50,23 @@ static bool show_page(const view_options *o, view_files *files)
     size_t count = 0;
     const trace **chosen = trace_filter(o, &files->store, &count);
     const bool sound = view_page(o, files, chosen, count);
+    if (!count)
+        attribute_filter_complain(&o->where);
+    free(chosen);
+    return sound;
+}
+
+static bool write_for_perfetto(const view_options *o, view_files *files)
+{
+    size_t count = 0;
+    const trace **chosen = trace_filter(o, &files->store, &count);
+    view_traces_sort(o, chosen, count);
+    const perfetto_input input = {.files = files->files,
+                                  .file_count = files->count,
+                                  .store = &files->store,
+                                  .traces = chosen,
+                                  .trace_count = o->limit && o->limit < count ? (size_t)o->limit : count};
+    const bool sound = !view_files_overwritten(files, o->perfetto) && perfetto_write(&input, o->perfetto);
     if (!count)
         attribute_filter_complain(&o->where);
     free(chosen);
@@ -105,8 +123,11 @@ int command_view(int argc, char **argv)
     if (o.compare == COMPARE_FILES)
         sound = sound && view_files_read(&others, &o.others, &o.where) && view_files_apart(&files, &others);
     if (sound) {
-        sound = o.page != NULL ? show_page(&o, &files) : show(&o, &files, &others);
-        if (!sound && o.page == NULL && ferror(stdout) && errno != EPIPE)
+        const bool shown = o.page == NULL && o.perfetto == NULL;
+        sound = o.page != NULL       ? show_page(&o, &files)
+                : o.perfetto != NULL ? write_for_perfetto(&o, &files)
+                                     : show(&o, &files, &others);
+        if (!sound && shown && ferror(stdout) && errno != EPIPE)
             complain("cannot write: %s", strerror(errno));
     }
     sound = view_files_sound(&files) && sound;

@@ -90,6 +90,33 @@ bool view_files_sound(const view_files *in)
     return sound;
 }
 
+static bool has_file(const view_files *in, const char *path)
+{
+    struct stat named, ours;
+    if (stat(path, &named) != 0)
+        return false;
+    for (size_t i = 0; i < in->count; i++)
+        if (fstat(fileno(in->files[i].stream), &ours) == 0 && ours.st_dev == named.st_dev &&
+            ours.st_ino == named.st_ino)
+            return true;
+    return false;
+}
+
+bool view_files_overwritten(const view_files *in, const char *path)
+{
+    if (strcmp(path, "-") == 0)
+        return false;
+    text part = {0};
+    text_format(&part, "%s.part", path);
+    text_char(&part, '\0');
+    const bool itself = has_file(in, path), overwritten = itself || has_file(in, part.data);
+    if (overwritten)
+        complain("%s is one of the files that are read; name another file to write",
+                 itself ? path : part.data);
+    text_free(&part);
+    return overwritten;
+}
+
 uint64_t view_files_bad_spans(const view_files *in)
 {
     uint64_t bad = 0;

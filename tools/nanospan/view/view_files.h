@@ -23,6 +23,10 @@ void view_files_free(view_files *in);
 // Spans that could not be shown, or not entirely, were reported.
 bool view_files_sound(const view_files *in);
 
+// True, after printing an error, if what is written to this path would take the place of one of the files, or if its
+// FILE.part would.
+bool view_files_overwritten(const view_files *in, const char *path);
+
 // Spans without an id, which are left out.
 uint64_t view_files_bad_spans(const view_files *in);
 

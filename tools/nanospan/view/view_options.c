@@ -15,6 +15,7 @@ enum {
     OPTION_CRITICAL,
     OPTION_LINKS,
     OPTION_NO_ATTRIBUTES,
+    OPTION_PERFETTO,
     OPTION_SORT,
     OPTION_SPANS,
     OPTION_SUMMARY,
@@ -42,6 +43,8 @@ static const struct argp_option OPTIONS[] = {
      "Instead, write a page for a browser, with all traces that the options above choose; - is standard "
      "output",
      2},
+    {"perfetto", OPTION_PERFETTO, "FILE", 0,
+     "Instead, write them to a file for Perfetto, which ui.perfetto.dev opens; - is standard output", 2},
     {"compare", OPTION_COMPARE, "OTHER", 0,
      "Instead of traces, show where the difference to those of another file comes from, phase by phase. May "
      "be repeated: "
@@ -80,7 +83,9 @@ static const char DOC[] =
     "wrong command line.\n\n"
     "Examples:\n  nanospan view spans.jsonl\n  nanospan view --errors --min-duration 50us --limit 3 "
     "spans.jsonl\n"
-    "  nanospan view --summary spans.jsonl\n  nanospan view --html page.html before.jsonl after.jsonl\n";
+    "  nanospan view --summary spans.jsonl\n  nanospan view --html page.html before.jsonl after.jsonl\n  "
+    "nanospan view --perfetto spans.pftrace "
+    "spans.jsonl\n";
 
 static bool one_of(const char *option, const char *given, const char *const *words, int *chosen)
 {
@@ -138,6 +143,7 @@ static bool set_option(view_options *o, int key, const char *given)
     case OPTION_SPANS: return option_count("spans", given, 0, UINT64_MAX, &o->style.most_rows);
     case OPTION_SUMMARY: o->summary = true; break;
     case OPTION_HTML: o->page = given; break;
+    case OPTION_PERFETTO: return option_text("perfetto", given, &o->perfetto);
     case OPTION_COMPARE: add_name(&o->others, given); return compare_with(o, COMPARE_FILES);
     case OPTION_COMPARE_SLOWEST: return compare_with(o, COMPARE_SLOWEST);
     case OPTION_COMPARE_AT:
@@ -179,7 +185,7 @@ void view_options_read(view_options *o, int argc, char **argv)
         .options = OPTIONS, .parser = parse, .args_doc = "FILE...", .doc = DOC};
     *o = (view_options){.limit = 10, .style = {.attributes = true, .most_rows = 100}};
     argp_parse(&parser, argc, argv, 0, NULL, o);
-    if (o->page != NULL && !o->limited)
+    if ((o->page != NULL || o->perfetto != NULL) && !o->limited)
         o->limit = 0;
     const bool compared = o->compare != COMPARE_NOTHING;
     if (o->page != NULL && (o->summary || compared)) {
@@ -187,8 +193,11 @@ void view_options_read(view_options *o, int argc, char **argv)
                  o->summary ? "--summary" : "a comparison", o->summary ? "the summary" : "comparisons");
         exit(EXIT_USAGE);
     }
-    if (o->summary && compared) {
-        complain("--summary and a comparison are two outputs; choose one");
+    if ((o->summary && compared) || (o->perfetto != NULL && (o->page != NULL || o->summary || compared))) {
+        complain("%s and %s are two outputs; choose one", o->perfetto != NULL ? "--perfetto" : "--summary",
+                 o->perfetto == NULL || compared ? "a comparison"
+                 : o->page != NULL               ? "--html"
+                                                 : "--summary");
         exit(EXIT_USAGE);
     }
 }

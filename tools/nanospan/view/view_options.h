@@ -28,8 +28,9 @@ typedef struct view_options {
     const char *trace; // the first hexadecimal digits of an id
     uint64_t min_duration;
     uint64_t limit;   // traces shown; 0: all
-    bool limited;     // --limit was given: without it, a page has all
+    bool limited;     // --limit was given: without it, a page and a file for Perfetto have all
     const char *page; // NULL: none
+    const char *perfetto;
     bool errors;
     bool by_start;
     bool summary;

@@ -8,33 +8,6 @@
 #include "view_traces.h"
 #include <libgen.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-
-static bool is_input(const view_files *files, const char *path)
-{
-    struct stat output, input;
-    if (stat(path, &output) != 0)
-        return false;
-    for (size_t i = 0; i < files->count; i++)
-        if (fstat(fileno(files->files[i].stream), &input) == 0 && input.st_dev == output.st_dev &&
-            input.st_ino == output.st_ino)
-            return true;
-    return false;
-}
-
-// The page is first written to PAGE.part, which must not be an input either.
-static bool would_overwrite(const view_files *files, const char *path)
-{
-    text part = {0};
-    text_format(&part, "%s.part", path);
-    text_char(&part, '\0');
-    const bool overwrites = is_input(files, path) || is_input(files, part.data);
-    if (overwrites)
-        complain("%s is one of the files that are read; give the page another name",
-                 is_input(files, path) ? path : part.data);
-    text_free(&part);
-    return overwrites;
-}
 
 // "traces.jsonl", "before.jsonl and after.jsonl" or "3 files": without their folders.
 static char *title_of(const view_files *files)
@@ -85,7 +58,7 @@ bool view_page(const view_options *o, view_files *files, const trace **chosen, s
     text pack = {0}, problem = {0};
     uint64_t length = 0;
     const bool to_file = strcmp(o->page, "-") != 0;
-    if (to_file && would_overwrite(files, o->page))
+    if (view_files_overwritten(files, o->page))
         return false;
     view_traces_sort(o, chosen, count);
     const size_t taken = o->limit && o->limit < count ? (size_t)o->limit : count;
