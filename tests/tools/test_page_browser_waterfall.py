@@ -69,7 +69,8 @@ SPANS = [
          links=[{"traceId": LINKED, "spanId": f"{9:016x}"}, {"traceId": MISSING, "spanId": f"{8:016x}", "attributes": attributes(why="x")}]),
     span(7, "lost", 9 * SECOND, 5, parent=99),
 ]
-OTHER = span(9, "linked", 0, 1000, parent=0, trace=LINKED, attributes=attributes(order__id=4712))
+OTHER = span(9, "linked", 0, 1000, parent=0, trace=LINKED, attributes=attributes(order__id=4712),
+             links=[{"traceId": TRACE, "spanId": f"{6:016x}"}])
 
 
 def write(path, *groups):
@@ -233,8 +234,8 @@ class PageTest(unittest.TestCase):
     def middle(self, name):
         return HEAD + ROW * self.row(name) + ROW // 2
 
-    def columns(self, name, *colours):
-        """The columns, in CSS pixels, in which the row's bar has one of the colours, which are variables of the style."""
+    def columns(self, y, *colours):
+        """The columns, in CSS pixels, in which the bars have one of the colours, which are variables of the style."""
         return self.browser.run(COPY + """
             const [, y, names] = arguments, probe = document.body.appendChild(document.createElement("span")), wanted = new Set();
             for (const name of names) {
@@ -246,7 +247,7 @@ class PageTest(unittest.TestCase):
             for (let x = Math.round(canvas.width * 0.4); x < canvas.width; x++)
                 if (wanted.has(pixels.slice(4 * x, 4 * x + 3).join()))
                     columns.push(x / ratio);
-            return columns;""", self.canvas, self.middle(name) - 4, colours)
+            return columns;""", self.canvas, y, colours)
 
     def picture(self):
         """A number that differs where what is drawn differs."""
@@ -306,7 +307,7 @@ class Waterfall(PageTest):
         self.focus()
         self.keys(Keys.ARROW_DOWN, Keys.ARROW_DOWN, Keys.ENTER)
         self.wait(lambda: self.shown_time() is not None, "zoomed")
-        columns = self.columns("wait", "waited", *SERVICES)
+        columns = self.columns(self.middle("wait") - 4, "waited", *SERVICES)
         for x, act in ((columns[0] + 2, "click_and_hold"), (columns[-1] - 3, "release")):
             chain = self.move_to(x, self.middle("wait")).key_down(Keys.SHIFT)
             getattr(chain, act)().key_up(Keys.SHIFT).perform()
@@ -352,11 +353,11 @@ class Waterfall(PageTest):
         self.assertIn("\u25c6 last byte +247 ns", seen)
 
     def test_what_is_drawn(self):
-        self.assertGreater(len(self.columns("order", *SERVICES)), 100)
-        self.assertIn(len(self.columns("blink", *SERVICES)), (1, 2))  # one nanosecond of ten seconds
-        self.assertEqual(self.columns("order", "error"), [])
-        self.assertNotEqual(self.columns("send", "error"), [])
-        self.assertGreater(len(self.columns("wait", "waited")), 3)
+        self.assertGreater(len(self.columns(self.middle("order") - 4, *SERVICES)), 100)
+        self.assertIn(len(self.columns(self.middle("blink") - 4, *SERVICES)), (1, 2))  # one nanosecond of ten seconds
+        self.assertEqual(self.columns(self.middle("order") - 4, "error"), [])
+        self.assertNotEqual(self.columns(self.middle("send") - 4, "error"), [])
+        self.assertGreater(len(self.columns(self.middle("wait") - 4, "waited")), 3)
 
     def test_critical_path(self):
         """It can be switched off, and the parts in words add up to the root."""
@@ -436,6 +437,18 @@ class Details(PageTest):
         self.keys(Keys.ENTER)
         self.wait(lambda: self.browser.find("#trace").get_attribute("data-trace-id") == LINKED, "the other trace is shown")
         self.assertIn("linked: 1.000 µs", self.said())
+
+    def test_the_arrow_of_a_link(self):
+        """A click on it follows the link, if there is one only."""
+        self.browser.open(Path("/dev/null"))
+        self.browser.open(f"{self.page.resolve().as_uri()}#trace={LINKED}")
+        self.wait(lambda: self.browser.run("return document.documentElement.dataset.ready") == "true", "the page is ready")
+        self.canvas = self.browser.find(".waterfall-canvas")
+        arrow = self.wait(lambda: next(((found[0], y) for y in range(HEAD + 4, HEAD + 16) if (found := self.columns(y, "link"))), None),
+                          "the arrow is drawn")
+        self.move_to(arrow[0] + 3, arrow[1]).click().perform()
+        self.wait(lambda: self.browser.find("#trace").get_attribute("data-trace-id") == TRACE, "the other trace is shown")
+        self.wait(lambda: self.said().startswith("send: "), "its span is chosen")
 
     def test_missing_parent(self):
         self.choose("lost")
