@@ -107,6 +107,11 @@ class Where(unittest.TestCase):
         text = json.dumps(line(span(1, 1, [has("order.id", "a/b")]), resource=[has("host", "h")]))
         self.write(text.replace("order.id", "\\u006frder.id").replace("a/b", "a\\/b").replace('"host"', '"\\u0068ost"'))
         self.assertEqual(self.chosen("order.id=a/b", "host=h"), [1])
+        # A key is also found as it is shown, if it has what a terminal must not get.
+        raw = json.dumps(line(span(1, 1, [has("k@", "v")]))).encode().replace(b"@", b"\xff\xe2\x80\xae")
+        self.file.write_bytes(raw + b"\n")
+        self.assertEqual(self.chosen("k\\xff\\u202e=v"), [1])
+        self.write(line(span(1, 1, [has("order.id", "a/b")])))
         # What is shown of it afterwards is still whole.
         self.assertIn("order.id=a/b", self.view("--where=order.id"))
 

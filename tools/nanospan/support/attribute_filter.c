@@ -20,9 +20,9 @@ bool attribute_filter_add(attribute_filter *filter, const char *given)
     attribute_condition *added = &filter->conditions[filter->count++];
     *added = (attribute_condition){.pattern = equals != NULL ? equals + 1 : NULL};
     trace_notes_plain(&added->key, key);
-    text_char(&added->member, '"');
-    text_slice(&added->member, key);
-    text_char(&added->member, '"');
+    // What is shown with a backslash may be any one of several characters in the file.
+    if (memchr(key.text, '\\', key.length) == NULL)
+        text_format(&added->member, "\"%.*s\"", (int)key.length, key.text);
     return true;
 }
 
@@ -48,7 +48,7 @@ bool attribute_filter_may_match(const attribute_filter *filter, slice json)
         return false;
     for (size_t i = 0; i < filter->count; i++) {
         const text *member = &filter->conditions[i].member;
-        if (memmem(json.text, json.length, member->data, member->length) != NULL)
+        if (!member->length || memmem(json.text, json.length, member->data, member->length) != NULL)
             return true;
     }
     return memchr(json.text, '\\', json.length) != NULL; // a key may be written with escapes

@@ -10,8 +10,8 @@
 enum { MOST_CONDITIONS = 8 }; // each is a bit of a row
 
 typedef struct attribute_condition {
-    text key;            // as `nanospan view` shows keys
-    text member;         // the key in quotes, as files have it unless they escape some of its characters
+    text key;    // as `nanospan view` shows keys
+    text member; // the key in quotes, as files have it unless they escape characters; empty: not known
     const char *pattern; // of the value as it is shown; NULL: any value
     uint64_t seen, met;  // attributes with this key, and those of them whose value matches
 } attribute_condition;

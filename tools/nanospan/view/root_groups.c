@@ -44,7 +44,8 @@ root_groups root_groups_make(const trace_set sets[2])
     size_t at[2] = {0};
     for (int set = 0; set < 2; set++) {
         sorting = &sets[set];
-        qsort(sets[set].traces, sets[set].count, sizeof *sets[set].traces, by_name_slowest_first);
+        if (sets[set].count) // there may be no array
+            qsort(sets[set].traces, sets[set].count, sizeof *sets[set].traces, by_name_slowest_first);
     }
     while (at[0] < sets[0].count || at[1] < sets[1].count) {
         uint32_t names[2] = {ROOT_NOT_SEEN, ROOT_NOT_SEEN};
