@@ -5,8 +5,8 @@
 
 # Scripts in the order in which they stand in the page; those that are not listed come before live.js.
 set(page_scripts units.js visible.js pack.js trace_tree.js filters.js statistics.js chart.js distribution.js
-    time_axis.js waterfall_scale.js waterfall_rows.js waterfall_draw.js waterfall_input.js waterfall.js span_notes.js
-    details.js comparison.js trace_list.js live.js app.js)
+    time_axis.js waterfall_words.js waterfall_scale.js waterfall_rows.js waterfall_draw.js waterfall_input.js waterfall.js
+    span_notes.js details.js comparison.js trace_list.js live.js app.js)
 
 if(NOT CMAKE_SCRIPT_MODE_FILE)
     set(page_source ${PROJECT_SOURCE_DIR}/tools/nanospan/page/web)

@@ -22,7 +22,8 @@ class SpanDetails {
     build() {
         const {pack, row} = this;
         const failed = pack.span.status[row] === 2;
-        const heading = make("h3", {class: failed ? "details-name failed" : "details-name"}, failed ? "\u2717 " : "", visible(pack.name(row)));
+        const heading = make("h3", {class: failed ? "details-name failed" : "details-name"},
+            failed ? "\u2717 " : "", visible(pack.name(row)));
         return make("section", {class: "details", "aria-label": "Chosen span"}, heading,
             ...spanNotes(this.own, this.links.length).map((note) => make("p", {class: "details-note"}, note)),
             this.facts(), ...this.pauses(),
@@ -40,7 +41,8 @@ class SpanDetails {
         add("Kind", DETAILS_KINDS[pack.span.kind[row]] ?? String(pack.span.kind[row]));
         add("Status", ...this.status());
         add("Duration", formatDuration(this.duration), this.exactly(formatExact(exactDuration), this.duration));
-        add("Self time", `${formatDuration(tree.self[row - tree.first])}${this.shareOf(tree.self[row - tree.first], this.duration, "the span")}`);
+        const self = tree.self[row - tree.first];
+        add("Self time", `${formatDuration(self)}${this.shareOf(self, this.duration, "the span")}`);
         this.addShares(add);
         add("Start", make("time", {class: "mono"}, `${formatTime(start)} UTC`));
         add("End", make("time", {class: "mono"}, `${formatTime(start + exactDuration)} UTC`));
@@ -53,7 +55,7 @@ class SpanDetails {
         const dropped = [[attributes, "attribute"], [events, "event"], [links, "link"]].filter(([count]) => count > 0)
             .map(([count, what]) => `${formatCount(count)} ${what}${count === 1 ? "" : "s"}`);
         if (dropped.length > 0)
-            add("Dropped", `${dropped.join(", ")}: the recorder had no room for ${dropped.length === 1 && dropped[0].startsWith("1 ") ? "it" : "them"}`);
+            add("Dropped", `${dropped.join(", ")}: the recorder had no room for ${attributes + events + links === 1 ? "it" : "them"}`);
         return make("dl", {class: "details-facts"}, ...facts);
     }
 
@@ -123,12 +125,15 @@ class SpanDetails {
             .map(([preempted, some]) => {
                 const sum = some.reduce((total, pause) => total + pause.duration, 0);
                 const longest = some.reduce((most, pause) => Math.max(most, pause.duration), 0);
-                return make("tr", {}, make("th", {scope: "row", class: preempted ? "mark-preempted" : "mark-waited"}, preempted ? "\u25a8 preempted" : "\u2591 waited"),
-                    ...[formatCount(some.length), formatDuration(sum), formatDuration(longest), this.duration > 0 ? formatPercent(sum / this.duration) : ""]
-                        .map((text) => make("td", {class: "number"}, text)));
+                const numbers = [formatCount(some.length), formatDuration(sum), formatDuration(longest),
+                    this.duration > 0 ? formatPercent(sum / this.duration) : ""];
+                return make("tr", {}, make("th", {scope: "row", class: preempted ? "mark-preempted" : "mark-waited"},
+                    preempted ? "\u25a8 preempted" : "\u2591 waited"),
+                    ...numbers.map((text) => make("td", {class: "number"}, text)));
             });
         return [make("h4", {}, "Off the CPU"), make("table", {class: "details-table details-pauses"},
-            make("thead", {}, make("tr", {}, ...["", "times", "sum", "longest", "of the span"].map((text) => make("th", {scope: "col"}, text)))),
+            make("thead", {}, make("tr", {}, ...["", "times", "sum", "longest", "of the span"].map((text) => (
+                make("th", {scope: "col"}, text))))),
             make("tbody", {}, ...rows))];
     }
 
@@ -189,7 +194,8 @@ class SpanDetails {
             return [];
         const list = make("ol", {class: "details-list"});
         const makeItem = (event) => make("li", {}, make("span", {"aria-hidden": "true"}, "\u25c6 "),
-            make("span", {class: "details-offset", title: `${exactOffset(event.time)} after the trace's start`}, formatDifference(event.time - this.start)), " ",
+            make("span", {class: "details-offset", title: `${exactOffset(event.time)} after the trace's start`},
+                formatDifference(event.time - this.start)), " ",
             visible(event.name), ...this.inline("event", event.index));
         return [make("h4", {}, "Events"), list, this.fill(list, events, makeItem)];
     }
@@ -199,7 +205,8 @@ class SpanDetails {
         if (links.length === 0)
             return [];
         const list = make("ul", {class: "details-list"});
-        const makeItem = (link) => make("li", {}, make("span", {"aria-hidden": "true"}, "\u2192 "), ...this.target(link), ...this.inline("link", link.index));
+        const makeItem = (link) => make("li", {}, make("span", {"aria-hidden": "true"}, "\u2192 "),
+            ...this.target(link), ...this.inline("link", link.index));
         return [make("h4", {}, "Links"), list, this.fill(list, links, makeItem)];
     }
 
@@ -213,7 +220,8 @@ class SpanDetails {
                 make("span", {class: "quiet"}, " span "), make("span", {class: "mono details-id"}, spanId)];
         const root = pack.trace.rooted[trace] ? label(pack.name(pack.trace.root[trace])) : "(root not seen)";
         const kept = pack.trace.kept[trace] === 0 ? "" : `, kept: ${pack.keptWord(trace)}`;
-        return [this.button(`${root} ${formatDuration(pack.trace.duration[trace])}`, `Go to trace ${traceId}`, () => this.calls.onFollow(trace, spanId)),
+        return [this.button(`${root} ${formatDuration(pack.trace.duration[trace])}`, `Go to trace ${traceId}`,
+            () => this.calls.onFollow(trace, spanId)),
             make("span", {class: "quiet"}, `${kept} `), make("span", {class: "mono quiet"}, traceId)];
     }
 
@@ -221,7 +229,7 @@ class SpanDetails {
         const {pack, row} = this;
         const attributes = pack.attributes("resource", pack.span.resource[row]);
         const folded = make("details", {class: "details-resource"},
-            make("summary", {}, `Resource: ${formatCount(attributes.length)} ${attributes.length === 1 ? "attribute" : "attributes"}`));
+            make("summary", {}, `Resource: ${formatCount(attributes.length)} attribute${attributes.length === 1 ? "" : "s"}`));
         folded.append(...this.attributeTable("", attributes).filter((part) => part !== null));
         return folded;
     }

@@ -4,9 +4,9 @@
 // single nanoseconds. This is its state; waterfall_rows.js says which rows there are, waterfall_draw.js and
 // waterfall_scale.js draw them, and waterfall_input.js turns what a user does into calls of this.
 
+// CSS pixels.
 const SCROLL_BAR = 10, BADGE = 14, HEAD = 61, STACKED_BELOW = 620;
 const PAUSE_EVENTS = new Set(["preempted", "waited"]);
-const SPAN_KINDS = ["", "", "server", "client", "producer", "consumer"];
 
 class Waterfall {
     constructor(element, {onSelect = () => {}, onFollow = () => {}} = {}) {
@@ -46,7 +46,8 @@ class Waterfall {
         button("Whole trace", "Show the whole trace (0)", () => this.resetZoom());
         button("Zoom to span", "Fill the scale with the chosen span (Enter)", () => this.zoomTo(this.selected));
         this.criticalButton = button("Critical path", "Mark the critical path (c)", () => this.toggleCritical(), "true");
-        this.rulerButton = button("Ruler", "Measure between two points: drag, or m", () => this.toggleMeasuring(), "false");
+        this.rulerButton = button("Ruler", "Measure between two points: drag, or m", () => this.toggleMeasuring(),
+            "false");
         button("Collapse", "Hide all but the outermost two levels", () => this.fold((rows) => rows.collapseAll()));
         button("Expand", "Show all spans", () => this.fold((rows) => rows.expandAll()));
         this.shownTime = make("span", {class: "waterfall-shown quiet"});
@@ -70,29 +71,17 @@ class Waterfall {
         this.hovered = this.selected = -1;
         this.scroll = 0;
         this.headingText = this.rows.rooted ? "(parent not seen)" : "(root not seen)";
-        const root = pack.trace.root[traceIndex];
+        const root = pack.trace.root[traceIndex], name = this.rows.rooted ? label(pack.name(root)) : this.headingText;
         const spans = `${formatCount(this.rows.count)} ${this.rows.count === 1 ? "span" : "spans"}`;
         const length = formatDuration(this.rows.whole);
         this.totalText = `${spans}, ${length}`;
-        this.canvas.setAttribute("aria-label", `Waterfall of ${this.rows.rooted ? label(pack.name(root)) : this.headingText}: ` +
-            `${spans}, ${length}. Arrow keys choose spans and move in time, plus and minus zoom.`);
-        this.explain();
+        this.canvas.setAttribute("aria-label", `Waterfall of ${name}: ${spans}, ${length}. ` +
+            "Arrow keys choose spans and move in time, plus and minus zoom.");
+        this.legend.replaceChildren(...waterfallLegend(pack, traceIndex));
         this.layout = null;
         this.scale.forgetStrip();
         this.fitHeight();
         this.select(this.rows.rooted ? root : this.tree.order[0], {quiet: true});
-    }
-
-    // What the marks mean; times off the CPU only where there are any, with their sums.
-    explain() {
-        const {preempted, waited} = this.pack.trace;
-        const marks = [["critical", "\u2501 critical path"], ["event", "\u25c6 event"], ["link", "\u2192 link"], ["failed", "\u2717 failed"]];
-        if (preempted[this.traceIndex] > 0)
-            marks.push(["preempted", `\u25a8 preempted, ${formatDuration(preempted[this.traceIndex])} in all`]);
-        if (waited[this.traceIndex] > 0)
-            marks.push(["waited", `\u2591 waited, ${formatDuration(waited[this.traceIndex])} in all`]);
-        this.legend.replaceChildren(...marks.map(([name, text]) => make("span", {},
-            make("span", {class: `mark-${name}`, "aria-hidden": "true"}, text.slice(0, 1)), text.slice(1))));
     }
 
     // Chooses a span and brings it into view.
@@ -105,7 +94,7 @@ class Waterfall {
         this.bringRow(this.rows.position(row));
         if (!quiet)
             this.bringTime(row);
-        this.said.textContent = this.describe(row);
+        this.said.textContent = describeSpan(this, row);
         this.changed();
         this.onSelect(row);
     }
@@ -152,9 +141,7 @@ class Waterfall {
     }
 
     sayShown() {
-        const {axis} = this;
-        const text = axis.showsAll ? "" : `${formatDuration(Math.round(axis.length))} from ${exactOffset(Math.round(Math.max(0, axis.from)))}` +
-            (axis.resolution > 1 ? `; times this late are drawn to ${axis.resolution} ns` : "");
+        const text = shownTimeText(this.axis);
         if (this.shownTime.textContent !== text)
             this.shownTime.textContent = text;
     }
@@ -168,8 +155,8 @@ class Waterfall {
         const rowBefore = this.layout?.row;
         const common = {width, inset: 8, overview: 34, axis: HEAD - 34, head: HEAD};
         if (width < STACKED_BELOW) {
-            this.layout = {...common, stacked: true, row: 38, textMiddle: 11, barTop: 21, bar: 10, names: width - 16, indent: 11,
-                bars: 8, barsWidth: width - 8 - SCROLL_BAR - 2, deepest: 8, durationRight: 0, selfRight: 0};
+            this.layout = {...common, stacked: true, row: 38, textMiddle: 11, barTop: 21, bar: 10, names: width - 16,
+                indent: 11, bars: 8, barsWidth: width - 8 - SCROLL_BAR - 2, deepest: 8, durationRight: 0, selfRight: 0};
         } else {
             const names = Math.min(Math.round(width * 0.34), Math.max(150, this.namesWidth(14)));
             this.layout = {...common, stacked: false, row: 22, textMiddle: 11, barTop: 4, bar: 12, names, indent: 14,
@@ -232,7 +219,8 @@ class Waterfall {
             return null;
         const room = this.height - this.layout.head;
         const height = Math.max(24, room * room / (room + most));
-        return {x: this.width - SCROLL_BAR, height, top: this.layout.head + (room - height) * this.scroll / most, room, most};
+        const top = this.layout.head + (room - height) * this.scroll / most;
+        return {x: this.width - SCROLL_BAR, top, height, room, most};
     }
 
     scrollBy(pixels) {
@@ -355,15 +343,9 @@ class Waterfall {
         return known;
     }
 
-    // Kind and service behind a name; the service only where it differs from the parent's.
+    // Kind and service behind a name, and how many spans are hidden below it.
     behindName(row) {
-        const {pack} = this;
-        const kind = SPAN_KINDS[pack.span.kind[row]] ?? "";
-        const parent = this.rows.parent(row);
-        const service = pack.service(row);
-        const shown = service !== "" && (parent < 0 || pack.service(parent) !== service);
-        const hidden = this.rows.collapsed.has(row) ? ` (+${formatCount(this.rows.below(row))})` : "";
-        return `${kind === "" ? "" : ` ${kind}`}${shown ? ` @${label(service)}` : ""}${hidden}`;
+        return behindName(this.pack, this.rows, row);
     }
 
     // The first part of the critical path that does not end before what is shown.
@@ -385,23 +367,7 @@ class Waterfall {
 
     badgeX(row) {
         const {layout, axis, pack} = this;
-        return layout.bars + Math.max(2, Math.min(axis.x(pack.span.start[row] + pack.span.duration[row]) + 5, layout.barsWidth - 2 * BADGE));
-    }
-
-    // The chosen span in words.
-    describe(row) {
-        const {pack, rows} = this;
-        const parent = rows.parent(row);
-        const critical = this.criticalTime(row);
-        const said = [`${label(pack.name(row))}: ${formatDuration(pack.span.duration[row])}`,
-            `starts at ${exactOffset(pack.span.start[row])}`,
-            parent >= 0 ? `child of ${label(pack.name(parent))}` : rows.tree.isOrphan(row) ? "its parent is not here" : "root"];
-        if (pack.span.status[row] === 2)
-            said.push("failed");
-        said.push(critical > 0 ? `on the critical path for ${formatDuration(critical)}` : "not on the critical path");
-        if (rows.below(row) > 0)
-            said.push(`${formatCount(rows.below(row))} below it, ${rows.collapsed.has(row) ? "collapsed" : "shown"}`);
-        said.push(`${formatCount(rows.place[row - rows.first] + 1)} of ${formatCount(rows.count)}`);
-        return said.join(", ");
+        const end = axis.x(pack.span.start[row] + pack.span.duration[row]);
+        return layout.bars + Math.max(2, Math.min(end + 5, layout.barsWidth - 2 * BADGE));
     }
 }

@@ -185,7 +185,8 @@ class WaterfallPainter {
             return right - this.context.measureText(text).width - 10;
         }
         this.text(colour("ink"), formatDuration(length), layout.durationRight, middle, 90, "right");
-        this.text(colour("ink-faint"), self === length ? "\u00b7" : formatDuration(self), layout.selfRight, middle, 64, "right");
+        const selfText = self === length ? "\u00b7" : formatDuration(self);
+        this.text(colour("ink-faint"), selfText, layout.selfRight, middle, 64, "right");
         return layout.names - 6;
     }
 
@@ -341,7 +342,8 @@ class WaterfallPainter {
         draw();
     }
 
-    // Events as diamonds on the bar, or lines where they are close to one another; behind it a cross if the span failed, and an arrow if it has links.
+    // Events as diamonds on the bar, or lines where they are close to one another; behind it a cross if the span failed,
+    // and an arrow if it has links.
     marks(at) {
         const {w} = this;
         const {layout, pack, axis} = w;

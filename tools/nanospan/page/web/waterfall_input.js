@@ -285,11 +285,12 @@ class WaterfallInput {
         if (lines.length === 0)
             return;
         w.tip.replaceChildren(...lines.map((line) => make("div", {}, line)));
-        const right = place.x + 14 + w.tip.offsetWidth > w.width ? Math.max(0, place.x - 14 - w.tip.offsetWidth) : place.x + 14;
-        const below = w.rowTop(found.at) + w.layout.row + 4;
-        const top = below + w.tip.offsetHeight > w.height ? Math.max(0, w.rowTop(found.at) - w.tip.offsetHeight - 4) : below;
-        w.tip.style.left = `${Math.round(right)}px`;
-        w.tip.style.top = `${Math.round(top)}px`;
+        // Beside the pointer and below the row, where there is room.
+        const {offsetWidth: width, offsetHeight: height} = w.tip;
+        const top = w.rowTop(found.at), below = top + w.layout.row + 4;
+        const left = place.x + 14 + width > w.width ? Math.max(0, place.x - 14 - width) : place.x + 14;
+        w.tip.style.left = `${Math.round(left)}px`;
+        w.tip.style.top = `${Math.round(below + height > w.height ? Math.max(0, top - height - 4) : below)}px`;
     }
 
     // Events, times off the CPU and links under the pointer, below the span's name.
@@ -308,7 +309,7 @@ class WaterfallInput {
         for (const pause of pauses.filter((p) => time >= p.start && time <= p.start + p.duration).slice(0, 2))
             lines.push(`${pause.preempted ? "preempted" : "waited"} ${formatDuration(pause.duration)}`);
         if (links.length > 0 && x + w.layout.bars >= w.badgeX(row) - 3)
-            lines.push(links.length === 1 ? `\u2192 link to trace ${links[0].traceId}` : `\u2192 ${formatCount(links.length)} links`);
+            lines.push(`\u2192 ${links.length === 1 ? `link to trace ${links[0].traceId}` : `${formatCount(links.length)} links`}`);
         return lines;
     }
 
@@ -357,7 +358,9 @@ class WaterfallInput {
             c: () => w.toggleCritical(),
             m: () => this.ruler(),
         };
-        const act = event.key === "Escape" && (w.ruler !== null || w.measures) ? () => w.toggleMeasuring(false) : acts[event.key];
+        if (w.ruler !== null || w.measures)
+            acts.Escape = () => w.toggleMeasuring(false);
+        const act = Object.hasOwn(acts, event.key) ? acts[event.key] : undefined;
         if (act === undefined)
             return;
         act();

@@ -25,6 +25,9 @@ class WaterfallScale {
         return (x - layout.bars - 4) / (layout.barsWidth - 8) * Math.max(1, rows.whole);
     }
 
+    // The spans in the order of the tree, in as many lines as there is room for. Where several fall onto one pixel, it has
+    // the colour of failed ones if there are any, and otherwise of the service that has most of them. What each span
+    // covers is noted by its two ends, so that a trace of a million spans takes no longer than it must.
     makeStrip() {
         const {w, p} = this;
         const {layout, pack, rows} = w;
@@ -33,25 +36,32 @@ class WaterfallScale {
         const context = strip.getContext("2d");
         const {order} = rows.tree;
         const inset = Math.round(4 * p.ratio), usable = down - 2 * inset;
-        const height = Math.max(1, Math.min(inset, Math.floor(usable / order.length)));
-        const x = (time) => Math.round((this.stripX(time) - layout.bars) * p.ratio);
-        // Many spans fall onto one line of pixels. What is covered already is left out, and failed spans come last.
-        for (const failed of [false, true]) {
-            const covered = new Uint8Array(across * down);
-            for (let i = 0; i < order.length; i++) {
-                const row = order[i];
-                if ((pack.span.status[row] === 2) !== failed)
-                    continue;
-                const left = x(pack.span.start[row]);
-                const right = Math.max(left + 1, x(pack.span.start[row] + pack.span.duration[row]));
-                const top = inset + Math.min(i * (height + inset), Math.floor(i / order.length * usable));
-                const at = top * across;
-                if (covered.subarray(at + left, at + right).every((pixel) => pixel !== 0))
-                    continue;
-                covered.fill(1, at + left, at + right);
-                context.fillStyle = failed ? colour("error") : serviceColour(pack.service(row), "-edge");
-                context.fillRect(left, top, right - left, height);
+        const lines = Math.min(order.length, usable), pitch = Math.min(2 * inset, usable / lines);
+        const x = (time) => Math.min(across - 1, Math.max(0, Math.round((this.stripX(time) - layout.bars) * p.ratio)));
+        const ends = [], inks = [], numbers = new Map();
+        const number = (ink) => {
+            if (!numbers.has(ink)) {
+                numbers.set(ink, inks.push(ink) - 1);
+                ends.push(new Int32Array(lines * (across + 1)));
             }
+            return numbers.get(ink);
+        };
+        number(colour("error"));
+        const ofResource = new Map();
+        for (let i = 0; i < order.length; i++) {
+            const row = order[i], resource = pack.span.resource[row];
+            if (!ofResource.has(resource))
+                ofResource.set(resource, number(serviceColour(pack.service(row), "-edge")));
+            const noted = ends[pack.span.status[row] === 2 ? 0 : ofResource.get(resource)];
+            const line = Math.floor(i / order.length * lines) * (across + 1);
+            const left = x(pack.span.start[row]);
+            noted[line + left]++;
+            noted[line + Math.max(left + 1, x(pack.span.start[row] + pack.span.duration[row]))]--;
+        }
+        const height = Math.max(1, Math.min(inset, Math.floor(pitch)));
+        for (let line = 0; line < lines; line++) {
+            const ofLine = ends.map((noted) => noted.subarray(line * (across + 1), (line + 1) * (across + 1)));
+            drawStripLine(context, ofLine, inks, inset + Math.floor(line * pitch), height);
         }
         return strip;
     }
@@ -105,7 +115,7 @@ class WaterfallScale {
                 const half = p.context.measureText(text).width / 2;
                 const from = Math.min(layout.bars + layout.barsWidth - 2 * half - 2, Math.max(layout.bars + 2, x - half));
                 if (from >= free)
-                    free = p.text(colour("ink"), text, from, middle, layout.barsWidth) + 8;
+                    free = p.text(colour("ink"), text, from, middle, layout.barsWidth) + 3;
             }
         });
         if (w.range !== null) {
@@ -152,13 +162,15 @@ class WaterfallScale {
     pointer() {
         const {w, p} = this;
         const {layout, axis} = w;
-        if (w.pointer === null || w.range !== null || w.pointer.x < layout.bars || w.pointer.x > layout.bars + layout.barsWidth)
+        const right = layout.bars + layout.barsWidth;
+        if (w.pointer === null || w.range !== null || w.pointer.x < layout.bars || w.pointer.x > right)
             return;
         const isStrip = w.pointer.y < layout.overview;
         const time = isStrip ? Math.round(this.stripTime(w.pointer.x)) : axis.instant(w.pointer.x - layout.bars);
         const x = isStrip ? w.pointer.x : layout.bars + axis.x(time);
         p.vertical(colour("ink-soft"), x, isStrip ? 0 : layout.overview, isStrip ? layout.overview : w.height);
-        this.tag(exactOffset(Math.min(w.rows.whole, Math.max(0, time))), x, layout.overview + layout.axis / 2 - 1, "accent");
+        const text = exactOffset(Math.min(w.rows.whole, Math.max(0, time)));
+        this.tag(text, x, layout.overview + layout.axis / 2 - 1, "accent");
     }
 
     // Where the rows that are to be seen lie among all of them.
@@ -169,5 +181,27 @@ class WaterfallScale {
             return;
         p.rectangle(colour("paper"), thumb.x, w.layout.head, w.width - thumb.x, w.height - w.layout.head);
         p.rectangle(colour("ink-faint"), thumb.x + 2, thumb.top, 6, thumb.height);
+    }
+}
+
+// Draws runs of pixels of one colour. The first colour comes before all others.
+function drawStripLine(context, ends, inks, top, height) {
+    const depths = new Int32Array(inks.length);
+    let ink = -1, from = 0;
+    for (let x = 0; x < ends[0].length; x++) {
+        let most = -1;
+        for (let i = 0; i < inks.length; i++) {
+            depths[i] += ends[i][x];
+            if (depths[i] > 0 && (most < 0 || most > 0 && depths[i] > depths[most]))
+                most = i;
+        }
+        if (most === ink)
+            continue;
+        if (ink >= 0) {
+            context.fillStyle = inks[ink];
+            context.fillRect(from, top, x - from, height);
+        }
+        ink = most;
+        from = x;
     }
 }
