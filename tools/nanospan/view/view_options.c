@@ -30,8 +30,7 @@ static const struct argp_option OPTIONS[] = {
     {"errors", 'e', NULL, 0, "Only traces with a span that failed", 1},
     {"where", OPTION_WHERE, "KEY=VALUE", 0,
      "Only traces of which a span, or its resource, has this attribute; VALUE may be a pattern, and KEY "
-     "alone takes any "
-     "value. May be repeated: each has to hold, perhaps for another span",
+     "alone takes any value. May be repeated: each has to hold, perhaps for another span",
      1},
     {"trace", 't', "ID", 0, "Only traces whose id begins with these digits", 1},
     {"limit", 'n', "N", 0, "Show at most N traces (default 10); 0 means all", 2},
@@ -47,20 +46,17 @@ static const struct argp_option OPTIONS[] = {
      "Instead, write them to a file for Perfetto, which ui.perfetto.dev opens; - is standard output", 2},
     {"compare", OPTION_COMPARE, "OTHER", 0,
      "Instead of traces, show where the difference to those of another file comes from, phase by phase. May "
-     "be repeated: "
-     "they are read as one",
+     "be repeated: they are read as one",
      2},
     {"compare-slowest", OPTION_COMPARE_SLOWEST, NULL, 0,
      "The same for the slowest 1 % of each root name and those from the 25th to the 75th percentile", 2},
     {"compare-at", OPTION_COMPARE_AT, "TIME", 0,
      "The same for those that started before a UTC time, as it is shown, and from then on; or before and "
-     "after so long "
-     "after the first one, for instance 90s",
+     "after so long after the first one, for instance 90s",
      2},
     {"critical", OPTION_CRITICAL, NULL, 0,
      "Mark the critical path: what each trace was waiting for at each instant. With --summary, show of which "
-     "phases it "
-     "consists",
+     "phases it consists",
      2},
     {"links", OPTION_LINKS, NULL, 0,
      "Show each link, also of spans that have many, such as one that was kept with its history", 3},
@@ -77,15 +73,16 @@ static const char DOC[] =
     "\v"
     "NAME and VALUE may be patterns: * matches any characters, ? matches one character, and [ab] matches a "
     "or b. For each span the tree shows its duration, its self time (the part that no child covers; a dot "
-    "means all of "
-    "it), and its place on the trace's time line.\n\n"
+    "means all of it), and its place on the trace's time line.\n\n"
     "Exit codes: 0 everything was read; 1 a file could not be read, or malformed lines were skipped; 2 "
     "wrong command line.\n\n"
     "Examples:\n  nanospan view spans.jsonl\n  nanospan view --errors --min-duration 50us --limit 3 "
     "spans.jsonl\n"
-    "  nanospan view --summary spans.jsonl\n  nanospan view --html page.html before.jsonl after.jsonl\n  "
-    "nanospan view --perfetto spans.pftrace "
-    "spans.jsonl\n";
+    "  nanospan view --critical --where order.id=4711 spans.jsonl\n"
+    "  nanospan view --summary spans.jsonl\n  nanospan view --compare-slowest --root order spans.jsonl\n"
+    "  nanospan view --compare yesterday.jsonl today.jsonl\n"
+    "  nanospan view --html page.html before.jsonl after.jsonl\n"
+    "  nanospan view --perfetto spans.pftrace spans.jsonl\n";
 
 static bool one_of(const char *option, const char *given, const char *const *words, int *chosen)
 {
