@@ -146,7 +146,7 @@ class Where(unittest.TestCase):
     def test_wrong_options(self):
         self.write(line(span(1, 1)))
         for arguments, wanted in ((["--where="], "--where takes KEY=VALUE, or KEY alone for any value, not ''"),
-                                  (["--where==x"], "not '=x'"), (["--where=a"] * 9, "--where can be given 8 times")):
+                                  (["--where==x"], "not '=x'"), (["--where=a"] * 9, "--where can be given at most 8 times")):
             self.assertEqual((self.view(*arguments), self.code), ("", 2))
             self.assertIn(wanted, self.err)
 

@@ -14,7 +14,7 @@ bool attribute_filter_add(attribute_filter *filter, const char *given)
         return false;
     }
     if (filter->count == MOST_CONDITIONS) {
-        complain("--where can be given %d times", MOST_CONDITIONS);
+        complain("--where can be given at most %d times", MOST_CONDITIONS);
         return false;
     }
     attribute_condition *added = &filter->conditions[filter->count++];
