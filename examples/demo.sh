@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Runs receiver, engine and feed together: sends orders, changes the sample rate half-way by `nanospan tune`, stops
-# everything, shows the traces, and checks that all counters agree. A second engine samples nothing and keeps the orders
+# everything, shows the traces, and checks that all counters agree. At the end a page of all traces lies beside them. A second engine samples nothing and keeps the orders
 # that took too long: its own stopwatch says whether these are all. Then kills a third one in the middle of its orders,
 # recovers what it had not sent, and checks that nothing is missing. Needs only the build folder; `./run demo` builds it
 # first.
@@ -10,31 +10,35 @@ set -euo pipefail
 
 usage() {
     cat <<'TEXT'
-usage: demo.sh BUILD_DIR [--orders N] [--rate R] [--keep DIR]
+usage: demo.sh BUILD_DIR [--orders N] [--rate R] [--keep DIR] [--web HOST:PORT]
 
   --orders N   order messages to send (default 100000)
   --rate R     orders a second (default 10000; 0: as fast as the answers come)
   --keep DIR   put the files into this folder (default: a new folder under ${TMPDIR:-/tmp}). They stay there,
-               about 170 MB for 100,000 orders
+               about 180 MB for 100,000 orders
+  --web HOST:PORT
+               let the receiver of the first run serve a live page (nanospan sink --web), and print its address; a port
+               alone is one of 127.0.0.1
 
 The first half of the orders is sampled at 100 %; then nanospan tune sets 10 % for the rest, in the programs that
 run. A second engine samples nothing, keeps what took too long, and holds orders up on purpose. Then a third one is
-killed, and its spans are recovered. The exit code is 0 if everything agrees.
+killed, and its spans are recovered. The traces of the first two are written as a page, page.html. The exit code is 0 if everything agrees.
 TEXT
 }
 
 fail() { printf 'demo: %s\n' "$*" >&2; exit 1; }
 heading() { printf '\n== %s\n\n' "$*"; }
 
-build='' orders=100000 rate=10000 folder=''
+build='' orders=100000 rate=10000 folder='' web=()
 while [ $# -gt 0 ]; do
     case $1 in
-    --orders | --rate | --keep)
+    --orders | --rate | --keep | --web)
         [ $# -ge 2 ] || fail "$1 needs a value; see --help"
         case $1 in
         --orders) orders=$2 ;;
         --rate) rate=$2 ;;
         --keep) folder=$2 ;;
+        --web) web=(--web "$2") ;;
         esac
         shift 2
         ;;
@@ -63,7 +67,8 @@ fi
 folder=$(cd "$folder" && pwd)
 rm -f "$folder"/{port,address,traces.jsonl,sink.json,engine.json,feed.json,drop_copy.bin}
 rm -f "$folder"/{slow_port,second_address,crashed.jsonl,recovery.json,go_on}
-rm -f "$folder"/{kept_port,kept_address,outliers.jsonl,slow_orders.json}
+rm -f "$folder"/{kept_port,kept_address,outliers.jsonl,slow_orders.json,live_page,page.html}
+[ ${#web[@]} -eq 0 ] || web+=(--web-url-file "$folder/live_page")
 
 me=demo logs=$folder
 # shellcheck source=examples/processes.sh
@@ -85,8 +90,9 @@ export NSP_SHM_DIR=$shm
 
 heading "Receiver and engine"
 start_process sink "$build/bin/nanospan" sink --listen 127.0.0.1:0 --port-file "$folder/port" \
-    --output "$folder/traces.jsonl" --summary "$folder/sink.json"
+    --output "$folder/traces.jsonl" --summary "$folder/sink.json" ${web[@]+"${web[@]}"}
 wait_for "$folder/port" sink
+[ ${#web[@]} -eq 0 ] || say_live_page "$folder/live_page"
 port=$(tr -d '[:space:]' <"$folder/port")
 export OTLP_ENDPOINT=http://127.0.0.1:${port##*:} TRACE_SAMPLE_RATE=1.0 OTEL_BSP_SCHEDULE_DELAY=500
 echo "receiver: listening on $OTLP_ENDPOINT, process ${pids[sink]}"
@@ -194,6 +200,10 @@ heading "The recovery (nanospan recover execution), and what the receiver has"
 "$build/bin/nanospan" recover --json execution >"$folder/recovery.json" || good=no
 stop slow || good=no
 python3 "$examples/check_recovery.py" "$folder" || good=no
+
+heading "The page of these traces (nanospan view --html)"
+# The page has a bound; with more orders than usual, it gets the slowest traces.
+"$build/bin/nanospan" view --html "$folder/page.html" --limit 400000 "$folder/traces.jsonl" "$folder/outliers.jsonl" || good=no
 
 heading "Files"
 (cd "$folder" && du -h --apparent-size -- *)

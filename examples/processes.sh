@@ -83,6 +83,13 @@ wait_for_end() {
     return "$result"
 }
 
+# say_live_page FILE: prints the address of the live page, which `sink` has written there, and what it warns of.
+say_live_page() {
+    echo "live page: $(cat "$1")"
+    grep 'warning: the live page' "$logs/sink.log" || true
+    rm -f "$1"
+}
+
 # kill_now NAME: ends the process as a crash would, so that it cannot do anything more.
 kill_now() {
     kill -KILL "${pids[$1]}" 2>/dev/null || true

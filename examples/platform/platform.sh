@@ -15,11 +15,14 @@ engine before some last requests, stops everything, checks the traces, and shows
   --duration S     duration of the load in seconds (default 8)
   --rate R         requests a second (default 150; 0: as fast as the answers come)
   --failures F     share of requests that must be refused, from 0 to 1 (default 0.15)
+  --web HOST:PORT  let the receiver serve a live page (nanospan sink --web), and print its address; a port alone is
+                   one of 127.0.0.1
   --serve          keep it running until Ctrl-C, and print the addresses; nothing is checked then
   --files DIR      keep all files in this folder (default: a temporary folder, removed at the end)
 
-The traces go to a receiver that this script starts (nanospan sink). If OTLP_ENDPOINT or one of the OTEL_
-variables for an endpoint is set, they go to that endpoint instead, for instance to Jaeger:
+The traces go to a receiver that this script starts (nanospan sink), and at the end into a page that a browser
+opens: page.html beside the other files, or in a temporary folder of its own, which stays. If OTLP_ENDPOINT or one
+of the OTEL_ variables for an endpoint is set, they go to that endpoint instead, for instance to Jaeger:
 
     OTLP_ENDPOINT=http://localhost:4317 ./run platform --serve
 
@@ -31,16 +34,17 @@ TEXT
 fail() { printf 'platform: %s\n' "$*" >&2; exit 1; }
 heading() { printf '\n== %s\n\n' "$*"; }
 
-build='' duration=8 rate=150 failures=0.15 serve='' folder=''
+build='' duration=8 rate=150 failures=0.15 serve='' folder='' web=()
 while [ $# -gt 0 ]; do
     case $1 in
-    --duration | --rate | --failures | --files)
+    --duration | --rate | --failures | --files | --web)
         [ $# -ge 2 ] || fail "$1 needs a value; see --help"
         case $1 in
         --duration) duration=$2 ;;
         --rate) rate=$2 ;;
         --failures) failures=$2 ;;
         --files) folder=$2 ;;
+        --web) web=(--web "$2" --web-url-file live_page) ;;
         esac
         shift 2
         ;;
@@ -72,7 +76,7 @@ else
 fi
 folder=$(cd "$folder" && pwd)
 cd "$folder"
-rm -f -- *.address *.log *.json *.jsonl shown.txt port {backend,ai-engine,execution}.db{,-wal,-shm}
+rm -f -- *.address *.log *.json *.jsonl shown.txt port live_page page.html {backend,ai-engine,execution}.db{,-wal,-shm}
 
 me=platform logs=$folder
 # shellcheck source=examples/processes.sh
@@ -109,6 +113,17 @@ say_where() {
 unset SERVICE_NAME OTEL_SERVICE_NAME OTEL_SDK_DISABLED
 endpoint=${OTEL_EXPORTER_OTLP_TRACES_ENDPOINT:-${OTEL_EXPORTER_OTLP_ENDPOINT:-${OTLP_ENDPOINT:-}}}
 good=yes
+[ -z "$endpoint" ] || [ ${#web[@]} -eq 0 ] || fail "--web needs the receiver of this script, but the traces go to $endpoint"
+
+# Writes the page of all traces that the receiver has, if there are any.
+write_page() {
+    [ -s traces.jsonl ] || return 0
+    local place=$folder
+    [ -z "$temporary" ] || place=$(mktemp -d "${TMPDIR:-/tmp}/nanospan-platform-page.XXXXXX")
+    heading "The page of these traces (nanospan view --html)"
+    # The page has a bound; if there are very many, it gets the slowest ones.
+    "$bin/nanospan" view --html "$place/page.html" --limit 400000 traces.jsonl
+}
 
 heading "Services"
 if [ -n "$endpoint" ]; then
@@ -118,11 +133,12 @@ else
     # effect.
     for name in $(compgen -e OTEL_ || true); do unset "$name"; done
     start_process sink "$bin/nanospan" sink --listen 127.0.0.1:0 --port-file port --output traces.jsonl \
-        --summary sink.json
+        --summary sink.json ${web[@]+"${web[@]}"}
     wait_for port sink
     export OTLP_ENDPOINT
     OTLP_ENDPOINT=http://127.0.0.1:$(tr -d '[:space:]' <port)
     echo "receiver: listening on $OTLP_ENDPOINT, process ${pids[sink]}"
+    [ ${#web[@]} -eq 0 ] || say_live_page live_page
 fi
 export OTEL_BSP_SCHEDULE_DELAY=${OTEL_BSP_SCHEDULE_DELAY:-1000}
 start ai-engine
@@ -170,7 +186,10 @@ done
 for name in backend ai-engine execution; do
     sed '0,/ listens on /d' "$name.log"
 done
-[ -z "$serve" ] || exit 0
+if [ -n "$serve" ]; then
+    write_page
+    exit 0
+fi
 
 heading "Are the traces true?"
 check=(--sample-rate "${TRACE_SAMPLE_RATE:-1.0}")
@@ -185,6 +204,7 @@ if [ -s shown.txt ]; then
     heading "All traces"
     "$bin/nanospan" view --summary traces.jsonl || good=no
 fi
+write_page || good=no
 if [ -n "$endpoint" ]; then
     heading "Where the traces are"
     say_where "$endpoint"

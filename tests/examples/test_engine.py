@@ -466,7 +466,7 @@ class Demo(unittest.TestCase):
             raise unittest.SkipTest("the command nanospan is not built")
         cls.folder = Path(tempfile.mkdtemp())
         cls.done = subprocess.run(["bash", EXAMPLES / "demo.sh", BIN.parent, "--orders", "4000", "--rate", "2000",
-                                   "--keep", cls.folder], capture_output=True, text=True, timeout=400, check=False)
+                                   "--keep", cls.folder, "--web", "0"], capture_output=True, text=True, timeout=400, check=False)
 
     @classmethod
     def tearDownClass(cls):
@@ -476,6 +476,12 @@ class Demo(unittest.TestCase):
         self.assertEqual(self.done.returncode, 0, self.done.stdout + self.done.stderr)
         self.assertIn("everything agrees", self.done.stdout)
         self.assertIn("orders 2,001 to 4,000 at rate 0.1", self.done.stdout)
+
+    def test_it_ends_with_a_page(self):
+        self.assertRegex(self.done.stdout, r"\nlive page: http://127\.0\.0\.1:\d+/#token=[0-9a-f]{40}\n")
+        self.assertIn(f"{self.folder}/page.html: ", self.done.stderr)
+        self.assertIn('id="pack"', (self.folder / "page.html").read_text(encoding="utf-8"))
+        self.assertFalse((self.folder / "live_page").exists(), "it has the token")
 
     def check(self, change, file="traces.jsonl", program="check_traces.py"):
         """The exit code of the check on a changed copy of the file."""

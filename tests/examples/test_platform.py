@@ -5,7 +5,9 @@
 services."""
 import collections
 import http.client
+import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -88,8 +90,14 @@ class Demonstration(unittest.TestCase):
     """A small `./run platform`, and that its check notices wrong traces."""
 
     def run_script(self, *options, **variables):
-        return subprocess.run(["bash", PLATFORM / "platform.sh", BIN.parent, "--duration", "2", *options],
-                              env=clean_environment(**variables), capture_output=True, text=True, timeout=400, check=False)
+        """Runs it; where it puts temporary files, nothing may be left but a page of the traces, if there are any."""
+        with tempfile.TemporaryDirectory() as temporary:
+            done = subprocess.run(["bash", PLATFORM / "platform.sh", BIN.parent, "--duration", "2", *options],
+                                  env=clean_environment(**variables, TMPDIR=temporary), capture_output=True, text=True, timeout=400,
+                                  check=False)
+            self.pages = sorted(Path(temporary).rglob("*.html"))
+            self.assertEqual(len(list(Path(temporary).iterdir())), len(self.pages), list(Path(temporary).iterdir()))
+            return done
 
     def test_all_is_well_and_a_lie_is_found(self):
         with tempfile.TemporaryDirectory() as files:
@@ -97,6 +105,7 @@ class Demonstration(unittest.TestCase):
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
             self.assertIn("everything agrees", done.stdout)
             self.assertIn("fails: the AI engine is down", done.stdout)
+            self.assertIn('id="pack"', (Path(files) / "page.html").read_text(encoding="utf-8"))
             traces = Path(files) / "traces.jsonl"
             text = traces.read_text(encoding="utf-8")
             for before, after in (('"predict"', '"foretell"'), ('"kind":3', '"kind":2'), ('"store_trade"', '"predict"'),
@@ -112,17 +121,30 @@ class Demonstration(unittest.TestCase):
         done = self.run_script("--rate", "200", TRACE_SAMPLE_RATE="0.3")
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertIn("at a sample rate of 0.3", done.stdout)
+        self.assertEqual(len(self.pages), 1)
 
     def test_without_tracing(self):
         done = self.run_script("--rate", "100", ENABLE_TRACING="false")
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertIn("tracing is off: no spans were begun", done.stdout)
+        self.assertEqual(self.pages, [])
+
+    @staticmethod
+    def spans_shown(address, token):
+        """How many spans the live page shows."""
+        connection = http.client.HTTPConnection(address, timeout=60)
+        connection.request("GET", "/api/state", headers={"Authorization": f"Bearer {token}"})
+        state = json.loads(connection.getresponse().read())
+        connection.close()
+        return state["totals"]["spans"]
 
     def test_serving_until_interrupted(self):
         with tempfile.TemporaryDirectory() as files:
             script = subprocess.Popen(["bash", PLATFORM / "platform.sh", BIN.parent, "--duration", "0.5", "--serve",
-                                       "--files", files], env=clean_environment(), stdout=subprocess.PIPE, text=True)
+                                       "--web", "0", "--files", files], env=clean_environment(), stdout=subprocess.PIPE, text=True)
+            page = None
             for line in script.stdout:
+                page = re.fullmatch(r"live page: http://(127\.0\.0\.1:\d+)/#token=([0-9a-f]+)\n", line) or page
                 if line.strip().startswith("curl") and line.strip().endswith("/ready"):
                     break
             address = (Path(files) / "backend.address").read_text().strip()
@@ -130,12 +152,14 @@ class Demonstration(unittest.TestCase):
             connection.request("GET", "/api/signals")
             self.assertEqual(connection.getresponse().status, 200)
             connection.close()
+            wait_until(lambda: self.spans_shown(*page.groups()) > 0, "spans on the live page")
             script.send_signal(signal.SIGTERM)
             rest = script.communicate(timeout=60)[0]
             self.assertEqual(script.returncode, 0, rest)
             self.assertNotIn("NOT BALANCED", rest)
             with self.assertRaises(OSError):
                 socket.create_connection(tuple(address.split(":")), timeout=5)
+            self.assertIn('id="pack"', (Path(files) / "page.html").read_text(encoding="utf-8"))
             self.assertIn("HTTP GET /api/signals", (Path(files) / "traces.jsonl").read_text(encoding="utf-8"))
 
 

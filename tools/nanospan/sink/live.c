@@ -4,9 +4,11 @@
 #include "common/time.h"
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 // Of the memory, as much again may wait in the queue.
-enum { QUEUE_SHARE = 4 };
+enum { QUEUE_SHARE = 4, LESS_URGENT = 10 };
 
 static void free_entry(live_entry *entry)
 {
@@ -98,6 +100,8 @@ static void take_sample(sink_live *live)
 static void *run(void *context)
 {
     sink_live *live = context;
+    // Where processors are scarce, the threads that receive come first.
+    setpriority(PRIO_PROCESS, (id_t)gettid(), getpriority(PRIO_PROCESS, 0) + LESS_URGENT);
     line_spans spans = {0};
     held_trace **found = NULL;
     size_t capacity = 0;
