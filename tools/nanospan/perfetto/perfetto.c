@@ -85,8 +85,9 @@ static size_t begin_packet(text *out, uint64_t flags)
     return packet;
 }
 
-// Times are those of the wall clock, as Unix nanoseconds, and it is the clock of the whole file. With that, the time line
-// can show dates, and a recording of the system that is opened together with this file lies beside it.
+// Times are Unix nanoseconds. The file says that they are of the clock REALTIME and that this is its only clock, so they
+// are not converted: queries give them as they are, and the time line can show dates. Without it, they would count as
+// times since the machine was started.
 static void put_clock(writing *w)
 {
     text *out = &w->out;
