@@ -299,7 +299,9 @@ class Waterfall(PageTest):
         self.assertEqual(self.said(), "Ruler: 293 ns, from 3 ns to 296 ns")
         self.keys(*[Keys.ARROW_DOWN] * 3)
         self.assertEqual(self.said(), "Ruler: 5,999,999,997 ns, from 3 ns to 6.000\u202f000\u202f000 s")
-        self.keys(Keys.ESCAPE, Keys.ARROW_DOWN)
+        self.keys(Keys.ESCAPE)
+        self.assertIn("blink: ", self.said())
+        self.keys(Keys.ARROW_DOWN)
         self.assertIn("send: ", self.said())
 
     def test_ruler_by_mouse(self):

@@ -22,8 +22,9 @@ class SpanDetails {
     build() {
         const {pack, row} = this;
         const failed = pack.span.status[row] === 2;
+        const name = make("span", {}, this.cut(visible(pack.name(row))));
         const heading = make("h3", {class: failed ? "details-name failed" : "details-name"},
-            failed ? "\u2717 " : "", visible(pack.name(row)));
+            failed ? "\u2717 " : "", name, ...this.rest(name, visible(pack.name(row))));
         return make("section", {class: "details", "aria-label": "Chosen span"}, heading,
             ...spanNotes(this.own, this.links.length).map((note) => make("p", {class: "details-note"}, note)),
             this.facts(), ...this.pauses(),

@@ -288,15 +288,17 @@ class Waterfall {
     toggleMeasuring(on = !this.measures) {
         this.measures = on;
         this.rulerButton.setAttribute("aria-pressed", String(on));
-        if (!on)
+        if (!on && this.ruler !== null) {
             this.ruler = null;
+            this.said.textContent = describeSpan(this, this.selected);
+        }
         this.changed();
     }
 
     setRuler(from, to) {
         this.ruler = {from, to};
         const [start, end] = from < to ? [from, to] : [to, from];
-        this.said.textContent = `Ruler: ${formatExact(end - start)}, from ${exactOffset(start)} to ${exactOffset(end)}`;
+        this.said.textContent = `Ruler: ${rulerText(this)}, from ${exactOffset(start)} to ${exactOffset(end)}`;
         this.changed();
     }
 

@@ -184,7 +184,7 @@ class WaterfallPainter {
             this.text(colour("ink-soft"), text, right, middle, w.width, "right");
             return right - this.context.measureText(text).width - 10;
         }
-        this.text(colour("ink"), formatDuration(length), layout.durationRight, middle, 90, "right");
+        this.text(colour("ink"), formatDuration(length), layout.durationRight, middle, 66, "right");
         const selfText = self === length ? "\u00b7" : formatDuration(self);
         this.text(colour("ink-faint"), selfText, layout.selfRight, middle, 64, "right");
         return layout.names - 6;

@@ -155,7 +155,7 @@ class WaterfallScale {
         const [from, to] = [w.ruler.from, w.ruler.to].sort((a, b) => a - b);
         this.shade("critical", layout.bars + axis.x(from), layout.bars + axis.x(to), layout.head, w.height);
         const middle = layout.bars + axis.x((Math.max(from, axis.from) + Math.min(to, axis.to)) / 2);
-        this.tag(formatExact(to - from), middle, layout.head + 12, "critical");
+        this.tag(rulerText(w), middle, layout.head + 12, "critical");
     }
 
     // A line under the pointer, with its time to the nanosecond.

@@ -41,6 +41,12 @@ function shownTimeText(axis) {
     return axis.resolution === 1 ? text : `${text}; times this late are drawn to ${axis.resolution} ns`;
 }
 
+// The length of the ruler.
+function rulerText({ruler, axis}) {
+    const text = formatExact(Math.abs(ruler.to - ruler.from));
+    return axis.resolution === 1 ? text : `${text} (\u00b1 ${axis.resolution} ns)`;
+}
+
 // What the marks mean; times off the CPU only where there are any, with their sums.
 function waterfallLegend(pack, trace) {
     const {preempted, waited} = pack.trace;
