@@ -12,9 +12,11 @@ if(NOT CMAKE_SCRIPT_MODE_FILE)
     set(page_source ${PROJECT_SOURCE_DIR}/tools/nanospan/page/web)
     set(page_template ${PROJECT_BINARY_DIR}/page/template.html)
     file(GLOB page_files CONFIGURE_DEPENDS ${page_source}/*.html ${page_source}/*.css ${page_source}/*.js)
+    # Changes when a file comes or goes, which no time of a file tells.
+    file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/page/files CONTENT "${page_files}\n" @ONLY)
     add_custom_command(OUTPUT ${page_template}
         COMMAND ${CMAKE_COMMAND} -DSOURCE=${page_source} -DTEMPLATE=${page_template} -P ${CMAKE_CURRENT_LIST_FILE}
-        DEPENDS ${page_files} ${CMAKE_CURRENT_LIST_FILE} COMMENT "Putting the page of traces together" VERBATIM)
+        DEPENDS ${page_files} ${PROJECT_BINARY_DIR}/page/files ${CMAKE_CURRENT_LIST_FILE} COMMENT "Putting the page of traces together" VERBATIM)
     configure_file(${CMAKE_CURRENT_LIST_DIR}/page_template.c.in ${PROJECT_BINARY_DIR}/page/template.c @ONLY)
     add_library(nsp_page STATIC EXCLUDE_FROM_ALL ${PROJECT_BINARY_DIR}/page/template.c)
     set_source_files_properties(${PROJECT_BINARY_DIR}/page/template.c PROPERTIES OBJECT_DEPENDS ${page_template})
