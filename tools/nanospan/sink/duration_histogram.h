@@ -28,7 +28,8 @@ static inline uint64_t duration_of_step(size_t step)
     return (uint64_t)(DURATION_OCTAVE + step % DURATION_OCTAVE) << (step / DURATION_OCTAVE - 1);
 }
 
-// The quantile by nearest rank, as the middle of its step; never above `longest`. 0 if there are no durations.
+// The quantile by nearest rank, as the middle of its step; or `longest` if that is what it is. 0 if there
+// are no durations.
 static inline uint64_t duration_quantile(const uint64_t *counts, uint64_t total, uint64_t longest,
                                          double share)
 {
@@ -37,6 +38,8 @@ static inline uint64_t duration_quantile(const uint64_t *counts, uint64_t total,
     const double exact = share * (double)total;
     uint64_t rank = (uint64_t)exact;
     rank += (double)rank < exact || rank == 0;
+    if (rank >= total)
+        return longest;
     size_t step = 0;
     for (uint64_t seen = counts[0]; seen < rank && step < DURATION_STEPS - 1;)
         seen += counts[++step];

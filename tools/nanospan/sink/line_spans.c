@@ -26,19 +26,18 @@ static line_part part_since(const reader *in, uint32_t from)
     return (line_part){from, place(in) - from};
 }
 
-// Reads the hexadecimal digits of an id into words; false, with zeros, for anything else.
-static bool read_id(nsp__json_reader *json, uint64_t *words, size_t count)
+// Reads the hexadecimal digits of an id into words, 16 into each; 0, which no id is, for what is no digits.
+static void read_id(nsp__json_reader *json, uint64_t *words, size_t count)
 {
-    uint8_t bytes[16];
     slice digits;
-    memset(words, 0, count * sizeof *words);
-    if (!nsp__json_scalar(json, &digits) || digits.length != count * 16 ||
-        !nsp__hex_decode(bytes, digits.text, count * 8))
-        return false;
-    memcpy(words, bytes, count * 8);
-    for (size_t i = 0; i < count; i++)
-        words[i] = be64toh(words[i]);
-    return true;
+    if (!nsp__json_scalar(json, &digits) || digits.length != count * 16)
+        return;
+    for (size_t i = 0; i < count; i++) {
+        uint8_t bytes[8];
+        const bool sound = nsp__hex_decode(bytes, digits.text + i * 16, sizeof bytes);
+        memcpy(&words[i], bytes, sizeof bytes);
+        words[i] = sound ? be64toh(words[i]) : 0;
+    }
 }
 
 static bool read_failed(nsp__json_reader *json)

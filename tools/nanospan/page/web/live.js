@@ -44,6 +44,7 @@ class LivePage {
     }
 
     begin() {
+        this.element.dataset.empty = "true";
         byId("opening").hidden = true;
         byId("totals").setAttribute("aria-live", "off"); // it changes each second
         this.element.hidden = false;
@@ -124,6 +125,7 @@ class LivePage {
 
     receive(state) {
         this.last = state;
+        delete this.element.dataset.empty;
         const rate = rateOfLast(state.samples, 5);
         if (rate !== null)
             for (const [name, element] of this.tiles)
