@@ -179,11 +179,22 @@ void *nsp__path_begin_with(nsp__path_declaration *declaration, const nsp_path_op
 
 typedef uint16_t __attribute__((may_alias)) half_word;
 
+// Both at once, since whoever reads them counts by their difference: a signal handler that ends the path meanwhile, or
+// a reader after a crash.
+static void set_open(nsp__path_head *head, uint32_t open, uint32_t skipped)
+{
+    const uint32_t by_call = head->open & NSP__PATH_BY_CALL;
+    const uint16_t both = (uint16_t)(open | by_call | skipped << 8); // little endian
+    _Static_assert(offsetof(nsp__path_head, skipped) == offsetof(nsp__path_head, open) + 1, "side by side");
+    __atomic_store_n((half_word *)(void *)&head->open, both, __ATOMIC_RELAXED);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
 void nsp__path_mark_slow(void *path, uint32_t phase, nsp_ticks at)
 {
     nsp__path_head *head = path;
     nsp_ticks *reading = (nsp_ticks *)path + phase;
-    const uint32_t by_call = head->open & NSP__PATH_BY_CALL, open = head->open - by_call;
+    const uint32_t open = head->open & ~NSP__PATH_BY_CALL;
     if (open >= phase || phase > head->phases) {
         // A declaration that is not in the table has no phases.
         if (head->phases != 0)
@@ -192,11 +203,7 @@ void nsp__path_mark_slow(void *path, uint32_t phase, nsp_ticks at)
     }
     *reading = nsp__ticks_or_now(at);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    // Both at once, since a signal handler that ends the path meanwhile counts by their difference.
-    const uint32_t skipped = head->skipped + (phase - 1 - open);
-    const uint16_t both = (uint16_t)(phase | by_call | skipped << 8); // little endian
-    _Static_assert(offsetof(nsp__path_head, skipped) == offsetof(nsp__path_head, open) + 1, "side by side");
-    __atomic_store_n((half_word *)(void *)&head->open, both, __ATOMIC_RELAXED);
+    set_open(head, phase, head->skipped + (phase - 1 - open));
 }
 
 void nsp__path_set_cut(void *path, uint16_t *length, char *bytes, uint32_t capacity, const char *value,
@@ -230,13 +237,29 @@ void nsp__inherit_uncommon(nsp__frame *frame, const nsp__frame *parent)
 
 // ---- end ----
 
+void nsp__path_drop_phases(nsp__slot *slot, nsp__frame *frame)
+{
+    nsp__path_head *head = (nsp__path_head *)(void *)(&frame->record + 1);
+    const uint64_t *readings = nsp__path_readings(head);
+    uint32_t open = nsp__path_open(head), skipped = head->skipped;
+    while (open > skipped) {
+        for (open--; skipped != 0 && open != 0 && readings[open - 1] == 0; open--)
+            skipped--;
+        set_open(head, open, skipped);
+        NSP__TESTPOINT("drop: a phase is out of its path");
+        nsp__count(&slot->counters.dropped_ring_full);
+    }
+}
+
 void nsp__path_commit_after_all(nsp__producer *producer, nsp__frame *frame, nsp_ticks end, uint32_t phases)
 {
     nsp__slot *slot = producer->slot;
     const bool committed = nsp__commit_after_all(producer, frame, end);
+    if (!committed)
+        nsp__path_drop_phases(slot, frame);
     nsp__frame_close(frame);
     nsp__count_more(committed ? &slot->counters.committed : &slot->counters.dropped_ring_full,
-                    1 + (uint64_t)phases);
+                    committed ? 1 + (uint64_t)phases : 1);
 }
 
 void nsp__path_commit_and_close(nsp__producer *producer, nsp__frame *frame, nsp_ticks end)

@@ -43,6 +43,10 @@ static inline uint32_t nsp__count_phases(nsp__slot *slot, nsp__frame *frame)
     return NSP__UNLIKELY(nsp__frame_is_path(frame)) ? nsp__path_count_phases(slot, frame) : 0;
 }
 
+// Takes the phases out of a path that found no room where it was counted, and counts each as dropped. One after the
+// other, so that for a reader after a crash no more than one span of the thread is in no place.
+void nsp__path_drop_phases(nsp__slot *slot, nsp__frame *frame) __attribute__((noinline, cold));
+
 // Ends the path on top, with the producer busy.
 void nsp__path_end_busy(nsp__producer *producer, nsp__entry *top, nsp_ticks end);
 

@@ -209,9 +209,12 @@ void nsp__speculation_keep(nsp__producer *producer, nsp__frame *frame, nsp_ticks
         if (!apart && producer->ruled_class->history_ns != 0)
             add_history(&trace, producer, frame);
         publish_trace(producer, frame, end, &trace);
-    } else { // the loss of its root is one of the ring
-        add_to(&slot->counters.attempted, 1 + phases);
-        add_to(&slot->counters.dropped_ring_full, 1 + phases);
+    } else {                                     // the loss of its root is one of the ring
+        for (uint64_t i = 0; i <= phases; i++) { // at no moment is more than one span in no place
+            add_to(&slot->counters.attempted, 1);
+            NSP__TESTPOINT("drop: a span is counted as attempted");
+            add_to(&slot->counters.dropped_ring_full, 1);
+        }
     }
     if (trace.left_out != 0 || !room)
         add_to(&speculation->kept_incomplete, 1);
@@ -247,10 +250,12 @@ void nsp__speculation_commit(nsp__producer *producer, nsp__frame *frame, nsp_tic
         put_root(place_of(&producer->ring, tail), frame, end, &more, NULL);
         nsp__slot_publish(slot, reached);
     }
+    if (NSP__UNLIKELY(!room && phases != 0))
+        nsp__path_drop_phases(slot, frame);
     nsp__frame_close(frame);
     nsp__count_commit(slot, room);
-    if (NSP__UNLIKELY(phases != 0))
-        nsp__count_more(room ? &slot->counters.committed : &slot->counters.dropped_ring_full, phases);
+    if (NSP__UNLIKELY(room && phases != 0))
+        nsp__count_more(&slot->counters.committed, phases);
     if (room)
         nsp__outlier_tell(producer, frame, end, why);
 }

@@ -32,11 +32,11 @@ static void add_point(const char *name, size_t length)
 {
     // Of other processes, and of engines that have to do with one: test_drainer_dies.c, test_external_sessions.c,
     // test_tune.c and test_sampler_lock.c. Of traces that are decided at their end:
-    // test_recover_speculative.c. Of snapshots: test_snapshot.c.
+    // test_recover_speculative.c. Of paths that are dropped: test_recover_paths.c. Of snapshots: test_snapshot.c.
     static const char *const others[] = {"drainer: ",     "shutdown: has said that it ended",
                                          "tune: ",        "policy: another process is changing it",
                                          "speculation: ", "outlier: ",
-                                         "snapshot: "};
+                                         "drop: ",        "snapshot: "};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
         if (strncmp(name, others[i], strlen(others[i])) == 0)
             return;
