@@ -74,7 +74,7 @@ class Browser:
 
     def open(self, place):
         """A URL, or the path of a file."""
-        self.driver.get(place if "://" in str(place) else place.resolve().as_uri())
+        self.driver.get(place if isinstance(place, str) else place.resolve().as_uri())
 
     def run(self, script, *arguments):
         """Runs it in the page; returns what it returns."""

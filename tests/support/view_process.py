@@ -33,11 +33,11 @@ def otlp_line(number, spans, service="engine"):
 
 
 def nanoseconds(shown):
-    """What a duration says that is shown in a table; a dot is nothing."""
+    """What a duration says that is shown in a table, in a terminal or on a page; a dot is nothing."""
     if shown == "·":
         return 0.0
     number, unit = shown.split(" ")
-    return float(number) * UNITS[unit]
+    return float(number.replace("\u2212", "-")) * UNITS[unit]  # the sign that pages use
 
 
 def columns(text):
@@ -55,6 +55,18 @@ def phases(rows):
             continue
         path = [*path[:len(guides) // 3], name]
         found.append((tuple(path), cells, row[len(guides) + len(text):].strip()))
+    return found
+
+
+def blocks(out):
+    """What a comparison says: {root name: (difference, [[traces, mean, p50, p99] of both], rows of phases, notes)}"""
+    found = {}
+    for block in re.split(r"\n(?=● )", "\n" + out)[1:]:
+        lines = block.split("\n\n")[0].split("\n")
+        name, change = re.fullmatch(r"● (.*?)  (\S+(?: \S+)?)", lines[0]).groups()
+        sides = [re.split("  +", text.strip()) for text in lines[2:4]]
+        notes = [text.strip("│ ") for text in lines[5:] if not re.search(rf"({CELL})  +({CELL})", text)]
+        found[name] = (change, [side[1:] for side in sides], phases(lines[4:]), notes)
     return found
 
 

@@ -8,7 +8,7 @@ from collections import defaultdict
 
 from critical_path import UNSEEN_ROOT, Tree, differences, means, quantile, random_trace, slowest_and_middle
 from sink_process import command
-from view_process import CELL, ViewTest, columns, nanoseconds, phases
+from view_process import CELL, ViewTest, blocks, columns, nanoseconds
 
 
 def span(number, name, start, end, parent=None, **more):
@@ -24,18 +24,6 @@ def order(scale=1, name="order", start=0, **more):
     end = 3000 + 1000 * scale
     return moved([span(1, name, 0, end), span(2, "decode", 0, 1000, 1), span(3, "match", 1000, 1000 + 1000 * scale, 1, **more),
                   span(4, "report", 1000 + 1000 * scale, end - 500, 1)], start)
-
-
-def blocks(out):
-    """{root name: (difference, [[traces, mean, p50, p99] of both], rows of phases, notes)}"""
-    found = {}
-    for block in re.split(r"\n(?=● )", "\n" + out)[1:]:
-        lines = block.split("\n\n")[0].split("\n")
-        name, change = re.fullmatch(r"● (.*?)  (\S+(?: \S+)?)", lines[0]).groups()
-        sides = [re.split("  +", text.strip()) for text in lines[2:4]]
-        notes = [text.strip("│ ") for text in lines[5:] if not re.search(rf"({CELL})  +({CELL})", text)]
-        found[name] = (change, [side[1:] for side in sides], phases(lines[4:]), notes)
-    return found
 
 
 def check_block(test, found, base, other):

@@ -100,9 +100,9 @@ class App {
     refresh() {
         const {others, chosen, problems} = this.engine.apply(this.filters);
         this.groups = groupByRoot(this.pack, others);
-        const matches = this.filters.root === "" ? null : compileNamePattern(this.filters.root);
-        const isChosen = (group) => matches !== null && group.string >= 0 && matches(group.name);
-        this.group = (matches === null ? this.groups[0] : this.groups.find(isChosen)) ?? null;
+        const {root} = this.filters;
+        const isChosen = root === "" ? () => false : compileRootFilter(root);
+        this.group = (root === "" ? this.groups[0] : this.groups.find(isChosen)) ?? null;
         this.names.show(this.pack, this.groups, isChosen);
         byId("distribution-heading").textContent = this.group === null ? "Durations" : `Durations of ${label(this.group.name, 60)}`;
         this.distribution.show(this.group, this.range());
@@ -131,14 +131,12 @@ class App {
     }
 
     chooseRoot(group) {
-        const root = group === null || group.string < 0 ? "" : escapePattern(visible(group.name));
-        this.changeFilters({root, min: "", max: ""});
+        this.changeFilters({root: group === null ? "" : rootFilterOf(group), min: "", max: ""});
     }
 
     chooseRange(min, max) {
         const [least, below] = [min, max].map((side) => (side === null ? "" : exactDuration(side)));
-        const root = this.filters.root || (this.group.string < 0 ? "" : escapePattern(visible(this.group.name)));
-        this.changeFilters({min: least, max: below, root});
+        this.changeFilters({min: least, max: below, root: this.filters.root || rootFilterOf(this.group)});
     }
 
     changeFilters(changes) {

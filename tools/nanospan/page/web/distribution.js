@@ -35,7 +35,8 @@ class Distribution {
 
     // A group of statistics.js, or null; `range` is {min, max} if durations are filtered.
     show(group, range) {
-        if (this.group !== group)
+        // After a choice among the same durations, the keys go on from where they are.
+        if (this.group === null || group === null || this.group.string !== group.string || this.group.traces.length !== group.traces.length)
             this.at = this.anchor = -1;
         this.group = group;
         this.range = range;

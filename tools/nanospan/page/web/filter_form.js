@@ -50,7 +50,7 @@ class FilterForm {
         const short = (values) => values.filter((value) => value !== "" && value.length < 200);
         this.lists.where.replaceChildren(...options(short(filters.allKeys()).map((key) => `${key}=`)));
         const roots = groupByRoot(pack, Uint32Array.from({length: pack.traces}, (_, t) => t));
-        this.lists.root.replaceChildren(...options(short(roots.filter(({string}) => string >= 0).map(({name}) => escapePattern(visible(name))))));
+        this.lists.root.replaceChildren(...options(short(roots.map(rootFilterOf))));
         const services = [...new Set(Array.from(pack.resource.service, (service) => pack.string(service)))];
         this.lists.service.replaceChildren(...options(short(services.sort()).map((name) => escapePattern(visible(name)))));
         const kept = new Set(pack.trace.kept);
@@ -82,7 +82,8 @@ class FilterForm {
     }
 
     say(chosen, traces, problems) {
-        this.count.textContent = chosen === traces ? `all ${formatCount(traces)} traces` : `${formatCount(chosen)} of ${formatCount(traces)} traces`;
+        const all = `${formatCount(traces)} ${traces === 1 ? "trace" : "traces"}`;
+        this.count.textContent = chosen < traces ? `${formatCount(chosen)} of ${all}` : traces > 1 ? `all ${all}` : all;
         this.problem.textContent = problems.join(" ");
         this.problem.hidden = problems.length === 0;
     }

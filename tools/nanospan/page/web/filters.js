@@ -98,6 +98,17 @@ function compileNamePattern(pattern) {
     return (name) => test(name) || test(visible(name));
 }
 
+// The filter that chooses the traces of a group of statistics.js. Traces without a root are chosen by what is shown of
+// them only, not by patterns.
+function rootFilterOf(group) {
+    return group.string < 0 ? ROOT_NOT_SEEN : escapePattern(visible(group.name));
+}
+
+function compileRootFilter(filter) {
+    const matches = compileNamePattern(filter);
+    return (group) => (group.string < 0 ? filter === ROOT_NOT_SEEN : matches(group.name));
+}
+
 // 'a=1 b="two words"' as a list of conditions: blanks separate them, but not within quotes. \" is a quote as it is; other
 // backslashes belong to the patterns.
 function splitConditions(text) {
@@ -191,7 +202,8 @@ class Filters {
     rootMatcher(pattern) {
         const {trace, span} = this.pack;
         const matches = this.stringMatcher(compileNamePattern(pattern));
-        return (t) => trace.rooted[t] !== 0 && matches(span.name[trace.root[t]]);
+        const unseen = pattern === ROOT_NOT_SEEN;
+        return (t) => (trace.rooted[t] !== 0 ? matches(span.name[trace.root[t]]) : unseen);
     }
 
     // A test of strings by their index that looks at each string once.

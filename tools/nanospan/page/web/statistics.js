@@ -125,7 +125,7 @@ class Phases {
 
     name(phase) {
         const {name} = this.list[phase];
-        return name < 0 ? "(not seen)" : this.pack.string(name);
+        return name < 0 ? ROOT_NOT_SEEN : this.pack.string(name);
     }
 
     // The names from the root to the phase.
@@ -153,6 +153,8 @@ class PhaseSums {
         const tree = new TraceTree(pack, traceIndex);
         const phaseOf = new Int32Array(tree.count).fill(-1);
         const top = pack.trace.rooted[traceIndex] ? -1 : this.phases.phase(-1, -1);
+        if (top >= 0)
+            this.count(this.times, top, 1);
         for (const row of tree.order) {
             const i = row - tree.first;
             const above = tree.parent[i] < 0 ? -1 : phaseOf[tree.parent[i] - tree.first];
