@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 try:
     from google.protobuf import unknown_fields
     from perfetto.protos.perfetto.trace import perfetto_trace_pb2 as schema
-except ImportError:
+except Exception:  # a protobuf that is too old for the schema has an error of its own
     schema = None
 
 DEEPEST = 512  # slices that lie deeper are dropped
