@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # The page of traces: puts the files of tools/nanospan/page/web together and embeds the result, the template, into
-# nsp_page, which is linked into the command. Run as a script, with SOURCE and TEMPLATE, it does the first of these.
+# nsp_page, which becomes part of the command. Run as a script, with SOURCE and TEMPLATE, it does the first of these.
 
 # Scripts in the order in which they stand in the page; those that are not listed come before live.js.
 set(page_scripts units.js visible.js pack.js trace_tree.js filters.js statistics.js chart.js distribution.js
@@ -18,7 +18,8 @@ if(NOT CMAKE_SCRIPT_MODE_FILE)
         COMMAND ${CMAKE_COMMAND} -DSOURCE=${page_source} -DTEMPLATE=${page_template} -P ${CMAKE_CURRENT_LIST_FILE}
         DEPENDS ${page_files} ${PROJECT_BINARY_DIR}/page/files ${CMAKE_CURRENT_LIST_FILE} COMMENT "Putting the page of traces together" VERBATIM)
     configure_file(${CMAKE_CURRENT_LIST_DIR}/page_template.c.in ${PROJECT_BINARY_DIR}/page/template.c @ONLY)
-    add_library(nsp_page STATIC EXCLUDE_FROM_ALL ${PROJECT_BINARY_DIR}/page/template.c)
+    # Objects and no archive: with link-time optimisation, a linker does not find names of assembly in an archive.
+    add_library(nsp_page OBJECT EXCLUDE_FROM_ALL ${PROJECT_BINARY_DIR}/page/template.c)
     set_source_files_properties(${PROJECT_BINARY_DIR}/page/template.c PROPERTIES OBJECT_DEPENDS ${page_template})
     return()
 endif()

@@ -22,3 +22,19 @@ bool nsp__hex_decode(void *bytes, const char *digits, size_t length)
     }
     return true;
 }
+
+bool nsp__hex_words(uint64_t *words, const char *digits, size_t count)
+{
+    int all = 0;
+    for (size_t i = 0; i < count; i++) {
+        words[i] = 0;
+        for (size_t k = 0; k < 16; k++) {
+            const int digit = nsp__hex_digit(*digits++);
+            words[i] = words[i] << 4 | (unsigned)(digit & 15);
+            all |= digit; // negative, once one of them is
+        }
+    }
+    if (all < 0)
+        memset(words, 0, count * sizeof *words);
+    return all >= 0;
+}

@@ -107,4 +107,8 @@ void nsp__hex_encode(char *digits, const void *bytes, size_t length);
 // digit.
 bool nsp__hex_decode(void *bytes, const char *digits, size_t length);
 
+// Reads 16 * count digits in either case, each 16 of them as a number. False, and zeros, if a character is not a
+// digit.
+bool nsp__hex_words(uint64_t *words, const char *digits, size_t count);
+
 #endif

@@ -234,23 +234,36 @@ uint64_t nsp__json_number(nsp__json_reader *r)
     return value;
 }
 
-bool nsp__json_integer(nsp__json_reader *r, int64_t *out)
+const char *nsp__json_integer_of(nsp__slice digits, int64_t *out)
 {
     char text[24] = ""; // room for 20 digits, a sign and a zero
+    *out = 0;
+    if (digits.length != 0 && digits.length < sizeof text)
+        memcpy(text, digits.text, digits.length);
+    const char *first = text + (text[0] == '-');
+    if (*first == 0 || strspn(first, "0123456789") + (size_t)(first - text) != digits.length)
+        return "a whole number was expected";
+    errno = 0;
+    *out = strtoll(text, NULL, 10);
+    return errno == 0 ? NULL : "a number does not fit into 64 bits";
+}
+
+bool nsp__json_integer(nsp__json_reader *r, int64_t *out)
+{
     nsp__slice digits;
     *out = 0;
     if (!nsp__json_scalar(r, &digits))
         return false;
-    if (digits.text == NULL)
-        return true;
-    if (digits.length < sizeof text)
-        memcpy(text, digits.text, digits.length);
-    const char *first = text + (text[0] == '-');
-    if (*first == 0 || strspn(first, "0123456789") + (size_t)(first - text) != digits.length)
-        return fail(r, "a whole number was expected");
-    errno = 0;
-    *out = strtoll(text, NULL, 10);
-    return errno == 0 ? true : fail(r, "a number does not fit into 64 bits");
+    const char *wrong = digits.text != NULL ? nsp__json_integer_of(digits, out) : NULL;
+    return wrong == NULL ? true : fail(r, wrong);
+}
+
+bool nsp__json_id(nsp__json_reader *r, uint64_t *words, size_t count)
+{
+    nsp__slice digits;
+    memset(words, 0, count * sizeof *words);
+    return nsp__json_scalar(r, &digits) && digits.length == 16 * count &&
+           nsp__hex_words(words, digits.text, count);
 }
 
 bool nsp__json_double(nsp__json_reader *r, double *out)

@@ -48,6 +48,12 @@ uint64_t nsp__json_number(nsp__json_reader *r);
 // error.
 bool nsp__json_integer(nsp__json_reader *r, int64_t *out);
 
+// The same for the contents of a value. Returns NULL, or a phrase that says what is wrong.
+const char *nsp__json_integer_of(nsp__slice digits, int64_t *out);
+
+// Reads an id of 16 * count hexadecimal digits. False, and zeros, for anything else.
+bool nsp__json_id(nsp__json_reader *r, uint64_t *words, size_t count);
+
 // Reads a number of at most 63 characters, or one of the strings NaN, Infinity and -Infinity, for which JSON has
 // no numbers; 0 for null. Anything else is an error. Independent of the locale.
 bool nsp__json_double(nsp__json_reader *r, double *out);

@@ -65,6 +65,12 @@ static void hexadecimal(void **state)
         wrong[i] = 'g';
         assert_false(nsp__hex_decode(back, wrong, 3));
     }
+    uint64_t words[2];
+    assert_true(nsp__hex_words(words, "00000000000000010123456789abCDEF", 2));
+    assert_int_equal(words[0], 1);
+    assert_int_equal(words[1], UINT64_C(0x0123456789abcdef));
+    assert_false(nsp__hex_words(words, "0000000000000001g123456789abCDEF", 2));
+    assert_int_equal(words[0] | words[1], 0);
     // Eight digits at a time, as traceparent is read.
     uint32_t any = 0;
     assert_true(nsp__hex_decode8(back, "0189abef", &any));

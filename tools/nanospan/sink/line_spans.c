@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "line_spans.h"
 
-#include "common/hex.h"
 #include "common/json_read.h"
 #include "support/trace_notes.h"
-#include <endian.h>
 #include <stdlib.h>
 
 // Of Span.flags: whether the parent is in another process is known, and it is.
@@ -24,20 +22,6 @@ static uint32_t place(const reader *in)
 static line_part part_since(const reader *in, uint32_t from)
 {
     return (line_part){from, place(in) - from};
-}
-
-// Reads the hexadecimal digits of an id into words, 16 into each; 0, which no id is, for what is no digits.
-static void read_id(nsp__json_reader *json, uint64_t *words, size_t count)
-{
-    slice digits;
-    if (!nsp__json_scalar(json, &digits) || digits.length != count * 16)
-        return;
-    for (size_t i = 0; i < count; i++) {
-        uint8_t bytes[8];
-        const bool sound = nsp__hex_decode(bytes, digits.text + i * 16, sizeof bytes);
-        memcpy(&words[i], bytes, sizeof bytes);
-        words[i] = sound ? be64toh(words[i]) : 0;
-    }
 }
 
 static bool read_failed(nsp__json_reader *json)
@@ -63,11 +47,11 @@ static void read_span(reader *in, uint32_t scope)
     nsp__json_enter(json, '{');
     while (nsp__json_key(json, &name)) {
         if (nsp__slice_is(name, "traceId"))
-            read_id(json, span.trace, 2);
+            nsp__json_id(json, span.trace, 2);
         else if (nsp__slice_is(name, "spanId"))
-            read_id(json, &span.id, 1);
+            nsp__json_id(json, &span.id, 1);
         else if (nsp__slice_is(name, "parentSpanId"))
-            read_id(json, &parent, 1);
+            nsp__json_id(json, &parent, 1);
         else if (nsp__slice_is(name, "name"))
             nsp__json_scalar(json, &span.name);
         else if (nsp__slice_is(name, "startTimeUnixNano"))

@@ -7,7 +7,6 @@
 #include "support/listen.h"
 #include "support/trace_file.h"
 #include "web_guard.h"
-#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -103,17 +102,6 @@ static void answer_page(answer *a)
     page_live(&a->body, nonce, nsp__slice_of(TITLE));
 }
 
-static bool read_trace_id(const char *digits, uint64_t id[2])
-{
-    uint8_t bytes[16];
-    if (digits == NULL || strlen(digits) != 2 * sizeof bytes || !nsp__hex_decode(bytes, digits, sizeof bytes))
-        return false;
-    memcpy(id, bytes, sizeof bytes);
-    id[0] = be64toh(id[0]);
-    id[1] = be64toh(id[1]);
-    return true;
-}
-
 // Packs the one trace that these lines have.
 static bool pack_lines(const text *lines, text *out, text *problem)
 {
@@ -143,7 +131,7 @@ static void answer_trace(answer *a, sink_web *web, const char *digits)
 {
     uint64_t id[2];
     text lines = {0};
-    if (!read_trace_id(digits, id)) {
+    if (digits == NULL || strlen(digits) != 32 || !nsp__hex_words(id, digits, 2)) {
         refuse(a, MHD_HTTP_BAD_REQUEST, "id must be the 32 hexadecimal digits of a trace id");
         return;
     }

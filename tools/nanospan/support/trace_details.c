@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trace_details.h"
 
-#include "common/hex.h"
 #include "trace_notes.h"
-#include <endian.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -26,24 +23,6 @@ static void clear(span_details *out)
     out->texts.length = 0;
 }
 
-static bool read_int(slice digits, int64_t *out)
-{
-    char copy[24]; // room for 20 digits, a sign and a zero
-    if (digits.length == 0 || digits.length >= sizeof copy)
-        return false;
-    memcpy(copy, digits.text, digits.length);
-    copy[digits.length] = '\0';
-    const char *first = copy + (copy[0] == '-');
-    if (*first == '\0' || strspn(first, "0123456789") + (size_t)(first - copy) != digits.length)
-        return false;
-    errno = 0;
-    const long long value = strtoll(copy, NULL, 10);
-    if (errno != 0)
-        return false;
-    *out = value;
-    return true;
-}
-
 // A value that is none of the typed ones is text, which is added to the span's texts. Those may move, so that until
 // the span was read only the length counts: the texts follow each other.
 static void begin_other(span_details *out, attribute *a)
@@ -58,6 +37,7 @@ static void begin_other(span_details *out, attribute *a)
 static void read_value(span_details *out, nsp__json_reader *json, attribute *a)
 {
     slice name, value;
+    int64_t number;
     nsp__json_enter(json, '{');
     while (nsp__json_key(json, &name)) {
         const bool is_string = nsp__slice_is(name, "stringValue"), is_int = nsp__slice_is(name, "intValue"),
@@ -73,8 +53,9 @@ static void read_value(span_details *out, nsp__json_reader *json, attribute *a)
         if (is_string) {
             a->type = VALUE_STRING;
             a->text = value;
-        } else if (is_int && read_int(value, &a->integer)) {
+        } else if (is_int && nsp__json_integer_of(value, &number) == NULL) {
             a->type = VALUE_INT;
+            a->integer = number;
         } else if (is_double && trace_notes_double(value, &a->real)) {
             a->type = VALUE_DOUBLE;
         } else if (is_bool && (nsp__slice_is(value, "true") || nsp__slice_is(value, "false"))) {
@@ -149,20 +130,9 @@ static void read_events(span_details *out, nsp__json_reader *json)
     }
 }
 
-// Reads the 16 hexadecimal digits of 8 bytes; 0 if they are none.
-static uint64_t read_hex(slice digits, size_t from)
-{
-    uint64_t word;
-    uint8_t bytes[sizeof word];
-    if (!nsp__hex_decode(bytes, digits.text + from, sizeof bytes))
-        return 0;
-    memcpy(&word, bytes, sizeof word);
-    return be64toh(word);
-}
-
 static void read_links(span_details *out, nsp__json_reader *json)
 {
-    slice name, digits;
+    slice name;
     nsp__json_enter(json, '[');
     while (nsp__json_element(json)) {
         out->links = need_room(out->links, out->link_count, &out->link_capacity, sizeof *out->links);
@@ -171,13 +141,9 @@ static void read_links(span_details *out, nsp__json_reader *json)
         nsp__json_enter(json, '{');
         while (nsp__json_key(json, &name))
             if (nsp__slice_is(name, "traceId")) {
-                if (nsp__json_scalar(json, &digits) && digits.length == 32) {
-                    link->trace[0] = read_hex(digits, 0);
-                    link->trace[1] = read_hex(digits, 16);
-                }
+                nsp__json_id(json, link->trace, 2);
             } else if (nsp__slice_is(name, "spanId")) {
-                if (nsp__json_scalar(json, &digits) && digits.length == 16)
-                    link->span = read_hex(digits, 0);
+                nsp__json_id(json, &link->span, 1);
             } else if (nsp__slice_is(name, "attributes")) {
                 link->attribute_count += read_others(out, json);
             } else {

@@ -3,7 +3,6 @@
 
 #include "common/json_read.h"
 #include "trace_notes.h"
-#include "common/hex.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -23,17 +22,6 @@ typedef struct line_reader {
     text
         copy; // of the line as it was, since reading changes it; empty if it has neither marks nor what is looked for
 } line_reader;
-
-// Reads 16 hexadecimal digits; returns 0, which is no valid id, for anything else.
-static uint64_t read_hex(const char *digits)
-{
-    uint8_t bytes[8];
-    uint64_t word;
-    if (!nsp__hex_decode(bytes, digits, sizeof bytes))
-        return 0;
-    memcpy(&word, bytes, sizeof word);
-    return be64toh(word);
-}
 
 static uint8_t read_status(nsp__json_reader *json)
 {
@@ -162,21 +150,16 @@ static void read_span(line_reader *in)
 {
     nsp__json_reader *json = &in->json;
     span_row row = {.line = in->line, .ordinal = in->ordinal++};
-    slice name, value, label = {"", 0};
+    slice name, label = {"", 0};
     uint64_t trace_id[2] = {0}, end = 0;
     nsp__json_enter(json, '{');
     while (nsp__json_key(json, &name)) {
         if (nsp__slice_is(name, "traceId")) {
-            if (nsp__json_scalar(json, &value) && value.length == 32) {
-                trace_id[0] = read_hex(value.text);
-                trace_id[1] = read_hex(value.text + 16);
-            }
+            nsp__json_id(json, trace_id, 2);
         } else if (nsp__slice_is(name, "spanId")) {
-            if (nsp__json_scalar(json, &value) && value.length == 16)
-                row.id = read_hex(value.text);
+            nsp__json_id(json, &row.id, 1);
         } else if (nsp__slice_is(name, "parentSpanId")) {
-            if (nsp__json_scalar(json, &value) && value.length == 16)
-                row.parent = read_hex(value.text);
+            nsp__json_id(json, &row.parent, 1);
         } else if (nsp__slice_is(name, "name")) {
             nsp__json_scalar(json, &label);
         } else if (nsp__slice_is(name, "kind")) {
