@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # ctest: TIMEOUT 240
+# Sanitizers: address, because nanospan view has one thread
 """`nanospan view`: the trees that it draws, its filters and orders, and its messages about bad files."""
 import json
 import os

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # ctest: TIMEOUT 300
+# Sanitizers: address, because nanospan view has one thread
 """`nanospan view --compare`, `--compare-slowest` and `--compare-at`: which phases a difference comes from."""
 import random
 import re

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # ctest: TIMEOUT 300
+# Sanitizers: address, because nanospan view has one thread
 """`nanospan view --critical`: the critical path of each trace, and of all of a name with --summary."""
 import random
 import re

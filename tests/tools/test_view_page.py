@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # ctest: TIMEOUT 900 COST 30
+# Sanitizers: address, because nanospan view has one thread
 """`nanospan view --html`: everything that an independent reading finds in the files is in the page, to the bit; what goes in,
 what is refused, and that nothing is left behind."""
 import json

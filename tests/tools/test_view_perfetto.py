@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # ctest: TIMEOUT 600 COST 20
+# Sanitizers: address, because nanospan view has one thread
 """`nanospan view --perfetto`: the file is decoded with the schema of Perfetto's owners and read as its trace processor
 reads it. Every span is there once with its exact times, the slices of each track nest, and a slice lies in another one
 only if that is its parent; names, annotations, events, links and parents on other tracks are those of the spans."""

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # ctest: TIMEOUT 240
+# Sanitizers: address, because nanospan view has one thread
 """`nanospan view --where KEY=VALUE`: the traces that it chooses, in every form in which attributes are written."""
 import fnmatch
 import json

@@ -247,8 +247,11 @@ static bool write_url(const sink_web *web)
     else if (file == NULL && fd >= 0)
         close(fd);
     sound = sound && rename(aside.data, web->options.url_file) == 0;
-    if (!sound)
+    if (!sound) {
         complain("cannot write %s: %s", web->options.url_file, strerror(errno));
+        if (fd >= 0)
+            unlink(aside.data);
+    }
     text_free(&aside);
     return sound;
 }

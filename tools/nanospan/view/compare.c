@@ -3,7 +3,6 @@
 
 #include "phase_table.h"
 #include "root_groups.h"
-#include "support/trace_notes.h"
 #include "support/units.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -20,14 +19,6 @@ typedef struct comparison {
     const trace_store *names;
 } comparison;
 
-static void root_name(text *out, const trace_store *store, uint32_t name)
-{
-    if (name == ROOT_NOT_SEEN)
-        text_put(out, "(root not seen)");
-    else
-        trace_notes_plain(out, store->strings[name]);
-}
-
 // Cut to what is left of the line.
 static void put_cut(paint *p, paint_colour colour, const text *value, size_t used)
 {
@@ -42,7 +33,7 @@ static void headline(const comparison *c, const root_group *group)
         trace_mean(group->traces[1], group->counts[1]) - trace_mean(group->traces[0], group->counts[0]);
     char shown[40];
     text name = {0}, facts = {0};
-    root_name(&name, c->names, group->name);
+    root_group_name(&name, c->names, group->name);
     phase_table_change(shown, change);
     text_format(&facts, "  %s", shown);
     paint_add(c->p, PAINT_CYAN, nsp__slice_of("\u25cf "));
@@ -120,7 +111,7 @@ static void lonely_line(const comparison *c, const root_groups *groups, int set,
         }
         units_count(number, group->counts[set]);
         text_format(&line, "%s ", listed++ ? "," : title);
-        root_name(&line, c->names, group->name);
+        root_group_name(&line, c->names, group->name);
         text_format(&line, " (%s)", number);
     }
     if (more)
@@ -278,7 +269,7 @@ void view_critical_summary(const view_options *o, paint *p, const trace_store *s
         group->counts[1] = root_groups_tail(group->counts[0]);
         units_count(all, group->counts[0]);
         units_count(slowest, group->counts[1]);
-        root_name(&name, store, group->name);
+        root_group_name(&name, store, group->name);
         text_format(&facts, "  critical path of all %s, and of the slowest 1 %% (%s)\n", all, slowest);
         paint_add(p, PAINT_CYAN, nsp__slice_of("\u25cf "));
         put_cut(p, PAINT_BOLD, &name, 2 + facts.length - 1);

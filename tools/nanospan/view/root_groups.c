@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "root_groups.h"
 
+#include "support/trace_notes.h"
 #include <math.h>
 #include <stdlib.h>
 
@@ -83,6 +84,14 @@ void root_group_split(root_group *group)
     group->counts[1] = tail;
     group->traces[0] += from;
     group->counts[0] = count - first + 1 > from ? count - first + 1 - from : 0;
+}
+
+void root_group_name(text *out, const trace_store *store, uint32_t name)
+{
+    if (name == ROOT_NOT_SEEN)
+        text_put(out, "(root not seen)");
+    else
+        trace_notes_plain(out, store->strings[name]);
 }
 
 double trace_mean(const trace *const *traces, size_t count)

@@ -36,6 +36,9 @@ void root_group_split(root_group *group);
 // The slowest hundredth of so many, at least one.
 size_t root_groups_tail(size_t count);
 
+// Adds the name as it is shown.
+void root_group_name(text *out, const trace_store *store, uint32_t name);
+
 double trace_mean(const trace *const *traces, size_t count);
 
 // By nearest rank; the traces are sorted, the slowest first.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "summary.h"
 
-#include "support/trace_notes.h"
+#include "root_groups.h"
 #include "support/units.h"
 #include <math.h>
 #include <stdlib.h>
@@ -10,49 +10,16 @@ enum { COUNT_COLUMNS = 10, FAILED_COLUMNS = 8, TIME_COLUMNS = 9, GAP = 2, MOST_B
 
 typedef struct group {
     slice name;
-    uint32_t string; // the root's name
-    uint64_t *durations;
+    const trace *const *traces; // the slowest first
     size_t count;
     uint64_t failed; // traces that contain an error
     uint64_t kept[KEPT_WORDS];
-    const trace *const *traces; // the fastest first
-    bool off_cpu;               // some of them say how long they were off the CPU
+    bool off_cpu; // some of them say how long they were off the CPU
 } group;
 
 typedef struct scale {
     double lowest, highest; // logarithms of the shortest and the longest duration
 } scale;
-
-static uint32_t name_of(const trace_store *store, const trace *t)
-{
-    return t->rooted ? store->rows[t->root].name : UINT32_MAX;
-}
-
-static const trace_store *sorting; // qsort passes no argument to its comparison
-
-static int by_name_then_duration(const void *a, const void *b)
-{
-    const trace *left = *(const trace *const *)a, *right = *(const trace *const *)b;
-    uint32_t left_name = name_of(sorting, left), right_name = name_of(sorting, right);
-    if (left_name != right_name)
-        return left_name < right_name ? -1 : 1;
-    return left->duration < right->duration ? -1 : left->duration > right->duration;
-}
-
-static int most_traces_first(const void *a, const void *b)
-{
-    const group *left = a, *right = b;
-    if (left->count != right->count)
-        return left->count > right->count ? -1 : 1;
-    return left->string < right->string ? -1 : 1;
-}
-
-// The quantile by nearest rank; the durations are sorted.
-static uint64_t quantile(const group *g, double share)
-{
-    size_t rank = (size_t)ceil(share * (double)g->count);
-    return g->durations[rank ? rank - 1 : 0];
-}
 
 static double logarithm(uint64_t duration)
 {
@@ -66,8 +33,9 @@ static void spread(paint *p, const group *g, const scale *s, size_t bins)
                                          "\u2585", "\u2586", "\u2587", "\u2588"};
     size_t counts[MOST_BINS] = {0}, highest = 0;
     for (size_t i = 0; i < g->count; i++) {
-        double place =
-            s->highest > s->lowest ? (logarithm(g->durations[i]) - s->lowest) / (s->highest - s->lowest) : 0;
+        double place = s->highest > s->lowest
+                           ? (logarithm(g->traces[i]->duration) - s->lowest) / (s->highest - s->lowest)
+                           : 0;
         size_t bin = (size_t)(place * (double)bins);
         bin = bin < bins ? bin : bins - 1;
         counts[bin]++;
@@ -80,22 +48,16 @@ static void spread(paint *p, const group *g, const scale *s, size_t bins)
     }
 }
 
-static size_t make_groups(const trace_store *store, const trace **sorted, size_t count, group *groups,
-                          uint64_t *durations)
+static group group_of(const root_group *from)
 {
-    size_t made = 0;
-    for (size_t i = 0; i < count; i++) {
-        uint32_t name = name_of(store, sorted[i]);
-        if (!made || groups[made - 1].string != name)
-            groups[made++] = (group){.string = name, .durations = &durations[i], .traces = &sorted[i]};
-        group *g = &groups[made - 1];
-        durations[i] = sorted[i]->duration;
-        g->count++;
-        g->failed += sorted[i]->errors > 0;
-        g->kept[sorted[i]->kept]++;
-        g->off_cpu |= (sorted[i]->preempted | sorted[i]->waited) != 0;
+    group g = {.traces = from->traces[0], .count = from->counts[0]};
+    for (size_t i = 0; i < g.count; i++) {
+        const trace *one = g.traces[i];
+        g.failed += one->errors > 0;
+        g.kept[one->kept]++;
+        g.off_cpu |= (one->preempted | one->waited) != 0;
     }
-    return made;
+    return g;
 }
 
 static void titles(paint *p, size_t names, size_t bins, const scale *s)
@@ -128,7 +90,7 @@ static void row(paint *p, const group *g, size_t names, size_t bins, const scale
     paint_right(p, g->failed ? PAINT_RED : PAINT_DIM, nsp__slice_of(g->failed ? number : "\u00b7"),
                 FAILED_COLUMNS);
     for (int i = 0; i < 4; i++) {
-        units_duration(number, quantile(g, SHARES[i]));
+        units_duration(number, trace_quantile(g->traces, g->count, SHARES[i]));
         paint_spaces(p, GAP);
         paint_right(p, i == 3 ? PAINT_YELLOW : PAINT_PLAIN, nsp__slice_of(number), TIME_COLUMNS);
     }
@@ -175,9 +137,8 @@ static off_share share_of(const trace *const *traces, size_t count)
 // How much of the tail is explained by what was not the traces' own work: the slowest hundredth beside all of them.
 static void off_cpu_line(paint *p, const group *g)
 {
-    const size_t tail = (g->count + 99) / 100;
-    const off_share slowest = share_of(g->traces + (g->count - tail), tail),
-                    all = share_of(g->traces, g->count);
+    const size_t tail = root_groups_tail(g->count);
+    const off_share slowest = share_of(g->traces, tail), all = share_of(g->traces, g->count);
     text line = {0};
     char number[UNITS_SIZE];
     units_count(number, tail);
@@ -192,30 +153,26 @@ static void off_cpu_line(paint *p, const group *g)
     text_free(&line);
 }
 
-void view_summary(paint *p, const trace_store *store, const trace *const *traces, size_t count)
+void view_summary(paint *p, const trace_store *store, const trace **traces, size_t count)
 {
     if (!count)
         return;
-    const trace **sorted = need_memory(count * sizeof *sorted);
-    uint64_t *durations = need_memory(count * sizeof *durations);
-    group *groups = need_memory(count * sizeof *groups);
-    memcpy(sorted, traces, count * sizeof *sorted);
-    sorting = store;
-    qsort(sorted, count, sizeof *sorted, by_name_then_duration);
-    size_t made = make_groups(store, sorted, count, groups, durations);
-    qsort(groups, made, sizeof *groups, most_traces_first);
+    const trace_set sets[2] = {{.store = store, .traces = traces, .count = count}, {.store = store}};
+    root_groups found = root_groups_make(sets);
+    const size_t made = found.count;
+    group *groups = need_memory(made * sizeof *groups);
 
     scale s = {INFINITY, 0};
     size_t fixed = COUNT_COLUMNS + FAILED_COLUMNS + 4 * (TIME_COLUMNS + GAP) + GAP, names = 8;
     text *shown = need_zeroes(made, sizeof *shown);
     for (size_t i = 0; i < made; i++) {
-        trace_notes_plain(&shown[i], groups[i].string == UINT32_MAX ? nsp__slice_of("(root not seen)")
-                                                                    : store->strings[groups[i].string]);
+        groups[i] = group_of(&found.list[i]);
+        root_group_name(&shown[i], store, found.list[i].name);
         groups[i].name = (slice){shown[i].data, shown[i].length};
         size_t width = paint_width(groups[i].name);
         names = width > names ? width : names;
-        s.lowest = fmin(s.lowest, logarithm(groups[i].durations[0]));
-        s.highest = fmax(s.highest, logarithm(groups[i].durations[groups[i].count - 1]));
+        s.lowest = fmin(s.lowest, logarithm(groups[i].traces[groups[i].count - 1]->duration));
+        s.highest = fmax(s.highest, logarithm(groups[i].traces[0]->duration));
     }
     size_t bins = MOST_BINS / 2;
     size_t room = p->width > fixed + bins + 8 ? p->width - fixed - bins : 8;
@@ -234,6 +191,5 @@ void view_summary(paint *p, const trace_store *store, const trace *const *traces
     }
     free(shown);
     free(groups);
-    free(durations);
-    free(sorted);
+    free(found.list);
 }

@@ -8,7 +8,7 @@
 #include "support/paint.h"
 #include "support/trace_store.h"
 
-// `traces`: those that passed the filters.
-void view_summary(paint *p, const trace_store *store, const trace *const *traces, size_t count);
+// `traces`: those that passed the filters, which it sorts.
+void view_summary(paint *p, const trace_store *store, const trace **traces, size_t count);
 
 #endif

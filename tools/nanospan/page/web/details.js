@@ -219,7 +219,7 @@ class SpanDetails {
         if (trace < 0)
             return [make("span", {class: "quiet"}, "a trace that is not here: "), make("span", {class: "mono details-id"}, traceId),
                 make("span", {class: "quiet"}, " span "), make("span", {class: "mono details-id"}, spanId)];
-        const root = pack.trace.rooted[trace] ? label(pack.name(pack.trace.root[trace])) : "(root not seen)";
+        const root = label(pack.rootName(trace));
         const kept = pack.trace.kept[trace] === 0 ? "" : `, kept: ${pack.keptWord(trace)}`;
         return [this.button(`${root} ${formatDuration(pack.trace.duration[trace])}`, `Go to trace ${traceId}`,
             () => this.calls.onFollow(trace, spanId)),

@@ -5,6 +5,7 @@
 // used as places.
 
 const NO_INDEX = 0xffffffff;
+const ROOT_NOT_SEEN = "(root not seen)"; // instead of the name of such a root
 const PACK_MAGIC = "nspage\0\x01";
 const PACK_TYPES = {u8: 1, u16: 2, u32: 4, u64: 8, f64: 8};
 const SIGNED_COLUMNS = new Set(["event.time", "pause.start"]);
@@ -188,7 +189,7 @@ class Pack {
     }
 
     rootName(trace) {
-        return this.trace.rooted[trace] ? this.name(this.trace.root[trace]) : "(root not seen)";
+        return this.trace.rooted[trace] ? this.name(this.trace.root[trace]) : ROOT_NOT_SEEN;
     }
 
     // Unix time of a trace's start, of a span's start and of an event or pause, in nanoseconds.

@@ -3,8 +3,6 @@
 // Numbers about many traces: percentiles for each root name, as in view/summary.c, histograms on a logarithmic scale,
 // and the comparison of two sets of traces, phase by phase.
 
-const ROOT_NOT_SEEN = "(root not seen)";
-
 // The quantile by nearest rank. The durations are sorted, the shortest first.
 function quantile(durations, share) {
     const rank = Math.ceil(share * durations.length);

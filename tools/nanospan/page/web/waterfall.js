@@ -70,7 +70,7 @@ class Waterfall {
         this.ruler = this.range = this.pointer = null;
         this.hovered = this.selected = -1;
         this.scroll = 0;
-        this.headingText = this.rows.rooted ? "(parent not seen)" : "(root not seen)";
+        this.headingText = this.rows.rooted ? "(parent not seen)" : ROOT_NOT_SEEN;
         const root = pack.trace.root[traceIndex], name = this.rows.rooted ? label(pack.name(root)) : this.headingText;
         const spans = `${formatCount(this.rows.count)} ${this.rows.count === 1 ? "span" : "spans"}`;
         const length = formatDuration(this.rows.whole);
