@@ -461,6 +461,16 @@ class HeldTraces(unittest.TestCase):
             self.assertEqual((one["spans"], one["service"], int(one["trace"], 16)), (4, "first", 1))
             self.assertIsNone(sink.trace(3))
 
+    def test_many_traces_are_found(self):
+        with Live() as sink:
+            for first in range(1, 6001, 500):
+                sink.send(*(span(i, 1, "root") for i in range(first, first + 500)))
+                sink.send(*(span(i, 2, "child", 1) for i in range(first, first + 500)))
+            self.assertEqual(sink.wait_read(12000)["held"]["traces"], 6000)
+            for trace in range(1, 6001, 97):
+                self.assertEqual(sink.trace(trace)["spans"], 2)
+            self.assertIsNone(sink.trace(6001))
+
     def test_the_slowest_are_kept_when_the_window_has_moved_on(self):
         with Live("--web-memory", "1MiB") as sink:
             sink.send(span(1, 2, "child", 1, more=padding(500)), span(1, 3, "child", 1))

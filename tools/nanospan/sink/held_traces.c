@@ -53,19 +53,19 @@ held_trace *held_find(const held_traces *held, const uint64_t id[2])
 
 static void grow(held_traces *held)
 {
-    held_traces larger = *held;
-    larger.mask = held->mask * 2 + 1;
-    larger.buckets = need_zeroes(larger.mask + 1, sizeof(held_trace *));
-    for (size_t i = 0; i <= held->mask; i++)
-        while (held->buckets[i] != NULL) {
-            held_trace *trace = held->buckets[i];
-            held->buckets[i] = trace->next;
-            held_trace **to = &larger.buckets[bucket_of(&larger, trace->id)];
+    held_trace **old = held->buckets;
+    const size_t count = held->mask + 1;
+    held->mask = held->mask * 2 + 1;
+    held->buckets = need_zeroes(held->mask + 1, sizeof(held_trace *));
+    for (size_t i = 0; i < count; i++)
+        while (old[i] != NULL) {
+            held_trace *trace = old[i];
+            old[i] = trace->next;
+            held_trace **to = &held->buckets[bucket_of(held, trace->id)];
             trace->next = *to;
             *to = trace;
         }
-    free(held->buckets);
-    *held = larger;
+    free(old);
 }
 
 static held_trace *find_or_make(held_traces *held, const uint64_t id[2])
