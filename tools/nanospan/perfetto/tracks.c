@@ -20,6 +20,11 @@ static int by_thread(const void *a, const void *b)
     return left->row < right->row ? -1 : left->row > right->row;
 }
 
+static bool is_of(const found_thread *thread, const thread_mark *mark)
+{
+    return thread->process == mark->process && thread->id == mark->id;
+}
+
 // Moves the spans of threads into groups of their own. The earliest span that names its thread decides on the name.
 static void find_threads(tracks *t)
 {
@@ -29,11 +34,9 @@ static void find_threads(tracks *t)
     t->threads = need_memory((c->thread_count + 1) * sizeof *t->threads);
     for (size_t i = 0; i < c->thread_count; i++) {
         const thread_mark *mark = &c->threads[i];
-        found_thread *last = t->thread_count ? &t->threads[t->thread_count - 1] : NULL;
-        if (last == NULL || last->process != mark->process || last->id != mark->id) {
-            last = &t->threads[t->thread_count++];
-            *last = (found_thread){.process = mark->process, .id = mark->id};
-        }
+        if (!t->thread_count || !is_of(&t->threads[t->thread_count - 1], mark))
+            t->threads[t->thread_count++] = (found_thread){.process = mark->process, .id = mark->id};
+        found_thread *last = &t->threads[t->thread_count - 1];
         if (!last->name)
             last->name = mark->name;
         c->spans[mark->row].group = (uint32_t)c->process_count + t->thread_count - 1;
