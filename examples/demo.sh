@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Runs receiver, engine and feed together: sends orders, changes the sample rate half-way by `nanospan tune`, stops
-# everything, shows the traces, and checks that all counters agree. At the end a page of all traces lies beside them. A second engine samples nothing and keeps the orders
+# everything, shows the traces, and checks that all counters agree. A second engine samples nothing and keeps the orders
 # that took too long: its own stopwatch says whether these are all. Then kills a third one in the middle of its orders,
-# recovers what it had not sent, and checks that nothing is missing. Needs only the build folder; `./run demo` builds it
-# first.
+# recovers what it had not sent, and checks that nothing is missing. At the end, writes a page of all traces beside them.
+# Needs only the build folder; `./run demo` builds it first.
 set -euo pipefail
 
 usage() {
@@ -22,7 +22,8 @@ usage: demo.sh BUILD_DIR [--orders N] [--rate R] [--keep DIR] [--web HOST:PORT]
 
 The first half of the orders is sampled at 100 %; then nanospan tune sets 10 % for the rest, in the programs that
 run. A second engine samples nothing, keeps what took too long, and holds orders up on purpose. Then a third one is
-killed, and its spans are recovered. The traces of the first two are written as a page, page.html. The exit code is 0 if everything agrees.
+killed, and its spans are recovered. The traces of the first two are written as a page, page.html. The exit code is
+0 if everything agrees.
 TEXT
 }
 

@@ -31,11 +31,11 @@ class Comparison {
         this.headRow = make("tr");
         this.table = make("table", {class: "phases", id: "comparison-table"}, make("thead", {}, this.headRow), this.body);
         this.rest = make("p", {class: "quiet", id: "comparison-rest"});
-        this.stripAbout = make("p", {class: "quiet", hidden: true}, "Each bar goes from the median to p99 of its moment, a dot is " +
-            "the longest trace. A click divides there.");
-        this.about = make("p", {class: "quiet"}, "A phase is the way of span names from the root. Each has the time that it " +
-            "takes on the critical path, as a mean over all traces of a set, so the differences of the phases add up to the " +
-            "difference of the means. Hatched is what the time off the CPU accounts for.");
+        this.stripAbout = make("p", {class: "quiet", hidden: true}, "Each bar reaches from the median to p99 of the traces that start there; the dot is " +
+            "the longest of them. Click to divide there.");
+        this.about = make("p", {class: "quiet"}, "A phase is the sequence of span names from the root. Its time is what it takes of the " +
+            "critical path, as a mean over all traces of a set, so the differences of the phases add up to the difference " +
+            "of the means. The hatched part is time off the CPU.");
         element.replaceChildren(this.controls, this.stripCanvas, this.stripAbout, this.headline, this.canvas, make("div", {class: "scroll"}, this.table),
             this.rest, this.about);
         this.drawing = new Drawing(this.canvas, (context, width, height) => this.draw(context, width, height));
