@@ -32,7 +32,7 @@ static void check_trace(const held_trace *one)
     held_write(one, &lines);
     read_again(lines.data, lines.length, &store, &file);
     MUST(file.bad_lines == 100 && file.bad_spans == 0);
-    MUST(store.row_count == held_span_count(one) && store.row_count <= one->come);
+    MUST(store.row_count == held_span_count(one) && store.row_count <= one->received);
     MUST(store.trace_count == 1);
     MUST(store.traces[0].id[0] == one->id[0] && store.traces[0].id[1] == one->id[1]);
     trace_store_free(&store);

@@ -78,8 +78,7 @@ typedef struct pack {
     size_t value_count, value_capacity;
 
     interning strings;
-    interning
-        shapes; // each is a text of items of PACK_ITEM bytes: the string of the key, little-endian, and the type
+    interning shapes; // texts of items, PACK_ITEM bytes each: the key's string, little-endian, and the type
     text scratch;
     bool too_much; // of the bounds, one is exceeded
 } pack;

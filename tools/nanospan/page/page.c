@@ -12,9 +12,8 @@
 extern const char page_template[] __attribute__((visibility("hidden")));
 extern const char page_template_end[] __attribute__((visibility("hidden")));
 
-enum {
-    CHUNK = 3 << 14
-}; // bytes that become digits at once: a multiple of 3, so that only the last has padding
+// Bytes that become digits at once: a multiple of 3, so that only the last ones get padding.
+enum { CHUNK = 3 << 14 };
 
 // The parts of one page.
 typedef struct page {

@@ -171,7 +171,7 @@ void held_add(held_traces *held, const char *line, size_t length, const line_spa
         *(trace->last != NULL ? &trace->last->next : &trace->first) = span;
         trace->last = span;
         trace->count++;
-        trace->come++;
+        trace->received++;
         held->window_spans++;
         if (trace->copy != NULL)
             copy_span(held, trace, span);

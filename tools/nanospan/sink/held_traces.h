@@ -24,7 +24,7 @@ typedef struct held_trace {
     struct held_trace *next; // with the same hash
     held_span *first, *last; // in the window, the oldest first
     uint64_t count;          // of these
-    uint64_t come;           // spans that have come, held or not
+    uint64_t received;       // spans, held or not
     trace_lines *copy;       // of a trace that is kept; NULL: it is not
     // For whoever counts the traces (live_figures.h). They are forgotten with the trace.
     uint32_t figure;     // its name's, if the trace is counted

@@ -29,7 +29,7 @@ void live_offer(sink_live *live, text *line, bool *repeated, uint64_t spans)
         live->last = entry;
         live->queued_bytes += entry->line.length;
         if (live->waiting)
-            pthread_cond_signal(&live->come);
+            pthread_cond_signal(&live->arrival);
     } else {
         live->skipped_lines++;
         live->skipped_spans += spans;
@@ -46,7 +46,7 @@ static live_entry *take_line(sink_live *live, uint64_t until_ns)
     pthread_mutex_lock(&live->queue_lock);
     live->waiting = true;
     while (live->first == NULL && !live->ending &&
-           pthread_cond_timedwait(&live->come, &live->queue_lock, &until) != ETIMEDOUT)
+           pthread_cond_timedwait(&live->arrival, &live->queue_lock, &until) != ETIMEDOUT)
         ;
     live->waiting = false;
     live_entry *entry = live->ending ? NULL : live->first;
@@ -133,7 +133,7 @@ sink_live *live_start(sink_accounting *accounting, uint64_t most_bytes)
     pthread_condattr_t clock;
     pthread_condattr_init(&clock);
     pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
-    pthread_cond_init(&live->come, &clock);
+    pthread_cond_init(&live->arrival, &clock);
     pthread_condattr_destroy(&clock);
     pthread_mutex_init(&live->queue_lock, NULL);
     pthread_mutex_init(&live->lock, NULL);
@@ -156,7 +156,7 @@ bool live_trace_lines(sink_live *live, const uint64_t id[2], text *out, uint64_t
     const bool found = trace != NULL && held_span_count(trace) > 0;
     if (found) {
         held_write(trace, out);
-        *missing = trace->come - held_span_count(trace);
+        *missing = trace->received - held_span_count(trace);
     }
     pthread_mutex_unlock(&live->lock);
     return found;
@@ -166,7 +166,7 @@ void live_stop(sink_live *live)
 {
     pthread_mutex_lock(&live->queue_lock);
     __atomic_store_n(&live->ending, true, __ATOMIC_RELAXED);
-    pthread_cond_signal(&live->come);
+    pthread_cond_signal(&live->arrival);
     pthread_mutex_unlock(&live->queue_lock);
     pthread_join(live->thread, NULL);
     while (live->first != NULL) {
@@ -178,6 +178,6 @@ void live_stop(sink_live *live)
     held_free(&live->held);
     pthread_mutex_destroy(&live->lock);
     pthread_mutex_destroy(&live->queue_lock);
-    pthread_cond_destroy(&live->come);
+    pthread_cond_destroy(&live->arrival);
     free(live);
 }

@@ -30,7 +30,7 @@ typedef struct sink_live {
     uint64_t started_ns;
 
     pthread_mutex_t queue_lock;
-    pthread_cond_t come;
+    pthread_cond_t arrival;
     live_entry *first, *last;
     uint64_t queued_bytes, most_queued;
     uint64_t skipped_lines, skipped_spans;

@@ -80,10 +80,9 @@ static const struct argp_option OPTIONS[] = {
      3},
     {0, 0, 0, 0, "The live page, for a browser:", 4},
     {"web", OPTION_WEB, "HOST:PORT", 0,
-     "Serve a page that shows what arrives: rates, percentiles, the slowest traces and their spans. It opens "
-     "with the "
-     "address that the sink prints, which contains a token. A port alone is one of 127.0.0.1; port 0: any "
-     "free one",
+     "Serve a page that shows what arrives: rates, percentiles, the slowest traces and their spans. It "
+     "opens with the address that the sink prints, which contains a token. A port alone is one of "
+     "127.0.0.1; port 0: any free one",
      4},
     {"web-port-file", OPTION_WEB_PORT_FILE, "FILE", 0,
      "Once the page is served, write its port number to FILE", 4},
@@ -278,8 +277,7 @@ static bool say_where(const sink_options *o, const listeners *l, const sink_web 
         fprintf(stderr, "nanospan sink: live page: %s\n", web_url(web));
     if (web != NULL && web_is_exposed(web))
         complain("warning: the live page can be reached from other machines and is not encrypted: whoever "
-                 "can read "
-                 "the traffic can read its token and the spans");
+                 "can read the traffic can read its token and the spans");
     // The port of the receiver is the last one, so that whoever has waited for it finds the others.
     return (web == NULL || web_write_files(web)) &&
            (o->port_file == NULL || listen_write_port(o->port_file, l->otlp_port));

@@ -177,9 +177,8 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
         refuse(&a, MHD_HTTP_NOT_FOUND, "not found; the page is at /");
     } else if (!web_guard_knows(&web->guard, connection)) {
         refuse(&a, MHD_HTTP_UNAUTHORIZED,
-               "the token is missing or wrong; it is in the address that nanospan sink prints when it "
-               "starts, and "
-               "is sent as Authorization: Bearer TOKEN");
+               "the token is missing or wrong; it is in the address that nanospan sink prints when "
+               "it starts, and is sent as Authorization: Bearer TOKEN");
     } else if (is_state) {
         a.type = "application/json";
         live_state(web->live, &a.body);

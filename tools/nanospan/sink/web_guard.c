@@ -148,9 +148,8 @@ unsigned web_guard_refuses(const web_guard *guard, struct MHD_Connection *connec
     const field *host = &fields[0], *origin = &fields[1];
     MHD_get_connection_values(connection, MHD_HEADER_KIND, look, fields);
     if (host->count != 1 || !host_right(guard, host->value)) {
-        *why = "this is the live page of nanospan sink; the Host of a request must be the address and port "
-               "on which "
-               "it listens";
+        *why = "this is the live page of nanospan sink; the Host of a request must be the address and "
+               "port on which it listens";
         return MHD_HTTP_MISDIRECTED_REQUEST;
     }
     if (origin->count > 1 ||

@@ -187,8 +187,7 @@ bool option_moment(const char *option, const char *given, moment *out)
         return true;
     if (!with_unit(given, TIMES, &value)) {
         complain("--%s takes a UTC time such as '2026-03-04 05:06:07.5', or a time after the first trace "
-                 "such as 90s, "
-                 "not '%s'",
+                 "such as 90s, not '%s'",
                  option, given);
         return false;
     }

@@ -19,8 +19,7 @@ typedef struct line_reader {
     uint32_t line;
     uint32_t ordinal;
     span_notes *wanted, *wanted_end;
-    text
-        copy; // of the line as it was, since reading changes it; empty if it has neither marks nor what is looked for
+    text copy; // of the line as it was, since reading changes it; empty if nothing is looked for in it
 } line_reader;
 
 static uint8_t read_status(nsp__json_reader *json)

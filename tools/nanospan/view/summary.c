@@ -144,8 +144,7 @@ static void off_cpu_line(paint *p, const group *g)
     units_count(number, tail);
     text_format(&line,
                 "off the CPU: of the slowest 1 %% of %.*s (%s %s) %.1f %% of the time, preempted %.1f %%, "
-                "waited %.1f "
-                "%%; of all %.1f %%\n",
+                "waited %.1f %%; of all %.1f %%\n",
                 (int)g->name.length, g->name.text, number, tail == 1 ? "trace" : "traces",
                 slowest.preempted + slowest.waited, slowest.preempted, slowest.waited,
                 all.preempted + all.waited);
