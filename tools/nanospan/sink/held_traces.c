@@ -20,6 +20,7 @@ typedef struct held_scope {
 
 struct held_line {
     held_line *next;
+    uint64_t number; // of this line only
     char *data;
     held_span *spans; // in the order in which they lie in the line
     held_scope *scopes;
@@ -97,38 +98,60 @@ static void free_if_unused(held_traces *held, held_trace *trace)
     free(trace);
 }
 
-static bool same_part(const text *out, size_t at, size_t length, const char *line, line_part part)
+// Is it what was written last? Most often it has come from the same place; only then bytes need not be compared, which
+// would take long if many spans have one large resource.
+static bool is_last(const text *out, written_part *last, const held_line *line, line_part part)
 {
-    return length == part.length && (length == 0 || memcmp(out->data + at, line + part.from, length) == 0);
+    if (last->length != part.length)
+        return false;
+    if (part.length == 0 || (last->line == line->number && last->from == part.from))
+        return true;
+    if (memcmp(out->data + last->at, line->data + part.from, part.length) != 0)
+        return false;
+    last->line = line->number;
+    last->from = part.from;
+    return true;
 }
 
-// Adds a span to the last line if that is of the same scope, and otherwise begins a line.
-static void write_span(trace_lines *lines, const held_span *span)
+static void write_part(text *out, const char *key, const held_line *line, line_part part, written_part *last)
+{
+    *last = (written_part){.length = part.length, .line = line->number, .from = part.from};
+    if (part.length == 0)
+        return;
+    text_format(out, "\"%s\":", key);
+    last->at = out->length;
+    text_add(out, line->data + part.from, part.length);
+    text_char(out, ',');
+}
+
+typedef enum beginning { NOTHING_BEGINS, A_SCOPE_BEGINS, A_LINE_BEGINS } beginning;
+
+static beginning what_begins(trace_lines *lines, const held_span *span)
+{
+    const held_scope *scope = &span->line->scopes[span->scope];
+    if (lines->spans == 0 || !is_last(&lines->text, &lines->resource, span->line, scope->resource))
+        return A_LINE_BEGINS;
+    return is_last(&lines->text, &lines->scope, span->line, scope->scope) ? NOTHING_BEGINS : A_SCOPE_BEGINS;
+}
+
+static void write_span(trace_lines *lines, const held_span *span, beginning begins)
 {
     static const char END[] = "]}]}]}\n";
-    const char *line = span->line->data;
     const held_scope *scope = &span->line->scopes[span->scope];
     text *out = &lines->text;
-    if (lines->spans != 0 && same_part(out, lines->resource, lines->resource_length, line, scope->resource) &&
-        same_part(out, lines->scope, lines->scope_length, line, scope->scope)) {
-        out->length -= sizeof END - 1;
-        text_char(out, ',');
-    } else {
+    if (begins == A_LINE_BEGINS) {
         text_put(out, "{\"resourceSpans\":[{");
-        if (scope->resource.length)
-            text_put(out, "\"resource\":");
-        lines->resource = out->length;
-        lines->resource_length = scope->resource.length;
-        text_add(out, line + scope->resource.from, scope->resource.length);
-        text_put(out, scope->resource.length ? ",\"scopeSpans\":[{" : "\"scopeSpans\":[{");
-        if (scope->scope.length)
-            text_put(out, "\"scope\":");
-        lines->scope = out->length;
-        lines->scope_length = scope->scope.length;
-        text_add(out, line + scope->scope.from, scope->scope.length);
-        text_put(out, scope->scope.length ? ",\"spans\":[" : "\"spans\":[");
+        write_part(out, "resource", span->line, scope->resource, &lines->resource);
+        text_put(out, "\"scopeSpans\":[{");
+    } else {
+        out->length -= sizeof END - 1;
+        text_put(out, begins == A_SCOPE_BEGINS ? "]},{" : ",");
     }
-    text_add(out, line + span->object.from, span->object.length);
+    if (begins != NOTHING_BEGINS) {
+        write_part(out, "scope", span->line, scope->scope, &lines->scope);
+        text_put(out, "\"spans\":[");
+    }
+    text_add(out, span->line->data + span->object.from, span->object.length);
     text_put(out, END);
     lines->spans++;
 }
@@ -138,11 +161,18 @@ static void write_span(trace_lines *lines, const held_span *span)
 static void copy_span(held_traces *held, held_trace *trace, const held_span *span)
 {
     trace_lines *copy = trace->copy;
-    const uint64_t before = copy->text.capacity;
-    trace->copy_full |= copy->text.length + span->object.length > held->most_copies / TRACE_SHARE;
     if (trace->copy_full)
         return;
-    write_span(copy, span);
+    const held_scope *scope = &span->line->scopes[span->scope];
+    const beginning begins = what_begins(copy, span);
+    const uint64_t before = copy->text.capacity;
+    const uint64_t more = (uint64_t)span->object.length +
+                          (begins != NOTHING_BEGINS ? scope->scope.length : 0) +
+                          (begins == A_LINE_BEGINS ? scope->resource.length : 0);
+    trace->copy_full = copy->text.length + more > held->most_copies / TRACE_SHARE;
+    if (trace->copy_full)
+        return;
+    write_span(copy, span, begins);
     held->copy_bytes += copy->text.capacity - before;
     held->copied_spans++;
 }
@@ -151,7 +181,8 @@ void held_add(held_traces *held, const char *line, size_t length, const line_spa
               const bool *repeated, held_trace **found)
 {
     held_line *one = need_memory(sizeof *one);
-    *one = (held_line){.data = need_memory(length + 1),
+    *one = (held_line){.number = ++held->lines,
+                       .data = need_memory(length + 1),
                        .spans = need_zeroes(spans->count + 1, sizeof *one->spans),
                        .scopes = need_memory((spans->scope_count + 1) * sizeof *one->scopes),
                        .span_count = spans->count,
@@ -252,7 +283,7 @@ void held_write(const held_trace *trace, text *out)
     }
     trace_lines lines = {0};
     for (const held_span *span = trace->first; span != NULL; span = span->next)
-        write_span(&lines, span);
+        write_span(&lines, span, what_begins(&lines, span));
     text_add(out, lines.text.data, lines.text.length);
     text_free(&lines.text);
 }

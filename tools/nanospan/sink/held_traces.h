@@ -11,11 +11,18 @@
 typedef struct held_span held_span;
 typedef struct held_line held_line;
 
-// Lines of OTLP JSON that are made of single spans; those of one scope that follow one another share a line.
+// A resource or scope that was written: where it is in the text, and from where in which line it came.
+typedef struct written_part {
+    size_t at, length;
+    uint64_t line;
+    uint32_t from;
+} written_part;
+
+// Lines of OTLP JSON that are made of single spans; those of one resource that follow one another share a line, so
+// that a large resource of many spans is there once.
 typedef struct trace_lines {
     text text;
-    size_t resource, resource_length; // of the last line, where it has them
-    size_t scope, scope_length;
+    written_part resource, scope; // the last ones
     uint64_t spans;
 } trace_lines;
 
@@ -36,6 +43,7 @@ typedef struct held_trace {
 
 typedef struct held_traces {
     held_line *oldest, *newest;
+    uint64_t lines; // ever
     held_trace **buckets;
     size_t mask;
     uint64_t seed;

@@ -67,6 +67,11 @@ static void add_line(sink_live *live, const live_entry *entry, line_spans *spans
     text copy = {0};
     text_add(&copy, entry->line.data, entry->line.length);
     if (!line_spans_read(spans, entry->line.data, entry->line.length)) {
+        // Whoever receives accepts JSON that is nested deeper than what is read here.
+        pthread_mutex_lock(&live->queue_lock);
+        live->skipped_lines++;
+        live->skipped_spans += entry->spans;
+        pthread_mutex_unlock(&live->queue_lock);
         text_free(&copy);
         return;
     }
@@ -77,11 +82,14 @@ static void add_line(sink_live *live, const live_entry *entry, line_spans *spans
     pthread_mutex_lock(&live->lock);
     held_add(&live->held, copy.data, copy.length, spans, repeated, *found);
     for (size_t i = 0; i < spans->count; i++)
-        if ((*found)[i] != NULL)
+        if ((*found)[i] != NULL) {
             live_figures_add(&live->figures, (*found)[i], &spans->spans[i],
                              spans->scopes[spans->spans[i].scope].service, second);
+            // One line can make many copies, so this does not wait for its end. The traces of `found` stay: the window
+            // has spans of them.
+            live_figures_fit(&live->figures);
+        }
     live->read_spans += entry->spans;
-    live_figures_fit(&live->figures);
     held_trim(&live->held);
     pthread_mutex_unlock(&live->lock);
     text_free(&copy);
