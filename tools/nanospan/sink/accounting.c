@@ -9,8 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-// Names of services come from the network, so services beyond this number are counted together.
-enum { MOST_SERVICES = 4096 };
+// Names of services come from the network, so services beyond this number are counted together, as are those whose names
+// begin with the same bytes.
+enum { MOST_SERVICES = 4096, MOST_NAME_BYTES = 1000 };
 #define OTHER_SERVICES "(other services)"
 
 bool accounting_open(sink_accounting *accounting, const char *output, size_t most_distinct, uint64_t wanted)
@@ -76,12 +77,23 @@ static bool write_line(sink_accounting *accounting, const text *line)
     return false;
 }
 
+// The length of the name, or of as much of it as is kept, which ends between characters.
+static size_t beginning(slice name)
+{
+    size_t length = name.length;
+    if (length > MOST_NAME_BYTES)
+        for (length = MOST_NAME_BYTES; length > 0 && ((unsigned char)name.text[length] & 0xc0) == 0x80;)
+            length--;
+    return length;
+}
+
 static void add_services(sink_accounting *accounting, const otlp_request *request)
 {
     for (size_t i = 0; i < request->service_count; i++) {
         const service_tally *from = &request->services[i];
         slice name =
             nsp__slice_of(accounting->services.service_count < MOST_SERVICES ? from->name : OTHER_SERVICES);
+        name.length = beginning(name);
         service_tally *tally = otlp_service(&accounting->services, name);
         tally->spans += from->spans;
         tally->errors += from->errors;
