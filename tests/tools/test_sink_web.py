@@ -15,7 +15,7 @@ import unittest
 from pathlib import Path
 
 from live_sink import Live
-from sink_process import Sink, chunk, command, fixed32, fixed64, number, request
+from sink_process import Sink, attribute, chunk, command, fixed32, fixed64, number, request
 
 START = 1_700_000_000_000_000_000
 MICROSECOND, MILLISECOND = 1_000, 1_000_000
@@ -217,8 +217,24 @@ class Addresses(unittest.TestCase):
                 self.assertEqual(sink.ask("/api/state", token=token)[0], 200)
                 self.assertEqual(sink.stop(), 0)
                 said = sink.process.stderr.read().decode()
-                self.assertIn(f"live page: {shown.strip()}\n", said)
+                self.assertIn(f"live page: its address, with the token, is in {url}\n", said)
+                self.assertNotIn(token, said, "whoever can read a log would know it")
                 self.assertNotIn("warning", said)
+
+    def test_the_address_is_printed_if_it_goes_nowhere_else(self):
+        with Sink("--web", "0", quiet=False) as sink:
+            self.assertEqual(sink.stop(), 0)
+            self.assertRegex(sink.process.stderr.read().decode(), r"live page: http://127\.0\.0\.1:\d+/#token=[0-9a-f]{40}\n")
+
+    def test_an_address_file_that_cannot_be_written_leaves_no_token(self):
+        with tempfile.TemporaryDirectory() as folder:
+            place = Path(folder, "url")
+            place.mkdir()
+            done = subprocess.run([command(), "sink", "--listen", "0", "--web", "0", "--web-url-file", place],
+                                  stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+            self.assertEqual(done.returncode, 1, done.stderr)
+            self.assertIn(f"cannot write {place}", done.stderr)
+            self.assertEqual(os.listdir(folder), ["url"])
 
     def test_another_address_is_warned_about(self):
         with Live(address="0.0.0.0:0") as sink:
@@ -409,6 +425,21 @@ class HostileNames(unittest.TestCase):
             self.assertEqual(state["slowest"][0]["service"], "\u00e9" * 50 + "\u2026")
             self.assertGreater(sink.trace(1)["spans"], 0)
 
+    def test_long_names_of_services(self):
+        """They are in each answer, so only their beginning is; the summary has no more of them either."""
+        with Live() as sink:
+            for i in range(1, 5):
+                sink.send(span(i, 1), service="\u00e9" * 500_000 + str(i))
+            sink.send(span(5, 1), service="x" + "\u00e9" * 500_000)
+            sink.wait_read(5)
+            status, _, body = sink.ask("/api/state")
+            self.assertEqual(status, 200)
+            self.assertLess(len(body), 100_000)
+            services = {one["name"]: one["spans"] for one in json.loads(body)["services"]}
+            self.assertEqual(services, {"\u00e9" * 500: 4, "x" + "\u00e9" * 499: 1})
+            self.assertEqual(sink.stop(), 0)
+            self.assertEqual({name: one["spans"] for name, one in sink.summary()["services"].items()}, services)
+
     def test_json_with_everything_in_another_order(self):
         """Members in another order, unknown ones, null, escapes, upper-case ids."""
         identity, body = "ABCDEF" + "0" * 25 + "7", (
@@ -532,6 +563,25 @@ class HeldTraces(unittest.TestCase):
             self.assertGreater(endless["missing"], 0)
             self.assertGreater(endless["spans"], 10)
 
+    def test_a_large_resource_of_many_scopes_is_there_once(self):
+        """Otherwise a small request would become gigabytes when the page asks for its trace, or when it is copied."""
+        scopes, size = 3000, 200_000
+        spans = b"".join(chunk(2, chunk(1, chunk(1, f"scope {i}")) + chunk(2, span(1, i, "many", i - 1)))
+                         for i in range(1, scopes + 1))
+        body = chunk(1, chunk(1, attribute(1, "large", chunk(1, "x" * size))) + spans)
+        for memory in ("64MiB", "4MiB"): # the trace is copied, and its resource is too large for a copy
+            with self.subTest(memory), Live("--web-memory", memory) as sink:
+                self.assertEqual(sink.post(body)[0], 200)
+                state = sink.wait_read(scopes)
+                header = sink.trace(1)
+                self.assertEqual((header["spans"], header["missing"]), (scopes, 0))
+                self.assertEqual(state["slowest"][0]["spans"], scopes)
+                self.assertLessEqual(state["held"]["kept_bytes"], state["held"]["most_kept_bytes"])
+                if memory == "64MiB":
+                    self.assertEqual(state["held"]["kept_spans"], scopes)
+                peak = re.search(r"VmHWM:\s*(\d+) kB", Path(f"/proc/{sink.process.pid}/status").read_text())
+                self.assertLess(int(peak.group(1)) * 1024, scopes * size / 2)
+
     def test_what_is_too_large_for_the_queue_is_counted(self):
         with Live("--web-memory", "1MiB") as sink:
             sink.send(*(span(1, i, "huge", i - 1, more=padding(1000)) for i in range(1, 501)))
@@ -542,6 +592,18 @@ class HeldTraces(unittest.TestCase):
             self.assertIsNone(sink.trace(1))
             sink.stop()
             self.assertEqual(len(sink.lines()), 2)
+
+
+    def test_what_is_nested_too_deep_is_counted(self):
+        """In a member that the receiver does not know, and so accepts."""
+        with Live() as sink:
+            body = (f'{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{{"traceId":"{1:032x}","spanId":"{1:016x}","name":"deep",'
+                    f'"unknown":{"[" * 900}{"]" * 900}}}]}}]}}]}}')
+            self.assertEqual(sink.post(body.encode(), "application/json")[0], 200)
+            sink.send(span(2, 1, "small"))
+            state = sink.wait_read(2)
+            self.assertEqual((state["queue"]["skipped_requests"], state["queue"]["skipped_spans"]), (1, 1))
+            self.assertEqual(sink.trace(2)["spans"], 1)
 
 
 class Ends(unittest.TestCase):

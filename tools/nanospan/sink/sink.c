@@ -87,7 +87,9 @@ static const struct argp_option OPTIONS[] = {
     {"web-port-file", OPTION_WEB_PORT_FILE, "FILE", 0,
      "Once the page is served, write its port number to FILE", 4},
     {"web-url-file", OPTION_WEB_URL_FILE, "FILE", 0,
-     "Once the page is served, write its address with the token to FILE, which only you can read", 4},
+     "Once the page is served, write its address with the token to FILE, which only you can read, instead of "
+     "printing it",
+     4},
     {"web-memory", OPTION_WEB_MEMORY, "BYTES", 0,
      "Hold about this much of the newest spans and the slowest traces (default 64MiB)", 4},
     {0, 0, 0, 0, "Faults, to test how a sender copes with them:", 5},
@@ -273,7 +275,10 @@ static bool say_where(const sink_options *o, const listeners *l, const sink_web 
         fprintf(stderr,
                 "nanospan sink: listening for OTLP/HTTP on %s, path /v1/traces; press Ctrl-C to end\n",
                 place);
-    if (web != NULL && !o->quiet)
+    // Standard error is often a log, which others may read: whoever wants the address in a file finds the token only there.
+    if (web != NULL && !o->quiet && o->web.url_file != NULL)
+        fprintf(stderr, "nanospan sink: live page: its address, with the token, is in %s\n", o->web.url_file);
+    else if (web != NULL && !o->quiet)
         fprintf(stderr, "nanospan sink: live page: %s\n", web_url(web));
     if (web != NULL && web_is_exposed(web))
         complain("warning: the live page can be reached from other machines and is not encrypted: whoever "
