@@ -7,13 +7,11 @@ import json
 import os
 import random
 import re
-import subprocess
-import tempfile
 import unittest
 from pathlib import Path
 
 from browser import Browser, need_browser
-from sink_process import command
+from page_browser import PageTest
 
 try:
     from selenium.webdriver.common.keys import Keys
@@ -69,7 +67,7 @@ SPANS = [
          links=[{"traceId": LINKED, "spanId": f"{9:016x}"}, {"traceId": MISSING, "spanId": f"{8:016x}", "attributes": attributes(why="x")}]),
     span(7, "lost", 9 * SECOND, 5, parent=99),
 ]
-OTHER = span(9, "linked", 0, 1000, parent=0, trace=LINKED, attributes=attributes(order__id=4712),
+OTHER = span(9, "linked", 0, 1000, parent=0, trace=LINKED, attributes=attributes(order__id=4712, **{"key" * 60: "value " * 60}),
              links=[{"traceId": TRACE, "spanId": f"{6:016x}"}])
 
 
@@ -176,36 +174,20 @@ class TimeScale(unittest.TestCase):
         self.assertEqual(found, [256, 2560, 1, 2])
 
 
-class PageTest(unittest.TestCase):
-    size = (1280, 900)
-
+class WaterfallPage(PageTest):
     @classmethod
-    def setUpClass(cls):
-        need_browser()
-        folder = tempfile.TemporaryDirectory(prefix="a page ")
-        cls.addClassCleanup(folder.cleanup)
-        cls.page = Path(folder.name, "page.html")
-        file = Path(folder.name, "spans.jsonl")
+    def make(cls, folder):
+        file = folder / "spans.jsonl"
         write(file, *cls.groups())
-        subprocess.run([command(), "view", "--html", cls.page, file], check=True, capture_output=True, timeout=120)
-        cls.browser = Browser(*cls.size).__enter__()
-        cls.addClassCleanup(cls.browser.__exit__)
+        return [file]
 
     @staticmethod
     def groups():
         return SPANS, [OTHER]
 
-    def setUp(self):
-        self.browser.open(Path("/dev/null"))  # a page is not loaded again for another fragment alone
-        self.browser.open(self.page)
-        self.wait(lambda: self.browser.run("return document.documentElement.dataset.ready") == "true", "the page is ready")
+    def open(self, fragment="", page=None):
+        super().open(fragment, page)
         self.canvas = self.browser.find(".waterfall-canvas")
-
-    def tearDown(self):
-        self.assertEqual(self.browser.console(), [])
-
-    def wait(self, condition, what):
-        return self.browser.wait(lambda _: condition(), what)
 
     def said(self):
         return self.browser.find("#waterfall-said").text
@@ -255,7 +237,7 @@ class PageTest(unittest.TestCase):
                                        "(sum * 31 + v) | 0, 7);", self.canvas)
 
 
-class Waterfall(PageTest):
+class Waterfall(WaterfallPage):
     def test_keys_choose_spans_and_say_them(self):
         self.assertEqual(self.canvas.get_attribute("role"), "application")
         self.assertIn("order", self.canvas.get_attribute("aria-label"))
@@ -379,7 +361,7 @@ class Waterfall(PageTest):
         self.assertEqual(button.get_attribute("aria-pressed"), "true")
 
 
-class Details(PageTest):
+class Details(WaterfallPage):
     def choose(self, name):
         self.focus()
         self.keys(Keys.HOME, *[Keys.ARROW_DOWN] * next(i for i, one in enumerate(SPANS) if one["name"] == name))
@@ -415,6 +397,14 @@ class Details(PageTest):
         self.assertEqual(self.texts(".details-list li"), ["\u25c6 +17 ns first byte offset=17", "\u25c6 +247 ns last byte"])
         self.assertTrue(self.facts()["Dropped"].startswith("2 events"))
 
+    def test_a_long_key_lies_beside_its_value(self):
+        self.open(f"#trace={LINKED}")
+        cells = self.browser.run("return [...document.querySelectorAll('#details .details-attributes tbody tr > *')].map((cell) => "
+                                 "[cell.textContent.length, cell.clientWidth, cell.scrollWidth])")
+        self.assertGreater(max(length for length, *_ in cells), 179)
+        for _, room, width in cells:
+            self.assertLessEqual(width, room)
+
     def test_words_for_a_kept_trace_and_times_off_the_cpu(self):
         self.choose("order")
         self.assertIn("a rule's bound (slower=)", self.texts(".details-note")[0])
@@ -442,10 +432,7 @@ class Details(PageTest):
 
     def test_the_arrow_of_a_link(self):
         """A click on it follows the link, if there is one only."""
-        self.browser.open(Path("/dev/null"))
-        self.browser.open(f"{self.page.resolve().as_uri()}#trace={LINKED}")
-        self.wait(lambda: self.browser.run("return document.documentElement.dataset.ready") == "true", "the page is ready")
-        self.canvas = self.browser.find(".waterfall-canvas")
+        self.open(f"#trace={LINKED}")
         arrow = self.wait(lambda: next(((found[0], y) for y in range(HEAD + 4, HEAD + 16) if (found := self.columns(y, "link"))), None),
                           "the arrow is drawn")
         self.move_to(arrow[0] + 3, arrow[1]).click().perform()
@@ -457,7 +444,7 @@ class Details(PageTest):
         self.assertEqual(self.facts()["Parent"], f"{99:016x}, which is not here")
 
 
-class Narrow(PageTest):
+class Narrow(WaterfallPage):
     """A telephone: fingers, and a row in two lines."""
     size = (390, 844)
 
@@ -489,7 +476,7 @@ class Narrow(PageTest):
         self.assertLessEqual(self.browser.run("return document.documentElement.scrollWidth"), self.size[0])
 
 
-class Large(PageTest):
+class Large(WaterfallPage):
     """Only the rows that are to be seen are drawn."""
     COUNT = 20_000
 
