@@ -13,6 +13,7 @@ import stat
 import struct
 import subprocess
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
@@ -477,13 +478,46 @@ class ViewPage(unittest.TestCase):
 
     def test_no_room_for_the_page(self):
         def small():  # a disk that is full after 64 KiB
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
             resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, 1 << 16))
 
         file = self.file(line(span(1)), "\n")
         self.refused(self.page, "cannot write .*page.html: File too large", file, preexec_fn=small)
         self.page.write_text("kept", encoding="utf-8")
         self.refused(self.page, "cannot write .*page.html: File too large", file, preexec_fn=small)
+
+    def test_signals_leave_nothing_behind(self):
+        file = self.file(*(line(*(span(number, trace=f"{trace:032x}") for number in range(1, 1001))) + "\n" for trace in range(1, 81)))
+        out = self.path / "out"
+        part = self.path / "out.part"
+        ending = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+        def heed():
+            for number in ending:
+                signal.signal(number, signal.SIG_DFL)
+
+        def stopped_in_the_middle():
+            """The process, stopped while it writes; None if it had ended before."""
+            process = subprocess.Popen([command(), "view", "--perfetto", out, file], stderr=subprocess.DEVNULL, preexec_fn=heed)
+            while process.poll() is None and not part.exists():
+                time.sleep(0.001)
+            process.send_signal(signal.SIGSTOP)
+            if process.poll() is None:
+                os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+            if part.exists():
+                return process
+            process.send_signal(signal.SIGCONT)
+            process.wait(TIMEOUT)
+            return None
+
+        for number in ending:
+            process = None
+            for _ in range(20):
+                process = process or stopped_in_the_middle()
+            self.assertIsNotNone(process, "it was never met while it wrote")
+            process.send_signal(number)
+            process.send_signal(signal.SIGCONT)
+            self.assertEqual(process.wait(TIMEOUT), -number)
+            self.assertFalse(part.exists(), number)
 
     def test_read_only_folder(self):
         need(os.getuid() != 0, "root may write everywhere")

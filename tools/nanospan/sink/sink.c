@@ -384,6 +384,7 @@ int command_sink(int argc, char **argv)
     sigaddset(&ending, SIGTERM);
     sigprocmask(SIG_BLOCK, &ending, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); // beyond a limit of the size of files, writing fails as it does on a full disk
     int signals = signalfd(-1, &ending, SFD_CLOEXEC);
     if (signals < 0) {
         complain("cannot create a signal descriptor: %s", strerror(errno));

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -14,8 +15,34 @@ static bool cannot_write(const output_file *file, int error)
     return false;
 }
 
+// FILE.part of the file that is being written, for when a signal ends the process. A command writes one at a time.
+static const char *volatile unfinished;
+
+static void remove_unfinished(int number)
+{
+    if (unfinished != NULL)
+        unlink(unfinished);
+    raise(number); // which ends the process now, as it would have done
+}
+
+// Signals that the caller ignores, as nohup does, stay ignored. Beyond a limit of the size of files, writing fails as it
+// does on a full disk.
+static void remove_at_signals(const char *part)
+{
+    static const int ENDING[] = {SIGINT, SIGTERM, SIGHUP};
+    const struct sigaction removes = {.sa_handler = remove_unfinished, .sa_flags = (int)SA_RESETHAND};
+    unfinished = part;
+    for (size_t i = 0; i < sizeof ENDING / sizeof ENDING[0]; i++) {
+        struct sigaction before;
+        if (sigaction(ENDING[i], NULL, &before) == 0 && before.sa_handler == SIG_DFL)
+            sigaction(ENDING[i], &removes, NULL);
+    }
+    signal(SIGXFSZ, SIG_IGN);
+}
+
 static void forget(output_file *file)
 {
+    unfinished = NULL;
     free(file->place);
     free(file->part);
     *file = (output_file){0};
@@ -61,8 +88,10 @@ bool output_file_open(output_file *file, const char *path)
     snprintf(file->part, size, "%s.part", file->place);
     const int fd = open_part(file);
     file->stream = fd >= 0 ? fdopen(fd, "w") : NULL;
-    if (file->stream != NULL)
+    if (file->stream != NULL) {
+        remove_at_signals(file->part);
         return true;
+    }
     complain("cannot write %s: %s", file->part, strerror(errno));
     forget(file);
     return false;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A file that is written as a whole: it is there, with its name, when it is complete, and otherwise not. Until then it
-// is FILE.part, beside its place. What FILE was before is replaced. A FILE that is a device or a pipe, and -, which is
-// standard output, are written directly.
+// is FILE.part, beside its place; if SIGINT, SIGTERM or SIGHUP ends the process, that is removed. What FILE was before
+// is replaced. A FILE that is a device or a pipe, and -, which is standard output, are written directly.
 #ifndef NANOSPAN_SUPPORT_OUTPUT_FILE_H
 #define NANOSPAN_SUPPORT_OUTPUT_FILE_H
 
