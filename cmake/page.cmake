@@ -6,7 +6,7 @@
 # Scripts in the order in which they stand in the page; those that are not listed come before live.js.
 set(page_scripts units.js visible.js pack.js trace_tree.js filters.js statistics.js chart.js distribution.js
     time_axis.js waterfall_words.js waterfall_scale.js waterfall_rows.js waterfall_draw.js waterfall_input.js waterfall.js
-    span_notes.js details.js comparison.js trace_list.js live.js app.js)
+    trace_head.js span_notes.js details.js comparison.js trace_list.js live.js app.js)
 
 if(NOT CMAKE_SCRIPT_MODE_FILE)
     set(page_source ${PROJECT_SOURCE_DIR}/tools/nanospan/page/web)
@@ -16,7 +16,8 @@ if(NOT CMAKE_SCRIPT_MODE_FILE)
     file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/page/files CONTENT "${page_files}\n" @ONLY)
     add_custom_command(OUTPUT ${page_template}
         COMMAND ${CMAKE_COMMAND} -DSOURCE=${page_source} -DTEMPLATE=${page_template} -P ${CMAKE_CURRENT_LIST_FILE}
-        DEPENDS ${page_files} ${PROJECT_BINARY_DIR}/page/files ${CMAKE_CURRENT_LIST_FILE} COMMENT "Putting the page of traces together" VERBATIM)
+        DEPENDS ${page_files} ${PROJECT_BINARY_DIR}/page/files ${CMAKE_CURRENT_LIST_FILE}
+        COMMENT "Putting the page of traces together" VERBATIM)
     configure_file(${CMAKE_CURRENT_LIST_DIR}/page_template.c.in ${PROJECT_BINARY_DIR}/page/template.c @ONLY)
     # Objects and no archive: with link-time optimisation, a linker does not find names of assembly in an archive.
     add_library(nsp_page OBJECT EXCLUDE_FROM_ALL ${PROJECT_BINARY_DIR}/page/template.c)
