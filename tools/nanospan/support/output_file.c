@@ -25,14 +25,27 @@ static void remove_unfinished(int number)
     raise(number); // which ends the process now, as it would have done
 }
 
+static const int ENDING[] = {SIGINT, SIGTERM, SIGHUP};
+enum { ENDING_COUNT = sizeof ENDING / sizeof ENDING[0] };
+
+// Holds the ending signals back: FILE.part must not be there before they remove it, and one that another process has is
+// not to be removed.
+static void hold_signals(sigset_t *before)
+{
+    sigset_t ending;
+    sigemptyset(&ending);
+    for (int i = 0; i < ENDING_COUNT; i++)
+        sigaddset(&ending, ENDING[i]);
+    sigprocmask(SIG_BLOCK, &ending, before);
+}
+
 // Signals that the caller ignores, as nohup does, stay ignored. Beyond a limit of the size of files, writing fails as it
 // does on a full disk.
 static void remove_at_signals(const char *part)
 {
-    static const int ENDING[] = {SIGINT, SIGTERM, SIGHUP};
     const struct sigaction removes = {.sa_handler = remove_unfinished, .sa_flags = (int)SA_RESETHAND};
     unfinished = part;
-    for (size_t i = 0; i < sizeof ENDING / sizeof ENDING[0]; i++) {
+    for (int i = 0; i < ENDING_COUNT; i++) {
         struct sigaction before;
         if (sigaction(ENDING[i], NULL, &before) == 0 && before.sa_handler == SIG_DFL)
             sigaction(ENDING[i], &removes, NULL);
@@ -86,12 +99,17 @@ bool output_file_open(output_file *file, const char *path)
     const size_t size = strlen(file->place) + sizeof ".part";
     file->part = need_memory(size);
     snprintf(file->part, size, "%s.part", file->place);
+    sigset_t before;
+    hold_signals(&before);
     const int fd = open_part(file);
+    const int error = errno;
     file->stream = fd >= 0 ? fdopen(fd, "w") : NULL;
-    if (file->stream != NULL) {
+    if (file->stream != NULL)
         remove_at_signals(file->part);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    if (file->stream != NULL)
         return true;
-    }
+    errno = error;
     complain("cannot write %s: %s", file->part, strerror(errno));
     forget(file);
     return false;
