@@ -36,45 +36,24 @@ def trace_ids(*arguments):
     return re.findall(r"^  trace ([0-9a-f]{32})", view("--limit=0", "--spans=1", "--no-attributes", *arguments), re.M)
 
 
-class PageTest(unittest.TestCase):
-    """Each class makes files and a page of them once, and opens the page for each test in the same window."""
+class BrowserTest(unittest.TestCase):
+    """A window for each class. After each test, nothing is in the console, and nothing was refused by the content security policy."""
     size = (1280, 900)
     how = {}  # options of the browser
-    page_name = "page.html"
-
-    @classmethod
-    def make(cls, folder):
-        """Writes files into the folder and returns their paths."""
-        raise NotImplementedError
 
     @classmethod
     def setUpClass(cls):
         need_browser()
-        folder = tempfile.TemporaryDirectory(prefix="a page ")
-        cls.addClassCleanup(folder.cleanup)
-        cls.folder = Path(folder.name)
-        cls.files = cls.make(cls.folder)
-        cls.page = cls.folder / cls.page_name
-        view("--html", cls.page, *cls.files)
         cls.browser = Browser(*cls.size, **cls.how).__enter__()
         cls.addClassCleanup(cls.browser.__exit__)
         cls.browser.command("Page.addScriptToEvaluateOnNewDocument", source=VIOLATIONS)
 
     def setUp(self):
         self.browser.resize(*self.size)
-        self.open()
 
     def tearDown(self):
         self.assertEqual(self.browser.run("return window.violations"), [])
         self.assertEqual(self.browser.console(), [])
-
-    def open(self, fragment="", page=None):
-        self.browser.open("about:blank")  # a page is not loaded again for another fragment alone
-        self.browser.open((page or self.page).resolve().as_uri() + fragment)
-        self.wait_ready()
-
-    def wait_ready(self):
-        self.wait(lambda: self.run_in_page("return document.documentElement.dataset.ready") == "true", "the page is ready")
 
     def wait(self, condition, what):
         return self.browser.wait(lambda _: condition(), what)
@@ -97,18 +76,61 @@ class PageTest(unittest.TestCase):
         self.browser.run("arguments[0].scrollIntoView({block: 'center'})", self.browser.find(selector))
         self.browser.find(selector).click()
 
+    def fill(self, selector, text):
+        found = self.browser.find(selector)
+        found.clear()
+        found.send_keys(text)
+
+    def choose(self, selector, value):
+        """In a list of options."""
+        self.run_in_page("const list = document.querySelector(arguments[0]); list.value = arguments[1];"
+                         "for (const kind of ['input', 'change']) list.dispatchEvent(new Event(kind, {bubbles: true}))", selector, value)
+
+    def chosen(self):
+        """The id of the trace that is shown."""
+        return self.browser.find("#trace").get_attribute("data-trace-id")
+
+    def fragment(self):
+        return self.run_in_page("return [...new URLSearchParams(location.hash.slice(1))]")
+
+
+class PageTest(BrowserTest):
+    """Makes files and a page of them, and opens it for each test."""
+    page_name = "page.html"
+
+    @classmethod
+    def make(cls, folder):
+        """Writes files into the folder and returns their paths."""
+        raise NotImplementedError
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        folder = tempfile.TemporaryDirectory(prefix="a page ")
+        cls.addClassCleanup(folder.cleanup)
+        cls.folder = Path(folder.name)
+        cls.files = cls.make(cls.folder)
+        cls.page = cls.folder / cls.page_name
+        view("--html", cls.page, *cls.files)
+
+    def setUp(self):
+        super().setUp()
+        self.open()
+
+    def open(self, fragment="", page=None):
+        self.browser.open("about:blank")  # a page is not loaded again for another fragment alone
+        self.browser.open((page or self.page).resolve().as_uri() + fragment)
+        self.wait_ready()
+
+    def wait_ready(self):
+        self.wait(lambda: self.run_in_page("return document.documentElement.dataset.ready") == "true", "the page is ready")
+
     def listed(self, ids):
         """The ids of all traces that pass the filters, in the order of the list; `ids` are those of all traces of the page."""
         while self.run_in_page("const more = document.querySelector('#list-more'); more.hidden || more.click(); return !more.hidden"):
             pass
         return [ids[at] for at in self.run_in_page("return [...document.querySelectorAll('#traces tbody tr')].map((row) => "
                                                    "Number(row.dataset.trace))")]
-
-    def chosen(self):
-        return self.browser.find("#trace").get_attribute("data-trace-id")
-
-    def fragment(self):
-        return self.run_in_page("return [...new URLSearchParams(location.hash.slice(1))]")
 
 
 class PlatformPage(PageTest):
@@ -134,8 +156,3 @@ class PlatformPage(PageTest):
         self.wait_text("#filter-count", count)
         self.wait(lambda: self.listed(self.ids) == ids, f"the traces of {options}")
         return ids
-
-    def fill(self, field, text):
-        found = self.browser.find(f"#filter-{field}")
-        found.clear()
-        found.send_keys(text)

@@ -81,9 +81,9 @@ class Filters(PlatformPage):
                 ("attempt=1", ["attempt=1"]), ("host.name=host?of?risk", ["host.name=host of risk"]), ("nanospan.kept=slow*", ["nanospan.kept=slow*"]),
                 ("tags=*3*", ["tags=*3*"]), ("service.name=gateway", ["service.name=gateway"]), ("no.such=1", ["no.such=1"])):
             with self.subTest(text=text):
-                self.fill("where", text)
+                self.fill("#filter-where", text)
                 self.expect(*(f"--where={one}" for one in conditions))
-        self.fill("where", f"order.id={order}")
+        self.fill("#filter-where", f"order.id={order}")
         self.wait(lambda: self.chosen() == f"{number:032x}", "my order is shown")
         self.assertEqual(self.table("#traces tbody tr")[0][2], str(order))
 
@@ -93,36 +93,34 @@ class Filters(PlatformPage):
                 ("service", "risk", "--service=risk"), ("service", "r?sk", "--service=r?sk"), ("min", "5us", "--min-duration=5us"),
                 ("min", "0.05 ms", "--min-duration=50us"), ("where", f"{17:032x}", f"--trace={17:032x}")):
             with self.subTest(field=field, text=text):
-                self.fill(field, text)
+                self.fill(f"#filter-{field}", text)
                 self.assertGreater(len(self.expect(option)), 0)
-                self.fill(field, "")
+                self.fill(f"#filter-{field}", "")
         self.click("#filter-errors")
         self.assertGreater(len(self.expect("--errors")), 3)
-        self.fill("root", "order")
+        self.fill("#filter-root", "order")
         self.expect("--errors", "--root=order")
 
     def test_kept(self):
         options = self.run_in_page("return [...document.querySelector('#filter-kept').options].map((one) => one.value)")
         for kept in options[2:]:
-            self.run_in_page("const kept = document.querySelector('#filter-kept'); kept.value = arguments[0];"
-                             "kept.dispatchEvent(new Event('input', {bubbles: true}))", kept)
+            self.choose("#filter-kept", kept)
             self.expect(f"--where=nanospan.kept={kept}")
         self.assertGreater(len(options), 3)
-        self.run_in_page("const kept = document.querySelector('#filter-kept'); kept.value = '*';"
-                         "kept.dispatchEvent(new Event('input', {bubbles: true}))")
+        self.choose("#filter-kept", "*")
         self.expect("--where=nanospan.kept")
 
     def test_below(self):
-        self.fill("max", "5us")
+        self.fill("#filter-max", "5us")
         slow = set(trace_ids("--min-duration=5us", *self.files))
         self.wait_text("#filter-count", f"{self.COUNT - len(slow)} of {self.COUNT} traces")
         self.assertEqual(self.listed(self.ids), [one for one in self.ids if one not in slow])
 
     def test_what_cannot_be_meant_is_said(self):
-        self.fill("min", "fast")
+        self.fill("#filter-min", "fast")
         self.wait(lambda: "fast" in self.text("#filter-problem"), "a message")
-        self.fill("min", "")
-        self.fill("where", "no.such=1")
+        self.fill("#filter-min", "")
+        self.fill("#filter-where", "no.such=1")
         self.wait(lambda: "no.such" in self.text("#filter-problem"), "a message")
         self.assertTrue(self.browser.find("#list-none").is_displayed())
         self.click("#filter-clear")
@@ -136,7 +134,7 @@ class Filters(PlatformPage):
         wanted = [re.split("  +", line.strip())[:7] for line in view("--summary", "--errors", *self.files).splitlines()[1:]]
         found = [[*row[:6], row[7]] for row in self.table("table.names tbody tr")]
         self.assertEqual(found, wanted[:len(found)])
-        self.fill("min", "1s")
+        self.fill("#filter-min", "1s")
         self.wait_text("#filter-count", f"0 of {self.COUNT} traces")
         self.assertEqual([[*row[:6], row[7]] for row in self.table("table.names tbody tr")], found)
 

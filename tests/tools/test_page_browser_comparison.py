@@ -48,12 +48,7 @@ class Comparison(PageTest):
         root = self.browser.find(f"tr[data-root='{name}']")
         if root.get_attribute("aria-current") != "true":
             self.click(f"tr[data-root='{name}'] button")
-        self.run_in_page("""
-            const kind = document.querySelector("#comparison-kind");
-            if (kind.value !== arguments[0]) {
-                kind.value = arguments[0];
-                kind.dispatchEvent(new Event("change"));
-            }""", kind)
+        self.choose("#comparison-kind", kind)
         self.wait(lambda: self.text("#comparison-headline").startswith(f"{name}: "), f"the comparison of {name}")
         return self.text("#comparison-headline")
 

@@ -100,9 +100,9 @@ class KeysOfThePage(PlatformPage):
         self.assertEqual(self.focused(), "0")
 
     def test_reload_shows_the_same(self):
-        self.fill("where", '"symbol=two words"')
+        self.fill("#filter-where", '"symbol=two words"')
         self.expect("--where=symbol=two words")
-        self.fill("service", "r?sk")
+        self.fill("#filter-service", "r?sk")
         self.expect("--where=symbol=two words", "--service=r?sk")
         self.click("th button[data-sort=start]")
         self.browser.keys("l", Keys.ARROW_DOWN, Keys.ENTER, Keys.ARROW_DOWN, "2")

@@ -3,6 +3,7 @@
 // Which traces are chosen: the filters of `nanospan view` and some more, over the columns of a pack.
 
 const ANY_KEPT = "*"; // the choice "kept for any reason"
+const MOST_EQUALS = 20; // of a condition are tried as the end of its key
 
 function noFilters() {
     return {root: "", service: "", min: "", max: "", errors: false, kept: "", source: "", where: []};
@@ -252,8 +253,18 @@ class Filters {
 
     // A sentence for each condition whose key no span or resource has.
     missingKeys(spec) {
-        return spec.where.filter((text) => this.keyIndex(visible(text.split("=")[0])) < 0 && !this.isTraceId(text))
-            .map((text) => `No span or resource has the attribute ${label(text.split("=")[0], 60) || "\"\""}.`);
+        return spec.where.filter((text) => this.keyIndex(this.keyOf(text)) < 0 && !this.isTraceId(text))
+            .map((text) => `No span or resource has the attribute ${label(this.keyOf(text), 60) || "\"\""}.`);
+    }
+
+    // The key of a condition, as it is shown. Keys may have a "=", too: the shortest one counts that occurs.
+    keyOf(text) {
+        let end = text.indexOf("=");
+        const first = end < 0 ? text : text.slice(0, end);
+        for (let tries = 0; end >= 0 && tries < MOST_EQUALS; tries++, end = text.indexOf("=", end + 1))
+            if (this.keyIndex(visible(text.slice(0, end))) >= 0)
+                return visible(text.slice(0, end));
+        return this.keyIndex(visible(text)) >= 0 ? visible(text) : visible(first);
     }
 
     isTraceId(text) {
@@ -273,15 +284,16 @@ class Filters {
     }
 
     lookFor(text) {
-        const equals = text.indexOf("=");
-        const key = this.keyIndex(visible(equals < 0 ? text : text.slice(0, equals)));
+        const shown = visible(text), keyText = this.keyOf(text);
+        const key = this.keyIndex(keyText);
+        const pattern = shown.length > keyText.length ? shown.slice(keyText.length + 1) : null;
         if (key < 0 && this.isTraceId(text))
             return this.tracesWithId(text.toLowerCase());
         const mask = new Uint8Array(this.pack.traces);
         if (key < 0)
             return mask;
         const places = this.shapesWith(key);
-        const holds = equals < 0 ? () => true : this.valueTest(text.slice(equals + 1));
+        const holds = pattern === null ? () => true : this.valueTest(pattern);
         const {trace, span, resource, shape} = this.pack;
         const starts = this.pack.valueStart;
         const test = (shapes, index, holder) => {
@@ -305,7 +317,7 @@ class Filters {
 
     // The keys that conditions name, if spans or resources have them.
     namedKeys(spec) {
-        const keys = spec.where.map((text) => visible(text.split("=")[0]));
+        const keys = spec.where.map((text) => this.keyOf(text));
         return [...new Set(keys)].filter((key) => this.keyIndex(key) >= 0);
     }
 

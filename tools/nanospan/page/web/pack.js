@@ -38,7 +38,7 @@ class Pack {
         this.shape = this.group("shape", this.columnCount("shape.first"));
         this.item = this.group("item", this.columnCount("item.key"));
         this.value = this.group("value", this.columnCount("value.low"));
-        this.decoder = new TextDecoder();
+        this.decoder = new TextDecoder("utf-8", {ignoreBOM: true}); // that is, it stays where it is
         this.texts = new Array(this.strings);
         this.check();
     }
