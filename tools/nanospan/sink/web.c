@@ -5,10 +5,10 @@
 #include "page/page.h"
 #include "common/hex.h"
 #include "support/listen.h"
+#include "support/output_file.h"
 #include "support/trace_file.h"
 #include "web_guard.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -231,33 +231,10 @@ bool web_is_exposed(const sink_web *web)
     return !web->guard.loopback;
 }
 
-// Whoever can read the file can read the spans, so only this user can; and a reader finds nothing or the whole
-// address.
-static bool write_url(const sink_web *web)
-{
-    text aside = {0};
-    text_format(&aside, "%s.part%c", web->options.url_file, '\0');
-    unlink(aside.data);
-    const int fd = open(aside.data, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
-    bool sound = file != NULL && fprintf(file, "%s\n", web->url) > 0;
-    if (file != NULL && fclose(file) != 0)
-        sound = false;
-    else if (file == NULL && fd >= 0)
-        close(fd);
-    sound = sound && rename(aside.data, web->options.url_file) == 0;
-    if (!sound) {
-        complain("cannot write %s: %s", web->options.url_file, strerror(errno));
-        if (fd >= 0)
-            unlink(aside.data);
-    }
-    text_free(&aside);
-    return sound;
-}
-
+// Whoever can read the address can read the spans, so only this user can.
 bool web_write_files(const sink_web *web)
 {
-    return (web->options.url_file == NULL || write_url(web)) &&
+    return (web->options.url_file == NULL || output_file_line(web->options.url_file, 0600, web->url)) &&
            (web->options.port_file == NULL || listen_write_port(web->options.port_file, web->guard.port));
 }
 

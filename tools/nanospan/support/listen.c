@@ -2,7 +2,7 @@
 #include "listen.h"
 
 #include "complain.h"
-#include "text.h"
+#include "output_file.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
@@ -111,23 +111,9 @@ void listen_place(char *out, size_t size, const char *address, unsigned port)
              colon != NULL ? address : "127.0.0.1", port);
 }
 
-static bool write_number(const char *name, unsigned number)
-{
-    FILE *file = fopen(name, "we");
-    bool sound = file != NULL && fprintf(file, "%u\n", number) > 0;
-    if (file != NULL && fclose(file) != 0)
-        sound = false;
-    return sound;
-}
-
 bool listen_write_port(const char *name, unsigned port)
 {
-    // Written to another file that is then renamed.
-    text aside = {0};
-    text_format(&aside, "%s.part%c", name, '\0');
-    const bool sound = write_number(aside.data, port) && rename(aside.data, name) == 0;
-    if (!sound)
-        complain("cannot write %s: %s", name, strerror(errno));
-    text_free(&aside);
-    return sound;
+    char digits[16];
+    snprintf(digits, sizeof digits, "%u", port);
+    return output_file_line(name, 0666, digits);
 }

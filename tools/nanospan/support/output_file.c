@@ -148,3 +148,25 @@ bool output_file_finish(output_file *file)
     forget(file);
     return error == 0;
 }
+
+bool output_file_line(const char *path, mode_t mode, const char *line)
+{
+    text part = {0};
+    text_format(&part, "%s.part%c", path, '\0');
+    unlink(part.data);
+    const int fd = open(part.data, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+    FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
+    bool sound = file != NULL && fprintf(file, "%s\n", line) > 0;
+    if (file != NULL && fclose(file) != 0)
+        sound = false;
+    else if (file == NULL && fd >= 0)
+        close(fd);
+    sound = sound && rename(part.data, path) == 0;
+    if (!sound) {
+        complain("cannot write %s: %s", path, strerror(errno));
+        if (fd >= 0)
+            unlink(part.data);
+    }
+    text_free(&part);
+    return sound;
+}

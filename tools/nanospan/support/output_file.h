@@ -8,6 +8,7 @@
 
 #include "text.h"
 #include <stdio.h>
+#include <sys/types.h>
 
 typedef struct output_file {
     const char *name; // for messages
@@ -27,6 +28,10 @@ void output_file_write(output_file *file, slice piece);
 // Writes what is left, closes the file and gives it its name. Returns false after printing an error if that, or a write
 // before, failed; nothing is left behind then.
 bool output_file_finish(output_file *file);
+
+// Writes a file of one line with this mode, less the umask; readers find nothing or all of it. Returns false after
+// printing an error.
+bool output_file_line(const char *path, mode_t mode, const char *line);
 
 // Closes the file, which is to be left incomplete, and removes it.
 void output_file_drop(output_file *file);
