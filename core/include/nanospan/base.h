@@ -24,6 +24,9 @@
 #endif
 
 #define NSP_API __attribute__((visibility("default")))
+// Of functions that call nothing of the program's. C++ is told that no exception comes out of them, so that a span's end
+// needs no code for that.
+#define NSP__API NSP_API __attribute__((nothrow))
 
 // The hot path is inlined into the caller. One source file of the library (core/trace/bindings.c) defines
 // NSP_INLINE as NSP_API before it includes the headers, which exports each of these functions for bindings.

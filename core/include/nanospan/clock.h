@@ -21,11 +21,11 @@ NSP_BEGIN_DECLS
 // session, the first call makes a map, which takes 10 ms; if there is no memory for it, the result is 0.
 // Otherwise a call costs 10 to 20 ns and takes no lock, does not wait and makes no system call. Thread safe;
 // signal safe once there has been a session.
-NSP_API uint64_t nsp_ticks_to_unix_ns(nsp_ticks ticks);
+NSP__API uint64_t nsp_ticks_to_unix_ns(nsp_ticks ticks);
 
 // The inverse: returns the reading that corresponds to a wall clock time, for example a network card's time
 // stamp. Cost, thread safety and signal safety are those of nsp_ticks_to_unix_ns.
-NSP_API nsp_ticks nsp_ticks_from_unix_ns(uint64_t unix_ns);
+NSP__API nsp_ticks nsp_ticks_from_unix_ns(uint64_t unix_ns);
 
 #endif
 NSP_END_DECLS

@@ -30,14 +30,14 @@ NSP_BEGIN_DECLS
 // never freed. Finding a known text is wait-free. Adding a new one is lock-free, takes a bounded number of
 // steps and makes no system call. Thread safe. It may be called before nsp_init and from a signal handler (a
 // handler that interrupts this very call gets NSP_NAME_OVERFLOW).
-NSP_API nsp_name nsp_intern(const char *text, size_t length);
+NSP__API nsp_name nsp_intern(const char *text, size_t length);
 
 // Returns the text of a name, zero terminated and never freed, or "" if the number is not a name. *length
 // receives its length in bytes; `length` may be NULL. Thread safe and signal safe.
-NSP_API const char *nsp_name_text(nsp_name name, size_t *length);
+NSP__API const char *nsp_name_text(nsp_name name, size_t *length);
 
 // The slow path of NSP_NAME.
-NSP_API nsp_name nsp__name_intern_site(nsp_name *site, const char *text, size_t length);
+NSP__API nsp_name nsp__name_intern_site(nsp_name *site, const char *text, size_t length);
 
 // The words of the call sites lie in a section of their own: together, so that few pages hold them all, and
 // apart from variables that the program writes. In C++, the words of inline functions could not be in the same

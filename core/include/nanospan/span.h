@@ -168,14 +168,14 @@ NSP_INLINE nsp_span *nsp_span_begin_at(nsp_name name, nsp_ticks start);
 
 // Begins a span with a kind, an explicit or remote parent, or links. `options` may be NULL. The span becomes
 // the current span.
-NSP_API nsp_span *nsp_span_begin_with(nsp_name name, const nsp_span_options *options);
+NSP__API nsp_span *nsp_span_begin_with(nsp_name name, const nsp_span_options *options);
 
 // Begins a span that is not on the thread's stack: it does not become current, may outlive its parent, and
 // may end on any thread. Its parent is the current span unless the options say otherwise. Unsampled detached
 // spans do not use up the places of sampled ones (nsp_config.detached_spans). The same number of them have an
 // identity of their own; any further one, when asked for its context, answers like a child of the span that
 // is current at that moment.
-NSP_API nsp_span *nsp_span_begin_detached(nsp_name name, const nsp_span_options *options);
+NSP__API nsp_span *nsp_span_begin_detached(nsp_name name, const nsp_span_options *options);
 
 // Ends the span. Its complete record is written to the calling thread's ring, or the span is dropped and
 // counted. One clock read.
@@ -192,8 +192,8 @@ NSP_INLINE nsp_span *nsp_span_next_at(nsp_span *span, nsp_name name, nsp_ticks a
 
 // Makes a detached span this thread's current span until nsp_span_leave. Entries nest. The span's ownership
 // does not change. Enter and leave inert spans too, so that spans under them are inert as well.
-NSP_API void nsp_span_enter(nsp_span *span);
-NSP_API void nsp_span_leave(nsp_span *span);
+NSP__API void nsp_span_enter(nsp_span *span);
+NSP__API void nsp_span_leave(nsp_span *span);
 
 // Returns this thread's innermost span, or NULL.
 NSP_INLINE nsp_span *nsp_span_current(void);
@@ -247,7 +247,7 @@ NSP_INLINE void nsp_span_set_status(nsp_span *span, nsp_span_status status, cons
 // trace id, and the span id of an unsampled root, stay the same until the root ends. A child of an unsampled
 // span has no memory of its own: every call for it, including nsp_inject_span, draws a new span id in the
 // same trace. So call this once for each such span, and use that context everywhere.
-NSP_API void nsp_span_context(const nsp_span *span, nsp_context *out);
+NSP__API void nsp_span_context(const nsp_span *span, nsp_context *out);
 
 // Declares `nsp_span *variable` and begins the span. The span ends with the enclosing block, however the
 // block is left, except by longjmp.

@@ -16,7 +16,7 @@ NSP_BEGIN_DECLS
 extern NSP_API bool nsp__clock_is_counter;
 
 // CLOCK_MONOTONIC in nanoseconds: the hot clock of machines without an invariant counter.
-NSP_API uint64_t nsp__clock_fallback(void);
+NSP__API uint64_t nsp__clock_fallback(void);
 
 static inline __attribute__((unused, always_inline)) uint64_t nsp__counter_read(void)
 {

@@ -63,6 +63,9 @@ typedef struct nsp__path_declaration {
     const nsp__path_part *parts;
 } nsp__path_declaration;
 
+// A path is never NULL, so nothing that ends with its scope has to be asked whether it is.
+#define NSP__NEVER_NULL __attribute__((returns_nonnull))
+
 NSP_BEGIN_DECLS
 
 // Room for the thread's paths that do not record and have no frame, by what they stand for. NULL: not made yet.
@@ -76,30 +79,32 @@ enum {
 };
 
 // Makes that room. Never NULL: if there is no memory, it is one that all threads share.
-NSP_API char *nsp__path_scratch_make(void);
+NSP__API NSP__NEVER_NULL char *nsp__path_scratch_make(void);
 
 // Takes the declaration into the table, unless that was tried. False if it could not be tried now: in a signal handler
 // that interrupted nanospan, or while another thread fills the table's last place.
-NSP_API bool nsp__path_declare(nsp__path_declaration *declaration);
+NSP__API bool nsp__path_declare(nsp__path_declaration *declaration);
 
 // start, end, at: 0 stands for now.
-NSP_API NSP__DIRECT void *nsp__path_begin_root(nsp__path_declaration *declaration, nsp_ticks start,
-                                               nsp__thread *thread, uint32_t name_class);
-NSP_API NSP__DIRECT void *nsp__path_begin_child(nsp__path_declaration *declaration, nsp_ticks start,
-                                                nsp__thread *thread);
-NSP_API void *nsp__path_begin_special(nsp__path_declaration *declaration, nsp_ticks start);
-NSP_API void *nsp__path_begin_with(nsp__path_declaration *declaration, const nsp_path_options *options);
+NSP__API NSP__NEVER_NULL NSP__DIRECT void *nsp__path_begin_root(nsp__path_declaration *declaration,
+                                                                nsp_ticks start, nsp__thread *thread,
+                                                                uint32_t name_class);
+NSP__API NSP__NEVER_NULL NSP__DIRECT void *nsp__path_begin_child(nsp__path_declaration *declaration,
+                                                                 nsp_ticks start, nsp__thread *thread);
+NSP__API NSP__NEVER_NULL void *nsp__path_begin_special(nsp__path_declaration *declaration, nsp_ticks start);
+NSP__API NSP__NEVER_NULL void *nsp__path_begin_with(nsp__path_declaration *declaration,
+                                                    const nsp_path_options *options);
 // Adds the links and the status of a path that records and has just begun.
-NSP_API void nsp__path_describe(void *path, const nsp_path_options *options);
-NSP_API NSP__DIRECT void nsp__path_end_on(void *path, nsp_ticks end, nsp__thread *thread);
+NSP__API void nsp__path_describe(void *path, const nsp_path_options *options);
+NSP__API NSP__DIRECT void nsp__path_end_on(void *path, nsp_ticks end, nsp__thread *thread);
 // The end of a path that does not record, and of which nothing says what it stands for: its frame reads as zero, since
 // its session is over.
-NSP_API void nsp__path_end_lost(void *path, nsp_ticks end);
+NSP__API void nsp__path_end_lost(void *path, nsp_ticks end);
 // A mark that is not the next one, or that reads the clock by a call.
-NSP_API void nsp__path_mark_slow(void *path, uint32_t phase, nsp_ticks at);
+NSP__API void nsp__path_mark_slow(void *path, uint32_t phase, nsp_ticks at);
 // The same as nsp__path_set_text for a text that is perhaps too long, or NULL.
-NSP_API void nsp__path_set_cut(void *path, uint16_t *length, char *bytes, uint32_t capacity,
-                               const char *value, size_t size);
+NSP__API void nsp__path_set_cut(void *path, uint16_t *length, char *bytes, uint32_t capacity,
+                                const char *value, size_t size);
 
 static inline __attribute__((unused, always_inline)) void *nsp__path_scratch(size_t at)
 {

@@ -39,26 +39,26 @@ extern void (*nsp__testpoint_hook)(const char *name);
 #endif
 
 // start, end, at: 0 stands for now. thread: nsp__thread_v4, which the caller has at hand.
-NSP_API NSP__DIRECT nsp_span *nsp__begin_root(nsp__thread *thread, nsp_name name, nsp_ticks start,
-                                              uint32_t name_class);
-NSP_API NSP__DIRECT nsp_span *nsp__begin_child(nsp__thread *thread, nsp_name name, nsp_ticks start);
-NSP_API nsp_span *nsp__begin_special(nsp__thread *thread, nsp_name name, nsp_ticks start);
-NSP_API NSP__DIRECT void nsp__end_on(nsp_span *span, nsp_ticks end, nsp__thread *thread);
-NSP_API void nsp__end_inert(nsp_span *span, nsp_ticks end);
-NSP_API NSP__DIRECT nsp_span *nsp__next_on(nsp_span *span, nsp_name name, nsp_ticks at, nsp__thread *thread);
-NSP_API nsp_span *nsp__next_inert(nsp_span *span, nsp_name name, nsp_ticks at);
+NSP__API NSP__DIRECT nsp_span *nsp__begin_root(nsp__thread *thread, nsp_name name, nsp_ticks start,
+                                               uint32_t name_class);
+NSP__API NSP__DIRECT nsp_span *nsp__begin_child(nsp__thread *thread, nsp_name name, nsp_ticks start);
+NSP__API nsp_span *nsp__begin_special(nsp__thread *thread, nsp_name name, nsp_ticks start);
+NSP__API NSP__DIRECT void nsp__end_on(nsp_span *span, nsp_ticks end, nsp__thread *thread);
+NSP__API void nsp__end_inert(nsp_span *span, nsp_ticks end);
+NSP__API NSP__DIRECT nsp_span *nsp__next_on(nsp_span *span, nsp_name name, nsp_ticks at, nsp__thread *thread);
+NSP__API nsp_span *nsp__next_inert(nsp_span *span, nsp_name name, nsp_ticks at);
 // value: the bits of an I64 or F64, 0 or 1 of a BOOL.
-NSP_API void nsp__attr_set_number(nsp_span *span, nsp_name key, uint32_t type, uint64_t value);
-NSP_API NSP__DIRECT void nsp__attr_set_text(nsp_span *span, nsp_name key, const char *value, size_t length);
+NSP__API void nsp__attr_set_number(nsp_span *span, nsp_name key, uint32_t type, uint64_t value);
+NSP__API NSP__DIRECT void nsp__attr_set_text(nsp_span *span, nsp_name key, const char *value, size_t length);
 // length: bytes of a text or byte value, elements of an array.
-NSP_API void nsp__attr_set_slow(nsp_span *span, nsp_name key, nsp_type type, const void *value,
-                                size_t length);
-NSP_API void nsp__event_add(nsp_span *span, nsp_name name, nsp_ticks at, const nsp_attr *attributes,
+NSP__API void nsp__attr_set_slow(nsp_span *span, nsp_name key, nsp_type type, const void *value,
+                                 size_t length);
+NSP__API void nsp__event_add(nsp_span *span, nsp_name name, nsp_ticks at, const nsp_attr *attributes,
+                             size_t count);
+NSP__API void nsp__link_add(nsp_span *span, const nsp_context *context, const nsp_attr *attributes,
                             size_t count);
-NSP_API void nsp__link_add(nsp_span *span, const nsp_context *context, const nsp_attr *attributes,
-                           size_t count);
-NSP_API void nsp__status_set(nsp_span *span, nsp_span_status status, const char *message);
-NSP_API void nsp__name_set(nsp_span *span, nsp_name name);
+NSP__API void nsp__status_set(nsp_span *span, nsp_span_status status, const char *message);
+NSP__API void nsp__name_set(nsp_span *span, nsp_name name);
 
 // ---- begin ----
 
