@@ -9,8 +9,8 @@ set(CMAKE_C_EXTENSIONS ON)
 add_library(nsp_strict INTERFACE)
 target_compile_definitions(nsp_strict INTERFACE _GNU_SOURCE)
 target_compile_options(nsp_strict INTERFACE
-    -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wcast-align
-    -Wundef -Wwrite-strings -Wvla -Wformat=2 -fno-common)
+    -Wall -Wextra -Wpedantic -Wshadow $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes> $<$<COMPILE_LANGUAGE:C>:-Wmissing-prototypes>
+    -Wpointer-arith -Wcast-align -Wundef -Wwrite-strings -Wvla -Wformat=2 -fno-common)
 if(CMAKE_C_COMPILER_ID MATCHES "Clang")
     # gcc accepts these GNU extensions under -Wpedantic when they come from __extension__ or a system header.
     target_compile_options(nsp_strict INTERFACE

@@ -7,6 +7,7 @@ set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/nanospan)
 
 install(FILES ${public_headers} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/nanospan)
 install(FILES ${abi_headers} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/nanospan/abi)
+install(FILES ${cpp_headers} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/nanospan/cpp)
 
 # Each library and form is exported separately: only the users of a static one must find its dependencies.
 foreach(library nanospan-core nanospan)

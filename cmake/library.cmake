@@ -14,8 +14,9 @@ if(NSP_HAVE_SDT)
 endif()
 file(GLOB_RECURSE exporter_sources CONFIGURE_DEPENDS exporters/*.c)
 file(GLOB proto_files CONFIGURE_DEPENDS exporters/proto/*.proto)
-file(GLOB public_headers CONFIGURE_DEPENDS core/include/nanospan/*.h exporters/include/nanospan/*.h)
+file(GLOB public_headers CONFIGURE_DEPENDS core/include/nanospan/*.h core/include/nanospan/*.hpp exporters/include/nanospan/*.h)
 file(GLOB abi_headers CONFIGURE_DEPENDS core/include/nanospan/abi/*.h)
+file(GLOB cpp_headers CONFIGURE_DEPENDS core/include/nanospan/cpp/*.hpp)
 
 # Protobuf messages: NAME.proto becomes NAME.pb-c.h and NAME.pb-c.c in the build folder.
 set(proto_dir ${PROJECT_BINARY_DIR}/proto)

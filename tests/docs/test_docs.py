@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 # ctest: TIMEOUT 120
-"""The pages are correct: every C block compiles without a warning, every link has a target, and every
+"""The pages are correct: every block of C and C++ compiles without a warning, every link has a target, and every
 variable, command of ./run and subcommand of nanospan that a page names exists."""
 import os
 import re
+import shutil
 import subprocess
 import sys
 import unittest
@@ -13,6 +14,7 @@ from pathlib import Path
 SOURCE = Path(os.environ["NSP_SOURCE_DIR"])
 PAGES = sorted([SOURCE / "README.md", SOURCE / "CONTRIBUTING.md", SOURCE / "examples/README.md",
                 *SOURCE.glob("docs/*.md"), *SOURCE.glob("deploy/**/*.md")])
+CXX = os.environ.get("CXX", "c++")
 INCLUDES = ["core/include", "exporters/include", "instrumentation/include"]
 
 
@@ -20,8 +22,8 @@ def text_of(page):
     return page.read_text(encoding="utf-8")
 
 
-def c_blocks(page):
-    return re.findall(r"^```c\n(.*?)^```", text_of(page), re.M | re.S)
+def blocks(page, language):
+    return re.findall(rf"^```{language}\n(.*?)^```", text_of(page), re.M | re.S)
 
 
 def anchors(page):
@@ -33,21 +35,28 @@ def anchors(page):
 
 
 class Docs(unittest.TestCase):
-    def test_c_blocks_compile(self):
+    def compile_blocks(self, language, compiler):
+        """How many blocks of this language there are, each of which compiles."""
         count = 0
         for page in PAGES:
-            for number, block in enumerate(c_blocks(page)):
+            for number, block in enumerate(blocks(page, language)):
                 count += 1
                 with self.subTest(page=page.name, block=number):
-                    command = [os.environ.get("CC", "cc"), "-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror",
-                               "-Wno-unused-function", "-fsyntax-only", "-x", "c", "-"]
+                    command = [*compiler, "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-Wno-unused-function", "-fsyntax-only", "-"]
                     command += [f"-I{SOURCE / folder}" for folder in INCLUDES]
                     result = subprocess.run(command, input=block, capture_output=True, text=True, check=False)
                     self.assertEqual(result.returncode, 0, result.stderr)
-        self.assertGreaterEqual(count, 6)
+        return count
+
+    def test_c_blocks_compile(self):
+        self.assertGreaterEqual(self.compile_blocks("c", [os.environ.get("CC", "cc"), "-std=c11", "-xc"]), 6)
+
+    @unittest.skipUnless(shutil.which(CXX), "there is no C++ compiler")
+    def test_cpp_blocks_compile(self):
+        self.assertGreaterEqual(self.compile_blocks("cpp", [CXX, "-std=c++17", "-xc++"]), 1)
 
     def test_a_wrong_block_is_found(self):
-        self.assertTrue(c_blocks(SOURCE / "README.md"))
+        self.assertTrue(blocks(SOURCE / "README.md", "c"))
         result = subprocess.run(["cc", "-fsyntax-only", "-x", "c", f"-I{SOURCE / INCLUDES[0]}", "-"], text=True, check=False,
                                 input="#include <nanospan/nanospan.h>\nint x = nsp_no_such_function();", capture_output=True)
         self.assertNotEqual(result.returncode, 0)

@@ -121,6 +121,32 @@ typedef struct nsp_path_options {
 // A PHASE's last argument: it begins with its path.
 #define NSP_PATH_AT_START 1
 
+// In C++, functions that begin and end every type of path have one name each, so that nsp::path of
+// <nanospan/nanospan.hpp> finds them by the type. A declaration may stand in a header of C, in extern "C".
+// The parentheses keep functions of other namespaces out, whose paths have the same name.
+#ifdef __cplusplus
+#define NSP__PATH_OVERLOADS(type)                                                                            \
+    extern "C++" {                                                                                           \
+    static inline __attribute__((unused, always_inline)) type *nsp__path_begun(const type *,                 \
+                                                                               nsp_ticks nsp__start)         \
+    {                                                                                                        \
+        return (type##_begin_at)(nsp__start);                                                                \
+    }                                                                                                        \
+    static inline __attribute__((unused, always_inline)) type *nsp__path_begun(                              \
+        const type *, const nsp_path_options &nsp__options)                                                  \
+    {                                                                                                        \
+        return (type##_begin_with)(&nsp__options);                                                           \
+    }                                                                                                        \
+    static inline __attribute__((unused, always_inline)) void nsp__path_ended(type *nsp__path,               \
+                                                                              nsp_ticks nsp__end)            \
+    {                                                                                                        \
+        (type##_end_at)(nsp__path, nsp__end);                                                                \
+    }                                                                                                        \
+    }
+#else
+#define NSP__PATH_OVERLOADS(type)
+#endif
+
 #ifdef NSP_DISABLE
 #include <nanospan/abi/path_disabled.h>
 #else

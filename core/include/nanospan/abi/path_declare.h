@@ -160,7 +160,8 @@
     static inline __attribute__((unused)) void type##_end(type *nsp__path)                                   \
     {                                                                                                        \
         type##_end_at(nsp__path, 0);                                                                         \
-    }
+    }                                                                                                        \
+    NSP__PATH_OVERLOADS(type)
 
 // ---- what the other macros call ----
 

@@ -46,7 +46,8 @@
     static inline __attribute__((unused, always_inline)) void type##_end(type *nsp__path)                    \
     {                                                                                                        \
         type##_end_at(nsp__path, 0);                                                                         \
-    }
+    }                                                                                                        \
+    NSP__PATH_OVERLOADS(type)
 
 #define NSP_PATH_MARK(path, phase) NSP_PATH_MARK_AT(path, phase, 0)
 #define NSP_PATH_MARK_AT(path, phase, ticks) ((void)&(path)->nsp__head, (void)(nsp_ticks)(ticks))
