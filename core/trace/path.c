@@ -66,6 +66,7 @@ static void *body_open(nsp_span *span, const nsp__path_declaration *declaration)
                                nsp__record_traits(&frame->record) | (uint64_t)NSP__KIND_PATH << 8);
         __atomic_fetch_or(&frame->reserved, NSP__FRAME_PATH, __ATOMIC_RELAXED);
         __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        NSP__TESTPOINT("path: no room for its body yet");
         frame->cursor += declaration->bytes;
         if (producer != NULL && frame == producer->ruled_frame)
             producer->ruled_marks |= NSP__TRACE_PATH;

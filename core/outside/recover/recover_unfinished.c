@@ -99,6 +99,9 @@ const nsp__record *nsp__recovery_unfinished(const nsp_recovery *recovery, const 
         return NULL;
     nsp__record *record = &frame->record;
     record->bytes = (uint32_t)(items_of(record) - (const uint8_t *)record) + own_items(frame);
+    // Of a path that was just getting its body, or whose body has an impossible size, there is only the span.
+    if (nsp__record_is_path(record) && nsp__record_body_bytes(record, record->bytes) == 0)
+        record->kind &= (uint8_t)~NSP__KIND_PATH;
     add_item(record, nsp__item_tag(recovery->names.unfinished, NSP_TYPE_BOOL, 1, 0), NULL, 0);
     if (found->speculative && record->span_id == record->local_root_id) {
         nsp__recovery_mark_kept(recovery, record);
