@@ -251,10 +251,14 @@ void killed_session_written(void)
         files[i].replaced = true;
 }
 
-// Files that grow again contain zeroes, hence all of their bytes are written.
+// Files that grow again contain zeroes, hence all of their bytes are written. What a recovery notes is gone, so that the
+// next one does not complete what it could not enter.
 void killed_session_restore(void)
 {
+    static const char *const notes[] = {"settling", "settlement", "sending", "attempts"};
     set_state(0);
+    for (size_t i = 0; i < sizeof notes / sizeof notes[0]; i++)
+        unlinkat(directory_fd, notes[i], 0);
     for (int i = 0; i < FILES; i++) {
         if (files[i].away)
             put_back(i);

@@ -295,7 +295,7 @@ static bool account_balances(checking *me, const nsp_recovery_account *a, const 
                  (unsigned long long)a->unfinished, (unsigned long long)a->from_batches,
                  (unsigned long long)a->in_doubt, (unsigned long long)a->exported, (unsigned long long)here,
                  (unsigned long long)a->lost_at_crash, (unsigned long long)begun,
-                 (unsigned long long)(begun + beginning), received->count, recovered->count,
+                 (unsigned long long)begun + beginning, received->count, recovered->count,
                  (unsigned long long)all->twice, (unsigned long long)unfinished);
 }
 
