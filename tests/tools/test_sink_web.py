@@ -10,6 +10,7 @@ import socket
 import stat
 import subprocess
 import tempfile
+import threading
 import time
 import unittest
 from pathlib import Path
@@ -160,6 +161,31 @@ class Refusals(unittest.TestCase):
                     break
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.05)
+
+    def test_connections_that_never_end_shut_nobody_out(self):
+        """200 of them, on which a byte comes now and then, so that they are never idle."""
+        with contextlib.ExitStack() as stack:
+            many = [stack.enter_context(socket.create_connection(("127.0.0.1", self.sink.web_port), timeout=60))
+                    for _ in range(200)]
+            ended = threading.Event()
+
+            def drip():
+                while not ended.wait(0.5):
+                    for one in many:
+                        with contextlib.suppress(OSError):
+                            one.send(b"a")
+
+            for one in many:
+                with contextlib.suppress(OSError):
+                    one.send(b"GET / HTTP/1.1\r\nX: ")
+            thread = threading.Thread(target=drip)
+            thread.start()
+            try:
+                for _ in range(3):
+                    self.assertEqual(self.status("/api/state"), 200)
+            finally:
+                ended.set()
+                thread.join()
 
     def test_headers(self):
         for path, how in (("/", {}), ("/api/state", {}), ("/api/state", {"token": None}), ("/nothing", {}),

@@ -7,6 +7,7 @@
 #include "support/listen.h"
 #include "support/output_file.h"
 #include "support/trace_file.h"
+#include "web_crowd.h"
 #include "web_guard.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -16,7 +17,7 @@
 
 // One thread answers all requests, one after the other, so many at once take no more memory or processors than one.
 // A page asks once a second; connections on which nothing happens end soon, so that others get their turn.
-enum { CONNECTIONS = 64, IDLE_SECONDS = 10, CONNECTION_BYTES = 16 << 10 };
+enum { CONNECTIONS = WEB_CROWD + 16, IDLE_SECONDS = 10, CONNECTION_BYTES = 16 << 10 };
 
 #define TITLE "nanospan sink"
 
@@ -24,6 +25,7 @@ struct sink_web {
     struct MHD_Daemon *daemon;
     web_options options;
     web_guard guard;
+    web_crowd crowd;
     sink_live *live;
     char url[WEB_PLACE_SIZE + 64];
 };
@@ -165,6 +167,7 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
     (void)bytes;
     (void)state;
     *length = 0;
+    web_crowd_asked(&web->crowd, connection);
     if (a.status != 0) {
         refuse(&a, a.status, why);
         return reply(connection, &a);
@@ -207,11 +210,13 @@ sink_web *web_start(const web_options *options, int listener, unsigned port, sin
         return NULL;
     }
     web_guard_url(&web->guard, web->url, sizeof web->url);
+    web_crowd_init(&web->crowd);
     web->daemon = MHD_start_daemon(
         MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL | MHD_USE_ITC | MHD_USE_ERROR_LOG, 0, NULL, NULL,
         handle, web, MHD_OPTION_EXTERNAL_LOGGER, quiet, NULL, MHD_OPTION_LISTEN_SOCKET, listener,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)IDLE_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_END);
+        (unsigned)IDLE_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
+        MHD_OPTION_NOTIFY_CONNECTION, web_crowd_changes, &web->crowd, MHD_OPTION_END);
     if (web->daemon == NULL) {
         complain("cannot start the live page: %s", strerror(errno));
         close(listener);
