@@ -2,6 +2,9 @@
 # ctest: TIMEOUT 600 COST 60
 # Sanitizers: none, because a browser does the work
 """A page of traces in a real browser: its numbers are those of `nanospan view`, and what clicks and fields do to them."""
+import base64
+import gzip
+import json
 import re
 import unittest
 from collections import defaultdict
@@ -137,6 +140,24 @@ class Filters(PlatformPage):
         self.fill("#filter-min", "1s")
         self.wait_text("#filter-count", f"0 of {self.COUNT} traces")
         self.assertEqual([[*row[:6], row[7]] for row in self.table("table.names tbody tr")], found)
+
+
+class Damaged(PlatformPage):
+    def test_attributes_beyond_the_pack(self):
+        """A count of four thousand millions must not become a loop of that length."""
+        html = self.page.read_text(encoding="utf-8")
+        packed = re.search('<script id="pack" type="text/plain">([^<]*)<', html).group(1)
+        raw = bytearray(gzip.decompress(base64.b64decode(packed)))
+        start = 12 + int.from_bytes(raw[8:12], "little")
+        for column in json.loads(raw[12:start])["columns"]:
+            size = column["count"] * {"u8": 1, "u16": 2, "u32": 4, "u64": 8}[column["type"]]
+            if column["name"] == "shape.count":
+                raw[start:start + size] = b"\xff" * size
+            start += size
+        page = self.folder / "damaged.html"
+        page.write_text(html.replace(packed, base64.b64encode(gzip.compress(bytes(raw))).decode()), encoding="utf-8")
+        self.browser.open(page.resolve().as_uri())
+        self.wait_text("#problem", "The traces cannot be shown: the pack of traces is damaged: the attributes of a shape")
 
 
 class Clicks(PlatformPage):

@@ -106,6 +106,10 @@ class Pack {
         within(this.span.parent, this.spans, "a parent", true);
         if (this.resource.count)
             within(this.resource.service, this.strings, "a service");
+        // Loops over the attributes of a shape end there, so a damaged count must not make them very long.
+        for (let i = 0; i < this.shape.first?.length; i++)
+            if (this.shape.first[i] + this.shape.count[i] > this.item.count)
+                throw new Error("the pack of traces is damaged: the attributes of a shape");
     }
 
     // A value of a column of 64 bits, exactly.
