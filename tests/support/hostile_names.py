@@ -40,3 +40,17 @@ def hostile_traces(names):
         traces[number] = [span(1, name, at, at + 1000 + number, **everywhere), span(2, name, at, at + 500, 1, **everywhere),
                           span(3, f"{name}2", at, at + 400, 2, **everywhere)]
     return traces
+
+
+class Unhurt:
+    """Before a test case in a browser: nothing of what a test has shown was more than text."""
+
+    def tearDown(self):
+        super().tearDown()
+        self.assertEqual(self.run_in_page(f"""
+            const polluted = [];
+            for (const key in {{}})
+                polluted.push(key);
+            return [typeof window.{MARKER}, polluted, [...document.querySelectorAll(arguments[0])].map((one) => one.outerHTML.slice(0, 200)),
+                document.querySelector("#main").checkVisibility(), document.scripts.length]""", INTRUDERS),
+            ["undefined", [], [], True, 2])

@@ -29,7 +29,7 @@ class Comparison {
         this.canvas = make("canvas", {id: "comparison-canvas", class: "bridge", role: "img"});
         this.body = make("tbody");
         this.headRow = make("tr");
-        this.table = make("table", {class: "phases", id: "comparison-table"}, make("thead", {}, this.headRow), this.body);
+        this.table = make("table", {class: "phases", id: "comparison-table", "aria-label": "Phases, the largest difference first"}, make("thead", {}, this.headRow), this.body);
         this.rest = make("p", {class: "quiet", id: "comparison-rest"});
         this.stripAbout = make("p", {class: "quiet", hidden: true}, "Each bar reaches from the median to p99 of the traces that start there; the dot is " +
             "the longest of them. Click to divide there.");

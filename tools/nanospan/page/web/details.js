@@ -132,7 +132,7 @@ class SpanDetails {
                     preempted ? "\u25a8 preempted" : "\u2591 waited"),
                     ...numbers.map((text) => make("td", {class: "number"}, text)));
             });
-        return [make("h4", {}, "Off the CPU"), make("table", {class: "details-table details-pauses"},
+        return [make("h4", {}, "Off the CPU"), make("table", {class: "details-table details-pauses", "aria-label": "Off the CPU"},
             make("thead", {}, make("tr", {}, ...["", "times", "sum", "longest", "of the span"].map((text) => (
                 make("th", {scope: "col"}, text))))),
             make("tbody", {}, ...rows))];
@@ -141,7 +141,8 @@ class SpanDetails {
     attributeTable(title, attributes) {
         if (attributes.length === 0)
             return [];
-        const table = make("table", {class: "details-table details-attributes"}, make("thead", {},
+        const table = make("table", {class: "details-table details-attributes",
+            "aria-label": title || "Attributes of the resource"}, make("thead", {},
             make("tr", {}, ...["key", "value", "type"].map((text) => make("th", {scope: "col"}, text)))));
         const body = make("tbody");
         table.append(body);

@@ -29,7 +29,7 @@ class Waterfall {
     }
 
     build() {
-        this.canvas = make("canvas", {class: "waterfall-canvas", tabindex: "0", role: "application",
+        this.canvas = make("canvas", {class: "waterfall-canvas", tabindex: "0", role: "application", "aria-label": "Waterfall: no trace is chosen",
             "aria-roledescription": "waterfall of a trace", "aria-describedby": "waterfall-said"});
         this.tip = make("div", {class: "waterfall-tip", "aria-hidden": "true", hidden: true});
         this.frame = make("div", {class: "waterfall-frame"}, this.canvas, this.tip);
