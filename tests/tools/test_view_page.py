@@ -18,7 +18,6 @@ import unittest
 from pathlib import Path
 
 from page_data import Page
-from peers import need
 from sink_process import command
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -520,7 +519,8 @@ class ViewPage(unittest.TestCase):
             self.assertFalse(part.exists(), number)
 
     def test_read_only_folder(self):
-        need(os.getuid() != 0, "root may write everywhere")
+        if os.getuid() == 0:
+            self.skipTest("root may write everywhere")
         file = self.file(line(span(1)), "\n")
         folder = self.path / "locked"
         folder.mkdir(0o500)
