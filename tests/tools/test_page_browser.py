@@ -130,6 +130,22 @@ class Filters(PlatformPage):
         self.expect()
         self.assertFalse(self.browser.find("#filter-problem").is_displayed())
 
+    def test_nothing_passes_because_of_root_and_duration(self):
+        self.open("#root=cancel+order&min=1ns")
+        self.assertFalse(self.browser.find("#list-widen").is_displayed())
+        self.fill("#filter-where", "order.id=10*")
+        wanted = trace_ids("--where=order.id=10*", *self.files)
+        self.fill("#filter-root", "no such root")
+        self.wait_text("#filter-count", f"0 of {self.COUNT} traces")
+        self.assertEqual(self.text("#list-widen"), f"Show {len(wanted)} with any root and duration")
+        self.click("#list-widen")
+        self.expect("--where=order.id=10*")
+        self.assertEqual([self.browser.find(f"#filter-{name}").get_attribute("value") for name in ("root", "min", "where")],
+                         ["", "", "order.id=10*"])
+        self.fill("#filter-where", "order.id=none")
+        self.wait_text("#filter-count", f"0 of {self.COUNT} traces")
+        self.assertFalse(self.browser.find("#list-widen").is_displayed())
+
     def test_percentiles_follow_the_filters(self):
         """Those but for root and duration, which choose among them."""
         self.click("#filter-errors")
@@ -239,6 +255,7 @@ class Clicks(PlatformPage):
         self.assertIn(f"{999_999:032x}", self.text("#details"))
         self.browser.run("arguments[0].click()", self.browser.find("#details .details-list .details-link"))
         self.wait(lambda: self.chosen() == there, "the linked trace")
+        self.assertEqual(self.run_in_page("return document.getElementById('trace').scrollTop"), 0)
         self.assertEqual(dict(self.fragment())["trace"], there)
         self.browser.driver.back()
         self.wait(lambda: self.chosen() == here, "the way back")

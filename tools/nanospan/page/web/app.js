@@ -52,6 +52,7 @@ class App {
             onClick: () => this.revealTrace(),
             onOpen: () => this.focusWaterfall(),
             onSort: (sort) => this.sortBy(sort),
+            onWiden: () => this.changeFilters({root: "", min: "", max: ""}),
         });
         this.comparison = new Comparison(byId("comparison"), {onSpec: (spec) => {
             this.compared = spec;
@@ -108,7 +109,7 @@ class App {
         this.distribution.show(this.group, this.range());
         this.form.say(chosen.length, this.pack.traces, [...problems, ...this.engine.missingKeys(this.filters)]);
         this.list.show(this.pack, chosen, this.sort, this.trace, this.engine.namedKeys(this.filters),
-            (trace, key) => this.engine.valueIn(trace, key));
+            (trace, key) => this.engine.valueIn(trace, key), others.length);
         if (this.trace < 0 && this.list.traces.length)
             this.showTrace(this.list.traces[0], -1);
         this.list.choose(this.trace);
@@ -199,6 +200,8 @@ class App {
             return;
         this.writeFragmentNow();
         this.showTrace(trace, this.pack.rowById(trace, span));
+        byId("trace").scrollTop = 0; // the link was among the details, below
+        this.revealTrace();
         this.list.choose(trace);
         this.writeFragmentNow(true);
     }

@@ -69,8 +69,8 @@ class Comparison {
     }
 
     fileChoice(side) {
-        const choice = make("select", {id: `comparison-${side}`}, ...this.pack.header.sources.map((source, i) => (
-            make("option", {value: i, ".selected": String(i) === this.spec[side]}, label(source.name, 60)))));
+        const choice = make("select", {id: `comparison-${side}`}, ...this.pack.header.sources.map((_, i) => (
+            make("option", {value: i, ".selected": String(i) === this.spec[side]}, label(this.pack.sourceName(i), 60)))));
         choice.addEventListener("change", () => this.onSpec({...this.spec, [side]: choice.value}));
         return make("label", {}, `${side === "first" ? "" : "against "}`, choice);
     }
@@ -156,7 +156,7 @@ class Comparison {
     setWords(sets) {
         const {first, second} = COMPARISONS[this.spec.kind];
         const names = this.spec.kind === "files"
-            ? [this.spec.first, this.spec.second].map((i) => label(this.pack.header.sources[Number(i)]?.name ?? "", 60)) : [first, second];
+            ? [this.spec.first, this.spec.second].map((i) => label(this.pack.sourceName(Number(i)), 60)) : [first, second];
         return names.map((name, i) => `${name} (${formatCount(sets[i].length)} ${sets[i].length === 1 ? "trace" : "traces"})`);
     }
 

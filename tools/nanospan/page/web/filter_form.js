@@ -59,7 +59,7 @@ class FilterForm {
             ...words.map((word) => make("option", {value: word}, word)));
         this.keptField.hidden = words.length === 0;
         this.source.replaceChildren(make("option", {value: ""}, "all"),
-            ...pack.header.sources.map(({name}, i) => make("option", {value: i}, label(name, 60))));
+            ...pack.header.sources.map((_, i) => make("option", {value: i}, label(pack.sourceName(i), 60))));
         this.sourceField.hidden = pack.header.sources.length < 2;
     }
 

@@ -192,6 +192,16 @@ class Pack {
         return this.string(this.resource.service[this.span.resource[row]]);
     }
 
+    // The name of a file: without its folder, unless two files would have the same name then.
+    sourceName(index) {
+        const short = ({name}) => name.slice(name.lastIndexOf("/") + 1);
+        const {sources} = this.header;
+        if (sources[index] === undefined)
+            return "";
+        const name = short(sources[index]);
+        return name !== "" && sources.filter((one) => short(one) === name).length === 1 ? name : sources[index].name;
+    }
+
     rootName(trace) {
         return this.trace.rooted[trace] ? this.name(this.trace.root[trace]) : ROOT_NOT_SEEN;
     }

@@ -17,7 +17,8 @@ function showTraceHead(element, pack, trace) {
         if (off > 0)
             facts.push(make("span", {class: word}, `${word} ${formatDuration(off)}`));
     if (pack.header.sources.length > 1)
-        facts.push(label(pack.header.sources[source[trace]]?.name ?? "", 60));
+        facts.push(make("span", {title: label(pack.header.sources[source[trace]]?.name ?? "", 400)},
+            label(pack.sourceName(source[trace]), 60)));
     element.replaceChildren(
         make("h2", {}, make("span", {class: "name"}, label(pack.rootName(trace), 80) || "(empty)"), " ",
             make("strong", {title: formatExact(pack.exact("trace.duration", trace))}, formatDuration(duration[trace]))),

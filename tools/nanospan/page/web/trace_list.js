@@ -84,9 +84,9 @@ function sortTraces(pack, traces, sort) {
 }
 
 // The list of traces: a grid whose rows are chosen with the arrow keys. onChoose(trace), then onClick() after
-// a click, onOpen() for Enter.
+// a click, onOpen() for Enter. If no trace passes, onWiden() leads to those that pass without root and duration.
 class TraceList {
-    constructor(element, {onChoose, onClick, onOpen, onSort}) {
+    constructor(element, {onChoose, onClick, onOpen, onSort, onWiden}) {
         this.onChoose = onChoose;
         this.onClick = onClick;
         this.onOpen = onOpen;
@@ -101,7 +101,9 @@ class TraceList {
         this.more = make("button", {type: "button", class: "more", id: "list-more"});
         this.more.addEventListener("click", () => this.fill(this.shown + LIST_STEP));
         this.none = make("p", {class: "none", id: "list-none", hidden: true}, "No trace passes the filters.");
-        this.scroll = make("div", {class: "scroll"}, this.table, this.none, this.more);
+        this.widen = make("button", {type: "button", class: "more", id: "list-widen", hidden: true});
+        this.widen.addEventListener("click", onWiden);
+        this.scroll = make("div", {class: "scroll"}, this.table, this.none, this.widen, this.more);
         element.replaceChildren(this.scroll);
         this.body.addEventListener("click", (event) => this.clicked(event));
         this.body.addEventListener("keydown", (event) => this.pressed(event));
@@ -118,8 +120,9 @@ class TraceList {
         return made;
     }
 
-    // `keys` are attributes that get a column each; `valueIn(trace, key)` is what stands there.
-    show(pack, traces, sort, chosen, keys, valueIn) {
+    // `keys` are attributes that get a column each; `valueIn(trace, key)` is what stands there. `wider` is the number of
+    // traces that pass without root and duration.
+    show(pack, traces, sort, chosen, keys, valueIn, wider) {
         this.pack = pack;
         this.keys = keys.slice(0, MOST_KEY_COLUMNS);
         this.valueIn = valueIn;
@@ -143,6 +146,8 @@ class TraceList {
         this.shown = 0;
         this.scroll.scrollTop = 0;
         this.none.hidden = traces.length > 0;
+        this.widen.hidden = traces.length > 0 || wider === 0;
+        this.widen.textContent = `Show ${formatCount(wider)} with any root and duration`;
         this.fill(LIST_STEP);
         this.mark();
     }
