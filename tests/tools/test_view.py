@@ -244,6 +244,9 @@ class View(unittest.TestCase):
         for number in range(2, 12):
             self.assertIn(f":{number}: ", self.err)
         self.assertIn(f"{len(bad)} malformed lines were skipped", self.err)
+        self.assertNotIn("should come from", self.err)
+        self.view(lines=["<html>", "", "</html>"])
+        self.assertIn("2 malformed lines were skipped, and there is no other; the file should come from", self.err)
         # A truncated line adds none of its spans.
         whole = line(*(span(1, i, "many") for i in range(1, 50)))
         out = self.view(lines=[whole[:-30], line(span(2, 1, "last"))])

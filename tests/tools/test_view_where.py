@@ -144,6 +144,20 @@ class Where(unittest.TestCase):
         self.view("--where=a=1", "--errors")
         self.assertEqual(self.err, "")
 
+    def test_no_such_root_or_service(self):
+        self.write(line(span(1, 1, name="order")), line(span(2, 1, name="cancel")))
+        root = "nanospan view: no trace has a root named 'no*'; --summary shows the names\n"
+        service = "nanospan view: no span is of a service named 'none'\n"
+        page = f"--html={self.folder.name}/page.html"
+        for arguments, wanted in ((["--root=no*"], root), (["--service=none"], service), (["--root=no*", "--service=none"], root + service),
+                                  (["--root=no*", "--summary"], root), (["--root=no*", "--compare-slowest"], root),
+                                  (["--root=order", "--errors"], ""), (["--service=*", "--errors"], ""), (["--root=order"], "")):
+            self.view(*arguments)
+            self.assertEqual((self.code, self.err), (0, wanted), arguments)
+        self.view("--root=no*", page)
+        self.assertEqual(self.code, 0)
+        self.assertIn(root, self.err)
+
     def test_wrong_options(self):
         self.write(line(span(1, 1)))
         for arguments, wanted in ((["--where="], "--where takes KEY=VALUE, or KEY alone for any value, not ''"),

@@ -339,11 +339,14 @@ bool trace_file_read(trace_file *file, trace_store *store)
         position += (uint64_t)length;
         show_progress(file, store, position);
         size_t rows_before = store->row_count;
-        const char *wrong =
-            blank(file->line, (size_t)length) ? NULL : read_line(&in, file->line, (size_t)length);
+        if (blank(file->line, (size_t)length))
+            continue;
+        const char *wrong = read_line(&in, file->line, (size_t)length);
         if (wrong != NULL) {
             store->row_count = rows_before;
             complain_of_line(file, store->line_count - file->first_line, wrong);
+        } else {
+            file->good_lines++;
         }
     }
     file->line_count = (uint32_t)store->line_count - file->first_line;

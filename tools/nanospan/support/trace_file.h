@@ -14,9 +14,9 @@ typedef struct trace_file {
     const char *name;
     uint64_t size;                   // 0: unknown
     uint32_t first_line, line_count; // its lines in the store
-    uint64_t bad_lines;
-    uint64_t bad_spans; // spans without an id, left out
-    uint64_t bad_notes; // spans that were shown only in part
+    uint64_t good_lines, bad_lines;  // neither are blank ones
+    uint64_t bad_spans;              // spans without an id, left out
+    uint64_t bad_notes;              // spans that were shown only in part
     bool show_progress;
     attribute_filter *where; // conditions that become bits of the rows' `matches`; NULL: none
     char *line;              // the current line

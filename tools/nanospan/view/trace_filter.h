@@ -10,4 +10,8 @@
 // The traces that pass the filters; the caller frees the array.
 const trace **trace_filter(const view_options *o, const trace_store *store, size_t *count);
 
+// Explains why no trace of `store`, nor of `other` unless that is NULL, has passed: a root name, a service or an attribute
+// that none of them has.
+void trace_filter_complain(const view_options *o, const trace_store *store, const trace_store *other);
+
 #endif

@@ -51,7 +51,7 @@ static bool show_page(const view_options *o, view_files *files)
     const trace **chosen = trace_filter(o, &files->store, &count);
     const bool sound = view_page(o, files, chosen, count);
     if (!count)
-        attribute_filter_complain(&o->where);
+        trace_filter_complain(o, &files->store, NULL);
     free(chosen);
     return sound;
 }
@@ -68,7 +68,7 @@ static bool write_for_perfetto(const view_options *o, view_files *files)
                                   .trace_count = o->limit && o->limit < count ? (size_t)o->limit : count};
     const bool sound = !view_files_overwritten(files, o->perfetto) && perfetto_write(&input, o->perfetto);
     if (!count)
-        attribute_filter_complain(&o->where);
+        trace_filter_complain(o, &files->store, NULL);
     free(chosen);
     return sound;
 }
@@ -84,7 +84,7 @@ static void compare(const view_options *o, paint *p, view_files *files, const tr
     if (o->compare == COMPARE_FILES)
         closing_line(o, others, p, other_count);
     if (!count && !other_count)
-        attribute_filter_complain(&o->where);
+        trace_filter_complain(o, &files->store, o->compare == COMPARE_FILES ? &others->store : NULL);
     free(other_traces);
 }
 
@@ -106,7 +106,7 @@ static bool show(const view_options *o, view_files *files, const view_files *oth
             sound = view_traces(o, files, &p, chosen, count);
         closing_line(o, files, &p, count);
         if (!count)
-            attribute_filter_complain(&o->where);
+            trace_filter_complain(o, &files->store, NULL);
     }
     sound = sound && text_print(&out);
     free(chosen);

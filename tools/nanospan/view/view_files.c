@@ -83,8 +83,11 @@ bool view_files_sound(const view_files *in)
     for (size_t i = 0; i < in->count; i++) {
         const trace_file *file = &in->files[i];
         if (file->bad_lines)
-            complain("%s: %" PRIu64 " malformed %s skipped", file->name, file->bad_lines,
-                     file->bad_lines == 1 ? "line was" : "lines were");
+            complain("%s: %" PRIu64 " malformed %s skipped%s", file->name, file->bad_lines,
+                     file->bad_lines == 1 ? "line was" : "lines were",
+                     file->good_lines ? ""
+                                      : ", and there is no other; the file should come from 'nanospan sink "
+                                        "--output' or a file exporter");
         sound = sound && !file->bad_lines && !file->bad_notes;
     }
     return sound;
