@@ -22,7 +22,8 @@ typedef struct subcommand {
 static const subcommand SUBCOMMANDS[] = {
     {"sink", "nanospan sink", "receive spans over OTLP/HTTP, count them, and write them to a file",
      command_sink},
-    {"view", "nanospan view", "show the traces in a file as trees, slowest first", command_view},
+    {"view", "nanospan view", "show the traces in a file as trees, slowest first, or as a page for a browser",
+     command_view},
     {"doctor", "nanospan doctor", "find out why traces do not arrive and what to do about it",
      command_doctor},
     {"recover", "nanospan recover", "send the spans that engines could not send before they died",
