@@ -14,7 +14,8 @@ class Tree:
     """The parents and children of one trace. A span whose parent is missing, or leads back to it, is an orphan."""
 
     def __init__(self, spans):
-        self.spans = sorted(spans, key=lambda span: (span["start"], -(span["end"] - span["start"]), span["id"]))
+        self.spans = sorted(spans, key=lambda span: (
+            span["start"], span["end"] - span["start"] > 1, -(span["end"] - span["start"]), span["id"]))
         self.by_id = {span["id"]: span for span in self.spans}
         self.parent = {}
         for span in self.spans:

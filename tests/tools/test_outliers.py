@@ -166,8 +166,10 @@ class Outliers(unittest.TestCase):
                       "their end; 30 of these spans were kept, and 0 are not decided yet", found["engine.outliers"]["text"])
         nothing = found["engine.outlier_keeps_nothing"]
         self.assertEqual(nothing["level"], "note")
-        self.assertRegex(nothing["text"], r"the outlier rule quote: slower=1s has kept nothing: of 10,000 local roots, the slowest "
-                                          r"took 2\.\d+ ms$")
+        took = re.search(r"the outlier rule quote: slower=1s has kept nothing: of 10,000 local roots, the slowest took "
+                         r"([0-9.]+) ms$", nothing["text"])
+        self.assertIsNotNone(took, nothing["text"])
+        self.assertAlmostEqual(float(took[1]), 2, delta=0.06)  # 3 %: what the steps of a histogram allow
         self.assertIn("lower its bound", nothing["advice"][0])
         report = json.loads(self.run_it("doctor", "--json", "--no-send", OTEL_TRACES_EXPORTER="none", codes=(0, 1)))["findings"]
         unmatched = [finding["text"] for finding in report if finding["check"] == "engine.outlier_unmatched"]

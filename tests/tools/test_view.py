@@ -50,6 +50,19 @@ class View(unittest.TestCase):
         self.code, self.err = done.returncode, done.stderr.decode()
         return done.stdout.decode()
 
+    def test_no_time(self):
+        """A phase that took none, and so has got a nanosecond, stands before the one that began at once."""
+        out = self.view("--no-attributes", lines=[line(
+            span(1, 1, "order", 0, 8000), span(1, 2, "match", 400, 8000, 1), span(1, 3, "size", 400, 401, 1),
+            span(1, 4, "balance", 0, 400, 1))])
+        self.assertEqual(re.findall(r"─ (\w+)", out), ["balance", "size", "match"])
+
+    def test_summary_heads_have_blanks(self):
+        self.file.write_text(line(span(1, 1, "order", 0, 12), span(2, 2, "order", 0, 33_460_000)) + "\n", encoding="utf-8")
+        for columns in range(20, 130):
+            out = self.view("--summary", environment={"COLUMNS": str(columns)})
+            self.assertNotRegex(out.splitlines()[0], r"ns\d")
+
     def roots(self, out):
         return re.findall(r"^● (.+?)  ", out, re.M)
 

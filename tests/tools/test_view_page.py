@@ -142,7 +142,8 @@ class Expected:
 
     @staticmethod
     def finish(trace):
-        spans = sorted(trace["spans"].values(), key=lambda span: (span["start"], -span["duration"], span["id"]))
+        spans = sorted(trace["spans"].values(), key=lambda span: (
+            span["start"], span["duration"] > 1, -span["duration"], span["id"]))
         roots = sorted((span for span in spans if int(span["parent"], 16) == 0), key=lambda span: -span["duration"])
         root = roots[0] if roots else spans[0]
         end = max(span["start"] + span["duration"] for span in spans)

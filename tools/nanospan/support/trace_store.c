@@ -169,12 +169,16 @@ static int by_id(const void *a, const void *b)
                                      : (left->ordinal < right->ordinal ? -1 : 1);
 }
 
-// Earlier spans first; of spans that start together, the longer one, which is likely to be the outer one.
+// Earlier spans first. Of spans that start together, one that took no time (senders may give it a nanosecond, because a
+// span should end after it starts) comes before what followed it; otherwise the longer one, which is likely to be the
+// outer one.
 static int by_start(const void *a, const void *b)
 {
     const span_row *left = a, *right = b;
     if (left->start != right->start)
         return left->start < right->start ? -1 : 1;
+    if ((left->duration <= 1) != (right->duration <= 1))
+        return left->duration <= 1 ? -1 : 1;
     if (left->duration != right->duration)
         return left->duration > right->duration ? -1 : 1;
     return by_id(a, b);

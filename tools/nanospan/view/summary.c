@@ -74,8 +74,9 @@ static void titles(paint *p, size_t names, size_t bins, const scale *s)
     paint_spaces(p, GAP);
     units_duration(lowest, (uint64_t)(exp(s->lowest) + 0.5));
     units_duration(highest, (uint64_t)(exp(s->highest) + 0.5));
-    size_t used = paint_add(p, PAINT_DIM, nsp__slice_of(lowest));
-    paint_right(p, PAINT_DIM, nsp__slice_of(highest), bins > used ? bins - used : 0);
+    const size_t used = paint_add(p, PAINT_DIM, nsp__slice_of(lowest));
+    if (used + 1 + paint_width(nsp__slice_of(highest)) <= bins)
+        paint_right(p, PAINT_DIM, nsp__slice_of(highest), bins - used);
     text_char(p->out, '\n');
 }
 

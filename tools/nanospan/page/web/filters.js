@@ -268,7 +268,7 @@ class Filters {
     }
 
     isTraceId(text) {
-        return /^[0-9a-f]{4,32}$/i.test(text);
+        return /^[0-9a-f]{8,32}$/i.test(text);
     }
 
     // The traces for which "KEY=VALUE", "KEY" or the beginning of a trace's id holds.
