@@ -619,16 +619,17 @@ class HeldTraces(unittest.TestCase):
             sink.stop()
             self.assertEqual(len(sink.lines()), 2)
 
-
     def test_what_is_nested_too_deep_is_counted(self):
         """In a member that the receiver does not know, and so accepts."""
         with Live() as sink:
-            body = (f'{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{{"traceId":"{1:032x}","spanId":"{1:016x}","name":"deep",'
-                    f'"unknown":{"[" * 900}{"]" * 900}}}]}}]}}]}}')
-            self.assertEqual(sink.post(body.encode(), "application/json")[0], 200)
+            for number, (begin, end) in enumerate((("[", "]"), ('{"a":', "}")), 1):
+                deep = begin * 2000 + "1" + end * 2000
+                body = (f'{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{{"traceId":"{1:032x}","spanId":"{number:016x}",'
+                        f'"name":"deep","unknown":{deep}}}]}}]}}]}}')
+                self.assertEqual(sink.post(body.encode(), "application/json")[0], 200)
             sink.send(span(2, 1, "small"))
-            state = sink.wait_read(2)
-            self.assertEqual((state["queue"]["skipped_requests"], state["queue"]["skipped_spans"]), (1, 1))
+            state = sink.wait_read(3)
+            self.assertEqual((state["queue"]["skipped_requests"], state["queue"]["skipped_spans"]), (2, 2))
             self.assertEqual(sink.trace(2)["spans"], 1)
 
 

@@ -14,8 +14,9 @@
 #include <strings.h>
 #include <unistd.h>
 
-// An idle connection is closed after this many seconds.
-enum { IDLE_SECONDS = 120, RECEIVE_BUFFER = 1 << 20, STACK_BYTES = 1 << 20 };
+// An idle connection is closed after this many seconds. Jansson reads and writes JSON by recursion, up to 2,048 levels; the
+// stack has room for several times that.
+enum { IDLE_SECONDS = 120, RECEIVE_BUFFER = 1 << 20, STACK_BYTES = 4 << 20 };
 
 // A body that is refused is still read, so that the sender receives the reason; but only up to this many bytes,
 // or as often as long as --max-body. Nothing of it is kept.
