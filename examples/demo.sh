@@ -4,8 +4,8 @@
 # Runs receiver, engine and feed together: sends orders, changes the sample rate half-way by `nanospan tune`, stops
 # everything, shows the traces, and checks that all counters agree. A second engine samples nothing and keeps the orders
 # that took too long: its own stopwatch says whether these are all. Then kills a third one in the middle of its orders,
-# recovers what it had not sent, and checks that nothing is missing. At the end, writes a page of all traces beside them.
-# Needs only the build folder; `./run demo` builds it first.
+# recovers what it had not sent, and checks that nothing is missing. In the end, writes a page of the first two engines'
+# traces. Needs only the build folder; `./run demo` builds it first.
 set -euo pipefail
 
 usage() {
