@@ -69,9 +69,6 @@ for pair in "${shared[@]}"; do
 done
 [[ $space =~ ^[1-9][0-9]{0,8}$ ]] || fail "--space takes a number of MB, not '$space'"
 [[ $cache == /* ]] || fail "the cache's path is not absolute: $cache"
-for program in debootstrap unshare tar; do
-    command -v $program >/dev/null || fail "$program is missing; on Debian, the package $program has it"
-done
 
 if [ "$(id -u)" -ne 0 ]; then
     mkdir -p "$cache" || exit 125
@@ -84,6 +81,9 @@ if [ "$(id -u)" -ne 0 ]; then
     done
     exec sudo env "${variables[@]}" "$here/system.sh" --cache "$cache" "${arguments[@]}"
 fi
+for program in debootstrap unshare tar; do
+    command -v $program >/dev/null || fail "$program is missing; on Debian, the package $program has it"
+done
 
 # Whatever happens, folders with systems lie below the cache, and are removed only if nothing is mounted in them. What is
 # mounted for a system is so in its own namespace; if that were wrong, files of the host could be lost.
@@ -102,20 +102,26 @@ remove() {
     say "$folder could not be removed"
 }
 
-# What runs in namespaces of its own is ended by the end of its first process.
+# What runs in namespaces of its own is ended by the end of its first process, which unshare's death causes. The kernel
+# ends all others before the first one is gone.
 child='' work=''
+# shellcheck disable=SC2317 # the trap calls it
 end_child() {
-    local first
+    local first='' tries
     [ -n "$child" ] || return 0
-    first=$(cat "/proc/$child/task/$child/children" 2>/dev/null || true)
-    # shellcheck disable=SC2086 # one process, or none
-    kill -KILL ${first:-$child} 2>/dev/null || true
+    { read -r first <"/proc/$child/task/$child/children"; } 2>/dev/null || true # no line end follows the number
+    kill -KILL "$child" 2>/dev/null || true
     wait "$child" 2>/dev/null || true
+    for tries in {1..100}; do
+        [ -n "$first" ] || break
+        kill -0 "$first" 2>/dev/null || break
+        sleep 0.1
+    done
     child=''
 }
 trap 'end_child; [ -z "$work" ] || remove "$work"' EXIT
 trap 'exit 130' INT
-trap 'exit 143' TERM HUP
+trap 'exit 143' TERM HUP PIPE
 
 # isolated COMMAND...: runs it as the first process of new namespaces. It gets no terminal, from whose signals it would
 # die in another order, and the background's ignored signals would be ignored by all its children.
@@ -175,7 +181,8 @@ make_system() {
     # The same sources whose first mirror delivered the system.
     { grep "^deb $mirror $RELEASE main\$" <<<"$sources"; grep -v " $RELEASE main\$" <<<"$sources" || true; } >"$work/root/etc/apt/sources.list"
     rm -rf "$work"/root/var/cache/apt/archives/*.deb "$work"/root/var/lib/apt/lists/*
-    tar --numeric-owner --one-file-system -C "$work/root" -czf "$work/system" . || fail "the system could not be stored in $cache"
+    # Without devices, which not every root may make, and which are mounted over.
+    tar --numeric-owner --one-file-system --exclude='./dev/*' -C "$work/root" -czf "$work/system" . || fail "the system could not be stored in $cache"
     rm -f "$cache"/system-*
     mv -T "$work/system" "$system"
     remove "$work"
@@ -203,4 +210,7 @@ exec 9>&-
 tar --numeric-owner -xzpf - -C "$work" <&8 || fail "$system could not be unpacked"
 exec 8<&-
 "$here/host.sh" take "$work"
-isolated "$here/inside.sh" "$work" "$user" "${shared[@]}" -- "$@"
+{ # bash reads this to its end first, so that this file may change while the command runs
+    isolated "$here/inside.sh" "$work" "$user" "${shared[@]}" -- "$@"
+    exit
+}
