@@ -123,7 +123,10 @@ typedef struct nsp_session {
     // names_overflowed is 0, clock_error_ns is 0 if the session is dead, and the threads counted by
     // threads_private, for which shared memory had no room, are missing from the other counters, except for
     // their spans in the batches of a dead session.
-    nsp_stats stats;
+    union {
+        nsp_stats stats;
+        uint64_t stats_room[128]; // what follows stays where it is when nsp_stats gets more members
+    };
 
     // Set whatever `problem` says.
     bool other_version; // `problem` names another version of nanospan, which can read it
