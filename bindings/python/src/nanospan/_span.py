@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Spans. Their names are those of OpenTelemetry's API, so that code for it runs unchanged."""
+
+from __future__ import annotations
+
+import enum
+import traceback
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from nanospan._library import ffi, lib, name_of, trouble
+from nanospan._values import encoded, packed, set_value, text_of
+
+# What is set on a span has to fit into 2 KiB, and the end of a stack says where the exception was raised.
+_LONGEST_MESSAGE = 256
+_LONGEST_STACK = 1000
+
+
+class SpanKind(enum.IntEnum):
+    INTERNAL = 0
+    SERVER = 1
+    CLIENT = 2
+    PRODUCER = 3
+    CONSUMER = 4
+
+
+class StatusCode(enum.IntEnum):
+    UNSET = 0
+    OK = 1
+    ERROR = 2
+
+
+class Status(NamedTuple):
+    status_code: StatusCode = StatusCode.UNSET
+    description: str | None = None
+
+
+class SpanContext(NamedTuple):
+    """A span's identity, which travels between processes."""
+
+    trace_id: int
+    span_id: int
+    is_remote: bool = False
+    trace_flags: int = 0
+    trace_state: str = ""
+
+    @property
+    def is_valid(self) -> bool:
+        return self.trace_id != 0 and self.span_id != 0
+
+    @property
+    def sampled(self) -> bool:
+        return bool(self.trace_flags & 1)
+
+    def traceparent(self) -> str:
+        """The W3C header field, or "" without a valid context."""
+        if not self.is_valid:
+            return ""
+        return f"00-{self.trace_id:032x}-{self.span_id:016x}-{self.trace_flags & 3:02x}"
+
+
+class Link(NamedTuple):
+    """A reference to another span."""
+
+    context: SpanContext
+    attributes: Mapping[str, Any] | None = None
+
+
+INVALID_CONTEXT = SpanContext(0, 0)
+
+
+def context_from_c(context: Any) -> SpanContext:
+    state = ffi.new("char[513]")
+    length = lib.nsp_context_format_state(ffi.addressof(context), state, 513)
+    return SpanContext(
+        int.from_bytes(ffi.buffer(context.trace_id), "big"),
+        int.from_bytes(ffi.buffer(context.span_id), "big"),
+        bool(context.remote),
+        int(context.flags),
+        ffi.unpack(state, length).decode("ascii", "replace"),
+    )
+
+
+def context_to_c(context: SpanContext) -> Any:
+    """The structure of C, all zero if the context is not valid."""
+    out = ffi.new("nsp_context *")
+    state = context.trace_state.encode("ascii", "replace") if context.trace_state else ffi.NULL
+    lib.nsp_context_parse(out, context.traceparent().encode(), state)
+    out.remote = context.is_remote
+    return out
+
+
+class Span:
+    """A span, or what stands for one where nothing is recorded. No method raises, and each may be called from any
+    thread."""
+
+    __slots__ = ("__weakref__", "_c", "_context", "_recording")
+
+    def __init__(self, c: Any = None) -> None:
+        self._c = c
+        self._recording = c is not None and c.recording
+        self._context: SpanContext | None = None
+
+    def set_attribute(self, key: str, value: Any) -> None:
+        """Sets an attribute. Texts, numbers, booleans, bytes and sequences of them keep their type; other objects
+        become their str()."""
+        if not self._recording:
+            return
+        try:
+            kind = type(value)
+            if kind is str and len(value) < 4096:
+                text = value.encode()
+                lib.nspy_set_strn(self._c, name_of(key), text, len(text))
+            elif kind is float:
+                lib.nspy_set_f64(self._c, name_of(key), value)
+            elif kind is bool:
+                lib.nspy_set_bool(self._c, name_of(key), value)
+            elif kind is int and -0x8000000000000000 <= value <= 0x7FFFFFFFFFFFFFFF:
+                lib.nspy_set_i64(self._c, name_of(key), value)
+            else:
+                set_value(self._c, name_of(key), value)
+        except Exception:
+            self._set_as_text(key, value)
+
+    def _set_as_text(self, key: str, value: Any) -> None:
+        try:
+            text = encoded(text_of(value))
+            lib.nspy_set_strn(self._c, name_of(text_of(key)), text, len(text))
+        except Exception:
+            trouble(f"an attribute of type {type(value).__name__}")
+
+    def set_attributes(self, attributes: Mapping[str, Any]) -> None:
+        if not self._recording:
+            return
+        try:
+            for key, value in attributes.items():
+                self.set_attribute(key, value)
+        except Exception:
+            trouble("attributes")
+
+    def add_event(self, name: str, attributes: Mapping[str, Any] | None = None, timestamp: int | None = None) -> None:
+        """Adds a moment within the span; `timestamp` is in nanoseconds since 1970, None: now."""
+        if not self._recording:
+            return
+        try:
+            keep: list[Any] = []
+            array, count = packed(attributes, keep)
+            lib.nspy_add_event_with(self._c, name_of(name), timestamp or 0, array, count)
+        except Exception:
+            trouble("an event")
+
+    def add_link(self, context: SpanContext, attributes: Mapping[str, Any] | None = None) -> None:
+        if not self._recording:
+            return
+        try:
+            keep: list[Any] = []
+            array, count = packed(attributes, keep)
+            lib.nspy_add_link_with(self._c, context_to_c(context), array, count)
+        except Exception:
+            trouble("a link")
+
+    def record_exception(
+        self,
+        exception: BaseException,
+        attributes: Mapping[str, Any] | None = None,
+        timestamp: int | None = None,
+        escaped: bool = False,
+    ) -> None:
+        """Adds an event that describes an exception. The status is set_status's."""
+        if not self._recording:
+            return
+        try:
+            kind = type(exception)
+            module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
+            described: dict[str, Any] = {
+                "exception.type": module + kind.__qualname__,
+                "exception.message": text_of(exception)[:_LONGEST_MESSAGE],
+                "exception.stacktrace": _stack(exception),
+            }
+            if escaped:
+                described["exception.escaped"] = True
+            described.update(attributes or {})
+            self.add_event("exception", described, timestamp)
+        except Exception:
+            trouble("an exception")
+
+    def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
+        """OK is final, and ERROR replaces UNSET. Only ERROR has a description."""
+        if not self._recording:
+            return
+        try:
+            code: Any = status
+            if not isinstance(status, int):
+                code, description = status.status_code, status.description
+            text = encoded(description.replace("\0", " ")[:_LONGEST_MESSAGE]) if description else ffi.NULL
+            lib.nspy_set_status(self._c, int(getattr(code, "value", code)), text)
+        except Exception:
+            trouble("a status")
+
+    def update_name(self, name: str) -> None:
+        """Gives the span another name. The sampling decision, made by the first one, stays."""
+        if not self._recording:
+            return
+        try:
+            lib.nspy_set_name(self._c, name_of(name))
+        except Exception:
+            trouble("a name")
+
+    def is_recording(self) -> bool:
+        """Ask before you compute an expensive attribute."""
+        return self._recording and lib.nspy_is_recording(self._c)
+
+    def get_span_context(self) -> SpanContext:
+        if self._context is None:
+            self._context = INVALID_CONTEXT if self._c is None else context_from_c(self._c.context)
+        return self._context
+
+    def end(self, end_time: int | None = None) -> None:
+        """Ends the span; `end_time` is in nanoseconds since 1970, None: now. The second time, nothing happens."""
+        self._recording = False
+        if self._c is not None:
+            lib.nspy_end(self._c, end_time or 0)
+
+    def __enter__(self) -> Span:
+        return self
+
+    def __exit__(self, kind: object, exception: BaseException | None, trace: object) -> None:
+        """OpenTelemetry's: ends the span, which was not current."""
+        if isinstance(exception, Exception):
+            self.record_exception(exception)
+            self.set_status(StatusCode.ERROR, description_of(exception))
+        self.end()
+
+    def __del__(self) -> None:
+        # Nobody can end it any more, and its place is needed.
+        if self._c is not None and lib is not None:
+            lib.nspy_end(self._c, 0)
+
+    def __repr__(self) -> str:
+        context = self.get_span_context()
+        return f"<Span {context.trace_id:032x}-{context.span_id:016x}>"
+
+
+INVALID_SPAN = Span()
+
+
+def description_of(exception: BaseException) -> str:
+    return f"{type(exception).__name__}: {text_of(exception)}"
+
+
+def _stack(exception: BaseException) -> str:
+    text = "".join(traceback.format_exception(exception, limit=-8)).rstrip()
+    return text if len(text) <= _LONGEST_STACK else "..." + text[3 - _LONGEST_STACK :]
+
+
+def links_to_c(links: Iterable[Link | SpanContext | Span], keep: list[Any]) -> tuple[Any, int]:
+    """An array of nsp_link, and its length."""
+    entries = list(links)
+    if not entries:
+        return ffi.NULL, 0
+    array = ffi.new("nsp_link[]", len(entries))
+    keep.append(array)
+    for out, link in zip(array, entries, strict=True):
+        if isinstance(link, Span):
+            link = link.get_span_context()
+        attributes = None if isinstance(link, SpanContext) else link.attributes
+        out.context = context_to_c(link if isinstance(link, SpanContext) else link.context)[0]
+        out.attributes, out.attribute_count = packed(attributes, keep)
+    return array, len(entries)

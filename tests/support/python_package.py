@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Python package, installed for a test as a user installs it: the library into a prefix, the package over it by pip
+into a folder. Programs that use it run in processes of their own, and send to nanospan's sink."""
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from peers import missing
+from platform_service import clean_environment
+from sink_process import Sink
+
+SOURCE = Path(os.environ.get("NSP_SOURCE_DIR", Path(__file__).parents[2]))
+BUILD = Path(os.environ.get("NSP_BUILD_DIR", SOURCE / "build"))
+PACKAGE = SOURCE / "bindings" / "python"
+INTERNAL, SERVER, CLIENT = 1, 2, 3
+ERROR = 2
+
+
+def need_packages(*names):
+    """Ends the test program if something of tests/requirements.txt is not here."""
+    for name in names:
+        try:
+            __import__(name)
+        except ImportError as problem:
+            missing(f"{name} is not here (tests/requirements.txt): {problem}")
+
+
+def pip_install(target, **variables):
+    """Builds the package and installs it into a folder."""
+    return subprocess.run(
+        [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check", "install", "--no-build-isolation", "--no-deps",
+         "--no-index", "--target", target, PACKAGE], env={**os.environ, **variables}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+
+
+class Package:
+    """The installed package; close() removes it."""
+
+    def __init__(self):
+        self.folder = tempfile.mkdtemp(prefix="nanospan python ")
+        # Of its own, so that the log says nothing about sessions that others have left.
+        self.sessions = tempfile.mkdtemp(prefix="nanospan-python-", dir="/dev/shm")
+        self.prefix, self.site = Path(self.folder, "prefix"), Path(self.folder, "site")
+        installed = subprocess.run(["cmake", "--install", BUILD, "--prefix", self.prefix], text=True, check=False,
+                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if installed.returncode != 0:
+            self.close()
+            missing(f"the library is not built: {installed.stdout}")
+        built = pip_install(self.site, CMAKE_PREFIX_PATH=str(self.prefix))
+        if built.returncode != 0:
+            self.close()
+            raise RuntimeError(f"pip: {built.stdout}")
+
+    def close(self):
+        shutil.rmtree(self.folder)
+        shutil.rmtree(self.sessions, ignore_errors=True)
+
+    def environment(self, port, **variables):
+        """The environment of a program that uses the package, and sends to a receiver at this port."""
+        return {**clean_environment(OTLP_ENDPOINT=f"http://127.0.0.1:{port}", PYTHONUNBUFFERED="1"),
+                "PYTHONPATH": str(self.site), "NSP_EXIT_TIMEOUT_MS": "30000",
+                "NSP_SHM_DIR": self.sessions, **variables}
+
+    def run(self, code, *arguments, sink=None, code_expected=0, **variables):
+        """Runs a program; returns (its output, its log, its spans: those of `sink`, or of a sink of its own)."""
+        own = sink is None
+        receiver = Sink() if own else sink
+        try:
+            done = subprocess.run([sys.executable, "-c", code, *map(str, arguments)], text=True, timeout=240, check=False,
+                                  env=self.environment(receiver.port, **variables), stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE)
+            if done.returncode != code_expected:
+                raise AssertionError(f"exit code {done.returncode}: {done.stdout}{done.stderr}")
+            if own:
+                receiver.stop()
+            return done.stdout, done.stderr, spans_of(receiver) if own else None
+        finally:
+            if own:
+                receiver.__exit__()
+
+
+def value_of(value):
+    for kind, convert in (("stringValue", str), ("intValue", int), ("boolValue", bool), ("doubleValue", float),
+                          ("bytesValue", lambda text: f"bytes:{text}")):
+        if kind in value:
+            return convert(value[kind])
+    return [value_of(item) for item in value["arrayValue"].get("values", ())] if "arrayValue" in value else None
+
+
+def attributes_of(entity):
+    return {pair["key"]: value_of(pair["value"]) for pair in entity.get("attributes", ())}
+
+
+class Span:
+    """One span as it has arrived."""
+
+    def __init__(self, service, raw):
+        self.service, self.name, self.kind = service, raw.get("name", ""), raw.get("kind", 0)
+        self.trace, self.id, self.parent = raw["traceId"], raw["spanId"], raw.get("parentSpanId", "")
+        self.start, self.end = int(raw["startTimeUnixNano"]), int(raw["endTimeUnixNano"])
+        self.attributes, self.state = attributes_of(raw), raw.get("traceState", "")
+        self.status, self.message = raw.get("status", {}).get("code", 0), raw.get("status", {}).get("message", "")
+        self.events = [(event["name"], attributes_of(event)) for event in raw.get("events", ())]
+        self.links = [(link["traceId"], link["spanId"], attributes_of(link)) for link in raw.get("links", ())]
+
+    def __repr__(self):
+        return f"{self.service}/{self.name}"
+
+
+def spans_of(sink):
+    """All spans that a sink has taken. One that came twice is an error."""
+    found = {}
+    if not sink.output.exists():
+        return []
+    for line in sink.output.read_text(encoding="utf-8").splitlines():
+        for resource in json.loads(line).get("resourceSpans", ()):
+            service = attributes_of(resource.get("resource", {})).get("service.name", "")
+            for scope in resource.get("scopeSpans", ()):
+                for raw in scope.get("spans", ()):
+                    span = Span(service, raw)
+                    if (span.trace, span.id) in found:
+                        raise AssertionError(f"{span} came twice")
+                    found[span.trace, span.id] = span
+    return list(found.values())
