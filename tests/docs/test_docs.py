@@ -48,6 +48,17 @@ class Docs(unittest.TestCase):
                     self.assertEqual(result.returncode, 0, result.stderr)
         return count
 
+    def test_the_number_of_the_binary_interface(self):
+        """What a page calls by the number, such as a library, has the present one."""
+        number = re.search(r"#define NSP_ABI_VERSION (\d+)", (SOURCE / "core/include/nanospan/version.h").read_text())[1]
+        found = 0
+        for page in PAGES:
+            for name in re.findall(r"\blibnanospan[a-z-]*\.so\.\d+|\bnsp__\w+_v\d+|\bbinary interface \d+(?=, with)", text_of(page)):
+                found += 1
+                with self.subTest(page=page.name):
+                    self.assertEqual(re.search(r"\d+$", name)[0], number, f"{name} of {page.name}")
+        self.assertGreater(found, 3)
+
     def test_c_blocks_compile(self):
         self.assertGreaterEqual(self.compile_blocks("c", [os.environ.get("CC", "cc"), "-std=c11", "-xc"]), 6)
 
