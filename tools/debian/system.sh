@@ -156,25 +156,28 @@ remove_left() {
     done
 }
 
-# In namespaces of its own, because debootstrap mounts things.
+# In namespaces of its own, because debootstrap mounts things; at a place without blanks, with which it cannot deal.
 # shellcheck disable=SC2016 # it is a program for another shell
-DEBOOTSTRAP='mount --bind "$1" "$1" && mount -o remount,bind,exec,suid,dev "$1" && mount -t proc proc /proc && shift && exec debootstrap "$@"'
+DEBOOTSTRAP='mount --bind "$1" /mnt && mount -o remount,bind,exec,suid,dev /mnt && mount -t proc proc /proc && shift && exec debootstrap "$@"'
 
 make_system() {
     local log=$cache/debootstrap.log mirror mirrors made=''
     need_space
     new_folder making
+    # debootstrap downloads with wget, which does not know the proxy that apt has.
+    http_proxy=${http_proxy:-$(apt-config shell proxy Acquire::http::Proxy 2>/dev/null | sed -n "s/^proxy='\(.*\)'$/\1/p")}
+    export http_proxy
     mapfile -t mirrors < <(sed -n "s/^deb \(.*\) $RELEASE main\$/\1/p" <<<"$sources")
     for mirror in "${mirrors[@]}"; do
         say "making a Debian 12 from $mirror, once; this takes a minute or more"
         rm -rf "$work/root"
         mkdir "$work/root"
-        if isolated bash -c "$DEBOOTSTRAP" - "$work/root" --variant=minbase --include="$PACKAGES" "$RELEASE" "$work/root" "$mirror" \
+        if isolated bash -c "$DEBOOTSTRAP" - "$work/root" --variant=minbase --include="$PACKAGES" "$RELEASE" /mnt "$mirror" \
             >"$log" 2>&1; then
             made=1
             break
         fi
-        tail -n 10 "$log" "$work/root/debootstrap/debootstrap.log" 2>/dev/null >&2 || true
+        { tail -n 3 "$work/root/debootstrap/debootstrap.log" 2>/dev/null || true; tail -n 5 "$log"; } >&2
         say "debootstrap could not make it from $mirror; its output is in $log"
     done
     [ -n "$made" ] || fail "there is no system to run a command in"
