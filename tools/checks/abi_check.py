@@ -97,22 +97,25 @@ def names_in(abi):
         name = element.get("name", "")
         kind = {"class-decl": "struct", "union-decl": "union", "enum-decl": "enum"}.get(element.tag)
         if kind == "enum" and element.get("is-anonymous") and not element.get("naming-typedef-id"):
-            constants += [value.get("name") for value in element.iter("enumerator") if value.get("name").startswith("NSP_")]
+            names = [value.get("name") for value in element.iter("enumerator")]
+            constants += [name for name in names if name.startswith("NSP_")]
         elif name.startswith("nsp_") and element.tag == "typedef-decl":
             types.setdefault(name, None)
         elif name.startswith("nsp_") and kind and not element.get("naming-typedef-id"):
             types[f"{kind} {name}"] = not element.get("is-declaration-only")
-    # Most structs have a typedef of the same name.
-    return {name: types.get(f"struct {name}", complete) for name, complete in types.items() if name.split()[-1] == name
-            or name.split()[-1] not in types}, constants
+    for name in list(types):
+        if " " in name and (alias := name.split()[1]) in types:  # as most structs have
+            types[alias] = types.pop(name)
+    return types, constants
 
 
 def take_headers(root, out):
     """Writes the interface that the public headers of this tree offer."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
+        # Inline functions become others, as in core/trace/bindings.c.
         compile_headers(root, folder, "types", OF_MACROS, "-c", "-fno-eliminate-unused-debug-types", "-aux-info", "functions",
-                        "-DNSP_INLINE=NSP_API", "-DNSP_INLINE_ALWAYS=NSP_API")  # as in core/trace/bindings.c
+                        "-DNSP_INLINE=NSP_API", "-DNSP_INLINE_ALWAYS=NSP_API")
         run(*ABIDW, "--load-all-types", "--out-file", "types.abi", "types.o", cwd=folder)
         types, constants = names_in(folder / "types.abi")
         functions = set(re.findall(r"^/\* [^*]*/include/nanospan/\S+ \*/ extern .*?\b(nsp_\w+) \(",
@@ -124,8 +127,9 @@ def take_headers(root, out):
         lines = [OF_MACROS, *(f"__typeof__({name}) *{name}_;" for name in named)]
         lines += [f"{name} *{name.replace(' ', '_')}_;" for name in sorted(types)]
         lines += ["enum constants {", *(f"    value_of_{name} = {name}," for name in constants), "} constants;"]
-        lines += ["enum alignments {", *(f"    alignment_of_{name.replace(' ', '_')} = _Alignof({name})," for name in sorted(types)
-                                         if types[name]), "} alignments;"]
+        complete = [name for name in sorted(types) if types[name]]
+        lines += ["enum alignments {", *(f"    alignment_of_{name.replace(' ', '_')} = _Alignof({name})," for name in complete),
+                  "} alignments;"]
         compile_headers(root, folder, "headers", "\n".join(lines), "-c")
         run(*ABIDW, "--out-file", str(out), "headers.o", cwd=folder)
 
@@ -141,7 +145,7 @@ def take_library(library, out):
 def thread_locals(root):
     """The thread-local variables of the public headers."""
     texts = [path.read_text() for path in sorted((root / "core/include/nanospan").rglob("*.h"))]
-    return [name for text in texts for name in re.findall(r"extern NSP_API __thread [^;]*?\b(nsp_\w+)\s+__attribute__", text)]
+    return re.findall(r"extern NSP_API __thread [^;]*?\b(nsp_\w+)\s+__attribute__", "\n".join(texts))
 
 
 # ---- comparing two ----
@@ -154,20 +158,20 @@ def what_abidiff_overlooks(old, new, out):
     """Returns what is broken and what was added that abidiff does not see, or would judge in another way. Writes `new`
     without the latter, for abidiff to compare."""
     before = ElementTree.parse(old).getroot()
-    structs = {element.get("name"): element for element in before.iter("class-decl")}
+    structs = {element.get("name"): element for element in before.iter("class-decl") if element.get("size-in-bits")}
     enums = {element.get("name"): element for element in before.iter("enum-decl") if not element.get("is-anonymous")}
     tree = ElementTree.parse(new)
     broken, added = [], []
     for element in tree.iter("class-decl"):
-        # If two members of the same type change places, that is only another name to abidiff. What was reserved may get one.
-        name, members = element.get("name"), element.findall("data-member")
+        name, members, size = element.get("name"), element.findall("data-member"), int(element.get("size-in-bits", 0))
         if name not in structs or not name.startswith("nsp_"):
             continue
-        known, end = structs[name].findall("data-member"), int(structs[name].get("size-in-bits", 0))
+        known, end = structs[name].findall("data-member"), int(structs[name].get("size-in-bits"))
+        # If two members of the same type change places, that is only another name to abidiff. What was reserved may get one.
         broken += [f"{name}.{name_of(was)} is now {name_of(member)}\n" for member, was in zip(members, known)
                    if name_of(member) != name_of(was) and not name_of(was).startswith("reserved")
                    and member.get("layout-offset-in-bits") == was.get("layout-offset-in-bits")]
-        if not known or name_of(known[0]) != "size" or int(element.get("size-in-bits")) < end:
+        if not known or name_of(known[0]) != "size" or size < end:
             continue
         more = [member for member in members[len(known):] if int(member.get("layout-offset-in-bits")) >= end]
         for member in more:
@@ -179,7 +183,8 @@ def what_abidiff_overlooks(old, new, out):
         name = element.get("name")
         if name not in enums or not name.startswith(("nsp_", "constants", "alignments")):
             continue
-        known, values = ({value.get("name"): value.get("value") for value in one.iter("enumerator")} for one in (enums[name], element))
+        known, values = ({value.get("name"): value.get("value") for value in enum.iter("enumerator")}
+                         for enum in (enums[name], element))
         broken += [f"{value} was {known[value]}, is now {values.get(value, 'not there')}\n" for value in known
                    if values.get(value) != known[value]]
         added += [f"{value} is {values[value]}\n" for value in values if value not in known]
@@ -257,11 +262,11 @@ def check(root, kept, now):
     newest = newest_release(root)
     wrong = [name for name in thread_locals(root) if not name.endswith(f"_v{number}")]
     if wrong:
-        raise Problem(f"the names of thread-local variables must end with the number of the binary interface, _v{number}: "
+        raise Problem(f"names of thread-local variables must end with the number of the binary interface, _v{number}: "
                       f"{', '.join(wrong)}")
     if newest != release:
-        raise Problem(f"CHANGELOG.md says that the newest release is {newest}, but the interface in tools/checks/released_abi "
-                      f"is of release {release}; \"A release\" in CONTRIBUTING.md says when to take it: ./run abi")
+        raise Problem(f"the newest release in CHANGELOG.md is {newest}, but tools/checks/released_abi is of release {release}; "
+                      "\"A release\" in CONTRIBUTING.md says when to take it: ./run abi")
     if number < kept_number:
         raise Problem(f"NSP_ABI_VERSION is {number}, but was {kept_number} already")
     if number > kept_number:
@@ -286,8 +291,9 @@ def keep(root, kept, now):
     newest = newest_release(root)
     if release != "none":
         if newest == release:
-            raise Problem(f"the interface of {release}, the newest release in CHANGELOG.md, is there already, and stays")
-        if number == kept_number and (broken := differences(kept, now)[0]):
+            raise Problem(f"the interface of {release}, the newest release in CHANGELOG.md, is there, and stays")
+        broken = differences(kept, now)[0] if number == kept_number else []
+        if broken:
             raise Problem(f"{release} has binary interface {number} too, and this is another one:\n{indented(broken)}".rstrip())
     if newest not in ("none", version):
         raise Problem(f"the newest release in CHANGELOG.md is {newest}, but version.h says {version}")

@@ -9,44 +9,57 @@ from pathlib import Path
 
 from abi_check import INCLUDES, ROOT, Problem, check, compare, indented, keep, numbers, run, take_headers, take_library
 
-SPAN, CONTEXT, CONFIG = "core/include/nanospan/span.h", "core/include/nanospan/context.h", "core/include/nanospan/config.h"
-LAYOUT = "core/include/nanospan/abi/layout.h"
-SAMPLER = "core/include/nanospan/sampler.h"
+# Of the public headers.
+SPAN, CONTEXT, CONFIG, SAMPLER, LAYOUT = "span.h", "context.h", "config.h", "sampler.h", "abi/layout.h"
 
 # What is done to a header, the text that it replaces, the new text, and whether programs go on working.
 CHANGES = [
     ("a member in the middle of a struct", CONTEXT, "    bool remote; ", "    uint64_t more;\n    bool remote; ", False),
-    ("a member at the end of a struct without a size", CONTEXT, "    char tracestate[NSP_TRACESTATE_MAX];",
-     "    char tracestate[NSP_TRACESTATE_MAX]; int more;", False),
-    ("a member in the middle of a struct with a size", CONFIG, "    bool huge_pages; ", "    uint64_t more;\n    bool huge_pages; ", False),
-    ("a member at the end of a struct with a size", CONFIG, "    size_t outlier_bytes;\n}", "    size_t outlier_bytes;\n    int more, most;\n}", True),
-    ("the same of one that lies in others", "core/include/nanospan/stats.h", "    uint64_t paths_shared;\n}", "    uint64_t paths_shared, more;\n}", True),
-    ("the same of one that ends others", "core/include/nanospan/outlier.h", "    uint64_t history_ns;\n}", "    uint64_t history_ns, more;\n}", True),
-    ("the same in the padding that was there", "core/include/nanospan/drainer.h", "    bool living_only;\n", "    bool living_only;\n    bool more;\n", False),
-    ("the same, and another member moves", CONFIG, "    bool switches; ", "    uint64_t switches; ", False),
-    ("two members change places", SPAN, "    const nsp_link *links;\n    size_t link_count;\n", "    size_t link_count;\n    const nsp_link *links;\n", False),
+    ("a member at the end of a struct without a size", CONTEXT,
+     "    char tracestate[NSP_TRACESTATE_MAX];", "    char tracestate[NSP_TRACESTATE_MAX]; int more;", False),
+    ("a member in the middle of a struct with a size", CONFIG,
+     "    bool huge_pages; ", "    uint64_t more;\n    bool huge_pages; ", False),
+    ("a member at the end of a struct with a size", CONFIG,
+     "    size_t outlier_bytes;\n}", "    size_t outlier_bytes;\n    int more, most;\n}", True),
+    ("the same, of a struct in the middle of another one", "stats.h",
+     "    uint64_t paths_shared;\n}", "    uint64_t paths_shared, more;\n}", True),
+    ("the same, of a struct at the end of another one", "outlier.h",
+     "    uint64_t history_ns;\n}", "    uint64_t history_ns, more;\n}", True),
+    ("the same, where padding was", "drainer.h",
+     "    bool living_only;\n", "    bool living_only;\n    bool more;\n", False),
+    ("a larger member, for which others move", CONFIG, "    bool switches; ", "    uint64_t switches; ", False),
+    ("two members change places", SPAN,
+     "    const nsp_link *links;\n    size_t link_count;\n", "    size_t link_count;\n    const nsp_link *links;\n", False),
     ("two members of the same type change places", LAYOUT, "start, end;", "end, start;", False),
     ("a member's type", CONTEXT, "    uint64_t threshold; ", "    double threshold; ", False),
     ("a parameter's type", SAMPLER, "nsp_sampler_set_rate(double rate)", "nsp_sampler_set_rate(float rate)", False),
     ("what a function returns", SAMPLER, "double nsp_sampler_rate(void)", "float nsp_sampler_rate(void)", False),
     ("a function is gone", SAMPLER, "NSP_API double nsp_sampler_rate(void);", "", False),
-    ("a function is new", SAMPLER, "NSP_API double nsp_sampler_rate(void);", "NSP_API double nsp_sampler_rate(void);\nNSP_API int nsp_new(void);", True),
+    ("a function is new", SAMPLER,
+     "NSP_API double nsp_sampler_rate(void);", "NSP_API double nsp_sampler_rate(void);\nNSP_API int nsp_new(void);", True),
     ("a type is new", SAMPLER, "NSP_BEGIN_DECLS", "typedef struct nsp_new { int it; } nsp_new;\nNSP_BEGIN_DECLS", True),
-    ("an enum in another order", SAMPLER, "NSP_PARENT_FOLLOW = 0, NSP_PARENT_DECIDE = 1", "NSP_PARENT_FOLLOW = 1, NSP_PARENT_DECIDE = 0", False),
+    ("an enum in another order", SAMPLER,
+     "NSP_PARENT_FOLLOW = 0, NSP_PARENT_DECIDE = 1", "NSP_PARENT_FOLLOW = 1, NSP_PARENT_DECIDE = 0", False),
     ("an enumerator is gone", SAMPLER, "NSP_PARENT_FOLLOW = 0, ", "", False),
     ("an enumerator is new", SAMPLER, "NSP_PARENT_DECIDE = 1", "NSP_PARENT_DECIDE = 1, NSP_PARENT_NEW = 2", True),
-    ("the value of a constant without a type", SAMPLER, "NSP_SAMPLER_PATTERN_MAX = 95", "NSP_SAMPLER_PATTERN_MAX = 96", False),
+    ("the value of a constant without a type", SAMPLER,
+     "NSP_SAMPLER_PATTERN_MAX = 95", "NSP_SAMPLER_PATTERN_MAX = 96", False),
     ("the value of a macro", LAYOUT, "#define NSP__FRAME_ALIGN 256u", "#define NSP__FRAME_ALIGN 512u", False),
     ("a macro is gone", LAYOUT, "#define NSP__ITEM_DROPS 20u", "", False),
-    ("a macro is new", LAYOUT, "#define NSP__SUSPENDED ((uintptr_t)18)", "#define NSP__SUSPENDED ((uintptr_t)18)\n#define NSP__NEW 1u", True),
+    ("a macro is new", LAYOUT,
+     "#define NSP__SUSPENDED ((uintptr_t)18)", "#define NSP__SUSPENDED ((uintptr_t)18)\n#define NSP__NEW 1u", True),
     ("what a macro with parameters gives", LAYOUT, "(attributes) << 16 |", "(attributes) << 20 |", False),
-    ("what inline code knows of a thread", LAYOUT, "    nsp__entry *top;\n", "    uint64_t more;\n    nsp__entry *top;\n", False),
-    ("the type of a thread-local variable", "core/include/nanospan/abi/path.h", "extern NSP_API __thread char *nsp__path_scratch_v", "extern NSP_API __thread int *nsp__path_scratch_v", False),
-    ("a frame, which only inline code reaches", LAYOUT, "    uint32_t cursor;\n", "    uint32_t other;\n    uint32_t cursor;\n", False),
+    ("what inline code knows of a thread", LAYOUT,
+     "    nsp__entry *top;\n", "    uint64_t more;\n    nsp__entry *top;\n", False),
+    ("the type of a thread-local variable", "abi/path.h",
+     "extern NSP_API __thread char *nsp__path_scratch_v", "extern NSP_API __thread int *nsp__path_scratch_v", False),
+    ("a frame, which only inline code reaches", LAYOUT,
+     "    uint32_t cursor;\n", "    uint32_t other;\n    uint32_t cursor;\n", False),
     ("how a struct is aligned", LAYOUT, "} nsp__frame;", "} __attribute__((aligned(128))) nsp__frame;", False),
-    ("a path's struct", "core/include/nanospan/abi/path_declare.h", "#define NSP__PATH_BOOL(field, ...) uint8_t field;",
-     "#define NSP__PATH_BOOL(field, ...) uint16_t field;", False),
-    ("names of parameters, and comments", SAMPLER, "nsp_sampler_set_rate(double rate)", "nsp_sampler_set_rate(double /* 0 to 1 */ share)", True),
+    ("a path's struct", "abi/path_declare.h",
+     "#define NSP__PATH_BOOL(field, ...) uint8_t field;", "#define NSP__PATH_BOOL(field, ...) uint16_t field;", False),
+    ("names of parameters, and comments", SAMPLER,
+     "nsp_sampler_set_rate(double rate)", "nsp_sampler_set_rate(double /* 0 to 1 */ share)", True),
 ]
 
 
@@ -61,10 +74,11 @@ def change_is_judged(folder, reference, change):
     """Makes one change, and returns what is wrong with the check's answer, or None."""
     what, path, old, new, sound = change
     root = tree(folder / re.sub(r"\W", "_", what))
-    text = (root / path).read_text()
+    header = root / "core/include/nanospan" / path
+    text = header.read_text()
     if text.count(old) != 1:
-        return f"{what}: {path} has {text.count(old)} times: {old.strip()}"
-    (root / path).write_text(text.replace(old, new))
+        return f"{what}: what tools/checks/abi_self_test.py replaces is {text.count(old)} times in {path}: {old.strip()}"
+    header.write_text(text.replace(old, new))
     take_headers(root, root / "headers.abi")
     broken, added = compare(reference, root / "headers.abi")
     if bool(broken) == sound:
@@ -84,7 +98,7 @@ def library_of(folder, name, soname, text):
 
 
 def libraries_are_judged(folder):
-    """The same of symbols."""
+    """Judges what may become of a library's symbols and its SONAME. Returns what is wrong with that."""
     complaints = []
     old = library_of(folder, "old", "libit.so.4", "int nsp_a, nsp_c; void nsp_b(void) {}")
     for name, soname, text, sound in [
@@ -100,7 +114,7 @@ def libraries_are_judged(folder):
 
 
 def rules_are_kept(folder, reference):
-    """When an interface is refused, and when it may be taken."""
+    """Goes through two releases. Returns what is wrong with when an interface is refused, and when it may be kept."""
     complaints = []
     root, now, kept = tree(folder / "rules"), folder / "now", folder / "kept"
     now.mkdir()
@@ -121,13 +135,11 @@ def rules_are_kept(folder, reference):
         (root / "CHANGELOG.md").write_text(log)
         shutil.copyfile(interface, now / "headers.abi")
 
-    def raise_in(path, *changes):
-        text = (root / path).read_text()
-        for old, new in changes:
-            text = text.replace(old, new)
-        (root / path).write_text(text)
+    def replace_in(header, old, new):
+        path = root / "core/include/nanospan" / header
+        path.write_text(path.read_text().replace(old, new))
 
-    raise_in(CONTEXT, ("    bool remote; ", "    uint64_t more;\n    bool remote; "))
+    replace_in(CONTEXT, "    bool remote; ", "    uint64_t more;\n    bool remote; ")
     take_headers(root, broken)
     log = f"# Changes\n\n## Unreleased ({version}, ...)\n"
     released = f"# Changes\n\n## {version} (2020-01-01)\n"
@@ -146,13 +158,13 @@ def rules_are_kept(folder, reference):
     has(f"# Changes\n\n## {next_version} (2020-02-01)\n\n## {version} (2020-01-01)\n", broken)
     expect("a release that version.h does not have", keep, "problem")
     last = version.rsplit(".", 1)[1]
-    raise_in("core/include/nanospan/version.h", (f"VERSION_PATCH {last}\n", f"VERSION_PATCH {int(last) + 1}\n"))
+    replace_in("version.h", f"VERSION_PATCH {last}\n", f"VERSION_PATCH {int(last) + 1}\n")
     expect("a release that breaks the last one's programs", keep, "problem", "another one")
-    raise_in("core/include/nanospan/version.h", (f"NSP_ABI_VERSION {number}\n", f"NSP_ABI_VERSION {number + 1}\n"))
+    replace_in("version.h", f"NSP_ABI_VERSION {number}\n", f"NSP_ABI_VERSION {number + 1}\n")
     has(released, broken)
     expect("a new number, and an old name", check, "problem", "thread-local")
     for path in (root / "core/include/nanospan").rglob("*.h"):
-        raise_in(path.relative_to(root), (f"_v{number}", f"_v{number + 1}"))
+        replace_in(path, f"_v{number}", f"_v{number + 1}")
     expect("a break with a new number", check, "new one")
     has(f"# Changes\n\n## {next_version} (2020-02-01)\n\n## {version} (2020-01-01)\n", broken)
     expect("a release with a new number", keep, "abi: this is", f"release: {next_version}")
