@@ -105,6 +105,7 @@ class Span:
         self.attributes, self.state = attributes_of(raw), raw.get("traceState", "")
         self.status, self.message = raw.get("status", {}).get("code", 0), raw.get("status", {}).get("message", "")
         self.events = [(event["name"], attributes_of(event)) for event in raw.get("events", ())]
+        self.times = [int(event["timeUnixNano"]) for event in raw.get("events", ())]
         self.links = [(link["traceId"], link["spanId"], attributes_of(link)) for link in raw.get("links", ())]
 
     def __repr__(self):

@@ -154,6 +154,7 @@ class Services(Case):
         self.assertEqual(self.only(spans, "query_signals").parent, self.only(spans, "HTTP GET /api/signals").id)
 
         failed = self.only(spans, "GET /fails")
+        self.assertTrue(all(failed.start <= time <= failed.end for time in failed.times))
         (name, described), = failed.events
         self.assertEqual(failed.message, "RuntimeError: it broke")
         self.assertEqual((failed.status, failed.attributes["http.response.status_code"], failed.attributes["error.type"], name,

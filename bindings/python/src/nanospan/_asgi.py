@@ -133,7 +133,7 @@ class _Request:
         if not self.ended:
             self.status = self.status or 500
             self.error = type(exception).__qualname__
-            self.span.record_exception(exception)
+            self.span.record_exception(exception, timestamp=self.answered)
             self.span.set_status(StatusCode.ERROR, description_of(exception))
 
     def end(self) -> None:
