@@ -525,12 +525,55 @@ class Installation(unittest.TestCase):
             self.assertIn("CMAKE_PREFIX_PATH=DIR pip install", failed.stdout)
 
     def test_wrong_settings(self):
-        """They are said, and the service goes on."""
-        for call, said in (('sample_rate=7.0', "tracing is off"), ('endpoint="http://no good"', "no good"), ('log_level="LOUD"', "LOUD"),
-                           ('service_name=object', ""), ('sample_rate="x"', "tracing is off")):
-            _, log, _ = package.run("from nanospan import *\ninit_observability(%s)\nwith get_tracer().start_as_current_span('x'): pass" % call)
-            self.assertIn(said, log, call)
-            self.assertNotIn("Traceback", log)
+        """Each is said in one line that names it, and the service goes on."""
+        table = (
+            ('sample_rate=7.0', False, "tracing is off: sample_rate: 7.0 is not accepted; accepted: 0 to 1"),
+            ('sample_rate="x"', False, "tracing is off: sample_rate: 'x' is not accepted; accepted: 0 to 1"),
+            ('sample_rate="1.0"', True, ""),
+            ('exit_timeout="2s"', False, "tracing is off: exit_timeout: '2s' is not accepted; accepted: 0 to 3600 seconds"),
+            ('exit_timeout=-1', False, "tracing is off: exit_timeout: -1 is not accepted; accepted: 0 to 3600 seconds"),
+            ('exit_timeout=float("inf")', False, "tracing is off: exit_timeout: inf is not accepted; accepted: 0 to 3600 seconds"),
+            ('exit_timeout="2.5"', True, ""),
+            ('endpoint="http://no good"', False, "tracing is off: endpoint: "),
+            ('log_level="LOUD"', True, "log_level: 'LOUD' is not accepted; accepted: DEBUG, INFO, WARNING ...; used instead: INFO"),
+            ('log_level=object', True, "log_level: <class 'object'> is not accepted"),
+            ('log_level=30', True, ""),
+            ('enable_tracing="False"', False, ""),
+            ('enable_tracing="0"', False, ""),
+            ('enable_tracing="true"', True, ""),
+            ('enable_tracing="maybe"', True, "enable_tracing: 'maybe' is not accepted; accepted: true or false; used instead: true"),
+            ('enable_tracing=None', True, ""),
+            ('service_name=object', True, ""),
+        )
+        _, log, spans = package.run(textwrap.dedent("""
+            import logging, sys
+            from nanospan import *
+            for name, call in enumerate(sys.argv[1:]):
+                logging.getLogger("nanospan").setLevel(logging.WARNING)
+                on = eval(f"init_observability({call})")
+                with get_tracer().start_as_current_span(str(name)) as span:
+                    assert span.is_recording() == on
+                shutdown(30)
+                print("--", file=sys.stderr, flush=True)
+            """), *(call for call, _, _ in table), OTEL_LOG_LEVEL="warn")
+        self.assertNotIn("Traceback", log)
+        said = [[line for line in part.splitlines() if "nanospan: info: " not in line] for part in log.split("--\n")]
+        for (call, _, expected), lines in zip(table, said, strict=False):
+            self.assertEqual(len(lines), 1 if expected else 0, (call, lines))
+            self.assertTrue("".join(lines).startswith(expected), (call, lines))
+        self.assertEqual(sorted(int(span.name) for span in spans), [name for name, (_, on, _) in enumerate(table) if on])
+
+    def test_started_twice(self):
+        """A second start that says the same is silent; one that says something else is told that it is too late."""
+        _, log, spans = package.run(textwrap.dedent("""
+            from nanospan import *
+            assert init_observability("first", log_level="WARNING", sample_rate=1.0)
+            assert init_observability("first", log_level="WARNING")
+            assert init_observability("second", environment="test")
+            with get_tracer().start_as_current_span("x"): pass
+            """))
+        self.assertEqual(log, "tracing has been started before, so this is ignored: service_name='second', environment='test'\n")
+        self.assertEqual([span.service for span in spans], ["first"])
 
 
 if __name__ == "__main__":

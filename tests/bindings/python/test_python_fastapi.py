@@ -231,6 +231,31 @@ asyncio.run(main())
         self.assertEqual(sorted((span.name, span.parent) for span in spans),
                          sorted([("client", ""), ("GET /a", client.id), ("GET /a", ""), ("PUT", "")]))
 
+    def test_mistakes(self):
+        """Requests that are not traced because nothing was started, and what is no application: one warning each."""
+        code = """
+import asyncio, httpx
+from fastapi import APIRouter, FastAPI
+from nanospan import *
+app, other, late = FastAPI(), FastAPI(), FastAPI()
+for one in (app, other, late, APIRouter(), None):
+    instrument_fastapi(one)
+async def main():
+    for one, times in ((app, 3), (other, 1), (late, 1)):
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(one), base_url="http://here") as client:
+            for _ in range(times):
+                assert (await client.get("/a")).status_code == 404
+        if one is other:
+            assert init_observability("tested", log_level="WARNING")
+asyncio.run(main())
+"""
+        _, log, spans = package.run(code)
+        self.assertEqual(log.splitlines(), [
+            "instrument_fastapi: APIRouter is no FastAPI application, so it is not traced",
+            "instrument_fastapi: NoneType is no FastAPI application, so it is not traced",
+            "requests are not traced, because init_observability was not called"])
+        self.assertEqual([span.name for span in spans], ["GET"])
+
     def test_without_the_library(self):
         """A service whose library is not there answers as before."""
         code = """

@@ -8,8 +8,8 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
-from nanospan._library import available, trouble
-from nanospan._lifecycle import flush
+from nanospan._library import available, logger, trouble
+from nanospan._lifecycle import flush, warn_if_forgotten
 from nanospan._propagation import NOTHING, extract
 from nanospan._routes import METHODS, Scope, describe, route_of
 from nanospan._span import Span, SpanKind, StatusCode, description_of
@@ -68,6 +68,7 @@ class TracingMiddleware:
         return wrapper
 
     def _begin(self, scope: Scope) -> Current:
+        warn_if_forgotten()  # not before a request, because the start of the application may start tracing
         route = None
         try:
             route = route_of(self.routes(), scope)
@@ -155,6 +156,9 @@ def instrument_fastapi(app: Any, *, names: Mapping[str, str] | None = None, excl
     names: other names for some of them, {"GET /api/signals": "HTTP GET /api/signals"}. excluded: paths without spans
     ("/health", or with a star at the end: "/internal/*"). A second call changes nothing."""
     if not available() or getattr(app, "_nanospan_instrumented", False):
+        return
+    if not hasattr(app, "build_middleware_stack"):
+        logger.warning("instrument_fastapi: %s is no FastAPI application, so it is not traced", type(app).__name__)
         return
     app._nanospan_instrumented = True
 

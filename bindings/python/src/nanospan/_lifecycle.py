@@ -12,23 +12,53 @@ from nanospan._library import available, ffi, lib, logger
 
 _FLUSH_SECONDS = 1.0
 
+# What init_observability was given, so that a second call that says something else is noticed. None: it was not called.
+_given: dict[str, Any] | None = None
 
-def _log_level(level: str | int) -> int:
-    """The level of the library's log for one of Python's."""
-    number = logging.getLevelName(level.upper()) if isinstance(level, str) else level
+_ON, _OFF = frozenset(("", "true", "1", "yes", "on")), frozenset(("false", "0", "no", "off"))
+
+
+def _is_on(value: object) -> bool:
+    """enable_tracing, also as the text of a variable: "false" is true for Python, but not for who wrote it."""
+    if not isinstance(value, str):
+        return value is None or bool(value)
+    text = value.strip().lower()
+    if text not in _ON and text not in _OFF:
+        logger.warning("enable_tracing: %r is not accepted; accepted: true or false; used instead: true", value)
+    return text not in _OFF
+
+
+def _level(level: str | int) -> int:
+    """Python's number of a level."""
+    number = logging.getLevelName(level.strip().upper()) if isinstance(level, str) else level
     if not isinstance(number, int):
-        logger.warning("log_level=%r is none of Python's levels; INFO is used", level)
-        number = logging.INFO
+        logger.warning("log_level: %r is not accepted; accepted: DEBUG, INFO, WARNING ...; used instead: INFO", level)
+        return logging.INFO
+    return number
+
+
+def _level_of_c(number: int) -> int:
+    """The level of the library's log for one of Python's."""
     for limit, ours in ((logging.DEBUG, 4), (logging.INFO, 3), (logging.WARNING, 2), (logging.CRITICAL, 1)):
         if number <= limit:
             return ours
     return 0
 
 
+def _number(name: str, value: Any, highest: int, unit: str = "") -> float:
+    try:
+        number = float(value)
+        if 0 <= number <= highest:
+            return number
+    except (TypeError, ValueError):
+        pass
+    raise ValueError(f"{name}: {value!r} is not accepted; accepted: 0 to {highest}{unit}")
+
+
 def init_observability(
     service_name: str | None = None,
     log_level: str | int | None = None,
-    enable_tracing: bool = True,
+    enable_tracing: bool | str = True,
     *,
     service_version: str | None = None,
     environment: str | None = None,
@@ -39,54 +69,83 @@ def init_observability(
     """Starts tracing, and returns whether it is on. What is None comes from the environment (docs/configuration.md);
     ENABLE_TRACING=false there turns tracing off, whatever is said here. Never raises: what is wrong is logged, and the
     service goes on without tracing. exit_timeout: the longest that the flush takes when the process exits, in seconds."""
-    if not enable_tracing or not available():
-        return False
+    global _given
+    arguments: dict[str, Any] = {
+        "service_name": service_name,
+        "log_level": log_level,
+        "service_version": service_version,
+        "environment": environment,
+        "endpoint": endpoint,
+        "sample_rate": sample_rate,
+        "exit_timeout": exit_timeout,
+    }
+    before, given = _given or {}, {name: value for name, value in arguments.items() if value is not None}
+    if _given is None:
+        _given = {}
     try:
-        return _start(
-            service_name=service_name,
-            log_level=log_level,
-            service_version=service_version,
-            environment=environment,
-            endpoint=endpoint,
-            sample_rate=sample_rate,
-            exit_timeout=exit_timeout,
-        )
+        if log_level is not None:
+            given["log_level"] = level = _level(log_level)
+            logger.setLevel(level)
+        if not _is_on(enable_tracing):
+            logger.info("tracing is turned off by enable_tracing")
+            return False
+        if not available():
+            return False
+        keep: list[Any] = []  # what the configuration points to, until nsp_init has copied it
+        config = _config(given, keep)
+        status = lib.nsp_init(config)
+        if status == lib.NSP_ERR_ALREADY:
+            ignored = [f"{name}={value!r}" for name, value in given.items() if before.get(name) != value]
+            if ignored:
+                logger.warning("tracing has been started before, so this is ignored: %s", ", ".join(ignored))
+        elif status == lib.NSP_OK:
+            _given = given
+            _forks.started()
+        else:
+            detail = ffi.string(lib.nsp_error_detail()) or ffi.string(lib.nsp_status_str(status))
+            logger.warning("tracing is off: %s", detail.decode("utf-8", "replace"))
+            return False
+        return bool(config.enabled)
+    except ValueError as problem:
+        logger.warning("tracing is off: %s", problem)
     except Exception as problem:
         logger.warning("tracing is off: %s: %s", type(problem).__name__, problem)
-        return False
+    return False
 
 
-def _start(*, log_level: str | int | None, exit_timeout: float | None, **members: Any) -> bool:
+def _config(given: dict[str, Any], keep: list[Any]) -> Any:
+    """What is given, above what the environment says."""
     config = ffi.new("nsp_config *")
     lib.nsp_config_init(config)
-    keep = []  # what the configuration points to, until nsp_init has copied it
-    for member, value in members.items():
-        if value is None:
-            continue
-        if member != "sample_rate":
-            value = ffi.new("char[]", str(value).encode())
-            keep.append(value)
-        setattr(config, member, value)
-    if log_level is not None:
-        config.log_level = _log_level(log_level)
-        logger.setLevel(log_level.upper() if isinstance(log_level, str) and config.log_level else logging.INFO)
-    if exit_timeout is not None:
-        config.exit_timeout_ns = int(exit_timeout * 1e9)
+    for name, value in given.items():
+        if name == "log_level":
+            config.log_level = _level_of_c(value)
+        elif name == "exit_timeout":
+            config.exit_timeout_ns = _nanoseconds(_number(name, value, 3600, " seconds"))
+        elif name == "sample_rate":
+            config.sample_rate = _number(name, value, 1)
+        else:
+            keep.append(ffi.new("char[]", str(value).encode()))
+            setattr(config, name, keep[-1])
     if "NSP_DETACHED_SPANS" not in os.environ:
         config.detached_spans = 4096  # all of Python's spans are detached, so a server has more of them open
-    status = lib.nsp_init(config)
-    if status == lib.NSP_ERR_ALREADY:
-        return bool(config.enabled)
-    if status != lib.NSP_OK:
-        detail = ffi.string(lib.nsp_error_detail()) or ffi.string(lib.nsp_status_str(status))
-        logger.warning("tracing is off: %s", detail.decode("utf-8", "replace"))
-        return False
-    _forks.started()
-    return bool(config.enabled)
+    return config
+
+
+def warn_if_forgotten() -> None:
+    """A request is to be traced: has nobody started that? C code of the same process may have."""
+    global _given
+    if _given is not None or not available():
+        return
+    _given = {}  # so that this is said once
+    stats = ffi.new("nsp_stats *")
+    stats.size = ffi.sizeof("nsp_stats")
+    if lib.nsp_stats_get(stats) != lib.NSP_OK:
+        logger.warning("requests are not traced, because init_observability was not called")
 
 
 def _nanoseconds(timeout: float) -> int:
-    return max(0, min(int(timeout * 1e9), 2**63))
+    return int(min(max(0.0, timeout * 1e9), 2.0**63))
 
 
 def flush(timeout: float = _FLUSH_SECONDS) -> bool:
