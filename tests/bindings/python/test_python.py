@@ -77,11 +77,13 @@ class Document(Case):
         """Each program of docs/python.md runs."""
         page = (SOURCE / "docs" / "python.md").read_text(encoding="utf-8")
         blocks = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)
-        self.assertEqual(len(blocks), 3)
+        self.assertEqual(len(blocks), 4)
         for block in blocks:
             _, log, spans = package.run(block, OTEL_LOG_LEVEL="info")
             self.assertIn("nanospan: info: tracing is on", log)
             self.assertNotIn("warn", log)
+            if "TraceIds" in block:
+                self.assertIn(f"INFO trace={spans[0].trace} span={spans[0].id} this line has ids", log)
         self.assertEqual([span.name for span in spans], ["handle"])
 
 
