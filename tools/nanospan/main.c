@@ -42,7 +42,8 @@ static const subcommand SUBCOMMANDS[] = {
 
 static void help(FILE *to)
 {
-    fprintf(to, "usage: nanospan COMMAND [OPTIONS]\n\n");
+    fprintf(to, "usage: nanospan COMMAND [OPTIONS]\n"
+                "Receives spans and shows them, and looks after the programs that record them.\n\n");
     for (size_t i = 0; i < SUBCOMMAND_COUNT; i++)
         fprintf(to, "  %-10s %s\n", SUBCOMMANDS[i].name, SUBCOMMANDS[i].purpose);
     fprintf(to, "\n'nanospan COMMAND --help' explains the options of a command.\n"
