@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// ctest: COST 40
 //
 // Input: lines of OTLP JSON, as the sink gives them to its live page. As many spans are found as `nanospan view` finds, what
 // is held stays within its bounds, and what is written of a trace is read again as that trace, with all its spans.
