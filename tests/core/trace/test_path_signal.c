@@ -274,17 +274,31 @@ static void reset(void)
     nsp_thread_reset();
 }
 
-static void begin_and_end(bool stepped)
+enum { BEGIN, MARK, MARK_LATER, END, OPERATIONS };
+
+// Only one operation is stepped through: whoever reaches an instruction of the last one step by step would spend most of
+// the time in the others.
+static void begin_and_end(int stepped)
 {
-    if (stepped)
-        step_on();
-    order *path = order_begin();
-    open_path = path;
-    NSP_PATH_MARK(path, decode);
-    NSP_PATH_MARK(path, submit); // passes one over
-    order_end(path);
-    open_path = NULL;
-    step_off();
+    static order *path;
+    for (int operation = 0; operation < OPERATIONS; operation++) {
+        if (operation == stepped)
+            step_on();
+        switch (operation) {
+        case BEGIN:
+            path = order_begin();
+            open_path = path;
+            break;
+        case MARK: NSP_PATH_MARK(path, decode); break;
+        case MARK_LATER: NSP_PATH_MARK(path, submit); break; // passes one over
+        case END:
+            order_end(path);
+            open_path = NULL;
+            break;
+        default: break;
+        }
+        step_off();
+    }
 }
 
 static void check_acting(double rate, const char *outliers, void (*what)(void), bool under)
@@ -298,21 +312,25 @@ static void check_acting(double rate, const char *outliers, void (*what)(void), 
     action.sa_flags = SA_SIGINFO | SA_RESTART;
     assert_int_equal(sigaction(SIGTRAP, &action, NULL), 0);
     act = what;
-    acts_at = 0;
-    do {
-        steps = 0;
-        nsp_span *span = under ? nsp_span_begin(NSP_NAME("span")) : NULL;
-        begin_and_end(true);
-        nsp_span_end(span);
-        nsp_thread_reset();
-        assert_null(nsp_span_current());
-        const nsp_stats stats = rings_balance();
-        assert_int_equal(stats.open + stats.speculating, 0);
-    } while (steps > acts_at++);
-    assert_true(acts_at > 100);
-    printf("[   STEPS  ] %llu\n", (unsigned long long)acts_at);
+    uint64_t instructions = 0;
+    for (int stepped = 0; stepped < OPERATIONS; stepped++) {
+        acts_at = 0;
+        do {
+            steps = 0;
+            nsp_span *span = under ? nsp_span_begin(NSP_NAME("span")) : NULL;
+            begin_and_end(stepped);
+            nsp_span_end(span);
+            nsp_thread_reset();
+            assert_null(nsp_span_current());
+            const nsp_stats stats = rings_balance();
+            assert_int_equal(stats.open + stats.speculating, 0);
+        } while (steps > acts_at++);
+        instructions += acts_at;
+    }
+    assert_true(instructions > 100);
+    printf("[   STEPS  ] %llu\n", (unsigned long long)instructions);
     fflush(stdout);
-    begin_and_end(false);
+    begin_and_end(OPERATIONS); // without a step
     rings_end();
 }
 
