@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# ctest: TIMEOUT 500 RUN_SERIAL TRUE
+# ctest: TIMEOUT 500 COST 35
 """The example engine from outside: bytes in, bytes out; the feed; the demo and its check."""
 import json
 import os

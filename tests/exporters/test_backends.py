@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# ctest: TIMEOUT 600 RUN_SERIAL TRUE
+# ctest: TIMEOUT 600 COST 50
 """What arrives in the real Jaeger and the real OpenTelemetry Collector, seen through their own outputs:
 Jaeger's query API and the file that the Collector writes. `./run backends` builds both; without them this
 test is skipped, but fails in CI."""
