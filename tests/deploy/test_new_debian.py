@@ -108,6 +108,7 @@ class Host(Case):
     def test_mirrors_of_debian_are_taken_over_and_no_other_source(self):
         self.write("host/etc/apt/sources.list", "deb [signed-by=/usr/share/keyrings/a.gpg] https://mirror.example/debian bookworm main contrib\n"
                    "deb https://other.example/apt nodistro main\n"
+                   "deb https://third.example/linux bookworm stable\n"
                    "# deb https://off.example/debian bookworm main\n")
         self.write("host/etc/apt/sources.list.d/security.sources",
                    "Types: deb deb-src\nURIs: http://mirror.example/security\nSuites: bookworm-security\nComponents: main non-free\n")
