@@ -56,7 +56,7 @@ typedef struct nsp_config {
 } nsp_config;
 typedef struct nsp_stats {
     size_t size;
-    uint64_t attempted, open, exported, dropped_detached_full, misused, values_cut, leaked;
+    uint64_t attempted, open, in_rings, in_batches, exported, dropped_detached_full, misused, values_cut, leaked;
     ...;
 } nsp_stats;
 typedef struct nspy_span {

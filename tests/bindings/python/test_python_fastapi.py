@@ -199,6 +199,17 @@ class Services(Case):
         desk.stop(signal.SIGINT)
         self.assertEqual(sorted(span.name for span in self.spans()), ["GET /pid", "closing"])
 
+    def test_leaves_nothing(self):
+        """uvicorn ends its process by the signal that stopped it, and no session stays as if that was a crash."""
+        desk = self.start("leaves")
+        desk.ask("GET", "/pid")
+        self.assertEqual(len(self.sessions("leaves")), 1)
+        desk.stop()
+        self.assertEqual(self.sessions("leaves"), [])
+
+    def sessions(self, service):
+        return list(Path(package.sessions).glob(f"*/{service}.*"))
+
 
 class Applications(Case):
     def test_instrumented_late_and_twice(self):
@@ -230,6 +241,44 @@ asyncio.run(main())
         client = self.only(spans, "client")
         self.assertEqual(sorted((span.name, span.parent) for span in spans),
                          sorted([("client", ""), ("GET /a", client.id), ("GET /a", ""), ("PUT", "")]))
+
+    def test_end_of_the_application(self):
+        """The session ends with the application, unless a span is open. What begins later is recorded all the same."""
+        code = """
+import asyncio, os
+from fastapi import FastAPI
+from nanospan import *
+init_observability("tested", log_level="WARNING")
+tracer, app = get_tracer(), FastAPI()
+instrument_fastapi(app)
+def sessions():
+    return [name for _, names, _ in os.walk(os.environ["NSP_SHM_DIR"]) for name in names if name.startswith("tested.")]
+async def run():
+    messages = asyncio.Queue()
+    for kind in ("startup", "shutdown"):
+        messages.put_nowait({"type": "lifespan." + kind})
+    async def send(message): said.append(message["type"])
+    said = []
+    await app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, messages.get, send)
+    assert said == ["lifespan.startup.complete", "lifespan.shutdown.complete"], said
+for name in ("first", "second"):
+    with tracer.start_as_current_span(name): pass
+    assert len(sessions()) == 1
+    asyncio.run(run())
+    assert not sessions(), sessions()
+with tracer.start_as_current_span("open"):
+    asyncio.run(run())
+    assert len(sessions()) == 1
+    with tracer.start_as_current_span("below"): pass
+asyncio.run(run())
+shutdown(30)
+with tracer.start_as_current_span("after shutdown") as span:
+    assert not span.is_recording()
+"""
+        _, log, spans = package.run(code)
+        self.assertEqual(log, "")
+        self.assertEqual(sorted(span.name for span in spans), ["below", "first", "open", "second"])
+        self.assertEqual(self.only(spans, "below").parent, self.only(spans, "open").id)
 
     def test_mistakes(self):
         """Requests that are not traced because nothing was started, and what is no application: one warning each."""

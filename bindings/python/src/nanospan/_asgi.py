@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from nanospan._library import available, logger, trouble
-from nanospan._lifecycle import flush, warn_if_forgotten
+from nanospan._lifecycle import rest, warn_if_forgotten
 from nanospan._propagation import NOTHING, extract
 from nanospan._routes import METHODS, Scope, describe, route_of
 from nanospan._span import Span, SpanKind, StatusCode, description_of
@@ -60,9 +60,9 @@ class TracingMiddleware:
                 try:
                     loop = asyncio.get_running_loop()
                 except RuntimeError:  # another library's loop
-                    flush(self.flush_timeout)
+                    rest(self.flush_timeout)
                 else:
-                    await loop.run_in_executor(None, flush, self.flush_timeout)
+                    await loop.run_in_executor(None, rest, self.flush_timeout)
             await send(message)
 
         return wrapper

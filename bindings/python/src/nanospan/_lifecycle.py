@@ -15,6 +15,9 @@ _FLUSH_SECONDS = 1.0
 # What init_observability was given, so that a second call that says something else is noticed. None: it was not called.
 _given: dict[str, Any] | None = None
 
+# Was tracing started here, and has rest() ended the session since?
+_started = _resting = False
+
 _ON, _OFF = frozenset(("", "true", "1", "yes", "on")), frozenset(("false", "0", "no", "off"))
 
 
@@ -69,7 +72,7 @@ def init_observability(
     """Starts tracing, and returns whether it is on. What is None comes from the environment (docs/configuration.md);
     ENABLE_TRACING=false there turns tracing off, whatever is said here. Never raises: what is wrong is logged, and the
     service goes on without tracing. exit_timeout: the longest that the flush takes when the process exits, in seconds."""
-    global _given
+    global _given, _started, _resting
     arguments: dict[str, Any] = {
         "service_name": service_name,
         "log_level": log_level,
@@ -99,7 +102,7 @@ def init_observability(
             if ignored:
                 logger.warning("tracing has been started before, so this is ignored: %s", ", ".join(ignored))
         elif status == lib.NSP_OK:
-            _given = given
+            _given, _started, _resting = given, True, False
             _forks.started()
         else:
             detail = ffi.string(lib.nsp_error_detail()) or ffi.string(lib.nsp_status_str(status))
@@ -138,9 +141,7 @@ def warn_if_forgotten() -> None:
     if _given is not None or not available():
         return
     _given = {}  # so that this is said once
-    stats = ffi.new("nsp_stats *")
-    stats.size = ffi.sizeof("nsp_stats")
-    if lib.nsp_stats_get(stats) != lib.NSP_OK:
+    if _stats() is None:
         logger.warning("requests are not traced, because init_observability was not called")
 
 
@@ -156,7 +157,39 @@ def flush(timeout: float = _FLUSH_SECONDS) -> bool:
 def shutdown(timeout: float = _FLUSH_SECONDS) -> bool:
     """Sends what has ended, and stops tracing, within `timeout` seconds and a quarter. A process that exits does this
     by itself; one that ends otherwise (os._exit, a signal) has to call it, or flush."""
+    global _resting
+    _resting = False
     return lib is None or lib.nsp_shutdown(_nanoseconds(timeout)) != lib.NSP_ERR_TIMEOUT
+
+
+def rest(timeout: float) -> None:
+    """An application has come to its end, after which a signal may end the process. What is left is sent. If that is all,
+    the session ends too, or it would stay in shared memory as that of a crash. A span that begins later starts it anew."""
+    global _resting
+    if not flush(timeout) or not _started or _resting:
+        return
+    stats = _stats()
+    if stats is not None and stats.open == stats.in_rings == stats.in_batches == 0:
+        _resting = True  # before, so that a span that begins meanwhile waits for the end and starts anew
+        lib.nsp_shutdown(_nanoseconds(timeout))
+
+
+def resumed() -> bool:
+    """A span could not begin: because of rest()? Then tracing is on again."""
+    global _resting
+    if not _resting:
+        return False
+    keep: list[Any] = []
+    status = lib.nsp_init(_config(_given or {}, keep))
+    _resting = False
+    return status in (lib.NSP_OK, lib.NSP_ERR_ALREADY)  # another thread may have been faster
+
+
+def _stats() -> Any:
+    """The library's counters, or None if tracing was never started."""
+    stats = ffi.new("nsp_stats *")
+    stats.size = ffi.sizeof("nsp_stats")
+    return stats if lib.nsp_stats_get(stats) == lib.NSP_OK else None
 
 
 class _Forks:

@@ -15,6 +15,7 @@ from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from nanospan._library import available, ffi, lib, name_of, trouble
+from nanospan._lifecycle import resumed
 from nanospan._propagation import Incoming
 from nanospan._span import (
     INVALID_SPAN,
@@ -167,7 +168,11 @@ def begin_span(
         keep: list[Any] = []
         array, count = links_to_c(links, keep) if links else (_NULL, 0)
         out = _new_span("nspy_span *")
-        if not lib.nspy_begin(out, name_of(name), above, context, root, kind, start_time or 0, array, count):
+        number = name_of(name)
+        begun = lib.nspy_begin(out, number, above, context, root, kind, start_time or 0, array, count)
+        if not begun and resumed():
+            begun = lib.nspy_begin(out, number, above, context, root, kind, start_time or 0, array, count)
+        if not begun:
             if above == _NULL:
                 return INVALID_SPAN
             out.context = above.context  # it cannot be recorded, and what it calls still belongs to the trace
