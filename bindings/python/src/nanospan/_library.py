@@ -34,12 +34,28 @@ def available() -> bool:
     return False
 
 
+def text_of(value: object) -> str:
+    """str(value), whatever it is."""
+    try:
+        return str(value)
+    except Exception:
+        pass
+    try:
+        if isinstance(value, int):  # of more digits than Python converts
+            return hex(value)
+    except Exception:
+        pass
+    return f"<{type(value).__name__}>"
+
+
 def name_of(text: str) -> int:
     """The number of a span's name or an attribute's key."""
+    if type(text) is not str:
+        text = str.__str__(text) if issubclass(type(text), str) else text_of(text)
     found = _names.get(text)
     if found is not None:
         return found
-    encoded = str(text).encode("utf-8", "replace")
+    encoded = text.encode("utf-8", "replace")
     number: int = lib.nsp_intern(encoded, len(encoded))
     # The library's table of names is bounded, and so is this one.
     if number != lib.NSP_NAME_OVERFLOW and len(encoded) <= _LONGEST_NAME:
@@ -49,4 +65,7 @@ def name_of(text: str) -> int:
 
 def trouble(what: str) -> None:
     """Tracing never raises. What went wrong is for who looks for it."""
-    logger.debug("%s was left out", what, exc_info=True)
+    try:
+        logger.debug("%s was left out", what, exc_info=True)
+    except Exception:  # RecursionError, for example, in whose handling this may be
+        pass

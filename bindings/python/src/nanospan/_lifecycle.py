@@ -8,9 +8,11 @@ import os
 import sys
 from typing import Any
 
-from nanospan._library import available, ffi, lib, logger
+from nanospan._library import available, ffi, lib, logger, text_of, trouble
+from nanospan._values import encoded
 
 _FLUSH_SECONDS = 1.0
+_LONGEST_SECONDS = 1e9
 
 # What init_observability was given, so that a second call that says something else is noticed. None: it was not called.
 _given: dict[str, Any] | None = None
@@ -128,7 +130,7 @@ def _config(given: dict[str, Any], keep: list[Any]) -> Any:
         elif name == "sample_rate":
             config.sample_rate = _number(name, value, 1)
         else:
-            keep.append(ffi.new("char[]", str(value).encode()))
+            keep.append(ffi.new("char[]", encoded(text_of(value))))
             setattr(config, name, keep[-1])
     if "NSP_DETACHED_SPANS" not in os.environ:
         config.detached_spans = 4096  # all of Python's spans are detached, so a server has more of them open
@@ -146,7 +148,11 @@ def warn_if_forgotten() -> None:
 
 
 def _nanoseconds(timeout: float) -> int:
-    return int(min(max(0.0, timeout * 1e9), 2.0**63))
+    try:
+        return int(max(0.0, min(float(timeout), _LONGEST_SECONDS)) * 1e9)  # NaN becomes 0
+    except Exception:
+        trouble(f"a time-out of type {type(timeout).__name__}")
+        return int(_FLUSH_SECONDS * 1e9)
 
 
 def flush(timeout: float = _FLUSH_SECONDS) -> bool:

@@ -8,12 +8,13 @@ import traceback
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from nanospan._library import ffi, lib, name_of, trouble
-from nanospan._values import encoded, packed, set_value, text_of
+from nanospan._library import ffi, lib, name_of, text_of, trouble
+from nanospan._values import encoded, packed, set_value, time_of
 
 # What is set on a span has to fit into 2 KiB, and the end of a stack says where the exception was raised.
 _LONGEST_MESSAGE = 256
 _LONGEST_STACK = 1000
+_LONGEST_FORMATTED = 100_000
 
 
 class SpanKind(enum.IntEnum):
@@ -67,6 +68,7 @@ class Link(NamedTuple):
 
 
 INVALID_CONTEXT = SpanContext(0, 0)
+NO_LINKS: tuple[Link, ...] = ()
 
 
 def context_from_c(context: Any) -> SpanContext:
@@ -125,7 +127,7 @@ class Span:
     def _set_as_text(self, key: str, value: Any) -> None:
         try:
             text = encoded(text_of(value))
-            lib.nspy_set_strn(self._c, name_of(text_of(key)), text, len(text))
+            lib.nspy_set_strn(self._c, name_of(key), text, len(text))
         except Exception:
             trouble(f"an attribute of type {type(value).__name__}")
 
@@ -145,7 +147,7 @@ class Span:
         try:
             keep: list[Any] = []
             array, count = packed(attributes, keep)
-            lib.nspy_add_event_with(self._c, name_of(name), timestamp or 0, array, count)
+            lib.nspy_add_event_with(self._c, name_of(name), time_of(timestamp), array, count)
         except Exception:
             trouble("an event")
 
@@ -172,10 +174,11 @@ class Span:
         try:
             kind = type(exception)
             module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
+            message = text_of(exception)
             described: dict[str, Any] = {
                 "exception.type": module + kind.__qualname__,
-                "exception.message": text_of(exception)[:_LONGEST_MESSAGE],
-                "exception.stacktrace": _stack(exception),
+                "exception.message": message[:_LONGEST_MESSAGE],
+                "exception.stacktrace": _stack(exception, message),
             }
             if escaped:
                 described["exception.escaped"] = True
@@ -192,7 +195,9 @@ class Span:
             code: Any = status
             if not isinstance(status, int):
                 code, description = status.status_code, status.description
-            text = encoded(description.replace("\0", " ")[:_LONGEST_MESSAGE]) if description else ffi.NULL
+            text: Any = ffi.NULL
+            if description is not None:
+                text = encoded(text_of(description)[:_LONGEST_MESSAGE].replace("\0", " "))
             lib.nspy_set_status(self._c, int(getattr(code, "value", code)), text)
         except Exception:
             trouble("a status")
@@ -219,7 +224,14 @@ class Span:
         """Ends the span; `end_time` is in nanoseconds since 1970, None: now. The second time, nothing happens."""
         self._recording = False
         if self._c is not None:
-            lib.nspy_end(self._c, end_time or 0)
+            lib.nspy_end(self._c, 0 if end_time is None else time_of(end_time))
+
+    def __copy__(self) -> Span:
+        """The span itself, which is ended once."""
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Span:
+        return self
 
     def __enter__(self) -> Span:
         return self
@@ -248,22 +260,40 @@ def description_of(exception: BaseException) -> str:
     return f"{type(exception).__name__}: {text_of(exception)}"
 
 
-def _stack(exception: BaseException) -> str:
-    text = "".join(traceback.format_exception(exception, limit=-8)).rstrip()
+def _stack(exception: BaseException, message: str) -> str:
+    lines: list[str] = []
+    try:
+        if len(message) <= _LONGEST_FORMATTED:  # a longer one would hold up the service
+            lines = traceback.format_exception(exception, limit=-8)
+    except Exception:  # because of what the application has put into it
+        trouble("the whole of a stack")
+    text = "".join(lines or traceback.format_tb(exception.__traceback__, limit=-8)).rstrip()
     return text if len(text) <= _LONGEST_STACK else "..." + text[3 - _LONGEST_STACK :]
 
 
 def links_to_c(links: Iterable[Link | SpanContext | Span], keep: list[Any]) -> tuple[Any, int]:
     """An array of nsp_link, and its length."""
-    entries = list(links)
+    try:
+        entries = list(links)
+    except Exception:
+        trouble("links")
+        entries = []
     if not entries:
         return ffi.NULL, 0
     array = ffi.new("nsp_link[]", len(entries))
     keep.append(array)
-    for out, link in zip(array, entries, strict=True):
-        if isinstance(link, Span):
-            link = link.get_span_context()
-        attributes = None if isinstance(link, SpanContext) else link.attributes
-        out.context = context_to_c(link if isinstance(link, SpanContext) else link.context)[0]
-        out.attributes, out.attribute_count = packed(attributes, keep)
-    return array, len(entries)
+    count = 0
+    for link in entries:
+        try:
+            if isinstance(link, Span):
+                link = link.get_span_context()
+            attributes = None if isinstance(link, SpanContext) else link.attributes
+            context = context_to_c(link if isinstance(link, SpanContext) else link.context)
+            pointer, size = packed(attributes, keep)
+        except Exception:
+            trouble("a link")
+            continue
+        out = array[count]
+        out.context, out.attributes, out.attribute_count = context[0], pointer, size
+        count += 1
+    return array, count

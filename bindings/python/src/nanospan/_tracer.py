@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
+import types
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from typing import Any, TypeVar
@@ -19,6 +21,7 @@ from nanospan._lifecycle import resumed
 from nanospan._propagation import Incoming
 from nanospan._span import (
     INVALID_SPAN,
+    NO_LINKS,
     Link,
     Span,
     SpanContext,
@@ -28,9 +31,12 @@ from nanospan._span import (
     description_of,
     links_to_c,
 )
+from nanospan._values import time_of
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Parent = Span | SpanContext | Incoming | None
+
+_GENERATOR = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
 if ffi is not None:
     _new_span = ffi.new_allocator(should_clear_after_alloc=False)  # the library writes all of it
@@ -45,6 +51,7 @@ class Scope:
         "_begin",
         "_end",
         "_explicit",
+        "_more",
         "_record",
         "_status",
         "incoming",
@@ -65,33 +72,57 @@ class Scope:
         self._record = record
         self._status = status
         self._end = end
+        self._more: tuple[Scope, ...] | None = None  # None until it begins; then those of its further uses
         # It ended in another order than it began, as scopes in generators may, or in another context.
         self.left = False
 
     def __enter__(self) -> Span:
+        if self._more is not None:  # tasks may still be below its first use, or this is within it
+            again = self._again()
+            self._more = (*self._more, again)
+            return again.__enter__()
+        self._more = ()
         self.previous = previous = current_scope()
-        self.left = False
         self.incoming = self._explicit if self._explicit is not None or previous is None else previous.incoming
         begin = self._begin
-        self.span = begin if isinstance(begin, Span) else begin_span(previous, *begin)
+        self.span = begin_span(previous, *begin) if isinstance(begin, tuple) else begin
         _current.set(self)
         return self.span
 
     def __exit__(self, kind: object, exception: BaseException | None, trace: object) -> None:
-        span = self.span
-        if isinstance(exception, Exception):
-            if self._record:
-                span.record_exception(exception)
-            if self._status:
-                span.set_status(StatusCode.ERROR, description_of(exception))
+        if self._more:
+            *rest, last = self._more
+            self._more = tuple(rest)
+            last.__exit__(kind, exception, trace)
+            return
         if _current.get() is self:
             _current.set(self.previous)
             # Tasks that began meanwhile still have this scope; they need not keep all those before it.
             self.previous = None
         else:
+            self._leave(sys._getframe(1))
+        try:
+            if isinstance(exception, Exception):
+                if self._record:
+                    self.span.record_exception(exception)
+                if self._status:
+                    self.span.set_status(StatusCode.ERROR, description_of(exception))
+        finally:
+            if self._end:
+                self.span.end()
+
+    def _leave(self, block: types.FrameType) -> None:
+        """It ends while another one is current. The block of a generator leaves that as it is: it began later, outside.
+        Any other block had all that is above it within it: in a generator that nobody goes on with, or where the
+        recursion was too deep to leave."""
+        scope = _current.get()
+        while scope is not None and scope is not self:
+            scope = scope.previous
+        if scope is None or block.f_code.co_flags & _GENERATOR:
             self.left = True
-        if self._end:
-            span.end()
+        else:
+            _current.set(self.previous)
+            self.previous = None
 
     def _again(self) -> Scope:
         return Scope(self._begin, self._explicit, self._record, self._status, self._end)
@@ -102,8 +133,20 @@ class Scope:
 
             async def wrapper(*args: Any, **kwargs: Any) -> Any:
                 with self._again():
-                    async for item in function(*args, **kwargs):
-                        yield item
+                    generator = function(*args, **kwargs)
+                    step, given = generator.asend, None
+                    while True:
+                        try:
+                            item = await step(given)
+                        except StopAsyncIteration:
+                            return
+                        try:
+                            step, given = generator.asend, (yield item)
+                        except GeneratorExit:
+                            await generator.aclose()
+                            raise
+                        except BaseException as problem:
+                            step, given = generator.athrow, problem
 
         elif inspect.iscoroutinefunction(function):
 
@@ -141,48 +184,73 @@ def begin_span(
     previous: Scope | None,
     name: str,
     parent: Parent = None,
-    kind: int = 0,
+    kind: int = SpanKind.INTERNAL,
     attributes: Mapping[str, Any] | None = None,
-    links: Iterable[Link | SpanContext | Span] = (),
+    links: Iterable[Link | SpanContext | Span] = NO_LINKS,
     start_time: int | None = None,
     root: bool = False,
 ) -> Span:
-    """Begins a span below `parent`, or else below the current one."""
+    """Begins a span below `parent`, or else below the current one. What makes no sense is left out, and there is still
+    a span."""
     if lib is None:
         return INVALID_SPAN
     try:
-        above, context = _NULL, _NULL
+        above, context, array, count = _NULL, _NULL, _NULL, 0
         if root:
             pass
-        elif parent is None:
-            if previous is not None and previous.span._c is not None:
+        elif parent is not None:
+            above, context = _parent(previous, parent)
+        elif previous is not None:
+            if previous.span._c is not None:
                 above = previous.span._c
-            elif previous is not None and previous.incoming is not None:
+            elif previous.incoming is not None:
                 context = previous.incoming.context()
-        elif isinstance(parent, Span):
-            above = parent._c or _NULL
-        elif isinstance(parent, Incoming):
-            context = parent.context()
-        else:
-            context = context_to_c(parent)
         keep: list[Any] = []
-        array, count = links_to_c(links, keep) if links else (_NULL, 0)
+        if links is not NO_LINKS:
+            array, count = links_to_c(links, keep)
+        if type(kind) is not SpanKind:
+            kind = _kind(kind)
+        start = 0 if start_time is None else time_of(start_time)
         out = _new_span("nspy_span *")
         number = name_of(name)
-        begun = lib.nspy_begin(out, number, above, context, root, kind, start_time or 0, array, count)
+        begun = lib.nspy_begin(out, number, above, context, root, kind, start, array, count)
         if not begun and resumed():
-            begun = lib.nspy_begin(out, number, above, context, root, kind, start_time or 0, array, count)
+            begun = lib.nspy_begin(out, number, above, context, root, kind, start, array, count)
         if not begun:
-            if above == _NULL:
+            # It cannot be recorded, and what it calls still belongs to the trace.
+            if above != _NULL:
+                out.context = above.context
+            elif context != _NULL:
+                out.context = context[0]
+            else:
                 return INVALID_SPAN
-            out.context = above.context  # it cannot be recorded, and what it calls still belongs to the trace
         span = Span(out)
-        if attributes and span._recording:
+        if attributes is not None and span._recording:
             span.set_attributes(attributes)
         return span
     except Exception:
         trouble("a span")
         return INVALID_SPAN
+
+
+def _parent(previous: Scope | None, parent: Any) -> tuple[Any, Any]:
+    """The span of C below which a span begins, or else the context of C."""
+    try:
+        if isinstance(parent, Span):
+            return parent._c or _NULL, _NULL
+        return _NULL, parent.context() if isinstance(parent, Incoming) else context_to_c(parent)
+    except Exception:
+        trouble("a parent")
+    above = None if previous is None else previous.span._c
+    return above or _NULL, _NULL
+
+
+def _kind(kind: Any) -> SpanKind:
+    try:
+        return SpanKind(getattr(kind, "value", kind))
+    except Exception:
+        trouble("a kind")
+        return SpanKind.INTERNAL
 
 
 class Tracer:
@@ -194,7 +262,7 @@ class Tracer:
         context: Parent = None,
         kind: SpanKind = SpanKind.INTERNAL,
         attributes: Mapping[str, Any] | None = None,
-        links: Iterable[Link | SpanContext | Span] = (),
+        links: Iterable[Link | SpanContext | Span] = NO_LINKS,
         start_time: int | None = None,
         record_exception: bool = True,
         set_status_on_exception: bool = True,
@@ -203,7 +271,7 @@ class Tracer:
         SpanContext, or what extract() returns), or else the current span."""
         if not available():
             return INVALID_SPAN
-        return begin_span(current_scope(), name, context, getattr(kind, "value", kind), attributes, links, start_time)
+        return begin_span(current_scope(), name, context, kind, attributes, links, start_time)
 
     def start_as_current_span(
         self,
@@ -211,7 +279,7 @@ class Tracer:
         context: Parent = None,
         kind: SpanKind = SpanKind.INTERNAL,
         attributes: Mapping[str, Any] | None = None,
-        links: Iterable[Link | SpanContext | Span] = (),
+        links: Iterable[Link | SpanContext | Span] = NO_LINKS,
         start_time: int | None = None,
         record_exception: bool = True,
         set_status_on_exception: bool = True,
@@ -222,8 +290,8 @@ class Tracer:
         generator."""
         available()
         return Scope(
-            (name, context, getattr(kind, "value", kind), attributes, links, start_time),
-            context if isinstance(context, Incoming) else None,
+            (name, context, kind, attributes, links, start_time),
+            context if type(context) is Incoming else None,
             record_exception,
             set_status_on_exception,
             end_on_exit,
@@ -248,4 +316,5 @@ def use_span(
     span: Span, end_on_exit: bool = False, record_exception: bool = True, set_status_on_exception: bool = True
 ) -> Scope:
     """For `with`: makes a span of start_span current in the block."""
-    return Scope(span, None, record_exception, set_status_on_exception, end_on_exit)
+    known = span if issubclass(type(span), Span) else INVALID_SPAN
+    return Scope(known, None, record_exception, set_status_on_exception, end_on_exit)

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from nanospan._library import ffi, lib, name_of
+from nanospan._library import ffi, lib, name_of, text_of, trouble
 
 # The largest record of the library has 64 KiB, which cuts what does not fit. This is so that no time is spent on more.
 _LONGEST_TEXT = 65536
@@ -15,20 +16,23 @@ _MOST_ELEMENTS = 8192
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
 
 
-def text_of(value: object) -> str:
-    """str(value), whatever it is."""
-    try:
-        return str(value)
-    except Exception:
-        pass
-    if isinstance(value, int):  # of more digits than Python converts
-        return hex(value)
-    return f"<{type(value).__name__}>"
-
-
 def encoded(text: str) -> bytes:
     """UTF-8; what has no encoding (lone surrogates) becomes a question mark."""
-    return text[:_LONGEST_TEXT].encode("utf-8", "replace")
+    return str.__str__(text)[:_LONGEST_TEXT].encode("utf-8", "replace")
+
+
+def time_of(value: Any) -> int:
+    """Nanoseconds since 1970; 0, which is now, for None and for what is no such number."""
+    if value is None:
+        return 0
+    try:
+        number = operator.index(value)
+        if 0 <= number < 2**63:
+            return number
+    except Exception:
+        pass
+    trouble(f"a time that is no number of nanoseconds since 1970, but of type {type(value).__name__},")
+    return 0
 
 
 def _of_array(value: Any) -> Any:
@@ -54,8 +58,14 @@ def _elements(values: Iterable[Any]) -> tuple[int, Any]:
             return lib.NSP_TYPE_F64S, [float(item) for item in items]
         except OverflowError:
             pass
-    # Each ends with a zero, so it contains none.
-    return lib.NSP_TYPE_STRS, [encoded(text_of(item).replace("\0", "\ufffd")) for item in items]
+    texts, room = [], _LONGEST_TEXT
+    for item in items:
+        # Each ends with a zero, so it contains none.
+        texts.append(encoded(text_of(item)[:room].replace("\0", "\ufffd")))
+        room -= len(texts[-1])
+        if room <= 0:
+            break
+    return lib.NSP_TYPE_STRS, texts
 
 
 def converted(value: Any) -> tuple[int, Any]:
@@ -116,10 +126,14 @@ def packed(attributes: Mapping[str, Any] | None, keep: list[Any]) -> tuple[Any, 
     """Attributes of an event or a link as an array of nsp_attr, and its length. `keep` gets what the array points to."""
     if not attributes:
         return ffi.NULL, 0
-    array = ffi.new("nsp_attr[]", len(attributes))
+    items = list(attributes.items())
+    array = ffi.new("nsp_attr[]", len(items))
     keep.append(array)
-    for entry, (key, value) in zip(array, attributes.items(), strict=True):
-        kind, sent = converted(value)
+    for entry, (key, value) in zip(array, items, strict=True):
+        try:
+            kind, sent = converted(value)
+        except Exception:
+            kind, sent = lib.NSP_TYPE_STR, encoded(text_of(value))
         entry.key, entry.type = name_of(key), kind
         entry.count = len(sent) if isinstance(sent, (bytes, list)) else 1
         if kind == lib.NSP_TYPE_BOOL:
@@ -135,4 +149,4 @@ def packed(attributes: Mapping[str, Any] | None, keep: list[Any]) -> tuple[Any, 
                 pointed = _array(kind, sent, keep)
             keep.append(pointed)
             entry.value.bytes = ffi.cast("const uint8_t *", pointed)
-    return array, len(attributes)
+    return array, len(items)

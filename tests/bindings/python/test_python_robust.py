@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# ctest: TIMEOUT 1200 COST 60
+# Sanitizers: none, because Python does not load a library that is built with one.
+"""The Python package where a service or its clients do what makes no sense: the rest is traced all the same, and nothing
+stays behind for what comes later."""
+import sys
+import textwrap
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
+from python_package import ERROR, Package, need_packages
+
+need_packages("cffi", "scikit_build_core", "fastapi", "httpx")
+
+BEGIN = """
+import asyncio, sys, threading
+from nanospan import *
+assert init_observability(service_name="tested", log_level="WARNING", enable_tracing=True)
+tracer = get_tracer()
+PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+"""
+ASGI = BEGIN + """
+import httpx
+from contextlib import asynccontextmanager
+from fastapi import FastAPI, Request
+
+def client(app):
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here")
+"""
+TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+
+
+def setUpModule():
+    global package
+    package = Package()
+    unittest.addModuleCleanup(package.close)
+
+
+class Case(unittest.TestCase):
+    def spans(self, code, *arguments, begin=BEGIN, **variables):
+        """Runs a program; returns its output and its spans. It has to log nothing."""
+        output, log, spans = package.run(begin + textwrap.dedent(code), *arguments, **variables)
+        self.assertEqual(log, "")
+        return output, spans
+
+    def only(self, spans, name):
+        found = [span for span in spans if span.name == name]
+        self.assertEqual(len(found), 1, spans)
+        return found[0]
+
+
+class Arguments(Case):
+    def test_parts_of_a_span(self):
+        """A part that makes no sense is left out; the span is there, below the right one, with all the rest."""
+        output, spans = self.spans("""
+            class Evil:
+                def __getattribute__(self, name): raise RuntimeError(name)
+                def __str__(self): raise RuntimeError
+                def __bool__(self): raise RuntimeError
+            wrong = {
+                "context": [5, "x", {}, Evil()], "kind": ["x", 99, 2**70, Evil()], "links": [5, [5], None, Evil(), [Evil()]],
+                "start_time": [1.5, -1, 2**64, "x", Evil()], "attributes": [5, Evil()],
+            }
+            with tracer.start_as_current_span("outer"):
+                for part, values in wrong.items():
+                    for value in values:
+                        arguments = {"attributes": {"part": part}} | {part: value}
+                        tracer.start_span("span", **arguments).end()
+                        with tracer.start_as_current_span("span", **arguments):
+                            pass
+                for name in ([], {}, Evil(), None):
+                    tracer.start_span(name).end()
+            for value in (1.5, -1, 2**64, "x", Evil()):
+                span = tracer.start_span("ended")
+                span.end(value)
+                print(span.is_recording())
+            span = tracer.start_span("linked", links=[5, Link(span.get_span_context(), {"why": "after"}), Evil()])
+            span.end()
+            with use_span(None) as nothing, use_span(Evil()):
+                nothing.set_attribute("a", 1)
+            """)
+        outer = self.only(spans, "outer")
+        below = [span for span in spans if span.name == "span"]
+        self.assertEqual(len(below), 2 * 20)
+        self.assertEqual({(span.trace, span.parent) for span in below}, {(outer.trace, outer.id)})
+        self.assertEqual(len([span for span in below if "part" in span.attributes]), 2 * 18)
+        self.assertEqual(len([span for span in spans if span.parent == outer.id]), 2 * 20 + 4)
+        ended = [span for span in spans if span.name == "ended"]
+        self.assertEqual((len(ended), output.split()), (5, ["False"] * 5))
+        self.assertTrue(all(span.start <= span.end for span in ended))
+        self.assertEqual(self.only(spans, "linked").links, [(ended[-1].trace, ended[-1].id, {"why": "after"})])
+
+    def test_parts_of_an_event(self):
+        _, spans = self.spans("""
+            class EvilList(list):
+                def __iter__(self): raise RuntimeError
+            class Unprintable(Exception):
+                def __str__(self): raise RuntimeError
+            with tracer.start_as_current_span("span") as span:
+                span.add_event("event", {"before": 1, "evil": EvilList([1]), 5: 2, "after": 3}, timestamp=1.5)
+                span.set_status(StatusCode.ERROR, ValueError("as a description"))
+            try:
+                with tracer.start_as_current_span("unprintable"):
+                    raise Unprintable
+            except Unprintable:
+                pass
+            try:
+                with tracer.start_as_current_span("huge"):
+                    raise ValueError("x" * 10_000_000)
+            except ValueError:
+                pass
+            """)
+        span = self.only(spans, "span")
+        (_, attributes), = span.events
+        self.assertEqual({key: attributes[key] for key in ("before", "5", "after")}, {"before": 1, "5": 2, "after": 3})
+        self.assertEqual((span.status, span.message), (ERROR, "as a description"))
+        for name in ("unprintable", "huge"):
+            span = self.only(spans, name)
+            (_, attributes), = span.events
+            self.assertEqual(span.status, ERROR)
+            self.assertIn('File "<string>"', attributes["exception.stacktrace"])
+
+    def test_keys(self):
+        """A key is its text, whatever was seen before."""
+        _, spans = self.spans("""
+            import enum
+            class Key(str, enum.Enum): SYMBOL = "symbol"
+            with tracer.start_as_current_span("span") as span:
+                span.set_attribute(Key.SYMBOL, "a"); span.set_attribute(1, 1); span.set_attribute(True, 2); span.set_attribute(1.0, 3)
+            """)
+        self.assertEqual(self.only(spans, "span").attributes, {"symbol": "a", "1": 1, "True": 2, "1.0": 3})
+
+    def test_settings(self):
+        """What can be understood is: text for a number, a level that is none, time-outs without end or sense."""
+        for call in ('log_level="LOUD"', r'service_name="a\ud800"', 'sample_rate="1.0"', 'exit_timeout="30"'):
+            code = f"from nanospan import *\nassert init_observability({call})\nwith get_tracer().start_as_current_span('x'): pass"
+            _, log, spans = package.run(f"{code}\nassert flush(float('inf'))\nfor value in (None, 'x', float('nan'), -1): flush(value)",
+                                        OTEL_LOG_LEVEL="warn")
+            self.assertEqual([span.name for span in spans], ["x"], log)
+            self.assertEqual("LOUD" in log, "LOUD" in call)
+
+    def test_copies(self):
+        """A copy of a span is the span: it does not end it when it is freed."""
+        _, spans = self.spans("""
+            import copy
+            span = tracer.start_span("span")
+            copy.copy(span); copy.deepcopy({"span": span})
+            span.set_attribute("after", 1)
+            span.end()
+            """)
+        self.assertEqual(self.only(spans, "span").attributes, {"after": 1})
+
+
+class Scopes(Case):
+    def test_too_deep(self):
+        """A recursion that was too deep to leave its innermost blocks: they are not current for what comes later."""
+        output, spans = self.spans("""
+            def endless():
+                with tracer.start_as_current_span("level"):
+                    endless()
+            try:
+                with tracer.start_as_current_span("outer"):
+                    endless()
+            except RecursionError:
+                print("too deep")
+            assert get_current_span() is INVALID_SPAN
+            tracer.start_span("later").end()
+            """, NSP_DETACHED_SPANS="8192")
+        self.assertEqual(output, "too deep\n")
+        self.assertEqual(self.only(spans, "later").parent, "")
+
+    def test_generator_that_waits(self):
+        """A span in a generator that nobody goes on with is not current after the block in which it was begun."""
+        _, spans = self.spans("""
+            def held():
+                with tracer.start_as_current_span("held"):
+                    yield
+                    tracer.start_span("in held").end()
+            waiting = held()
+            with tracer.start_as_current_span("outer"):
+                next(waiting)
+            tracer.start_span("later").end()
+            with tracer.start_as_current_span("other") as other:
+                for _ in waiting: pass
+                assert get_current_span() is other
+            assert get_current_span() is INVALID_SPAN
+            """)
+        self.assertEqual(self.only(spans, "later").parent, "")
+        self.assertEqual(self.only(spans, "held").parent, self.only(spans, "outer").id)
+
+    def test_used_again(self):
+        """Each use of what start_as_current_span returns is a span of its own, within another use and in other tasks too."""
+        _, spans = self.spans("""
+            import contextvars
+            once, between = tracer.start_as_current_span("once"), tracer.start_as_current_span("between")
+            with once as first:
+                with between, once as second, once as third:
+                    assert get_current_span() is third
+                assert get_current_span() is first and first.is_recording() and not second.is_recording()
+            assert get_current_span() is INVALID_SPAN and not first.is_recording()
+            shared = tracer.start_as_current_span("shared")
+            async def work(number):
+                with shared:
+                    await asyncio.sleep(0.001 * (number % 3))
+                    with shared:
+                        tracer.start_span("in it").end()
+            async def main():
+                with shared:
+                    tasks = [asyncio.create_task(work(number)) for number in range(10)]
+                    await asyncio.sleep(0)
+                await asyncio.gather(*tasks)
+            asyncio.run(main())
+            crossed = tracer.start_as_current_span("crossed")
+            crossed.__enter__()
+            other = contextvars.copy_context()
+            other.run(crossed.__enter__)
+            crossed.__exit__(None, None, None); other.run(crossed.__exit__, None, None, None); crossed.__exit__(None, None, None)
+            for context in (contextvars.copy_context(), other):
+                context.run(lambda: tracer.start_span("after").end())
+            """)
+        numbers = {name: len([span for span in spans if span.name == name]) for name in ("once", "between", "shared", "in it", "crossed", "after")}
+        self.assertEqual(numbers, {"once": 3, "between": 1, "shared": 21, "in it": 10, "crossed": 2, "after": 2})
+        self.assertEqual(len({span.trace for span in spans if span.name in ("shared", "in it")}), 1)
+
+    def test_decorated_asynchronous_generator(self):
+        """It is still what it was: values and exceptions come in, and it is closed when its reader closes it."""
+        output, spans = self.spans("""
+            @tracer.start_as_current_span("numbers")
+            async def numbers():
+                try:
+                    print("given", (yield 1))
+                    try:
+                        yield 2
+                    except KeyError:
+                        yield 3
+                finally:
+                    print("closed")
+            async def main():
+                reader = numbers()
+                print(await anext(reader), await reader.asend("x"), await reader.athrow(KeyError()))
+                await reader.aclose()
+                print([number async for number in numbers()])
+            asyncio.run(main())
+            """)
+        self.assertEqual(output.splitlines(), ["given x", "1 2 3", "closed", "given None", "closed", "[1, 2]"])
+        self.assertEqual([span.name for span in spans], ["numbers", "numbers"])
+
+
+if __name__ == "__main__":
+    unittest.main()
