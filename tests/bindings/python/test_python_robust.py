@@ -248,5 +248,49 @@ class Scopes(Case):
         self.assertEqual([span.name for span in spans], ["numbers", "numbers"])
 
 
+class Carriers(Case):
+    def test_fields_that_do_not_fit(self):
+        """One that is absent, too long or of another type does not hide the others."""
+        _, spans = self.spans("""
+            import email.message
+            message = email.message.Message()
+            message["TraceParent"] = PARENT
+            for came in ({"traceparent": PARENT, "tracestate": None, "baggage": None}, {"traceparent": PARENT, "baggage": "a=" + "b" * 20000},
+                         [(5, 5), (b"baggage", "a=" + "b" * 20000), ("traceparent", PARENT)], {"traceparent": PARENT, "tracestate": "a=\\0"},
+                         {"traceparent": PARENT, "baggage": "a=\\ud800"}, message):
+                tracer.start_span("came", context=extract(came)).end()
+            assert extract({"baggage": "a=b"}).get_baggage(5) is None
+            """)
+        self.assertEqual([(span.trace, span.parent) for span in spans], [(TRACE, SPAN)] * 6)
+
+    def test_into_what_is_no_dict(self):
+        self.spans("""
+            import email.message
+            from starlette.datastructures import MutableHeaders
+            came = extract({"traceparent": PARENT, "baggage": "a=b"})
+            old = [("Traceparent", "old"), ("traceparent", "old"), ("TraceState", "old"), ("Baggage", "old"), ("x", "y")]
+            message, several = email.message.Message(), MutableHeaders(raw=[(name.lower().encode(), value.encode()) for name, value in old])
+            for name, value in old: message[name] = value
+            with tracer.start_as_current_span("client", context=came) as span:
+                for fields in (message, several, dict(old)):
+                    inject(fields)
+                    found = sorted((name.lower(), value) for name, value in fields.items())
+                    assert found == [("baggage", "a=b"), ("traceparent", span.get_span_context().traceparent()), ("x", "y")], found
+            """)
+
+    def test_no_room(self):
+        """A span that is left out below a context that came in still belongs to that trace, with all that is below it."""
+        _, spans = self.spans("""
+            came = extract({"traceparent": PARENT}).get_span_context()
+            many = [tracer.start_span("many") for _ in range(30)]
+            with tracer.start_as_current_span("left out", context=came) as span:
+                assert not span.is_recording() and span.get_span_context() == came
+                for one in many: one.end()
+                with tracer.start_as_current_span("below"):
+                    assert headers()["traceparent"] == PARENT
+            """, NSP_DETACHED_SPANS="20")
+        self.assertEqual({span.name for span in spans}, {"many"})
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -7,7 +7,7 @@ from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 from nanospan._library import ffi, lib, trouble
-from nanospan._propagation import clear, fields_of
+from nanospan._propagation import fields_of, replace
 from nanospan._span import Span, SpanContext, context_to_c
 from nanospan._tracer import current_scope
 
@@ -32,8 +32,7 @@ def inject(headers: MutableMapping[str, Any], context: Span | SpanContext | None
         baggage = ffi.NULL if incoming is None else ffi.addressof(incoming, "baggage")
         fields = fields_of(ffi.NULL if c is None else c, baggage)
         if fields:
-            clear(headers)
-            headers.update(fields)
+            replace(headers, fields)
     except Exception:
         trouble("a context")
 

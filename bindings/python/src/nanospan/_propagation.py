@@ -15,6 +15,8 @@ _READ = frozenset(
     (b"traceparent", b"tracestate", b"baggage", b"b3", b"x-b3-traceid", b"x-b3-spanid", b"x-b3-sampled", b"x-b3-flags")
 )
 
+_LONGEST_FIELDS = 16 * 1024  # that nspy_fields has room for
+
 
 class Incoming:
     """What came with a request: pass it as `context` of a span. While that span is current, its baggage is sent on."""
@@ -32,10 +34,10 @@ class Incoming:
         return INVALID_CONTEXT if self.c is None else context_from_c(self.c.context)
 
     def get_baggage(self, key: str) -> str | None:
-        if self.c is None:
+        if self.c is None or not isinstance(key, str):
             return None
         value, length = ffi.new("char[]", lib.NSP_BAGGAGE_MAX + 1), ffi.new("size_t *")
-        found = lib.nsp_baggage_get(ffi.addressof(self.c, "baggage"), key.encode(), value, len(value), length)
+        found = lib.nsp_baggage_get(ffi.addressof(self.c, "baggage"), _encoded(key), value, len(value), length)
         return ffi.unpack(value, length[0]).decode("utf-8", "replace") if found == lib.NSP_OK else None
 
 
@@ -43,7 +45,7 @@ NOTHING = Incoming()
 
 
 def _encoded(text: str | bytes) -> bytes:
-    return text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
+    return text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
 
 
 def extract(headers: Fields) -> Incoming:
@@ -51,20 +53,25 @@ def extract(headers: Fields) -> Incoming:
     if lib is None:
         return NOTHING
     try:
-        pairs = headers.items() if isinstance(headers, Mapping) else headers
-        text = b""
+        pairs: Any = headers.items() if hasattr(headers, "items") else headers
+        texts: list[bytes] = []
+        room = _LONGEST_FIELDS
         for name, value in pairs:
-            name = _encoded(name).lower()
-            if name in _READ:
-                for one in value if isinstance(value, (list, tuple)) else (value,):
-                    one = _encoded(one)
-                    if b"\0" not in one:
-                        text += name + b"\0" + one + b"\0"
-        if not text:
+            key = _encoded(name).lower() if isinstance(name, (str, bytes)) else b""
+            if key not in _READ:
+                continue
+            for one in value if isinstance(value, (list, tuple)) else (value,):
+                if not isinstance(one, (str, bytes)):
+                    continue
+                field = b"%b\0%b\0" % (key, _encoded(one))
+                # One that is too long, or that contains a zero, is left out, and the others count.
+                if len(field) <= room and field.count(b"\0") == 2:
+                    texts.append(field)
+                    room -= len(field)
+        if not texts:
             return NOTHING
+        text = b"".join(texts)
         fields = ffi.new("nspy_fields *")
-        if len(text) > len(fields.text):
-            return NOTHING
         fields.length = len(text)
         ffi.memmove(fields.text, text, len(text))
         incoming = ffi.new("nsp_incoming *")
@@ -82,8 +89,13 @@ def fields_of(context: Any, baggage: Any) -> list[tuple[str, str]]:
     return [(name.decode("ascii"), value.decode("latin-1")) for name, value in zip(texts[::2], texts[1::2], strict=False)]
 
 
-def clear(headers: MutableMapping[str, Any]) -> None:
-    """Removes what belongs to another span, in any case of letters."""
-    ours = {name.decode() for name in _READ if name != b"baggage"}
-    for name in [name for name in headers if name.lower() in ours]:
-        del headers[name]
+def replace(headers: MutableMapping[str, Any], fields: Iterable[tuple[str, str]]) -> None:
+    """Sets fields, in place of those that belong to another span, in any case of letters."""
+    ours = {name.decode() for name in _READ if name != b"baggage"}.union(name for name, _ in fields)
+    for name in [name for name in headers if isinstance(name, str) and name.lower() in ours]:
+        try:
+            del headers[name]
+        except KeyError:  # there were several, and the first call has removed all
+            pass
+    for name, value in fields:
+        headers[name] = value
