@@ -292,5 +292,101 @@ class Carriers(Case):
         self.assertEqual({span.name for span in spans}, {"many"})
 
 
+class Requests(Case):
+    def test_instrumented_within(self):
+        """An application that is mounted in another one, and instrumented like it: a request is one span."""
+        _, spans = self.spans("""
+            app, below = FastAPI(), FastAPI()
+            @below.get("/items/{item}")
+            async def item_of(item: str):
+                tracer.start_span("inner").end()
+            app.mount("/below", below)
+            instrument_fastapi(below); instrument_fastapi(app)
+            async def main():
+                async with client(app) as asking:
+                    assert (await asking.get("/below/items/7")).status_code == 200
+                async with client(below) as asking:
+                    assert (await asking.get("/items/7", headers={"traceparent": PARENT})).status_code == 200
+            asyncio.run(main())
+            """, begin=ASGI)
+        outer = self.only(spans, "GET /below/items/{item}")
+        self.assertEqual(sorted(span.parent for span in spans if span.name == "inner"), sorted([outer.id, self.only(spans, "GET /items/{item}").id]))
+
+    def test_hostile_request(self):
+        """A client cannot fill the span, so that what became of its request would not be seen; nor take time."""
+        _, spans = self.spans("""
+            async def refuses(scope, receive, send):
+                await send({"type": "http.response.start", "status": 503, "headers": []})
+                await send({"type": "http.response.body"})
+            async def main():
+                async def send(_): pass
+                scope = {"type": "http", "method": "X" * 70000, "path": "/" + "\\U0001f600" * 70000, "query_string": b"\\xff" * 100 + b"=&" * 35000,
+                         "headers": [(b"host", b"\\xff" * 70000), (b"user-agent", b"\\xff" * 70000), (b"traceparent", b"\\xff" * 70000),
+                                     (b"traceparent", b""), (b"baggage", b"=," * 35000)] + [(b"tracestate", b"a=b,")] * 5000}
+                await TracingMiddleware(refuses)(scope, None, send)
+            asyncio.run(main())
+            """, begin=ASGI)
+        span, = spans
+        self.assertEqual((span.name, span.status, span.attributes["http.response.status_code"], span.attributes["error.type"]),
+                         ("HTTP", ERROR, 503, "503"))
+        self.assertLess(sum(len(str(value).encode()) for value in span.attributes.values()), 1500)
+
+    def test_client_that_is_gone(self):
+        """An endpoint may ask again and again whether its client is still there."""
+        _, spans = self.spans("""
+            app = FastAPI()
+            @app.get("/asks")
+            async def asks(request: Request):
+                for _ in range(1000):
+                    await request.receive()
+                tracer.start_span("inner").end()
+            instrument_fastapi(app)
+            async def main():
+                async def receive(): return {"type": "http.disconnect"}
+                async def send(_): pass
+                await app({"type": "http", "method": "GET", "path": "/asks", "query_string": b"", "headers": []}, receive, send)
+            asyncio.run(main())
+            """, begin=ASGI)
+        span = self.only(spans, "GET /asks")
+        self.assertEqual((span.events, span.attributes["http.response.status_code"]), ([("client disconnected", {})], 200))
+
+    def test_end_without_threads(self):
+        """The end of the lifespan of an application that has shut its threads down, too, is answered."""
+        output, spans = self.spans("""
+            @asynccontextmanager
+            async def lifespan(_):
+                yield
+                tracer.start_span("closing").end()
+                await asyncio.get_running_loop().shutdown_default_executor()
+            app = FastAPI(lifespan=lifespan)
+            instrument_fastapi(app)
+            async def main():
+                messages = iter(({"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}))
+                async def receive(): return next(messages)
+                async def send(message): print(message["type"])
+                await app({"type": "lifespan", "state": {}}, receive, send)
+            asyncio.run(main())
+            """, begin=ASGI)
+        self.assertEqual(output.split(), ["lifespan.startup.complete", "lifespan.shutdown.complete"])
+        self.only(spans, "closing")
+
+    def test_no_application(self):
+        """What cannot be instrumented is said, and is as it was."""
+        for call, reason in (("app, excluded=5", "int"), ("app, names=5", "int")):
+            _, log, _ = package.run(ASGI + textwrap.dedent(f"""
+                app = FastAPI()
+                @app.get("/a")
+                async def a(): return 7
+                instrument_fastapi({call})
+                async def main():
+                    async with client(app) as asking:
+                        assert (await asking.get("/a")).json() == 7
+                asyncio.run(main())
+                """))
+            self.assertIn("instrument_fastapi: the application is not traced", log)
+            self.assertIn(reason, log)
+            self.assertEqual(log.count("\n"), 1, log)
+
+
 if __name__ == "__main__":
     unittest.main()

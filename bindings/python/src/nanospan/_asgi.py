@@ -22,6 +22,10 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
+# In the scope of a request that has its span: one of an application that is mounted in another one, for example.
+_TRACED = "nanospan.traced"
+
+
 class TracingMiddleware:
     """Traces the requests of an ASGI application. Websockets pass through as they are; so does the lifespan, at whose
     end what is left is sent, because a server that a signal ends may not reach the exit of its process."""
@@ -46,9 +50,10 @@ class TracingMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, self._flushing(send))
-        elif scope["type"] != "http" or self._is_excluded(scope["path"]):
+        elif scope["type"] != "http" or _TRACED in scope or self._is_excluded(scope["path"]):
             await self.app(scope, receive, send)
         else:
+            scope[_TRACED] = True
             await self._trace(scope, receive, send)
 
     def _is_excluded(self, path: str) -> bool:
@@ -59,10 +64,11 @@ class TracingMiddleware:
             if message["type"].startswith("lifespan.shutdown"):
                 try:
                     loop = asyncio.get_running_loop()
-                except RuntimeError:  # another library's loop
+                    done = loop.run_in_executor(None, rest, self.flush_timeout)
+                except RuntimeError:  # another library's loop, or the application has shut its threads down
                     rest(self.flush_timeout)
                 else:
-                    await loop.run_in_executor(None, rest, self.flush_timeout)
+                    await done
             await send(message)
 
         return wrapper
@@ -111,11 +117,13 @@ class _Request:
         self.status = 0
         self.error: str | None = None
         self.answered: int | None = None
+        self.gone = False
         self.ended = False
 
     async def receive(self) -> Message:
         message = await self._receive()
-        if message["type"] == "http.disconnect" and not self.ended and self.answered is None:
+        if message["type"] == "http.disconnect" and not (self.ended or self.gone or self.answered is not None):
+            self.gone = True  # who asks again is told so again
             self.span.add_event("client disconnected")
         return message
 
@@ -155,18 +163,29 @@ def instrument_fastapi(app: Any, *, names: Mapping[str, str] | None = None, excl
     """Traces each request of a FastAPI or Starlette application, named by its method and route ("GET /signals/{id}").
     names: other names for some of them, {"GET /api/signals": "HTTP GET /api/signals"}. excluded: paths without spans
     ("/health", or with a star at the end: "/internal/*"). A second call changes nothing."""
-    if not available() or getattr(app, "_nanospan_instrumented", False):
+    if not available():
+        return
+    try:
+        _instrument(app, names, excluded)
+    except Exception as problem:
+        logger.warning("instrument_fastapi: the application is not traced: %s: %s", type(problem).__name__, problem)
+
+
+def _instrument(app: Any, names: Mapping[str, str] | None, excluded: Iterable[str]) -> None:
+    if getattr(app, "_nanospan_instrumented", False):
         return
     if not hasattr(app, "build_middleware_stack"):
         logger.warning("instrument_fastapi: %s is no FastAPI application, so it is not traced", type(app).__name__)
         return
-    app._nanospan_instrumented = True
+    excluded = [excluded] if isinstance(excluded, str) else list(excluded)
 
     def traced(stack: Application) -> TracingMiddleware:
         return TracingMiddleware(stack, routes=lambda: app.routes, names=names, excluded=excluded)
 
     # Around all other middleware, also that which makes responses of exceptions.
     build = app.build_middleware_stack
+    now = None if app.middleware_stack is None else traced(app.middleware_stack)
+    traced(app)  # so that names and paths that make no sense are found now, and not at the first request
     app.build_middleware_stack = lambda: traced(build())
-    if app.middleware_stack is not None:
-        app.middleware_stack = traced(app.middleware_stack)
+    app.middleware_stack = now
+    app._nanospan_instrumented = True

@@ -51,6 +51,12 @@ def route_of(routes: Iterable[Any], scope: Scope) -> str | None:
     return _match(routes, dict(scope))[1]
 
 
+def _cut(text: str, size: int) -> str:
+    """As much of a text as has `size` bytes."""
+    text = text[:size]
+    return text if text.isascii() else text.encode("utf-8", "replace")[:size].decode("utf-8", "ignore")
+
+
 def redacted(query: str) -> str:
     parts = []
     for part in query.split("&"):
@@ -63,13 +69,14 @@ def describe(span: Span, scope: Scope, route: str | None) -> None:
     method = scope["method"]
     span.set_attribute("http.request.method", method if method in METHODS else "_OTHER")
     if method not in METHODS:
-        span.set_attribute("http.request.method_original", method[:_TEXT])
+        span.set_attribute("http.request.method_original", _cut(method, _TEXT))
     if route is not None:
         span.set_attribute("http.route", route)
-    span.set_attribute("url.path", scope["path"][:_PATH])
+    span.set_attribute("url.path", _cut(scope["path"], _PATH))
     query = scope.get("query_string", b"")
     if query:
-        span.set_attribute("url.query", redacted(query.decode("latin-1"))[:_QUERY])
+        # Cut first, so that a long one takes no time.
+        span.set_attribute("url.query", _cut(redacted(query[:_QUERY].decode("latin-1")), _QUERY))
     scheme = scope.get("scheme", "http")
     span.set_attribute("url.scheme", scheme)
     host = agent = None
@@ -86,7 +93,7 @@ def describe(span: Span, scope: Scope, route: str | None) -> None:
         span.set_attribute("network.peer.port", client[1])
     span.set_attribute("network.protocol.version", scope.get("http_version", "1.1"))
     if agent:
-        span.set_attribute("user_agent.original", agent[:_TEXT])
+        span.set_attribute("user_agent.original", _cut(agent, _TEXT))
 
 
 def _describe_server(span: Span, host: str | None, server: Any, scheme: str) -> None:
@@ -100,6 +107,6 @@ def _describe_server(span: Span, host: str | None, server: Any, scheme: str) -> 
     elif server:
         host, port = server
     if host:
-        span.set_attribute("server.address", host.strip("[]")[:_TEXT])
+        span.set_attribute("server.address", _cut(host.strip("[]"), _TEXT))
     if port:
         span.set_attribute("server.port", port)
