@@ -451,9 +451,10 @@ class CommandLine(unittest.TestCase):
 
     def test_port_in_use(self):
         with Sink() as sink:
-            code, _, err = self.run_command("sink", "--listen", f"127.0.0.1:{sink.port}")
-            self.assertEqual(code, 1)
-            self.assertIn("--listen", err)
+            for arguments in (["--listen", f"127.0.0.1:{sink.port}"], ["--port", str(sink.port)]):
+                code, _, err = self.run_command("sink", *arguments, "--exit-after", "1")
+                self.assertEqual(code, 1)
+                self.assertIn("--listen", err)
 
     def test_output_that_cannot_be_written(self):
         code, _, err = self.run_command("sink", "--listen", "127.0.0.1:0", "--output", "/nowhere/at/all")

@@ -63,6 +63,8 @@ static const struct argp_option OPTIONS[] = {
      "Listen on this address (default 127.0.0.1:4318). A port alone is one of 127.0.0.1; port 0: any free "
      "one",
      1},
+    // What many would type. By itself it would be taken for the beginning of --port-file.
+    {"port", 0, NULL, OPTION_ALIAS | OPTION_HIDDEN, NULL, 1},
     {"port-file", OPTION_PORT_FILE, "FILE", 0, "Once the sink listens, write its port number to FILE", 1},
     {"output", 'o', "FILE", 0,
      "Write each request to FILE as a line of OTLP JSON; FILE is overwritten, and - is standard output", 2},
