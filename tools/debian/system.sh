@@ -84,6 +84,8 @@ fi
 for program in debootstrap unshare tar; do
     command -v $program >/dev/null || fail "$program is missing; on Debian, the package $program has it"
 done
+unshare --mount --pid --uts --ipc --fork -- true 2>/dev/null ||
+    fail "this root may not make namespaces, as in many containers; use a machine, or a container that is privileged"
 
 # Whatever happens, folders with systems lie below the cache, and are removed only if nothing is mounted in them. What is
 # mounted for a system is so in its own namespace; if that were wrong, files of the host could be lost.
