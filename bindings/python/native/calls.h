@@ -99,6 +99,23 @@ static bool nspy_is_recording(nspy_span *span)
     return recording;
 }
 
+// The bytes that one more text may take on this span without being cut: all but the eighth of the record that a long
+// value leaves to those that come after it.
+static size_t nspy_room(nspy_span *span)
+{
+    size_t room = 0;
+    if (!nspy_lock(span))
+        return 0;
+    if (span->span != NULL && nsp_span_recording(span->span)) {
+        const nsp__frame *frame = nsp__frame_of(span->span);
+        size_t taken = nsp__frame_bytes(frame), reserve = (frame->limit - sizeof frame->record) / 8;
+        if (taken + reserve + NSP__ITEM_BYTES(0) < frame->limit)
+            room = frame->limit - taken - reserve - NSP__ITEM_BYTES(0);
+    }
+    nspy_unlock(span);
+    return room;
+}
+
 // nspy_WHAT(span, ...) does what nsp_span_WHAT does.
 #define NSPY_CALL(what, parameters, ...)                                                                     \
     static void nspy_##what parameters                                                                       \

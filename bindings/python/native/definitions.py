@@ -11,7 +11,7 @@ typedef int... nsp_status;
 typedef int... nsp_log_level;
 typedef int... nsp_type;
 
-enum { NSP_OK, NSP_ERR_ALREADY, NSP_ERR_TIMEOUT, NSP_NAME_OVERFLOW, NSP_BAGGAGE_MAX, NSP_ABI_VERSION, ... };
+enum { NSP_OK, NSP_ERR_ALREADY, NSP_ERR_TIMEOUT, NSP_NAME_OVERFLOW, NSP_ABI_VERSION, ... };
 enum { NSP_TYPE_STR, NSP_TYPE_BOOL, NSP_TYPE_I64, NSP_TYPE_F64, NSP_TYPE_BYTES, NSP_TYPE_STRS, NSP_TYPE_BOOLS,
        NSP_TYPE_I64S, NSP_TYPE_F64S, ... };
 
@@ -23,6 +23,13 @@ typedef struct nsp_context {
     ...;
 } nsp_context;
 typedef struct nsp_baggage { uint32_t length; ...; } nsp_baggage;
+typedef struct nsp_baggage_member {
+    const char *key;
+    size_t key_length;
+    const char *value;
+    size_t value_length;
+    ...;
+} nsp_baggage_member;
 typedef struct nsp_incoming { nsp_context context; nsp_baggage baggage; } nsp_incoming;
 typedef struct nsp_attr {
     nsp_name key;
@@ -77,13 +84,19 @@ nsp_status nsp_stats_get(nsp_stats *out);
 nsp_status nsp_context_parse(nsp_context *out, const char *traceparent, const char *tracestate);
 size_t nsp_context_format_state(const nsp_context *context, char *tracestate, size_t size);
 const char *nsp_inject_field(size_t index);
-nsp_status nsp_baggage_get(const nsp_baggage *baggage, const char *key, char *value, size_t size, size_t *length);
+nsp_status nsp_baggage_parsen(nsp_baggage *out, const char *text, size_t length);
+nsp_status nsp_baggage_set_with(nsp_baggage *baggage, const char *key, const char *value, size_t length,
+                                const char *properties);
+nsp_status nsp_baggage_remove(nsp_baggage *baggage, const char *key);
+bool nsp_baggage_next(const nsp_baggage *baggage, size_t *at, nsp_baggage_member *member);
+size_t nsp_baggage_decode(const char *value, size_t length, char *out, size_t size);
 
 void nspy_forked(void);
 bool nspy_begin(nspy_span *out, nsp_name name, nspy_span *parent, const nsp_context *context, bool root, int kind,
                 uint64_t start_unix_ns, const nsp_link *links, size_t link_count);
 void nspy_end(nspy_span *span, uint64_t end_unix_ns);
 bool nspy_is_recording(nspy_span *span);
+size_t nspy_room(nspy_span *span);
 void nspy_set_name(nspy_span *span, nsp_name name);
 void nspy_set_strn(nspy_span *span, nsp_name key, const char *text, size_t length);
 void nspy_set_i64(nspy_span *span, nsp_name key, int64_t value);

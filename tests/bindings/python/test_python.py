@@ -19,6 +19,7 @@ from python_package import CLIENT, ERROR, INTERNAL, PACKAGE, SOURCE, Package, ne
 
 need_packages("cffi", "scikit_build_core", "numpy", "fastapi")
 
+WITHOUT = "import sys; sys.modules['nanospan._native'] = None\n"
 BEGIN = """
 import asyncio, sys, threading
 from nanospan import *
@@ -77,14 +78,17 @@ class Document(Case):
         """Each program of docs/python.md runs."""
         page = (SOURCE / "docs" / "python.md").read_text(encoding="utf-8")
         blocks = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)
-        self.assertEqual(len(blocks), 4)
+        self.assertEqual(len(blocks), 5)
         for block in blocks:
-            _, log, spans = package.run(block, OTEL_LOG_LEVEL="info")
+            output, log, spans = package.run(block, OTEL_LOG_LEVEL="info")
             self.assertIn("nanospan: info: tracing is on", log)
             self.assertNotIn("warn", log)
+            if "set_baggage" in block:
+                self.assertEqual((output, spans), ("{'baggage': 'user=ada'} {'user': 'ada'}\n", []))
+            if "def handle" in block:
+                self.assertEqual([span.name for span in spans], ["handle"])
             if "TraceIds" in block:
                 self.assertIn(f"INFO trace={spans[0].trace} span={spans[0].id} this line has ids", log)
-        self.assertEqual([span.name for span in spans], ["handle"])
 
 
 class Values(Case):
@@ -201,6 +205,42 @@ class Values(Case):
                          [(ERROR, 0), (0, 1), (0, 0)])
         self.assertEqual(self.only(spans, "final").status, 1)
         self.assertEqual((self.only(spans, "by hand").status, self.only(spans, "by hand").message), (ERROR, "refused"))
+
+
+    def test_stacks(self):
+        """Of a long stack, the innermost frames are kept, and what is set after it has its room."""
+        output, spans = self.spans("""
+            exec("".join(f"def frame_{n}(): return frame_{n + 1}()\\n" for n in range(40)))
+            def frame_40(): raise ValueError("\u20ac" * 500)
+            with tracer.start_as_current_span("deep") as span:
+                span.set_attribute("before", "x" * 400)
+                try:
+                    frame_0()
+                except ValueError as problem:
+                    span.record_exception(problem)
+                span.set_status(StatusCode.ERROR, "d" * 100)
+                span.set_attribute("after", 1)
+            try:
+                with tracer.start_as_current_span("chained"):
+                    try:
+                        int("x")
+                    except ValueError as problem:
+                        raise KeyError("second") from problem
+            except KeyError:
+                pass
+            """)
+        deep, chained = self.only(spans, "deep"), self.only(spans, "chained")
+        (_, described), = deep.events
+        stack = described["exception.stacktrace"].splitlines()
+        self.assertEqual((stack[0], stack[1].lstrip()[:4], stack[-2].split()[-1]), ("...", "File", "frame_40"))
+        self.assertEqual(stack[-1], "ValueError: " + "\u20ac" * 81)
+        self.assertEqual((described["exception.message"], deep.message), ("\u20ac" * 85, "d" * 100))
+        self.assertEqual((deep.attributes["after"], len(deep.attributes["before"])), (1, 400))
+        (_, described), = chained.events
+        self.assertIn("ValueError: invalid literal", described["exception.stacktrace"])
+        self.assertTrue(described["exception.stacktrace"].startswith("Traceback"))
+        self.assertTrue(described["exception.stacktrace"].endswith("KeyError: 'second'"))
+        self.assertNotIn("^^^", described["exception.stacktrace"])
 
 
 class Concurrency(Case):
@@ -407,7 +447,7 @@ class Processes(Case):
                         process = multiprocessing.get_context(kind).Process(target=work, args=(kind, headers()))
                         process.start(); process.join()
                         assert process.exitcode == 0, kind
-                """, folder)
+                """, folder, OTEL_BSP_SCHEDULE_DELAY="600000")
         for kind in ("fork", "spawn", "forkserver"):
             self.assertEqual(self.only(spans, kind).parent, self.only(spans, "for " + kind).id, kind)
 
@@ -440,6 +480,46 @@ class Contexts(Case):
         self.assertEqual(self.only(spans, "malformed").parent, "")
         self.assertFalse([span for span in spans if span.name == "unsampled"])
 
+    def test_baggage(self):
+        """Set, removed and sent on by OpenTelemetry's calls; without the library too."""
+        program = textwrap.dedent("""
+            from nanospan import *
+            from nanospan import baggage, context
+            init_observability(service_name="tested", log_level="WARNING")
+            tracer = get_tracer()
+            came = extract({"baggage": "user=ada%20l;secret, desk=7,bad key=1,=2", "traceparent": "00-xyz"})
+            assert dict(baggage.get_all(came)) == {"user": "ada l", "desk": "7"}, baggage.get_all(came)
+            assert baggage.get_all() == {} and headers() == {} and get_baggage("user") is None
+            with tracer.start_as_current_span("server", context=came) as server:
+                changed = set_baggage("order", "\u20ac,1 %")
+                assert get_baggage("order") is None and get_baggage("order", changed) == "\u20ac,1 %"
+                token = context.attach(changed)
+                assert get_current_span().get_span_context() == server.get_span_context()
+                with tracer.start_as_current_span("inner"):
+                    sent = headers()["baggage"]
+                    assert sent.split(",")[:2] == ["user=ada%20l;secret", "desk=7"], sent
+                    assert extract({"baggage": sent}).carried is not None
+                    assert dict(baggage.get_all(extract({"baggage": sent}))) == {"user": "ada l", "desk": "7", "order": "\u20ac,1 %"}
+                context.detach(token)
+                assert get_baggage("order") is None and get_baggage("user") == "ada l"
+                with attach(remove_baggage("user")):
+                    assert dict(baggage.get_all()) == {"desk": "7"}
+                    with attach(baggage.clear()):
+                        assert "baggage" not in headers()
+                with tracer.start_as_current_span("explicit", context=set_baggage("desk", 8)):
+                    assert dict(baggage.get_all()) == {"user": "ada l", "desk": "8"}
+            with attach(set_baggage("no span", "x")), attach(set_baggage("key", "x")), attach(set_baggage("big", "x" * 9000)):
+                assert headers() == {"baggage": "key=x"}, headers()
+            for wrong in (None, 5, "\\ud800"):
+                baggage.get_all(wrong); set_baggage(wrong, "x"); remove_baggage(wrong); attach(set_baggage("k", "v", wrong)); detach(wrong)
+            """)
+        _, log, spans = package.run(program)
+        self.assertEqual(log, "")
+        server = self.only(spans, "server")
+        self.assertEqual({name: self.only(spans, name).parent for name in ("inner", "explicit")}, {"inner": server.id, "explicit": server.id})
+        _, log, spans = package.run(WITHOUT + program)
+        self.assertEqual((log.count("\n"), spans), (1, []), log)
+
     def test_turned_off(self):
         """Nothing is recorded, and what came in is sent on."""
         for variables, enable in (({"ENABLE_TRACING": "false"}, True), ({}, False), ({"OTEL_SDK_DISABLED": "true"}, True)):
@@ -451,6 +531,7 @@ class Contexts(Case):
                     span.set_attribute("a", 1)
                     with get_tracer().start_as_current_span("inner"):
                         assert headers() == came, headers()
+                        assert get_current_span().get_span_context().traceparent() == came["traceparent"]
                 assert not span.is_recording() and flush(1) and shutdown(1)
                 """), **variables)
             self.assertEqual((spans, log), ([], ""))
@@ -473,10 +554,8 @@ class Installation(unittest.TestCase):
         """The package without its compiled part, or without the library: one warning, and nothing else."""
         program = textwrap.dedent("""
             from nanospan import *
-            class App: pass
             assert not init_observability(service_name="my-service", log_level="INFO", enable_tracing=True)
             assert not init_observability(service_name="my-service")
-            instrument_fastapi(App())
             tracer = get_tracer()
             @tracer.start_as_current_span("decorated")
             def decorated(): return 7
@@ -488,7 +567,20 @@ class Installation(unittest.TestCase):
             try:
                 with tracer.start_as_current_span("raises"): raise KeyError
             except KeyError: pass
-            tracer.start_span("x", context=extract({"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"})).end()
+            came = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "tracestate": "a=1,b=2", "baggage": "k=v"}
+            with tracer.start_as_current_span("server", context=extract(list(came.items()) + [("x-b3-traceid", "1")])) as server:
+                with tracer.start_as_current_span("client") as client:
+                    assert headers({"Traceparent": "old"}) == came and not client.is_recording()
+                    assert client.get_span_context() == server.get_span_context()
+                    pure = {}
+                    inject(pure, SpanContext(trace_id=1, span_id=2))
+                    assert pure == {"traceparent": f"00-{1:032x}-{2:016x}-00", "baggage": "k=v"}, pure
+            above = extract({"traceparent": "01" + came["traceparent"][2:] + "-more"})
+            with tracer.start_as_current_span("server", context=above.get_span_context()):
+                assert headers() == {"traceparent": came["traceparent"]}
+            for wrong in ("", "00-" + "0" * 32 + came["traceparent"][35:], "ff" + came["traceparent"][2:], came["traceparent"] + "-x"):
+                with tracer.start_as_current_span("server", context=extract({"traceparent": wrong, "tracestate": "a=1"})):
+                    assert headers() == {}, wrong
             assert flush() and shutdown()
             """)
         with tempfile.TemporaryDirectory() as folder:

@@ -9,20 +9,23 @@
     with get_tracer().start_as_current_span("process_signal") as span:
         span.set_attribute("symbol", "BTCUSDT")
 
-The names are OpenTelemetry's. Nothing here raises, and without the C library all of it does nothing.
+The names are OpenTelemetry's. Nothing here raises, and without the C library nothing is
+traced.
 """
 
 from nanospan._asgi import TracingMiddleware, instrument_fastapi
 from nanospan._lifecycle import flush, init_observability, shutdown
-from nanospan._outgoing import get_baggage, headers, inject
-from nanospan._propagation import Incoming, extract
+from nanospan._outgoing import headers, inject
+from nanospan._propagation import Context, extract
 from nanospan._span import INVALID_SPAN, Link, Span, SpanContext, SpanKind, Status, StatusCode
 from nanospan._tracer import Tracer, get_current_span, get_tracer, use_span
+from nanospan.baggage import get_baggage, remove_baggage, set_baggage
+from nanospan.context import attach, detach
 from nanospan.version import __version__
 
 __all__ = [
     "INVALID_SPAN",
-    "Incoming",
+    "Context",
     "Link",
     "Span",
     "SpanContext",
@@ -32,6 +35,8 @@ __all__ = [
     "Tracer",
     "TracingMiddleware",
     "__version__",
+    "attach",
+    "detach",
     "extract",
     "flush",
     "get_baggage",
@@ -41,6 +46,8 @@ __all__ = [
     "init_observability",
     "inject",
     "instrument_fastapi",
+    "remove_baggage",
+    "set_baggage",
     "shutdown",
     "use_span",
 ]

@@ -115,7 +115,7 @@ class _Request:
         self._receive = receive
         self._send = send
         self.status = 0
-        self.error: str | None = None
+        self.exception: Exception | None = None
         self.answered: int | None = None
         self.gone = False
         self.ended = False
@@ -139,11 +139,8 @@ class _Request:
                 self.answered = time.time_ns()
 
     def failed(self, exception: Exception) -> None:
-        if not self.ended:
-            self.status = self.status or 500
-            self.error = type(exception).__qualname__
-            self.span.record_exception(exception, timestamp=self.answered)
-            self.span.set_status(StatusCode.ERROR, description_of(exception))
+        self.status = self.status or 500
+        self.exception = exception
 
     def end(self) -> None:
         if self.ended:
@@ -151,8 +148,11 @@ class _Request:
         self.ended = True
         if self.status:
             self.span.set_attribute("http.response.status_code", self.status)
-        if self.error is not None:
-            self.span.set_attribute("error.type", self.error)
+        exception, self.exception = self.exception, None
+        if exception is not None:
+            self.span.set_attribute("error.type", type(exception).__qualname__)
+            self.span.set_status(StatusCode.ERROR, description_of(exception))
+            self.span.record_exception(exception, timestamp=self.answered)  # last, since its stack takes what room there is
         elif self.status >= 500:
             self.span.set_attribute("error.type", str(self.status))
             self.span.set_status(StatusCode.ERROR)
@@ -163,8 +163,7 @@ def instrument_fastapi(app: Any, *, names: Mapping[str, str] | None = None, excl
     """Traces each request of a FastAPI or Starlette application, named by its method and route ("GET /signals/{id}").
     names: other names for some of them, {"GET /api/signals": "HTTP GET /api/signals"}. excluded: paths without spans
     ("/health", or with a star at the end: "/internal/*"). A second call changes nothing."""
-    if not available():
-        return
+    available()  # without the library, what comes with a request is still sent on
     try:
         _instrument(app, names, excluded)
     except Exception as problem:

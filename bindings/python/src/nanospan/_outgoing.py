@@ -6,31 +6,40 @@ from __future__ import annotations
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
+from nanospan import _plain
 from nanospan._library import ffi, lib, trouble
-from nanospan._propagation import fields_of, replace
+from nanospan._propagation import NOTHING, Context, fields_of, replace
 from nanospan._span import Span, SpanContext, context_to_c
 from nanospan._tracer import current_scope
 
 
-def inject(headers: MutableMapping[str, Any], context: Span | SpanContext | None = None) -> None:
-    """Writes a span's context, None: the current one's, and the baggage that came in, into a request's fields. Without
-    a span, because tracing is turned off, what came in is sent on."""
+def _fields(context: Context | Span | SpanContext | None) -> list[tuple[str, str]]:
+    scope = current_scope()
+    carried = NOTHING if scope is None or scope.context is None else scope.context
+    if isinstance(context, Context):
+        carried, context = context, context.span
+    elif context is None and scope is not None:
+        context = scope.span
+    if isinstance(context, Span) and not context.has_context():
+        context = None
     if lib is None:
-        return
+        named = carried if context is None else context
+        span_context = named if isinstance(named, SpanContext) else named.get_span_context()
+        return _plain.fields_of(span_context, carried.carried.baggage if carried.carried else {})
+    if isinstance(context, SpanContext):
+        c = context_to_c(context)
+    elif context is not None:
+        c = ffi.addressof(context._c, "context")
+    else:
+        c = carried.c_context()
+    return fields_of(c, carried.c_baggage())
+
+
+def inject(headers: MutableMapping[str, Any], context: Context | Span | SpanContext | None = None) -> None:
+    """Writes a span's context, None: the current one's, and the current baggage into a request's fields. Without a
+    span, because tracing is turned off, what came in is sent on."""
     try:
-        scope = current_scope()
-        incoming = scope.incoming.c if scope is not None and scope.incoming is not None else None
-        c = None
-        if isinstance(context, SpanContext):
-            c = context_to_c(context)
-        else:
-            span = context if context is not None else scope.span if scope is not None else None
-            if span is not None and span._c is not None:
-                c = ffi.addressof(span._c, "context")
-            elif incoming is not None:
-                c = ffi.addressof(incoming, "context")
-        baggage = ffi.NULL if incoming is None else ffi.addressof(incoming, "baggage")
-        fields = fields_of(ffi.NULL if c is None else c, baggage)
+        fields = _fields(context)
         if fields:
             replace(headers, fields)
     except Exception:
@@ -43,13 +52,3 @@ def headers(more: Mapping[str, str] | None = None) -> dict[str, str]:
     fields = dict(more or {})
     inject(fields)
     return fields
-
-
-def get_baggage(key: str) -> str | None:
-    """The value of a key of the baggage that came with the request that is being handled."""
-    scope = current_scope()
-    try:
-        return None if scope is None or scope.incoming is None else scope.incoming.get_baggage(key)
-    except Exception:
-        trouble("baggage")
-        return None

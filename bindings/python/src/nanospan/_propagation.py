@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any
 
+from nanospan import _plain
 from nanospan._library import ffi, lib, trouble
-from nanospan._span import INVALID_CONTEXT, SpanContext, context_from_c
+from nanospan._span import INVALID_CONTEXT, Span, SpanContext, context_from_c
 
 Fields = Mapping[str, Any] | Iterable[tuple[str | bytes, str | bytes]]
 
@@ -18,64 +19,71 @@ _READ = frozenset(
 _LONGEST_FIELDS = 16 * 1024  # that nspy_fields has room for
 
 
-class Incoming:
-    """What came with a request: pass it as `context` of a span. While that span is current, its baggage is sent on."""
+class Context:
+    """What came with a request, or what set_baggage has made of it: pass it as `context` of a span, or to attach. While
+    it is current, its baggage is sent on. It never changes."""
 
-    __slots__ = ("c",)
+    __slots__ = ("carried", "span")
 
-    def __init__(self, c: Any = None) -> None:
-        self.c = c
+    def __init__(self, carried: Any = None, span: Span | None = None) -> None:
+        self.carried = carried  # nsp_incoming of C, or _plain.Carried without the library; None: nothing
+        self.span = span  # of this process, None: what spans begin below came from another one
 
-    def context(self) -> Any:
+    def c_context(self) -> Any:
         """The structure of C, or its NULL."""
-        return ffi.NULL if self.c is None else ffi.addressof(self.c, "context")
+        return ffi.NULL if self.carried is None else ffi.addressof(self.carried, "context")
+
+    def c_baggage(self) -> Any:
+        return ffi.NULL if self.carried is None else ffi.addressof(self.carried, "baggage")
 
     def get_span_context(self) -> SpanContext:
-        return INVALID_CONTEXT if self.c is None else context_from_c(self.c.context)
-
-    def get_baggage(self, key: str) -> str | None:
-        if self.c is None or not isinstance(key, str):
-            return None
-        value, length = ffi.new("char[]", lib.NSP_BAGGAGE_MAX + 1), ffi.new("size_t *")
-        found = lib.nsp_baggage_get(ffi.addressof(self.c, "baggage"), _encoded(key), value, len(value), length)
-        return ffi.unpack(value, length[0]).decode("utf-8", "replace") if found == lib.NSP_OK else None
+        if self.span is not None:
+            return self.span.get_span_context()
+        if self.carried is None:
+            return INVALID_CONTEXT
+        context: SpanContext = self.carried.context if lib is None else context_from_c(self.carried.context)
+        return context
 
 
-NOTHING = Incoming()
+NOTHING = Context()
 
 
 def _encoded(text: str | bytes) -> bytes:
     return text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
 
 
-def extract(headers: Fields) -> Incoming:
-    """Reads a request's fields: a mapping, or pairs of names and values (ASGI's, for example)."""
-    if lib is None:
-        return NOTHING
-    try:
-        pairs: Any = headers.items() if hasattr(headers, "items") else headers
-        texts: list[bytes] = []
-        room = _LONGEST_FIELDS
-        for name, value in pairs:
-            key = _encoded(name).lower() if isinstance(name, (str, bytes)) else b""
-            if key not in _READ:
+def _ours(headers: Fields) -> Iterable[tuple[bytes, bytes]]:
+    """The fields that are read. One that is too long, or that contains a zero, is left out, and the others count."""
+    pairs: Any = headers.items() if hasattr(headers, "items") else headers
+    room = _LONGEST_FIELDS
+    for name, value in pairs:
+        key = _encoded(name).lower() if isinstance(name, (str, bytes)) else b""
+        if key not in _READ:
+            continue
+        for one in value if isinstance(value, (list, tuple)) else (value,):
+            if not isinstance(one, (str, bytes)):
                 continue
-            for one in value if isinstance(value, (list, tuple)) else (value,):
-                if not isinstance(one, (str, bytes)):
-                    continue
-                field = b"%b\0%b\0" % (key, _encoded(one))
-                # One that is too long, or that contains a zero, is left out, and the others count.
-                if len(field) <= room and field.count(b"\0") == 2:
-                    texts.append(field)
-                    room -= len(field)
-        if not texts:
+            field = _encoded(one)
+            size = len(key) + len(field) + 2
+            if size <= room and b"\0" not in field:
+                yield key, field
+                room -= size
+
+
+def extract(headers: Fields) -> Context:
+    """Reads a request's fields: a mapping, or pairs of names and values (ASGI's, for example)."""
+    try:
+        fields = list(_ours(headers))
+        if not fields:
             return NOTHING
-        text = b"".join(texts)
-        fields = ffi.new("nspy_fields *")
-        fields.length = len(text)
-        ffi.memmove(fields.text, text, len(text))
+        if lib is None:
+            return Context(_plain.read(fields))
+        text = b"".join(b"%b\0%b\0" % field for field in fields)
+        carrier = ffi.new("nspy_fields *")
+        carrier.length = len(text)
+        ffi.memmove(carrier.text, text, len(text))
         incoming = ffi.new("nsp_incoming *")
-        return Incoming(incoming) if lib.nspy_extract(incoming, fields) else NOTHING
+        return Context(incoming) if lib.nspy_extract(incoming, carrier) else NOTHING
     except Exception:
         trouble("what came with a request")
         return NOTHING

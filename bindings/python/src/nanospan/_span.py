@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import enum
+import re
 import traceback
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -11,10 +12,13 @@ from typing import Any, NamedTuple
 from nanospan._library import ffi, lib, name_of, text_of, trouble
 from nanospan._values import encoded, packed, set_value, time_of
 
-# What is set on a span has to fit into 2 KiB, and the end of a stack says where the exception was raised.
-_LONGEST_MESSAGE = 256
-_LONGEST_STACK = 1000
+# What is set on a span has to fit into 2 KiB. Where a text is too long for that, the library keeps its beginning; of a
+# stack, the end says more.
+_LONGEST_MESSAGE = 256  # bytes
 _LONGEST_FORMATTED = 100_000
+_ITEM = 24  # at most, what each item takes beside its value
+_MOST_FRAMES = 40
+_MARKS = re.compile(r"[ |]*[~^]+\n?")  # below the lines of a stack
 
 
 class SpanKind(enum.IntEnum):
@@ -98,10 +102,10 @@ class Span:
 
     __slots__ = ("__weakref__", "_c", "_context", "_recording")
 
-    def __init__(self, c: Any = None) -> None:
+    def __init__(self, c: Any = None, context: SpanContext | None = None) -> None:
         self._c = c
         self._recording = c is not None and c.recording
-        self._context: SpanContext | None = None
+        self._context = context
 
     def set_attribute(self, key: str, value: Any) -> None:
         """Sets an attribute. Texts, numbers, booleans, bytes and sequences of them keep their type; other objects
@@ -117,7 +121,7 @@ class Span:
                 lib.nspy_set_f64(self._c, name_of(key), value)
             elif kind is bool:
                 lib.nspy_set_bool(self._c, name_of(key), value)
-            elif kind is int and -0x8000000000000000 <= value <= 0x7FFFFFFFFFFFFFFF:
+            elif kind is int:  # one of more than 64 bits raises, and becomes a text
                 lib.nspy_set_i64(self._c, name_of(key), value)
             else:
                 set_value(self._c, name_of(key), value)
@@ -177,12 +181,15 @@ class Span:
             message = text_of(exception)
             described: dict[str, Any] = {
                 "exception.type": module + kind.__qualname__,
-                "exception.message": message[:_LONGEST_MESSAGE],
-                "exception.stacktrace": _stack(exception, message),
+                "exception.message": _cut(message),
             }
             if escaped:
                 described["exception.escaped"] = True
             described.update(attributes or {})
+            if "exception.stacktrace" not in described:
+                taken = sum(_ITEM + len(encoded(text_of(value))) for value in described.values())
+                room = lib.nspy_room(self._c) - 2 * _ITEM - taken  # of the event itself, too
+                described["exception.stacktrace"] = _stack(exception, message, room)
             self.add_event("exception", described, timestamp)
         except Exception:
             trouble("an exception")
@@ -197,7 +204,7 @@ class Span:
                 code, description = status.status_code, status.description
             text: Any = ffi.NULL
             if description is not None:
-                text = encoded(text_of(description)[:_LONGEST_MESSAGE].replace("\0", " "))
+                text = encoded(_cut(text_of(description).replace("\0", " ")))
             lib.nspy_set_status(self._c, int(getattr(code, "value", code)), text)
         except Exception:
             trouble("a status")
@@ -211,13 +218,19 @@ class Span:
         except Exception:
             trouble("a name")
 
+    def has_context(self) -> bool:
+        """Is it a span of a trace, recorded or not? INVALID_SPAN is none."""
+        return self._c is not None or self._context is not None
+
     def is_recording(self) -> bool:
         """Ask before you compute an expensive attribute."""
         return self._recording and lib.nspy_is_recording(self._c)
 
     def get_span_context(self) -> SpanContext:
         if self._context is None:
-            self._context = INVALID_CONTEXT if self._c is None else context_from_c(self._c.context)
+            if self._c is None:
+                return INVALID_CONTEXT
+            self._context = context_from_c(self._c.context)
         return self._context
 
     def end(self, end_time: int | None = None) -> None:
@@ -239,8 +252,8 @@ class Span:
     def __exit__(self, kind: object, exception: BaseException | None, trace: object) -> None:
         """OpenTelemetry's: ends the span, which was not current."""
         if isinstance(exception, Exception):
-            self.record_exception(exception)
             self.set_status(StatusCode.ERROR, description_of(exception))
+            self.record_exception(exception)
         self.end()
 
     def __del__(self) -> None:
@@ -260,15 +273,37 @@ def description_of(exception: BaseException) -> str:
     return f"{type(exception).__name__}: {text_of(exception)}"
 
 
-def _stack(exception: BaseException, message: str) -> str:
-    lines: list[str] = []
+def _cut(text: str) -> str:
+    return encoded(text)[:_LONGEST_MESSAGE].decode("utf-8", "ignore")
+
+
+def _printed(exception: BaseException, message: str) -> tuple[str, str]:
+    """What Python prints of an exception: all but the last part, and that, which is the exception itself."""
     try:
         if len(message) <= _LONGEST_FORMATTED:  # a longer one would hold up the service
-            lines = traceback.format_exception(exception, limit=-8)
+            printed = traceback.TracebackException.from_exception(exception, limit=-_MOST_FRAMES)
+            text, last = "".join(printed.format()), "".join(printed.format_exception_only())
+            return (text.removesuffix(last), last) if text.endswith(last) else (text, "")
     except Exception:  # because of what the application has put into it
         trouble("the whole of a stack")
-    text = "".join(lines or traceback.format_tb(exception.__traceback__, limit=-8)).rstrip()
-    return text if len(text) <= _LONGEST_STACK else "..." + text[3 - _LONGEST_STACK :]
+    return "".join(traceback.format_tb(exception.__traceback__, limit=-_MOST_FRAMES)), ""
+
+
+def _stack(exception: BaseException, message: str, room: int) -> str:
+    """What Python prints of an exception, without the marks below its lines, and without its outermost frames if it would
+    not fit: the innermost ones come last, and say where it was raised."""
+    frames, last = _printed(exception, message)
+    end = _cut(last.rstrip())
+    lines = [line for line in frames.splitlines(keepends=True) if not _MARKS.fullmatch(line)]
+    room -= len(encoded(end)) + len("...\n")
+    first = len(lines)
+    while first > 0 and (size := len(encoded(lines[first - 1]))) <= room:
+        room -= size
+        first -= 1
+    cut = first > 0
+    while cut and first < len(lines) and lines[first].startswith("    "):  # the source of a frame that is left out
+        first += 1
+    return ("...\n" if cut else "") + "".join(lines[first:]) + end
 
 
 def links_to_c(links: Iterable[Link | SpanContext | Span], keep: list[Any]) -> tuple[Any, int]:

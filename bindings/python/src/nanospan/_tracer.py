@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from nanospan._library import available, ffi, lib, name_of, trouble
 from nanospan._lifecycle import resumed
-from nanospan._propagation import Incoming
+from nanospan._propagation import Context
 from nanospan._span import (
     INVALID_SPAN,
     NO_LINKS,
@@ -34,7 +34,7 @@ from nanospan._span import (
 from nanospan._values import time_of
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-Parent = Span | SpanContext | Incoming | None
+Parent = Span | SpanContext | Context | None
 
 _GENERATOR = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
@@ -54,18 +54,18 @@ class Scope:
         "_more",
         "_record",
         "_status",
-        "incoming",
+        "context",
         "left",
         "previous",
         "span",
     )
 
-    incoming: Incoming | None
+    context: Context | None  # whose baggage requests take along
     previous: Scope | None
     span: Span
 
     def __init__(
-        self, begin: tuple[Any, ...] | Span, explicit: Incoming | None, record: bool, status: bool, end: bool
+        self, begin: tuple[Any, ...] | Span, explicit: Context | None, record: bool, status: bool, end: bool
     ) -> None:
         self._begin = begin
         self._explicit = explicit
@@ -83,7 +83,7 @@ class Scope:
             return again.__enter__()
         self._more = ()
         self.previous = previous = current_scope()
-        self.incoming = self._explicit if self._explicit is not None or previous is None else previous.incoming
+        self.context = self._explicit if self._explicit is not None or previous is None else previous.context
         begin = self._begin
         self.span = begin_span(previous, *begin) if isinstance(begin, tuple) else begin
         _current.set(self)
@@ -103,10 +103,10 @@ class Scope:
             self._leave(sys._getframe(1))
         try:
             if isinstance(exception, Exception):
-                if self._record:
-                    self.span.record_exception(exception)
                 if self._status:
                     self.span.set_status(StatusCode.ERROR, description_of(exception))
+                if self._record:
+                    self.span.record_exception(exception)  # last, since its stack takes what room there is
         finally:
             if self._end:
                 self.span.end()
@@ -180,6 +180,14 @@ def current_scope() -> Scope | None:
     return scope
 
 
+def _unrecorded(previous: Scope | None, parent: Parent) -> Span:
+    """What stands for a span below `parent`, or else below the current one, where nothing is traced."""
+    if parent is None and previous is not None:
+        parent = previous.span if previous.span.has_context() else previous.context
+    context = parent if isinstance(parent, SpanContext) else getattr(parent, "get_span_context", lambda: None)()
+    return Span(context=context) if isinstance(context, SpanContext) and context.is_valid else INVALID_SPAN
+
+
 def begin_span(
     previous: Scope | None,
     name: str,
@@ -193,7 +201,7 @@ def begin_span(
     """Begins a span below `parent`, or else below the current one. What makes no sense is left out, and there is still
     a span."""
     if lib is None:
-        return INVALID_SPAN
+        return INVALID_SPAN if root else _unrecorded(previous, parent)
     try:
         above, context, array, count = _NULL, _NULL, _NULL, 0
         if root:
@@ -203,8 +211,8 @@ def begin_span(
         elif previous is not None:
             if previous.span._c is not None:
                 above = previous.span._c
-            elif previous.incoming is not None:
-                context = previous.incoming.context()
+            elif previous.context is not None:
+                context = previous.context.c_context()
         keep: list[Any] = []
         if links is not NO_LINKS:
             array, count = links_to_c(links, keep)
@@ -236,9 +244,10 @@ def begin_span(
 def _parent(previous: Scope | None, parent: Any) -> tuple[Any, Any]:
     """The span of C below which a span begins, or else the context of C."""
     try:
-        if isinstance(parent, Span):
-            return parent._c or _NULL, _NULL
-        return _NULL, parent.context() if isinstance(parent, Incoming) else context_to_c(parent)
+        span = parent.span if isinstance(parent, Context) else parent
+        if isinstance(span, Span):
+            return span._c or _NULL, _NULL
+        return _NULL, parent.c_context() if isinstance(parent, Context) else context_to_c(parent)
     except Exception:
         trouble("a parent")
     above = None if previous is None else previous.span._c
@@ -291,7 +300,7 @@ class Tracer:
         available()
         return Scope(
             (name, context, kind, attributes, links, start_time),
-            context if type(context) is Incoming else None,
+            context if isinstance(context, Context) else None,
             record_exception,
             set_status_on_exception,
             end_on_exit,
