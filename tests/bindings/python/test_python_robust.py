@@ -202,10 +202,14 @@ class Scopes(Case):
             assert get_current_span() is INVALID_SPAN and not first.is_recording()
             shared = tracer.start_as_current_span("shared")
             async def work(number):
-                with shared:
+                with shared as span:
+                    span.set_attribute("task", number)
                     await asyncio.sleep(0.001 * (number % 3))
-                    with shared:
+                    with shared as within:
+                        within.set_attribute("task", number)
                         tracer.start_span("in it").end()
+                    assert get_current_span() is span
+                    span.set_attribute("last", number)
             async def main():
                 with shared:
                     tasks = [asyncio.create_task(work(number)) for number in range(10)]
@@ -223,6 +227,13 @@ class Scopes(Case):
         numbers = {name: len([span for span in spans if span.name == name]) for name in ("once", "between", "shared", "in it", "crossed", "after")}
         self.assertEqual(numbers, {"once": 3, "between": 1, "shared": 21, "in it": 10, "crossed": 2, "after": 2})
         self.assertEqual(len({span.trace for span in spans if span.name in ("shared", "in it")}), 1)
+        shared = {span.id: span for span in spans if span.name == "shared"}
+        last = [span for span in shared.values() if "last" in span.attributes]
+        self.assertEqual(sorted(span.attributes["last"] for span in last), list(range(10)))
+        self.assertTrue(all(span.attributes["last"] == span.attributes["task"] for span in last))
+        for span in (span for span in spans if span.name == "in it"):
+            within = shared[span.parent]
+            self.assertEqual(within.attributes["task"], shared[within.parent].attributes["task"])
 
     def test_decorated_asynchronous_generator(self):
         """It is still what it was: values and exceptions come in, and it is closed when its reader closes it."""

@@ -72,14 +72,16 @@ class Scope:
         self._record = record
         self._status = status
         self._end = end
-        self._more: tuple[Scope, ...] | None = None  # None until it begins; then those of its further uses
+        self._more: Any = None  # None until it is entered; then a list of those that stand for further uses
         # It ended in another order than it began, as scopes in generators may, or in another context.
         self.left = False
 
     def __enter__(self) -> Span:
         if self._more is not None:  # tasks may still be below its first use, or this is within it
             again = self._again()
-            self._more = (*self._more, again)
+            if self._more == ():
+                self._more = []
+            self._more.append(again)
             return again.__enter__()
         self._more = ()
         self.previous = previous = current_scope()
@@ -91,10 +93,11 @@ class Scope:
 
     def __exit__(self, kind: object, exception: BaseException | None, trace: object) -> None:
         if self._more:
-            *rest, last = self._more
-            self._more = tuple(rest)
-            last.__exit__(kind, exception, trace)
-            return
+            use = self._innermost()
+            if use is not self:
+                self._more.remove(use)
+                use.__exit__(kind, exception, trace)
+                return
         if _current.get() is self:
             _current.set(self.previous)
             # Tasks that began meanwhile still have this scope; they need not keep all those before it.
@@ -110,6 +113,14 @@ class Scope:
         finally:
             if self._end:
                 self.span.end()
+
+    def _innermost(self) -> Scope:
+        """Of its uses the one that is left: in this context the innermost."""
+        scope = _current.get()
+        while scope is not None and scope is not self and scope not in self._more:
+            scope = scope.previous
+        last: Scope = self._more[-1]
+        return last if scope is None else scope
 
     def _leave(self, block: types.FrameType) -> None:
         """It ends while another one is current. The block of a generator leaves that as it is: it began later, outside.
