@@ -91,7 +91,7 @@ void options_read(bench_options *out, int argc, char **argv)
     while (fine && (option = getopt_long(argc, argv, "h", known, &index)) != -1) {
         switch (option) {
         case 'l': out->list = true; break;
-        case 'o': out->only = optarg; break;
+        case 'o': out->only = out->setup.only = optarg; break;
         case 'q': out->setup.quick = true; break;
         case 'r': fine = read_number("rounds", optarg, ROUNDS_LEAST, ROUNDS_LIMIT, &rounds); break;
         case 'c':

@@ -10,8 +10,9 @@ typedef struct bench_setup {
     int hot_cpu;       // CPU of the measured thread
     int collector_cpu; // CPU of everything else; -1: any
     bool quick;
-    bool invoker;    // sessions without a collector thread: whoever waits for an empty ring drains it
-    unsigned rounds; // of each benchmark, ROUNDS_LEAST to ROUNDS_LIMIT; 0: the run is to stop
+    bool invoker;     // sessions without a collector thread: whoever waits for an empty ring drains it
+    const char *only; // the list of --only; NULL: everything runs
+    unsigned rounds;  // of each benchmark, ROUNDS_LEAST to ROUNDS_LIMIT; 0: the run is to stop
 } bench_setup;
 
 // Benchmarks that are measured in the same way and form one table.

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "harness/folder.h"
+#include "harness/select.h"
 #include "hot_path/operations.h"
 #include "order_path/count.h"
 #include "order_path/pair.h"
@@ -34,26 +35,6 @@ typedef struct row {
 static row rows[ROWS_MAX];
 static size_t row_count;
 static bench_result outcome; // a problem, or the reason to skip, that applies to all operations
-
-static const char *const *arguments_of(const char *folder)
-{
-    static char out[FOLDER_PATH + 32], self[512];
-    static const char *const arguments[] = {"valgrind",
-                                            "--tool=callgrind",
-                                            "--quiet",
-                                            "--collect-atstart=no",
-                                            "--toggle-collect=counted_run",
-                                            "--dump-after=counted_run",
-                                            out,
-                                            self,
-                                            "--instructions",
-                                            "all",
-                                            NULL};
-    snprintf(out, sizeof out, "--callgrind-out-file=%s/counts", folder);
-    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
-    self[length > 0 ? length : 0] = '\0';
-    return arguments;
-}
 
 static void add_row(const char *prefix, const char *name, const char *what, unsigned spans)
 {
@@ -86,9 +67,42 @@ static row *find_row(const char *name)
     return NULL;
 }
 
+// The names of the selected rows, as --instructions takes them: what nobody asked for would take most of the time.
+static void list_wanted(const bench_setup *setup, char *list, size_t size)
+{
+    size_t length = 0;
+    list[0] = '\0';
+    for (size_t i = 0; i < row_count; i++)
+        if (setup->only == NULL || selected(setup->only, rows[i].name) ||
+            selected(setup->only, "instructions"))
+            length +=
+                (size_t)snprintf(list + length, size - length, "%s,", rows[i].name + strlen("instructions_"));
+}
+
+static const char *const *arguments_of(const bench_setup *setup, const char *folder)
+{
+    static char out[FOLDER_PATH + 32], self[512], wanted[ROWS_MAX * sizeof rows[0].name];
+    static const char *const arguments[] = {"valgrind",
+                                            "--tool=callgrind",
+                                            "--quiet",
+                                            "--collect-atstart=no",
+                                            "--toggle-collect=counted_run",
+                                            "--dump-after=counted_run",
+                                            out,
+                                            self,
+                                            "--instructions",
+                                            wanted,
+                                            NULL};
+    snprintf(out, sizeof out, "--callgrind-out-file=%s/counts", folder);
+    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+    self[length > 0 ? length : 0] = '\0';
+    list_wanted(setup, wanted, sizeof wanted);
+    return arguments;
+}
+
 // Runs valgrind, with a minimal environment, because variables could change the counts. False with a problem,
 // or skipped, in outcome.
-static bool run_valgrind(const char *folder)
+static bool run_valgrind(const bench_setup *setup, const char *folder)
 {
     char calls[FOLDER_PATH + 16], errors[FOLDER_PATH + 16], path[512], home[FOLDER_PATH + 16],
         temporary[FOLDER_PATH + 16];
@@ -103,7 +117,7 @@ static bool run_valgrind(const char *folder)
     posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, calls, O_WRONLY | O_CREAT | O_TRUNC, 0600);
     posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, errors, O_WRONLY | O_CREAT | O_TRUNC, 0600);
     pid_t child;
-    char *const *arguments = (char *const *)(uintptr_t)arguments_of(folder); // not modified
+    char *const *arguments = (char *const *)(uintptr_t)arguments_of(setup, folder); // not modified
     int status = posix_spawnp(&child, "valgrind", &actions, NULL, arguments, environment);
     posix_spawn_file_actions_destroy(&actions);
     if (status != 0) {
@@ -165,7 +179,7 @@ static void read_counts(const char *folder, int run)
     fclose(file);
 }
 
-static void count_all(bench_result *in)
+static void count_all(const bench_setup *setup, bench_result *in)
 {
     for (int run = 0; run < RUNS && outcome.problem[0] == '\0' && outcome.skipped[0] == '\0'; run++) {
         char folder[FOLDER_PATH];
@@ -173,7 +187,7 @@ static void count_all(bench_result *in)
             result_fail(&outcome, "cannot make a temporary folder: %s", strerror(errno));
             return;
         }
-        if (run_valgrind(folder))
+        if (run_valgrind(setup, folder))
             read_counts(folder, run);
         folder_remove(folder);
         progress(in, (unsigned)run + 1, RUNS);
@@ -183,13 +197,12 @@ static void count_all(bench_result *in)
 static void measure(size_t index, const bench_setup *setup, bench_result *out)
 {
     static bool done;
-    (void)setup;
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     result_skip(out, "an instrumented build does not run under valgrind");
     return;
 #endif
     if (!done)
-        count_all(out);
+        count_all(setup, out);
     done = true;
     if (outcome.skipped[0] != '\0')
         result_skip(out, "%s", outcome.skipped);
