@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// ctest: TIMEOUT 240 RUN_SERIAL TRUE
+// ctest: TIMEOUT 240 COST 30
 // Flush and shutdown end in time whatever the backend does, and so does the exit of a process that did not
 // call them.
 #include <setjmp.h>
