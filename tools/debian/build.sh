@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# build.sh FOLDER [--next]: builds the Debian packages of these sources from a copy of them, so that nothing is written
+# beside them, puts the packages into FOLDER, and lets lintian judge them. Packages that lay there before are removed.
+# --next: builds them once more, with a higher version, into FOLDER/next, for those who want to try an upgrade.
+set -euo pipefail
+folder=${1:?usage: build.sh FOLDER [--next]}
+mkdir -p "$folder"
+folder=$(cd "$folder" && pwd)
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+say() { printf 'deb: %s\n' "$*"; }
+fail() { printf 'deb: %s\n' "$*" >&2; exit 1; }
+
+# Not below FOLDER: dpkg-buildflags cannot name a folder to the compiler whose path has a blank.
+[[ ${TMPDIR:-} != *[[:space:]]* ]] || unset TMPDIR
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir "$work/nanospan"
+tar --exclude=./build --exclude=./.git --exclude=./.venv --exclude=__pycache__ --exclude=./compile_commands.json -cf - . |
+    tar -xf - --no-same-owner -C "$work/nanospan"
+cd "$work/nanospan"
+export DEB_BUILD_OPTIONS="${DEB_BUILD_OPTIONS:+$DEB_BUILD_OPTIONS }parallel=${JOBS:-$(nproc)}"
+
+# build FOLDER OPTION...
+build() {
+    local to=$1 log=$1/build.log
+    shift
+    mkdir -p "$to"
+    say "building nanospan $(dpkg-parsechangelog -S Version)"
+    if ! dpkg-buildpackage --no-sign "$@" >"$log" 2>&1; then
+        tail -n 40 "$log" >&2
+        fail "the packages could not be built; $log has all that was said"
+    fi
+    rm -f "$to"/*.deb "$to"/*.dsc "$to"/*.tar.* "$to"/*.changes "$to"/*.buildinfo
+    find .. -maxdepth 1 -type f -exec mv -t "$to" {} +
+}
+
+build "$folder" --build=full
+say "lintian"
+lintian --no-cfg --allow-root --fail-on error,warning --info "$folder"/*.changes || fail "lintian complains, as above"
+
+if [ "${2:-}" = --next ]; then
+    dh_clean # and no more: nothing has to be compiled again
+    sed -i '1s/(\(.*\))/(\1+next)/' debian/changelog
+    build "$folder/next" --build=binary --no-pre-clean
+fi
