@@ -12,7 +12,11 @@ pkg_check_modules(CURL REQUIRED IMPORTED_TARGET libcurl)
 pkg_check_modules(DEFLATE REQUIRED IMPORTED_TARGET libdeflate)
 
 # For a probe of core/trace/outlier_kept.c (Debian: systemtap-sdt-dev). Optional, and nothing is linked.
+# A build folder that was made without it notices when it has been installed.
 include(CheckIncludeFile)
+if(NOT NSP_HAVE_SDT)
+    unset(NSP_HAVE_SDT CACHE)
+endif()
 check_include_file(sys/sdt.h NSP_HAVE_SDT)
 
 # What the two libraries need: libnanospan-core, and the exporters on top of it.
