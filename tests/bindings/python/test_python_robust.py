@@ -381,6 +381,40 @@ class Requests(Case):
         self.assertEqual(output.split(), ["lifespan.startup.complete", "lifespan.shutdown.complete"])
         self.only(spans, "closing")
 
+    def test_end_while_others_go_on(self):
+        """Applications may come to their end while threads go on to trace, and while processes fork."""
+        _, spans = self.spans("""
+            import os, time
+            async def bare(scope, receive, send):
+                await send({"type": "lifespan.shutdown.complete"})
+            async def end():
+                async def send(_): pass
+                await TracingMiddleware(bare)({"type": "lifespan"}, None, send)
+            def work():
+                start.wait()
+                for _ in range(20):
+                    with tracer.start_as_current_span("work"):
+                        pass
+                    time.sleep(0.001)
+            for turn in range(20):
+                asyncio.run(end())
+                start = threading.Barrier(5)
+                threads = [threading.Thread(target=work) for _ in range(4)]
+                for thread in threads: thread.start()
+                start.wait()
+                time.sleep(0.002 * turn)
+                asyncio.run(end())
+                if turn % 5 == 0 and os.fork() == 0:
+                    tracer.start_span("in child").end()
+                    flush(60)
+                    os._exit(0)
+                for thread in threads: thread.join()
+                assert tracer.start_span("after").is_recording(), turn
+            for _ in range(4):
+                assert os.wait()[1] == 0
+            """, begin=ASGI)
+        self.assertEqual({name: len([span for span in spans if span.name == name]) for name in ("in child", "after")}, {"in child": 4, "after": 20})
+
     def test_no_application(self):
         """What cannot be instrumented is said, and is as it was."""
         for call, reason in (("app, excluded=5", "int"), ("app, names=5", "int")):

@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 from typing import Any
 
 from nanospan._library import available, ffi, lib, logger, text_of, trouble
@@ -17,8 +18,10 @@ _LONGEST_SECONDS = 1e9
 # What init_observability was given, so that a second call that says something else is noticed. None: it was not called.
 _given: dict[str, Any] | None = None
 
-# Was tracing started here, and has rest() ended the session since?
-_started = _resting = False
+# Was tracing started here, has rest() ended the session since, and has it ever done so?
+_started = _resting = _rested = False
+# Held while rest() or resumed() changes that. The handler of a signal may begin a span meanwhile, on the same thread.
+_turns = threading.RLock()
 
 _ON, _OFF = frozenset(("", "true", "1", "yes", "on")), frozenset(("false", "0", "no", "off"))
 
@@ -163,32 +166,35 @@ def flush(timeout: float = _FLUSH_SECONDS) -> bool:
 def shutdown(timeout: float = _FLUSH_SECONDS) -> bool:
     """Sends what has ended, and stops tracing, within `timeout` seconds and a quarter. A process that exits does this
     by itself; one that ends otherwise (os._exit, a signal) has to call it, or flush."""
-    global _resting
-    _resting = False
+    global _resting, _rested
+    _resting = _rested = False
     return lib is None or lib.nsp_shutdown(_nanoseconds(timeout)) != lib.NSP_ERR_TIMEOUT
 
 
 def rest(timeout: float) -> None:
     """An application has come to its end, after which a signal may end the process. What is left is sent. If that is all,
     the session ends too, or it would stay in shared memory as that of a crash. A span that begins later starts it anew."""
-    global _resting
-    if not flush(timeout) or not _started or _resting:
+    global _resting, _rested
+    if not flush(timeout) or not _started:
         return
-    stats = _stats()
-    if stats is not None and stats.open == stats.in_rings == stats.in_batches == 0:
-        _resting = True  # before, so that a span that begins meanwhile waits for the end and starts anew
-        lib.nsp_shutdown(_nanoseconds(timeout))
+    with _turns:
+        stats = None if _resting else _stats()
+        if stats is not None and stats.open == stats.in_rings == stats.in_batches == 0:
+            _resting = _rested = True  # before, so that a span that begins meanwhile waits for the end and starts anew
+            lib.nsp_shutdown(_nanoseconds(timeout))
 
 
 def resumed() -> bool:
-    """A span could not begin: because of rest()? Then tracing is on again."""
-    global _resting
-    if not _resting:
+    """A span could not begin: because of rest()? Then tracing is on again, by this thread or by one that was faster."""
+    global _resting, _rested
+    if not _rested:
         return False
-    keep: list[Any] = []
-    status = lib.nsp_init(_config(_given or {}, keep))
-    _resting = False
-    return status in (lib.NSP_OK, lib.NSP_ERR_ALREADY)  # another thread may have been faster
+    with _turns:
+        if _resting:
+            keep: list[Any] = []
+            status = lib.nsp_init(_config(_given or {}, keep))
+            _resting, _rested = False, status in (lib.NSP_OK, lib.NSP_ERR_ALREADY)
+        return _rested
 
 
 def _stats() -> Any:
@@ -219,8 +225,13 @@ class _Forks:
     def flush_at_end(self, *_: Any) -> None:
         sys.modules["multiprocessing.util"].Finalize(None, flush, exitpriority=-100)
 
+    def in_child(self) -> None:
+        global _turns
+        lib.nspy_forked()
+        _turns = threading.RLock()  # a thread of the parent may have it
+
     def register(self) -> None:
-        os.register_at_fork(before=self.before, after_in_child=lib.nspy_forked)
+        os.register_at_fork(before=self.before, after_in_child=self.in_child)
 
 
 _forks = _Forks()
