@@ -139,6 +139,8 @@ class _Request:
                 self.answered = time.time_ns()
 
     def failed(self, exception: Exception) -> None:
+        if self.ended:  # it is none of the response; and its stack, which has this in it, would be kept
+            return
         self.status = self.status or 500
         self.exception = exception
 

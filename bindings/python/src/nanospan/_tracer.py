@@ -193,10 +193,14 @@ def current_scope() -> Scope | None:
 
 def _unrecorded(previous: Scope | None, parent: Parent) -> Span:
     """What stands for a span below `parent`, or else below the current one, where nothing is traced."""
-    if parent is None and previous is not None:
+    if not issubclass(type(parent), (Span, SpanContext, Context)) and previous is not None:
         parent = previous.span if previous.span.has_context() else previous.context
-    context = parent if isinstance(parent, SpanContext) else getattr(parent, "get_span_context", lambda: None)()
-    return Span(context=context) if isinstance(context, SpanContext) and context.is_valid else INVALID_SPAN
+    try:
+        context = parent if isinstance(parent, SpanContext) else getattr(parent, "get_span_context", lambda: None)()
+        return Span(context=context) if isinstance(context, SpanContext) and context.is_valid else INVALID_SPAN
+    except Exception:
+        trouble("a parent")
+        return INVALID_SPAN
 
 
 def begin_span(
@@ -311,7 +315,7 @@ class Tracer:
         available()
         return Scope(
             (name, context, kind, attributes, links, start_time),
-            context if isinstance(context, Context) else None,
+            context if type(context) is Context else None,
             record_exception,
             set_status_on_exception,
             end_on_exit,

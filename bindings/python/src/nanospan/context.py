@@ -43,7 +43,7 @@ def get_current() -> Context:
 
 def attach(context: Context) -> Token:
     """Makes a context current: spans begin below it, and requests take its baggage along, until it is detached."""
-    if not isinstance(context, Context):
+    if not issubclass(type(context), Context):
         context = get_current()
     span = INVALID_SPAN if context.span is None else context.span
     scope = Scope(span, context, record=False, status=False, end=False)
@@ -53,5 +53,5 @@ def attach(context: Context) -> Token:
 
 def detach(token: Token) -> None:
     """Makes current what was so before attach."""
-    if isinstance(token, Token):
+    if type(token) is Token:
         token.__exit__()
