@@ -65,7 +65,7 @@ cd nanospan || exit 125
 before=$(apt-mark showmanual)
 failed=0
 for command; do
-    echo "$mark begin $command"
+    echo "$mark begin $(printf %s "$command" | tr "\n" " ")"
     start=$SECONDS result=0
     bash -c "$command" </dev/null 2>&1 || result=$?
     [ "$result" -eq 0 ] || failed=1
@@ -77,7 +77,7 @@ exit $failed
 
 # sort_output MARK: shows all of it, writes that of each command to a log of its own, and the rest into summary.
 sort_output() {
-    local mark=$1 line number=0 log=$LOGS/system.log what
+    local mark=$1 line number=0 log=$LOGS/system.log what command=''
     : >"$log"
     while IFS= read -r line || [ -n "$line" ]; do
         if [[ $line != "$mark "* ]]; then
@@ -92,6 +92,7 @@ sort_output() {
             number=$((number + 1))
             log=$LOGS/$number-$(tr -cs 'a-z0-9\n' - <<<"$what" | sed 's/^-//; s/-*$//' | cut -c 1-40).log
             : >"$log"
+            command=$what
             summary+=("$(printf '%-24s did not end' "$what")")
             printf '\n'
             say "$what"
@@ -100,7 +101,7 @@ sort_output() {
             # shellcheck disable=SC2086 # two numbers
             set -- $what
             [ "$1" -eq 0 ] && line='passed' || line="failed (exit code $1)"
-            summary[-1]=$(printf '%-24s %s, %d min %02d s   %s' "${commands[number - 1]}" "$line" $(($2 / 60)) $(($2 % 60)) "${log#"$source/"}")
+            summary[-1]=$(printf '%-24s %s, %d min %02d s   %s' "$command" "$line" $(($2 / 60)) $(($2 % 60)) "${log#"$source/"}")
             ;;
         packages*) packages=$what ;;
         esac
