@@ -213,6 +213,32 @@ class Scopes(Case):
         self.assertEqual(self.only(spans, "later").parent, "")
         self.assertEqual(self.only(spans, "held").parent, self.only(spans, "outer").id)
 
+    def test_context_in_a_generator_that_waits(self):
+        """What was attached is not current, and its baggage not sent, after the block around it."""
+        self.spans("""
+            from nanospan import baggage
+            def held():
+                token = attach(set_baggage("inner", 1))
+                yield
+                detach(token)
+            for end in (detach, lambda token: token.__exit__(None, None, None)):
+                waiting = held()
+                token = attach(set_baggage("outer", 1))
+                next(waiting)
+                end(token)
+                assert not baggage.get_all() and not headers()
+                with attach(set_baggage("other", 1)):
+                    for _ in waiting: pass
+                    assert headers() == {"baggage": "other=1"}
+                assert not headers()
+            waiting = held()
+            next(waiting)
+            with attach(set_baggage("later", 1)):
+                for _ in waiting: pass                # detached before what was attached after it
+                assert "later" in baggage.get_all()
+            assert not headers()
+            """)
+
     def test_used_again(self):
         """Each use of what start_as_current_span returns is a span of its own, within another use and in other tasks too."""
         _, spans = self.spans("""

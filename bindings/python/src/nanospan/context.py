@@ -7,6 +7,9 @@ with context.attach(baggage.set_baggage("user", "ada")):
 
 from __future__ import annotations
 
+import sys
+import types
+
 from nanospan._propagation import NOTHING, Context
 from nanospan._span import INVALID_SPAN
 from nanospan._tracer import Scope, _current, current_scope
@@ -26,10 +29,13 @@ class Token:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._detach(sys._getframe(1))
+
+    def _detach(self, block: types.FrameType) -> None:
         if _current.get() is self._scope:
             self._scope.__exit__(None, None, None)
-        else:  # what began after it is still current
-            self._scope.left = True
+        else:
+            self._scope._leave(block)
 
 
 def get_current() -> Context:
@@ -54,4 +60,4 @@ def attach(context: Context) -> Token:
 def detach(token: Token) -> None:
     """Makes current what was so before attach."""
     if type(token) is Token:
-        token.__exit__()
+        token._detach(sys._getframe(1))
