@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Python package, installed for a test as a user installs it: the library into a prefix, the package over it by pip
 into a folder. Programs that use it run in processes of their own, and send to nanospan's sink."""
+import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -18,6 +20,7 @@ BUILD = Path(os.environ.get("NSP_BUILD_DIR", SOURCE / "build"))
 PACKAGE = SOURCE / "bindings" / "python"
 INTERNAL, SERVER, CLIENT = 1, 2, 3
 ERROR = 2
+WITHOUT_CMAKE = {"CMAKE_ARGS": "-DCMAKE_DISABLE_FIND_PACKAGE_nanospan=ON"}  # pip asks pkg-config then
 
 
 def need_packages(*names):
@@ -37,26 +40,62 @@ def pip_install(target, **variables):
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
 
 
-class Package:
-    """The installed package; close() removes it."""
+def _fingerprint(by):
+    """Of all that the built package depends on, and its place, because it remembers where its library is."""
+    headers = [SOURCE / part / "include" for part in ("core", "exporters", "instrumentation")]
+    files = [file for folder in (*headers, PACKAGE) for file in folder.rglob("*") if file.suffix != ".pyc" and file.is_file()]
+    files += [*BUILD.glob("lib*.so"), *BUILD.glob("*.pc"), *BUILD.glob("*.cmake"), *(SOURCE / "cmake").glob("*")]
+    found = hashlib.sha256(repr((by, str(BUILD), sys.executable, sys.version)).encode())
+    for file in sorted(files):
+        found.update(b"%b\0%b\0" % (str(file).encode(), hashlib.sha256(file.read_bytes()).digest()))
+    return found.hexdigest()[:16]
 
-    def __init__(self):
-        self.folder = tempfile.mkdtemp(prefix="nanospan python ")
+
+class Package:
+    """The package, installed in the build folder. It takes seconds to build, so it stays there for the next test, until
+    something that it depends on changes. by: who finds the library for it, "CMake" or "pkg-config"."""
+
+    def __init__(self, by="CMake"):
+        all_of_them = BUILD / "python packages"
+        all_of_them.mkdir(exist_ok=True)
+        self.folder = all_of_them / f"{by} {_fingerprint(by)}"
+        self.prefix, self.site = self.folder / "prefix", self.folder / "site"
+        # Who builds it has the lock alone, and who uses it shares it.
+        self.lock = open(f"{self.folder}.lock", "wb")
+        fcntl.flock(self.lock, fcntl.LOCK_EX)
+        if not (self.folder / "complete").exists():
+            self._build(by)
+            self._remove_others(all_of_them, by)
+        fcntl.flock(self.lock, fcntl.LOCK_SH)
         # Of its own, so that the log says nothing about sessions that others have left.
         self.sessions = tempfile.mkdtemp(prefix="nanospan-python-", dir="/dev/shm")
-        self.prefix, self.site = Path(self.folder, "prefix"), Path(self.folder, "site")
+
+    def _build(self, by):
+        shutil.rmtree(self.folder, ignore_errors=True)
         installed = subprocess.run(["cmake", "--install", BUILD, "--prefix", self.prefix], text=True, check=False,
                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         if installed.returncode != 0:
-            self.close()
             missing(f"the library is not built: {installed.stdout}")
-        built = pip_install(self.site, CMAKE_PREFIX_PATH=str(self.prefix))
+        if by == "CMake":
+            built = pip_install(self.site, CMAKE_PREFIX_PATH=str(self.prefix))
+        else:
+            built = pip_install(self.site, PKG_CONFIG_PATH=str(self.prefix / "lib" / "pkgconfig"), **WITHOUT_CMAKE)
         if built.returncode != 0:
-            self.close()
             raise RuntimeError(f"pip: {built.stdout}")
+        (self.folder / "complete").touch()
+
+    def _remove_others(self, all_of_them, by):
+        for path in all_of_them.glob(f"{by} *.lock"):
+            with open(path, "rb") as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except OSError:  # in use, or this one
+                    continue
+                shutil.rmtree(path.with_suffix(""), ignore_errors=True)
+                path.unlink()
 
     def close(self):
-        shutil.rmtree(self.folder)
+        self.lock.close()
         shutil.rmtree(self.sessions, ignore_errors=True)
 
     def environment(self, port, **variables):

@@ -27,7 +27,7 @@ PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 def setUpModule():
     global package
-    package = Package()
+    package = Package(by="pkg-config")
     unittest.addModuleCleanup(package.close)
 
 
