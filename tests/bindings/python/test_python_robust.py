@@ -323,6 +323,30 @@ class Carriers(Case):
             """)
         self.assertEqual([(span.trace, span.parent) for span in spans], [(TRACE, SPAN)] * 6)
 
+    def test_baggage(self):
+        """What is no name, no context or no token changes nothing."""
+        self.spans("""
+            from nanospan import baggage, context
+            class Evil:
+                def __getattribute__(self, name): raise RuntimeError(name)
+                def __str__(self): raise RuntimeError
+                def __hash__(self): raise RuntimeError
+            came = extract({"baggage": "a=b"})
+            for wrong in (5, None, [], Evil(), "", "a b", "x" * 9000, b"a", "\\ud800"):
+                assert get_baggage(wrong, came) is None
+                for changed in (set_baggage(wrong, "x", came), remove_baggage(wrong, came)):
+                    assert dict(baggage.get_all(changed)) == {"a": "b"}
+                assert dict(baggage.get_all(wrong if wrong else Evil())) == {}
+                with attach(came):
+                    token = attach(wrong)
+                    assert get_baggage("a") == "b"
+                    detach(token); detach(wrong); detach(token)
+                    assert get_baggage("a") == "b"
+                assert headers() == {}
+            for value, sent in ((5, "5"), (None, "None"), (Evil(), "<Evil>"), ("\\ud800", "?")):
+                assert get_baggage("a", set_baggage("a", value, came)) == sent
+            """)
+
     def test_into_what_is_no_dict(self):
         self.spans("""
             import email.message

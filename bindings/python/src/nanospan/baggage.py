@@ -43,7 +43,11 @@ def get_all(context: Context | None = None) -> Mapping[str, str]:
 
 def get_baggage(name: str, context: Context | None = None) -> str | None:
     """The value of a name of the baggage, or None."""
-    return get_all(context).get(name)
+    try:
+        return get_all(context).get(name)
+    except Exception:
+        trouble("baggage")
+        return None
 
 
 def _changed(context: Context | None, change: Any) -> Context:
