@@ -365,6 +365,24 @@ class Image(unittest.TestCase):
         base = {"libc6", "libgcc-s1"} | {name for name in needed if re.match("lib[at]san|libubsan", name)}
         self.assertLessEqual(needed - base, self.packages(self.run_stage))
 
+    def test_what_is_sent_can_be_built(self):
+        """Docker is sent only what Dockerfile.dockerignore names, and CMake finds there all that it reads."""
+        everything, *names = (DEPLOY / "Dockerfile.dockerignore").read_text(encoding="utf-8").split()
+        self.assertEqual(everything, "**")
+        options = re.search(r"cmake -S \. -B /build (.*?)&&", self.build_stage, re.S).group(1).split()
+        with tempfile.TemporaryDirectory() as folder:
+            for name in names:
+                self.assertTrue(name.startswith("!"), name)
+                source, target = SOURCE / name[1:], Path(folder) / "source" / name[1:]
+                target.parent.mkdir(parents=True, exist_ok=True)
+                if source.is_dir():
+                    shutil.copytree(source, target)
+                else:
+                    shutil.copy(source, target)
+            made = subprocess.run(["cmake", "-S", f"{folder}/source", "-B", f"{folder}/build", *options], capture_output=True,
+                                  text=True, timeout=600)
+            self.assertEqual(made.returncode, 0, made.stderr)
+
     def test_commands_are_targets(self):
         for name in re.findall(r"/build/bin/(\S+)", self.build_stage):
             with self.subTest(name):
