@@ -96,6 +96,68 @@ class Rules(unittest.TestCase):
         self.assertIn("but version.h says", self.refusal(VERSION_PATCH=defined("VERSION_PATCH") + "1"))
 
 
+class Build(unittest.TestCase):
+    """tools/debian/build.sh, with programs that show how they are started instead of those which need minutes."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="packages üö ")
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+        self.programs = self.folder / "programs"
+        self.program("dpkg-parsechangelog", "echo 1.2.3")
+        self.program("dpkg-buildpackage", 'pwd >../a.changes; echo "$DEB_BUILD_OPTIONS" >../a.dsc; echo "$TMPDIR" >../a.buildinfo')
+        self.program("lintian", 'cat "${@: -1}"; exit ${LINTIAN:-0}')
+        for path in ("tools/debian/build.sh", "debian/changelog"):
+            (self.folder / "tree" / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(SOURCE / path, self.folder / "tree" / path)
+
+    def program(self, name, text):
+        self.programs.mkdir(exist_ok=True)
+        (self.programs / name).write_text(f"#!/bin/bash\n{text}\n")
+        (self.programs / name).chmod(0o755)
+
+    def build(self, **variables):
+        done = subprocess.run([self.folder / "tree/tools/debian/build.sh", self.folder / "out"], capture_output=True, text=True, timeout=60,
+                              cwd=self.folder, umask=0o077, env=os.environ | {"PATH": f"{self.programs}:{os.environ['PATH']}"} | variables)
+        self.assertEqual(done.stderr, "" if done.returncode == 0 else done.stderr)
+        return done
+
+    def made(self, suffix):
+        return (self.folder / "out" / f"a.{suffix}").read_text().strip()
+
+    def test_temporary_files(self):
+        """Nowhere that the compiler cannot be told, and nothing is left of them."""
+        for place in ("relative", str(self.folder / "missing"), str(self.folder)):
+            with self.subTest(place):
+                (self.folder / "relative").mkdir(exist_ok=True)
+                self.assertEqual(self.build(TMPDIR=place).returncode, 0)
+                built = self.made("changes")
+                self.assertRegex(built, r"^(/var)?/tmp/[^/]+/nanospan$")
+                self.assertFalse(Path(built).parent.exists())
+                self.assertEqual(built, f"{self.made('buildinfo')}/{Path(built).parent.name}/nanospan")
+                self.assertEqual(list((self.folder / "relative").iterdir()), [])
+
+    def test_options_of_the_caller_stay(self):
+        self.build(DEB_BUILD_OPTIONS="nocheck parallel=1", JOBS="7")
+        self.assertEqual(self.made("dsc"), "nocheck parallel=1")
+        self.build(DEB_BUILD_OPTIONS="nocheck", JOBS="7")
+        self.assertEqual(self.made("dsc"), "nocheck parallel=7")
+
+    def test_others_may_read_the_packages(self):
+        self.build()
+        for path in (self.folder / "out", self.folder / "out/a.changes"):
+            self.assertEqual(path.stat().st_mode & 0o044, 0o044, path)
+
+    def test_lintian_judges_where_it_was_built(self):
+        """It cannot read files below a path like this one; the packages are there to be looked at even if it complains."""
+        done = self.build(LINTIAN="1")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("lintian complains", done.stderr)
+        self.assertIn(self.made("changes"), done.stdout)
+        self.program("lintian", '[[ $(realpath "${@: -1}") != *"packages üö"* ]]')
+        self.assertEqual(self.build().returncode, 0)
+
+
 class Unit(unittest.TestCase):
     def test_it_names_the_installed_program(self):
         made = BUILD / "nanospan-agent@.service"

@@ -6,5 +6,12 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 folder=$(cd "${1:?usage: try.sh FOLDER}" && pwd)
-exec "$here/system.sh" --user tester --space 3000 --read "$folder:/packages" --read "$here:/debian" -- \
-    bash /debian/try_packages.sh /packages /packages/next
+
+# A copy, because the user of the new Debian may not be allowed to read what lies here.
+copy=$(mktemp -d "$folder/try.XXXXXX")
+trap 'rm -rf "$copy"' EXIT
+mkdir "$copy/next"
+cp "$folder"/*.deb "$here/try_packages.sh" "$copy"
+cp "$folder"/next/*.deb "$copy/next"
+chmod -R a+rX "$copy"
+"$here/system.sh" --user tester --space 3000 --read "$copy:/packages" -- bash /packages/try_packages.sh /packages /packages/next
