@@ -52,8 +52,11 @@ class Problem(Exception):
 
 def run(*command, cwd=None, may_fail=False):
     """Runs a program and returns what it did. If it fails, that is a problem."""
-    result = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False,
-                            env={**os.environ, "LC_ALL": "C"})
+    try:
+        result = subprocess.run(command, cwd=cwd, capture_output=True, encoding="utf-8", errors="replace", check=False,
+                                env={**os.environ, "LC_ALL": "C"})
+    except FileNotFoundError as error:
+        raise Problem(f"{command[0]} is missing (./run install-deps)") from error
     if result.returncode != 0 and not may_fail:
         raise Problem(f"{command[0]} failed:\n{result.stdout}{result.stderr}".rstrip())
     return result
@@ -131,7 +134,16 @@ def take_headers(root, out):
         lines += ["enum alignments {", *(f"    alignment_of_{name.replace(' ', '_')} = _Alignof({name})," for name in complete),
                   "} alignments;"]
         compile_headers(root, folder, "headers", "\n".join(lines), "-c")
+        refuse_bit_fields(folder)
         run(*ABIDW, "--out-file", str(out), "headers.o", cwd=folder)
+
+
+def refuse_bit_fields(folder):
+    """libabigail notes where a bit field begins, but not how many bits it has."""
+    said = run("readelf", "--debug-dump=info", "headers.o", cwd=folder).stdout
+    names = re.findall(r"DW_AT_name +: (?:\(.*?\): )?(\w+)\n(?: +<\w+> +DW_AT_(?!name|bit_size).*\n)* +<\w+> +DW_AT_bit_size", said)
+    if names or "DW_AT_bit_size" in said:
+        raise Problem(f"the width of a bit field cannot be compared, so public structs have none: {', '.join(names)}")
 
 
 def take_library(library, out):
@@ -144,7 +156,7 @@ def take_library(library, out):
 
 def thread_locals(root):
     """The thread-local variables of the public headers."""
-    texts = [path.read_text() for path in sorted((root / "core/include/nanospan").rglob("*.h"))]
+    texts = [path.read_text(encoding="utf-8") for path in sorted((root / "core/include/nanospan").rglob("*.h"))]
     return re.findall(r"extern NSP_API __thread [^;]*?\b(nsp_\w+)\s+__attribute__", "\n".join(texts))
 
 
@@ -211,14 +223,18 @@ def compare(old, new):
 
 def numbers(root):
     """The version of a tree, and the number of its binary interface."""
-    values = dict(re.findall(r"#define NSP_(\w+) (\d+)$", (root / "core/include/nanospan/version.h").read_text(), re.M))
+    values = dict(re.findall(r"#define NSP_(\w+) (\d+)$", (root / "core/include/nanospan/version.h").read_text(encoding="utf-8"), re.M))
     return ".".join(values[f"VERSION_{part}"] for part in ("MAJOR", "MINOR", "PATCH")), int(values["ABI_VERSION"])
 
 
 def newest_release(root):
-    """The version of the newest release in CHANGELOG.md, or "none"."""
-    match = re.search(r"^## (\d+\.\d+\.\d+)\b", (root / "CHANGELOG.md").read_text(), re.M)
-    return match[1] if match else "none"
+    """The version of the newest release in CHANGELOG.md, or "none". A heading that is not understood could be a release's."""
+    for heading in re.findall(r"^##\s+(.*?)\s*$", (root / "CHANGELOG.md").read_text(encoding="utf-8"), re.M):
+        if match := re.match(r"\[?v?(\d+\.\d+\.\d+)(?![\w.+~-])", heading):
+            return match[1]
+        if not re.match(r"\[?Unreleased\b", heading, re.I):
+            raise Problem(f"this heading of CHANGELOG.md is neither `Unreleased` nor a version of three numbers: {heading}")
+    return "none"
 
 
 def kept_numbers(kept):

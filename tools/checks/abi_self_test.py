@@ -88,6 +88,18 @@ def change_is_judged(folder, reference, change):
     return None
 
 
+def bit_field_is_refused(folder):
+    """Returns what is wrong with what is said of a bit field, or None."""
+    root = tree(folder / "bit_field")
+    header = root / "core/include/nanospan" / CONTEXT
+    header.write_text(header.read_text().replace("    bool remote; ", "    bool remote : 1; "))
+    try:
+        take_headers(root, root / "headers.abi")
+    except Problem as problem:
+        return None if str(problem).endswith("have none: remote") else f"a bit field: {problem}"
+    return "a bit field: is not found"
+
+
 def library_of(folder, name, soname, text):
     """Compiles a shared library with these symbols, and takes its interface."""
     library = folder / f"{name}.so"
@@ -155,6 +167,11 @@ def rules_are_kept(folder, reference):
     expect("the interface of the same release again", keep, "problem", "stays")
     has(released, broken)
     expect("a break after it", check, "problem", "would not work", "NSP_ABI_VERSION", "nsp__thread_v")
+    for heading in (f"[{next_version}] - 2020-02-01", f"v{next_version} (2020-02-01)"):
+        has(f"# Changes\n\n## {heading}\n", reference)
+        expect(f"a heading like {heading}", check, "problem", f"is {next_version}, but")
+    has(f"# Changes\n\n## [Unreleased]\n\n## {next_version}-rc1\n\n## {version}\n", reference)
+    expect("a heading that is not understood", check, "problem", "neither")
     has(f"# Changes\n\n## {next_version} (2020-02-01)\n\n## {version} (2020-01-01)\n", broken)
     expect("a release that version.h does not have", keep, "problem")
     last = version.rsplit(".", 1)[1]
@@ -179,6 +196,7 @@ def self_test():
         take_headers(tree(folder / "tree"), reference)
         jobs = [pool.submit(change_is_judged, folder, reference, change) for change in CHANGES]
         complaints = libraries_are_judged(folder) + rules_are_kept(folder, reference)
+        jobs.append(pool.submit(bit_field_is_refused, folder))
         complaints += [job.result() for job in jobs if job.result()]
     for complaint in complaints:
         print(f"abi: self-test: {complaint}", file=sys.stderr)
