@@ -25,11 +25,11 @@ class Case(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name)
 
-    def run_tool(self, tool, *arguments, **variables):
+    def run_tool(self, tool, *arguments, umask=-1, **variables):
         """(exit code, output, errors), with these variables and nothing else of the caller's configuration."""
         clean = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "TMPDIR": str(self.folder)}
         done = subprocess.run([tool, *map(str, arguments)], capture_output=True, text=True, timeout=60,
-                              stdin=subprocess.DEVNULL, env=clean | variables)
+                              stdin=subprocess.DEVNULL, env=clean | variables, umask=umask)
         return done.returncode, done.stdout, done.stderr
 
     def write(self, path, text):
@@ -80,6 +80,28 @@ class CommandLines(Case):
         code, out, errors = self.run_tool(shutil.which("bash"), self.folder / "system.sh", "--", "true", PATH=str(programs))
         self.assertEqual((code, out), (125, ""))
         self.assertIn("there is no sudo here, so run this as root", errors)
+
+
+class Clone(Case):
+    """What ./run fresh hands to a system, which is not made here."""
+
+    def test_a_clone_of_another_user(self):
+        tree = self.folder / "tree"
+        (tree / "tools/debian").mkdir(parents=True)
+        shutil.copy(SOURCE / "README.md", tree)
+        shutil.copy(TOOLS / "fresh.sh", tree / "tools/debian")
+        self.write("tree/tools/debian/system.sh", "#!/bin/sh\ntar -tf -\n")
+        (tree / "tools/debian/system.sh").chmod(0o755)
+        self.write("tree/.gitignore", "/build/\n")
+        for words in (["init", "-q"], ["add", "."], ["-c", "user.name=a", "-c", "user.email=a@b.example", "commit", "-qm", "a"]):
+            subprocess.run(["git", *words], cwd=tree, check=True, timeout=60, env=os.environ | {"HOME": str(self.folder)})
+        self.write("tree/new", "")
+        code, out, errors = self.run_tool(tree / "tools/debian/fresh.sh", "true", GIT_TEST_ASSUME_DIFFERENT_OWNER="1")
+        self.assertEqual((code, errors), (0, ""))
+        self.assertIn("there are changes that are not committed", out)
+        self.assertIn("nanospan/README.md\n", out)
+        self.assertNotIn("nanospan/new\n", out)
+        self.assertEqual([path.name for path in (tree / "build/fresh").iterdir()], ["system.log"])
 
 
 class Host(Case):
@@ -144,6 +166,19 @@ class Host(Case):
                          'PIP_INDEX_URL="https://pypi.example/simple"\n')
         self.assertEqual(self.taken("etc/apt/apt.conf.d/90network"),
                          'Acquire::http::Proxy "http://a:1";\nAcquire::https::Proxy "http://b:2";\n')
+
+    def test_every_user_can_read_it(self):
+        self.write("host/etc/pip.conf", "[global]\n")
+        code, *_ = self.run_tool(TOOLS / "host.sh", "take", self.folder / "system", self.folder / "host", umask=0o077, http_proxy="http://a:1")
+        self.assertEqual(code, 0)
+        for path in ("hosts", "hostname", "environment", "apt/apt.conf.d/90network"):
+            self.assertEqual((self.folder / "system/etc" / path).stat().st_mode & 0o777, 0o644, path)
+
+    def test_without_a_folder_for_temporary_files(self):
+        self.write("host/etc/apt/sources.list", "deb https://mirror.example/debian bookworm main\n")
+        for place in ("relative", str(self.folder / "missing")):
+            code, out, errors = self.run_tool(TOOLS / "host.sh", "sources", self.folder / "host", TMPDIR=place)
+            self.assertEqual((code, out, errors), (0, "deb https://mirror.example/debian bookworm main\n", ""))
 
     def test_names_authorities_and_pip_are_taken_over(self):
         self.write("host/etc/resolv.conf", "nameserver 192.0.2.1\n")

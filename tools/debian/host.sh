@@ -12,6 +12,8 @@
 # HOST is the folder that is the host's file system; the tests have one of their own.
 set -euo pipefail
 export LC_ALL=C
+umask 022 # every user of the system reads what is written here
+[[ ${TMPDIR:-} == /* && -d $TMPDIR ]] || unset TMPDIR
 
 VARIABLES="http_proxy https_proxy ftp_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY FTP_PROXY ALL_PROXY NO_PROXY \
 PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_HOST PIP_PROXY PIP_CERT PIP_DEFAULT_TIMEOUT PIP_RETRIES"

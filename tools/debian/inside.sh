@@ -43,7 +43,7 @@ mount_system() {
 
 # Read only, so that no command in the system can change a file of the host's.
 mount_shared() {
-    local source=${1%%:*} place=$root/${1#*:}
+    local source=${1%:*} place=$root/${1##*:}
     mkdir -p "$place"
     mount --bind "$source" "$place"
     mount -o remount,bind,ro,nosuid,nodev "$place"

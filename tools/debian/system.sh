@@ -3,6 +3,7 @@
 #
 # Runs a command in a new Debian 12. `system.sh --help` explains its use.
 set -euo pipefail
+umask 022 # every user of the system is to see its folders
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 RELEASE=bookworm
@@ -63,7 +64,7 @@ while [ $# -gt 0 ]; do
 done
 [ -z "$user" ] || [[ $user =~ ^[a-z][a-z0-9-]{0,30}$ ]] || fail "'$user' cannot be a user's name"
 for pair in "${shared[@]}"; do
-    [[ $pair =~ ^(/[^:]*):/[^:]+$ ]] || fail "--read takes two absolute paths, FOLDER:PLACE, not '$pair'"
+    [[ $pair =~ ^(/.*):/[^:]+$ ]] || fail "--read takes two absolute paths, FOLDER:PLACE, not '$pair'"
     [ -d "${BASH_REMATCH[1]}" ] || fail "there is no folder ${BASH_REMATCH[1]}"
     [[ $pair/ != */../* ]] || fail "'$pair' contains '..'"
 done
@@ -203,6 +204,10 @@ system=$cache/system-$key.tar.gz
 exec 9>"$cache/lock"
 flock -n 9 || { say "waiting for another one that is being made"; flock 9; }
 remove_left
+if [ -e "$system" ] && ! gzip -qt "$system" 2>/dev/null; then
+    say "$system is damaged, so it is made anew"
+    renew=1
+fi
 if [ -n "$renew" ] || [ ! -e "$system" ] || [ -n "$(find "$system" -mtime "+$DAYS")" ]; then
     make_system 9>&-
 fi
