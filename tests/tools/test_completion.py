@@ -110,6 +110,11 @@ class Words(unittest.TestCase):
                 self.assertEqual(offered("tune", *words, "ex", NSP_SHM_DIR="/nowhere"), ["execution"])
             self.assertEqual(offered("tune", "execution", "order", "=", NSP_SHM_DIR=shm), [])
 
+    def test_none(self):
+        with tempfile.TemporaryDirectory() as shm:
+            for options in ("failglob", "nullglob"):
+                self.assertEqual(offered("recover", "", NSP_SHM_DIR=shm, BASHOPTS=options), [])
+
     def test_a_real_engine(self):
         with tempfile.TemporaryDirectory() as shm:
             engine = doomed(shm, service="execution-1")

@@ -31,13 +31,13 @@ _nanospan_sessions() {
             folder=${COMP_WORDS[number + 1]}
         fi
     done
-    for session in "$folder/nanospan-$EUID"/*.*.*; do
+    while IFS= read -r session; do # not by a pattern: failglob would say that there is none
         name=${session##*/}
         # NAME.PID.RANDOM. Nothing that the shell would evaluate when the line is entered.
         if [[ -d $session && $name =~ ^([A-Za-z0-9_-]+)\.([0-9]+)\.[^.]+$ ]]; then
             _nanospan_offer "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}"
         fi
-    done
+    done < <(compgen -A directory -- "$folder/nanospan-$EUID/")
 }
 
 # Offers the processes of this user.
