@@ -604,6 +604,13 @@ class Installation(unittest.TestCase):
         output, _, _ = package.run("import nanospan; print(nanospan.__version__)")
         self.assertEqual(output.strip(), ".".join(numbers))
 
+    def test_licence(self):
+        """The package has one of its own, because what is built contains no file from outside of it."""
+        licence = (SOURCE / "LICENSE").read_bytes()
+        self.assertEqual((PACKAGE / "LICENSE").read_bytes(), licence)
+        installed = list(package.site.glob("nanospan-*.dist-info/**/LICENSE"))
+        self.assertEqual([path.read_bytes() for path in installed], [licence])
+
     def test_no_library_to_build_with(self):
         """Where neither CMake nor pkg-config finds the library, the error says what to do."""
         with tempfile.TemporaryDirectory(prefix="nanospan python ") as folder:
