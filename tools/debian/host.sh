@@ -95,7 +95,8 @@ take_pip() {
 
 take() {
     local host=${2%/} root=${1%/} name
-    [ -d "$root/etc/apt/apt.conf.d" ] || { echo "host: $root is no Debian" >&2; exit 1; }
+    # Never the host itself, whose files would be replaced.
+    [[ -n $root && -d $root/etc/apt/apt.conf.d ]] || { echo "host: '$1' is not the folder of another Debian" >&2; exit 1; }
     rm -f "$root/etc/resolv.conf" "$root/etc/hosts" # a link, perhaps, to somewhere in the system that is not there yet
     [ ! -r "$host/etc/resolv.conf" ] || cp -L "$host/etc/resolv.conf" "$root/etc/resolv.conf"
     { printf '127.0.0.1 localhost\n::1 localhost\n127.0.1.1 debian\n'; cat "$host/etc/hosts" 2>/dev/null || true; } >"$root/etc/hosts"

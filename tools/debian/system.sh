@@ -173,7 +173,7 @@ make_system() {
     mapfile -t mirrors < <(sed -n "s/^deb \(.*\) $RELEASE main\$/\1/p" <<<"$sources")
     for mirror in "${mirrors[@]}"; do
         say "making a Debian 12 from $mirror, once; this takes a minute or more"
-        rm -rf "$work/root"
+        remove "$work/root" # what the mirror before has left
         mkdir "$work/root"
         if isolated bash -c "$DEBOOTSTRAP" - "$work/root" --variant=minbase --include="$PACKAGES" "$RELEASE" /mnt "$mirror" \
             >"$log" 2>&1; then

@@ -4,8 +4,8 @@ the same receiver.
 
     python bindings/python/bench/cost.py [--rounds N] [--spans N] [--command build/bin/nanospan]
 
-Needs this package, and opentelemetry-sdk with opentelemetry-exporter-otlp-proto-http. `in the service` is CPU time of the
-thread that makes the spans; `with sending` is that of the whole process, divided by its spans: encoding and sending
+Needs this package, and opentelemetry-sdk with opentelemetry-exporter-otlp-proto-http. `the thread` is CPU time of
+the thread that makes the spans; `the whole process` is that of all threads, divided by the spans: encoding and sending
 included. Both are medians over the rounds, in microseconds. The exit code is 1 if spans are missing at the receiver.
 """
 
@@ -168,7 +168,7 @@ def main():
     for library in libraries:
         library.stop()
 
-    print(f"{'microseconds':26}{'in the service':>34}{'with sending':>34}")
+    print(f"{'microseconds':26}{'the thread':>34}{'the whole process':>34}")
     names = [library.name for library in libraries]
     print(f"{'':26}" + f"{names[0]:>16}{names[1]:>10}{'ratio':>8}" * 2)
     for title in works:
