@@ -9,8 +9,7 @@
     with get_tracer().start_as_current_span("process_signal") as span:
         span.set_attribute("symbol", "BTCUSDT")
 
-The names are OpenTelemetry's. Nothing here raises, and without the C library nothing is
-traced.
+The names are OpenTelemetry's. No call on a tracer or a span raises, and without the C library nothing is traced.
 """
 
 from nanospan._asgi import TracingMiddleware, instrument_fastapi

@@ -37,6 +37,7 @@ class Context:
         return ffi.NULL if self.carried is None else ffi.addressof(self.carried, "baggage")
 
     def get_span_context(self) -> SpanContext:
+        """The identity of the span below which spans would begin; an invalid one if they would begin a trace."""
         if self.span is not None:
             return self.span.get_span_context()
         if self.carried is None:

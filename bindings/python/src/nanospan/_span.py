@@ -22,6 +22,8 @@ _MARKS = re.compile(r"[ |]*[~^]+\n?")  # below the lines of a stack
 
 
 class SpanKind(enum.IntEnum):
+    """Which side of a call a span describes. The numbers are those of the C library."""
+
     INTERNAL = 0
     SERVER = 1
     CLIENT = 2
@@ -30,12 +32,16 @@ class SpanKind(enum.IntEnum):
 
 
 class StatusCode(enum.IntEnum):
+    """How what a span describes has ended; UNSET: nobody has said so."""
+
     UNSET = 0
     OK = 1
     ERROR = 2
 
 
 class Status(NamedTuple):
+    """A status with its description, for set_status."""
+
     status_code: StatusCode = StatusCode.UNSET
     description: str | None = None
 
@@ -51,10 +57,12 @@ class SpanContext(NamedTuple):
 
     @property
     def is_valid(self) -> bool:
+        """Does it name a span? Neither of the ids is zero then."""
         return self.trace_id != 0 and self.span_id != 0
 
     @property
     def sampled(self) -> bool:
+        """Is the trace recorded, as far as whoever made this context knows?"""
         return bool(self.trace_flags & 1)
 
     def traceparent(self) -> str:
@@ -136,6 +144,7 @@ class Span:
             trouble(f"an attribute of type {type(value).__name__}")
 
     def set_attributes(self, attributes: Mapping[str, Any]) -> None:
+        """Does set_attribute for each of them."""
         if not self._recording:
             return
         try:
@@ -156,6 +165,7 @@ class Span:
             trouble("an event")
 
     def add_link(self, context: SpanContext, attributes: Mapping[str, Any] | None = None) -> None:
+        """Adds a reference to another span. One whose context is not valid is left out."""
         if not self._recording:
             return
         try:
@@ -227,6 +237,7 @@ class Span:
         return self._recording and lib.nspy_is_recording(self._c)
 
     def get_span_context(self) -> SpanContext:
+        """The span's identity, which stays when it has ended; INVALID_SPAN has an invalid one."""
         if self._context is None:
             if self._c is None:
                 return INVALID_CONTEXT
