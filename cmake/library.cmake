@@ -9,8 +9,8 @@ file(GLOB_RECURSE core_sources CONFIGURE_DEPENDS core/*.c)
 # wait for both.
 set_source_files_properties(core/trace/begin_fast.c core/trace/end_fast.c core/trace/end_slow.c core/trace/stack.c
     PROPERTIES COMPILE_OPTIONS -fno-tree-slp-vectorize)
-# Distributions have arrays on the stack protected. What runs on threads that record would take up to 60 instructions more
-# for it, and writes nothing foreign there; what reads texts keeps the protection.
+# Distributions have the compiler protect arrays on the stack. What runs on threads that record would take up to 60
+# instructions more for that, and writes into such arrays only what is known to fit. What parses texts keeps the protection.
 file(GLOB recording_sources CONFIGURE_DEPENDS core/trace/*.c core/context/context.c)
 list(FILTER recording_sources EXCLUDE REGEX "_(text|rules|change)\\.c$|/pattern\\.c$")
 set_property(SOURCE ${recording_sources} APPEND PROPERTY COMPILE_OPTIONS -fno-stack-protector)

@@ -3,8 +3,8 @@
 // What the Python package calls: a span with its context, in few crossings of the border.
 //
 // Python releases its lock around each call, and hands spans to any thread. A detached span belongs to one thread
-// at a time, so each one has a lock here, for the some ten nanoseconds that a call takes. A call with a span that has
-// ended, or that was begun before a fork, changes nothing.
+// at a time, so each one has a lock here, which is held for the few tens of nanoseconds that a call takes. A call
+// with a span that has ended, or that was begun before a fork, changes nothing.
 #ifndef NANOSPAN_PYTHON_CALLS_H
 #define NANOSPAN_PYTHON_CALLS_H
 
