@@ -12,7 +12,7 @@ import unittest
 from pathlib import Path
 
 SOURCE = Path(os.environ["NSP_SOURCE_DIR"])
-PAGES = sorted([SOURCE / "README.md", SOURCE / "CONTRIBUTING.md", SOURCE / "examples/README.md",
+PAGES = sorted([SOURCE / "README.md", SOURCE / "CONTRIBUTING.md", SOURCE / "examples/README.md", SOURCE / "bindings/python/README.md",
                 *SOURCE.glob("docs/*.md"), *SOURCE.glob("deploy/**/*.md")])
 CXX = os.environ.get("CXX", "c++")
 INCLUDES = ["core/include", "exporters/include", "instrumentation/include"]
