@@ -27,6 +27,9 @@
 #include "trace/outlier_rules.h"
 #include "trace/policy_change.h"
 
+_Static_assert(sizeof(nsp_stats) <= sizeof(((nsp_session *)NULL)->stats_room),
+               "what follows the counters stays where it is");
+
 // What a visitor sees, and the memory that its texts and arrays point to.
 typedef struct inspection {
     nsp__session_copy copy;
