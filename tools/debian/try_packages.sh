@@ -85,6 +85,9 @@ cp "$unit" "units/nanospan-agent@$USER.service" # what systemctl makes of the te
 complaints=$(systemd-analyze verify --man=yes "units/nanospan-agent@$USER.service" 2>&1 | grep nanospan || true)
 [ -z "$complaints" ] || fail "systemd-analyze: $complaints"
 
+sudo systemctl --quiet --root=/ enable "nanospan-agent@$USER" || fail "the unit cannot be enabled"
+find /etc/systemd/system -name 'nanospan-agent@*' | grep -q . || fail "the unit was not enabled"
+
 say "a receiver, and programs that are compiled with the packages"
 nanospan sink --listen 127.0.0.1:0 --port-file port --output spans.jsonl --summary summary.json --quiet &
 sink=$!
