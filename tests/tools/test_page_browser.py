@@ -262,6 +262,23 @@ class Clicks(PlatformPage):
         self.browser.driver.forward()
         self.wait(lambda: self.chosen() == there, "forward again")
 
+    def test_address_changed_while_the_page_is_about_to_write_it(self):
+        """The event of a changed address comes later; what the page still has to write until then does not replace it."""
+        self.open()
+        wanted = self.run_in_page("""
+            const rows = [...document.querySelectorAll("#traces tbody tr")].slice(0, 3);
+            const settle = () => dispatchEvent(new Event("pagehide")); // what waits is written now
+            rows[0].click();
+            settle();
+            const first = location.hash;
+            rows[1].click();
+            settle();
+            rows[2].click(); // waits, since the last one was just written
+            location.hash = first;
+            settle();
+            return new URLSearchParams(first.slice(1)).get("trace");""")
+        self.wait(lambda: self.chosen() == wanted, "the trace of the address")
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -44,6 +44,7 @@ class App {
         this.reading = false; // the fragment, which is not written meanwhile
         this.fragmentTimer = 0;
         this.fragmentWritten = -FRAGMENT_DELAY;
+        this.fragmentKnown = location.hash; // as it was last read or written
         this.resetState();
         this.names = new NamesTable(byId("names-body"), {onRoot: (group) => this.chooseRoot(group)});
         this.distribution = new Distribution(byId("distribution-body"), {onRange: (min, max) => this.chooseRange(min, max)});
@@ -262,6 +263,9 @@ class App {
     writeFragmentNow(newEntry = false) {
         clearTimeout(this.fragmentTimer);
         this.fragmentTimer = 0;
+        // Somebody has changed the address, and the event that says so has yet to come: it is not overwritten.
+        if (location.hash !== this.fragmentKnown)
+            return;
         this.fragmentWritten = performance.now();
         const {filters, compared} = this, defaults = comparisonDefaults();
         const fields = {root: filters.root, service: filters.service, min: filters.min, max: filters.max,
@@ -284,6 +288,7 @@ class App {
         const text = `#${fragment}`;
         if (text !== (location.hash || "#"))
             history[newEntry ? "pushState" : "replaceState"](null, "", text);
+        this.fragmentKnown = location.hash;
     }
 
     settleFragment() {
@@ -296,6 +301,7 @@ class App {
             return;
         clearTimeout(this.fragmentTimer);
         this.fragmentTimer = 0;
+        this.fragmentKnown = location.hash;
         this.reading = true;
         const fragment = new URLSearchParams(location.hash.slice(1));
         const text = (name) => fragment.get(name) ?? "";
