@@ -99,7 +99,8 @@ static void advise_refused(doctor *d)
     doctor_advise(
         d,
         "start the receiver: docker ps | grep -e jaeger -e collector shows whether it is running and "
-        "whether port %s is published",
+        "whether port %s is published; to see traces without another program, run nanospan sink and set "
+        "OTLP_ENDPOINT=http://localhost:4318",
         t->port);
     doctor_advise(
         d, "in a container, localhost means the container itself: use the receiver's service name instead");
