@@ -9,6 +9,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
+import unittest
 from pathlib import Path
 
 from peers import missing
@@ -120,6 +122,32 @@ class Package:
         finally:
             if own:
                 receiver.__exit__()
+
+
+class ProgramTest(unittest.TestCase):
+    """Tests of programs that begin with `begin`, and use the package."""
+    begin = ""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.package = Package()
+        cls.addClassCleanup(cls.package.close)
+
+    def spans(self, code, *arguments, begin=None, **variables):
+        """Runs a program; returns its output and its spans. It has to log nothing."""
+        output, log, spans = self.package.run((begin or self.begin) + textwrap.dedent(code), *arguments, **variables)
+        self.assertEqual(log, "")
+        return output, spans
+
+    def only(self, spans, name):
+        return only(self, spans, name)
+
+
+def only(test, spans, name):
+    """The span of this name; there has to be one."""
+    found = [span for span in spans if span.name == name]
+    test.assertEqual(len(found), 1, spans)
+    return found[0]
 
 
 def value_of(value):

@@ -15,7 +15,7 @@ import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
-from python_package import CLIENT, ERROR, INTERNAL, PACKAGE, SOURCE, WITHOUT_CMAKE, Package, need_packages, pip_install
+from python_package import CLIENT, ERROR, INTERNAL, PACKAGE, SOURCE, WITHOUT_CMAKE, ProgramTest, need_packages, pip_install
 
 need_packages("cffi", "scikit_build_core", "numpy", "fastapi")
 
@@ -28,23 +28,8 @@ tracer = get_tracer()
 """
 
 
-def setUpModule():
-    global package
-    package = Package()
-    unittest.addModuleCleanup(package.close)
-
-
-class Case(unittest.TestCase):
-    def spans(self, code, *arguments, **variables):
-        """Runs a program after BEGIN; returns its output and its spans. It has to log nothing."""
-        output, log, spans = package.run(BEGIN + textwrap.dedent(code), *arguments, **variables)
-        self.assertEqual(log, "")
-        return output, spans
-
-    def only(self, spans, name):
-        found = [span for span in spans if span.name == name]
-        self.assertEqual(len(found), 1, spans)
-        return found[0]
+class Case(ProgramTest):
+    begin = BEGIN
 
 
 class Document(Case):
@@ -80,7 +65,7 @@ class Document(Case):
         blocks = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)
         self.assertEqual(len(blocks), 5)
         for block in blocks:
-            output, log, spans = package.run(block, OTEL_LOG_LEVEL="info")
+            output, log, spans = self.package.run(block, OTEL_LOG_LEVEL="info")
             self.assertIn("nanospan: info: tracing is on", log)
             self.assertNotIn("warn", log)
             if "set_baggage" in block:
@@ -513,17 +498,17 @@ class Contexts(Case):
             for wrong in (None, 5, "\\ud800"):
                 baggage.get_all(wrong); set_baggage(wrong, "x"); remove_baggage(wrong); attach(set_baggage("k", "v", wrong)); detach(wrong)
             """)
-        _, log, spans = package.run(program)
+        _, log, spans = self.package.run(program)
         self.assertEqual(log, "")
         server = self.only(spans, "server")
         self.assertEqual({name: self.only(spans, name).parent for name in ("inner", "explicit")}, {"inner": server.id, "explicit": server.id})
-        _, log, spans = package.run(WITHOUT + program)
+        _, log, spans = self.package.run(WITHOUT + program)
         self.assertEqual((log.count("\n"), spans), (1, []), log)
 
     def test_turned_off(self):
         """Nothing is recorded, and what came in is sent on."""
         for variables, enable in (({"ENABLE_TRACING": "false"}, True), ({}, False), ({"OTEL_SDK_DISABLED": "true"}, True)):
-            _, log, spans = package.run(textwrap.dedent(f"""
+            _, log, spans = self.package.run(textwrap.dedent(f"""
                 from nanospan import *
                 assert not init_observability(service_name="tested", log_level="WARNING", enable_tracing={enable})
                 came = {{"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "baggage": "a=b"}}
@@ -549,7 +534,7 @@ class Contexts(Case):
         self.assertEqual(spans, [])
 
 
-class Installation(unittest.TestCase):
+class Installation(Case):
     def test_without_the_library(self):
         """The package without its compiled part, or without the library: one warning, and nothing else."""
         program = textwrap.dedent("""
@@ -587,7 +572,7 @@ class Installation(unittest.TestCase):
             site = Path(folder, "site")
             shutil.copytree(PACKAGE / "src", site)
             broken = Path(folder, "broken")
-            shutil.copytree(package.site, broken)
+            shutil.copytree(self.package.site, broken)
             compiled, = broken.glob("nanospan/_native*.so")
             compiled.write_bytes(compiled.read_bytes().replace(b"libnanospan.so.", b"libnanoxxxx.so."))
             for path, reason in ((site, "_native"), (broken, "libnanoxxxx")):
@@ -601,14 +586,14 @@ class Installation(unittest.TestCase):
     def test_version(self):
         numbers = re.findall(r"#define NSP_VERSION_(?:MAJOR|MINOR|PATCH) (\d+)",
                              (SOURCE / "core/include/nanospan/version.h").read_text(encoding="utf-8"))
-        output, _, _ = package.run("import nanospan; print(nanospan.__version__)")
+        output, _, _ = self.package.run("import nanospan; print(nanospan.__version__)")
         self.assertEqual(output.strip(), ".".join(numbers))
 
     def test_licence(self):
         """The package has one of its own, because what is built contains no file from outside of it."""
         licence = (SOURCE / "LICENSE").read_bytes()
         self.assertEqual((PACKAGE / "LICENSE").read_bytes(), licence)
-        installed = list(package.site.glob("nanospan-*.dist-info/**/LICENSE"))
+        installed = list(self.package.site.glob("nanospan-*.dist-info/**/LICENSE"))
         self.assertEqual([path.read_bytes() for path in installed], [licence])
 
     def test_no_library_to_build_with(self):
@@ -640,7 +625,7 @@ class Installation(unittest.TestCase):
             ('enable_tracing=None', True, ""),
             ('service_name=object', True, ""),
         )
-        _, log, spans = package.run(textwrap.dedent("""
+        _, log, spans = self.package.run(textwrap.dedent("""
             import logging, sys
             from nanospan import *
             for name, call in enumerate(sys.argv[1:]):
@@ -660,7 +645,7 @@ class Installation(unittest.TestCase):
 
     def test_started_twice(self):
         """A second start that says the same is silent; one that says something else is told that it is too late."""
-        _, log, spans = package.run(textwrap.dedent("""
+        _, log, spans = self.package.run(textwrap.dedent("""
             from nanospan import *
             assert init_observability("first", log_level="WARNING", sample_rate=1.0)
             assert init_observability("first", log_level="WARNING")

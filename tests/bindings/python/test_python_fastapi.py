@@ -18,7 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
 from platform_service import Service
-from python_package import CLIENT, ERROR, INTERNAL, SERVER, Package, need_packages, spans_of
+from python_package import CLIENT, ERROR, INTERNAL, SERVER, Package, need_packages, only, spans_of
 from sink_process import Sink
 
 need_packages("cffi", "scikit_build_core", "fastapi", "uvicorn", "httpx", "websockets")
@@ -94,9 +94,7 @@ class Case(unittest.TestCase):
         return spans_of(self.sink)
 
     def only(self, spans, name):
-        found = [span for span in spans if span.name == name]
-        self.assertEqual(len(found), 1, spans)
-        return found[0]
+        return only(self, spans, name)
 
 
 class Services(Case):

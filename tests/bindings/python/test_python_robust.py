@@ -10,7 +10,7 @@ import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
-from python_package import ERROR, Package, need_packages
+from python_package import ERROR, ProgramTest, need_packages
 
 need_packages("cffi", "scikit_build_core", "fastapi", "httpx")
 
@@ -32,23 +32,8 @@ def client(app):
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 
-def setUpModule():
-    global package
-    package = Package()
-    unittest.addModuleCleanup(package.close)
-
-
-class Case(unittest.TestCase):
-    def spans(self, code, *arguments, begin=BEGIN, **variables):
-        """Runs a program; returns its output and its spans. It has to log nothing."""
-        output, log, spans = package.run(begin + textwrap.dedent(code), *arguments, **variables)
-        self.assertEqual(log, "")
-        return output, spans
-
-    def only(self, spans, name):
-        found = [span for span in spans if span.name == name]
-        self.assertEqual(len(found), 1, spans)
-        return found[0]
+class Case(ProgramTest):
+    begin = BEGIN
 
 
 class Arguments(Case):
@@ -94,7 +79,7 @@ class Arguments(Case):
 
     def test_without_the_library(self):
         """Nothing raises there either, and what makes no sense is left out."""
-        output, log, _ = package.run("""if True:
+        output, log, _ = self.package.run("""if True:
             import sys
             sys.modules["nanospan._native"] = None
             from nanospan import *
@@ -159,7 +144,7 @@ class Arguments(Case):
         """What can be understood is: text for a number, a level that is none, time-outs without end or sense."""
         for call in ('log_level="LOUD"', r'service_name="a\ud800"', 'sample_rate="1.0"', 'exit_timeout="30"'):
             code = f"from nanospan import *\nassert init_observability({call})\nwith get_tracer().start_as_current_span('x'): pass"
-            _, log, spans = package.run(f"{code}\nassert flush(float('inf'))\nfor value in (None, 'x', float('nan'), -1): flush(value)",
+            _, log, spans = self.package.run(f"{code}\nassert flush(float('inf'))\nfor value in (None, 'x', float('nan'), -1): flush(value)",
                                         OTEL_LOG_LEVEL="warn")
             self.assertEqual([span.name for span in spans], ["x"], log)
             self.assertEqual("LOUD" in log, "LOUD" in call)
@@ -517,7 +502,7 @@ class Requests(Case):
     def test_no_application(self):
         """What cannot be instrumented is said, and is as it was."""
         for call, reason in (("app, excluded=5", "int"), ("app, names=5", "int")):
-            _, log, _ = package.run(ASGI + textwrap.dedent(f"""
+            _, log, _ = self.package.run(ASGI + textwrap.dedent(f"""
                 app = FastAPI()
                 @app.get("/a")
                 async def a(): return 7
