@@ -87,6 +87,7 @@ void *gateway_run(void *argument)
     nsp_thread_options options = NSP_THREAD_OPTIONS_INIT;
     options.name = "trading";
     nsp_thread_attach(&options); // before the first order, which would otherwise pay for it
+    nsp_flush(1000000000); // the collector has looked: with NSP_SWITCHES it knows this thread from now on
     while (!stopped(gateway)) {
         int fd = accept(gateway->listener, NULL, NULL);
         if (fd < 0) {

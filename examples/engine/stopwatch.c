@@ -51,9 +51,12 @@ bool stopwatch_write(const struct stopwatch *stopwatch, const struct faults *fau
         fprintf(stderr, "engine: cannot write '%s': %s\n", path, strerror(errno));
         return false;
     }
+    nsp_stats stats = NSP_STATS_INIT;
+    const uint64_t switches_lost = nsp_stats_get(&stats) == NSP_OK ? stats.switches_lost : 0;
     fprintf(file,
-            "{\"orders\": %" PRIu64 ", \"slower_ns\": %" PRIu64 ", \"lost\": %" PRIu64 ", \"held_up\": {",
-            orders, stopwatch->slower_ns, stopwatch->lost);
+            "{\"orders\": %" PRIu64 ", \"slower_ns\": %" PRIu64 ", \"lost\": %" PRIu64
+            ", \"switches_lost\": %" PRIu64 ", \"held_up\": {",
+            orders, stopwatch->slower_ns, stopwatch->lost, switches_lost);
     for (enum fault fault = FAULT_PREEMPTION; fault < FAULTS; fault++)
         fprintf(file, "%s\"%s\": %" PRIu64, fault > FAULT_PREEMPTION ? ", " : "", fault_text(fault),
                 faults->held_up[fault]);
